@@ -1,0 +1,56 @@
+"""Images, made smaller only where a provider would refuse them."""
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+from chatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_IMAGE_BYTES = 3_750_000
+"""The strictest provider takes 5 MB, counted after base64 has made four bytes of three."""
+MAX_SIDE = 8000
+"""Pixels of width or height that the strictest provider takes."""
+REDUCED_SIDE = 2048
+"""Pixels of the longer side after reduction; providers themselves go no higher before they look at an image."""
+_QUALITY = 85
+
+
+def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
+    """Return the image and its media type, reduced if it is beyond what providers take.
+
+    Raises:
+        UsageError: It can't be read as an image.
+
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            # A picture that is too large to be harmless is an error here, not a warning.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
+                    return data, media_type
+                return _reduce(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{name} can't be read as an image: {error}") from None
+    except Image.DecompressionBombWarning as error:
+        raise UsageError(f"{name} has too many pixels: {error}") from None
+
+
+def _reduce(image: "Image.Image") -> tuple[bytes, str]:
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(image)  # the new file has no EXIF to turn it by
+    upright.thumbnail((REDUCED_SIDE, REDUCED_SIDE), Image.Resampling.LANCZOS)
+    reduced = io.BytesIO()
+    if upright.has_transparency_data:
+        upright.convert("RGBA").save(reduced, "PNG", optimize=True)
+        if reduced.tell() <= MAX_IMAGE_BYTES:
+            return reduced.getvalue(), "image/png"
+        reduced = io.BytesIO()
+    upright.convert("RGB").save(reduced, "JPEG", quality=_QUALITY)
+    return reduced.getvalue(), "image/jpeg"

@@ -1,0 +1,49 @@
+"""PDFs: their pages, and their text for models that take no PDF."""
+
+import io
+
+from chatcli.errors import RefusedError, UsageError
+
+
+def count_pages(name: str, data: bytes) -> int:
+    """Return the number of pages.
+
+    Raises:
+        UsageError: It can't be read.
+
+    """
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    try:
+        return len(PdfReader(io.BytesIO(data)).pages)
+    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
+        raise _unreadable(name, error) from None
+
+
+def pdf_text(name: str, data: bytes) -> str:
+    """Return the text, a blank line between two pages.
+
+    Raises:
+        UsageError: It can't be read.
+        RefusedError: It holds no text, as a scan.
+
+    """
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    try:
+        pages = [page.extract_text().strip() for page in PdfReader(io.BytesIO(data)).pages]
+    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
+        raise _unreadable(name, error) from None
+    text = "\n\n".join(page for page in pages if page)
+    if not text:
+        raise RefusedError(
+            f"{name} holds no text, and the model takes no PDF",
+            remedy="Use a model that does, such as openai:gpt-5-mini, or recognise its text first.",
+        )
+    return text
+
+
+def _unreadable(name: str, error: Exception) -> UsageError:
+    return UsageError(f"{name} can't be read as a PDF: {error}", remedy="Is it whole, and without a password?")

@@ -1,0 +1,356 @@
+"""The composition root: the only place that names concrete stores, models, renderers and the prompt."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatcli.conversation import Conversation
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.events import MessageShown, Progress
+from chatcli.models.names import ModelName
+from chatcli.models.registry import build_model
+from chatcli.rendering.color import build_console, wants_color
+from chatcli.rendering.renderer import Renderer
+from chatcli.settings import THEMES, Settings
+from chatcli.store.location import choose_store, open_threads
+from chatcli.store.threads import Threads, ThreadSummary, find_thread
+
+if TYPE_CHECKING:
+    from chatcli.graph.build import ChatGraph
+    from chatcli.graph.schema import AnswerSchema
+    from chatcli.models.model import Model
+    from chatcli.repl.completion import Choices
+    from chatcli.repl.loop import Repl
+    from chatcli.roles.setup import Setup
+    from chatcli.session import Session
+    from chatcli.store.open import Store
+    from chatcli.transfer.document import ThreadDocument
+
+
+def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> Conversation:
+    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
+    return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
+
+
+def build_renderer(settings: Settings) -> Renderer:
+    """Return the renderer for the chosen format, or for where stdout goes."""
+    match settings.format:
+        case "json":
+            from chatcli.rendering.json import JsonRenderer
+
+            return JsonRenderer(sys.stdout, sys.stderr)
+        case "jsonl":
+            from chatcli.rendering.json import JsonLinesRenderer
+
+            return JsonLinesRenderer(sys.stdout, sys.stderr)
+        case _ if settings.script is not None:
+            from chatcli.rendering.script import ScriptRenderer
+
+            return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
+        case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
+            return _terminal_renderer(settings)
+        case _:
+            from chatcli.rendering.plain import PlainRenderer
+
+            return PlainRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
+
+
+def _terminal_renderer(settings: Settings) -> Renderer:
+    from chatcli.rendering.terminal import TerminalRenderer
+    from chatcli.rendering.theme import find_theme
+
+    console, errors = build_console(sys.stdout, settings.color), build_console(sys.stderr, settings.color)
+    dumb = console.is_dumb_terminal
+    return TerminalRenderer(
+        console,
+        errors,
+        markdown=not settings.plain and not dumb,
+        quiet=settings.quiet,
+        theme=find_theme(settings.theme),
+        movable=sys.stdout.isatty() and not dumb,
+    )
+
+
+def build_repl(settings: Settings, conversation: Conversation, renderer: Renderer) -> "Repl":
+    """Return the REPL at this process's terminal, and begin to open the engine behind it."""
+    from chatcli.commands.all import all_commands
+    from chatcli.repl.completion import LineCompleter
+    from chatcli.repl.loop import Repl
+    from chatcli.repl.prompt import Prompt
+    from chatcli.repl.toolbar import Toolbar
+
+    registry = all_commands()
+    toolbar = Toolbar(conversation, lambda: _thread_titles(settings))
+    lively = not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
+    prompt = Prompt(
+        LineCompleter(registry, _argument_choices(settings)),
+        renderer.render,
+        toolbar.text if lively else lambda columns: "",
+        keep_history=not settings.no_save,
+        vi=settings.editing_mode == "vi",
+        suggest=not settings.plain,
+        color=settings.color != "never",
+        ask_background=lively and settings.theme == "auto" and settings.color != "never",
+    )
+    toolbar.on_change = prompt.refresh
+    conversation.warm_up()
+    return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
+
+
+def _argument_choices(settings: Settings) -> "dict[str, Choices]":
+    """Return what the arguments of slash commands are chosen from."""
+    return {
+        "thread": lambda: _thread_titles(settings).items(),
+        "model": lambda: _model_choices(settings),
+        "role": _role_choices,
+        "theme": lambda: [(name, "") for name in THEMES],
+    }
+
+
+def _model_choices(settings: Settings) -> list[tuple[str, str]]:
+    from chatcli.models.usable import usable_models
+
+    return [(model.alias or str(model.name), model.source) for model in usable_models(settings)]
+
+
+def _role_choices() -> list[tuple[str, str]]:
+    from chatcli.roles.library import SHIPPED, role_files
+
+    return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
+
+
+def _thread_titles(settings: Settings) -> dict[str, str]:
+    """Return the titles of the stored threads by ID, the newest first; none when the store can't be read just now."""
+    location = choose_store(settings)
+    if location.path is None or not location.path.exists():
+        return {}
+    try:
+        return {thread.thread_id: thread.title for thread in open_threads(location).recent()}
+    except ChatcliError:
+        return {}
+
+
+def repair_store(settings: Settings) -> None:
+    """Make the index of the store anew from its checkpoints.
+
+    Raises:
+        UsageError: It is no SQLite store.
+        StoreError: The store can't be used; it is left as it was.
+
+    """
+    from chatcli.store.open import open_store
+    from chatcli.store.repair import forget_index
+
+    async def reopen() -> None:
+        async with open_store(location):
+            pass  # opening it is what makes the missing index
+
+    location = choose_store(settings)
+    if location.path is None:
+        raise UsageError("only a SQLite store can be repaired here", remedy="PostgreSQL has tools of its own.")
+    if location.path.exists():
+        forget_index(location.path)
+        asyncio.run(reopen())
+
+
+async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
+    """Return the questions and answers of the stored thread `thread_id`; needs no model.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    from chatcli.graph.build import build_graph
+    from chatcli.graph.history import as_shown, read_messages
+    from chatcli.graph.repair import recover_unless_running
+    from chatcli.store.open import open_store
+
+    async with open_store(choose_store(settings)) as store:
+        graph = build_graph(store.checkpointer)
+        await recover_unless_running(graph, store.threads, thread_id)
+        return as_shown(await read_messages(graph, thread_id))
+
+
+async def read_model(settings: Settings, thread_id: str) -> str:
+    """Return the name of the model that the stored thread `thread_id` remembers, empty for none.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    from chatcli.graph.build import build_graph
+    from chatcli.graph.setup import read_setup
+    from chatcli.store.open import open_store
+
+    async with open_store(choose_store(settings)) as store:
+        setup = await read_setup(build_graph(store.checkpointer), thread_id)
+        return setup.model if setup is not None else ""
+
+
+async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "ThreadDocument":
+    """Return all that is stored of the thread that `summary` is of.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    from chatcli.graph.build import build_graph
+    from chatcli.graph.repair import recover_unless_running
+    from chatcli.store.open import open_store
+    from chatcli.transfer.write import read_document
+
+    async with open_store(choose_store(settings)) as store:
+        await recover_unless_running(build_graph(store.checkpointer), store.threads, summary.thread_id)
+        return await read_document(store, summary)
+
+
+async def import_file(settings: Settings, path: Path) -> dict[str, str]:
+    """Store the threads of the file at `path`; return the ID of each by the one that it has in the file.
+
+    Raises:
+        UsageError: Something is wrong with the file; nothing was stored.
+        StoreError: The store can't be used; nothing was stored.
+
+    """
+    from chatcli.store.open import open_store
+    from chatcli.transfer.read import read_documents
+    from chatcli.transfer.write import import_documents
+
+    documents = read_documents(path)
+    async with open_store(choose_store(settings)) as store:
+        return await import_documents(store, documents)
+
+
+def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
+    """Fetch the weights of the local model `name`, unless the cache has them.
+
+    Raises:
+        ChatcliError: No source could be reached, or the disk is full.
+
+    """
+    from chatcli.models.local.fetch import fetch
+    from chatcli.models.local.weights import find_weights
+
+    fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)
+
+
+class ChatEngine:
+    """The compiled graph on an open store, and the models that were built so far."""
+
+    def __init__(
+        self,
+        graph: "ChatGraph",
+        store: "Store",
+        settings: Settings,
+        on_progress: Callable[[Progress], None],
+        resources: AsyncExitStack,
+        schema: "AnswerSchema | None" = None,
+    ) -> None:
+        self.threads: Threads = store.threads
+        self._store = store
+        self._graph = graph
+        self._settings = settings
+        self._on_progress = on_progress
+        self._resources = resources
+        self._schema = schema
+        self._models: dict[tuple[ModelName, float | None], Model] = {}
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, on_progress: Callable[[Progress], None], schema: "AnswerSchema | None" = None
+    ) -> "ChatEngine":
+        """Import what turns need, off the loop's thread so that typing goes on, and open the store.
+
+        Raises:
+            StoreError: The store can't be used.
+
+        """
+        await asyncio.to_thread(_import_engine)
+        from chatcli.graph.build import build_graph
+        from chatcli.store.open import open_store
+
+        async with AsyncExitStack() as resources:
+            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            graph = build_graph(store.checkpointer)
+            return cls(graph, store, settings, on_progress, resources.pop_all(), schema)
+        raise AssertionError("unreachable: no resource swallows exceptions")
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`.
+
+        Raises:
+            UsageError: Nothing is stored of it.
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.transfer.write import read_document
+
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await read_document(self._store, summary)
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, or None when there is no such thread.
+
+        Raises:
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.graph.setup import read_setup
+        from chatcli.store.errors import as_store_error
+
+        try:
+            return await read_setup(self._graph, thread_id)
+        except Exception as error:
+            if (failure := as_store_error(error)) is not None:
+                raise failure from error
+            raise
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Return the model `name`, built once; `temperature` is for where the user chose none.
+
+        Raises:
+            ChatcliError: It has no key, or is not installed.
+
+        """
+        settings = self._settings
+        if settings.temperature is None and temperature is not None:
+            settings = settings.model_copy(update={"temperature": temperature})
+        if (name, temperature) not in self._models:
+            # In a thread: it imports a provider's package, and may ask its server what it has.
+            model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
+            self._models[name, temperature] = model
+        return self._models[name, temperature]
+
+    def session(self, thread_id: str, model: "Model", setup: "Setup", stored: "Setup | None") -> "Session":
+        """Return a hold on the thread `thread_id`."""
+        from chatcli.session import Session
+
+        return Session(
+            self._graph,
+            self.threads,
+            thread_id,
+            model,
+            setup=setup,
+            stored=stored,
+            context_tokens=self._settings.context_tokens,
+            auto_compact=self._settings.auto_compact,
+            schema=self._schema,
+            timeout=self._settings.timeout,
+        )
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._resources.aclose()
+
+
+def _import_engine() -> None:
+    import logging
+
+    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+    import chatcli.session
+    import chatcli.store.open  # noqa: F401 - imported for the caller

@@ -1,0 +1,1 @@
+"""The command line: flags to `Settings`, errors to exit codes."""

@@ -1,0 +1,107 @@
+"""`chat` itself: its options, and what a run with them does."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from chatcli import __version__
+from chatcli.cli import config, keys, models, options, roles, threads
+from chatcli.cli.doctor import doctor
+from chatcli.cli.group import PromptGroup
+from chatcli.errors import ExitCode, UsageError
+from chatcli.settings import Settings
+
+EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
+4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
+
+app = typer.Typer(
+    cls=PromptGroup,
+    name="chat",
+    epilog=EPILOG,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[PROMPT]... | COMMAND [ARGS]...",
+)
+app.add_typer(threads.app, name="threads")
+app.add_typer(models.app, name="models")
+app.add_typer(roles.app, name="roles")
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
+app.command()(doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"chat {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True, expose_value=False),
+]
+
+
+@app.callback()
+def chat(
+    ctx: typer.Context,
+    thread: options.Thread = None,
+    continue_: options.Continue = False,
+    resume: options.Resume = False,
+    no_save: options.NoSave = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    system: options.System = None,
+    role: options.Role = None,
+    var: options.Var = None,
+    temperature: options.Temperature = None,
+    max_tokens: options.MaxTokens = None,
+    context_tokens: options.ContextTokens = None,
+    auto_compact: options.AutoCompact = None,
+    file: options.File = None,
+    allow_private_urls: options.AllowPrivateUrls = None,
+    format_: options.Format = None,
+    json: options.Json = False,
+    schema_file: options.Schema = None,
+    script: options.Script = None,
+    store: options.Store = None,
+    interactive: options.Interactive = False,
+    quiet: options.Quiet = None,
+    color: options.Color = None,
+    theme: options.Theme = None,
+    editing_mode: options.EditingMode = None,
+    plain: options.Plain = None,
+    timeout: options.Timeout = None,
+    debug: options.Debug = None,
+    version: Version = False,
+) -> None:
+    """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
+    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.model_fields}
+    if system is not None and role is not None:
+        raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
+    given["var"] = var or None
+    given["file"] = file or None  # none given is an empty list
+    given["format"] = "json" if json else format_
+    if continue_ + resume + (thread is not None) > 1:
+        raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
+    if ctx.invoked_subcommand in ("config", "doctor"):  # they must work, above all, when the config file is wrong
+        ctx.obj = given
+        return
+    ctx.obj = settings = Settings.load(given)
+    if ctx.invoked_subcommand is None:
+        raise typer.Exit(_converse(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))
+
+
+def _converse(settings: Settings, words: list[str], *, continue_: bool, resume: bool, interactive: bool) -> ExitCode:
+    from chatcli.cli.asked import read_asked
+    from chatcli.cli.converse import converse
+
+    asked = read_asked(settings, words)
+    stay = interactive or resume or not (asked.prompt or asked.script)
+    if stay and asked.script:
+        raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
+    if stay and not sys.stdout.isatty():
+        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
+    return converse(settings, asked, stay=stay, continue_=continue_, resume=resume)

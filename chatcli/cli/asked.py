@@ -1,0 +1,68 @@
+"""What one run is asked: the prompt or the script, what goes along with it, and the form of the answer."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from chatcli.attachments.attachment import STDIN, Attachment
+from chatcli.cli.prompt_text import prompt_text, read_pipe
+from chatcli.cli.script import Question, read_script
+from chatcli.errors import UsageError
+from chatcli.settings import Settings
+
+if TYPE_CHECKING:
+    from chatcli.graph.schema import AnswerSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one run is asked; without `prompt` and `script`, it is the REPL's to ask."""
+
+    prompt: str | None
+    attachments: tuple[Attachment, ...] = ()
+    script: tuple[Question, ...] = ()
+    schema: "AnswerSchema | None" = None
+
+
+def read_asked(settings: Settings, words: list[str]) -> Asked:
+    """Read everything that the command line names, before anything is opened or sent.
+
+    Raises:
+        ChatcliError: Something can't be read, or the prompt is empty.
+
+    """
+    if settings.file.count(STDIN) + (settings.script == STDIN) > 1:
+        raise UsageError("standard input can be read once only", remedy='Give "-" once.')
+    schema = None
+    if settings.schema_file is not None:
+        from chatcli.graph.schema import load_schema
+
+        schema = load_schema(settings.schema_file)
+    attachments = _read_attachments(settings)
+    if settings.script is not None:
+        if words:
+            raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
+        return Asked(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
+    piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
+    asks = bool(words) or piped is not None or STDIN in settings.file
+    return Asked(prompt_text(words, piped) if asks else None, attachments, (), schema)
+
+
+def _read_attachments(settings: Settings) -> tuple[Attachment, ...]:
+    if not settings.file:
+        return ()
+    from chatcli.attachments.read import read_attachment
+
+    read = []
+    for source in settings.file:
+        attachment = read_attachment(
+            source, stdin=_stdin(), allow_private=settings.allow_private_urls, timeout=settings.timeout
+        )
+        if attachment.kind == "text" and not attachment.encoding.startswith("utf") and not settings.quiet:
+            print(f"note: {attachment.name} is read as {attachment.encoding}", file=sys.stderr)
+        read.append(attachment)
+    return tuple(read)
+
+
+def _stdin() -> BinaryIO | None:
+    return sys.stdin.buffer if sys.stdin is not None else None

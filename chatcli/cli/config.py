@@ -1,0 +1,94 @@
+"""`chat config`: the settings in effect, the file that holds them, and the shape of what chat prints as JSON."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+
+from chatcli import paths
+from chatcli.bootstrap import build_renderer
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.schemas import NAMES, read_all, read_schema
+from chatcli.settings import Settings, user_name
+
+app = typer.Typer(help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
+_FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
+
+
+@app.callback()
+def config(ctx: typer.Context) -> None:
+    """Show the settings unless a sub-command follows."""
+    if ctx.invoked_subcommand is None:
+        show(ctx)
+
+
+@app.command()
+def show(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the settings in effect; of a key, only that it is set."""
+    settings = Settings.load(ctx.find_object(dict))
+    shown = {user_name(name): _shown(getattr(settings, name)) for name in Settings.model_fields}
+    values = {name: settings.redact(value) if isinstance(value, str) else value for name, value in shown.items()}
+    if as_json or settings.format == "json":
+        print(json.dumps(values, indent=2))
+        return
+    rows = tuple((name, "" if value is None else str(value)) for name, value in values.items())
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Settings", ("setting", "value"), rows))
+    renderer.close()
+
+
+@app.command()
+def path() -> None:
+    """Print where the config file is, or would be."""
+    print(paths.config_file())
+
+
+@app.command()
+def edit(ctx: typer.Context) -> None:
+    """Open the config file in $VISUAL or $EDITOR, and check it afterwards."""
+    file = paths.config_file()
+    paths.private_dir(file.parent)
+    if not file.exists():
+        with open(file, "x", encoding="utf-8", opener=paths.private_opener) as new:
+            new.write(_FIRST_LINES)
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    try:
+        code = subprocess.run([*editor, str(file)], check=False).returncode  # noqa: S603 - the user's own editor
+    except OSError as error:
+        raise UsageError(f"the editor {editor[0]} can't be run: {error.strerror}", remedy="Set $EDITOR.") from None
+    if code != 0:
+        raise UsageError(f"the editor {editor[0]} failed with exit code {code}")
+    Settings.load(ctx.find_object(dict))
+    print(f"{file} is fine", file=sys.stderr)
+
+
+@app.command()
+def schema(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.")] = None,
+) -> None:
+    """Print the JSON Schema of what chat prints as JSON."""
+    if name is not None and name not in NAMES:
+        raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
+    print(json.dumps(read_all() if name is None else read_schema(name), indent=2))
+
+
+def _shown(value: Any) -> Any:
+    """Return a setting's value as JSON can hold it, without what is secret in it."""
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, tuple):
+        return [_shown(part) for part in value]
+    if isinstance(value, bool | int | float | None):
+        return value
+    return _PASSWORD.sub(r"\1:***", str(value))

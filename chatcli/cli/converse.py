@@ -1,0 +1,126 @@
+"""Runs a one-shot or the REPL, and names its exit code."""
+
+import asyncio
+import signal
+import sys
+
+from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
+from chatcli.cli.asked import Asked
+from chatcli.cli.missing_key import ask_missing_key
+from chatcli.cli.report import report_traceback
+from chatcli.cli.script import play
+from chatcli.conversation import Conversation, new_thread_id
+from chatcli.errors import ExitCode, InternalError, UsageError
+from chatcli.events import Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.models.names import ModelName, resolve_model
+from chatcli.providers import PROVIDERS
+from chatcli.rendering.consume import consume
+from chatcli.rendering.renderer import Renderer
+from chatcli.settings import Settings
+from chatcli.store.choices import thread_choices
+from chatcli.store.location import choose_store, open_threads
+from chatcli.store.threads import Threads
+
+PAST_MESSAGES = 6
+"""How many of a resumed thread's messages are shown again."""
+
+
+def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
+    """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
+    conversation = build_conversation(settings, _choose_thread(settings, continue_=continue_), asked.schema)
+    ask_missing_key(settings, _first_model(settings, conversation))
+    renderer = build_renderer(settings)
+    try:
+        if stay:
+            return asyncio.run(_stay(settings, conversation, renderer, asked, resume=resume))
+        if asked.script:
+            last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
+        else:
+            last = asyncio.run(_answer(conversation, renderer, asked))
+    finally:
+        renderer.close()
+    if isinstance(last, TurnFailed) and settings.debug:
+        report_traceback(last.error, settings.redact)
+    return _exit_code(last)
+
+
+def _choose_thread(settings: Settings, *, continue_: bool) -> str:
+    if not continue_:
+        return settings.thread or new_thread_id()
+    newest = open_threads(choose_store(settings)).recent(limit=1)
+    if not newest:
+        raise UsageError("there is no thread to continue yet", remedy="Begin one: chat")
+    return newest[0].thread_id
+
+
+def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
+    """Return the model that the first turn asks: a resumed thread may have its own."""
+    location = choose_store(settings)
+    chosen = any(settings.is_option(name) for name in ("model", "base_url", "role"))
+    if chosen or location.in_memory or not sys.stdin.isatty():
+        return conversation.model_name
+    known = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
+    last = known.get(conversation.thread_id, "").partition(":")[0]
+    if last not in PROVIDERS or not settings.lacks_key(last):
+        return conversation.model_name
+    # Only now, since it takes LangGraph: the index has the models of imported threads too, which remember none.
+    stored = asyncio.run(read_model(settings, conversation.thread_id))
+    return resolve_model(stored, settings) if stored else conversation.model_name
+
+
+async def _answer(conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
+    assert asked.prompt is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, conversation.interrupt)
+    try:
+        return await consume(conversation.run_turn(asked.prompt, asked.attachments), renderer)
+    finally:
+        await conversation.close()
+
+
+async def _stay(
+    settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked, *, resume: bool
+) -> ExitCode:
+    repl = build_repl(settings, conversation, renderer)
+    location = choose_store(settings)
+    choices = thread_choices(open_threads(location).recent()) if resume else ()
+    if resume and not choices:
+        raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
+    if not location.in_memory:
+        _show_past(open_threads(location), conversation, renderer)
+    try:
+        stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
+    finally:
+        await conversation.close()
+    if conversation.turns and not location.in_memory:
+        print(f"Resume this conversation with: chat --thread {_quoted(conversation.thread_id)}", file=sys.stderr)
+    return ExitCode.INTERRUPTED if stopped else ExitCode.OK
+
+
+def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> None:
+    """Show how the thread stood, from the index: at once, before LangGraph is imported."""
+    messages = threads.said(conversation.thread_id, PAST_MESSAGES)
+    if messages:
+        conversation.turns = len(messages)
+        renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
+        if messages[-1].role == "user":
+            renderer.render(Notice("the last question has no answer; /retry asks it again"))
+
+
+def _quoted(thread_id: str) -> str:
+    import shlex
+
+    return shlex.quote(thread_id)
+
+
+def _exit_code(last: Event | None) -> ExitCode:
+    match last:
+        case TurnFinished():
+            return ExitCode.OK
+        case TurnInterrupted():
+            return ExitCode.INTERRUPTED
+        case TurnFailed(error=error):
+            return error.exit_code
+        case _:
+            raise InternalError("the turn ended without a terminal event")

@@ -1,0 +1,42 @@
+"""`chat doctor`: what is installed, configured and reachable."""
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+
+from chatcli.bootstrap import build_renderer, repair_store
+from chatcli.doctor import Finding, examine
+from chatcli.errors import ChatcliError, ExitCode
+from chatcli.events import Listing, Notice
+from chatcli.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Make the store's index of threads and messages anew.")]
+
+
+def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
+    """Tell what is installed, configured and reachable, each with its remedy."""
+    options: dict[str, Any] = ctx.find_object(dict) or {}
+    try:
+        settings = Settings.load(options)
+    except ChatcliError as error:
+        settings = Settings.model_construct()
+        findings = [Finding("settings", "problem", error.message, error.remedy)]
+    else:
+        if repair:
+            repair_store(settings)
+        findings = list(examine(settings))
+    if as_json or settings.format == "json":
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        renderer = build_renderer(settings)
+        rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
+        renderer.render(Listing("Doctor", ("what", "state", "detail"), rows))
+        for finding in findings:
+            if finding.remedy:
+                renderer.render(Notice(f"{finding.subject}: {finding.remedy}", "warning"))
+        renderer.close()
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(ExitCode.INTERNAL)

@@ -1,0 +1,28 @@
+"""The grammar of `chat`: sub-commands beside words that are a prompt."""
+
+import typer
+from typer.core import TyperGroup
+
+
+class PromptGroup(TyperGroup):
+    """A group whose first word is a sub-command, or else, with all that follows, the prompt.
+
+    Options may stand anywhere among the words of a prompt; those of `chat` itself stand before a sub-command. What
+    follows `--` is always the prompt.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own
+        """Leave the prompt's words in `ctx.args`, or a sub-command and its arguments to `TyperGroup`."""
+        if self._first_word(ctx, args) in self.commands:
+            return super().parse_args(ctx, args)
+        ctx.allow_interspersed_args = True
+        # Past TyperGroup's own method, which would take the first word for a sub-command.
+        return super(TyperGroup, self).parse_args(ctx, args)
+
+    def _first_word(self, ctx: typer.Context, args: list[str]) -> str | None:
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        _options, words, _order = parser.parse_args(list(args))
+        before = len(args) - len(words)
+        escaped = before > 0 and args[before - 1] == "--"
+        return words[0] if words and not escaped else None

@@ -1,0 +1,90 @@
+"""`chat keys`: keys that chatcli keeps for providers."""
+
+import getpass
+import json
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from chatcli.bootstrap import build_renderer
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.keys import Place, forget_key, keep_key, kept_keys, where_kept
+from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
+from chatcli.settings import Settings
+
+app = typer.Typer(
+    help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's prefix, e.g. openai or anthropic.")]
+
+
+@app.callback()
+def keys(ctx: typer.Context) -> None:
+    """List the keys unless a sub-command follows."""
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("set")
+def set_(name: Name) -> None:
+    """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
+    provider = _provider(name)
+    key = ask_key(provider) if sys.stdin.isatty() else SecretStr(sys.stdin.readline().strip())
+    if not key.get_secret_value():
+        raise UsageError("the key is empty: nothing was kept")
+    report_place(provider, keep_key(provider.prefix, key))
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List which providers have a key and where it is; never the key itself."""
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    kept = kept_keys()
+    rows = []
+    for provider in PROVIDERS.values():
+        if settings.sets_key(provider.prefix):
+            rows.append((provider.prefix, "environment or .env"))
+        elif provider.prefix in kept:
+            rows.append((provider.prefix, where_kept(kept[provider.prefix])))
+    if as_json or settings.format == "json":
+        print(json.dumps([{"provider": prefix, "place": place} for prefix, place in rows], indent=2))
+        return
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Keys", ("provider", "place"), tuple(rows)))
+    renderer.close()
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Delete a kept key."""
+    provider = _provider(name)
+    if not forget_key(provider.prefix):
+        raise UsageError(f"no key of {provider.title} is kept", remedy="See `chat keys list`.")
+    print(f"the key of {provider.title} is deleted")
+
+
+def ask_key(provider: Provider) -> SecretStr:
+    """Ask on the terminal for a key of `provider`, without echo; empty when the user gives none."""
+    return SecretStr(getpass.getpass(f"Key for {provider.title}: ").strip())
+
+
+def report_place(provider: Provider, place: Place) -> None:
+    """Say openly where a key has gone."""
+    print(f"the key of {provider.title} is kept in {where_kept(place)}", file=sys.stderr)
+
+
+def _provider(name: str) -> Provider:
+    prefix = OTHER_NAMES.get(name.lower(), name.lower())
+    provider = PROVIDERS.get(prefix)
+    if provider is None:
+        raise UsageError(f"unknown provider {name!r}", remedy=f"Known: {', '.join(PROVIDERS)}.")
+    if provider.keyless:
+        raise UsageError(f"{provider.title} takes no key", remedy="See the README's table of providers.")
+    return provider

@@ -1,0 +1,66 @@
+"""One run of the program: the only place where an error becomes an exit code."""
+
+import errno
+import os
+import sys
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from chatcli.cli.report import report
+from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+
+
+def run(args: list[str]) -> int:
+    """Run `chat` with `args` and return the exit code; what goes wrong is one or two lines on stderr."""
+    try:
+        return _program(args)
+    except BrokenPipeError:
+        _silence_stdout()
+        return ExitCode.OK
+    except ChatcliError as error:
+        failure = error
+    except OSError as error:
+        if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
+            return ExitCode.INTERRUPTED
+        # stdout can't be written: its buffer must not be tried again when Python exits.
+        _silence_stdout()
+        failure = InternalError(f"the output can't be written: {error.strerror}")
+        failure.__cause__ = error
+    except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
+        failure = InternalError(
+            f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
+        )
+        failure.__cause__ = error
+    report(failure, args)
+    return failure.exit_code
+
+
+def _program(args: list[str]) -> int:
+    from chatcli.cli.app import app
+    from chatcli.cli.complete import VARIABLE, run_completion
+
+    command = get_command(app)
+    if VARIABLE in os.environ:
+        assert isinstance(command, TyperGroup)
+        run_completion(command)
+        return ExitCode.OK
+    code: int = ExitCode.OK
+    try:
+        # Not `command.main()`, which swallows a broken pipe.
+        with command.make_context("chat", list(args)) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
+    except typer.TyperException as error:
+        raise UsageError(" ".join(error.format_message().split()), remedy="See `chat --help`.") from None
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    sys.stdout.flush()
+    return code
+
+
+def _silence_stdout() -> None:
+    """Let Python's own last flush of a closed pipe go nowhere (https://docs.python.org/3/library/signal.html)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,107 @@
+"""The options of `chat`, each declared once: its flags, its help.
+
+Their values go to `Settings` by their parameters' names; None means not given.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatcli.cli import complete
+
+Thread = Annotated[
+    str | None,
+    typer.Option("--thread", "-t", metavar="ID", help="Create or resume this thread.", autocompletion=complete.threads),
+]
+Continue = Annotated[bool, typer.Option("--continue", "-c", help="Continue the thread used last.")]
+Resume = Annotated[bool, typer.Option("--resume", "-r", help="Pick a thread from a list.")]
+NoSave = Annotated[bool | None, typer.Option("--no-save", help="Keep this conversation in memory only.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="provider:model, or a model of the default provider.",
+        autocompletion=complete.models,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, e.g. http://host/v1."),
+]
+Role = Annotated[
+    str | None,
+    typer.Option("--role", metavar="NAME", help="A named system prompt: `chat roles`.", autocompletion=complete.roles),
+]
+Var = Annotated[
+    list[str] | None, typer.Option("--var", "-v", metavar="KEY=VALUE", help="A variable of the role; repeatable.")
+]
+System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="System prompt for this thread.")]
+Temperature = Annotated[float | None, typer.Option("--temperature", metavar="X", help="How freely the model words.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", metavar="N", help="The answer's greatest length, in tokens.")
+]
+ContextTokens = Annotated[
+    int | None, typer.Option("--context-tokens", metavar="N", help="Budget of what is sent, in tokens.")
+]
+AutoCompact = Annotated[
+    bool | None, typer.Option("--auto-compact", help="Sum up the oldest turns when they no longer fit.")
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="text, markdown, json or jsonl.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URI", help="Where threads are kept: sqlite:///path, postgresql://... or memory:."),
+]
+File = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH|URL",
+        help='Attach a text file, image or PDF (repeatable); "-": stdin.',
+        autocompletion=complete.files,
+    ),
+]
+AllowPrivateUrls = Annotated[
+    bool | None,
+    typer.Option("--allow-private-urls", help="Let an attached URL redirect to an address of this network."),
+]
+Script = Annotated[
+    str | None,
+    typer.Option(
+        "--script",
+        metavar="FILE",
+        help='Ask one question a line, in one thread; "-": stdin.',
+        autocompletion=complete.files,
+    ),
+]
+Schema = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="JSON Schema: the answer is JSON that validates against it.",
+        autocompletion=complete.files,
+    ),
+]
+Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Answer, then stay in the conversation.")]
+Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Show the answer only.")]
+Color = Annotated[str | None, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
+Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="auto, dark, light or mono.")]
+EditingMode = Annotated[
+    str | None, typer.Option("--editing-mode", metavar="MODE", help="Keys of the input line: emacs or vi.")
+]
+Plain = Annotated[bool | None, typer.Option("--plain", help="Show the text as it comes, without Markdown rendering.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="S", help="Seconds of silence, retries included, after which a model is given up."
+    ),
+]
+Debug = Annotated[bool | None, typer.Option("--debug", help="Show tracebacks.")]

@@ -1,0 +1,126 @@
+"""`chat roles`: named system prompts with variables."""
+
+import json
+import os
+import shlex
+import subprocess
+from typing import Annotated
+
+import typer
+
+from chatcli import paths
+from chatcli.bootstrap import build_renderer
+from chatcli.cli import complete
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
+from chatcli.roles.role import Role, read_role
+from chatcli.settings import Settings
+
+HELP = """Named system prompts with variables.
+
+A role is a file in the folder `roles` beside config.toml, named after the role: NAME.toml with the keys system,
+description, variables (a table of names and their defaults), model and temperature; or NAME.md, whose text is the
+system prompt, the other keys standing before it between two lines of +++. In the prompt, {name} stands for a variable,
+{{ and }} for braces.
+"""
+TEMPLATE = '''description = ""
+system = """
+You are a helpful assistant. Answer in {language}.
+"""
+
+[variables]
+language = "English"
+'''
+
+app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None)
+
+_NAME_HELP = "The role's name; capitals do not matter."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]
+OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.own_roles)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def roles(ctx: typer.Context) -> None:
+    """List the roles unless a sub-command follows."""
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the roles."""
+    settings = _settings(ctx)
+    found = [read_role(path, shipped=path.parent == SHIPPED) for path in role_files().values()]
+    if as_json or settings.format == "json":
+        print(json.dumps([_as_json(role) for role in found], indent=2))
+        return
+    rows = tuple(
+        (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
+        for role in found
+    )
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Roles", ("name", "variables", "whose", "what it does"), rows))
+    renderer.close()
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Show a role: its prompt, its variables and their defaults."""
+    role = find_role(name)
+    if as_json or _settings(ctx).format == "json":
+        print(json.dumps(_as_json(role), indent=2))
+        return
+    print(role.path.read_text(encoding="utf-8").rstrip("\n"))
+
+
+@app.command()
+def edit(name: Name) -> None:
+    """Write a role in $VISUAL or $EDITOR: a new one, your own, or your copy of a shipped one."""
+    path = own_file(name)
+    if not path.exists():
+        shipped = role_files().get(path.stem)
+        path = path if shipped is None else path.with_suffix(shipped.suffix)
+        paths.private_dir(paths.private_dir(paths.config_dir()) / "roles")
+        text = TEMPLATE if shipped is None else shipped.read_text("utf-8")
+        path.write_text(text, encoding="utf-8")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the user's own editor
+    except OSError as error:
+        raise UsageError(f"the editor {editor!r} can't be started: {error.strerror}", remedy="Set $EDITOR.") from None
+    if done.returncode != 0:
+        raise UsageError(f"the editor {editor!r} failed with {done.returncode}", remedy=f"The file is {path}.")
+    read_role(path)
+    print(path)
+
+
+@app.command()
+def delete(name: OwnName) -> None:
+    """Delete a role of your own; a shipped one of that name is there again."""
+    path = own_file(name)
+    if not path.exists():
+        find_role(name)
+        raise UsageError(f"the role {name!r} is shipped with chatcli and can't be deleted")
+    path.unlink()
+    print(f"deleted {path}")
+
+
+def _as_json(role: Role) -> dict[str, object]:
+    return {
+        "name": role.name,
+        "description": role.description,
+        "system": role.template,
+        "variables": {name: role.defaults.get(name) for name in role.variables},
+        "model": role.model,
+        "temperature": role.temperature,
+        "shipped": role.shipped,
+        "path": str(role.path),
+    }
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    return settings

@@ -1,0 +1,145 @@
+"""`chat threads rename`, `delete`, `fork` and `prune`: what changes the store."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from chatcli.cli.options import Store
+from chatcli.cli.threads import common
+from chatcli.cli.threads.common import ThreadId, ThreadIds, Yes
+from chatcli.cli.threads.look import listing
+from chatcli.conversation import new_thread_id
+from chatcli.errors import StoreError, UsageError
+from chatcli.events import Notice
+from chatcli.rendering.sanitize import sanitize_line
+from chatcli.settings import Settings, check_thread_id
+from chatcli.store.location import choose_store
+from chatcli.store.threads import Threads, ThreadSummary, find_thread
+
+MAX_TITLE = 200
+"""Characters of a title."""
+_MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
+
+
+def rename(
+    ctx: typer.Context,
+    thread: ThreadId,
+    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")],
+    store: Store = None,
+) -> None:
+    """Give a thread another title."""
+    new = " ".join(" ".join(title).split())
+    if not new or len(new) > MAX_TITLE or not new.isprintable():
+        raise UsageError(f"a title has 1 to {MAX_TITLE} printable characters")
+    threads = common.threads_of(common.settings_of(ctx, store))
+    threads.rename(find_thread(threads, thread).thread_id, new)
+
+
+def delete(
+    ctx: typer.Context,
+    ids: ThreadIds,
+    yes: Yes = False,
+    store: Store = None,
+) -> None:
+    """Delete threads, all of them or, when one can't be, none; on a terminal this asks first."""
+    threads = common.threads_of(common.settings_of(ctx, store))
+    # A thread that was named twice is deleted once.
+    found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
+    if not yes and common.can_ask():
+        named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
+        common.confirm(f"Delete {named} for good?")
+    with _held(threads, found):
+        threads.delete([summary.thread_id for summary in found])
+
+
+def fork(
+    ctx: typer.Context,
+    thread: ThreadId,
+    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="CHECKPOINT", help="Where the branch ends; by default, now.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
+    new_id = new_thread_id() if new is None else new
+    try:
+        check_thread_id(new_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    threads = common.threads_of(common.settings_of(ctx, store))
+    threads.fork(find_thread(threads, thread).thread_id, new_id, at)
+    print(new_id)
+
+
+def prune(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Not used for so long: 12h, 90d, 8w, 1y.")
+    ] = "90d",
+    yes: Yes = False,
+    store: Store = None,
+) -> None:
+    """Delete the threads that were not used for long, and give their disk space back."""
+    settings = common.settings_of(ctx, store)
+    threads, limit = common.threads_of(settings), datetime.now(UTC) - _age(older_than)
+    old = _older(threads, limit)
+    if not old:
+        common.show(settings, Notice(f"no thread is older than {older_than}"))
+        return
+    common.show(settings, listing(old))
+    question = f"Delete {_counted(old)} for good?"
+    if not yes:
+        if not common.can_ask():
+            raise UsageError(f"{_counted(old)} would be deleted, and nobody can be asked", remedy="Say it with --yes.")
+        common.confirm(question)
+    # One of them may have been used while the question stood there.
+    old = [summary for summary in _older(threads, limit) if summary in old]
+    before = _size(settings)
+    with _held(threads, old):
+        threads.delete([summary.thread_id for summary in old])
+    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(settings), 0):,} bytes given back"))
+
+
+def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
+    return [thread for thread in threads.recent() if datetime.fromisoformat(thread.updated_at) < limit]
+
+
+def _age(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,4})([hdwy])", text)
+    if match is None:
+        raise UsageError(f"--older-than: {text!r} is no age", remedy="Give a number of h, d, w or y, such as 90d.")
+    return min(int(match[1]) * _UNITS[match[2]], _MAX_AGE)
+
+
+def _counted(threads: Sequence[ThreadSummary]) -> str:
+    return f"{len(threads)} thread{'' if len(threads) == 1 else 's'}"
+
+
+def _size(settings: Settings) -> int:
+    """Return the size of the store's file in bytes, 0 when it is none."""
+    path = choose_store(settings).path
+    return path.stat().st_size if path is not None and path.exists() else 0
+
+
+@contextmanager
+def _held(threads: Threads, found: Sequence[ThreadSummary]) -> Iterator[None]:
+    """Keep other processes from running turns on the threads; refuse those on which one runs now."""
+    held: list[str] = []
+    try:
+        for summary in found:
+            if not threads.try_lock(summary.thread_id):
+                raise StoreError(
+                    f"another chat is answering on thread {summary.thread_id!r}; nothing was deleted",
+                    remedy="Try again when it is done.",
+                )
+            held.append(summary.thread_id)
+        yield
+    finally:
+        for thread_id in held:
+            threads.unlock(thread_id)

@@ -1,0 +1,72 @@
+"""`chat threads export` and `import`: threads as files."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatcli.bootstrap import import_file, read_whole_thread
+from chatcli.cli.options import Store
+from chatcli.cli.threads import common
+from chatcli.cli.threads.common import AsJson, ThreadId
+from chatcli.errors import UsageError
+from chatcli.events import Notice
+from chatcli.export import ExportFormat, format_of, thread_lines, write_file
+from chatcli.rendering.sanitize import sanitize_line
+from chatcli.store.threads import find_thread
+
+
+def export(
+    ctx: typer.Context,
+    thread: ThreadId,
+    format_: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="By default that of FILE's name, else md.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; by default stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    store: Store = None,
+) -> None:
+    """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
+    settings = common.settings_of(ctx, store)
+    summary = find_thread(common.threads_of(settings), thread)
+    chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
+    if output is not None and output.is_file() and not force:
+        if not common.can_ask():
+            raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
+        common.confirm(f"Replace {sanitize_line(str(output))}?")
+    lines = thread_lines(asyncio.run(read_whole_thread(settings, summary)), chosen)
+    if output is None:
+        for line in lines:
+            print(line)
+    else:
+        write_file(output, lines)
+
+
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="chat's JSON or JSONL, ChatGPT's conversations.json, llm's logs.db, or \"-\"."
+        ),
+    ],
+    as_json: AsJson = False,
+    store: Store = None,
+) -> None:
+    """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    settings = common.settings_of(ctx, store)
+    common.threads_of(settings)  # refuses a store in memory, which would be gone at once
+    imported = asyncio.run(import_file(settings, file))
+    if common.wants_json(settings, as_json):
+        print(json.dumps([{"thread_id": new, "original_id": old} for old, new in imported.items()], indent=2))
+    else:
+        for new in imported.values():
+            print(new)
+    renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    if renamed and not as_json:
+        common.show(settings, *renamed)

@@ -1,0 +1,1 @@
+"""The slash commands of the REPL; importing `chatcli.commands.all` registers them."""

@@ -1,0 +1,42 @@
+"""Commands about what is sent: /context, /compact."""
+
+from collections.abc import AsyncIterator
+
+from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.events import Event, Listing, Notice
+
+EXCERPT = 60
+"""Characters of a message in a listing."""
+_SPEAKERS = {"human": "you", "ai": "model"}
+
+
+async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """List what the next question would be sent with, and what is left out."""
+    fitted = await context.conversation.context()
+    groups = (("left out", fitted.left_out), ("sent", fitted.messages))
+    rows = [
+        (state, _SPEAKERS.get(message.type, message.type), _excerpt(str(message.text)))
+        for state, messages in groups
+        for message in messages
+    ]
+    yield Listing("Context", ("", "who", "text"), tuple(rows))
+    budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"
+    counts = f"{len(fitted.messages)} messages are sent, {len(fitted.left_out)} left out"
+    yield Notice(f"{counts}: about {fitted.tokens} tokens, {budget}")
+
+
+async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Let the model sum up the oldest turns; what is sent then begins with that. The thread keeps them."""
+    summary = await context.conversation.compact()
+    yield Notice(f"the oldest turns are now sent as this summary; /history has them as they were:\n{summary}")
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 3]}..."
+
+
+def register_in(registry: CommandRegistry) -> None:
+    """Register this group's commands."""
+    registry.register("context")(show_context)
+    registry.register("compact")(compact)

@@ -1,0 +1,90 @@
+"""Commands about what is seen: /help, /plain, /theme, /config, /clear, /exit."""
+
+import re
+from collections.abc import AsyncIterator
+
+from pydantic import SecretStr
+
+from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.errors import UsageError
+from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.settings import THEMES
+
+_PASSWORD = re.compile(r"//[^/@\s]+@")  # of a URL
+KEYS = (
+    ("Enter", "send"),
+    ("Alt-Enter, Ctrl-J", "new line; Shift-Enter too, where the terminal tells it from Enter"),
+    ("Tab", "complete a command, what it takes, or an @path"),
+    ("Right, Ctrl-E", "take the suggestion"),
+    ("Ctrl-R", "search what was typed before"),
+    ("Ctrl-X Ctrl-E", "write in $VISUAL or $EDITOR, and send"),
+    ("Ctrl-X Ctrl-O", "put the output of the last !command into the question"),
+    ("Ctrl-C", "stop the answer; clear the line; twice on an empty line: leave"),
+    ("Ctrl-D", "leave, on an empty line"),
+    ("Ctrl-Z", "suspend; fg in the shell comes back"),
+)
+LINES = (
+    ("!COMMAND", "run COMMAND in your shell and show its output"),
+    ("@PATH", "attach a file to the question"),
+    ("//TEXT", "ask /TEXT: a line that begins with a slash"),
+)
+
+
+async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Show the commands and keys."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for command in context.registry:
+        names = ", ".join(f"/{name}" for name in (command.name, *command.aliases))
+        groups.setdefault(command.group, []).append((f"{names} {command.usage}".rstrip(), command.help))
+    for name, rows in groups.items():
+        yield Listing(name, ("command", "what it does"), tuple(rows))
+    yield Listing("Lines", ("line", "what it does"), LINES)
+    yield Listing("Keys", ("key", "what it does"), KEYS)
+
+
+async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Show answers as they are written, or render their Markdown again."""
+    yield PlainToggled()
+
+
+async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Show everything in the colours of NAME; without a name, tell which there are."""
+    if not arguments:
+        yield Notice(f"themes: {', '.join(THEMES)}")
+        return
+    if arguments not in THEMES:
+        raise UsageError(f"there is no theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
+    yield ThemeChosen(arguments)
+    yield Notice(f"theme {arguments}")
+
+
+async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Show the settings of this run; keys are not shown, only whether they are set."""
+    rows = tuple((name, _shown(value)) for name, value in context.settings)
+    yield Listing("Settings", ("setting", "value"), rows)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "set"  # whatever it is: not even its length is told
+    return "" if value is None else _PASSWORD.sub("//***@", str(value))
+
+
+async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Clear the screen; the thread stays."""
+    yield ScreenCleared()
+
+
+async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Leave."""
+    yield ExitRequested()
+
+
+def register_in(registry: CommandRegistry) -> None:
+    """Register this group's commands."""
+    registry.register("help")(show_help)
+    registry.register("plain")(toggle_plain)
+    registry.register("theme", "[NAME]")(choose_theme)
+    registry.register("config")(show_config)
+    registry.register("clear")(clear_screen)
+    registry.register("exit", aliases=("quit",))(leave)

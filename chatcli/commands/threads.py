@@ -1,0 +1,64 @@
+"""Commands about threads: /new, /thread, /threads, /rename, /delete."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.errors import UsageError
+from chatcli.events import Event, Notice, ThreadChanged, ThreadsOffered
+from chatcli.store.choices import thread_choices
+
+
+async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Begin a new thread."""
+    yield ThreadChanged(context.conversation.new_thread())
+
+
+async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Resume the thread ID, or create it; without an ID, tell the current one."""
+    if not arguments:
+        yield Notice(f"thread {context.conversation.thread_id}")
+        return
+    messages = await context.conversation.open_thread(arguments)
+    yield ThreadChanged(arguments, tuple(messages))
+    if messages and messages[-1].role == "user":
+        yield Notice("the last question has no answer; /retry asks it again")
+
+
+async def pick_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Pick a thread from those whose ID or title holds TEXT."""
+    threads = await context.conversation.threads()
+    choices = thread_choices(await asyncio.to_thread(threads.recent), arguments)
+    if not choices:
+        raise UsageError("there is no such thread" if arguments else "there are no threads yet")
+    yield ThreadsOffered(choices)
+
+
+async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Give this thread the title TEXT."""
+    if not arguments:
+        raise UsageError("give a title: /rename TEXT")
+    threads = await context.conversation.threads()
+    await asyncio.to_thread(threads.rename, context.conversation.thread_id, arguments)
+    yield Notice(f"renamed to {arguments}")
+
+
+async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Delete this thread for ever, all branches of it; asks for `/delete yes`."""
+    thread_id = context.conversation.thread_id
+    if arguments != "yes":
+        yield Notice(f"this deletes thread {thread_id} for ever; to do it, type /delete yes", "warning")
+        return
+    threads = await context.conversation.threads()
+    await asyncio.to_thread(threads.delete, [thread_id])
+    yield Notice(f"deleted {thread_id}")
+    yield ThreadChanged(context.conversation.new_thread())
+
+
+def register_in(registry: CommandRegistry) -> None:
+    """Register this group's commands."""
+    registry.register("new")(new_thread)
+    registry.register("thread", "[ID]")(open_thread)
+    registry.register("threads", "[TEXT]")(pick_thread)
+    registry.register("rename", "TEXT")(rename_thread)
+    registry.register("delete")(delete_thread)

@@ -1,0 +1,302 @@
+"""The conversation that this process holds: the current thread and model, and the engine behind them.
+
+It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
+needed, or ahead of that by `warm_up`.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Protocol
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.events import (
+    Event,
+    MessageShown,
+    Progress,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
+from chatcli.models.names import ModelName, resolve_model
+from chatcli.roles.opening import opening_model, opening_setup
+from chatcli.roles.setup import Setup
+from chatcli.settings import Settings, check_thread_id
+
+if TYPE_CHECKING:
+    from chatcli.graph.branches import Turn
+    from chatcli.graph.context import FittedContext
+    from chatcli.models.model import Model
+    from chatcli.session import Session
+    from chatcli.store.threads import Threads
+    from chatcli.transfer.document import ThreadDocument
+
+
+class Engine(Protocol):
+    """What runs turns: the graph on its open store."""
+
+    @property
+    def threads(self) -> "Threads":
+        """The threads of the store."""
+
+    async def setup(self, thread_id: str) -> Setup | None:
+        """Return how the thread `thread_id` is answered, or None when there is no such thread."""
+
+    def session(self, thread_id: str, model: "Model", setup: Setup, stored: Setup | None) -> "Session":
+        """Return a hold on the thread `thread_id`, answered by `model` as `setup` says; `stored` is what it has."""
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Return the model `name`, built once; `temperature` is for where the user chose none."""
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`."""
+
+    async def close(self) -> None:
+        """Close the store and what the models hold."""
+
+
+OpenEngine = Callable[[Callable[[Progress], None]], Awaitable[Engine]]
+"""Opens the engine; what takes a while is reported through the callback, from any thread."""
+
+
+def new_thread_id() -> str:
+    """Return an ID for a new thread: short enough to type, long enough never to meet another."""
+    return secrets.token_hex(4)
+
+
+class Conversation:
+    """The current thread and model; changes of either take effect with the next turn.
+
+    Args:
+        settings: The user's choices.
+        thread_id: The thread to begin on.
+        open_engine: Opens the engine, at most once at a time; tried again after a failure.
+
+    """
+
+    def __init__(self, settings: Settings, thread_id: str, open_engine: OpenEngine) -> None:
+        self.thread_id = thread_id
+        # Read ahead of everything else: a misspelt name is a usage error before anything is opened.
+        self.model_name = opening_model(
+            settings, opening_setup(settings, None, first=True) if settings.role else Setup()
+        )
+        self.turns = 0
+        self.context_usage: tuple[int, int | None] = (0, None)
+        """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
+        self._settings = settings
+        self._open_engine = open_engine
+        self._engine: asyncio.Task[Engine] | None = None
+        self._session: Session | None = None
+        self._opening: asyncio.Task[Session] | None = None
+        self._chosen_model: ModelName | None = None
+        self._first = True
+        self._branching: tuple[Turn | None, ...] = ()
+
+    def warm_up(self) -> None:
+        """Begin to open the engine; a failure is reported by the turn that needs it."""
+        self._engine_task().add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
+
+        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
+        """
+        started = time.monotonic()
+        try:
+            session = await self._open_session()
+        except ChatcliError as error:
+            yield TurnStarted(self.thread_id, str(self.model_name))
+            if isinstance(error, InterruptedTurnError):
+                elapsed_ms = round((time.monotonic() - started) * 1000)
+                yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
+            else:
+                yield TurnFailed(self.thread_id, str(self.model_name), "", error)
+            return
+        self.turns += 1
+        for turn in self._branching:
+            await session.rewind(turn)
+        self._branching = ()
+        async with aclosing(session.run_turn(text, attachments)) as events:
+            async for event in events:
+                if isinstance(event, TurnFinished):
+                    self.context_usage = event.context_tokens, event.context_budget
+                yield event
+
+    def interrupt(self) -> None:
+        """Stop the running turn, or the opening that it waits for."""
+        if self._opening is not None:
+            self._opening.cancel()
+        elif self._session is not None:
+            self._session.interrupt()
+
+    async def open_thread(self, thread_id: str) -> list[MessageShown]:
+        """Make `thread_id` the current thread, created with its first turn; return its messages so far.
+
+        Raises:
+            ValueError: It is no thread ID.
+            ChatcliError: The store can't be used; the current thread stays.
+
+        """
+        check_thread_id(thread_id)
+        session = await self._session_on(thread_id)
+        messages = await session.history()
+        self.thread_id, self._session, self.turns = thread_id, session, len(messages)
+        self.context_usage = 0, None
+        return messages
+
+    def new_thread(self) -> str:
+        """Make a new thread the current one; return its ID."""
+        self.thread_id, self._session, self.turns = new_thread_id(), None, 0
+        self.context_usage = 0, None
+        return self.thread_id
+
+    async def session(self) -> "Session":
+        """Return the hold on the current thread.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await self._open_session()
+
+    async def document(self) -> "ThreadDocument":
+        """Return all that is stored of the current thread.
+
+        Raises:
+            UsageError: Nothing is stored of it yet.
+            StoreError: The store can't be used.
+
+        """
+        return await (await self._opened()).document(self.thread_id)
+
+    async def threads(self) -> "Threads":
+        """Return the threads of the store."""
+        return (await self._opened()).threads
+
+    def edit_after(self, turn: "Turn | None") -> None:
+        """Let the next question begin a new branch behind `turn`, None for the thread's beginning."""
+        self._branching = (turn,)
+
+    def cancel_edit(self) -> None:
+        """Let the next question be a question like any other."""
+        self._branching = ()
+
+    async def use_model(self, name: str) -> ModelName:
+        """Let the model `name` answer from the next turn on.
+
+        Raises:
+            ChatcliError: There is no such model, or it has no key; the current one stays.
+
+        """
+        model_name = resolve_model(name, self._settings)
+        temperature = self._session.setup.temperature if self._session is not None else None
+        model = await (await self._opened()).model(model_name, temperature)
+        self.model_name = self._chosen_model = model_name
+        if self._session is not None:
+            self._session.model = model
+        return model_name
+
+    async def setup(self) -> Setup:
+        """Return how the current thread is answered.
+
+        Raises:
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._open_session()).setup
+
+    async def use_setup(self, setup: Setup) -> None:
+        """Let the current thread be answered as `setup` says, from the next turn on, which stores it.
+
+        Raises:
+            ChatcliError: The store or the model can't be used; the thread's setup stays.
+
+        """
+        session = await self._open_session()
+        name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
+        session.model = await (await self._opened()).model(name, setup.temperature)
+        session.setup = setup
+        self.model_name = name
+
+    async def context(self) -> "FittedContext":
+        """Return what the next turn would send beside its question; see `Session.context`."""
+        return await (await self._open_session()).context()
+
+    async def compact(self) -> str:
+        """Let the model summarise all turns but the newest, and return the summary; see `Session.compact`."""
+        return await (await self._open_session()).compact()
+
+    async def close(self) -> None:
+        """Stop what runs and close the engine."""
+        self.interrupt()
+        if self._engine is not None:
+            self._engine.cancel()
+            done, _ = await asyncio.wait([self._engine])
+            for task in done:
+                if not task.cancelled() and task.exception() is None:
+                    await task.result().close()
+
+    async def _open_session(self) -> "Session":
+        if self._session is None:
+            self._opening = asyncio.create_task(self._new_session())
+            try:
+                self._session = await self._opening
+            except asyncio.CancelledError:
+                if self._opening.cancelled() and not _being_cancelled():
+                    raise InterruptedTurnError("stopped while it was being prepared") from None
+                raise
+            finally:
+                self._opening = None
+        return self._session
+
+    async def _new_session(self) -> "Session":
+        return await self._session_on(self.thread_id)
+
+    async def _session_on(self, thread_id: str) -> "Session":
+        engine = await self._opened()
+        stored = await engine.setup(thread_id)
+        setup = opening_setup(self._settings, stored, first=self._first)
+        if self._first:
+            name = self._chosen_model or opening_model(self._settings, setup)
+        else:
+            name = resolve_model(stored.model, self._settings) if stored and stored.model else self.model_name
+        model = await engine.model(name, setup.temperature)
+        self.model_name, self._first = name, False
+        return engine.session(thread_id, model, setup, stored)
+
+    async def _opened(self) -> Engine:
+        # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
+        return await asyncio.shield(self._engine_task())
+
+    def _engine_task(self) -> "asyncio.Task[Engine]":
+        failed = self._engine is not None and self._engine.done() and self._engine.exception() is not None
+        if self._engine is None or failed:
+            loop = asyncio.get_running_loop()
+            self._engine = loop.create_task(
+                _as_coroutine(self._open_engine(lambda event: _announce_soon(loop, self, event)))
+            )
+        return self._engine
+
+    def announce(self, event: Event) -> None:
+        """Put `event` into the running turn's events; without a turn, nobody waits for it."""
+        if self._session is not None:
+            self._session.announce(event)
+
+
+async def _as_coroutine(opening: Awaitable[Engine]) -> Engine:
+    return await opening
+
+
+def _announce_soon(loop: asyncio.AbstractEventLoop, conversation: Conversation, event: Event) -> None:
+    # A late report, when the loop is gone, is nobody's loss.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(conversation.announce, event)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

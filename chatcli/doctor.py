@@ -1,0 +1,104 @@
+"""What is installed, configured and reachable, each with its remedy; no key is ever told."""
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from chatcli import __version__, keys, paths
+from chatcli.errors import ChatcliError
+from chatcli.models.names import choose_model
+from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.settings import Settings
+from chatcli.store.location import StoreLocation, choose_store, open_threads
+from chatcli.store.repair import find_damage
+
+PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
+REACH_TIMEOUT = 3.0
+"""Seconds for a server to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; a problem has a remedy."""
+
+    subject: str
+    state: Literal["ok", "problem"]
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what there is to say of this installation, what may be wrong included."""
+    yield Finding("chatcli", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    yield Finding("packages", "ok", versions)
+    config = paths.config_file()
+    yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
+    yield _store(choose_store(settings))
+    yield from _keys(settings)
+    yield from _model(settings)
+    yield _local_runtime()
+
+
+def _store(location: StoreLocation) -> Finding:
+    if location.path is None and location.uri is None:
+        return Finding("store", "ok", "in memory: nothing is kept")
+    if location.path is not None and not location.path.exists():
+        return Finding("store", "ok", f"{location.path} is made with the first turn")
+    try:
+        if location.path is not None and (damage := find_damage(location.path)):
+            remedy = f"Copy it away, then: sqlite3 {location.path} .recover | sqlite3 recovered.db"
+            return Finding("store", "problem", f"{location.path} is damaged: {damage}", remedy)
+        count = len(open_threads(location).recent())
+    except ChatcliError as error:
+        return Finding("store", "problem", error.message, error.remedy)
+    where = (
+        "a PostgreSQL server" if location.path is None else f"{location.path}, {location.path.stat().st_size:,} bytes"
+    )
+    return Finding("store", "ok", f"{where}, {count} threads")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    kept = keys.kept_keys()
+    known = [provider for provider in PROVIDERS if settings.has_key(provider)]
+    for provider in known:
+        place = f"kept in {kept[provider]}" if provider in kept else "in the environment or .env"
+        yield Finding(f"key of {provider}", "ok", place)
+    if not known:
+        yield Finding("keys", "ok", "none; the local model needs none")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    try:
+        name = choose_model(settings)
+    except ChatcliError as error:
+        yield Finding("model", "problem", error.message, error.remedy)
+        return
+    yield Finding("model", "ok", f"{name} answers where none is named")
+    if settings.openai_endpoint is not None:
+        yield _reach(settings.openai_endpoint)
+
+
+def _reach(endpoint: str) -> Finding:
+    import httpx2
+
+    try:
+        status = httpx2.get(f"{endpoint}/models", timeout=REACH_TIMEOUT).status_code
+    except httpx2.HTTPError as error:
+        remedy = "Check the address (--base-url, OPENAI_BASE_URL) and that the server runs."
+        return Finding("endpoint", "problem", f"{endpoint} can't be reached: {error}", remedy)
+    return Finding("endpoint", "ok", f"{endpoint} answers (status {status})")
+
+
+def _local_runtime() -> Finding:
+    from chatcli.models.local.weights import DEFAULT_WEIGHTS
+
+    if importlib.util.find_spec("xllamacpp") is None:
+        return Finding("local model", "problem", "its runtime is not installed", f"pip install 'chatcli[{LOCAL}]'")
+    file = paths.cache_dir() / "models" / DEFAULT_WEIGHTS.file_name
+    if not file.exists():
+        return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
+    return Finding("local model", "ok", f"{file}")

@@ -1,0 +1,113 @@
+"""Every failure that chatcli reports, as one tree.
+
+    ChatcliError            code          exit  meaning
+    ├── UsageError          usage            2  bad usage or configuration
+    ├── AuthError           auth             3  a key is missing or was refused
+    │   └── MissingKeyError
+    ├── RefusedError        refused          4  the model refused the request
+    │   └── ContextError    context          4  the request does not fit the model's context
+    ├── StoreError          store            5  the store can't be used
+    ├── NetworkError        network         75  try again later
+    ├── InterruptedTurnError     interrupted    130  the user stopped it
+    └── InternalError       internal         1  a failure of chatcli itself
+
+`cli` is the only place that turns one of these into an exit code.
+"""
+
+from enum import IntEnum
+from typing import ClassVar, Literal
+
+ErrorCode = Literal["auth", "context", "refused", "store", "network", "usage", "interrupted", "internal"]
+
+
+class ExitCode(IntEnum):
+    """What the process says to the shell; the contract is in the README."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    AUTH = 3
+    REFUSED = 4
+    STORE = 5
+    TEMPORARY = 75  # EX_TEMPFAIL of sysexits.h
+    INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class ChatcliError(Exception):
+    """A failure that the user is told about in one or two lines.
+
+    Args:
+        message: What failed and why, one line, without a key or a traceback.
+        remedy: What to do next, one line; empty when there is nothing to do.
+
+    """
+
+    code: ClassVar[ErrorCode] = "internal"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(ChatcliError):
+    """The command line, the environment or the config file says something impossible."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class AuthError(ChatcliError):
+    """A provider's key is missing, or the provider refused it."""
+
+    code = "auth"
+    exit_code = ExitCode.AUTH
+
+
+class MissingKeyError(AuthError):
+    """A model of `provider` needs a key, and there is none."""
+
+    def __init__(self, message: str, *, remedy: str, provider: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.provider = provider
+
+
+class RefusedError(ChatcliError):
+    """The model refused the request: unknown model, content filter, bad request."""
+
+    code: ClassVar[ErrorCode] = "refused"
+    exit_code = ExitCode.REFUSED
+
+
+class ContextError(RefusedError):
+    """The request does not fit the model's context."""
+
+    code = "context"
+
+
+class StoreError(ChatcliError):
+    """The store is locked, corrupt, full or unreachable."""
+
+    code = "store"
+    exit_code = ExitCode.STORE
+
+
+class NetworkError(ChatcliError):
+    """The network, a timeout, a rate limit or a failing server; trying again later may work."""
+
+    code = "network"
+    exit_code = ExitCode.TEMPORARY
+    retryable = True
+
+
+class InterruptedTurnError(ChatcliError):
+    """The user stopped the turn."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
+
+
+class InternalError(ChatcliError):
+    """A failure of chatcli itself."""

@@ -1,0 +1,294 @@
+"""What happens in a session, as values: the only language between the engine and the screen.
+
+A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
+
+- `TurnStarted` comes first, once the question is about to be stored.
+- `TextDelta` and `ReasoningDelta` come in the order in which the model sent them.
+- Exactly one terminal event (`TurnFinished`, `TurnInterrupted` or `TurnFailed`) comes last, whatever happens.
+- `Notice` and `Progress` may come anywhere before the terminal event.
+
+The JSON Lines output is this union, serialised by `rendering.json`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from chatcli.errors import ChatcliError
+
+INTERRUPTED = "interrupted"
+"""The finish reason of a partial answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that the provider says it counted; all zero when it said nothing."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """A turn begins on `thread_id`; `model` is named `provider:model`."""
+
+    thread_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer; untrusted text, cut anywhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The next piece of the model's reasoning, apart from the answer; untrusted text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The whole answer, stored in the thread."""
+
+    thread_id: str
+    checkpoint_id: str
+    model: str
+    content: str
+    finish_reason: str
+    usage: Usage
+    elapsed_ms: int
+    messages_in_context: int
+    messages_in_thread: int
+    context_tokens: int = 0
+    """About how many tokens were sent; None for `context_budget` means no known limit."""
+    context_budget: int | None = None
+    cost_usd: float | None = None
+    """The turn's price by the provider's list; None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnInterrupted:
+    """The user stopped the turn; `content` is what had arrived, kept in the thread as a partial answer."""
+
+    thread_id: str
+    checkpoint_id: str
+    model: str
+    content: str
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn failed; `content` is what had arrived, kept in the thread as a partial answer."""
+
+    thread_id: str
+    model: str
+    content: str
+    error: ChatcliError
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line or a few for the user, beside the answer, never part of it.
+
+    A `passing` one says why nothing happens just now: it is for who watches, not for a log.
+    """
+
+    text: str
+    level: Literal["info", "warning", "error"] = "info"
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
+
+    `unit` is "bytes" for a download and "" for a step without a size. The last one of a label has `finished`.
+    """
+
+    label: str
+    done: int = 0
+    total: int = 0
+    unit: Literal["bytes", ""] = ""
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table for the user: `/help`, `chat threads list` and their like."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageShown:
+    """A message of the past, shown again as it looked: `role` is "user" or "assistant"."""
+
+    role: str
+    text: str
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MatchShown:
+    """A message that a search found: `parts` are the pieces of its text, each with whether it is what was wanted."""
+
+    thread_id: str
+    title: str
+    role: str
+    parts: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadChanged:
+    """The session now holds another thread."""
+
+    thread_id: str
+    messages: tuple[MessageShown, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class InputPrefilled:
+    """The next line begins with `text`, to be edited and sent."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRequested:
+    """The user asked for the thread in the file `path`, in the format that its name says."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EditorRequested:
+    """The next line is to be written in the user's editor, which opens on `text`."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChanged:
+    """What the user types while something runs: lines that wait to be sent, and last the one being typed.
+
+    Without texts there is nothing to show.
+    """
+
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenLeft:
+    """Something else is about to use the screen: the user's shell, while this process is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenTaken:
+    """The screen is this process's again, or has another size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShellOutput:
+    """The next piece of what a shell command writes; untrusted text, cut anywhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShellFinished:
+    """A shell command ended; `output` is all that it wrote."""
+
+    command: str
+    output: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipboardFilled:
+    """The user asked for `text`, which is `what`, in the clipboard; untrusted text."""
+
+    text: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainToggled:
+    """The user wants Markdown shown as it is written, or rendered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeChosen:
+    """The user, or the terminal by its background, chose the colours `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadChoice:
+    """A thread to choose from; `description` is its title and what else tells it from others."""
+
+    thread_id: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequested:
+    """The provider of that prefix needs a key from the user; then the `line` is to be entered again."""
+
+    provider: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadsOffered:
+    """The user is to pick one of `choices`, the newest first."""
+
+    choices: tuple[ThreadChoice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenCleared:
+    """The user asked for an empty screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRequested:
+    """The user asked to leave."""
+
+
+TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
+Event = (
+    TurnStarted
+    | TextDelta
+    | ReasoningDelta
+    | TerminalEvent
+    | Notice
+    | Progress
+    | Listing
+    | MessageShown
+    | MatchShown
+    | ThreadChanged
+    | InputPrefilled
+    | EditorRequested
+    | SaveRequested
+    | DraftChanged
+    | ScreenLeft
+    | ScreenTaken
+    | ShellOutput
+    | ShellFinished
+    | ClipboardFilled
+    | PlainToggled
+    | ThemeChosen
+    | KeyRequested
+    | ThreadsOffered
+    | ScreenCleared
+    | ExitRequested
+)

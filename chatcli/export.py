@@ -1,0 +1,99 @@
+"""Threads as files: what they hold in each format, written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from chatcli.rendering.page import ThreadPage
+    from chatcli.transfer.document import ThreadDocument
+
+
+class ExportFormat(StrEnum):
+    """What a thread can be exported as."""
+
+    MD = "md"
+    JSON = "json"
+    HTML = "html"
+    JSONL = "jsonl"
+
+
+_SUFFIXES = {
+    ".md": ExportFormat.MD,
+    ".json": ExportFormat.JSON,
+    ".html": ExportFormat.HTML,
+    ".jsonl": ExportFormat.JSONL,
+}
+
+
+def format_of(path: Path) -> ExportFormat | None:
+    """Return the format that the name of `path` stands for, or None."""
+    return _SUFFIXES.get(path.suffix)
+
+
+def write_file(path: Path, lines: Iterable[str]) -> None:
+    """Write `lines` to `path`, readable by the user alone, in place of what is there; on failure that stays.
+
+    Raises:
+        UsageError: The folder does not exist, or may not be written to.
+        OSError: The disk is full or fails.
+
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("w", encoding="utf-8") as pipe:  # or a device: nothing to replace
+            pipe.writelines(f"{line}\n" for line in lines)
+        return
+    target = path.resolve()  # what a link leads to, not the link
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder", remedy="Name a file.")
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[str]:
+    """Yield the lines of `document` in the format `chosen`."""
+    from chatcli.transfer import own
+
+    match chosen:
+        case ExportFormat.JSON:
+            return own.as_json(document)
+        case ExportFormat.JSONL:
+            return own.as_jsonl(document)
+        case ExportFormat.MD:
+            from chatcli.rendering.markdown_page import markdown_page
+
+            return markdown_page(_page(document))
+        case ExportFormat.HTML:
+            from chatcli.rendering.html_page import html_page
+
+            return html_page(_page(document))
+
+
+def _page(document: "ThreadDocument") -> "ThreadPage":
+    from chatcli.graph.history import as_shown
+    from chatcli.rendering.page import ThreadPage
+
+    return ThreadPage(
+        document.thread_id,
+        document.title,
+        document.model,
+        document.updated_at,
+        document.system,
+        as_shown(list(document.messages)),
+    )

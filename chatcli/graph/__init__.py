@@ -1,0 +1,1 @@
+"""The LangGraph app of a turn: its state, its node, and the reading of its stream."""

@@ -1,0 +1,143 @@
+"""What is really sent to the model: the system prompt and the newest messages that fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    merge_message_runs,
+    trim_messages,
+)
+
+from chatcli.errors import ContextError
+from chatcli.graph.adapt import adapt_messages
+from chatcli.graph.state import ChatState, TurnContext
+from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
+
+SUMMARY_LABEL = "Summary of the conversation so far:"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedContext:
+    """What is sent, about how large it is, and what is not sent for want of room; sizes in tokens."""
+
+    messages: list[BaseMessage]
+    tokens: int
+    budget: int | None
+    left_out: list[BaseMessage]
+
+
+def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None) -> FittedContext:
+    """Return the context: the system prompt, and the newest whole turns that fit the budget.
+
+    A turn is never split, so a tool's result is never parted from the call. `tighter` is a budget below the usual
+    one, for a provider that refused what had fitted that.
+
+    Raises:
+        ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
+
+    """
+    head, messages = _split(_prompted(state, turn))
+    newest = messages[_newest_turn(messages) :]
+    limit = _smallest(turn.context_tokens, turn.model.limits.request)
+    _refuse_oversized_question([*head, *newest], limit, turn)
+    budget = _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None, tighter)
+    kept = messages
+    if budget is not None and turn.counter.count([*head, *messages]) > budget:
+        kept = _newest_that_fit(head, messages, budget, turn)
+        # A question above the history's share is still sent whole, by itself: only the limit refuses.
+        if len(kept) < len(newest):
+            kept = newest
+    sent = adapt_messages([*head, *kept], turn.model)
+    return FittedContext(sent, turn.counter.count(sent), budget, messages[: len(messages) - len(kept)])
+
+
+def open_messages(state: ChatState) -> list[BaseMessage]:
+    """Return the messages that no summary stands for."""
+    messages = state.get("messages", [])
+    covered = state.get("summarised")
+    ids = [message.id for message in messages] if covered else []
+    return messages[ids.index(covered) + 1 :] if covered in ids else messages
+
+
+def _prompted(state: ChatState, turn: TurnContext) -> list[BaseMessage]:
+    """Return the system message, where there is one, and every message that could be sent."""
+    template = state.get("template")
+    system = state.get("system") or turn.model.default_system
+    prompt = role_prompt(template) if template else text_prompt(system)
+    opened = open_messages(state)
+    messages = fill_prompt(prompt, state.get("variables", {}) if template else {}, _sendable(opened))
+    if len(opened) == len(state["messages"]):
+        return messages
+    head, rest = _split(messages)
+    texts = [*(str(message.text) for message in head), f"{SUMMARY_LABEL}\n{state['summary']}"]
+    return [SystemMessage("\n\n".join(texts)), *rest]
+
+
+def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """Part the system message from the conversation."""
+    size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
+    return messages[:size], messages[size:]
+
+
+def _newest_turn(messages: Sequence[BaseMessage]) -> int:
+    """Return where the newest turn begins: at the last human message."""
+    for index in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[index], HumanMessage):
+            return index
+    return 0
+
+
+def _newest_that_fit(
+    head: list[BaseMessage], messages: list[BaseMessage], budget: int, turn: TurnContext
+) -> list[BaseMessage]:
+    trimmed: list[BaseMessage] = trim_messages(
+        [*head, *messages],
+        max_tokens=budget,
+        token_counter=turn.counter.count,
+        strategy="last",
+        include_system=True,
+        start_on="human",
+        allow_partial=False,
+    )
+    return _split(trimmed)[1]
+
+
+def refuse_oversized(question: BaseMessage, system: str | None, context: TurnContext) -> None:
+    """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
+    head: list[BaseMessage] = [SystemMessage(system)] if system else []
+    limit = _smallest(context.context_tokens, context.model.limits.request)
+    _refuse_oversized_question([*head, question], limit, context)
+
+
+def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Leave out answers that never came, and join the questions that stand in a row for want of them.
+
+    Several providers refuse two human messages in a row.
+    """
+    present = [
+        message for message in messages if not isinstance(message, AIMessage) or message.content or message.tool_calls
+    ]
+    joined: list[BaseMessage] = []
+    for human, run in groupby(present, lambda message: isinstance(message, HumanMessage)):
+        together = list(run)
+        # Only what stands in a row is joined, since joining copies every message.
+        joined += merge_message_runs(together) if human and len(together) > 1 else together
+    return joined
+
+
+def _refuse_oversized_question(least: list[BaseMessage], limit: int | None, turn: TurnContext) -> None:
+    size = turn.counter.count(least)
+    if limit is not None and size > limit:
+        raise ContextError(
+            f"the question takes about {size} tokens, and the limit of {turn.model.name} here is {limit}",
+            remedy="Send less, raise --context-tokens, or choose a model with a larger context.",
+        )
+
+
+def _smallest(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

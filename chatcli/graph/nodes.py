@@ -1,0 +1,102 @@
+"""The one node of the plain chat: ask the model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.runtime import Runtime
+
+from chatcli.errors import ContextError, RefusedError
+from chatcli.graph.compact import compact_state
+from chatcli.graph.context import FittedContext, fit_context
+from chatcli.graph.finish import finish_reason
+from chatcli.graph.retry import receive
+from chatcli.graph.state import ChatState, TurnContext
+from chatcli.graph.structured import ask_structured
+from chatcli.models.errors import BrokenAnswerError, translate
+
+MODEL_NODE = "model"
+TIGHTER = 0.6
+"""What is tried of a context that the provider found too long."""
+
+
+async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Send the context to the model and return its answer.
+
+    Raises:
+        ChatcliError: The request was not sent or did not succeed.
+
+    """
+    turn = runtime.context
+    fitted = fit_context(state, turn)
+    update = ChatState()
+    if fitted.left_out and turn.auto_compact:
+        update = await compact_state(state, turn)
+        fitted = fit_context({**state, **update}, turn)
+        runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+    _report(fitted, state, runtime)
+    try:
+        answer = await _ask(fitted, runtime)
+    except ContextError:
+        smaller = fit_context({**state, **update}, turn, tighter=int(fitted.tokens * TIGHTER))
+        if len(smaller.messages) == len(fitted.messages):
+            raise
+        fitted = smaller
+        _report(fitted, state, runtime)
+        answer = await _ask(fitted, runtime)
+    if answer.usage_metadata is not None:
+        turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"])
+    if fitted.left_out:
+        update["trimming_told"] = True
+    return {**update, "messages": [answer]}
+
+
+async def _ask(context: FittedContext, runtime: Runtime[TurnContext]) -> AIMessage:
+    try:
+        return await _answer(context.messages, runtime)
+    except Exception as error:
+        raise translate(error, runtime.context.model) from error
+
+
+def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:
+    """Tell the stream's reader what is sent."""
+    runtime.stream_writer(
+        {
+            "messages_in_context": len(fitted.messages),
+            # The answer's own message comes on top of what the thread holds by now.
+            "messages_in_thread": len(state["messages"]) + 1,
+            "context_tokens": fitted.tokens,
+            "context_budget": fitted.budget,
+        }
+    )
+    if fitted.left_out and not state.get("trimming_told"):
+        count = len(fitted.left_out)
+        runtime.stream_writer(
+            {
+                "notice": f"the {count} oldest messages are no longer sent: the budget is about {fitted.budget} tokens."
+                " See /context; /compact replaces them by a summary"
+            }
+        )
+
+
+async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext]) -> AIMessage:
+    model, schema = runtime.context.model, runtime.context.schema
+    # With a schema, an answer is shown once it is known to be the valid one.
+    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
+
+    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
+        answer = await receive(
+            lambda: model.client.astream(list(messages), config, **options),
+            model,
+            seconds=runtime.context.timeout,
+            tell=lambda text: runtime.stream_writer({"note": text}),
+        )
+        if not (reason := finish_reason(answer)):
+            raise BrokenAnswerError
+        if reason == "content_filter":
+            raise RefusedError(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+        return answer
+
+    return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)

@@ -1,0 +1,87 @@
+"""What a thread holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, TypedDict
+
+from langchain_core.messages import BaseMessage, RemoveMessage
+from langgraph.channels import DeltaChannel
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+from chatcli.graph.schema import AnswerSchema
+from chatcli.graph.tokens import TokenCounter
+from chatcli.models.model import Model
+
+DEFAULT_TIMEOUT = 120.0
+"""Seconds within which a request that failed is asked again, where the user sets no --timeout."""
+SNAPSHOT_FREQUENCY = 4000
+"""Updates of a thread between two full copies of its messages; until then each checkpoint holds what is new."""
+
+
+def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage] | BaseMessage]) -> list[BaseMessage]:
+    """Return `state` with `writes` applied in order, as `add_messages` would, in one pass.
+
+    LangGraph replays a thread's writes through this on each load, all at once, so calling `add_messages` for each
+    would cost the square of the thread. Every message must have an ID, as LangGraph sees to before it stores a write.
+    """
+    added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
+    ids = {message.id for message in added}
+    removes = any(isinstance(message, RemoveMessage) for message in added)
+    if not removes and len(ids) == len(added) and not any(message.id in ids for message in state):
+        return [*state, *added]
+    return _merge(state, added)
+
+
+def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
+    """Replace and remove by ID; a removed message's place is closed at the end, so that places stay valid."""
+    merged: list[BaseMessage | None] = list(state)
+    place = {message.id: index for index, message in enumerate(state)}
+    for message in added:
+        if message.id == REMOVE_ALL_MESSAGES:
+            merged, place = [], {}
+        elif isinstance(message, RemoveMessage):
+            if (index := place.pop(message.id, None)) is not None:
+                merged[index] = None
+        elif message.id in place:
+            merged[place[message.id]] = message
+        else:
+            place[message.id] = len(merged)
+            merged.append(message)
+    return [message for message in merged if message is not None]
+
+
+class ChatState(TypedDict, total=False):
+    """A thread's state, as checkpointed."""
+
+    messages: Annotated[list[BaseMessage], DeltaChannel(append_messages, snapshot_frequency=SNAPSHOT_FREQUENCY)]
+    system: str
+    """The thread's system prompt; text, never a template."""
+    role: str
+    """The role's name; its template and the values of its variables follow."""
+    template: str
+    variables: dict[str, str]
+    temperature: float | None
+    """What the role asks for."""
+    model: str
+    """The model that answered last, as `provider:model`."""
+    summary: str
+    """What stands for the oldest messages, up to the one whose ID is `summarised`."""
+    summarised: str
+    trimming_told: bool
+    """Whether the user was told that messages are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What a turn runs with but does not store."""
+
+    model: Model
+    context_tokens: int | None = None
+    """The user's own budget of what is sent, in tokens."""
+    counter: TokenCounter = field(default_factory=TokenCounter)
+    auto_compact: bool = False
+    """Whether to summarise the oldest turns instead of leaving them out."""
+    schema: AnswerSchema | None = None
+    """What the answer must validate against."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds that attempts to be answered may take together."""

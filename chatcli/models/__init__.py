@@ -1,0 +1,1 @@
+"""Which model answers: its name, its client, its errors."""

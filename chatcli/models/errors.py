@@ -1,0 +1,160 @@
+"""What went wrong with a model, in chatcli's words: one place for every provider's exceptions.
+
+langchain-core classifies what its own packages raise (`langchain_core.exceptions.ModelError` and its children); the
+OpenAI SDK's and httpx2's exceptions come through unclassified where a stream breaks after it began.
+"""
+
+import json
+
+import httpx2
+import openai
+from langchain_core import exceptions as langchain
+
+from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
+from chatcli.models import sdk_errors
+from chatcli.models.model import Model
+from chatcli.providers import PROVIDERS
+
+MAX_REASON = 300
+"""Characters of a server's own words that an error message repeats."""
+
+_AUTH = (
+    langchain.ModelAuthenticationError,
+    langchain.ModelPermissionDeniedError,
+    openai.AuthenticationError,
+    openai.PermissionDeniedError,
+)
+_NOT_FOUND = (langchain.ModelNotFoundError, openai.NotFoundError)
+_TIMEOUT = (langchain.ModelTimeoutError, openai.APITimeoutError, httpx2.TimeoutException, TimeoutError)
+_RATE_LIMIT = (langchain.ModelRateLimitError, openai.RateLimitError)
+_CONNECTION = (langchain.ModelConnectionError, openai.APIConnectionError, httpx2.TransportError, OSError)
+_BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
+_OVERFLOW_WORDS = (
+    "context_length_exceeded",
+    "exceed_context_size",
+    "exceeds the available context size",
+    "context window",
+    "maximum context length",
+    "prompt is too long",
+    "exceeds the maximum number of tokens",
+    "too many tokens",
+    "reduce the length of the messages",
+)
+_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key")
+_FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
+
+
+class BrokenAnswerError(Exception):
+    """The stream ended without saying that the answer was complete."""
+
+
+def translate(error: Exception, model: Model) -> ChatcliError:
+    """Return `error`, met while asking `model`, as the failure that the user is told."""
+    if isinstance(error, ChatcliError):
+        return error
+    failure = _classify(error, model)
+    return type(failure)(model.redact(failure.message), remedy=failure.remedy)
+
+
+def _classify(error: Exception, model: Model) -> ChatcliError:
+    where = f"{model.name} at {model.address}"
+    status = sdk_errors.status(error)
+    if isinstance(error, langchain.ContextOverflowError) or status == 413 or _says(error, _OVERFLOW_WORDS):
+        return _overflow(error, model)
+    if isinstance(error, _AUTH) or status in (401, 403) or _says(error, _KEY_WORDS):
+        variables = PROVIDERS[model.name.provider].key_variables
+        return AuthError(
+            f"{where} refused the key: {_reason(error)}",
+            remedy=f"Check the key ({variables[0]}) and what it may use." if variables else "",
+        )
+    if sdk_errors.lacks_credentials(error):
+        return AuthError(f"{where} found no credentials: {_reason(error)}", remedy="Log in by the platform's own tool.")
+    if isinstance(error, _NOT_FOUND) or status == 404:
+        return RefusedError(
+            f"{where} is not known there: {_reason(error)}",
+            remedy="See `chat models list`, and choose one with -m.",
+        )
+    if _says(error, _FILTER_WORDS):
+        return RefusedError(f"{where} filtered the request: {_reason(error)}", remedy="Put it another way.")
+    return _passing_failure(error, where, status) or _refusal(error, where, status)
+
+
+def _passing_failure(error: Exception, where: str, status: int | None) -> NetworkError | None:
+    """Return what may go away by itself."""
+    cause = _transport_cause(error)
+    if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
+        return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more with --timeout.")
+    if isinstance(error, _RATE_LIMIT) or status == 429:
+        return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
+    if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):
+        return NetworkError(
+            f"{where} broke off in mid-answer", remedy="What had arrived is kept in the thread; ask again."
+        )
+    if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
+        return NetworkError(
+            f"{where} can't be reached: {_line(str(cause or error))}",
+            remedy="Check the address and the network.",
+        )
+    if _is_server_fault(error, status):
+        return NetworkError(f"{where} failed: {_reason(error)}", remedy="Try again later.")
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or _says(error, ("No generation",)):
+        return NetworkError(
+            f"{where} sent what is no OpenAI-compatible answer",
+            remedy="Check the base URL; it often ends in /v1.",
+        )
+    return None
+
+
+def _is_server_fault(error: Exception, status: int | None) -> bool:
+    """Tell a fault of the server's from a request that it refuses.
+
+    An error event in mid-stream has no status, only a type.
+    """
+    if status is not None:
+        return status >= 500
+    if isinstance(error, openai.APIError):
+        return "invalid" not in f"{error.type} {error.code}"
+    return isinstance(error, langchain.ModelAPIError)
+
+
+def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
+    if status is not None or isinstance(error, langchain.ModelInvalidRequestError | openai.APIError):
+        return RefusedError(f"{where} refused the request: {_reason(error)}")
+    return InternalError(
+        f"{type(error).__name__}: {_line(str(error))}",
+        remedy="Run again with --debug to see where, and report it.",
+    )
+
+
+def _overflow(error: Exception, model: Model) -> ContextError:
+    body = sdk_errors.body(error)
+    sizes = ""
+    if "n_prompt_tokens" in body and "n_ctx" in body:  # llama.cpp says both
+        sizes = f" ({body['n_prompt_tokens']} tokens, and the limit is {body['n_ctx']})"
+    return ContextError(
+        f"the request does not fit the context of {model.name}{sizes or ': ' + _reason(error)}",
+        remedy="Send less, lower --context-tokens, or choose a model with a larger context.",
+    )
+
+
+def _says(error: Exception, words: tuple[str, ...]) -> bool:
+    text = f"{error} {sdk_errors.body(error)}"
+    return any(word in text for word in words)
+
+
+def _reason(error: Exception) -> str:
+    body = sdk_errors.body(error)
+    return _line(str(body.get("message") or getattr(error, "message", "") or error))
+
+
+def _transport_cause(error: BaseException) -> BaseException | None:
+    """Return the deepest cause: what the socket or the resolver said, under the SDK's wrapping."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    return cause
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."

@@ -1,0 +1,99 @@
+"""Models of every provider in the table, through langchain's `init_chat_model`."""
+
+import os
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from chatcli.errors import MissingKeyError, UsageError
+from chatcli.models.hosted_packages import is_installed
+from chatcli.models.model import Limits, Model
+from chatcli.models.names import ModelName
+from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
+from chatcli.models.prices import known_window
+from chatcli.providers import PROVIDERS, Provider
+from chatcli.settings import Credentials, Settings
+
+
+def build_hosted(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of a provider other than OpenAI and the local one.
+
+    Raises:
+        MissingKeyError: The provider's key is missing.
+        UsageError: Its package is not installed, or a variable that it needs is not set.
+
+    """
+    provider = PROVIDERS[name.provider]
+    _require_package(provider)
+    credentials = settings.credentials(provider.prefix)
+    _require_credentials(name, provider, credentials)
+    from langchain.chat_models import init_chat_model
+
+    options = _options(provider, credentials, settings)
+    try:
+        client: BaseChatModel = init_chat_model(name.model, model_provider=provider.prefix, **options)
+    except ImportError:
+        raise _not_installed(provider) from None
+    except ValueError as error:
+        # Pydantic's message would repeat what was given, the key among it.
+        reason = settings.redact(str(error).splitlines()[0])
+        raise UsageError(f"{name} can't be set up: {reason}", remedy=_needs(provider)) from None
+    return Model(
+        name,
+        client,
+        _limits(name, client, settings),
+        address=credentials.base_url or provider.title,
+        key=credentials.key,
+        custom_server=credentials.base_url is not None,
+    )
+
+
+def _require_package(provider: Provider) -> None:
+    if not is_installed(provider):
+        raise _not_installed(provider)
+
+
+def _not_installed(provider: Provider) -> UsageError:
+    return UsageError(
+        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'"
+    )
+
+
+def _require_credentials(name: ModelName, provider: Provider, credentials: Credentials) -> None:
+    if credentials.key is None and not provider.keyless and credentials.base_url is None:
+        raise MissingKeyError(
+            f"{name} needs a key, and {provider.key_variables[0]} is not set",
+            remedy=f"Set {provider.key_variables[0]}, or keep the key: chat keys set {provider.prefix}",
+            provider=provider.prefix,
+        )
+    missing = [variable for variable in provider.needs if not os.environ.get(variable)]
+    if missing:
+        raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=_needs(provider))
+
+
+def _needs(provider: Provider) -> str:
+    variables = (*provider.key_variables[:1], *provider.needs)
+    return f"{provider.title} needs: {', '.join(variables)}." if variables else "See the README's table of providers."
+
+
+def _options(provider: Provider, credentials: Credentials, settings: Settings) -> dict[str, Any]:
+    """Return the client's arguments, under the names that it has for them."""
+    key = credentials.key
+    chosen = {
+        "api_key": key.get_secret_value() if key is not None else None,
+        "base_url": credentials.base_url,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "timeout": settings.timeout or DEFAULT_TIMEOUT,
+    }
+    named = {provider.options.get(option, option): value for option, value in chosen.items() if value is not None}
+    named.pop("", None)
+    return {**named, **provider.no_retries}
+
+
+def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
+    """Take the window from langchain's table of models, else from the price list's; it may not be known at all."""
+    window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
+    if window is None:
+        return Limits()
+    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))

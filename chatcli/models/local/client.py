@@ -1,0 +1,196 @@
+"""A running server for the embedded model: found, or started when there is none."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+
+from chatcli import paths
+from chatcli.errors import InternalError, StoreError, UsageError
+from chatcli.events import Progress
+from chatcli.models.local.fetch import fetch
+from chatcli.models.local.locks import FileLock
+from chatcli.models.local.process import explain_death, require_runtime, spawn_server
+from chatcli.models.local.runtime import Endpoint, Runtime
+from chatcli.models.local.transfer import ProgressCallback
+from chatcli.models.local.weights import Weights
+
+_IDLE_VARIABLE = "CHATCLI_LOCAL_IDLE_SECONDS"
+_DEFAULT_IDLE_SECONDS = 180.0
+_START_LIMIT_S = 120.0  # half a gigabyte from a slow disk
+_PROBE_LIMIT_S = 5.0
+_LOOK_EVERY_S = 0.05
+
+
+class LocalServer:
+    """The use that this process makes of the user's one server for `weights`.
+
+    Nothing happens before `ensure`. From then on until `close`, or the end of this process however it ends,
+    the server knows that it is needed; `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client it leaves.
+
+    Args:
+        weights: The model to serve.
+        override: The user's own copy of its file (`CHATCLI_LOCAL_MODEL`).
+        on_progress: Called while weights are fetched and loaded; from a worker thread during a download.
+
+    """
+
+    def __init__(self, weights: Weights, *, override: Path | None = None, on_progress: ProgressCallback) -> None:
+        self._weights = weights
+        self._override = override
+        self._on_progress = on_progress
+        self._presence: FileLock | None = None
+        self._known: Endpoint | None = None
+        self._turn = asyncio.Lock()
+
+    async def ensure(self) -> Endpoint:
+        """Return the address and the key of a server that is ready; fetch and start what is missing.
+
+        A call while the server lives takes well below a millisecond: do it before every request.
+
+        Raises:
+            UsageError: The extra `local` isn't installed, this machine can't run it, or `override` is wrong.
+            NetworkError: The weights have to be fetched, and no source can be reached.
+            StoreError: The weights or the runtime files can't be written.
+            InternalError: The server doesn't start.
+
+        """
+        async with self._turn:
+            try:
+                runtime = Runtime.of(self._weights)
+                await self._announce_presence(runtime)
+                if not self._is_running(runtime):
+                    self.distrust()
+                elif (endpoint := await self._adopt(runtime)) is not None:
+                    return endpoint
+                require_runtime()
+                model = await self._fetch()
+                return await self._start_or_join(runtime, model)
+            except OSError as error:
+                raise StoreError(
+                    f"The local model's server can't use {paths.state_dir() / 'local'}: {error.strerror}",
+                    remedy="Make that folder writable, or set XDG_STATE_HOME to another one.",
+                ) from error
+
+    def distrust(self) -> None:
+        """Let the next `ensure` ask the server whether it answers: a dying one still holds its lock."""
+        self._known = None
+
+    def close(self) -> None:
+        """Say that this process no longer needs the server. `ensure` may be called again later."""
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
+
+    async def _announce_presence(self, runtime: Runtime) -> None:
+        """Take the clients' lock; wait for a server that is just leaving, which has it until it is gone."""
+        if self._presence is not None:
+            return
+        presence = FileLock(runtime.clients_lock)
+        try:
+            deadline = time.monotonic() + _START_LIMIT_S
+            while not presence.try_take(shared=True):
+                if time.monotonic() > deadline:
+                    raise _no_server(runtime)
+                await asyncio.sleep(_LOOK_EVERY_S)
+        except BaseException:
+            presence.close()
+            raise
+        presence.touch()
+        self._presence = presence
+
+    def _is_running(self, runtime: Runtime) -> bool:
+        """Return whether a server lives or is being started."""
+        lock = FileLock(runtime.server_lock)
+        try:
+            return not lock.try_take()
+        finally:
+            lock.close()
+
+    async def _adopt(self, runtime: Runtime) -> Endpoint | None:
+        """Return the endpoint that the state file names if a server with that key answers there."""
+        endpoint = runtime.read_endpoint()
+        if endpoint is not None and endpoint != self._known:
+            if not await _answers(endpoint):
+                return None
+            self._known = endpoint
+        return endpoint
+
+    async def _fetch(self) -> Path:
+        """Return the verified weights; when this task is cancelled, the download stops as well."""
+        cancel = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                fetch, self._weights, override=self._override, on_progress=self._on_progress, cancel=cancel
+            )
+        finally:
+            cancel.set()
+
+    async def _start_or_join(self, runtime: Runtime, model: Path) -> Endpoint:
+        """Return the endpoint of a server that this client has started, or another one just now."""
+        label = f"loading {self._weights.title}"
+        idle_seconds = _idle_seconds()
+        child: subprocess.Popen[bytes] | None = None
+        deadline = time.monotonic() + _START_LIMIT_S
+        self._on_progress(Progress(label))
+        try:
+            while time.monotonic() < deadline:
+                if child is None:
+                    child = _start_if_none(runtime, model, idle_seconds)
+                elif (returncode := child.poll()) is not None:
+                    raise explain_death(returncode, runtime.log_file)
+                endpoint = await self._adopt(runtime)
+                if endpoint is not None:
+                    return endpoint
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            self._on_progress(Progress(label, finished=True))
+        raise _no_server(runtime)
+
+
+def _start_if_none(runtime: Runtime, model: Path, idle_seconds: float) -> subprocess.Popen[bytes] | None:
+    """Start a server unless one lives; return it, or None."""
+    lock = FileLock(runtime.server_lock)
+    try:
+        if not lock.try_take():
+            return None
+        runtime.forget_endpoint()
+        return spawn_server(runtime, model, lock, idle_seconds)
+    finally:
+        lock.close()
+
+
+async def _answers(endpoint: Endpoint) -> bool:
+    """Return whether a server with that key answers; `/health` asks for no key and proves nothing."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+    # No proxy from the environment: the loopback interface is never behind one.
+    async with httpx2.AsyncClient(trust_env=False, timeout=_PROBE_LIMIT_S) as client:
+        try:
+            response = await client.get(f"{endpoint.base_url}/models", headers=headers)
+        except httpx2.HTTPError:
+            return False
+    return response.status_code == httpx2.codes.OK
+
+
+def _idle_seconds() -> float:
+    text = os.environ.get(_IDLE_VARIABLE) or str(_DEFAULT_IDLE_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise UsageError(
+            f"{_IDLE_VARIABLE}={text} is not a number of seconds above 0", remedy="Correct it, or unset it."
+        )
+    return seconds
+
+
+def _no_server(runtime: Runtime) -> InternalError:
+    return InternalError(
+        f"The local model's server gave no answer for {_START_LIMIT_S:.0f} seconds",
+        remedy=f"Its log is {runtime.log_file}.",
+    )

@@ -1,0 +1,132 @@
+"""Weights from their official home, by HTTP, continued where an earlier transfer stopped."""
+
+import os
+import queue
+import threading
+import time
+from types import TracebackType
+
+import httpx2
+
+from chatcli.models.local.transfer import GIVE_UP_S, POLL_S, STALL_S, SourceError, Transfer
+
+_OFFICIAL_HUB = "https://huggingface.co"
+_QUEUED_CHUNKS = 64
+
+
+def fetch_from_hub(transfer: Transfer) -> None:
+    """Complete the partial file from the model hub.
+
+    `HF_ENDPOINT` names another hub, a mirror for instance, as it does for every Hugging Face tool.
+
+    Raises:
+        SourceError: The hub can't be reached, has no such file, or fell silent.
+        InterruptedTurnError: The transfer was cancelled.
+        OSError: The partial file can't be written.
+
+    """
+    weights = transfer.weights
+    hub = os.environ.get("HF_ENDPOINT") or _OFFICIAL_HUB
+    url = f"{hub.rstrip('/')}/{weights.hub_repository}/resolve/{weights.hub_revision}/{weights.file_name}"
+    with _Reader(url, transfer.received()) as reader:
+        response = reader.next(transfer, GIVE_UP_S)
+        if not isinstance(response, httpx2.Response):
+            raise SourceError("no answer")
+        with transfer.part.open("ab" if _starts_at(response, transfer) else "wb") as part:
+            while isinstance(chunk := reader.next(transfer, STALL_S), bytes):
+                part.write(chunk)
+                if part.tell() > weights.size:
+                    raise SourceError("sent more than the file has")
+                transfer.report(part.tell())
+
+
+def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
+    """Return the position in the file, in bytes, of the response's first byte.
+
+    Raises:
+        SourceError: It isn't a response with the right piece of a file of the right size.
+
+    """
+    received, size = transfer.received(), transfer.weights.size
+    headers = response.headers
+    if response.status_code == httpx2.codes.PARTIAL_CONTENT:
+        if headers.get("Content-Range") == f"bytes {received}-{size - 1}/{size}":
+            return received
+        raise SourceError("sent another piece than was asked for")
+    if response.status_code != httpx2.codes.OK:
+        raise SourceError(f"HTTP status {response.status_code}")
+    if headers.get("Content-Length", str(size)) != str(size):
+        raise SourceError("has a file of another size")
+    return 0
+
+
+class _Reader:
+    """Reads a URL from byte `start` on in a thread of its own.
+
+    Looking a name up can't be interrupted, and a connect timeout counts anew for each address of the host and
+    for each redirect. Waiting for a thread can be limited, and it can be cancelled at any moment. The
+    thread is a daemon: one that hangs doesn't keep the process.
+    """
+
+    def __init__(self, url: str, start: int) -> None:
+        self._url = url
+        # Compressed, the response would count other bytes than the file.
+        self._headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
+        self._abandoned = threading.Event()
+
+    def __enter__(self) -> "_Reader":
+        threading.Thread(target=self._run, name="chatcli-hub", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandoned.set()
+
+    def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:
+        """Return the response, then each chunk of its body, then None.
+
+        Raises:
+            SourceError: The transfer failed, or nothing came for `limit` seconds.
+            InterruptedTurnError: The transfer was cancelled.
+
+        """
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            transfer.check_cancelled()
+            try:
+                item = self._items.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            if isinstance(item, SourceError):
+                raise item
+            return item
+        raise SourceError(f"silent for {limit:.0f} seconds")
+
+    def _run(self) -> None:
+        timeout = httpx2.Timeout(GIVE_UP_S, read=STALL_S)
+        try:
+            with httpx2.stream(
+                "GET", self._url, headers=self._headers, follow_redirects=True, timeout=timeout
+            ) as response:
+                self._put(response)
+                for chunk in response.iter_raw():
+                    if not self._put(chunk):
+                        return
+            self._put(None)
+        except httpx2.TimeoutException:
+            self._put(SourceError("no answer"))
+        # The last two: an environment that names an impossible proxy, a certificate file that is missing.
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
+            self._put(SourceError(str(error) or type(error).__name__))
+
+    def _put(self, item: httpx2.Response | bytes | SourceError | None) -> bool:
+        """Hand `item` over; return False when nobody wants it any more."""
+        while not self._abandoned.is_set():
+            try:
+                self._items.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False

@@ -1,0 +1,112 @@
+"""The child process that holds the model: `python -m chatcli.models.local.server`, started by `process`.
+
+It lives as long as anyone needs it: until nobody has held the clients' lock for some time, or until SIGTERM.
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import xllamacpp
+
+from chatcli.models.local.locks import FileLock
+from chatcli.models.local.runtime import Endpoint, Runtime
+
+_CONTEXT_TOKENS = 8192
+_SLOTS = 2
+_LONGEST_ANSWER_TOKENS = 1024
+# A request that is cancelled while its prompt is read frees its slot after the batch in work.
+_BATCH_TOKENS = 256
+_PROMPT_CACHE_MIB = 256
+_HTTP_THREADS = 16  # an idle connection of a terminal holds one for some seconds
+_SLEEP_AFTER_S = 300  # gives the memory back while terminals are open but silent; waking up takes a second
+_LOOK_EVERY_S = 1.0
+
+
+def main() -> NoReturn:
+    """Serve the model until nobody needs it, then end the process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="the verified GGUF file")
+    parser.add_argument("--folder", required=True, type=Path, help="where the runtime files are")
+    parser.add_argument("--name", required=True, help="the name that they begin with")
+    parser.add_argument("--lock-fd", required=True, type=int, help="the inherited descriptor of the server's lock")
+    parser.add_argument("--idle-seconds", required=True, type=float, help="how long to stay without a client")
+    options = parser.parse_args()
+    os.set_inheritable(options.lock_fd, False)
+    os.chdir("/")  # keeps no file system busy
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+
+    runtime = Runtime(options.folder, options.name)
+    api_key = secrets.token_urlsafe(32)
+    server = _load(options.model, api_key)
+    endpoint = Endpoint(f"{server.listening_address}/v1", api_key, os.getpid())
+    runtime.write_endpoint(endpoint)
+    _serve_until_unused(runtime, endpoint, options.lock_fd, options.idle_seconds, stopping)
+    runtime.forget_endpoint(endpoint)
+    # The runtime's own end waits for answers in work, which took 30 seconds.
+    os._exit(0)
+
+
+def _load(model: str, api_key: str) -> xllamacpp.Server:
+    """Return a server that is ready. The call holds the interpreter lock for the whole load."""
+    params = xllamacpp.CommonParams()
+    params.model.path = model
+    params.model_alias = {"embedded"}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [api_key]
+    params.n_ctx = _CONTEXT_TOKENS
+    params.n_parallel = _SLOTS
+    params.kv_unified = True  # else each slot gets its share of the context only
+    params.n_batch = params.n_ubatch = _BATCH_TOKENS
+    params.n_predict = _LONGEST_ANSWER_TOKENS
+    params.n_threads_http = _HTTP_THREADS
+    params.cache_ram_mib = _PROMPT_CACHE_MIB
+    params.sleep_idle_seconds = _SLEEP_AFTER_S
+    params.ui = False
+    params.verbosity = 1
+    return xllamacpp.Server(params)
+
+
+def _serve_until_unused(
+    runtime: Runtime, endpoint: Endpoint, lock_fd: int, idle_seconds: float, stopping: threading.Event
+) -> None:
+    """Return when nobody has held the clients' lock for `idle_seconds`, or when `stopping` is set.
+
+    In the first case the clients' lock stays taken until this process ends: a client that comes now waits for
+    that, and then starts another server.
+    """
+    clients = FileLock(runtime.clients_lock)
+    needed_at, seen_ns = time.monotonic(), clients.modified_ns()
+    while not stopping.wait(min(_LOOK_EVERY_S, idle_seconds / 4)):
+        _repair_state(runtime, endpoint, lock_fd)
+        alone = clients.try_take()
+        # A client touches the file when it comes: a visit between two looks counts as well.
+        if not alone or clients.modified_ns() != seen_ns:
+            needed_at, seen_ns = time.monotonic(), clients.modified_ns()
+        elif time.monotonic() - needed_at >= idle_seconds:
+            return
+        if alone:
+            clients.release()
+
+
+def _repair_state(runtime: Runtime, endpoint: Endpoint, lock_fd: int) -> None:
+    """Write the state file again if someone spoilt it, unless the whole folder was replaced meanwhile."""
+    if runtime.read_endpoint() == endpoint:
+        return
+    try:
+        ours = os.path.samestat(os.fstat(lock_fd), runtime.server_lock.stat())
+    except FileNotFoundError:
+        return
+    if ours:
+        runtime.write_endpoint(endpoint)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A model that can be asked, with what a turn must know of it."""
+
+from dataclasses import dataclass
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from chatcli.models.names import ModelName
+from chatcli.providers import LOCAL, OPENAI
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a model takes, in tokens; None where it is not known.
+
+    `window` holds the request and the answer together, `answer` is the room kept for the answer, and `history` is
+    what is worth sending of a long thread although more would fit.
+    """
+
+    window: int | None = None
+    answer: int = 0
+    history: int | None = None
+
+    @property
+    def request(self) -> int | None:
+        """The largest request that leaves room for the answer."""
+        return None if self.window is None else max(self.window - self.answer, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A chat model and its facts."""
+
+    name: ModelName
+    client: BaseChatModel
+    limits: Limits
+    default_system: str = ""
+    """Sent where the thread has no system prompt of its own."""
+    address: str = ""
+    """The server's address, for error messages."""
+    key: SecretStr | None = None
+    """The key that is sent, to be struck out of what servers say."""
+    custom_server: bool = False
+    """Whether the user named the server: list prices don't hold there."""
+
+    @property
+    def maker(self) -> str:
+        """What langchain writes into the metadata of this model's answers as `model_provider`."""
+        return OPENAI if self.name.provider == LOCAL else self.name.provider
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the key: some servers repeat a key that they refuse."""
+        return text.replace(self.key.get_secret_value(), "***") if self.key else text

@@ -1,0 +1,93 @@
+"""How a model is named: `provider:model` or an alias, and which one is meant when less is said."""
+
+import difflib
+from dataclasses import dataclass
+
+from chatcli.errors import UsageError
+from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
+from chatcli.settings import Settings
+
+DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
+DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
+LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """A model of a provider; `model` is empty where the server is to be asked what it has."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model}" if self.model else self.provider
+
+
+def choose_model(settings: Settings) -> ModelName:
+    """Return the model that the user named, else that of the first provider that is configured, else the local one.
+
+    Raises:
+        UsageError: The name's provider is not known.
+
+    """
+    if settings.model is not None:
+        return resolve_model(settings.model, settings)
+    if settings.openai_endpoint is not None:
+        return ModelName(OPENAI, "")
+    for provider in PROVIDERS.values():
+        if provider.default_model and settings.has_key(provider.prefix):
+            return ModelName(provider.prefix, provider.default_model)
+    return ModelName(LOCAL, DEFAULT_LOCAL_MODEL)
+
+
+def resolve_model(text: str, settings: Settings) -> ModelName:
+    """Read `text` as an alias of the user's or as `parse_model` does; aliases may not lead to aliases.
+
+    Raises:
+        UsageError: The provider is not known, or the name is empty.
+
+    """
+    text = settings.aliases.get(text.strip(), text)
+    return parse_model(text, custom_server=settings.openai_endpoint is not None)
+
+
+def parse_model(text: str, *, custom_server: bool) -> ModelName:
+    """Read `provider:model`, or a model of the default provider.
+
+    A colon need not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of the server that `--base-url`
+    names (`custom_server`), where only langchain's own prefixes are providers.
+
+    Raises:
+        UsageError: The provider is not known, or the name is empty.
+
+    """
+    text = text.strip()
+    provider, colon, model = text.partition(":")
+    if not custom_server:
+        provider = OTHER_NAMES.get(provider, provider)
+    if colon and provider in PROVIDERS:
+        return _of_provider(provider, model)
+    if colon and not custom_server:
+        near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"unknown provider {provider!r} in model {text!r}",
+            remedy=f"{hint}Known providers: {', '.join(PROVIDERS)}; an OpenAI-compatible server goes by --base-url.",
+        )
+    if not text:
+        raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
+    if text == LOCAL or (text in LOCAL_MODELS and not custom_server):
+        return _of_provider(LOCAL, "" if text == LOCAL else text)
+    return ModelName(OPENAI, text)
+
+
+def _of_provider(provider: str, model: str) -> ModelName:
+    if provider == LOCAL:
+        model = model or DEFAULT_LOCAL_MODEL
+        if model not in LOCAL_MODELS:
+            raise UsageError(f"unknown local model {model!r}", remedy=f"Local models: {', '.join(LOCAL_MODELS)}.")
+    elif not model:
+        model = PROVIDERS[provider].default_model
+    if not model:
+        raise UsageError(f"which model of {provider}?", remedy=f"Name it: {provider}:MODEL")
+    return ModelName(provider, model)

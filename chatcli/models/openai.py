@@ -1,0 +1,101 @@
+"""Models of OpenAI and of every server that speaks its chat-completions protocol."""
+
+from typing import Any
+
+import httpx2
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.errors import MissingKeyError
+from chatcli.models.model import Limits, Model
+from chatcli.models.names import DEFAULT_OPENAI_MODEL, ModelName
+from chatcli.providers import OPENAI
+from chatcli.settings import Settings
+
+OFFICIAL_BASE_URL = "https://api.openai.com/v1"
+DEFAULT_TIMEOUT = 120.0
+"""Seconds without a byte from the server after which a request is given up."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the connection alone: a host that is down should not cost a whole timeout."""
+ANSWER_ROOM = 16_000
+"""Tokens kept for the answer where the user sets no --max-tokens."""
+NO_KEY = "none"
+"""What a server without authentication gets, since the client insists on sending something."""
+
+
+def build_openai(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of OpenAI, or of the server at `settings.base_url`.
+
+    Raises:
+        MissingKeyError: No key is set, and OpenAI's own server would want one.
+        UsageError: A `.env` sets the server, and the key comes from elsewhere.
+
+    """
+    credentials = settings.credentials(OPENAI)
+    base_url = credentials.base_url or OFFICIAL_BASE_URL
+    key = own_key = credentials.key
+    if key is None and base_url == OFFICIAL_BASE_URL:
+        raise MissingKeyError(
+            f"{name} needs a key, and OPENAI_API_KEY is not set",
+            remedy="Set it, keep the key with `chat keys set openai`, or use the local model: chat -m local",
+            provider=OPENAI,
+        )
+    key = key or SecretStr(NO_KEY)
+    if not name.model:
+        name = ModelName(OPENAI, _served_model(base_url, key))
+    client = chat_client(name.model, base_url, key, settings)
+    custom = base_url != OFFICIAL_BASE_URL
+    return Model(name, client, _limits(client, settings), address=base_url, key=own_key, custom_server=custom)
+
+
+def chat_client(model: str, base_url: str, key: SecretStr, settings: Settings, **extra: Any) -> ChatOpenAI:
+    """Return the one client that talks to every OpenAI-compatible endpoint, the embedded one included."""
+    timeout = settings.timeout or DEFAULT_TIMEOUT
+    options: dict[str, Any] = {
+        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        "stream_chunk_timeout": timeout,
+        "stream_usage": True,
+        "max_retries": 0,  # `graph.retry` asks again, and says so
+        **extra,
+    }
+    if settings.temperature is not None:
+        options["temperature"] = settings.temperature
+    if settings.max_tokens is not None:
+        options |= _answer_limit(base_url, settings.max_tokens)
+    return ChatOpenAI(model=model, base_url=base_url, api_key=key, **options)
+
+
+def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
+    """Name the limit as the server knows it: OpenAI renamed `max_tokens`, and most other servers did not follow."""
+    if base_url == OFFICIAL_BASE_URL:
+        return {"max_completion_tokens": max_tokens}
+    return {"extra_body": {"max_tokens": max_tokens}}
+
+
+def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
+    """Take the window from langchain's own table of models; a model that is not in it has no known limit."""
+    profile = client.profile or {}
+    window = profile.get("max_input_tokens")
+    if window is None:
+        return Limits()
+    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
+
+
+def _served_model(base_url: str, key: SecretStr) -> str:
+    """Return the model to use of a server for which the user named none.
+
+    That is OpenAI's default where the server has it (a proxy), else the first that it lists (a local server).
+    """
+    try:
+        reply = httpx2.get(
+            f"{base_url}/models",
+            headers={"Authorization": f"Bearer {key.get_secret_value()}"},
+            timeout=CONNECT_TIMEOUT,
+        )
+        served = [str(entry["id"]) for entry in reply.json()["data"]]
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        # The request that follows meets the same server and reports what is wrong with it.
+        return DEFAULT_OPENAI_MODEL
+    if not served or DEFAULT_OPENAI_MODEL in served:
+        return DEFAULT_OPENAI_MODEL
+    return served[0]

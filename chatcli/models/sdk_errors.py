@@ -1,0 +1,94 @@
+"""What the exceptions of the providers' SDKs have in common, without importing any of them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
+_BREAKS = frozenset(
+    {"RemoteProtocolError", "ReadError", "IncompleteRead", "ChunkedEncodingError", "ClientPayloadError"}
+)
+_CONNECTIONS = frozenset(
+    {"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"}
+)
+_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+_SAID_STATUS = re.compile(r"\[([45]\d\d)\]")
+"""NVIDIA's client tells the status in words alone."""
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and what it came from, the outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def status(error: BaseException) -> int | None:
+    """Return the HTTP status that `error` tells of, wherever its SDK keeps it."""
+    for link in chain(error):
+        response = getattr(link, "response", None)
+        for holder in (link, response):
+            for name in ("status_code", "code", "status"):
+                value = getattr(holder, name, None)
+                if isinstance(value, int) and 400 <= value <= 599:
+                    return int(value)
+        if isinstance(response, Mapping):  # botocore
+            value = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if isinstance(value, int):
+                return value
+        if type(link) is Exception and (said := _SAID_STATUS.match(str(link))):
+            return int(said.group(1))
+    return None
+
+
+def header(error: BaseException, name: str) -> str | None:
+    """Return the header `name`, in lower case, of the response that `error` tells of."""
+    for link in chain(error):
+        response = getattr(link, "response", None)
+        for holder in (response, link):
+            # botocore's response is a dict, with the headers deep inside.
+            inside = response.get("ResponseMetadata", {}).get("HTTPHeaders") if isinstance(response, dict) else None
+            headers = inside or getattr(holder, "headers", None)
+            if isinstance(headers, Mapping):
+                found = {str(key).lower(): value for key, value in headers.items()}.get(name)
+                if isinstance(found, str):
+                    return found
+    return None
+
+
+def body(error: BaseException) -> dict[str, Any]:
+    """Return the error object that a server sent, or an empty one."""
+    for link in chain(error):
+        for name in ("body", "details"):
+            found = getattr(link, name, None)
+            if isinstance(found, dict):
+                inner = found.get("error", found)
+                return inner if isinstance(inner, dict) else found
+    return {}
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Tell whether an HTTP library gave up waiting."""
+    return _is_any(error, _TIMEOUTS)
+
+
+def is_break(error: BaseException) -> bool:
+    """Tell whether the connection ended in mid-answer."""
+    return _is_any(error, _BREAKS)
+
+
+def is_connection(error: BaseException) -> bool:
+    """Tell whether the server could not be reached."""
+    return _is_any(error, _CONNECTIONS)
+
+
+def lacks_credentials(error: BaseException) -> bool:
+    """Tell whether a platform's own credentials (AWS, Google Cloud) are missing."""
+    return _is_any(error, _NO_CREDENTIALS)
+
+
+def _is_any(error: BaseException, names: frozenset[str]) -> bool:
+    return any(kind.__name__ in names for link in chain(error) for kind in type(link).__mro__)

@@ -1,0 +1,73 @@
+"""Which models can be used as things are set: found out quickly, without importing a provider's package."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+
+from chatcli.models.hosted_packages import is_installed
+from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, resolve_model
+from chatcli.providers import LOCAL, OPENAI, PROVIDERS
+from chatcli.settings import Settings
+
+OLLAMA_TIMEOUT = 0.5
+"""Seconds: a server on this machine answers at once, or is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsableModel:
+    """A model that can be used, and how it is known: its key, a server's list, an alias."""
+
+    name: ModelName
+    source: str
+    default: bool = False
+    alias: str = ""
+
+
+def usable_models(settings: Settings) -> list[UsableModel]:
+    """Return the models that can be used now, the default marked, the user's aliases last."""
+    chosen = choose_model(settings)
+    found = dict(_found(settings))
+    if chosen not in found:
+        found = {chosen: "chosen", **found}
+    models = [UsableModel(name, source, default=name == chosen) for name, source in found.items()]
+    for alias, text in settings.aliases.items():
+        models.append(UsableModel(resolve_model(text, settings), "alias", alias=alias))
+    return models
+
+
+def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
+    if settings.openai_endpoint is not None:
+        for model in _served(f"{settings.openai_endpoint}/models", settings):
+            yield ModelName(OPENAI, model), settings.openai_endpoint
+    for provider in PROVIDERS.values():
+        own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
+        if provider.default_model and settings.has_key(provider.prefix) and not own_server:
+            missing = "" if is_installed(provider) else f", but needs: pip install 'chatcli[{provider.extra}]'"
+            yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
+    for model in LOCAL_MODELS:
+        yield ModelName(LOCAL, model), "on this machine"
+    for model in _pulled_by_ollama():
+        yield ModelName("ollama", model), "Ollama"
+
+
+def _served(url: str, settings: Settings) -> list[str]:
+    """Return what an OpenAI-compatible server lists, nothing when it does not answer."""
+    key = settings.credentials(OPENAI).key
+    headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+    try:
+        entries = httpx2.get(url, headers=headers, timeout=5).json()["data"]
+        return [str(entry["id"]) for entry in entries]
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _pulled_by_ollama() -> list[str]:
+    host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
+    url = host if host.startswith("http") else f"http://{host}"
+    try:
+        entries = httpx2.get(f"{url}/api/tags", timeout=OLLAMA_TIMEOUT).json()["models"]
+        return [str(entry["name"]) for entry in entries]
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
+        return []

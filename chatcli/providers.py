@@ -1,0 +1,186 @@
+"""The providers of models: one table of what differs between them, for everybody who needs to know.
+
+The prefixes are those of langchain's `init_chat_model`. OpenAI and the local model have code of their own
+(`models.openai`, `models.local_model`); every other provider is only this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OPENAI = "openai"
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What chatcli must know of a provider.
+
+    Attributes:
+        prefix: Its name before the colon of `provider:model`.
+        title: Its name for people.
+        package: The distribution that holds its client, empty where the base has it.
+        key_variables: The environment variables of its key, the usual one first; none where it takes no key, or
+            takes credentials of another kind by its own rules.
+        other_names: Further prefixes that mean it.
+        default_model: The model that is meant by the prefix alone, empty where there is no obvious one.
+        price_list: Its name in genai-prices.
+        options: The client's names for the options that it names in its own way; an empty name means that it has
+            none. An option that is not in here has its usual name.
+        needs: Environment variables that must be set besides the key.
+        no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
+
+    """
+
+    prefix: str
+    title: str
+    package: str = ""
+    key_variables: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
+    default_model: str = ""
+    price_list: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
+
+    @property
+    def extra(self) -> str:
+        """The extra of chatcli that installs its client."""
+        return "" if not self.package else self.prefix.replace("_", "-")
+
+    @property
+    def keyless(self) -> bool:
+        """Whether it asks for no key: a server of one's own, or credentials of its platform."""
+        return not self.key_variables
+
+
+_PROVIDERS = (
+    Provider(OPENAI, "OpenAI", "", ("OPENAI_API_KEY",), default_model="gpt-5-mini", price_list="openai"),
+    Provider(
+        "anthropic",
+        "Anthropic",
+        "langchain-anthropic",
+        ("ANTHROPIC_API_KEY",),
+        other_names=("claude",),
+        default_model="claude-sonnet-4-5",
+        price_list="anthropic",
+    ),
+    Provider(
+        "google_genai",
+        "Google Gemini",
+        "langchain-google-genai",
+        ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        other_names=("google", "gemini"),
+        default_model="gemini-2.5-flash",
+        price_list="google",
+        no_retries={"max_retries": 1},  # counts the first attempt
+    ),
+    Provider(
+        "azure_openai",
+        "Azure OpenAI",
+        "langchain",
+        ("AZURE_OPENAI_API_KEY",),
+        other_names=("azure",),
+        price_list="azure",
+        options={"base_url": "azure_endpoint"},
+        needs=("OPENAI_API_VERSION",),
+    ),
+    Provider(
+        "google_vertexai",
+        "Google Vertex AI",
+        "langchain-google-vertexai",
+        other_names=("vertexai", "vertex"),
+        price_list="google",
+        options={"timeout": ""},
+        no_retries={"max_retries": 1},  # counts the first attempt
+    ),
+    Provider(
+        "bedrock_converse",
+        "AWS Bedrock",
+        "langchain-aws",
+        other_names=("bedrock", "aws"),
+        price_list="aws",
+        options={"base_url": "endpoint_url", "timeout": ""},
+    ),
+    Provider("groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), price_list="groq"),
+    Provider(
+        "cohere",
+        "Cohere",
+        "langchain-cohere",
+        ("COHERE_API_KEY", "CO_API_KEY"),
+        price_list="cohere",
+        options={"api_key": "cohere_api_key", "timeout": "timeout_seconds"},
+        no_retries={},
+    ),
+    Provider(
+        "nvidia",
+        "NVIDIA",
+        "langchain-nvidia-ai-endpoints",
+        ("NVIDIA_API_KEY",),
+        options={"timeout": ""},
+        no_retries={},
+    ),
+    Provider("fireworks", "Fireworks", "langchain-fireworks", ("FIREWORKS_API_KEY",), price_list="fireworks"),
+    Provider(
+        "mistralai",
+        "Mistral",
+        "langchain-mistralai",
+        ("MISTRAL_API_KEY",),
+        other_names=("mistral",),
+        price_list="mistral",
+    ),
+    Provider("together", "Together", "langchain-together", ("TOGETHER_API_KEY",), price_list="together"),
+    Provider(
+        "ibm",
+        "IBM watsonx",
+        "langchain-ibm",
+        ("WATSONX_APIKEY", "WATSONX_API_KEY"),
+        other_names=("watsonx",),
+        options={"base_url": "url", "timeout": ""},
+        no_retries={},
+        needs=("WATSONX_URL", "WATSONX_PROJECT_ID"),
+    ),
+    Provider(
+        "databricks",
+        "Databricks",
+        "databricks-langchain",
+        ("DATABRICKS_TOKEN",),
+        price_list="databricks",
+        options={"api_key": "", "base_url": ""},
+        needs=("DATABRICKS_HOST",),
+    ),
+    Provider("xai", "xAI", "langchain-xai", ("XAI_API_KEY",), other_names=("grok",), price_list="x-ai"),
+    Provider(
+        "perplexity",
+        "Perplexity",
+        "langchain-perplexity",
+        ("PPLX_API_KEY", "PERPLEXITY_API_KEY"),
+        price_list="perplexity",
+        options={"base_url": ""},
+    ),
+    Provider("deepseek", "DeepSeek", "langchain-deepseek", ("DEEPSEEK_API_KEY",), price_list="deepseek"),
+    Provider(
+        "ollama", "Ollama", "langchain-ollama", options={"max_tokens": "num_predict", "timeout": ""}, no_retries={}
+    ),
+    Provider(
+        "openrouter",
+        "OpenRouter",
+        "langchain-openrouter",
+        ("OPENROUTER_API_KEY",),
+        price_list="openrouter",
+        # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
+        no_retries={"model_kwargs": {"retries": None}},
+    ),
+    Provider(LOCAL, "the local model"),
+)
+
+PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _PROVIDERS}
+"""Every provider by its prefix."""
+
+OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
+"""Every other prefix, with the one that it stands for."""
+
+KEY_VARIABLES: Mapping[str, str] = {
+    variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables
+}
+"""Every variable that may hold a key, with its provider's prefix."""

@@ -1,0 +1,1 @@
+"""Events made visible: one protocol, one file for each kind of output."""

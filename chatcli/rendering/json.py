@@ -1,0 +1,135 @@
+"""Machine-readable output: one object a turn, or one line an event."""
+
+import json
+import re
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.events import (
+    Event,
+    Listing,
+    Notice,
+    Progress,
+    ReasoningDelta,
+    TextDelta,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
+from chatcli.rendering.plain import error_lines, notice_text
+from chatcli.rendering.progress import ProgressLines
+from chatcli.rendering.sanitize import sanitize
+
+_LINES = (TurnStarted, TextDelta, ReasoningDelta, Notice, TurnFinished, TurnInterrupted, TurnFailed)
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class _Streams:
+    """What both kinds share: ASCII objects on `out`, lines for people on `err`."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = out
+        self._err = err
+        self._progress = ProgressLines()
+
+    def close(self) -> None:
+        """Do nothing: every object was flushed when it was written."""
+
+    def _write(self, value: object) -> None:
+        # ASCII only, so that no control character and no lone surrogate reaches the reader raw.
+        self._out.write(json.dumps(value, ensure_ascii=True) + "\n")
+        self._out.flush()
+
+    def _tell(self, *lines: str) -> None:
+        for line in lines:
+            self._err.write(f"{sanitize(line)}\n")
+        self._err.flush()
+
+    def _tell_progress(self, event: Progress) -> None:
+        line = self._progress.line(event)
+        if line:
+            self._tell(line)
+
+
+class JsonRenderer(_Streams):
+    """Writes one object after the turn; a failure is an object too, and its message also a line on `err`.
+
+    A `Listing` is written as an array of objects, keyed by its columns in snake case.
+    """
+
+    def render(self, event: Event) -> None:
+        """Show `event` if it ends something; a broken pipe is the caller's to handle."""
+        match event:
+            case TurnFinished():
+                self._write(_answer(event))
+            case TurnInterrupted():
+                stopped = InterruptedTurnError("interrupted")
+                self._fail(event.thread_id, stopped, {"content": event.content})
+            case TurnFailed():
+                self._fail(event.thread_id, event.error, {"content": event.content} if event.content else {})
+            case Notice(passing=True) if not self._err.isatty():
+                pass
+            case Notice():
+                self._tell(notice_text(event))
+            case Progress():
+                self._tell_progress(event)
+            case Listing():
+                keys = ["_".join(column.lower().split()) for column in event.columns]
+                self._write([dict(zip(keys, row, strict=True)) for row in event.rows])
+            case _:
+                pass  # the object of the turn tells it all
+
+    def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, str]) -> None:
+        self._write({"thread_id": thread_id, "error": _error(error), **more})
+        self._tell(*error_lines(error))
+
+
+class JsonLinesRenderer(_Streams):
+    """Writes one event a line as it happens; `type` is the event's class name in snake case.
+
+    `Progress` goes to `err` as lines for people, as the contract has no such type.
+    """
+
+    def render(self, event: Event) -> None:
+        """Show `event` if the contract names it; a broken pipe is the caller's to handle."""
+        if isinstance(event, _LINES):
+            self._write({"type": _type_name(event), **_fields(event)})
+        elif isinstance(event, Progress):
+            self._tell_progress(event)
+        if isinstance(event, TurnFailed):
+            self._tell(*error_lines(event.error))
+
+
+def _type_name(event: Event) -> str:
+    return _WORD_START.sub("_", type(event).__name__).lower()
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    if isinstance(event, TurnFailed):
+        error = _error(event.error)
+        return {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
+    if isinstance(event, Notice):
+        return {"text": event.text, "level": event.level}
+    return asdict(event)
+
+
+def _answer(event: TurnFinished) -> dict[str, Any]:
+    return {
+        "thread_id": event.thread_id,
+        "checkpoint_id": event.checkpoint_id,
+        "model": event.model,
+        "role": "assistant",
+        "content": event.content,
+        "finish_reason": event.finish_reason,
+        "interrupted": False,
+        "usage": asdict(event.usage),
+        "elapsed_ms": event.elapsed_ms,
+        "messages_in_context": event.messages_in_context,
+        "messages_in_thread": event.messages_in_thread,
+    }
+
+
+def _error(error: ChatcliError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "retryable": error.retryable}

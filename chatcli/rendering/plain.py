@@ -1,0 +1,153 @@
+"""Plain text: the answer on one stream, everything else on the other."""
+
+from typing import TextIO
+
+from chatcli.errors import ChatcliError
+from chatcli.events import (
+    Event,
+    Listing,
+    MatchShown,
+    MessageShown,
+    Notice,
+    Progress,
+    TerminalEvent,
+    TextDelta,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
+from chatcli.rendering.progress import ProgressLines
+from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
+
+_SPEAKERS = {"user": "User", "assistant": "AI"}
+
+
+class PlainRenderer:
+    """Writes the answer to `out` as it comes, ended by one newline; notices, progress and errors to `err`.
+
+    Args:
+        out: The stream of answers, listings and past messages.
+        err: The stream of everything about them.
+        quiet: Answers only; errors are still told.
+
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False) -> None:
+        self._out = out
+        self._err = err
+        self._quiet = quiet
+        self._sanitizer = Sanitizer()
+        self._progress = ProgressLines()
+        self._line_open = False
+        self._answered = False
+
+    def render(self, event: Event) -> None:
+        """Show `event`; a broken pipe is the caller's to handle."""
+        match event:
+            case TextDelta():
+                self._write_answer(self._sanitizer.feed(event.text))
+            case TurnFinished() | TurnInterrupted() | TurnFailed():
+                self._end_turn(event)
+            case Notice(passing=True) if not self._err.isatty():
+                pass
+            case Notice():
+                self._tell(event.text if event.level == "info" else f"{event.level}: {event.text}", event.level)
+            case Progress():
+                line = self._progress.line(event)
+                if line:
+                    self._tell(line)
+            case Listing():
+                self._show("".join(f"{line}\n" for line in listing_lines(event)))
+            case MessageShown() | MatchShown():
+                self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
+            case ThreadChanged():
+                self._tell(f"thread {sanitize_line(event.thread_id)}")
+                self._show("".join(message_block(message) for message in event.messages))
+            case _:
+                pass  # the others have no text
+
+    def close(self) -> None:
+        """End an answer that a failure left open."""
+        self._write_answer(self._sanitizer.flush())
+        self._end_line()
+
+    def _write_answer(self, text: str) -> None:
+        if not text:
+            return
+        self._answered = True
+        self._line_open = not text.endswith("\n")
+        self._show(text)
+
+    def _end_line(self) -> None:
+        if self._line_open:
+            self._line_open = False
+            self._show("\n")
+
+    def _end_turn(self, event: TerminalEvent) -> None:
+        self._write_answer(self._sanitizer.flush())
+        if not self._answered:  # a model that does not stream
+            self._write_answer(sanitize(event.content))
+        self._end_line()
+        self._answered = False
+        if isinstance(event, TurnInterrupted):
+            self._tell("[interrupted]")
+        elif isinstance(event, TurnFailed):
+            for line in error_lines(event.error):
+                self._tell(line, "error")
+
+    def _show(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
+
+    def _tell(self, text: str, level: str = "info") -> None:
+        if self._quiet and level != "error":
+            return
+        self._err.write(f"{sanitize(text)}\n")
+        self._err.flush()
+
+
+def notice_text(notice: Notice) -> str:
+    """Return the text of a notice, with its level unless that is "info"; not sanitised."""
+    return notice.text if notice.level == "info" else f"{notice.level}: {notice.text}"
+
+
+def error_lines(error: ChatcliError) -> list[str]:
+    """Return what the user is told about `error`: what failed and, if there is one, the remedy."""
+    lines = [f"error: {sanitize_line(error.message)}"]
+    if error.remedy:
+        lines.append(sanitize_line(error.remedy))
+    return lines
+
+
+def message_block(message: MessageShown) -> str:
+    """Return a past message as a block: who said it, what, and a blank line."""
+    speaker = _SPEAKERS.get(message.role, sanitize_line(message.role))
+    text = sanitize(message.text).rstrip("\n")
+    return f"{speaker}: {text}\n{'[interrupted]' if message.interrupted else ''}".rstrip("\n") + "\n\n"
+
+
+def match_block(match: MatchShown) -> str:
+    """Return what a search found as a block: the thread, who said it and what, and a blank line."""
+    speaker = _SPEAKERS.get(match.role, sanitize_line(match.role))
+    snippet = sanitize_line("".join(text for text, _ in match.parts))
+    return f"{sanitize_line(match.thread_id)}  {sanitize_line(match.title)}\n{speaker}: {snippet}\n\n"
+
+
+def listing_lines(listing: Listing) -> list[str]:
+    """Return a table as aligned columns, two spaces apart; the title is left to screens."""
+    table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
+    widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(map(_pad, row, widths)).rstrip() for row in table]
+
+
+def _cells(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # its tables take 30 ms to load, and most listings need none
+
+    return max(wcswidth(text), 0)
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - _cells(text))

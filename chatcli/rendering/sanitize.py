@@ -1,0 +1,183 @@
+"""Untrusted text made safe for a terminal, also when it arrives in pieces."""
+
+import re
+from enum import Enum, auto
+
+# A real OSC or DCS is short. What is longer was never closed, and is text that must not be lost.
+MAX_SEQUENCE = 4096
+
+# Control characters, and the bidirectional overrides and isolates of https://trojansource.codes. The marks
+# U+200E, U+200F and U+061C stay: they reorder no more than a letter of their script does.
+_SPECIAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_STRING_END = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_CSI_BODY = re.compile(r"[\x20-\x3f]*")
+_ESC_INTERMEDIATES = re.compile(r"[\x20-\x2f]*")
+
+_STRING_OPENERS_7BIT = "]PX^_"  # OSC, DCS, SOS, PM, APC
+_STRING_OPENERS_8BIT = "\x9d\x90\x98\x9e\x9f"
+_BEL = "\x07"
+_ESC = "\x1b"
+_CSI_8BIT = "\x9b"
+_ST_8BIT = "\x9c"
+
+
+class _State(Enum):
+    GROUND = auto()
+    ESCAPE = auto()  # after ESC, with its intermediate bytes
+    CSI = auto()
+    STRING = auto()  # inside OSC, DCS, SOS, PM or APC
+    STRING_ESCAPE = auto()  # after an ESC inside one of them: a backslash ends it
+
+
+class Sanitizer:
+    r"""Removes control characters and whole escape sequences from a text that comes in chunks.
+
+    - C0 and C1 characters go, newline and tab stay; CR LF and a lone CR become a newline.
+    - CSI, OSC, DCS, SOS, PM, APC and two-character escape sequences go whole, wherever a chunk is cut.
+    - An OSC (and its like) that is not closed before the end of its line, or within `MAX_SEQUENCE`
+      characters, was no sequence: its introducer goes and its text shows. Nothing is swallowed.
+    - Bidirectional overrides and isolates become visible, as `<U+202E>`; lone surrogates become U+FFFD.
+
+    The result does not depend on how the text is cut.
+    """
+
+    def __init__(self) -> None:
+        self._state = _State.GROUND
+        self._held: list[str] = []  # the text of the open string sequence
+        self._length = 0  # characters of the open sequence so far
+        self._after_cr = False
+
+    def feed(self, text: str) -> str:
+        """Return what of `text`, and of what was held back before, can be shown now."""
+        if self._state is _State.GROUND and not self._after_cr and not _SPECIAL.search(text):
+            return text
+        steps = {
+            _State.GROUND: self._ground,
+            _State.ESCAPE: self._escape,
+            _State.CSI: self._csi,
+            _State.STRING: self._string,
+            _State.STRING_ESCAPE: self._string_escape,
+        }
+        shown: list[str] = []
+        position = 0
+        while position < len(text):
+            position = steps[self._state](text, position, shown)
+        return "".join(shown)
+
+    def flush(self) -> str:
+        """Return the text of a sequence that the end of the text left open, and start anew."""
+        shown: list[str] = []
+        self._give_up(shown)
+        self._after_cr = False
+        return "".join(shown)
+
+    def _ground(self, text: str, position: int, shown: list[str]) -> int:
+        if self._after_cr and text[position] == "\n":
+            self._after_cr = False
+            return position + 1
+        match = _SPECIAL.search(text, position)
+        end = match.start() if match else len(text)
+        if end > position:
+            self._after_cr = False
+            shown.append(text[position:end])
+        if match:
+            self._special(match.group(), shown)
+            end += 1
+        return end
+
+    def _special(self, char: str, shown: list[str]) -> None:
+        if char == _ESC:
+            self._open(_State.ESCAPE)
+        elif char == _CSI_8BIT:
+            self._open(_State.CSI)
+        elif char in _STRING_OPENERS_8BIT:
+            self._open(_State.STRING)
+        elif char == "\r":
+            shown.append("\n")
+            self._after_cr = True
+        elif "\ud800" <= char <= "\udfff":
+            shown.append("\ufffd")
+            self._after_cr = False
+        elif char >= "\u2000":
+            shown.append(f"<U+{ord(char):04X}>")
+            self._after_cr = False
+
+    def _open(self, state: _State) -> None:
+        self._state = state
+        self._length = 0
+
+    def _escape(self, text: str, position: int, shown: list[str]) -> int:
+        char = text[position]
+        if self._length == 0 and char == "[":
+            self._open(_State.CSI)
+            return position + 1
+        if self._length == 0 and char in _STRING_OPENERS_7BIT:
+            self._open(_State.STRING)
+            return position + 1
+        return self._skip(_ESC_INTERMEDIATES, "\x30", text, position)
+
+    def _csi(self, text: str, position: int, shown: list[str]) -> int:
+        return self._skip(_CSI_BODY, "\x40", text, position)
+
+    def _skip(self, body: re.Pattern[str], first_final: str, text: str, position: int) -> int:
+        """Pass over the body and the final byte; any other character ends the sequence and is kept."""
+        match = body.match(text, position, position + MAX_SEQUENCE - self._length)
+        end = match.end() if match else position
+        self._length += end - position
+        if self._length >= MAX_SEQUENCE:
+            self._state = _State.GROUND
+        elif end < len(text):
+            self._state = _State.GROUND
+            if first_final <= text[end] <= "\x7e":
+                end += 1
+        return end
+
+    def _string(self, text: str, position: int, shown: list[str]) -> int:
+        limit = position + MAX_SEQUENCE - self._length
+        match = _STRING_END.search(text, position, limit)
+        end = match.start() if match else min(limit, len(text))
+        self._held.append(text[position:end])
+        self._length += end - position
+        if match is None:
+            if self._length >= MAX_SEQUENCE:
+                self._give_up(shown)
+            return end
+        if match.group() == _ESC:
+            self._state = _State.STRING_ESCAPE
+        elif match.group() in (_BEL, _ST_8BIT):
+            self._held.clear()
+            self._state = _State.GROUND
+        else:
+            self._give_up(shown)
+            return end
+        return end + 1
+
+    def _string_escape(self, text: str, position: int, shown: list[str]) -> int:
+        if text[position] == "\\":
+            self._held.clear()
+            self._state = _State.GROUND
+            return position + 1
+        self._give_up(shown)
+        self._open(_State.ESCAPE)
+        return position
+
+    def _give_up(self, shown: list[str]) -> None:
+        self._state = _State.GROUND
+        held = "".join(self._held)
+        self._held.clear()
+        position = 0
+        while position < len(held):  # no character of a held text opens a sequence
+            position = self._ground(held, position, shown)
+
+
+def sanitize(text: str) -> str:
+    """Return the whole of `text`, made safe for a terminal."""
+    if text.isprintable():  # no control and no format character: a list of thousands is shown at once
+        return text
+    sanitizer = Sanitizer()
+    return sanitizer.feed(text) + sanitizer.flush()
+
+
+def sanitize_line(text: str) -> str:
+    """Return `text` made safe and on one line: for titles, names and table cells."""
+    return " ".join(sanitize(text).split())

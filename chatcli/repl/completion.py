@@ -1,0 +1,72 @@
+"""What Tab completes."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from chatcli.commands.registry import CommandRegistry, parse_command
+from chatcli.rendering.sanitize import sanitize_line
+
+Choices = Callable[[], Iterable[tuple[str, str]]]
+"""Gives the values that an argument may have, each with a word about it."""
+
+_MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
+
+
+class LineCompleter(Completer):
+    """Completes slash commands, with their help, their arguments, and `@paths`.
+
+    Args:
+        registry: The commands.
+        arguments: What there is to choose from, for the commands whose argument is one of several.
+
+    """
+
+    def __init__(self, registry: CommandRegistry, arguments: Mapping[str, Choices]) -> None:
+        self._registry = registry
+        self._arguments = arguments
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """Yield what begins with what stands before the cursor."""
+        typed = document.text_before_cursor
+        if mention := _MENTION.search(typed):
+            yield from _paths(mention["quoted"] or mention["bare"] or "", quoted=mention["quoted"] is not None)
+        elif parse_command(typed) is None or "\n" in typed:
+            return
+        elif " " in typed:
+            yield from self._values(typed)
+        else:
+            for command in self._registry:
+                if command.name.startswith(typed[1:]):
+                    yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
+
+    def _values(self, typed: str) -> Iterable[Completion]:
+        name, _, argument = typed[1:].partition(" ")
+        choices = self._arguments.get(name)
+        for value, about in choices() if choices else ():
+            if value.startswith(argument) and value.isprintable():
+                yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))
+
+
+def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:
+    """Yield the paths that begin with `typed`, which stands behind `@`, or behind `@"` where it is `quoted`."""
+    folder, _, begun = typed.rpartition("/")
+    base = Path(f"{folder}/" if typed.startswith("/") else folder or ".").expanduser()
+    try:
+        found = sorted(path for path in base.iterdir() if path.name.startswith(begun))
+    except (OSError, RuntimeError):
+        return  # no folder, none that may be read, or ~ of nobody: nothing to offer
+    above = typed.removesuffix(begun)
+    for path in found:
+        if not path.name.isprintable() or (not begun and path.name.startswith(".")):
+            continue
+        name = f"{path.name}/" if path.is_dir() else path.name
+        if not quoted and " " not in name:
+            yield Completion(name, start_position=-len(begun))
+        elif '"' not in above + name:
+            opening = "" if quoted else '"'
+            closing = "" if path.is_dir() else '"'  # a folder is only the way to what is in it
+            yield Completion(f"{opening}{above}{name}{closing}", start_position=-len(typed), display=name)

@@ -1,0 +1,65 @@
+"""What is typed while an answer streams."""
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.keys import Keys
+
+from chatcli.repl.paste import Pastes
+
+_MOVES = {
+    Keys.Left: Buffer.cursor_left,
+    Keys.ControlB: Buffer.cursor_left,
+    Keys.Right: Buffer.cursor_right,
+    Keys.ControlF: Buffer.cursor_right,
+    Keys.ControlH: Buffer.delete_before_cursor,
+    Keys.Delete: Buffer.delete,
+}
+
+
+class Draft:
+    """Keeps the keys that are typed, to be pressed again at the next prompt, and the text that they will make there.
+
+    Keys that only the prompt understands (Tab, the history, vi's commands) are kept and show no effect yet.
+    """
+
+    def __init__(self) -> None:
+        self._pastes = Pastes()
+        self.keys: list[KeyPress] = []
+        self._sent: list[str] = []
+        self._buffer = Buffer(multiline=True)
+        self._escaped = False
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The lines that wait to be sent, and the one being typed unless it is empty."""
+        return (*self._sent, self._buffer.text) if self._buffer.text else tuple(self._sent)
+
+    def press(self, press: KeyPress) -> None:
+        """Take a key."""
+        if press.key is Keys.CPRResponse:
+            return  # the cursor has moved on since the terminal told where it was
+        self.keys.append(press)
+        self._apply(press)
+
+    def _apply(self, press: KeyPress) -> None:
+        escaped, self._escaped = self._escaped, press.key is Keys.Escape
+        buffer, key = self._buffer, press.key
+        if key in _MOVES:
+            _MOVES[Keys(key)](buffer)
+        elif key is Keys.BracketedPaste:
+            buffer.insert_text(self._pastes.fold(press.data.replace("\r\n", "\n").replace("\r", "\n")))
+        elif key is Keys.ControlJ or (key is Keys.ControlM and escaped):
+            buffer.insert_text("\n")
+        elif key is Keys.ControlM:
+            self._sent.append(buffer.text)
+            buffer.reset()
+        elif key in (Keys.ControlA, Keys.Home):
+            buffer.cursor_position += buffer.document.get_start_of_line_position()
+        elif key in (Keys.ControlE, Keys.End):
+            buffer.cursor_position += buffer.document.get_end_of_line_position()
+        elif key is Keys.ControlU:
+            buffer.delete_before_cursor(-buffer.document.get_start_of_line_position())
+        elif key is Keys.ControlW:
+            buffer.delete_before_cursor(-(buffer.document.find_start_of_previous_word(WORD=True) or 0))
+        elif len(key) == 1 and press.data.isprintable() and not escaped:
+            buffer.insert_text(press.data)

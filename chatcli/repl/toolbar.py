@@ -1,0 +1,95 @@
+"""The line below the input line: where the conversation stands."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from chatcli.conversation import Conversation
+from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.rendering.renderer import Renderer
+from chatcli.rendering.sanitize import sanitize_line
+
+NARROW = 60
+"""Columns; a screen that has fewer shows no toolbar."""
+_TITLE = 30
+
+
+class Toolbar:
+    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far.
+
+    Args:
+        conversation: The conversation.
+        titles: Returns the titles of the stored threads; it may take a while.
+
+    """
+
+    def __init__(self, conversation: Conversation, titles: Callable[[], Mapping[str, str]]) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when there is something new to say without an event."""
+        self._conversation = conversation
+        self._titles = titles
+        self._known: Mapping[str, str] = {}
+        self._learning: asyncio.Task[None] | None = None
+        self._tokens = 0
+        self._cost_usd = 0.0
+
+    def watch(self, renderer: Renderer) -> Renderer:
+        """Return a renderer that shows events as `renderer` does, and lets the toolbar learn from them."""
+        return _Watched(renderer, self)
+
+    def note(self, event: Event) -> None:
+        """Learn from `event`."""
+        match event:
+            case TurnFinished():
+                self._tokens += event.usage.total_tokens
+                self._cost_usd += event.cost_usd or 0.0
+                self._learn_titles()
+            case ThreadChanged() | Notice():  # a notice of /rename, say
+                self._learn_titles()
+            case _:
+                pass
+
+    def _learn_titles(self) -> None:
+        self._learning = asyncio.get_running_loop().create_task(self._read_titles())
+
+    async def _read_titles(self) -> None:
+        known = await asyncio.to_thread(self._titles)
+        if known != self._known:
+            self._known = known
+            self.on_change()
+
+    def text(self, columns: int) -> str:
+        """Return the toolbar for a screen of `columns`, empty when that is too narrow."""
+        if columns < NARROW:
+            return ""
+        thread_id = self._conversation.thread_id
+        title = sanitize_line(self._known.get(thread_id) or thread_id)
+        model = sanitize_line(str(self._conversation.model_name))
+        parts = [title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", model]
+        used, budget = self._conversation.context_usage
+        if used:
+            parts.append(f"context {_count(used)}{f'/{_count(budget)}' if budget else ''}")
+        if self._tokens:
+            price = f", ${self._cost_usd:.4f}" if self._cost_usd else ""
+            parts.append(f"{_count(self._tokens)} tokens{price} so far")
+        return f" {' · '.join(parts)}"[:columns]
+
+
+class _Watched:
+    """Shows events, and lets the toolbar learn from them."""
+
+    def __init__(self, renderer: Renderer, toolbar: Toolbar) -> None:
+        self._renderer = renderer
+        self._toolbar = toolbar
+
+    def render(self, event: Event) -> None:
+        """Show `event`."""
+        self._toolbar.note(event)
+        self._renderer.render(event)
+
+    def close(self) -> None:
+        """Leave the output in a sane state."""
+        self._renderer.close()
+
+
+def _count(number: int) -> str:
+    return str(number) if number < 1000 else f"{number / 1000:.1f}k"

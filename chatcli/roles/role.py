@@ -1,0 +1,118 @@
+"""What a role is, and how a file is read as one."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from chatcli.errors import UsageError
+
+SUFFIXES = (".toml", ".md")
+_FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
+_KNOWN_KEYS = frozenset({"description", "system", "variables", "model", "temperature"})
+_RESERVED = "messages"
+"""The place of the conversation in the prompt; no variable may have its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A system prompt template: `{name}` stands for a variable, `{{` and `}}` for braces.
+
+    `defaults` has a value for each variable that need not be given; `model` and `temperature` are what the role asks
+    for where the user chose none.
+    """
+
+    name: str
+    template: str
+    description: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    temperature: float | None = None
+    path: Path = Path()
+    shipped: bool = False
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables of the template, in the order of their first use."""
+        return template_variables(self.template)
+
+    def fill(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return a value for each variable: those `given`, else the defaults.
+
+        Raises:
+            UsageError: A variable has no value, or `given` has one that the role does not know; each is named.
+
+        """
+        unknown = sorted(set(given) - set(self.variables))
+        if unknown:
+            raise UsageError(
+                f"the role {self.name} has no variable {', '.join(unknown)}",
+                remedy=f"Its variables: {', '.join(self.variables) or 'none'}.",
+            )
+        values = {**self.defaults, **given}
+        missing = [name for name in self.variables if name not in values]
+        if missing:
+            raise UsageError(
+                f"the role {self.name} needs a value for {', '.join(missing)}",
+                remedy=f"Give it with -v {missing[0]}=VALUE, or in a conversation: /set {missing[0]}=VALUE",
+            )
+        return {name: values[name] for name in self.variables}
+
+
+def template_variables(template: str) -> tuple[str, ...]:
+    """Return the names that stand in braces in `template`, each once.
+
+    Raises:
+        ValueError: The braces do not match, or what stands in them is no plain name.
+
+    """
+    names = [name for _text, name, _format, _conversion in Formatter().parse(template) if name is not None]
+    for name in names:
+        if not name.isidentifier() or name == _RESERVED:
+            raise ValueError(f"{{{name}}} is no variable; write braces that are text as {{{{ and }}}}")
+    return tuple(dict.fromkeys(names))
+
+
+def read_role(path: Path, *, shipped: bool = False) -> Role:
+    """Read the role file at `path`: TOML, or Markdown that may begin with TOML between two lines of `+++`.
+
+    Raises:
+        UsageError: The file can't be read as a role.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data, template = _split(text) if path.suffix == ".md" else (tomllib.loads(text), None)
+        return _role(path, data, template, shipped=shipped)
+    except (OSError, ValueError) as error:  # a TOML error is a ValueError
+        raise UsageError(f"the role file {path} can't be used: {error}", remedy="See `chat roles --help`.") from None
+
+
+def _split(text: str) -> tuple[dict[str, Any], str]:
+    found = _FRONT_MATTER.match(text)
+    if found is None:
+        return {}, text.strip()
+    return tomllib.loads(found[1]), text[found.end() :].strip()
+
+
+def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bool) -> Role:
+    unknown = sorted(set(data) - _KNOWN_KEYS)
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]}; known: {', '.join(sorted(_KNOWN_KEYS))}")
+    system = template or data.get("system")
+    if not isinstance(system, str) or not system.strip():
+        raise ValueError("it has no system prompt: the key `system`, or the text of a Markdown file")
+    variables = data.get("variables", {})
+    if not isinstance(variables, dict):
+        raise ValueError("`variables` is a table of names and their defaults")
+    defaults = {name: str(value) for name, value in variables.items()}
+    unused = sorted(set(defaults) - set(template_variables(system)))
+    if unused:
+        raise ValueError(f"the variable {unused[0]} has a default, but does not stand in the text")
+    model, temperature = data.get("model"), data.get("temperature")
+    if not isinstance(model, str | None) or not isinstance(temperature, float | int | None):
+        raise ValueError("`model` is a text and `temperature` a number")
+    return Role(path.stem, system, str(data.get("description", "")), defaults, model, temperature, path, shipped)

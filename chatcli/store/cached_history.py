@@ -1,0 +1,91 @@
+"""Keeps a thread's history in memory between the turns of one process.
+
+Rebuilding a `DeltaChannel` walks every ancestor of a checkpoint and decodes every message: a cost of the whole
+thread, paid at each turn. What was rebuilt once is kept here, and the next walk ends where the last one began.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, DeltaChannelHistory
+
+MAX_WALK = 32
+"""Checkpoints to walk before the whole history is read at once; a turn of the plain chat writes three."""
+MAX_THREADS = 4
+"""Threads whose history is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The history as it was rebuilt for the checkpoint `checkpoint_id`, whose own writes are not part of it."""
+
+    checkpoint_id: str
+    history: Mapping[str, DeltaChannelHistory]
+
+
+class CachedHistory(BaseCheckpointSaver[str]):
+    """A mixin for savers, to stand before the saver among the bases.
+
+    The walk begins at the checkpoint that is asked for and goes by parents, so another process's turn, a fork and a
+    rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # whatever the saver behind takes
+        self._kept: OrderedDict[tuple[str, str, tuple[str, ...]], _Kept] = OrderedDict()
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return what `BaseCheckpointSaver.aget_delta_channel_history` does."""
+        target = await self.aget_tuple(config)
+        if target is None or not channels:
+            return await super().aget_delta_channel_history(config=config, channels=channels)
+        key = (config["configurable"]["thread_id"], config["configurable"].get("checkpoint_ns", ""), tuple(channels))
+        kept = self._kept.get(key)
+        history = None if kept is None else await self._extended(kept, target, channels)
+        if history is None:
+            history = await super().aget_delta_channel_history(config=target.config, channels=channels)
+        self._keep(key, _Kept(_id(target), history))
+        return history
+
+    async def _extended(
+        self, kept: _Kept, target: CheckpointTuple, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory] | None:
+        """Return `kept` with what came after it, or None when it does not lie a short way behind `target`."""
+        if _id(target) == kept.checkpoint_id:
+            return kept.history
+        path: list[CheckpointTuple] = []
+        parent = target.parent_config
+        while parent is not None and len(path) < MAX_WALK:
+            ancestor = await self.aget_tuple(parent)
+            if ancestor is None:
+                return None
+            path.append(ancestor)
+            if _id(ancestor) == kept.checkpoint_id:
+                return {channel: _append(kept.history[channel], path, channel) for channel in channels}
+            parent = ancestor.parent_config
+        return None
+
+    def _keep(self, key: tuple[str, str, tuple[str, ...]], kept: _Kept) -> None:
+        self._kept[key] = kept
+        self._kept.move_to_end(key)
+        while len(self._kept) > MAX_THREADS:
+            self._kept.popitem(last=False)
+
+
+def _append(history: DeltaChannelHistory, path: list[CheckpointTuple], channel: str) -> DeltaChannelHistory:
+    """Return `history` with the writes of `path`, which leads from the newest ancestor back to the oldest."""
+    appended: DeltaChannelHistory = {**history, "writes": list(history["writes"])}
+    for ancestor in reversed(path):
+        if channel in ancestor.checkpoint["channel_values"]:
+            # A snapshot: a fork writes one where its parent also holds writes of the branch that was left.
+            appended = {"seed": ancestor.checkpoint["channel_values"][channel], "writes": []}
+        appended["writes"].extend(write for write in ancestor.pending_writes or () if write[1] == channel)
+    return appended
+
+
+def _id(checkpoint: CheckpointTuple) -> str:
+    return str(checkpoint.config["configurable"]["checkpoint_id"])

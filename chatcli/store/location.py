@@ -1,0 +1,99 @@
+"""Which store is meant: `sqlite:///path`, `postgresql://...`, or `memory:`."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chatcli import paths
+from chatcli.errors import UsageError
+from chatcli.settings import Settings
+from chatcli.store.sqlite_threads import SqliteThreads
+from chatcli.store.threads import Threads
+
+MEMORY = "memory:"
+SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLocation:
+    """A store's place: a file's `path`, or a PostgreSQL database's `uri`; without either, in memory.
+
+    The URI may hold a password, so that no repr or message shows it.
+    """
+
+    path: Path | None = None
+    uri: str | None = field(default=None, repr=False)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the store is gone with the process."""
+        return self.path is None and self.uri is None
+
+
+def open_threads(location: StoreLocation) -> Threads:
+    """Return the threads of the store at `location`, without what it takes to run a turn.
+
+    Raises:
+        UsageError: The store is in memory: this process has just begun, so it has no threads. Or what it needs is not
+            installed.
+
+    """
+    if location.uri is not None:
+        with postgres_extra():
+            from chatcli.store.postgres_threads import PostgresThreads
+        return PostgresThreads(location.uri)
+    if location.path is None:
+        raise UsageError("a store in memory keeps no threads", remedy="Name another with --store sqlite:///PATH.")
+    return SqliteThreads(location.path)
+
+
+def choose_store(settings: Settings) -> StoreLocation:
+    """Return the store that the user chose, else the default one in the data folder.
+
+    Raises:
+        UsageError: The URI is of no known kind, or can't be read.
+
+    """
+    if settings.no_save or settings.store == MEMORY:
+        return StoreLocation()
+    if settings.store is None:
+        return StoreLocation(paths.data_dir() / "threads.db")
+    if settings.store.startswith(SQLITE):
+        return StoreLocation(Path(settings.store.removeprefix(SQLITE)).expanduser())
+    if settings.store.startswith(POSTGRES):
+        return StoreLocation(uri=_checked(settings.store))
+    raise UsageError(
+        f"unknown store {settings.store.split(':')[0]!r}",
+        remedy="Known stores: sqlite:///PATH, postgresql://USER@HOST/DATABASE and memory:.",
+    )
+
+
+@contextmanager
+def postgres_extra() -> Iterator[None]:
+    """Import what a PostgreSQL store needs, which is an extra.
+
+    Raises:
+        UsageError: It is not installed.
+
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            "a PostgreSQL store needs an extra of chatcli that is not installed",
+            remedy="Install it: pip install 'chatcli[postgres]'",
+        ) from error
+
+
+def _checked(uri: str) -> str:
+    """Return `uri`, unless a stray character of its password could be taken for the host, which messages name."""
+    authority = re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]
+    if uri.count("@") > ("@" in authority):
+        raise UsageError(
+            "the store's PostgreSQL URI can't be read",
+            remedy="Percent-encode the special characters in its password: @ is %40, / is %2F, # is %23, ? is %3F.",
+        )
+    return uri

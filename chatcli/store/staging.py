@@ -1,0 +1,50 @@
+"""A place beside a store where threads are written in peace, to appear in the store all together or not at all."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from chatcli.store.errors import as_store_error
+from chatcli.store.sqlite_threads import connect
+
+
+@contextmanager
+def staging_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=path.parent) as folder:
+        yield Path(folder) / "threads.db"
+
+
+def adopt(path: Path, staged: Path) -> None:
+    """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction.
+
+    Raises:
+        StoreError: The store can't be used, or has one of the threads meanwhile; nothing was copied.
+
+    """
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("ATTACH ? AS staged", (str(staged),))
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _COPIES:
+                    connection.execute(statement)
+    except sqlite3.Error as error:
+        raise as_store_error(error) or error from error
+
+
+# The triggers of the store itself make its rows of threads and its full-text index.
+_COPIES = (
+    "INSERT INTO checkpoints"
+    " (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)"
+    " SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+    " FROM staged.checkpoints ORDER BY checkpoint_id",
+    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)"
+    " SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM staged.writes",
+    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"
+    " SELECT thread_id, message_id, checkpoint_id, role, text, interrupted FROM staged.messages ORDER BY id",
+    "UPDATE threads SET title = (SELECT title FROM staged.threads AS t WHERE t.thread_id = threads.thread_id)"
+    " WHERE thread_id IN (SELECT thread_id FROM staged.threads)",
+)

@@ -1,0 +1,128 @@
+"""What a store knows of its threads beside their checkpoints: the interface that every kind of store provides.
+
+Its methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatcli.errors import UsageError
+from chatcli.events import MessageShown
+
+MATCH_START, MATCH_END = "\x02", "\x03"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSummary:
+    """A thread's row in the index; times are ISO 8601 in UTC, `turns` are those of its current branch."""
+
+    thread_id: str
+    title: str
+    model: str
+    turns: int
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A message that a search found; in `snippet` each matching word stands between MATCH_START and MATCH_END."""
+
+    thread_id: str
+    title: str
+    role: str
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A checkpoint as a place in a thread's tree: `turn` and `title` are those of the turn that wrote it."""
+
+    checkpoint_id: str
+    parent_id: str | None
+    turn: int
+    title: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The answer to the question `question_id` as far as it had come when its process was killed."""
+
+    question_id: str
+    text: str
+
+
+class Threads(Protocol):
+    """A store's threads.
+
+    Every method raises StoreError when the store can't be used.
+    """
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """Return the threads, the newest first, `limit` of them at most."""
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """Return the messages that hold every word of `text`, the best first."""
+
+    def rename(self, thread_id: str, title: str) -> None:
+        """Give the thread the title `title`."""
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """Delete the threads, and give the space back."""
+
+    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
+        """Make `new_id` of the thread's branch that ends at `checkpoint_id`, by default the current one.
+
+        Raises:
+            UsageError: There is no such checkpoint, or `new_id` exists.
+
+        """
+
+    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """Return the last `limit` questions and answers of the thread's current branch, the oldest first."""
+
+    def steps(self, thread_id: str) -> list[Step]:
+        """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
+
+    def save_partial(self, thread_id: str, partial: Partial) -> None:
+        """Keep an answer that is on its way, in place of what was kept for the thread."""
+
+    def partial(self, thread_id: str) -> Partial | None:
+        """Return the answer that was on its way when its process ended, if any."""
+
+    def clear_partial(self, thread_id: str) -> None:
+        """Forget the thread's `partial`."""
+
+    def try_lock(self, thread_id: str) -> bool:
+        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end."""
+
+    def unlock(self, thread_id: str) -> None:
+        """Give the thread free."""
+
+
+def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
+    """Return the thread whose ID is `prefix`, or the only one whose ID begins with it.
+
+    Raises:
+        UsageError: No thread or several do.
+        StoreError: The store can't be used.
+
+    """
+    known = threads.recent()
+    matching = [thread for thread in known if thread.thread_id.startswith(prefix)]
+    exact = [thread for thread in matching if thread.thread_id == prefix]
+    if exact or len(matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        raise UsageError(
+            f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching[:5])}",
+            remedy="Give more of the ID.",
+        )
+    near = difflib.get_close_matches(prefix, [thread.thread_id for thread in known], n=3, cutoff=0.3)
+    raise UsageError(
+        f"there is no thread {prefix!r}",
+        remedy=f"Nearest: {', '.join(near)}." if near else "See `chat threads list`.",
+    )

@@ -1,0 +1,79 @@
+"""A whole thread outside of any store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from langchain_core.messages import BaseMessage
+
+from chatcli.errors import UsageError
+from chatcli.settings import check_thread_id
+
+MAX_DEPTH = 64
+"""Levels of lists and objects in one another; what is stored must also be readable again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadDocument:
+    """A thread as it is exported and imported; times are ISO 8601 in UTC, empty where they are not known.
+
+    What it has of `ChatState` has the same name and meaning here.
+    """
+
+    thread_id: str
+    title: str
+    model: str
+    system: str | None
+    messages: Sequence[BaseMessage]
+    role: str = ""
+    template: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    temperature: float | None = None
+    summary: str = ""
+    summarised: str = ""
+    turns: int = 0
+    created_at: str = ""
+    updated_at: str = ""
+
+
+def refuse(where: str, problem: str) -> UsageError:
+    """Return the refusal of a file because of what is at `where`, a field or a line."""
+    return UsageError(f"nothing was imported: {where}: {problem}")
+
+
+def check_id(where: str, thread_id: str) -> str:
+    """Return `thread_id` when a thread may be called that; raise UsageError otherwise."""
+    try:
+        return check_thread_id(thread_id)
+    except ValueError as error:
+        raise refuse(where, str(error)) from None
+
+
+def check_storable(where: str, value: object) -> None:
+    """Raise UsageError when `value`, which JSON gave, is nested too deeply or holds half a character."""
+    pending: list[tuple[object, int]] = [(value, 0)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise refuse(where, f"is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(item, str):
+            _check_text(where, item)
+        elif isinstance(item, int) and not -(2**63) <= item < 2**64:
+            raise refuse(where, "holds a number of more than 64 bits")
+        elif isinstance(item, dict):
+            pending += ((part, depth + 1) for pair in item.items() for part in pair)
+        elif isinstance(item, list):
+            pending += ((part, depth + 1) for part in item)
+
+
+def check_unique(where: str, name: str, known: set[str]) -> None:
+    """Add `name` to `known`; raise UsageError when it is there already."""
+    if name in known:
+        raise refuse(where, f"{name!r} is there twice")
+    known.add(name)
+
+
+def _check_text(where: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise refuse(where, "holds a lone surrogate, which is no character") from None

@@ -1,0 +1,32 @@
+"""JSON from an unknown file: strict, and refused with the place where it goes wrong."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from chatcli.transfer.document import refuse
+
+
+def parse_json(text: str, where: str = "") -> Any:
+    """Return what `text` holds; `where` names the line that it is, when it is one of many.
+
+    Raises:
+        UsageError: It is no JSON, names a key twice, or is nested too deeply.
+
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise refuse(where or f"line {error.lineno}", f"no JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise refuse(where or "the file", "is nested too deeply") from None
+    except ValueError as error:  # a key that is there twice, a number of thousands of digits
+        raise refuse(where or "the file", str(error)) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice[:80]!r} is there twice in one object")
+    return found

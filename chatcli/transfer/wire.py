@@ -1,0 +1,203 @@
+"""Our own JSON: a thread as plain data, and back to an equal thread."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chatcli.errors import UsageError
+from chatcli.events import INTERRUPTED
+from chatcli.roles.role import template_variables
+from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
+
+FORMAT = "chatcli-thread"
+VERSION = 1
+
+_KINDS: Mapping[str, type[BaseMessage]] = {
+    "user": HumanMessage,
+    "assistant": AIMessage,
+    "system": SystemMessage,
+    "tool": ToolMessage,
+}
+_ROLES = {kind: role for role, kind in _KINDS.items()}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Call(_Strict):
+    name: str
+    args: dict[str, Any]
+    id: str | None
+    type: Literal["tool_call"] = "tool_call"
+    extras: dict[str, Any] | None = None
+
+
+class _InvalidCall(_Strict):
+    name: str | None
+    args: str | None
+    id: str | None
+    error: str | None
+    type: Literal["invalid_tool_call"] = "invalid_tool_call"
+    extras: dict[str, Any] | None = None
+
+
+class _Block(BaseModel):
+    """A content block: of any kind, as providers add some, but of one that it names."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: str
+    extras: dict[str, Any] = {}
+
+
+class WireMessage(_Strict):
+    """A message: `role`, `content`, and whatever else langchain keeps with it."""
+
+    type: Literal["message"] = "message"
+    id: Annotated[str, Field(min_length=1)] | None = None
+    role: Literal["user", "assistant", "system", "tool"]
+    content: str | list[str | _Block]
+    interrupted: bool = False
+    name: str | None = None
+    tool_calls: list[_Call] | None = None
+    invalid_tool_calls: list[_InvalidCall] | None = None
+    usage_metadata: dict[str, Any] | None = None
+    tool_call_id: str | None = None
+    status: str | None = None
+    artifact: Any = None
+    response_metadata: dict[str, Any] = {}
+    additional_kwargs: dict[str, Any] = {}
+
+
+class WireThread(_Strict):
+    """A thread without its messages; `turns` and the times tell of the origin, an import counts its own."""
+
+    type: Literal["thread"] = "thread"
+    format: Literal["chatcli-thread"]
+    version: int
+    thread_id: str
+    title: str = ""
+    model: str = ""
+    system: str | None = None
+    role: str = ""
+    template: str = ""
+    variables: dict[str, str] = {}
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    summary: str = ""
+    summarised: str = ""
+    turns: int = 0
+    created_at: str = ""
+    updated_at: str = ""
+
+
+def thread_as_json(document: ThreadDocument) -> dict[str, Any]:
+    """Return `document` as plain data, without its messages."""
+    header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    for field in ("thread_id", "title", "model", "system"):
+        header[field] = getattr(document, field)
+    if document.role:
+        header |= {"role": document.role, "template": document.template, "variables": dict(document.variables)}
+    for field in ("temperature", "summary", "summarised"):
+        if (value := getattr(document, field)) not in (None, ""):
+            header[field] = value
+    for field in ("turns", "created_at", "updated_at"):
+        header[field] = getattr(document, field)
+    return header
+
+
+def message_as_json(message: BaseMessage) -> dict[str, Any]:
+    """Return `message` as plain data.
+
+    Raises:
+        UsageError: It is of a kind that only graphs of one's own have, which our format does not know.
+
+    """
+    role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
+    if role is None:
+        raise UsageError(
+            f"the thread holds a message of the type {message.type!r}, which can't be exported as JSON",
+            remedy="Export it with --format md or html.",
+        )
+    data = message.model_dump(mode="json", fallback=repr, exclude_defaults=True, exclude={"type"})
+    interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
+    plain = {"id": message.id, "role": role, "content": data["content"], "interrupted": interrupted}
+    # Not what a graph of one's own hung on a message besides: langchain's messages take any field.
+    plain |= {key: value for key, value in data.items() if key in WireMessage.model_fields}
+    return plain
+
+
+def read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage]) -> ThreadDocument:
+    """Return the thread that `data` is the head of; `where` begins the names of its fields in refusals.
+
+    Raises:
+        UsageError: Something is wrong with it.
+
+    """
+    version = data.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise refuse(f"{where}version", f"{version} is of a newer chatcli; this one knows {VERSION}")
+    check_storable(where.rstrip(".") or "the thread", dict(data))
+    try:
+        head = WireThread.model_validate(data)
+    except ValidationError as error:
+        raise refusal(where, error) from None
+    _check_role(where, head)
+    return ThreadDocument(
+        thread_id=check_id(f"{where}thread_id", head.thread_id),
+        title=head.title,
+        model=head.model,
+        system=head.system,
+        messages=messages,
+        role=head.role,
+        template=head.template,
+        variables=head.variables,
+        temperature=head.temperature,
+        summary=head.summary,
+        summarised=head.summarised,
+    )
+
+
+def _check_role(where: str, head: WireThread) -> None:
+    """Refuse a role that no turn could be asked with."""
+    if bool(head.role) != bool(head.template):
+        raise refuse(f"{where}template", "a role has a name and a template, or there is none")
+    try:
+        names = template_variables(head.template)
+    except ValueError as error:
+        raise refuse(f"{where}template", str(error)) from None
+    if set(names) != set(head.variables):
+        raise refuse(f"{where}variables", f"the template's are: {', '.join(names) or 'none'}")
+
+
+def read_message(where: str, data: object, known_ids: set[str]) -> BaseMessage:
+    """Return the message that `data` holds, and add its ID to `known_ids`.
+
+    Raises:
+        UsageError: Something is wrong with it.
+
+    """
+    check_storable(where, data)
+    try:
+        wire = WireMessage.model_validate(data)
+        given = wire.model_dump(exclude_unset=True, exclude={"type", "role", "interrupted"})
+        metadata = dict(wire.response_metadata)
+        if wire.interrupted:
+            metadata["finish_reason"] = INTERRUPTED
+        given |= {"id": wire.id or str(uuid4()), "response_metadata": metadata}
+        message = _KINDS[wire.role].model_validate(given)
+    except ValidationError as error:
+        raise refusal(f"{where}.", error) from None
+    assert message.id is not None
+    check_unique(f"{where}.id", message.id, known_ids)
+    return message
+
+
+def refusal(where: str, error: ValidationError) -> UsageError:
+    """Return the refusal of a file for the first thing that is wrong according to `error`."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    return refuse(f"{where}{field}".rstrip(".") or "the thread", problem["msg"][:1].lower() + problem["msg"][1:])

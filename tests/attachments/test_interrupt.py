@@ -1,0 +1,54 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.bootstrap import build_conversation
+from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.settings import Settings
+from tests.fakes.openai_server import FakeOpenAI
+
+
+class SlowFiles(tuple[Attachment, ...]):
+    """Files that take until `go` to be read."""
+
+    def __init__(self) -> None:
+        self.reading, self.go = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[Attachment]:
+        self.reading.set()
+        self.go.wait(10)
+        return iter(())
+
+
+def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with FakeOpenAI() as fake:
+        events = asyncio.run(_interrupted_then_asked(fake))
+        assert [type(event) for event in events[:2]] == [TurnStarted, TurnInterrupted]
+        assert isinstance(events[-1], TurnFinished)
+        assert [request.messages for request in fake.requests] == [[("user", "the second")]]
+
+
+async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
+    settings = Settings.load({"store": "memory:", "model": "openai:gpt-fake", "base_url": fake.base_url})
+    conversation = build_conversation(settings, "work")
+    files = SlowFiles()
+
+    async def interrupt() -> None:
+        await asyncio.to_thread(files.reading.wait, 10)
+        conversation.interrupt()
+        files.go.set()
+
+    interrupting = asyncio.create_task(interrupt())
+    events = [event async for event in conversation.run_turn("the first", files)]
+    await interrupting
+    events += [event async for event in conversation.run_turn("the second")]
+    await conversation.close()
+    return events

@@ -1,0 +1,52 @@
+"""Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatcli.models.local.weights import QWEN
+from tests.e2e.program import EXECUTABLE, Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+from tests.models.local.shared_cache import cached
+from tests.postgres import Postgres, running_postgres
+
+KEY = "sk-test-5fe2c0b49d7a41e8"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Give an empty home, and an environment without any key or setting of the developer's."""
+    return Home.below(tmp_path)
+
+
+@pytest.fixture
+def chat(home: Home) -> Iterator[Chat]:
+    """Give the installed executable, to be run in `home`."""
+    assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
+    program = Chat(home)
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def fake(home: Home) -> Iterator[FakeOpenAI]:
+    """Run a scripted model server that programs in `home` talk to."""
+    with FakeOpenAI() as server:
+        server.key = KEY
+        home.env["OPENAI_BASE_URL"] = server.base_url
+        home.env["OPENAI_API_KEY"] = KEY
+        yield server
+
+
+@pytest.fixture(scope="session")
+def weights_cache() -> Path:
+    """Give the default model's weights, fetched once a machine."""
+    return cached(QWEN)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a real PostgreSQL server for the whole run of tests."""
+    with running_postgres() as server:
+        yield server

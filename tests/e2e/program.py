@@ -1,0 +1,176 @@
+"""The installed `chat` as its users start it: a process with its own home, and pipes or a shell around it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Condition, Thread
+from typing import IO, Any
+
+EXECUTABLE = Path(sys.executable).parent / "chat"
+
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class Home:
+    """An empty home, a working folder in it, and the whole environment of a program that lives there."""
+
+    root: Path
+    work: Path
+    env: dict[str, str]
+
+    @classmethod
+    def below(cls, folder: Path) -> "Home":
+        """Make a new home in `folder`."""
+        root = folder / "home"
+        work = root / "work"
+        work.mkdir(parents=True)
+        env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        env |= {
+            "PATH": f"{EXECUTABLE.parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(root),
+            "XDG_CONFIG_HOME": str(root / ".config"),
+            "XDG_DATA_HOME": str(root / ".local" / "share"),
+            "XDG_CACHE_HOME": str(root / ".cache"),
+            "XDG_STATE_HOME": str(root / ".local" / "state"),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        }
+        return cls(root, work, env)
+
+    def files(self) -> list[Path]:
+        """Every file that exists in this home."""
+        return sorted(path for path in self.root.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished process left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        """Standard output as the one JSON value that it is."""
+        return json.loads(self.stdout)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Standard output as JSON Lines."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+class Running:
+    """A started process whose output is read as it comes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._changed = Condition()
+        self._output: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            Thread(target=self._read, args=("stdout", process.stdout), daemon=True),
+            Thread(target=self._read, args=("stderr", process.stderr), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        with stream:
+            while data := os.read(stream.fileno(), 65536):
+                with self._changed:
+                    self._output[name] += data
+                    self._changed.notify_all()
+
+    def wait_for_output(self, text: str, timeout: float = 30) -> None:
+        """Wait until `text` stands on standard output."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: text.encode() in self._output["stdout"], timeout):
+                raise AssertionError(f"no {text!r} within {timeout} s in {self._output}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self.process.send_signal(number)
+
+    def finish(self, timeout: float = 30) -> Result:
+        """Wait for the end."""
+        returncode = self.process.wait(timeout)
+        for reader in self._readers:
+            reader.join(timeout)
+        return Result(returncode, self._output["stdout"].decode(), self._output["stderr"].decode())
+
+    def close(self) -> None:
+        """Kill the process if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(5)
+
+
+@dataclass
+class Chat:
+    """Starts `chat` in a home; call it like the command."""
+
+    home: Home
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def __call__(
+        self,
+        *args: str,
+        input: bytes | str | None = None,  # noqa: A002  # the name that subprocess.run gives it
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        """Run `chat ARGS` to its end; its standard input is empty unless `input` is given."""
+        return self._run([str(EXECUTABLE), *args], input, env, timeout)
+
+    def shell(self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
+        """Run a line of shell, in which `chat` is found."""
+        return self._run(["bash", "-c", command], None, env, timeout)
+
+    def _run(self, argv: list[str], data: bytes | str | None, env: Mapping[str, str] | None, timeout: float) -> Result:
+        done = subprocess.run(
+            argv,
+            input=data.encode() if isinstance(data, str) else data,
+            stdin=subprocess.DEVNULL if data is None else None,
+            capture_output=True,
+            env={**self.home.env, **(env or {})},
+            cwd=self.home.work,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
+        """Start `chat ARGS` and return at once."""
+        process = subprocess.Popen(
+            [str(EXECUTABLE), *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self.home.env, **(env or {})},
+            cwd=self.home.work,
+        )
+        running = Running(process)
+        self._running.callback(running.close)
+        return running
+
+    def messages(self, thread_id: str) -> list[dict[str, Any]]:
+        """Give what the store holds of a thread."""
+        shown = self("threads", "show", thread_id, "--json")
+        assert shown.returncode == 0, shown
+        messages: list[dict[str, Any]] = shown.json()["messages"]
+        return messages
+
+    def close(self) -> None:
+        """Kill what was started and still runs."""
+        self._running.close()

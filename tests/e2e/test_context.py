@@ -1,0 +1,84 @@
+"""What is sent: trimmed, shown, summed up, and tried again smaller."""
+
+from tests.e2e.checks import assert_told
+from tests.e2e.conftest import OpenTerminal
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Request, bob, context_too_long
+
+
+def test_trimming_forgets_the_name_but_keeps_the_maths_and_says_so_once(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Answer("Fine.")
+    lines = ["Hi! I'm Bob.", "I like vanilla ice cream.", "What is 2 + 2?", "Thanks.", "Having fun?"]
+    results = [chat("-t", "t", "--context-tokens", "65", line) for line in lines]
+    fake.default = bob
+    name = chat("-t", "t", "--context-tokens", "65", "What is my name?")
+    assert name.stdout == "I don't know your name.\n"
+    maths = chat("-t", "t", "--context-tokens", "65", "What maths problem did I ask?")
+    assert any("2 + 2" in text for _, text in fake.requests[-2].messages), fake.requests[-2].messages
+    assert sum("no longer sent" in result.stderr for result in [*results, name, maths]) == 1
+
+
+def test_a_question_too_large_by_itself_is_refused_with_sizes(chat: Chat, fake: FakeOpenAI) -> None:
+    result = chat("--context-tokens", "50", "word " * 400)
+    assert_told(result, 4)
+    assert "50" in result.stderr
+    assert not fake.requests
+
+
+def test_an_overflow_is_tried_once_more_with_less(chat: Chat, fake: FakeOpenAI) -> None:
+    for number in range(4):
+        assert chat("-t", "t", f"question {number} " + "word " * 50).returncode == 0
+    fake.script(context_too_long())
+    assert chat("-t", "t", "the last question").returncode == 0
+    refused, sent = fake.requests[-2:]
+    assert len(sent.messages) < len(refused.messages)
+    assert sent.last == "the last question"
+    fake.default = context_too_long()
+    count = len(fake.requests)
+    assert_told(chat("-t", "t", "another"), 4)
+    assert len(fake.requests) == count + 2
+
+
+def test_compact_sends_a_summary_and_the_thread_keeps_its_messages(
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI
+) -> None:
+    for line in ("Hi! I'm Bob.", "I like tea.", "And coffee."):
+        assert chat("-t", "t", line).returncode == 0
+    fake.default = Answer("The user is called Bob.")
+    tty = terminal("-t", "t")
+    tty.wait_for_prompt()
+    tty.send_line("/compact")
+    tty.wait_for("The user is called Bob.")
+    tty.send_line("/context")
+    tty.wait_for("tokens")
+    tty.send_line("Who am I?")
+    fake.wait_for_requests(5)
+    sent = fake.requests[-1].messages
+    assert "The user is called Bob." in sent[0][1]
+    assert not any("I'm Bob" in text for _, text in sent)
+    tty.wait_for_prompt()
+    assert chat.messages("t")[0]["content"] == "Hi! I'm Bob."
+
+
+def test_automatic_compaction(chat: Chat, fake: FakeOpenAI) -> None:
+    def answer(request: Request) -> Answer:
+        return Answer("SUMMARY" if "Summarise" in request.messages[0][1] else "Fine.")
+
+    fake.default = answer
+    for number in range(6):
+        result = chat("-t", "t", "--context-tokens", "120", "--auto-compact", f"question {number} " + "word " * 15)
+        assert result.stdout == "Fine.\n", result
+    assert any("SUMMARY" in text for _, text in fake.requests[-1].messages)
+
+
+def test_the_context_is_told_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:
+    finished = chat("--format", "jsonl", "--context-tokens", "500", "hello").events()[-1]
+    assert 0 < finished["context_tokens"] < 500
+    assert finished["context_budget"] == 500
+
+
+def test_a_joke_arrives_token_by_token(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Answer("Why did the parrot wear a raincoat? To be polyunsaturated.", chunks=6, delay=0.2)
+    events = chat("--format", "jsonl", "Tell me a joke.").events()
+    assert len([event for event in events if event["type"] == "text_delta"]) >= 5

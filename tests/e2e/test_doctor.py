@@ -1,0 +1,65 @@
+"""What `chat doctor` says of an installation, and what it mends."""
+
+import sqlite3
+from pathlib import Path
+
+from tests.conftest import KEY
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+
+
+def database(chat: Chat) -> Path:
+    return Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"
+
+
+def execute(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+def test_it_finds_everything_in_order_and_tells_no_key(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "abc", "hello")
+    result = chat("doctor")
+    assert result.returncode == 0, result
+    assert "1 threads" in result.stdout
+    assert f"{fake.base_url} answers" in result.stdout
+    assert KEY not in result.stdout + result.stderr
+
+
+def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
+    database(chat).parent.mkdir(parents=True)
+    database(chat).write_bytes(b"this is no database at all, but long enough to be taken for one" * 100)
+    result = chat("doctor", "--json", env={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    assert result.returncode == 1
+    problems = {finding["subject"]: finding for finding in result.json() if finding["state"] == "problem"}
+    assert {"store", "endpoint"} <= set(problems)
+    assert all(problem["remedy"] for problem in problems.values())
+
+
+def test_a_config_file_that_cannot_be_read_is_a_finding(chat: Chat, fake: FakeOpenAI) -> None:
+    config = Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("temperatur = 1\n")
+    result = chat("doctor")
+    assert result.returncode == 1
+    assert "temperatur" in result.stdout
+
+
+def test_an_index_that_is_lost_is_made_anew_by_itself(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "abc", "hello world")
+    execute(database(chat), "DROP TABLE threads; DROP TABLE messages;")
+    assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["abc"]
+    assert chat("-t", "abc", "more").returncode == 0
+    assert chat("threads", "search", "world", "--json").json()
+
+
+def test_an_index_that_is_wrong_is_repaired(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "abc", "hello world")
+    chat("threads", "rename", "abc", "A title of mine")
+    execute(database(chat), "DELETE FROM messages; INSERT INTO threads VALUES ('ghost', '', '', 9, '', '');")
+    assert chat("threads", "search", "world", "--json").json() == []
+    assert chat("doctor", "--repair").returncode == 0
+    assert chat("threads", "search", "world", "--json").json()
+    listed = chat("threads", "list", "--json").json()
+    assert [(thread["thread_id"], thread["title"]) for thread in listed] == [("abc", "A title of mine")]

@@ -1,0 +1,260 @@
+"""Failures: the exit code, two lines at most, and nothing lost."""
+
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import KEY
+from tests.e2e.checks import assert_told
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import (
+    Answer,
+    Drop,
+    Garbage,
+    Hang,
+    Stall,
+    Step,
+    StreamError,
+    content_filtered,
+    context_too_long,
+    rate_limited,
+    server_error,
+    unauthorized,
+    unknown_model,
+)
+
+REFUSALS: dict[str, tuple[Step, int]] = {
+    "a refused key": (unauthorized(), 3),
+    "a refused key that the server repeats": (unauthorized(KEY), 3),
+    "an unknown model": (unknown_model(), 4),
+    "a context too long": (context_too_long(), 4),
+    "a content filter": (content_filtered(), 4),
+    "a persistent rate limit": (rate_limited(retry_after="0"), 75),
+    "a failing server": (server_error(500), 75),
+    "a bad gateway": (server_error(502), 75),
+    "no event stream": (Garbage(), 75),
+}
+BREAKS: dict[str, Step] = {
+    "a reset": Drop("Half an ans", "reset"),
+    "a cut": Drop("Half an ans", "cut"),
+    "a clean end": Drop("Half an ans", "end"),
+    "an error event": StreamError("Half an ans"),
+}
+
+
+def test_a_refusal_has_its_exit_code_and_its_question_waits_in_the_thread(
+    chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests
+) -> None:
+    for name, (step, code) in REFUSALS.items():
+        with subtests.test(name):
+            fake.default = step
+            result = chat("-t", "work", f"What about {name}?")
+            assert_told(result, code)
+            assert result.stdout == ""
+
+    fake.default = Answer("Fine.")
+    assert chat("-t", "work", "And now?").stdout == "Fine.\n"
+    asked = "\n".join(text for role, text in fake.requests[-1].messages if role == "user")
+    for question in [*(f"What about {name}?" for name in REFUSALS), "And now?"]:
+        assert asked.count(question) == 1
+
+
+def test_a_broken_answer_is_kept_as_a_partial_one(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
+    for name, step in BREAKS.items():
+        with subtests.test(name):
+            fake.default = step
+            result = chat("-t", "work", f"What about {name}?")
+            assert_told(result, 75)
+            assert result.stdout == "Half an ans\n"
+
+    assert [(message["content"], message["interrupted"]) for message in chat.messages("work")] == [
+        stored for name in BREAKS for stored in ((f"What about {name}?", False), ("Half an ans", True))
+    ]
+    fake.default = Answer("Fine.")
+    assert chat("-t", "work", "Go on.").stdout == "Fine.\n"
+    assert fake.requests[-1].messages[-2:] == [("assistant", "Half an ans"), ("user", "Go on.")]
+
+
+def test_a_rate_limit_that_ends_is_waited_for(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(rate_limited(retry_after="1"), Answer("Fine."))
+    assert chat("hello").stdout == "Fine.\n"
+    first, second = fake.requests
+    assert second.arrived - first.arrived >= 1
+
+
+def test_a_missing_key_is_told_with_its_variable(chat: Chat) -> None:
+    result = chat("-m", "openai:gpt-fake", "hello")
+    assert_told(result, 3)
+    assert "OPENAI_API_KEY" in result.stderr
+
+
+def test_a_refused_connection_is_temporary(chat: Chat, fake: FakeOpenAI) -> None:
+    with socket.socket() as bound:  # bound and not listening: nobody else can take the port
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
+        result = chat("--base-url", url, "-t", "work", "hello")
+    assert_told(result, 75)
+    assert [message["content"] for message in chat.messages("work")] == ["hello"]
+
+
+@pytest.mark.parametrize("step", [Hang(), Stall("")], ids=["no answer", "silence in mid-answer"])
+def test_a_timeout_is_temporary(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
+    fake.default = step
+    assert_told(chat("--timeout", "0.5", "hello"), 75)
+
+
+@pytest.mark.parametrize("name", ["nobody:gpt", "local:nothing", ""])
+def test_an_unknown_model_name_is_a_usage_error(chat: Chat, name: str) -> None:
+    assert_told(chat("-m", name, "hello", env={"OPENAI_API_KEY": KEY}), 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--temperature", "hot"),
+        ("--temperature", "inf"),
+        ("--context-tokens", "-1"),
+        ("--timeout", "0"),
+        ("--format", "yaml"),
+    ],
+    ids=" ".join,
+)
+def test_an_impossible_value_is_a_usage_error(chat: Chat, fake: FakeOpenAI, options: tuple[str, str]) -> None:
+    result = chat(*options, "hello")
+    assert result.returncode == 2, result
+    assert options[0] in result.stderr
+    assert "Traceback" not in result.stderr
+    assert fake.requests == []
+
+
+def test_an_unreadable_config_file_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("model = \n")
+    assert_told(chat("hello"), 2)
+    config.write_text('modell = "openai:gpt"\n')
+    assert_told(chat("hello"), 2)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _no_database(path: Path) -> None:
+    path.write_bytes(b"This is no database. " * 100)
+
+
+def _foreign_database(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE checkpoints (mine TEXT)")
+        connection.execute("INSERT INTO checkpoints VALUES ('precious')")
+    connection.close()
+
+
+@pytest.mark.parametrize("make", [_folder, _no_database, _foreign_database])
+def test_what_is_no_store_is_refused_and_left_alone(
+    chat: Chat, fake: FakeOpenAI, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "store.db"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    assert_told(chat("--store", f"sqlite:///{path}", "hello"), 5)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert fake.requests == []
+
+
+def test_a_store_where_nothing_can_be_written_is_refused(chat: Chat, fake: FakeOpenAI) -> None:
+    assert_told(chat("--store", "sqlite:////proc/chatcli/store.db", "hello"), 5)
+    assert fake.requests == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_store_is_refused_and_left_alone(chat: Chat, fake: FakeOpenAI, tmp_path: Path) -> None:
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    store = f"sqlite:///{folder}/store.db"
+    chat("--store", store, "-t", "work", "hello")
+    before = (folder / "store.db").read_bytes()
+    (folder / "store.db").chmod(0o400)
+    folder.chmod(0o500)
+    result = chat("--store", store, "-t", "work", "again")
+    folder.chmod(0o700)
+    assert_told(result, 5)
+    assert (folder / "store.db").read_bytes() == before
+
+
+def test_a_locked_store_is_reported_and_works_once_it_is_free(chat: Chat, fake: FakeOpenAI, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = f"sqlite:///{path}"
+    chat("--store", store, "-t", "work", "hello")
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    locked = chat("--store", store, "-t", "work", "again")
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert_told(locked, 5)
+    assert chat("--json", "--store", store, "-t", "work", "finally").json()["messages_in_thread"] == 4
+
+
+def test_a_full_disk_is_reported_and_what_was_stored_stays(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "work", "hello")
+    full = chat.shell("ulimit -f 0; chat -t work again")  # no file may grow
+    assert_told(full, 5)
+    assert [message["content"] for message in chat.messages("work")][:2] == ["hello", "You said: hello"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
+def test_a_signal_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpenAI, number: signal.Signals) -> None:
+    fake.script(Stall("Half an ans"))
+    running = chat.start("--format", "jsonl", "-t", "work", "the first question")
+    running.wait_for_output("Half an ans")
+    running.signal(number)
+    result = running.finish()
+    assert result.returncode == 130, result
+    assert "Traceback" not in result.stderr
+    assert [event["type"] for event in result.events()].count("turn_interrupted") == 1
+    assert result.events()[-1]["type"] == "turn_interrupted"
+    fake.wait_for_disconnects(1)
+
+    assert [(message["content"], message["interrupted"]) for message in chat.messages("work")] == [
+        ("the first question", False),
+        ("Half an ans", True),
+    ]
+    assert chat("-t", "work", "go on").stdout == "You said: go on\n"
+    assert ("assistant", "Half an ans") in fake.requests[-1].messages
+
+
+def test_a_signal_before_the_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Hang())
+    running = chat.start("-t", "work", "the first question")
+    fake.wait_for_requests(1)
+    running.signal(signal.SIGINT)
+    assert running.finish().returncode == 130
+    assert chat("-t", "work", "go on").returncode == 0
+    assert "the first question" in "".join(text for _, text in fake.requests[-1].messages)
+
+
+def test_a_kill_in_mid_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Stall("Half an ans"))
+    running = chat.start("--format", "jsonl", "-t", "work", "the first question")
+    running.wait_for_output("Half an ans")
+    running.signal(signal.SIGKILL)
+    running.finish()
+    assert chat("-t", "work", "go on").returncode == 0
+    sent = "".join(text for _, text in fake.requests[-1].messages)
+    assert "the first question" in sent
+    assert "go on" in sent
+
+
+def test_debug_shows_where_a_failure_comes_from(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = unknown_model()
+    result = chat("--debug", "hello")
+    assert result.returncode == 4, result
+    assert "Traceback" in result.stderr
+    assert KEY not in result.stderr

@@ -1,0 +1,112 @@
+"""Keys: kept where it is said, asked for once, shown nowhere."""
+
+import json
+from pathlib import Path
+
+from tests.conftest import KEY
+from tests.e2e.checks import assert_told
+from tests.e2e.conftest import OpenTerminal
+from tests.e2e.program import Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import unauthorized
+
+NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+
+
+def forget_environment(home: Home) -> None:
+    home.env.update(NO_KEYRING)
+    del home.env["OPENAI_API_KEY"]
+
+
+def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    forget_environment(home)
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n")
+    assert kept.returncode == 0, kept
+    assert "not encrypted" in kept.stderr
+    assert KEY not in kept.stdout + kept.stderr
+    (file,) = [path for path in home.files() if path.name == "keys.json"]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+    assert chat("hello").returncode == 0
+    assert fake.requests[-1].key == KEY
+    assert chat("keys", "list", "--json").json()[0]["provider"] == "openai"
+    assert chat("keys", "delete", "openai").returncode == 0
+    assert json.loads(file.read_text()) == {}
+    assert_told(chat("keys", "delete", "openai"), 2)
+    assert_told(chat("keys", "set", "nobody", input="x"), 2)
+
+
+def test_a_key_is_shown_nowhere(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    forget_environment(home)
+    assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
+    fake.default = unauthorized(KEY)
+    refused = chat("--debug", "-t", "a", "hello")
+    assert refused.returncode == 3, refused
+    shown = [refused.stdout, refused.stderr, chat("keys").stdout, chat("--format", "json", "hello").stdout]
+    assert not any(KEY in text for text in shown)
+    others = [path for path in home.files() if path.name != "keys.json"]
+    assert not [path for path in others if KEY.encode() in path.read_bytes()]
+
+
+def test_a_missing_key_is_asked_for_without_echo_and_kept_if_wanted(
+    terminal: OpenTerminal, chat: Chat, home: Home
+) -> None:
+    home.env.update(NO_KEYRING)
+    tty = terminal("-m", "openai:gpt-fake", env={"OPENAI_API_KEY": ""})
+    tty.wait_for("Key for OpenAI:")
+    tty.send_line(KEY)
+    tty.wait_for("Keep it")
+    tty.send_line("y")
+    tty.wait_for_prompt()
+    assert KEY not in tty.text()
+    assert "openai" in chat("keys", "list").stdout
+
+
+def test_a_key_is_also_asked_for_when_a_command_names_the_model(terminal: OpenTerminal, chat: Chat, home: Home) -> None:
+    home.env.update(NO_KEYRING)
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/model groq:llama-fake")
+    tty.wait_for("Key for Groq:")
+    tty.send_line(KEY)
+    tty.wait_for("Keep it")
+    tty.send_line("y")
+    tty.wait_for("model groq:llama-fake")
+    assert KEY not in tty.text()
+    assert "groq" in chat("keys", "list").stdout
+
+
+def test_a_key_is_also_asked_for_when_a_resumed_thread_names_the_model(
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, home: Home
+) -> None:
+    home.env.update(NO_KEYRING)
+    assert chat("-t", "abc", "hello").returncode == 0
+    tty = terminal("-t", "abc", "again", env={"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""})
+    tty.wait_for("Key for OpenAI:")
+    assert len(fake.requests) == 1
+
+
+def test_a_dotenv_may_not_send_a_kept_key_to_its_own_server(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    forget_environment(home)
+    assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
+    Path(home.work, ".env").write_text(f"CHATCLI_BASE_URL={home.env.pop('OPENAI_BASE_URL')}\n")
+    assert_told(chat("hello"), 2)
+    assert not fake.requests
+
+
+def test_a_missing_package_is_one_line_with_its_command(chat: Chat) -> None:
+    result = chat("-m", "google_vertexai:gemini-fake", "hello")
+    assert_told(result, 2)
+    assert "pip install 'chatcli[google-vertexai]'" in result.stderr
+
+
+def test_the_default_and_aliases_are_written_to_the_config_file(chat: Chat, fake: FakeOpenAI) -> None:
+    assert chat("models", "alias", "fast", "openai:gpt-fast").returncode == 0
+    assert chat("-m", "fast", "hello").returncode == 0
+    assert fake.requests[-1].body["model"] == "gpt-fast"
+    assert chat("models", "default", "openai:gpt-default").returncode == 0
+    assert chat("hello").returncode == 0
+    assert fake.requests[-1].body["model"] == "gpt-default"
+    models = chat("models", "list", "--json").json()
+    assert [model["model"] for model in models if model["default"]] == ["openai:gpt-default"]
+    assert ("fast", "openai:gpt-fast") in [(model["alias"], model["model"]) for model in models]

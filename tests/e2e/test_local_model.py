@@ -1,0 +1,135 @@
+"""The embedded model as a first-time user has it: no key, no setting."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import Chat, Home
+from tests.e2e.terminal import Terminal
+from tests.models.local.processes import servers_in, stop_servers
+
+pytestmark = pytest.mark.local_model
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, weights_cache: Path) -> Iterator[Chat]:
+    """Give a home whose cache has the weights already; its server stays from test to test."""
+    home = Home.below(tmp_path_factory.mktemp("local"))
+    cache = next(folder for folder in weights_cache.parents if folder.name == "chatcli").parent
+    home.env["XDG_CACHE_HOME"] = str(cache)
+    program = Chat(home)
+    yield program
+    program.close()
+    stop_servers(_state_folder(program))
+
+
+def _state_folder(chat: Chat) -> Path:
+    return Path(chat.home.env["XDG_STATE_HOME"]) / "chatcli" / "local"
+
+
+def _server_pid(chat: Chat) -> int:
+    (pid,) = servers_in(_state_folder(chat))
+    return pid
+
+
+def test_three_processes_started_at_once_share_one_server_and_answer_in_words(local: Chat) -> None:
+    running = [local.start("--max-tokens", "30", "Name a colour.") for _ in range(3)]
+    results = [process.finish(180) for process in running]
+    for result in results:
+        assert result.returncode == 0, result
+        assert any(character.isalpha() for character in result.stdout), result
+        assert "Traceback" not in result.stderr
+    assert len(servers_in(_state_folder(local))) == 1
+
+
+def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
+    assert local("-t", "abc123", "Hi! I'm Bob.", timeout=120).returncode == 0
+    asked = local("-t", "abc123", "What's my name?", timeout=120)
+    assert asked.returncode == 0, asked
+    assert "Bob" in asked.stdout
+    stranger = local("-t", "abc234", "What's my name?", timeout=120)
+    assert stranger.returncode == 0, stranger
+    assert "Bob" not in stranger.stdout
+
+
+def test_json_tells_the_model_and_its_tokens(local: Chat) -> None:
+    turn = local("--json", "--max-tokens", "8", "Count from one to one hundred.", timeout=120).json()
+    assert turn["model"].startswith("local:")
+    assert turn["finish_reason"] == "length"
+    assert turn["usage"]["output_tokens"] == 8
+
+
+def test_a_pipe_beyond_the_context_is_refused(local: Chat) -> None:
+    result = local("Summarise this.", input="A sentence of eight words is repeated here. " * 5000, timeout=120)
+    assert result.returncode == 4, result
+    assert result.stdout == ""
+
+
+def test_ctrl_c_stops_the_answer_and_the_server_serves_on(local: Chat) -> None:
+    running = local.start("--format", "jsonl", "-t", "story", "Tell me a long story about the sea.")
+    running.wait_for_output("text_delta", 120)
+    server = _server_pid(local)
+    running.signal(signal.SIGINT)
+    assert running.finish().returncode == 130
+    assert local("-t", "story", "--max-tokens", "10", "Go on.", timeout=120).returncode == 0
+    assert _server_pid(local) == server
+
+
+def test_a_server_killed_in_mid_answer_costs_the_rest_of_that_answer_only(local: Chat) -> None:
+    running = local.start("--format", "jsonl", "-t", "crash", "Tell me a long story about the sea.")
+    running.wait_for_output("text_delta", 120)
+    os.kill(_server_pid(local), signal.SIGKILL)
+    result = running.finish(60)
+    assert result.returncode == 75, result
+    assert "Traceback" not in result.stderr
+    partial = local.messages("crash")[1]
+    assert partial["interrupted"] is True
+    assert partial["content"] == result.events()[-1]["content"] != ""
+
+    again = local("-t", "crash", "--max-tokens", "10", "Go on.", timeout=120)
+    assert again.returncode == 0, again
+    assert again.stdout.strip()
+
+
+def test_the_conversation_works_in_a_terminal_without_any_key(local: Chat) -> None:
+    tty = Terminal(
+        ["chat", "-t", "tty"],
+        env=local.home.env,
+        cwd=local.home.work,
+    )
+    try:
+        tty.wait_for_prompt()
+        tty.send_line("Hi! I'm Bob.")
+        tty.wait_for(lambda text: "\n>" in text.partition("I'm Bob.")[2], timeout=120)
+        tty.wait_for_prompt()
+        tty.send_line("What's my name?")
+        tty.wait_for(lambda text: "Bob" in text.partition("my name?")[2], timeout=120)
+        tty.wait_for_prompt(timeout=120)
+        tty.send_key("ctrl-d")
+        assert tty.exit_code() == 0
+    finally:
+        tty.close()
+
+
+def test_a_schema_is_a_grammar_to_the_local_model(local: Chat) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "population": {"type": "integer"}},
+        "required": ["city", "population"],
+        "additionalProperties": False,
+    }
+    (local.home.work / "city.json").write_text(json.dumps(schema))
+    result = local("--schema", "city.json", "Tell me about Paris, the capital of France.", timeout=180)
+    assert result.returncode == 0, result
+    assert set(result.json()) == {"city", "population"}
+
+
+def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
+    played = local("--script", "-", "--max-tokens", "30", input="Hi! I'm Bob.\nWhat's my name?\n", timeout=180)
+    assert played.returncode == 0, played
+    assert played.stdout.startswith("User: Hi! I'm Bob.\nAI: ")
+    assert "Bob" in played.stdout.rpartition("AI: ")[2]

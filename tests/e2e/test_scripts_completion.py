@@ -1,0 +1,112 @@
+"""What Tab completes in a shell, by the variables that its completion script sets."""
+
+import statistics
+import time
+
+import pytest
+
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+
+
+def complete(chat: Chat, shell: str, *words: str) -> list[str]:
+    """Give what is offered for the last of `words`."""
+    env = {"_CHAT_COMPLETE": f"complete_{shell}"}
+    line = ["chat", *words]
+    if shell == "bash":
+        env |= {"COMP_WORDS": "\n".join(line), "COMP_CWORD": str(len(line) - 1)}
+    else:
+        env |= {"_TYPER_COMPLETE_ARGS": " ".join(line), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    result = chat(env=env)
+    assert (result.returncode, result.stderr) == (0, ""), result
+    return result.stdout.split("\n")[:-1] if result.stdout.strip() else []
+
+
+def test_options_and_subcommands_are_completed(chat: Chat) -> None:
+    assert {"--schema", "--script", "--file"} <= set(complete(chat, "bash", "--"))
+    assert complete(chat, "bash", "thr") == ["threads"]
+    assert "list" in complete(chat, "bash", "threads", "l")
+    assert any(line.startswith("--schema\t") for line in complete(chat, "fish", "--"))
+    assert '"--schema":"' in "\n".join(complete(chat, "zsh", "--"))
+
+
+def test_threads_are_completed_with_their_titles(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "sky", "why is the sky blue?")
+    chat("-t", "sea", '\\"; touch pwned; " $(touch pwned) `touch pwned`')
+    chat("-t", "with space", "hello")
+    chat("-t", "$(touch pwned)", "hello")
+    for words in (["-t", ""], ["threads", "show", ""]):
+        assert complete(chat, "bash", *words) == ["sea", "sky"]
+    assert complete(chat, "fish", "-t", "sk") == ["sky\twhy is the sky blue?"]
+    offered = "\n".join(complete(chat, "zsh", "-t", "s"))
+    assert '"sky":"why is the sky blue?"' in offered
+    assert not set("$`\\;()") & set(offered.partition("((")[2].partition("))")[0])
+
+
+def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> None:
+    assert "local:smollm2-135m" in complete(chat, "bash", "-m", "")
+    assert complete(chat, "bash", "-m", "local", ":", "smo") == ["smollm2-135m"]
+    assert complete(chat, "bash", "-m", "local", ":") == ["qwen2.5-coder-0.5b", "smollm2-135m"]
+    assert complete(chat, "fish", "-m", "local:smo") == ["local:smollm2-135m"]
+
+
+def test_roles_are_completed(chat: Chat) -> None:
+    own = chat.home.root / ".config" / "chatcli" / "roles"
+    own.mkdir(parents=True)
+    (own / "Pilot.md").write_text("Fly.")
+    (own / "$(touch pwned).md").write_text("Harm.")
+    for words in (["--role", "p"], ["roles", "show", "p"], ["roles", "edit", "p"]):
+        assert complete(chat, "bash", *words) == ["pilot", "pirate"]
+    assert complete(chat, "fish", "roles", "delete", "") == ["pilot"]
+    assert "pwned" not in "".join(complete(chat, "zsh", "--role", ""))
+
+
+def test_files_are_completed_in_fish_and_left_to_the_other_shells(chat: Chat) -> None:
+    (chat.home.work / "folder").mkdir()
+    (chat.home.work / "folder" / "notes.txt").write_text("")
+    assert complete(chat, "fish", "-f", "fo") == ["folder/"]
+    assert complete(chat, "fish", "--schema", "folder/n") == ["folder/notes.txt"]
+    assert complete(chat, "fish", "-f", "missing/") == []
+    assert complete(chat, "bash", "-f", "fo") == []
+
+
+def test_a_broken_config_file_spoils_no_completion(chat: Chat) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("nonsense\n")
+    assert complete(chat, "bash", "-t", "") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_is_shown(chat: Chat, shell: str) -> None:
+    result = chat(env={"_CHAT_COMPLETE": f"source_{shell}"})
+    assert result.returncode == 0, result
+    assert f"complete_{shell}" in result.stdout
+
+
+def test_completion_is_installed_for_the_shell_in_use(chat: Chat) -> None:
+    result = chat.shell("chat --install-completion; :")
+    assert result.returncode == 0, result
+    assert "_CHAT_COMPLETE=complete_bash" in (chat.home.root / ".bash_completions" / "chat.sh").read_text()
+
+
+def test_bash_completes_with_the_installed_script(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "sky", "why is the sky blue?")
+    script = """
+        eval "$(_CHAT_COMPLETE=source_bash chat)"
+        COMP_WORDS=(chat -t s); COMP_CWORD=2; _chat_completion chat; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(chat -m local : q); COMP_CWORD=4; _chat_completion chat; echo "${COMPREPLY[@]}"
+    """
+    assert chat.shell(script).stdout.split() == ["sky", "qwen2.5-coder-0.5b"]
+
+
+def test_completion_is_quick(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "sky", "why is the sky blue?")
+    complete(chat, "fish", "-t", "")  # compiles what is not compiled yet
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        complete(chat, "fish", "-t", "")
+        taken.append(time.perf_counter() - started)
+    # 0.3 s by itself; the tests may share the machine.
+    assert min(taken) < 0.6, f"median {statistics.median(taken):.3f} s"

@@ -1,0 +1,120 @@
+"""What `chat` prints as JSON, against the schemas that it ships; and `chat config`."""
+
+import json
+import signal
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.conftest import KEY
+from tests.e2e.checks import assert_told
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Drop, Hang, Stall, Step, StreamError, rate_limited, server_error
+
+ENDS = ("turn_finished", "turn_interrupted", "turn_failed")
+
+
+@pytest.fixture
+def validate(chat: Chat) -> Any:
+    """Give what holds a value against the schema of a name, as the program prints it."""
+
+    def against(name: str, value: Any) -> None:
+        schema = chat("config", "schema", name).json()
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator(schema).validate(value)
+
+    return against
+
+
+def test_answers_and_failures_follow_their_schemas(chat: Chat, fake: FakeOpenAI, validate: Any) -> None:
+    validate("answer", chat("--json", "hello").json())
+    fake.default = server_error()
+    validate("failure", chat("--json", "--timeout", "1", "hello").json())
+    validate("failure", chat("--json", "-m", "local:nothing", "hello").json())
+    fake.default = Drop("Half")
+    validate("failure", chat("--json", "hello").json())
+
+
+def test_threads_follow_their_schemas(chat: Chat, fake: FakeOpenAI, validate: Any) -> None:
+    validate("threads", chat("threads", "list", "--json").json())
+    chat("-t", "sky", "hello")
+    validate("threads", chat("threads", "list", "--json").json())
+    validate("thread", chat("threads", "show", "sky", "--json").json())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Answer("Fine."),
+        Drop("Half", "reset"),
+        Drop("Half", "end"),
+        StreamError("Half"),
+        rate_limited("0"),
+        Stall("Half"),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_every_line_is_an_event_and_the_last_one_alone_ends_the_turn(
+    chat: Chat, fake: FakeOpenAI, validate: Any, step: Step
+) -> None:
+    fake.default = step
+    events = chat("--timeout", "1", "--format", "jsonl", "hello").events()
+    schema = chat("config", "schema", "event").json()
+    for event in events:
+        Draft202012Validator(schema).validate(event)
+    assert [event["type"] in ENDS for event in events] == [False] * (len(events) - 1) + [True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("step", [Hang(), Stall("Half")], ids=["before", "amid"])
+def test_a_signal_ends_the_events_in_order(chat: Chat, fake: FakeOpenAI, number: signal.Signals, step: Step) -> None:
+    fake.default = step
+    running = chat.start("--format", "jsonl", "hello")
+    fake.wait_for_requests(1)
+    if isinstance(step, Stall):
+        running.wait_for_output("Half")  # each line is there as soon as it happens
+    running.signal(number)
+    result = running.finish()
+    assert result.returncode == 130, result
+    assert [event["type"] for event in result.events()][-1] == "turn_interrupted"
+
+
+def test_one_document_holds_all_schemas(chat: Chat, fake: FakeOpenAI) -> None:
+    schema = chat("config", "schema").json()
+    assert set(schema["$defs"]) == {"answer", "failure", "event", "threads", "thread"}
+    Draft202012Validator(schema).validate(chat("--json", "hello").json())
+    assert_told(chat("config", "schema", "nonsense"), 2)
+
+
+def test_the_settings_in_effect_are_shown_without_their_secrets(chat: Chat, fake: FakeOpenAI) -> None:
+    env = {"CHATCLI_BASE_URL": "http://me:hunter2@localhost:8000/v1", "CHATCLI_TEMPERATURE": "0.5"}
+    for args in (("config",), ("config", "show"), ("config", "show", "--json"), ("--json", "config", "show")):
+        result = chat("-t", "sky", *args, env=env) if args[0] == "config" else chat(*args, env=env)
+        assert result.returncode == 0, result
+        assert KEY not in result.stdout
+        assert "hunter2" not in result.stdout
+        assert "0.5" in result.stdout
+    shown = chat("-t", "sky", "config", "show", "--json", env=env).json()
+    assert (shown["thread"], shown["openai_api_key"]) == ("sky", "***")
+    assert shown["base_url"] == "http://me:***@localhost:8000/v1"
+    assert "schema" in shown
+
+
+def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
+    path = chat("config", "path").stdout.strip()
+    assert path == str(chat.home.root / ".config" / "chatcli" / "config.toml")
+    edited = chat("config", "edit", env={"EDITOR": "sed -i '$a temperature = 0.5'"})
+    assert edited.returncode == 0, edited
+    assert chat("config", "show", "--json").json()["temperature"] == 0.5
+    broken = chat("config", "edit", env={"VISUAL": "sed -i '$a temprature = 1'"})
+    assert_told(broken, 2)
+    assert_told(chat("config", "show"), 2)
+    assert chat("config", "edit", env={"EDITOR": "sed -i '$d'"}).returncode == 0
+    assert_told(chat("config", "edit", env={"EDITOR": "no-such-editor"}), 2)
+
+
+def test_the_schemas_are_valid_themselves(chat: Chat) -> None:
+    for name in json.loads(chat("config", "schema").stdout)["$defs"]:
+        Draft202012Validator.check_schema(chat("config", "schema", name).json())

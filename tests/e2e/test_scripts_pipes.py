@@ -1,0 +1,85 @@
+"""What comes in through a pipe: large, slow, late, binary, and a terminal beside it."""
+
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+from tests.e2e.checks import assert_told
+from tests.e2e.program import EXECUTABLE, Chat
+from tests.e2e.terminal import Terminal
+from tests.fakes.openai_server import FakeOpenAI
+
+MB = 2**20
+
+
+def test_fifty_megabytes_are_refused_quickly_and_in_bounded_memory(chat: Chat, fake: FakeOpenAI) -> None:
+    text = b"a line of a long log\n" * (50 * MB // 21)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    started = time.monotonic()
+    result = chat("-m", "openai:gpt-4o", "-t", "log", "sum it up", input=text)
+    taken = time.monotonic() - started
+    assert_told(result, 4)
+    assert "tokens" in result.stderr
+    assert "limit" in result.stderr
+    assert fake.requests == []
+    assert taken < 20, taken
+    # The bytes, the text, and the prompt that holds it; the rest is the program itself.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # kB, of the largest child so far
+    assert peak == before or peak < 600 * 1024, peak
+    store = chat.home.root / ".local" / "share" / "chatcli" / "threads.db"
+    assert not store.exists() or store.stat().st_size < MB
+
+
+def test_a_writer_that_is_slow_and_pauses_is_waited_for(chat: Chat, fake: FakeOpenAI) -> None:
+    writer = "for word in one two; do printf '%s\\n' $word; sleep 0.3; done; sleep 5; echo three"
+    result = chat.shell(f"({writer}) | chat 'sum it up'")
+    assert result.returncode == 0, result
+    assert fake.requests[0].last == "sum it up\n\n<stdin>\none\ntwo\nthree\n</stdin>"
+
+
+def test_binary_input_is_replaced_and_reported_and_sent_whole(chat: Chat, fake: FakeOpenAI) -> None:
+    result = chat("what is it?", input=bytes(range(256)) * 4)
+    assert result.returncode == 0, result
+    assert "UTF-8" in result.stderr
+    assert fake.requests[0].last.count("\0") == 4
+
+
+def test_a_conversation_after_a_pipe_reads_the_keyboard(chat: Chat, fake: FakeOpenAI) -> None:
+    command = f"echo 'piped text' | {EXECUTABLE} -i 'start here'"
+    tty = Terminal(["/bin/sh", "-c", command], env=chat.home.env, cwd=chat.home.work)
+    try:
+        tty.wait_for("You said: start here")
+        tty.wait_for_prompt()
+        tty.send_line("typed by hand")
+        tty.wait_for("You said: typed by hand")
+        tty.wait_for_prompt()
+        tty.send_key("ctrl-d")
+        assert tty.exit_code() == 0
+    finally:
+        tty.close()
+    assert fake.requests[0].last == "start here\n\n<stdin>\npiped text\n</stdin>"
+    assert fake.requests[1].last == "typed by hand"
+
+
+def test_a_reader_that_leaves_early_ends_jsonl_quietly(chat: Chat, fake: FakeOpenAI) -> None:
+    result = chat.shell("chat --format jsonl hello | head -1; exit ${PIPESTATUS[0]}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(result.events()) == 1
+
+
+def test_an_output_that_is_full_is_a_failure_of_one_line(chat: Chat, fake: FakeOpenAI) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [EXECUTABLE, "hello"],
+            env=chat.home.env,
+            cwd=chat.home.work,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: ")
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,128 @@
+"""The recipes of the README's "Use it in scripts", run as they stand there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.attachments.samples import picture
+from tests.e2e.program import Chat, Result
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Request, server_error
+
+README = Path(__file__).parents[2] / "README.md"
+_RECIPE = re.compile(r"^### ([^\n]+)\n\n```(sh|make)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def _recipes() -> dict[str, str]:
+    section = README.read_text().partition("\n## Use it in scripts\n")[2].partition("\n## ")[0]
+    return {title: text for title, _, text in _RECIPE.findall(section)}
+
+
+RECIPES = _recipes()
+
+
+def answer(request: Request) -> Answer:
+    """Answer with JSON where a schema asks for it."""
+    if "response_format" in request.body:
+        return Answer('{"name": "Ada", "email": "ada@example.org"}')
+    return Answer("Teach the parser to count")
+
+
+@pytest.fixture
+def work(chat: Chat, fake: FakeOpenAI) -> Path:
+    """Give a folder that has all that the recipes speak of."""
+    fake.default = answer
+    folder = chat.home.work
+    (folder / "app.log").write_text("10:00 started\n10:01 out of memory\n" * 300)
+    (folder / "letter.txt").write_text("Dear all,\n...\nAda <ada@example.org>\n")
+    (folder / "docs").mkdir()
+    for name in ("one", "two"):
+        (folder / "docs" / f"{name}.md").write_text(f"# {name}\n")
+    (folder / "chart.png").write_bytes(picture())
+    chat.home.env.update(
+        {f"GIT_{who}_{what}": "x@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    )
+    for command in (
+        "init -q -b main",
+        "commit -q --allow-empty -m start",
+        "switch -q -c branch",
+        "add letter.txt",
+        "commit -q -m letter",
+        "add app.log",
+    ):
+        _git(folder, command, chat.home.env)
+    return folder
+
+
+def _git(folder: Path, command: str, env: dict[str, str]) -> str:
+    done = subprocess.run(["git", *command.split()], cwd=folder, env=env, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def run(chat: Chat, title: str) -> Result:
+    return chat.shell(f"set -euo pipefail\n{RECIPES[title]}", timeout=120)
+
+
+def test_there_are_ten() -> None:
+    assert len(RECIPES) == 10
+
+
+@pytest.mark.parametrize("title", [title for title in RECIPES if title != "A step of a Makefile"])
+def test_a_recipe_works(chat: Chat, fake: FakeOpenAI, work: Path, title: str) -> None:
+    result = run(chat, title)
+    assert result.returncode == 0, result
+    assert result.stderr == ""
+    assert fake.requests
+
+
+def test_a_commit_message_is_committed(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    run(chat, "A commit message")
+    assert _git(work, "log -1 --format=%B", chat.home.env) == "Teach the parser to count"
+    assert "+10:01 out of memory" in fake.requests[0].last
+
+
+def test_a_review_is_written(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    run(chat, "A review of a branch")
+    assert (work / "review.md").read_text() == "Teach the parser to count\n"
+    assert "+Dear all," in fake.requests[0].last
+
+
+def test_json_reaches_jq(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    assert run(chat, "JSON out of text").stdout == "ada@example.org\n"
+
+
+def test_the_cron_job_remembers(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    for _ in range(2):
+        run(chat, "A cron job that remembers yesterday")
+    assert len(fake.requests[1].messages) == 3
+    assert len((work / "load.log").read_text().splitlines()) == 2
+
+
+def test_a_makefile_keeps_no_half_file(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    (work / "Makefile").write_text(RECIPES["A step of a Makefile"])
+    assert chat.shell("make -s docs/one.de.md").returncode == 0
+    assert (work / "docs" / "one.de.md").read_text() == "Teach the parser to count\n"
+    fake.default = server_error()
+    assert chat.shell("CHATCLI_TIMEOUT=1 make -s docs/two.de.md").returncode != 0
+    assert not (work / "docs" / "two.de.md").exists()
+
+
+def test_trying_again_ends_where_it_cannot_help(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    fake.key = "another"
+    assert run(chat, "Try again only when that can help").returncode == 1
+    assert len(fake.requests) == 1
+
+
+def test_a_written_conversation_is_told_by_speaker(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+    lines = run(chat, "A conversation written down").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["User", "AI", "User", "AI"]
+
+
+def test_every_environment_variable_has_its_line() -> None:
+    from chatcli.settings import Settings, user_name
+
+    listed = set(re.findall(r"^(\w+)=$", (README.parent / ".env.example").read_text(), re.MULTILINE))
+    fields = {f"CHATCLI_{user_name(name)}".upper() for name in Settings.model_fields if not name.endswith("_api_key")}
+    assert fields <= listed

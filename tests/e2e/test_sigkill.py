@@ -1,0 +1,91 @@
+"""A process that is killed outright, at any moment, costs nothing that was stored or had been shown for a while."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Request, Stall
+
+KILLS = 200
+
+
+def answer_to(question: str) -> str:
+    return f"the answer to {question}: " + " ".join(f"{question}-{word}" for word in range(40))
+
+
+def answering(request: Request) -> Answer:
+    """Take some 150 ms for an answer."""
+    return Answer(answer_to(request.last.splitlines()[-1]), chunks=10, delay=0.015)
+
+
+def test_two_hundred_kills_lose_nothing(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = answering
+    dice = random.Random(7)
+    driver = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forked.py"))],
+        env=chat.home.env,
+        cwd=chat.home.work,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    shown: dict[str, str] = {}
+    with driver:
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        for number in range(KILLS):
+            question = f"q{number}"
+            driver.stdin.write(f"{dice.uniform(0, 0.6):.3f}\t-t\tkilled\t{question}\n")
+            driver.stdin.flush()
+            output = driver.stdout.readline().strip()
+            shown[question] = "" if output == "-" else bytes.fromhex(output).decode()
+        driver.stdin.close()
+
+    database = Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    messages = chat.messages("killed")
+    questions = [message["content"] for message in messages if message["role"] == "user"]
+    assert len(set(questions)) == len(questions)
+    sent = {request.last.splitlines()[-1] for request in fake.requests}
+    assert sent <= set(questions), "a question is stored before it is sent"
+    whole = {question for question, text in shown.items() if text == answer_to(question) + "\n"}
+    assert 10 < len(whole) < KILLS - 10, "the kills fell before and after the ends of turns"
+    answers = {
+        message["content"] for message in messages if message["role"] == "assistant" and not message["interrupted"]
+    }
+    assert {answer_to(question) for question in whole} <= answers
+
+
+def test_an_answer_on_its_way_survives_a_kill(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Stall("the beginning of an answer"))
+    running = chat.start("-t", "abc", "why?")
+    running.wait_for_output("the beginning of an answer")
+    wait_for_journal(chat)
+    running.process.kill()
+    running.finish()
+    assert [(m["content"], m["interrupted"]) for m in chat.messages("abc")] == [
+        ("why?", False),
+        ("the beginning of an answer", True),
+    ]
+    result = chat("-t", "abc", "go on")
+    assert result.returncode == 0, result
+    assert [text for _, text in fake.requests[-1].messages] == ["why?", "the beginning of an answer", "go on"]
+
+
+def wait_for_journal(chat: Chat) -> None:
+    """Wait for what must happen within a second."""
+    database = Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"
+    for _ in range(100):
+        connection = sqlite3.connect(database)
+        rows = connection.execute("SELECT text FROM journal").fetchall()
+        connection.close()
+        if rows:
+            return
+        subprocess.run(["sleep", "0.01"], check=True)
+    raise AssertionError("nothing in the journal after a second")

@@ -1,0 +1,75 @@
+"""LangSmith tracing: by its own environment variables alone."""
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from tests.e2e.program import Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+
+
+class Tracer:
+    """Takes what LangSmith's client sends."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        bodies = self.bodies
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._reply()
+
+            def do_POST(self) -> None:
+                bodies.append(self._body())
+                self._reply()
+
+            do_PATCH = do_POST  # noqa: N815  # the name that http.server looks for
+
+            def _body(self) -> bytes:
+                if self.headers.get("transfer-encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("content-length", "0")))
+                data = b""
+                while size := int(self.rfile.readline(), 16):
+                    data += self.rfile.read(size)
+                    self.rfile.readline()
+                return data
+
+            def _reply(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def tracer(home: Home) -> Iterator[Tracer]:
+    tracer = Tracer()
+    thread = Thread(target=tracer.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    home.env["LANGSMITH_ENDPOINT"] = f"http://127.0.0.1:{tracer.server.server_port}"
+    home.env["LANGSMITH_API_KEY"] = "ls-test"
+    home.env["LANGSMITH_DISABLE_RUN_COMPRESSION"] = "true"
+    yield tracer
+    tracer.server.shutdown()
+    tracer.server.server_close()
+    thread.join()
+
+
+def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: Tracer) -> None:
+    result = chat("-t", "traced-thread", "hello", env={"LANGSMITH_TRACING": "true"})
+    assert (result.returncode, result.stderr) == (0, "")
+    sent = b"".join(tracer.bodies)
+    assert b'"thread_id":"traced-thread"' in sent
+    assert b"You said: hello" in sent
+
+
+def test_nothing_is_traced_without_the_variable(chat: Chat, fake: FakeOpenAI, tracer: Tracer) -> None:
+    assert chat("hello").returncode == 0
+    assert not tracer.bodies

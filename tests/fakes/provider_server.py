@@ -1,0 +1,259 @@
+"""A server that answers every provider's wire protocol with the same words, or with the same failure."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self
+from zlib import crc32
+
+WORDS = ("Ahoy", ", ", "Bob", "!")
+ANSWER = "".join(WORDS)
+Words = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """One request as it arrived; header names are lower case."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class FakeProvider:
+    """Speaks the protocol that the path of a request names.
+
+    Attributes:
+        requests: The requests so far.
+        words: The answer, as it is streamed.
+        failure: A status and an error object to answer with; None answers in words.
+        retry_after: The header of that name with a failure.
+        failing: How many more requests fail; None fails all.
+
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[ProviderRequest] = []
+        self.words: Words = WORDS
+        self.failure: tuple[int, dict[str, Any]] | None = None
+        self.retry_after: str | None = None
+        self.failing: int | None = None
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                fake._answer(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a path."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        text = handler.rfile.read(int(handler.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        request = ProviderRequest(handler.path, headers, json.loads(text or b"{}"))
+        self.requests.append(request)
+        if self.failure is not None and self.failing != 0:
+            if self.failing is not None:
+                self.failing -= 1
+            status, error = self.failure
+            _send(handler, status, "application/json", json.dumps(error).encode(), self.retry_after)
+            return
+        if request.path.endswith("/converse-stream"):
+            _send(handler, 200, "application/vnd.amazon.eventstream", b"".join(_bedrock()))
+            return
+        content_type, lines = _lines(request, self.words)
+        _send(handler, 200, content_type, "".join(lines).encode())
+
+
+def _send(
+    handler: BaseHTTPRequestHandler, status: int, content_type: str, data: bytes, retry_after: str | None = None
+) -> None:
+    handler.send_response(status)
+    if retry_after is not None:
+        handler.send_header("Retry-After", retry_after)
+    handler.send_header("Content-Type", content_type)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+def _lines(request: ProviderRequest, words: Words) -> tuple[str, Iterator[str]]:
+    path = request.path.partition("?")[0]
+    if path.endswith("/chat/completions") and not request.body.get("stream"):
+        return "application/json", _whole_chat_completion(words)
+    for end, protocol in _PROTOCOLS.items():
+        if path.endswith(end):
+            kind = "application/x-ndjson" if protocol is _ollama else "text/event-stream"
+            return kind, protocol(words)
+    raise AssertionError(f"no protocol has the path {path}")
+
+
+def _event(value: object, name: str = "") -> str:
+    data = value if isinstance(value, str) else json.dumps(value)
+    return f"{f'event: {name}' + chr(10) if name else ''}data: {data}\n\n"
+
+
+def _chat_completions(words: Words) -> Iterator[str]:
+    common = {"id": "chat-1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+    for word in words:
+        delta = {"role": "assistant", "content": word}
+        yield _event({**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    last = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}
+    # Groq has the usage in a field of its own.
+    yield _event({**common, "choices": [last], "usage": usage, "x_groq": {"id": "1", "usage": usage}})
+    yield _event("[DONE]")
+
+
+def _whole_chat_completion(words: Words) -> Iterator[str]:
+    message = {"role": "assistant", "content": "".join(words)}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    common = {"id": "chat-1", "object": "chat.completion", "created": 1, "model": "fake"}
+    yield json.dumps({**common, "choices": choices, "usage": usage})
+
+
+def _responses(words: Words) -> Iterator[str]:
+    response: dict[str, Any] = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": "fake",
+        "status": "in_progress",
+        "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+    }
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    number = iter(range(100))
+
+    def event(kind: str, **fields: object) -> str:
+        return _event({"type": kind, "sequence_number": next(number), **fields}, kind)
+
+    yield event("response.created", response=response)
+    yield event("response.output_item.added", output_index=0, item=item)
+    yield event("response.content_part.added", **place, part=part)
+    for word in words:
+        yield event("response.output_text.delta", **place, delta=word, logprobs=[])
+    whole = {**item, "status": "completed", "content": [{**part, "text": "".join(words)}]}
+    yield event("response.output_text.done", **place, text="".join(words), logprobs=[])
+    yield event("response.output_item.done", output_index=0, item=whole)
+    usage = {
+        "input_tokens": 11,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 7,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 18,
+    }
+    yield event("response.completed", response={**response, "status": "completed", "output": [whole], "usage": usage})
+
+
+def _anthropic(words: Words) -> Iterator[str]:
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "fake",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 11, "output_tokens": 1},
+    }
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    yield _event({"type": "message_start", "message": message}, "message_start")
+    yield _event(start, "content_block_start")
+    for word in words:
+        delta = {"type": "text_delta", "text": word}
+        yield _event({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
+    yield _event({"type": "content_block_stop", "index": 0}, "content_block_stop")
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    yield _event({"type": "message_delta", "delta": end, "usage": {"output_tokens": 7}}, "message_delta")
+    yield _event({"type": "message_stop"}, "message_stop")
+
+
+def _gemini(words: Words) -> Iterator[str]:
+    for number, word in enumerate(words, 1):
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": word}]}, "index": 0}
+        if number == len(words):
+            candidate["finishReason"] = "STOP"
+        usage = {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18}
+        yield _event({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "fake"})
+
+
+def _ollama(words: Words) -> Iterator[str]:
+    common = {"model": "fake", "created_at": "2026-01-01T00:00:00Z"}
+    for word in words:
+        yield json.dumps({**common, "message": {"role": "assistant", "content": word}, "done": False}) + "\n"
+    end = {"done": True, "done_reason": "stop", "prompt_eval_count": 11, "eval_count": 7}
+    yield json.dumps({**common, "message": {"role": "assistant", "content": ""}, **end}) + "\n"
+
+
+def _cohere(words: Words) -> Iterator[str]:
+    """Speak version 2 of the chat API."""
+    yield _event({"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant"}}}, "message-start")
+    begin = {"message": {"content": {"type": "text", "text": ""}}}
+    yield _event({"type": "content-start", "index": 0, "delta": begin}, "content-start")
+    for word in words:
+        delta = {"message": {"content": {"text": word}}}
+        yield _event({"type": "content-delta", "index": 0, "delta": delta}, "content-delta")
+    yield _event({"type": "content-end", "index": 0}, "content-end")
+    tokens = {"input_tokens": 11, "output_tokens": 7}
+    usage = {"tokens": tokens, "billed_units": tokens}
+    end = {"finish_reason": "COMPLETE", "usage": usage}
+    yield _event({"type": "message-end", "delta": end}, "message-end")
+
+
+def _bedrock() -> Iterator[bytes]:
+    """Speak the Converse API, in AWS's binary event stream."""
+    yield _aws_event("messageStart", {"role": "assistant"})
+    for word in WORDS:
+        yield _aws_event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": word}})
+    yield _aws_event("contentBlockStop", {"contentBlockIndex": 0})
+    yield _aws_event("messageStop", {"stopReason": "end_turn"})
+    usage = {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}
+    yield _aws_event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
+
+
+def _aws_event(kind: str, value: object) -> bytes:
+    """Return one message: sizes and their checksum, headers, payload, and the checksum of it all."""
+    fields = {":message-type": "event", ":event-type": kind, ":content-type": "application/json"}
+    headers = b"".join(
+        bytes([len(name)]) + name.encode() + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
+        for name, text in fields.items()
+    )
+    payload = json.dumps(value).encode()
+    sizes = (16 + len(headers) + len(payload)).to_bytes(4, "big") + len(headers).to_bytes(4, "big")
+    message = sizes + crc32(sizes).to_bytes(4, "big") + headers + payload
+    return message + crc32(message).to_bytes(4, "big")
+
+
+_PROTOCOLS = {
+    "/chat/completions": _chat_completions,
+    "/responses": _responses,
+    "/v1/messages": _anthropic,
+    ":streamGenerateContent": _gemini,
+    "/api/chat": _ollama,
+    "/v2/chat": _cohere,
+}

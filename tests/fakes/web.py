@@ -1,0 +1,64 @@
+"""A web server that holds a few pages and misbehaves on demand."""
+
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+Page = tuple[int, dict[str, str], bytes]
+"""Status, header fields, body."""
+
+
+class FakeWeb:
+    """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        pages = self.pages
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path in ("/slow", "/endless"):
+                    self._drip(*((600, 0.1, b".") if self.path == "/slow" else (10_000, 0, b"." * 65536)))
+                    return
+                status, headers, body = pages.get(self.path, (404, {}, b""))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def _drip(self, times: int, pause: float, piece: bytes) -> None:
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    for _ in range(times):
+                        self.wfile.write(piece)
+                        time.sleep(pause)
+                except OSError:  # the client has gone, as it should
+                    return
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The address, without a slash at its end."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

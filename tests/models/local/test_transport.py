@@ -1,0 +1,176 @@
+"""The embedded model answers through the same client as every OpenAI-compatible endpoint."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.errors import NetworkError
+from chatcli.events import Progress
+from chatcli.models.local.client import LocalServer
+from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
+from chatcli.models.local.weights import QWEN, SMOLLM, Weights
+from tests.models.local.processes import kill
+
+pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
+
+
+def _ignore(_: Progress) -> None:
+    pass
+
+
+async def _read(stream: AsyncIterator[AIMessageChunk]) -> None:
+    async for _ in stream:
+        pass
+
+
+class Embedded:
+    """A chat model on a server of its own."""
+
+    def __init__(self, weights: Weights, override: Path | None) -> None:
+        self.server = LocalServer(weights, override=override, on_progress=_ignore)
+        self.http = httpx2.AsyncClient(transport=EmbeddedTransport(self.server), timeout=60)
+        self.chat = ChatOpenAI(
+            model="embedded",
+            base_url=EMBEDDED_URL,
+            api_key=SecretStr("none"),
+            http_async_client=self.http,
+            max_retries=0,
+            temperature=0.2,
+            stream_usage=True,
+        )
+
+
+@pytest.fixture
+def small(small_weights_cache: Path) -> Iterator[Embedded]:
+    embedded = Embedded(SMOLLM, small_weights_cache)
+    yield embedded
+    embedded.server.close()
+
+
+def test_default_model_remembers_a_name(weights_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The loopback interface is never behind a proxy.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    messages = [
+        HumanMessage("Hi! I'm Bob."),
+        AIMessage("Hello Bob! How can I help you?"),
+        HumanMessage("What's my name?"),
+    ]
+
+    async def scenario() -> AIMessage:
+        embedded = Embedded(QWEN, weights_cache)
+        async with embedded.http:
+            chunks = [chunk async for chunk in embedded.chat.astream(messages)]
+        whole = chunks[0]
+        for chunk in chunks[1:]:
+            whole += chunk
+        assert len(chunks) > 3
+        return whole
+
+    answer = asyncio.run(scenario())
+    assert "Bob" in answer.text
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] > 0
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+def test_server_killed_in_mid_answer(small: Embedded) -> None:
+    async def scenario() -> tuple[str, str]:
+        partial = ""
+        stream = small.chat.astream("Count from 1 to 300, one number a line.")
+        async for chunk in stream:
+            partial += chunk.text
+            if len(partial) > 20:
+                break
+        kill((await small.server.ensure()).pid)
+        with pytest.raises(ModelConnectionError):
+            await _read(stream)
+        answer = await small.chat.ainvoke("Say hello.")
+        await small.http.aclose()
+        return partial, answer.text
+
+    partial, answer = asyncio.run(scenario())
+    assert len(partial) > 20
+    assert answer
+
+
+def test_server_killed_between_two_turns(small: Embedded) -> None:
+    async def scenario() -> bool:
+        await small.chat.ainvoke("Say hello.", max_tokens=4)
+        before = await small.server.ensure()
+        kill(before.pid)
+        await small.chat.ainvoke("Say hello.", max_tokens=4)
+        after = await small.server.ensure()
+        await small.http.aclose()
+        return before.pid != after.pid
+
+    assert asyncio.run(scenario())
+
+
+def test_server_killed_before_the_answer_begins_is_asked_again(small: Embedded) -> None:
+    async def scenario() -> None:
+        first = await small.server.ensure()
+        question = asyncio.create_task(small.chat.ainvoke("word " * 400 + "Say hello.", max_tokens=4))
+        await asyncio.sleep(0.5)  # the prompt is being read: nothing has been answered
+        assert not question.done()
+        kill(first.pid)
+        assert (await question).response_metadata["finish_reason"]
+        assert (await small.server.ensure()).pid != first.pid
+        await small.http.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_answer_frees_the_server(small: Embedded) -> None:
+    async def scenario() -> str:
+        async for _ in small.chat.astream("Count from 1 to 300."):
+            break
+        answer = await asyncio.wait_for(small.chat.ainvoke("Say hello.", max_tokens=4), 10)
+        await small.http.aclose()
+        return answer.text
+
+    assert asyncio.run(scenario())
+
+
+def test_overflow_is_refused_with_both_sizes(small: Embedded) -> None:
+    async def scenario() -> None:
+        with pytest.raises(ModelInvalidRequestError, match=r"9\d+ tokens.*8192 tokens"):
+            await small.chat.ainvoke("word " * 9000)
+        await small.http.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_missing_weights_are_told_as_they_are() -> None:
+    async def scenario() -> None:
+        embedded = Embedded(SMOLLM, None)
+        with pytest.raises(NetworkError, match="SmolLM2 135M can't be downloaded"):
+            await _read(embedded.chat.astream("Say hello."))
+        await embedded.http.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_terminated_server_does_not_wait_for_its_answer(small: Embedded) -> None:
+    async def scenario() -> None:
+        stream = small.chat.astream("Count from 1 to 300, one number a line.")
+        await anext(stream)
+        pid = (await small.server.ensure()).pid
+        os.kill(pid, signal.SIGTERM)
+        begin = time.monotonic()
+        with pytest.raises(ModelConnectionError):
+            await _read(stream)
+        assert time.monotonic() - begin < 5
+        await small.http.aclose()
+
+    asyncio.run(scenario())

@@ -1,0 +1,35 @@
+"""A key of any provider, set or kept, is struck out of what is shown."""
+
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backends import fail
+from pydantic import SecretStr
+
+from chatcli.keys import keep_key
+from chatcli.providers import KEY_VARIABLES, PROVIDERS
+from chatcli.settings import Settings
+
+KEY = "key-7d1f0a5e3c9b4286"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("provider", [name for name, row in PROVIDERS.items() if not row.keyless])
+def test_a_key_is_in_no_text_of_ours(
+    provider: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # so that the file is what keeps it
+    for variable in KEY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    if kept:
+        keep_key(provider, SecretStr(KEY))
+    else:
+        monkeypatch.setenv(PROVIDERS[provider].key_variables[0], KEY)
+    settings = Settings.load({})
+    credentials = settings.credentials(provider)
+    assert credentials.key is not None
+    assert credentials.key.get_secret_value() == KEY
+    assert KEY not in f"{settings!r} {settings} {credentials!r} {settings.redact(f'refused: {KEY}')}"

@@ -1,0 +1,258 @@
+"""Each provider's real client sends a streamed turn to a server that speaks its protocol."""
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatcli.errors import ExitCode
+from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
+from chatcli.graph.build import build_graph
+from chatcli.graph.schema import AnswerSchema, load_schema
+from chatcli.models.names import resolve_model
+from chatcli.models.registry import build_model
+from chatcli.providers import KEY_VARIABLES, PROVIDERS
+from chatcli.session import Session
+from chatcli.settings import Settings
+from chatcli.store.location import StoreLocation
+from chatcli.store.open import open_store
+from tests.fakes.provider_server import ANSWER, FakeProvider
+
+# What the providers' packages warn of themselves is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+KEY = "key-7d1f0a5e3c9b4286"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A provider's way to the fake server: the path of its base URL, and what else it needs."""
+
+    model: str
+    base_path: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "AKIAFAKE", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "eu-west-1"}
+CASES = {
+    "openai": Case("openai:gpt-fake", "/v1"),
+    "anthropic": Case("anthropic:claude-fake"),
+    "google_genai": Case("google_genai:gemini-fake"),
+    "azure_openai": Case("azure_openai:gpt-fake", env={"OPENAI_API_VERSION": "2024-10-21"}),
+    "groq": Case("groq:llama-fake"),
+    "cohere": Case("cohere:command-fake"),
+    "nvidia": Case("nvidia:meta/llama-fake", "/v1"),
+    "fireworks": Case("fireworks:accounts/fireworks/models/fake", "/v1"),
+    "mistralai": Case("mistralai:mistral-fake", "/v1"),
+    "together": Case("together:meta-llama/fake", "/v1"),
+    "xai": Case("xai:grok-fake", "/v1"),
+    "deepseek": Case("deepseek:deepseek-fake", "/v1"),
+    "ollama": Case("ollama:fake"),
+    "openrouter": Case("openrouter:some/fake", "/v1"),
+    "perplexity": Case("perplexity:sonar"),
+    "bedrock_converse": Case("bedrock_converse:anthropic.claude-3-haiku-20240307-v1:0", env=AWS),
+}
+FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
+    "a refused key": (401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}, ExitCode.AUTH),
+    "an unknown model": (404, {"error": {"message": "The model does not exist"}}, ExitCode.REFUSED),
+    "a rate limit": (429, {"error": {"code": 429, "message": "Rate limit reached"}}, ExitCode.TEMPORARY),
+    "a failing server": (500, {"error": {"message": "Internal error"}}, ExitCode.TEMPORARY),
+    "a filter": (400, {"error": {"message": "content_filter: refused"}}, ExitCode.REFUSED),
+    "an overflow": (400, {"error": {"message": "exceeds this model's maximum context length"}}, ExitCode.REFUSED),
+}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeProvider]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.PlatformDirs.user_config_dir", str(tmp_path / "config"))
+    for variable in ("OPENAI_BASE_URL", *KEY_VARIABLES):
+        monkeypatch.delenv(variable, raising=False)
+    with FakeProvider() as server:
+        yield server
+
+
+def ask(
+    case: Case,
+    fake: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    schema: AnswerSchema | None = None,
+    timeout: float = 0.1,
+) -> list[Event]:
+    """Run one turn with a case's real client; within `timeout` seconds, a failure is tried again."""
+    provider = PROVIDERS[case.model.partition(":")[0]]
+    for name, value in case.env.items():
+        monkeypatch.setenv(name, value)
+    if provider.key_variables:
+        monkeypatch.setenv(provider.key_variables[0], KEY)
+    base_url = fake.url + case.base_path
+    if "base_url" in provider.options and not provider.options["base_url"]:
+        monkeypatch.setenv(f"{provider.prefix.upper()}_BASE_URL", base_url)
+    settings = Settings.load({"model": case.model, "base_url": base_url, "timeout": 20.0})
+    model = build_model(resolve_model(case.model, settings), settings, lambda event: None)
+
+    async def run() -> list[Event]:
+        async with open_store(StoreLocation(None)) as store:
+            graph = build_graph(store.checkpointer)
+            session = Session(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
+            return [event async for event in session.run_turn("Hi! I'm Bob.")]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_streamed_turn_with_the_key_in_its_place(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    case = CASES[provider]
+    events = ask(case, fake, monkeypatch)
+    last = events[-1]
+    assert isinstance(last, TurnFinished), last
+    assert last.content == ANSWER
+    assert last.finish_reason == "stop"
+    assert last.usage.output_tokens == 7
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == ANSWER
+    request = fake.requests[-1]
+    assert "Bob" in str(request.body)
+    if PROVIDERS[provider].key_variables:
+        assert any(KEY in value for value in request.headers.values()), request.headers
+
+
+def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    # langchain-openai itself chooses the protocol by the model.
+    events = ask(Case("openai:gpt-5-pro", "/v1"), fake, monkeypatch)
+    last = events[-1]
+    assert isinstance(last, TurnFinished), last
+    assert (last.content, last.finish_reason) == (ANSWER, "stop")
+    assert fake.requests[-1].path == "/v1/responses"
+
+
+def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_aws")
+    ask(CASES["bedrock_converse"], fake, monkeypatch)
+    request = fake.requests[-1]
+    assert request.path == "/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse-stream"
+    signature = request.headers["authorization"]
+    assert signature.startswith("AWS4-HMAC-SHA256 Credential=AKIAFAKE/")
+    assert "/eu-west-1/bedrock/aws4_request" in signature
+    assert KEY not in str(request)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    "provider", ["anthropic", "google_genai", "groq", "cohere", "mistralai", "ollama", "openrouter", "bedrock_converse"]
+)
+def test_a_failure_has_its_exit_code_and_hides_the_key(
+    provider: str, failure: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    status, error, code = FAILURES[failure]
+    fake.failure = status, error
+    last = ask(CASES[provider], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed)
+    assert last.error.exit_code == code, last.error.message
+    if PROVIDERS[provider].key_variables:
+        assert KEY not in last.error.message
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_rate_limit_is_waited_for_as_the_server_asks(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.retry_after = "1"
+    started = time.monotonic()
+    note = _note_of_one_failure("a rate limit", provider, fake, monkeypatch)
+    assert "the rate limit is reached; asking again in" in note
+    if provider != "nvidia":  # its client keeps no header of a failure
+        assert note.endswith("in 1 s")
+        assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_server_that_fails_is_asked_again(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = _note_of_one_failure("a failing server", provider, fake, monkeypatch)
+    assert "the server failed; asking again in" in note
+
+
+def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the first request fail, and give the one note that is shown before the second, which does not."""
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.failure = FAILURES[failure][:2]
+    fake.failing = 1
+    events = ask(CASES[provider], fake, monkeypatch, timeout=20)
+    assert isinstance(events[-1], TurnFinished), events[-1]
+    assert len(fake.requests) == 2
+    (note,) = [event.text for event in events if isinstance(event, Notice)]
+    return note
+
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+WITH_SCHEMA: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "anthropic": ("claude-sonnet-4-5", lambda body: body["output_config"]["format"]["schema"]),
+    "google_genai": ("gemini-2.5-flash", lambda body: body["generationConfig"]["responseJsonSchema"]),
+    "groq": ("openai/gpt-oss-20b", lambda body: body["response_format"]["json_schema"]["schema"]),
+    "mistralai": ("mistral-medium-latest", lambda body: body["response_format"]["json_schema"]["schema"]),
+}
+"""A model whose profile says that it has structured output, and where its provider wants the schema."""
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> AnswerSchema:
+    path = tmp_path / "person.json"
+    path.write_text(json.dumps(PERSON))
+    return load_schema(path)
+
+
+def _with_schema(provider: str) -> Case:
+    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    return dataclasses.replace(CASES[provider], model=f"{provider}:{WITH_SCHEMA[provider][0]}")
+
+
+@pytest.mark.parametrize("provider", WITH_SCHEMA)
+def test_a_schema_is_sent_in_the_providers_own_form(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
+) -> None:
+    fake.words = ('{"name":', ' "Ada"}')
+    last = ask(_with_schema(provider), fake, monkeypatch, person)[-1]
+    assert isinstance(last, TurnFinished), last
+    assert last.content == '{"name": "Ada"}'
+    (request,) = fake.requests
+    sent = WITH_SCHEMA[provider][1](request.body)
+    assert {**sent, "title": ""} == {**PERSON, "title": ""}
+    assert "JSON Schema" not in str(request.body)
+
+
+@pytest.mark.parametrize("provider", WITH_SCHEMA)
+def test_a_schema_that_the_provider_refuses_is_put_in_words(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
+) -> None:
+    fake.words = ('{"name":', ' "Ada"}')
+    fake.failure = 400, {"error": {"message": "this schema is not supported"}}
+    fake.failing = 1
+    last = ask(_with_schema(provider), fake, monkeypatch, person)[-1]
+    assert isinstance(last, TurnFinished), last
+    assert last.content == '{"name": "Ada"}'
+    assert "JSON Schema" in str(fake.requests[1].body)
+
+
+def test_a_model_without_structured_output_is_told_the_schema_in_words(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
+) -> None:
+    pytest.importorskip("langchain_groq")
+    fake.words = ('{"name": "Ada"}',)
+    last = ask(CASES["groq"], fake, monkeypatch, person)[-1]
+    assert isinstance(last, TurnFinished), last
+    assert "response_format" not in fake.requests[0].body
+    assert "JSON Schema" in str(fake.requests[0].body)

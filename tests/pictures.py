@@ -1,0 +1,143 @@
+"""Draws the README's pictures from the program's own output: `python -m tests.pictures`, with `--check` only compares.
+
+They are what the executable writes to a terminal, against a scripted server, replayed into rich's SVG export.
+"""
+
+import io
+import re
+import sys
+import tempfile
+from itertools import groupby
+from pathlib import Path
+
+import pyte
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from tests.e2e.program import EXECUTABLE, Home
+from tests.e2e.terminal import Terminal
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer
+
+FOLDER = Path(__file__).parent / "pictures"
+WIDTH = 84
+SKY = """\
+Air scatters **short** waves far more than long ones, by *Rayleigh's law*:
+
+| colour | wavelength | scattered |
+|--------|-----------:|----------:|
+| blue   |     450 nm |      4.4 x |
+| red    |     650 nm |      1.0 x |
+
+```python
+def scattered(wavelength: float) -> float:
+    return (650 / wavelength) ** 4  # relative to red
+```
+"""
+
+
+def main() -> int:
+    """Draw the pictures, or tell which are not current; return the exit code."""
+    stale = []
+    for name, picture in draw().items():
+        path = FOLDER / f"{name}.svg"
+        if "--check" not in sys.argv:
+            FOLDER.mkdir(exist_ok=True)
+            path.write_text(picture)
+        elif not path.exists() or path.read_text() != picture:
+            stale.append(str(path.relative_to(FOLDER.parent)))
+    if stale:
+        print(f"not current: {', '.join(stale)}; run python -m tests.pictures", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def draw() -> dict[str, str]:
+    """Return the pictures' SVG by name."""
+    with tempfile.TemporaryDirectory() as folder, FakeOpenAI() as server:
+        home = Home.below(Path(folder))
+        home.env.update(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="none", COLORTERM="truecolor")
+        home.env["CHATCLI_MODEL"] = "openai:gpt-5-mini"
+        return {
+            "conversation": converse(home, server),
+            "history": fork(home, server),
+            "threads": list_threads(home),
+        }
+
+
+def converse(home: Home, server: FakeOpenAI) -> str:
+    """Return a picture of a question and its answer."""
+    server.script(Answer(SKY))
+    tty = open_chat(home, "sky")
+    tty.send_line("Why is the sky blue?")
+    tty.wait_for("tokens in")
+    tty.wait_for_prompt()
+    return picture(tty, "chat -t sky")
+
+
+def fork(home: Home, server: FakeOpenAI) -> str:
+    """Return a picture of `/history` after a turn was undone and asked otherwise."""
+    server.default = Answer("Yes.")
+    tty = open_chat(home, "trip")
+    for line in ("Where shall we go in May?", "How long is the flight?", "/undo", "Can we go there by train?"):
+        tty.send_line(line)
+        tty.wait_for(f"> {line}")
+        tty.wait_for_prompt()
+    tty.send_line("/clear")
+    tty.wait_for(lambda _: "flight" not in tty.screen())
+    tty.send_line("/history")
+    tty.wait_for("by train?")
+    tty.wait_for_prompt()
+    return picture(tty, "/history")
+
+
+def list_threads(home: Home) -> str:
+    """Return a picture of `chat threads list`."""
+    tty = Terminal([str(EXECUTABLE), "threads", "list"], env=home.env, cwd=home.work, size=(WIDTH, 12))
+    tty.exit_code()
+    return picture(tty, "chat threads list")
+
+
+def open_chat(home: Home, thread: str) -> Terminal:
+    """Return a terminal with `chat` on `thread`, which waits for a line."""
+    argv = [str(EXECUTABLE), "-t", thread, "--theme", "dark"]
+    tty = Terminal(argv, env=home.env, cwd=home.work, size=(WIDTH, 30))
+    tty.wait_for_prompt()
+    return tty
+
+
+def picture(tty: Terminal, title: str) -> str:
+    """Return what the screen of `tty` shows as SVG; what differs from run to run is made the same."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    rows = [styled(row) for row in tty.cells()]
+    while rows and not rows[-1].plain.strip():
+        rows.pop()
+    for row in rows:
+        console.print(row, no_wrap=True)
+    tty.close()
+    svg = console.export_svg(title=title, unique_id=re.sub(r"\W+", "-", title).strip("-"))
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # a picture loads nothing from elsewhere
+
+
+def styled(row: list[pyte.screens.Char]) -> Text:
+    """Return a row of the screen as text, times and dates made constant."""
+    text = Text()
+    for style, cells in groupby(row, key=style_of):
+        text.append("".join(cell.data for cell in cells), style)
+    for pattern, constant in ((r"\d+\.\d s", "0.8 s"), (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-01 12:00")):
+        if match := re.search(pattern, text.plain):
+            middle = Text(constant, style=text.get_style_at_offset(Console(), match.start()))
+            text = text[: match.start()] + middle + text[match.end() :]
+    return text
+
+
+def style_of(cell: pyte.screens.Char) -> Style:
+    """Return the style of a cell of the screen, in rich's words."""
+    color = {"default": None, "brown": "yellow"}.get(cell.fg, cell.fg)
+    if color and re.fullmatch("[0-9a-f]{6}", color):
+        color = f"#{color}"
+    return Style(color=color, bold=cell.bold, italic=cell.italics, underline=cell.underscore)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""A terminal in memory, and answers to show on it."""
+
+import io
+
+import pyte
+from rich.console import Console
+
+from chatcli.events import TurnFinished, Usage
+from chatcli.rendering import theme
+from chatcli.rendering.lines import Line
+from chatcli.rendering.markdown_blocks import BlockRenderer
+from chatcli.rendering.markdown_parser import parse
+
+
+class Terminal:
+    """A rich console whose bytes go to a terminal emulator with a scrollback."""
+
+    def __init__(self, width: int = 80, height: int = 24) -> None:
+        self.width = width
+        self.bytes = io.StringIO()
+        self.console = Console(
+            file=self.bytes, force_terminal=True, color_system="truecolor", width=width, height=height
+        )
+        self._screen = pyte.HistoryScreen(width, height, history=100_000)
+        self._screen.set_mode(pyte.modes.LNM)  # a tty's ONLCR: a newline also goes to the first column
+        self._stream = pyte.Stream(self._screen)
+        self._read = 0
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the terminal another size; pyte, like xterm, does not wrap old lines anew."""
+        self._emulate()
+        self.width = width
+        self.console.size = (width, height)
+        self._screen.resize(height, width)
+
+    def lines(self) -> list[str]:
+        """Return the scrollback and the screen, without the empty lines at the end."""
+        self._emulate()
+        history = ["".join(line[column].data for column in range(self.width)) for line in self._screen.history.top]
+        shown = [line.rstrip() for line in [*history, *self._screen.display]]
+        while shown and not shown[-1]:
+            shown.pop()
+        return shown
+
+    def cursor(self) -> tuple[int, int]:
+        """Return the cursor's column and row."""
+        self._emulate()
+        return self._screen.cursor.x, self._screen.cursor.y
+
+    def _emulate(self) -> None:
+        written = self.bytes.getvalue()
+        self._stream.feed(written[self._read :])
+        self._read = len(written)
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def finished(content: str = "", usage: Usage | None = None) -> TurnFinished:
+    return TurnFinished("t1", "c1", "fake:model", content, "stop", usage or Usage(), 812, 3, 4)
+
+
+def render_markdown(text: str, width: int) -> list[Line]:
+    """Render the whole of `text` at once: what the stream is compared with."""
+    source = text.removesuffix("\n") + "\n"
+    nodes, _ = parse(source, {})
+    return BlockRenderer(source, theme.CODE_THEME).blocks(nodes, width)
+
+
+def cut(text: str, sizes: list[int]) -> list[str]:
+    """Cut `text` into pieces of `sizes`, used again and again."""
+    pieces: list[str] = []
+    position = 0
+    while position < len(text):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(text[position : position + size])
+        position += size
+    return pieces

@@ -1,0 +1,327 @@
+import asyncio
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from chatcli.errors import AuthError
+from chatcli.events import (
+    DraftChanged,
+    ExitRequested,
+    Listing,
+    MessageShown,
+    Notice,
+    Progress,
+    ReasoningDelta,
+    ScreenCleared,
+    TextDelta,
+    ThreadChanged,
+    TurnFailed,
+    TurnInterrupted,
+    TurnStarted,
+    Usage,
+)
+from chatcli.rendering import answer
+from chatcli.rendering.lines import plain_text
+from chatcli.rendering.terminal import TerminalRenderer
+from tests.rendering.corpus import DOCUMENT, FRAGMENTS
+from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown
+
+SIMPLE = [text for text in FRAGMENTS if "Emoji" not in text]  # pyte measures emoji sequences by the code point
+
+
+def renderer(terminal: Terminal, *, markdown: bool = True, quiet: bool = False) -> TerminalRenderer:
+    screen = terminal.console
+    return TerminalRenderer(screen, screen, markdown=markdown, quiet=quiet, clock=Clock())
+
+
+def rendered(text: str, width: int) -> list[str]:
+    lines = [plain_text(line).rstrip() for line in render_markdown(text, width)]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+@pytest.fixture
+def _paint_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "INTERVAL", 0)
+    monkeypatch.setattr(answer, "COST_FACTOR", 0)
+
+
+@pytest.mark.usefixtures("_paint_always")
+@pytest.mark.parametrize(("width", "height"), [(40, 12), (80, 24), (200, 50), (80, 3)])
+@pytest.mark.parametrize("size", [1, 7])
+def test_the_scrollback_is_the_whole_answer(width: int, height: int, size: int) -> None:
+    # A table is not higher than the screen here, or it would be laid out otherwise.
+    text = "\n".join(part for part in SIMPLE if height > 10 or "|" not in part)
+    terminal = Terminal(width, height)
+    screen = renderer(terminal)
+    for piece in cut(text, [size]):
+        screen.render(TextDelta(piece))
+    screen.render(finished(text))
+    assert terminal.lines() == rendered(text, width)
+
+
+@pytest.mark.usefixtures("_paint_always")
+@given(st.lists(st.sampled_from(SIMPLE), max_size=6).map("\n".join), st.lists(st.integers(1, 9), min_size=1))
+@settings(derandomize=True, max_examples=100, deadline=None)
+def test_any_answer_in_any_pieces_is_the_whole_answer(text: str, sizes: list[int]) -> None:
+    terminal = Terminal(60, 30)
+    screen = renderer(terminal)
+    for piece in cut(text, sizes):
+        screen.render(TextDelta(piece))
+    screen.render(finished(text))
+    assert terminal.lines() == rendered(text, 60)
+    assert terminal.cursor()[0] == 0
+
+
+@pytest.mark.usefixtures("_paint_always")
+@given(
+    st.lists(st.sampled_from(SIMPLE), max_size=6).map("\n".join),
+    st.lists(st.integers(1, 9), min_size=1),
+    st.lists(st.sampled_from(["", "typed", "two\nlines", "long " * 40]), min_size=1, max_size=5),
+    st.sampled_from([6, 12, 30]),
+)
+@settings(derandomize=True, max_examples=100, deadline=None)
+def test_what_is_typed_meanwhile_leaves_no_trace(text: str, sizes: list[int], drafts: list[str], height: int) -> None:
+    terminal = Terminal(60, height)
+    screen = renderer(terminal)
+    reference = Terminal(60, height)
+    alone = renderer(reference)
+    for number, piece in enumerate(cut(text, sizes)):
+        draft = drafts[number % len(drafts)]
+        screen.render(DraftChanged((draft,) if draft else ()))
+        screen.render(TextDelta(piece))
+        alone.render(TextDelta(piece))
+        if draft == "typed":
+            assert terminal.lines()[-1] == "> typed"
+    screen.render(finished(text))
+    screen.render(DraftChanged())
+    alone.render(finished(text))
+    if height == 30 or "|" not in text:  # a table higher than what is left of the screen is laid out otherwise
+        assert terminal.lines() == reference.lines()
+    assert terminal.cursor()[0] == 0
+
+
+@pytest.mark.parametrize("opening", ["```python\n", "- item\n  ```\n", "> "])
+def test_five_thousand_lines_in_one_block(opening: str) -> None:
+    text = opening + "".join(f"{'  ' if '-' in opening else ''}line {number}\n" for number in range(5000))
+    terminal = Terminal(80, 24)
+    screen = renderer(terminal)
+    for piece in cut(text, [500]):
+        screen.render(TextDelta(piece))
+    screen.render(finished(text))
+    assert terminal.lines() == rendered(text, 80)
+
+
+@pytest.mark.usefixtures("_paint_always")
+def test_a_paragraph_higher_than_the_screen_is_shown_once() -> None:
+    text = " ".join(f"word{number}" for number in range(300))
+    terminal = Terminal(40, 10)
+    screen = renderer(terminal)
+    for piece in cut(text, [11]):
+        screen.render(TextDelta(piece))
+    screen.render(finished(text))
+    assert terminal.lines() == rendered(text, 40)
+
+
+@pytest.mark.usefixtures("_paint_always")
+@pytest.mark.parametrize(("width", "height"), [(60, 20), (30, 20), (40, 6), (100, 40)])
+def test_a_resize_loses_nothing_and_touches_nothing_finished(width: int, height: int) -> None:
+    terminal = Terminal(40, 20)
+    screen = renderer(terminal)
+    screen.render(TextDelta("# Title\n\nDone.\n\nThe open paragraph, with some more words than fit on a line"))
+    terminal.resize(width, height)
+    screen.render(TextDelta(", goes on.\n\nEnd\n"))
+    screen.render(finished())
+    shown = terminal.lines()
+    assert shown[:3] == ["# Title", "", "Done."]
+    assert shown[-1] == "End"
+    text = " ".join(shown)
+    assert "The open paragraph, with some more words than fit on a line, goes on." in text.replace("  ", " ")
+    assert text.count("The open") == 1
+
+
+def test_fast_pieces_are_painted_no_more_than_thirty_times_a_second() -> None:
+    async def scenario() -> tuple[int, str]:
+        terminal = Terminal()
+        writes = 0
+        write = terminal.bytes.write
+
+        def counted(text: str) -> int:
+            nonlocal writes
+            writes += 1
+            return write(text)
+
+        terminal.bytes.write = counted  # type: ignore[method-assign]
+        screen = renderer(terminal)
+        for number in range(100):
+            screen.render(TextDelta(f"{number} "))
+            await asyncio.sleep(0.002)
+        shown = writes
+        await asyncio.sleep(0.1)
+        return shown, terminal.lines()[-1]
+
+    writes, last = asyncio.run(scenario())
+    assert 2 <= writes <= 20
+    assert last.endswith("99")  # the last token does not wait for another one
+
+
+def test_a_lone_token_is_painted_at_once_and_the_last_at_the_end() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    screen.render(TextDelta("Hel"))
+    assert terminal.lines() == ["Hel"]
+    screen.render(TextDelta("lo"))
+    screen.render(finished("Hello"))
+    assert terminal.lines() == ["Hello"]
+
+
+def test_plain_writes_the_text_as_it_comes() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal, markdown=False)
+    screen.render(ReasoningDelta("hm"))
+    screen.render(TextDelta("**not** rend"))
+    screen.render(TextDelta("ered\x1b[2J"))
+    screen.render(Notice("by the way"))
+    screen.render(TextDelta("on"))
+    screen.render(finished())
+    assert terminal.bytes.getvalue() == "**not** rendered\n\x1b[2mby the way\x1b[0m\non\n"
+
+
+def test_plain_progress_is_told_in_lines() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal, markdown=False)
+    for done in (0, 100_000_000, 101_000_000):
+        screen.render(Progress("fetching", done, 400_000_000, "bytes"))
+    screen.render(Progress("fetching", finished=True))
+    lines = ["fetching (400.0 MB)...", "fetching: 20 %", "fetching: done"]
+    assert terminal.bytes.getvalue() == "".join(f"\x1b[2m{line}\x1b[0m\n" for line in lines)
+
+
+def test_an_answer_that_did_not_stream_is_rendered() -> None:
+    terminal = Terminal()
+    renderer(terminal).render(finished("# All *at* once", Usage(10, 20, 30)))
+    assert terminal.lines() == ["# All at once", "10 tokens in, 20 out, 0.8 s"]
+
+
+def test_quiet_is_the_answer_only() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal, quiet=True)
+    for event in (ReasoningDelta("hm"), Notice("n"), Progress("p"), TextDelta("a"), finished("a", Usage(1, 1, 2))):
+        screen.render(event)
+    assert terminal.lines() == ["a"]
+
+
+def test_interrupted_keeps_what_arrived() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    screen.render(TurnStarted("t1", "m"))
+    screen.render(TextDelta("- half\n- an it"))
+    screen.render(TurnInterrupted("t1", "c1", "m", "- half\n- an it", 5))
+    assert terminal.lines() == ["• half", "• an it", "[interrupted]"]
+
+
+def test_a_failure_tells_what_and_what_to_do() -> None:
+    terminal = Terminal()
+    error = AuthError("the key [bold]was[/] refused", remedy="chat keys set openai")
+    renderer(terminal).render(TurnFailed("t1", "m", "", error))
+    assert terminal.lines() == ["error: the key [bold]was[/] refused", "chat keys set openai"]
+    assert "\x1b[31merror" in terminal.bytes.getvalue()
+
+
+def test_a_notice_stands_above_the_open_end() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    screen.render(TextDelta("# Done\n\nLast.\n\nopen en"))
+    screen.render(Notice("retrying", "warning"))
+    screen.render(TextDelta("d\n"))
+    screen.render(finished())
+    assert terminal.lines() == ["# Done", "retrying", "", "Last.", "", "open end"]
+
+
+def test_reasoning_shows_its_last_lines_and_folds_into_one() -> None:
+    terminal = Terminal(20, 10)
+    screen = renderer(terminal)
+    screen.render(ReasoningDelta("first\nsecond\nthird\nfourth\nfifth \x1b[2Jline"))
+    assert terminal.lines() == ["third", "fourth", "fifth line"]
+    screen.render(TextDelta("Answer"))
+    screen.render(finished("Answer"))
+    assert terminal.lines() == ["thought for 0.0 s", "Answer"]
+
+
+def test_progress_is_one_line_that_goes_away() -> None:
+    terminal = Terminal(80, 10)
+    clock = Clock()
+    screen = TerminalRenderer(terminal.console, terminal.console, clock=clock)
+    screen.render(Progress("fetching the model", 0, 400_000_000, "bytes"))
+    clock.now += 10
+    screen.render(Progress("fetching the model", 100_000_000, 400_000_000, "bytes"))
+    (line,) = terminal.lines()
+    assert line.startswith("fetching the model")
+    assert line.endswith("25 %  100.0 MB of 400.0 MB  0:30 left")
+    screen.render(Progress("fetching the model", finished=True))
+    assert terminal.lines() == []
+    screen.render(Progress("loading the local model"))
+    assert terminal.lines() == ["loading the local model..."]
+    screen.render(TextDelta("a"))
+    assert terminal.lines() == ["a"]
+
+
+def test_progress_on_another_stream_is_lines() -> None:
+    log = io.StringIO()
+    screen = TerminalRenderer(Terminal().console, Console(file=log))
+    screen.render(Progress("loading"))
+    screen.render(Progress("loading", finished=True))
+    assert log.getvalue() == "loading...\nloading: done\n"
+
+
+def test_a_listing_is_a_table_without_markup() -> None:
+    terminal = Terminal()
+    renderer(terminal).render(Listing("Threads", ("ID", "Title"), (("a1", "[bold]x[/] \x1b[31my"), ("b", "z"))))
+    text = "\n".join(terminal.lines())
+    assert "Threads" in text
+    assert "[bold]x[/] y" in text
+
+
+def test_a_thread_is_shown_as_it_looked() -> None:
+    terminal = Terminal()
+    messages = (MessageShown("user", "why\n*so*?"), MessageShown("assistant", "- because", interrupted=True))
+    screen = renderer(terminal)
+    screen.render(ThreadChanged("t1", messages))
+    screen.render(ExitRequested())
+    assert terminal.lines() == ["> why", "*so*?", "", "• because", "[interrupted]", "", "thread t1"]
+
+
+def test_an_empty_screen_on_request() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    screen.render(finished("old"))
+    screen.render(ScreenCleared())
+    screen.render(finished("new"))
+    assert terminal.lines() == ["new"]
+
+
+def test_close_leaves_what_arrived_and_a_sane_terminal() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    screen.render(TextDelta("**cut"))
+    screen.close()
+    assert terminal.lines() == ["**cut"]
+    assert terminal.cursor() == (0, 1)
+    assert terminal.bytes.getvalue().endswith("\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m")
+
+
+@pytest.mark.usefixtures("_paint_always")
+def test_nothing_that_a_terminal_obeys_passes_from_the_model() -> None:
+    terminal = Terminal()
+    screen = renderer(terminal)
+    attack = "\x1b]52;c;x\x07\x1b]8;;http://evil\x1b\\a\x1b[2J\x9b2J `\x1b[6n` \u202e [l](http://x/\x1b]0;t\x07)\n"
+    for piece in cut(attack + DOCUMENT, [1]):
+        screen.render(TextDelta(piece))
+    screen.render(finished())
+    written = terminal.bytes.getvalue()
+    for sequence in ("\x1b]", "\x1bP", "\x1b[2J", "\x1b[6n", "\x9b", "\u202e"):
+        assert sequence not in written

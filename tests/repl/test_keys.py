@@ -1,0 +1,128 @@
+"""Keys that go through prompt-toolkit's own input, from a pipe."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from chatcli.commands.all import all_commands
+from chatcli.repl import prompt as prompt_module
+from chatcli.repl.completion import LineCompleter
+from chatcli.repl.prompt import Prompt
+
+Read = Callable[..., list[str]]
+THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
+
+
+async def type_slowly(pipe: PipeInput, typed: tuple[str, ...]) -> None:
+    """Type what comes after a pause later: completions and suggestions are found meanwhile, and Escape is told."""
+    for number, text in enumerate(typed):
+        await asyncio.sleep(0.8 if number else 0)
+        pipe.send_text(text)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
+    """Give what types keys and returns the lines that the prompt made of them."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def type_and_read(*typed: str, vi: bool = False, lines: int = 1) -> list[str]:
+        async def scenario(pipe: PipeInput) -> list[str]:
+            completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
+            prompt = Prompt(completer, lambda event: None, lambda columns: "", keep_history=True, vi=vi)
+            typing = asyncio.create_task(type_slowly(pipe, typed))
+            read = [await asyncio.wait_for(prompt.read(), 10) for _ in range(lines)]
+            await typing
+            return read
+
+        with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+            monkeypatch.setattr(prompt_module, "create_input", lambda **_: pipe)
+            monkeypatch.setattr(prompt_module, "create_output", lambda **_: DummyOutput())
+            return asyncio.run(scenario(pipe))
+
+    return type_and_read
+
+
+@pytest.mark.parametrize("key", ["\x1b\r", "\n", "\x1b[13;2u", "\x1b[27;2;13~"])
+def test_every_way_to_make_a_new_line(read: Read, key: str) -> None:
+    assert read(f"one{key}two\r") == ["one\ntwo"]
+
+
+def test_a_long_paste_is_folded_and_sent_whole(read: Read) -> None:
+    text = "\r".join(f"line {number}" for number in range(300))
+    (line,) = read(f"\x1b[200~{text}\x1b[201~ what is it?\r")
+    assert line == text.replace("\r", "\n") + " what is it?"
+
+
+def test_a_folded_paste_is_deleted_as_a_whole(read: Read) -> None:
+    assert read("\x1b[200~" + "x\r" * 300 + "\x1b[201~\x7fno\r") == ["no"]
+
+
+def test_two_pastes_of_one_length_stay_two(read: Read) -> None:
+    first, second = "a\n" * 30, "b\n" * 30
+    assert read(f"\x1b[200~{first}\x1b[201~\x1b[200~{second}\x1b[201~\r") == [first + second]
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("/thre\t", "/thread"),
+        ("/thread abc\t", "/thread abc123"),
+        ("/hel\t", "/help"),
+        ("no /hel\t", "no /hel"),
+    ],
+)
+def test_tab_completes_commands_and_threads(read: Read, typed: str, line: str) -> None:
+    assert read(typed, "\r") == [line]
+
+
+def test_tab_completes_a_path(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "report.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert read("see @folder/rep\t", "\r") == ["see @folder/report.txt"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("see @my\t", 'see @"my folder/'),
+        ('see @"my folder/th\t', 'see @"my folder/the report.txt"'),
+        ('@"my folder/no\t', '@"my folder/notes.txt"'),
+        ("@my\tno\t too", '@"my folder/notes.txt" too'),
+        ('see @"a b" my\t', 'see @"a b" my'),
+    ],
+)
+def test_tab_quotes_a_path_with_spaces(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, line: str
+) -> None:
+    (tmp_path / "my folder").mkdir()
+    for name in ("the report.txt", "notes.txt"):
+        (tmp_path / "my folder" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    steps = [f"{step}\t" for step in typed.split("\t")]
+    assert read(*steps[:-1], f"{steps[-1][:-1]}\r") == [line]
+
+
+def test_vi_keys_edit_the_line(read: Read) -> None:
+    assert read("one two\x1b", "bcwthree\r", vi=True) == ["one three"]
+
+
+def test_secrets_are_not_kept(read: Read, tmp_path: Path) -> None:
+    secrets = ["/keys set openai sk-0123456789abcdefghij", "my key is sk-0123456789abcdefghij", "api_key=hunter2"]
+    read("".join(f"{line}\r" for line in ["a question", *secrets]), lines=4)
+    path = tmp_path / "chatcli" / "history"
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    assert "a question" in text
+    assert "sk-" not in text
+    assert "hunter2" not in text
+
+
+def test_a_suggestion_is_taken(read: Read) -> None:
+    assert read("why is the sky blue?\r") == ["why is the sky blue?"]
+    assert read("why", "\x1b[C\r") == ["why is the sky blue?"]

@@ -1,0 +1,85 @@
+"""A store of each kind, and a session on it that a real client of a scripted server answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from chatcli.events import Event
+from chatcli.graph.build import ChatGraph, build_graph
+from chatcli.models.names import ModelName
+from chatcli.models.registry import build_model
+from chatcli.roles.setup import Setup
+from chatcli.session import Session
+from chatcli.settings import Settings
+from chatcli.store.location import StoreLocation, choose_store
+from chatcli.store.open import Store, open_store
+from tests.conftest import KEY
+from tests.fakes.openai_server import FakeOpenAI
+
+if TYPE_CHECKING:
+    from tests.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An open store, the graph on it, and what asks questions there."""
+
+    store: Store
+    graph: ChatGraph
+    server: FakeOpenAI
+
+    def session(self, thread_id: str, *, system: str | None = None) -> Session:
+        """Return a session on `thread_id` that the server answers."""
+        settings = Settings(base_url=self.server.base_url, openai_api_key=SecretStr(KEY))
+        model = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
+        return Session(self.graph, self.store.threads, thread_id, model, setup=Setup(system=system or ""))
+
+    async def ask(self, thread_id: str, text: str, *, system: str | None = None) -> list[Event]:
+        """Run a turn; return its events."""
+        return [event async for event in self.session(thread_id, system=system).run_turn(text)]
+
+
+Run = Callable[[Callable[[Bench], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOpenAI]:
+    """Run a scripted model server."""
+    with FakeOpenAI() as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> StoreLocation:
+    """Give the place of a new store of each kind."""
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        return choose_store(Settings(store=server.new_database()))
+    return StoreLocation(tmp_path / "threads.db" if request.param == "sqlite" else None)
+
+
+@asynccontextmanager
+async def open_bench(location: StoreLocation, server: FakeOpenAI) -> AsyncIterator[Bench]:
+    """Open the store at `location`."""
+    async with open_store(location) as store:
+        yield Bench(store, build_graph(store.checkpointer), server)
+
+
+@pytest.fixture
+def run(location: StoreLocation, server: FakeOpenAI) -> Run:
+    """Give what runs a coroutine function on a new store."""
+
+    def run_on_store(work: Callable[[Bench], Awaitable[None]]) -> None:
+        async def go() -> None:
+            async with open_bench(location, server) as bench:
+                await work(bench)
+
+        asyncio.run(go())
+
+    return run_on_store

@@ -1,0 +1,314 @@
+"""What every kind of store does: the same tests on each, with what real turns leave there."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from chatcli.errors import UsageError
+from chatcli.events import MessageShown, TurnFinished, TurnInterrupted
+from chatcli.graph.nodes import MODEL_NODE
+from chatcli.store.threads import MATCH_END, MATCH_START, Partial, find_thread
+from chatcli.transfer.document import ThreadDocument
+from chatcli.transfer.write import import_documents, read_document
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Fail, Stall
+from tests.store.conftest import Bench, Run
+
+ODD_IDS = ["🐍", "../../x", "'; DROP TABLE threads; --", "%", "a b", "x" * 200, "-t"]
+
+
+def test_an_empty_store_has_nothing(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        threads = bench.store.threads
+        assert (threads.recent(), threads.search("hello"), threads.steps("abc")) == ([], [], [])
+        assert threads.said("abc", 5) == []
+        assert threads.partial("abc") is None
+        with pytest.raises(UsageError, match="there is no thread 'abc'"):
+            find_thread(threads, "abc")
+
+    run(work)
+
+
+def test_a_turn_is_whole(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        events = await bench.ask("abc", "why is\nthe sky blue?", system="Be brief.")
+        (summary,) = bench.store.threads.recent()
+        document = await read_document(bench.store, summary)
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].checkpoint_id == bench.store.threads.steps("abc")[-1].checkpoint_id
+        assert (summary.thread_id, summary.title) == ("abc", "why is the sky blue?")
+        assert (summary.model, summary.turns, document.system) == ("openai:gpt-fake", 1, "Be brief.")
+        assert [(m.type, m.text) for m in document.messages] == [
+            ("human", "why is\nthe sky blue?"),
+            ("ai", "You said: why is\nthe sky blue?"),
+        ]
+        assert bench.store.threads.said("abc", 1) == [MessageShown("assistant", "You said: why is\nthe sky blue?")]
+        assert summary.created_at <= summary.updated_at
+
+    run(work)
+
+
+def test_the_newest_threads_come_first(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        for thread_id in ("one", "two", "one", "three"):
+            await bench.ask(thread_id, "hello")
+            await asyncio.sleep(0.01)
+        threads = bench.store.threads
+        assert [(t.thread_id, t.turns) for t in threads.recent()] == [("three", 1), ("one", 2), ("two", 1)]
+        assert [t.thread_id for t in threads.recent(1)] == ["three"]
+        assert find_thread(threads, "on").thread_id == "one"
+        with pytest.raises(UsageError, match="several threads begin with 't'"):
+            find_thread(threads, "t")
+
+    run(work)
+
+
+def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("sky", "why is the sky blue?")
+        await bench.ask("sea", "why is the sea so deep?")
+        await bench.ask("code", "what does snake_case mean?")
+        search = bench.store.threads.search
+        assert {(match.thread_id, match.role) for match in search("Sky why")} == {("sky", "user"), ("sky", "assistant")}
+        assert {match.thread_id for match in search("why")} == {"sky", "sea"}
+        assert f"{MATCH_START}deep" in search("deep")[0].snippet
+        assert MATCH_END in search("deep")[0].snippet
+        assert {match.thread_id for match in search("snake_case")} == {"code"}
+        assert search("deep")[0].title == "why is the sea so deep?"
+        assert len(search("why", limit=1)) == 1
+        for nothing in ("sky deep", "", " ", '"', "sky AND NOT", "' OR 1=1", "text:*"):
+            assert search(nothing) == [], nothing
+
+    run(work)
+
+
+def test_a_new_title_stays(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "hello")
+        bench.store.threads.rename("abc", "A 'better' one 🐍")
+        await bench.ask("abc", "again")
+        assert bench.store.threads.recent()[0].title == "A 'better' one 🐍"
+
+    run(work)
+
+
+def test_what_is_deleted_is_gone(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        for thread_id in ("one", "two", "three"):
+            await bench.ask(thread_id, f"hello {thread_id}")
+        threads = bench.store.threads
+        threads.save_partial("one", Partial("q", "half"))
+        threads.delete(["one", "three"])
+        assert [thread.thread_id for thread in threads.recent()] == ["two"]
+        assert {match.thread_id for match in threads.search("hello")} == {"two"}
+        assert (threads.steps("one"), threads.partial("one")) == ([], None)
+        await bench.ask("one", "anew")
+        assert [m.text for m in (await read_document(bench.store, threads.recent()[0])).messages] == [
+            "anew",
+            "You said: anew",
+        ]
+
+    run(work)
+
+
+def test_a_fork_goes_its_own_way(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        first = (await bench.ask("abc", "one"))[-1]
+        await bench.ask("abc", "two")
+        assert isinstance(first, TurnFinished)
+        threads = bench.store.threads
+        threads.fork("abc", "whole")
+        threads.fork("abc", "half", first.checkpoint_id)
+        await bench.ask("half", "three")
+        texts = {}
+        for summary in threads.recent():
+            document = await read_document(bench.store, summary)
+            texts[summary.thread_id] = [m.text for m in document.messages if isinstance(m, HumanMessage)]
+            assert summary.turns == 2
+        assert texts == {"abc": ["one", "two"], "whole": ["one", "two"], "half": ["one", "three"]}
+        threads.delete(["abc"])
+        assert [message.text for message in threads.said("half", 9)][::2] == ["one", "three"]
+
+    run(work)
+
+
+def test_a_fork_of_nothing_or_onto_something_is_refused(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "one")
+        await bench.ask("other", "two")
+        with pytest.raises(UsageError, match="there is a thread 'other' already"):
+            bench.store.threads.fork("abc", "other")
+        with pytest.raises(UsageError, match="has no checkpoint"):
+            bench.store.threads.fork("abc", "new", "nowhere")
+        assert {thread.thread_id for thread in bench.store.threads.recent()} == {"abc", "other"}
+
+    run(work)
+
+
+def test_steps_are_the_tree(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "one")
+        await bench.ask("abc", "two")
+        session = bench.session("abc")
+        await session.undo()
+        await bench.ask("abc", "three")
+        turns = await session.turns()
+        assert [(turn.title, turn.parent, turn.current) for turn in turns] == [
+            ("one", None, True),
+            ("two", 1, False),
+            ("three", 1, True),
+        ]
+        steps = bench.store.threads.steps("abc")
+        assert {step.parent_id for step in steps[1:]} <= {step.checkpoint_id for step in steps}
+        assert steps[0].parent_id is None
+
+    run(work)
+
+
+def test_a_stopped_answer_is_kept_as_far_as_it_came(run: Run, server: FakeOpenAI) -> None:
+    server.script(Stall("Half an ans"))
+
+    async def work(bench: Bench) -> None:
+        session = bench.session("abc")
+        events = []
+        async for event in session.run_turn("hello"):
+            events.append(event)
+            if getattr(event, "text", "") and "ans" in event.text:  # type: ignore[union-attr]  # has it, as was asked
+                session.interrupt()
+        assert isinstance(events[-1], TurnInterrupted)
+        assert await session.history() == [
+            MessageShown("user", "hello"),
+            MessageShown("assistant", "Half an ans", True),
+        ]
+
+    run(work)
+
+
+def test_a_failed_question_stays(run: Run, server: FakeOpenAI) -> None:
+    server.script(Fail(400, {"error": {"message": "no"}}))
+
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "hello")
+        assert await bench.session("abc").history() == [MessageShown("user", "hello")]
+        events = [event async for event in bench.session("abc").retry()]
+        assert isinstance(events[-1], TurnFinished)
+        assert [message.role for message in await bench.session("abc").history()] == ["user", "assistant"]
+
+    run(work)
+
+
+def test_locks_are_given_back(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        threads = bench.store.threads
+        assert threads.try_lock("abc")
+        threads.unlock("abc")
+        assert threads.try_lock("abc")
+        threads.unlock("abc")
+        await bench.ask("abc", "hello")
+        assert threads.try_lock("abc")
+
+    run(work)
+
+
+@pytest.mark.parametrize("thread_id", ODD_IDS)
+def test_an_odd_id_is_stored_as_it_is(run: Run, thread_id: str) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("other", "something else")
+        await bench.ask(thread_id, "hello")
+        await bench.ask(thread_id, "again")
+        threads = bench.store.threads
+        assert find_thread(threads, thread_id).turns == 2
+        threads.rename(thread_id, thread_id)
+        threads.fork(thread_id, "copy")
+        threads.delete([thread_id])
+        assert {(t.thread_id, t.turns) for t in threads.recent()} == {("other", 1), ("copy", 2)}
+
+    run(work)
+
+
+def test_a_message_of_10_mb_is_whole(run: Run, server: FakeOpenAI) -> None:
+    text = "wörd 🐍 " * (10_000_000 // 11)
+    server.script(Answer(text, chunks=3))
+
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", text)
+        document = await read_document(bench.store, bench.store.threads.recent()[0])
+        assert [message.text == text for message in document.messages] == [True, True]
+
+    run(work)
+
+
+def test_messages_of_one_step_stay_in_order(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "one")
+        several: list[BaseMessage] = [AIMessage(text, id=text) for text in ("first", "second", "third")]
+        await bench.graph.aupdate_state(
+            {"configurable": {"thread_id": "abc"}, "metadata": {"chatcli_turn": 1}},
+            {"messages": several},
+            as_node=MODEL_NODE,
+        )
+        await bench.ask("abc", "two")
+        threads = bench.store.threads
+        texts = ["one", "You said: one", "first", "second", "third", "two", "You said: two"]
+        for limit in range(1, len(texts) + 1):
+            assert [shown.text for shown in threads.said("abc", limit)] == texts[-limit:]
+        threads.fork("abc", "copy")
+        assert [shown.text for shown in threads.said("copy", 9)] == texts
+
+    run(work)
+
+
+def test_an_import_is_like_the_turns_that_were(run: Run) -> None:
+    messages = [
+        AIMessage("Welcome", id="0"),
+        HumanMessage("one", id="1"),
+        AIMessage("first", id="2"),
+        HumanMessage([{"type": "text", "text": "two"}], id="3"),
+        HumanMessage("three", id="4"),
+    ]
+
+    async def work(bench: Bench) -> None:
+        await import_documents(bench.store, [ThreadDocument("abc", "Title", "openai:gpt", "Be brief.", messages)])
+        threads, session = bench.store.threads, bench.session("abc")
+        (summary,) = threads.recent()
+        assert (summary.title, summary.model, summary.turns) == ("Title", "openai:gpt", 3)
+        assert [(turn.title, turn.current) for turn in await session.turns()] == [
+            ("one", True),
+            ("two", True),
+            ("three", True),
+        ]
+        assert [shown.text for shown in threads.said("abc", 9)] == [m.text for m in messages]
+        assert [match.role for match in threads.search("first")] == ["assistant"]
+        assert (await read_document(bench.store, summary)).system == "Be brief."
+        await session.undo(2)
+        assert [shown.text for shown in await session.history()] == ["Welcome", "one", "first"]
+        await bench.ask("abc", "four")
+        assert threads.recent()[0].turns == 2
+
+    run(work)
+
+
+def test_an_import_overwrites_nothing(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        await bench.ask("abc", "mine")
+        documents = [ThreadDocument(name, "", "", None, [HumanMessage("theirs", id="1")]) for name in ("abc", "abc-2")]
+        assert await import_documents(bench.store, documents) == {"abc": "abc-3", "abc-2": "abc-2"}
+        said = {t.thread_id: bench.store.threads.said(t.thread_id, 9)[0].text for t in bench.store.threads.recent()}
+        assert said == {"abc": "mine", "abc-2": "theirs", "abc-3": "theirs"}
+
+    run(work)
+
+
+def test_an_import_that_fails_leaves_nothing(run: Run) -> None:
+    good = ThreadDocument("good", "", "", None, [HumanMessage("hi", id="1")])
+    bad = ThreadDocument("bad", "", "", None, [HumanMessage("hi", id="1"), cast("Any", "no message")])
+
+    async def work(bench: Bench) -> None:
+        with pytest.raises(AttributeError):
+            await import_documents(bench.store, [good, bad])
+        assert bench.store.threads.recent() == []
+        assert bench.store.threads.search("hi") == []
+
+    run(work)

@@ -1,0 +1,39 @@
+"""A new store, made by several processes at the same moment."""
+
+import asyncio
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from chatcli.store.location import StoreLocation
+from chatcli.store.open import open_store
+
+PROCESSES = 4
+STORES = 25
+
+
+async def _open(path: Path) -> None:
+    async with open_store(StoreLocation(path)) as store:
+        assert store.threads.recent() == []
+
+
+def _open_with_the_others(folder: Path, barrier: Barrier) -> None:
+    try:
+        for number in range(STORES):
+            barrier.wait(60)
+            asyncio.run(_open(folder / f"{number}.db"))
+    except BaseException:
+        barrier.abort()
+        raise
+
+
+def test_processes_make_a_store_together(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["chatcli.store.open"])
+    barrier = context.Barrier(PROCESSES)
+    processes = [context.Process(target=_open_with_the_others, args=(tmp_path, barrier)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES

@@ -3,31 +3,24 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatcli.conversation import Conversation
+from chatcli.engines.chat import ChatEngine
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import MessageShown, Progress
+from chatcli.events import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.models.registry import build_model
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
 from chatcli.store.location import choose_store, open_threads
-from chatcli.store.threads import Threads, ThreadSummary, find_thread
+from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
-    from chatcli.graph.build import ChatGraph
     from chatcli.graph.schema import AnswerSchema
-    from chatcli.models.model import Model
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
-    from chatcli.roles.setup import Setup
-    from chatcli.session import Session
-    from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -236,121 +229,3 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
     from chatcli.models.local.weights import find_weights
 
     fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)
-
-
-class ChatEngine:
-    """The compiled graph on an open store, and the models that were built so far."""
-
-    def __init__(
-        self,
-        graph: "ChatGraph",
-        store: "Store",
-        settings: Settings,
-        on_progress: Callable[[Progress], None],
-        resources: AsyncExitStack,
-        schema: "AnswerSchema | None" = None,
-    ) -> None:
-        self.threads: Threads = store.threads
-        self._store = store
-        self._graph = graph
-        self._settings = settings
-        self._on_progress = on_progress
-        self._resources = resources
-        self._schema = schema
-        self._models: dict[tuple[ModelName, float | None], Model] = {}
-
-    @classmethod
-    async def open(
-        cls, settings: Settings, on_progress: Callable[[Progress], None], schema: "AnswerSchema | None" = None
-    ) -> "ChatEngine":
-        """Import what turns need, off the loop's thread so that typing goes on, and open the store.
-
-        Raises:
-            StoreError: The store can't be used.
-
-        """
-        await asyncio.to_thread(_import_engine)
-        from chatcli.graph.build import build_graph
-        from chatcli.store.open import open_store
-
-        async with AsyncExitStack() as resources:
-            store = await resources.enter_async_context(open_store(choose_store(settings)))
-            graph = build_graph(store.checkpointer)
-            return cls(graph, store, settings, on_progress, resources.pop_all(), schema)
-        raise AssertionError("unreachable: no resource swallows exceptions")
-
-    async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`.
-
-        Raises:
-            UsageError: Nothing is stored of it.
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.transfer.write import read_document
-
-        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await read_document(self._store, summary)
-
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how the thread `thread_id` is answered, or None when there is no such thread.
-
-        Raises:
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.graph.setup import read_setup
-        from chatcli.store.errors import as_store_error
-
-        try:
-            return await read_setup(self._graph, thread_id)
-        except Exception as error:
-            if (failure := as_store_error(error)) is not None:
-                raise failure from error
-            raise
-
-    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
-        """Return the model `name`, built once; `temperature` is for where the user chose none.
-
-        Raises:
-            ChatcliError: It has no key, or is not installed.
-
-        """
-        settings = self._settings
-        if settings.temperature is None and temperature is not None:
-            settings = settings.model_copy(update={"temperature": temperature})
-        if (name, temperature) not in self._models:
-            # In a thread: it imports a provider's package, and may ask its server what it has.
-            model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
-            self._models[name, temperature] = model
-        return self._models[name, temperature]
-
-    def session(self, thread_id: str, model: "Model", setup: "Setup", stored: "Setup | None") -> "Session":
-        """Return a hold on the thread `thread_id`."""
-        from chatcli.session import Session
-
-        return Session(
-            self._graph,
-            self.threads,
-            thread_id,
-            model,
-            setup=setup,
-            stored=stored,
-            context_tokens=self._settings.context_tokens,
-            auto_compact=self._settings.auto_compact,
-            schema=self._schema,
-            timeout=self._settings.timeout,
-        )
-
-    async def close(self) -> None:
-        """Close the store."""
-        await self._resources.aclose()
-
-
-def _import_engine() -> None:
-    import logging
-
-    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())
-    import chatcli.session
-    import chatcli.store.open  # noqa: F401 - imported for the caller

@@ -5,19 +5,24 @@ A turn and a slash command are both an async iterator of `Event`. Order guarante
 - `TurnStarted` comes first, once the question is about to be stored.
 - `TextDelta` and `ReasoningDelta` come in the order in which the model sent them.
 - Exactly one terminal event (`TurnFinished`, `TurnInterrupted` or `TurnFailed`) comes last, whatever happens.
+- Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`; calls may overlap.
+- `ApprovalRequested` comes last before the terminal event, once for each answer that the graph waits for.
 - `Notice` and `Progress` may come anywhere before the terminal event.
 
 The JSON Lines output is this union, serialised by `rendering.json`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from chatcli.errors import ChatcliError
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
+WAITING = "interrupt"
+"""The finish reason of a turn that waits for the user's answer to an `ApprovalRequested`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,36 @@ class ReasoningDelta:
     """The next piece of the model's reasoning, apart from the answer; untrusted text."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """The model calls the tool `name`; the arguments are the model's own, untrusted."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallFinished:
+    """The call `call_id` is over: `content` is what the model is told of it, untrusted text."""
+
+    call_id: str
+    name: str
+    content: str
+    status: Literal["success", "error"] = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """The graph waits for the user: LangGraph's interrupt `interrupt_id`, whose `payload` is the graph's own JSON.
+
+    It stays pending in the thread until the turn is resumed with an answer, in this process or a later one.
+    """
+
+    interrupt_id: str
+    payload: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +304,9 @@ Event = (
     TurnStarted
     | TextDelta
     | ReasoningDelta
+    | ToolCallStarted
+    | ToolCallFinished
+    | ApprovalRequested
     | TerminalEvent
     | Notice
     | Progress

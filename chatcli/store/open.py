@@ -151,7 +151,12 @@ async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
     # A plain LangGraph checkpointer's file is welcome: it has no version, and its threads open here too. One of its
     # tables alone is what a process leaves that was killed between the two.
     langgraphs = {"checkpoints", "writes"}
-    if not langgraphs <= tables and not tables <= langgraphs:
+    welcome = langgraphs <= tables or tables <= langgraphs
+    for table in langgraphs & tables:  # another program may have a table of that name
+        async with connection.execute("SELECT name FROM pragma_table_info(?)", [table]) as cursor:
+            columns = {name for (name,) in await cursor.fetchall()}
+        welcome = welcome and {"thread_id", "checkpoint_ns", "checkpoint_id"} <= columns
+    if not welcome:
         raise StoreError(
             f"{path} is another program's database, not a chatcli store", remedy="Name another with --store."
         )

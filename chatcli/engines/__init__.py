@@ -1,0 +1,1 @@
+"""What runs turns: one engine for each kind of graph, opened behind a conversation."""

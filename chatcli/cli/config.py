@@ -18,7 +18,9 @@ from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
 from chatcli.settings import Settings, user_name
 
-app = typer.Typer(help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

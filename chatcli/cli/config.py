@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
+from chatcli.cli.report import mask_passwords
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
@@ -25,7 +25,6 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
 
 
@@ -95,7 +94,7 @@ def _shown(value: Any, redact: Callable[[str], str]) -> Any:
         return {name: _shown(part, redact) for name, part in value.items()}
     if isinstance(value, bool | int | float | None):
         return value
-    return redact(_PASSWORD.sub(r"\1:***", str(value)))
+    return redact(mask_passwords(str(value)))
 
 
 def _in_words(value: Any) -> str:

@@ -26,8 +26,7 @@ class Subcommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read `args` as the real command does; the context that is returned is the real one's."""
-        app: typer.Typer = import_module(self.module).app
-        return get_command(app).make_context(info_name, args, parent, **extra)
+        return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
 
 
 SUBCOMMANDS = (

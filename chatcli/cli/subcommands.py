@@ -1,13 +1,10 @@
 """The sub-commands of `chat`: named and described here, and imported only when they are run."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typer.core import TyperCommand
 from typer.main import get_command
-
-if TYPE_CHECKING:
-    import typer
 
 
 class Subcommand(TyperCommand):

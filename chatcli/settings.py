@@ -40,7 +40,7 @@ from pydantic_settings import (
 from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 ColorMode = Literal["auto", "always", "never"]
@@ -50,6 +50,10 @@ EditingMode = Literal["emacs", "vi"]
 
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
+
+
+_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The fields that name the server of one provider alone."""
 
 
 def check_thread_id(thread_id: str) -> str:
@@ -93,6 +97,36 @@ def _read_variables(value: object) -> object:
     return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else value
 
 
+def parse_tweak(text: str) -> tuple[str, str, Any]:
+    """Read `COMPONENT.FIELD=VALUE` as component, field and value: JSON where it is JSON, else text.
+
+    A component's name may have dots, a field's has none.
+
+    Raises:
+        ValueError: It has another form.
+
+    """
+    place, equals, written = text.partition("=")
+    component, dot, field = place.rpartition(".")
+    if not (equals and dot and component.strip() and field.strip()):
+        raise ValueError(f"{text!r} is no COMPONENT.FIELD=VALUE")
+    try:
+        value = json.loads(written)
+    except ValueError:
+        value = written
+    return component.strip(), field.strip(), value
+
+
+def _read_tweaks(value: object) -> object:
+    """Read a list of `COMPONENT.FIELD=VALUE`, as the command line gives it."""
+    if not isinstance(value, list | tuple):
+        return value
+    tweaks: dict[str, dict[str, Any]] = {}
+    for component, field, given in map(parse_tweak, value):
+        tweaks.setdefault(component, {})[field] = given
+    return tweaks
+
+
 def _as_list(value: object) -> object:
     """Read the environment's text: a JSON list, or one name."""
     if not isinstance(value, str):
@@ -120,6 +154,10 @@ class Settings(BaseSettings):
     openai_base_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
         default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
+    langflow_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
+        default=None, validation_alias=AliasChoices("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    )
+    tweak: Annotated[dict[str, dict[str, Any]], BeforeValidator(_read_tweaks)] = Field(default_factory=dict)
     system: str | None = None
     role: str | None = None
     var: Annotated[dict[str, str], BeforeValidator(_read_variables)] = Field(default_factory=dict)
@@ -202,8 +240,8 @@ class Settings(BaseSettings):
 
     def lacks_key(self, provider: str) -> bool:
         """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
-        own_server = self.base_url or (self.openai_endpoint and provider == OPENAI)
-        return not (PROVIDERS[provider].keyless or own_server or self.has_key(provider))
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
         """Tell whether the environment or .env sets the key of `provider`."""
@@ -221,7 +259,7 @@ class Settings(BaseSettings):
                 keyring can't be read.
 
         """
-        base_url = self.openai_endpoint if provider == OPENAI else self.base_url
+        base_url = self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
@@ -239,6 +277,10 @@ class Settings(BaseSettings):
                 text = text.replace(value, "***")
         return text
 
+    def _own_url(self, provider: str) -> str | None:
+        """Return the server that the user named for `provider`, if any."""
+        return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
+
     def _set_key(self, provider: str) -> SecretStr | None:
         """Return the key that the environment or .env sets."""
         if provider == OPENAI:
@@ -254,8 +296,8 @@ class Settings(BaseSettings):
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
         dotenv = _fields(DotEnvSettingsSource(Settings)())
+        names = ("base_url", _OWN_URLS.get(provider))
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
         if base_url not in its_own or self.is_option("base_url"):
             return

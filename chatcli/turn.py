@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from langchain_core.messages import HumanMessage
 
 from chatcli.errors import InterruptedTurnError
 from chatcli.events import (
     Event,
+    FlowAnswer,
     Notice,
     TerminalEvent,
     TextDelta,
@@ -18,6 +20,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.graph.branches import current_branch, read_turns, session_name
 from chatcli.graph.repair import keep_turn, recover
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.stream import STREAM_MODES, AnswerReader
@@ -89,10 +92,13 @@ class RunningTurn:
             if await recover(thread.graph, thread.threads, thread.config(self._model.name)):
                 self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
             number = await thread.turn_number(new=self._state is not None)
+            context = self._context
+            if self._model.keeps_conversation:
+                context = replace(context, session_id=await self._session_id())
             stream = thread.graph.astream(
                 self._state,
                 thread.config(self._model.name, title=self._question.text, turn=number),
-                context=self._context,
+                context=context,
                 stream_mode=STREAM_MODES,
                 version="v2",
                 durability="sync",  # the question is on disk before the request is sent
@@ -103,6 +109,14 @@ class RunningTurn:
                         self.announce(event)
         finally:
             self._arrived.put_nowait(None)
+
+    async def _session_id(self) -> str:
+        """Return the name by which the model's server knows the branch that this turn goes on with."""
+        turns = read_turns(await asyncio.to_thread(self._thread.threads.steps, self._thread.id))
+        branch = current_branch(turns)
+        if self._state is None:  # the newest turn is asked again
+            return session_name(self._thread.id, branch[:-1], branch[-1].number)
+        return session_name(self._thread.id, branch, len(turns) + 1)
 
     async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         """Wait for `task`, which is over or cancelled, and return the terminal event."""
@@ -136,6 +150,7 @@ class RunningTurn:
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
             cost_usd=price(self._model, reader.usage),
+            langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
         )
 
     async def _keep(self) -> str:

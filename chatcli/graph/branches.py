@@ -53,6 +53,19 @@ def current_branch(turns: Sequence[Turn]) -> list[Turn]:
     return [turn for turn in turns if turn.current]
 
 
+def session_name(thread_id: str, branch: Sequence[Turn], begins: int) -> str:
+    """Return the name of the part of a conversation that a server which can't go back remembers as one.
+
+    That is the thread's ID until the conversation goes back for the first time, and another after each time:
+    `branch` are the turns before the one to be asked, which is the thread's turn number `begins`.
+    """
+    for turn in reversed(branch):
+        if turn.number != begins - 1:
+            break
+        begins = turn.number
+    return thread_id if begins == 1 else f"{thread_id}-{begins}"
+
+
 def _branch(number: int | None, parents: dict[int, int | None]) -> set[int]:
     branch = set()
     while number is not None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
+from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
 from chatcli.graph.build import ChatGraph
@@ -25,7 +26,7 @@ async def keep_turn(graph: ChatGraph, config: RunnableConfig, question: HumanMes
     if question.id not in stored:
         await graph.aupdate_state(config, {"messages": [question]}, as_node=START)
     elif partial and stored[-1] == question.id:
-        await _keep_partial(graph, config, partial)
+        await _keep_partial(graph, config, state, partial)
 
 
 async def recover(graph: ChatGraph, threads: Threads, config: RunnableConfig) -> bool:
@@ -41,7 +42,7 @@ async def recover(graph: ChatGraph, threads: Threads, config: RunnableConfig) ->
     messages = state.values.get("messages", [])
     unanswered = bool(messages) and messages[-1].id == partial.question_id
     if unanswered:
-        await _keep_partial(graph, config, partial.text)
+        await _keep_partial(graph, config, state, partial.text)
     await asyncio.to_thread(threads.clear_partial, thread_id)
     return unanswered
 
@@ -55,6 +56,9 @@ async def recover_unless_running(graph: ChatGraph, threads: Threads, thread_id: 
             threads.unlock(thread_id)
 
 
-async def _keep_partial(graph: ChatGraph, config: RunnableConfig, partial: str) -> None:
+async def _keep_partial(graph: ChatGraph, config: RunnableConfig, state: StateSnapshot, partial: str) -> None:
+    # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
+    labels = {name: value for name, value in (state.metadata or {}).items() if name.startswith("chatcli_")}
+    config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
     answer = AIMessage(partial, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED})
     await graph.aupdate_state(config, {"messages": [answer]}, as_node=MODEL_NODE)

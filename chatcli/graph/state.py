@@ -69,6 +69,8 @@ class ChatState(TypedDict, total=False):
     summarised: str
     trimming_told: bool
     """Whether the user was told that messages are left out."""
+    prompt_told: bool
+    """Whether the user was told that the model takes no system prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,5 @@ class TurnContext:
     """What the answer must validate against."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds that attempts to be answered may take together."""
+    session_id: str = ""
+    """What a server that keeps the conversation itself knows this branch of the thread by."""

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from chatcli.events import Notice, ReasoningDelta, TextDelta, Usage
 from chatcli.graph.finish import finish_reason
+from chatcli.providers import LANGFLOW
 
 STREAM_MODES: tuple[Literal["messages", "custom"], ...] = ("messages", "custom")
 
@@ -25,6 +26,8 @@ class AnswerReader:
         self.messages_in_thread = 0
         self.context_tokens = 0
         self.context_budget: int | None = None
+        self.flow: Mapping[str, str] | None = None
+        """What Langflow says of its answer beside the text."""
 
     @property
     def content(self) -> str:
@@ -60,6 +63,7 @@ class AnswerReader:
             yield TextDelta(text)
         if message.usage_metadata:
             self._add_usage(message)
+        self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
 
     def _add_usage(self, message: AIMessage) -> None:

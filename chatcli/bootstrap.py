@@ -1,13 +1,10 @@
 """The composition root: the only place that names concrete stores, models, renderers and the prompt."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatcli.conversation import Conversation
-from chatcli.engines.chat import ChatEngine
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import MessageShown
 from chatcli.models.names import ModelName
@@ -18,14 +15,18 @@ from chatcli.store.location import choose_store, open_threads
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
+    from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
     from chatcli.transfer.document import ThreadDocument
 
 
-def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> Conversation:
+def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> "Conversation":
     """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
+    from chatcli.conversation import Conversation
+    from chatcli.engines.chat import ChatEngine
+
     return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
 
 
@@ -68,7 +69,7 @@ def _terminal_renderer(settings: Settings) -> Renderer:
     )
 
 
-def build_repl(settings: Settings, conversation: Conversation, renderer: Renderer) -> "Repl":
+def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
     """Return the REPL at this process's terminal, and begin to open the engine behind it."""
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
@@ -135,6 +136,8 @@ def repair_store(settings: Settings) -> None:
         StoreError: The store can't be used; it is left as it was.
 
     """
+    import asyncio
+
     from chatcli.store.open import open_store
     from chatcli.store.repair import forget_index
 
@@ -158,14 +161,16 @@ async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
 
     """
     from chatcli.graph.build import build_graph
-    from chatcli.graph.history import as_shown, read_messages
+    from chatcli.graph.history import as_shown
+    from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
+    from chatcli.graph.thread import GraphThread
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:
-        graph = build_graph(store.checkpointer)
-        await recover_unless_running(graph, store.threads, thread_id)
-        return as_shown(await read_messages(graph, thread_id))
+        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+        await recover_unless_running(thread)
+        return as_shown(await thread.messages())
 
 
 async def read_model(settings: Settings, thread_id: str) -> str:
@@ -192,12 +197,15 @@ async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "Thre
 
     """
     from chatcli.graph.build import build_graph
+    from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
+    from chatcli.graph.thread import GraphThread
     from chatcli.store.open import open_store
     from chatcli.transfer.write import read_document
 
     async with open_store(choose_store(settings)) as store:
-        await recover_unless_running(build_graph(store.checkpointer), store.threads, summary.thread_id)
+        graph = build_graph(store.checkpointer)
+        await recover_unless_running(GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE))
         return await read_document(store, summary)
 
 

@@ -7,18 +7,19 @@ config-file key is the field's name. `.env.example` lists them all.
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     AliasChoices,
     AllowInfNan,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -27,17 +28,8 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
-from chatcli import paths
+from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
@@ -94,7 +86,12 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 def _read_variables(value: object) -> object:
     """Read a list of `KEY=VALUE`, as the command line gives it."""
-    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else value
+    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else _as_table(value)
+
+
+def _as_table(value: object) -> object:
+    """Read the environment's text: a JSON object."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def parse_tweak(text: str) -> tuple[str, str, Any]:
@@ -120,7 +117,7 @@ def parse_tweak(text: str) -> tuple[str, str, Any]:
 def _read_tweaks(value: object) -> object:
     """Read a list of `COMPONENT.FIELD=VALUE`, as the command line gives it."""
     if not isinstance(value, list | tuple):
-        return value
+        return _as_table(value)
     tweaks: dict[str, dict[str, Any]] = {}
     for component, field, given in map(parse_tweak, value):
         tweaks.setdefault(component, {})[field] = given
@@ -134,22 +131,18 @@ def _as_list(value: object) -> object:
     return json.loads(value) if value.startswith("[") else (value,)
 
 
-class Settings(BaseSettings):
-    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them."""
+class Settings(BaseModel):
+    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them.
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHATCLI_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-    )
+    The environment gives text: a field that is more than one value needs a validator that reads it (`_as_list`).
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     thread: Annotated[str, AfterValidator(check_thread_id)] | None = None
     no_save: bool = False
     model: str | None = None
-    aliases: dict[str, str] = Field(default_factory=dict)
+    aliases: Annotated[dict[str, str], BeforeValidator(_as_table)] = Field(default_factory=dict)
     base_url: Annotated[str, AfterValidator(_check_base_url)] | None = None
     openai_base_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
         default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
@@ -173,7 +166,7 @@ class Settings(BaseSettings):
     theme: ThemeName = "auto"
     editing_mode: EditingMode = "emacs"
     plain: bool = Field(default_factory=_is_accessible)
-    file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)] = ()
+    file: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
     allow_private_urls: bool = False
     script: str | None = None
     schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
@@ -189,24 +182,6 @@ class Settings(BaseSettings):
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in the documented order of precedence."""
-        if paths.config_file().is_dir():
-            raise UsageError(f"{paths.config_file()} is a folder", remedy="It should be a file.")
-        written = TomlConfigSettingsSource(settings_cls, paths.config_file()).toml_data
-        fields = {user_name(name): name for name in settings_cls.model_fields}
-        _refuse_unknown_keys(fields, written)
-        config_file = InitSettingsSource(settings_cls, {fields[key]: value for key, value in written.items()})
-        return init_settings, env_settings, dotenv_settings, config_file
-
-    @classmethod
     def load(cls, options: dict[str, Any] | None = None) -> Self:
         """Read every source; `options` are the command line's, where None means not given.
 
@@ -216,13 +191,14 @@ class Settings(BaseSettings):
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
         try:
-            settings = cls(**given)
-            settings._dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
+            dotenv = sources.read_dotenv()
+            written = _fields(sources.read_config_file())
+            settings = cls.model_validate({**written, **_variables(dotenv), **_variables(os.environ), **given})
         except ValidationError as error:
             raise UsageError(_first_problem(error), remedy="See `chat --help`.") from None
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
-        settings._given = frozenset(given)
+        settings._given, settings._dotenv = frozenset(given), dotenv
         return settings
 
     def is_option(self, name: str) -> bool:
@@ -296,8 +272,8 @@ class Settings(BaseSettings):
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        dotenv = _fields(DotEnvSettingsSource(Settings)())
         names = ("base_url", _OWN_URLS.get(provider))
+        dotenv = _variables(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
         if base_url not in its_own or self.is_option("base_url"):
             return
@@ -331,26 +307,27 @@ def user_name(field: str) -> str:
     return "schema" if field == "schema_file" else field
 
 
-def _refuse_unknown_keys(known: Iterable[str], data: dict[str, Any]) -> None:
-    """Refuse a misspelt key in the config file: ignoring it would hide that it has no effect."""
-    unknown = sorted(set(data) - set(known))
+def _fields(written: dict[str, Any]) -> dict[str, Any]:
+    """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
+    known = {user_name(name): name for name in Settings.model_fields}
+    unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(
             f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
             remedy=f"Known keys: {', '.join(sorted(known))}.",
         )
+    return {known[key]: value for key, value in written.items()}
 
 
-def _fields(source: dict[str, Any]) -> dict[str, Any]:
-    """Map what a source holds, which it names by alias, to field names."""
-    named = {}
-    for name, field in Settings.model_fields.items():
-        aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else [name]
-        for alias in (*aliases, name):
-            if isinstance(alias, str) and alias in source:
-                named[name] = source[alias]
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the variables of `environment` set, by field; an empty one sets nothing."""
+    found = {}
+    for name in Settings.model_fields:
+        for variable in _aliases(name) or [f"CHATCLI_{name.upper()}"]:
+            if value := environment.get(variable):
+                found[name] = value
                 break
-    return named
+    return found
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -363,4 +340,6 @@ def _first_problem(error: ValidationError) -> str:
 
 def _aliases(name: str) -> list[str]:
     alias = Settings.model_fields[name].validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [alias] if isinstance(alias, str) else []

@@ -53,13 +53,13 @@ def current_branch(turns: Sequence[Turn]) -> list[Turn]:
     return [turn for turn in turns if turn.current]
 
 
-def session_name(thread_id: str, branch: Sequence[Turn], begins: int) -> str:
-    """Return the name of the part of a conversation that a server which can't go back remembers as one.
+def session_name(thread_id: str, branch: Sequence[Turn]) -> str:
+    """Return the name of the part of `branch`, up to its newest turn, that a server which can't go back remembers.
 
-    That is the thread's ID until the conversation goes back for the first time, and another after each time:
-    `branch` are the turns before the one to be asked, which is the thread's turn number `begins`.
+    That is the thread's ID until the conversation goes back for the first time, and another after each time.
     """
-    for turn in reversed(branch):
+    begins = branch[-1].number
+    for turn in reversed(branch[:-1]):
         if turn.number != begins - 1:
             break
         begins = turn.number

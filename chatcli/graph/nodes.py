@@ -92,7 +92,9 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext]) -> 
     model, schema = runtime.context.model, runtime.context.schema
     # With a schema, an answer is shown once it is known to be the valid one.
     config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
-    own: dict[str, Any] = {"session_id": runtime.context.session_id} if model.keeps_conversation else {}
+    own: dict[str, Any] = {}
+    if model.keeps_conversation and runtime.context.session_name is not None:
+        own["session_id"] = await runtime.context.session_name()
 
     async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
         answer = await receive(

@@ -1,6 +1,6 @@
 """What a thread holds."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, TypedDict
 
@@ -87,5 +87,5 @@ class TurnContext:
     """What the answer must validate against."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds that attempts to be answered may take together."""
-    session_id: str = ""
-    """What a server that keeps the conversation itself knows this branch of the thread by."""
+    session_name: Callable[[], Awaitable[str]] | None = None
+    """Tells what a server that keeps the conversation itself is to know this branch of the thread by."""

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatcli.chat_session import ChatSession
 from chatcli.errors import ExitCode
 from chatcli.events import Event, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.branches import Turn, session_name
 from chatcli.graph.build import build_graph
 from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
-from chatcli.session import Session
 from chatcli.settings import Settings, parse_tweak
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -32,7 +32,7 @@ def ask(timeout: float = 0.1) -> list[Event]:
 
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
-            session = Session(build_graph(store.checkpointer), store.threads, "a", model, timeout=timeout)
+            session = ChatSession(build_graph(store.checkpointer), store.threads, "a", model, timeout=timeout)
             return [event async for event in session.run_turn("hi")]
 
     return asyncio.run(run())
@@ -130,9 +130,9 @@ def test_a_session_is_the_threads_until_it_goes_back() -> None:
     def branch(*numbers: int) -> list[Turn]:
         return [Turn(number, "", None, None, "", current=True) for number in numbers]
 
-    assert session_name("t", [], 1) == "t"
-    assert session_name("t", branch(1, 2), 3) == "t"
-    assert session_name("t", branch(1), 3) == "t-3"
-    assert session_name("t", branch(1, 3), 4) == "t-3"
-    assert session_name("t", branch(1, 3), 5) == "t-5"
-    assert session_name("t", [], 2) == "t-2"
+    assert session_name("t", branch(1)) == "t"
+    assert session_name("t", branch(1, 2, 3)) == "t"
+    assert session_name("t", branch(1, 3)) == "t-3"
+    assert session_name("t", branch(1, 3, 4)) == "t-3"
+    assert session_name("t", branch(1, 3, 5)) == "t-5"
+    assert session_name("t", branch(2)) == "t-2"

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret
 from chatcli.values import not_negative, positive, read_value
 
@@ -27,6 +27,10 @@ EditingMode = Literal["emacs", "vi"]
 
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
+
+
+_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The fields that name the server of one provider alone."""
 
 
 def check_thread_id(thread_id: str) -> str:
@@ -70,6 +74,10 @@ class Settings:
     openai_base_url: Annotated[str, _check_base_url] | None = field(
         default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
+    langflow_url: Annotated[str, _check_base_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    )
+    tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
     system: str | None = None
     role: str | None = None
     var: dict[str, str] = field(default_factory=dict)
@@ -136,8 +144,8 @@ class Settings:
 
     def lacks_key(self, provider: str) -> bool:
         """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
-        own_server = self.base_url or (self.openai_endpoint and provider == OPENAI)
-        return not (PROVIDERS[provider].keyless or own_server or self.has_key(provider))
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
         """Tell whether the environment or .env sets the key of `provider`."""
@@ -155,7 +163,7 @@ class Settings:
                 keyring can't be read.
 
         """
-        base_url = self.openai_endpoint if provider == OPENAI else self.base_url
+        base_url = self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
@@ -173,6 +181,10 @@ class Settings:
                 text = text.replace(value, "***")
         return text
 
+    def _own_url(self, provider: str) -> str | None:
+        """Return the server that the user named for `provider`, if any."""
+        return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
+
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
         if provider == OPENAI:
@@ -188,7 +200,7 @@ class Settings:
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
+        names = ("base_url", _OWN_URLS.get(provider))
         dotenv = _set_by(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
         if base_url not in its_own or self.is_option("base_url"):

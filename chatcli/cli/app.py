@@ -50,6 +50,7 @@ def chat(
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
     context_tokens: options.ContextTokens = None,
+    tweak: options.Tweak = None,
     auto_compact: options.AutoCompact = None,
     file: options.File = None,
     allow_private_urls: options.AllowPrivateUrls = None,
@@ -76,6 +77,7 @@ def chat(
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     given["var"] = var or None
+    given["tweak"] = tweak or None
     given["file"] = file or None  # none given is an empty list
     given["format"] = "json" if json else format_
     if continue_ + resume + (thread is not None) > 1:

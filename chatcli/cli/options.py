@@ -46,6 +46,12 @@ MaxTokens = Annotated[
 ContextTokens = Annotated[
     int | None, typer.Option("--context-tokens", metavar="N", help="Budget of what is sent, in tokens.")
 ]
+Tweak = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tweak", metavar="COMPONENT.FIELD=VALUE", help="Set a field of a Langflow flow's component; repeatable."
+    ),
+]
 AutoCompact = Annotated[
     bool | None, typer.Option("--auto-compact", help="Sum up the oldest turns when they no longer fit.")
 ]

@@ -18,6 +18,7 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.graph.finish import finish_reason
+from chatcli.providers import LANGFLOW
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
@@ -41,6 +42,8 @@ class AnswerReader:
         self.messages_in_thread = 0
         self.context_tokens = 0
         self.context_budget: int | None = None
+        self.flow: Mapping[str, str] | None = None
+        """What Langflow says of its answer beside the text."""
         self.interrupts: dict[str, ApprovalRequested] = {}
         """What the graph waits for, by the interrupts' IDs."""
 
@@ -99,6 +102,7 @@ class AnswerReader:
             yield self._say(text)
         if message.usage_metadata:
             self._add_usage(message)
+        self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
 
     def _say(self, text: str) -> TextDelta:

@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)] = ()
     allow_private_urls: bool = False
     script: str | None = None
+    graph: str | None = None
+    resume_with: str | None = None
     schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
     timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
     debug: bool = False
@@ -185,11 +187,18 @@ class Settings(BaseSettings):
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
         settings._given = frozenset(given)
+        settings._refuse_graph_of_dotenv()
         return settings
 
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def is_dotenv(self, name: str) -> bool:
+        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        if self.is_option(name) or f"CHATCLI_{name.upper()}" in os.environ:
+            return False
+        return name in _fields(DotEnvSettingsSource(Settings)())
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -248,6 +257,14 @@ class Settings(BaseSettings):
                 if value := source.get(variable):
                     return SecretStr(value)
         return None
+
+    def _refuse_graph_of_dotenv(self) -> None:
+        """Refuse a `.env` that names a graph: in a repository that somebody cloned, `chat` alone would run its code."""
+        if self.graph is not None and self.is_dotenv("graph"):
+            raise UsageError(
+                f"the .env file in this folder names the graph {self.graph}, which is code that would be run",
+                remedy="To run it, say so with --graph, or in the environment or the config file.",
+            )
 
     def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: SecretStr) -> None:
         """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.

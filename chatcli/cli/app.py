@@ -66,6 +66,8 @@ def chat(
     json: options.Json = False,
     schema_file: options.Schema = None,
     script: options.Script = None,
+    graph: options.Graph = None,
+    resume_with: options.ResumeWith = None,
     store: options.Store = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,
@@ -99,7 +101,7 @@ def _converse(settings: Settings, words: list[str], *, continue_: bool, resume: 
     from chatcli.cli.converse import converse
 
     asked = read_asked(settings, words)
-    stay = interactive or resume or not (asked.prompt or asked.script)
+    stay = interactive or resume or not (asked.prompt or asked.script or asked.answer)
     if stay and asked.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if stay and not sys.stdout.isatty():

@@ -18,14 +18,27 @@ from chatcli.store.threads import ThreadSummary
 if TYPE_CHECKING:
     from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
+    from chatcli.graph.spec import GraphSpec
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
     from chatcli.transfer.document import ThreadDocument
 
 
-def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> "Conversation":
-    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
+def build_conversation(
+    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, graph: "GraphSpec | None" = None
+) -> "Conversation":
+    """Return a conversation on `thread_id`; nothing is opened or asked yet.
+
+    The user's `graph` answers, or a model, whose answers follow `schema`.
+    """
     from chatcli.conversation import Conversation
+
+    if graph is not None:
+        from chatcli.engines.graph import GraphEngine
+
+        return Conversation(
+            settings, thread_id, lambda announce: GraphEngine.open(settings, graph, announce), graph.model_name
+        )
     from chatcli.engines.chat import ChatEngine
 
     return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))

@@ -123,7 +123,7 @@ def test_a_tweak_is_json_where_it_is_json() -> None:
     assert parse_entry("Prompt-x1.template=a=b") == ("Prompt-x1", "template", "a=b")
     assert parse_entry('A.b="5"') == ("A", "b", "5")
     for wrong in ("A.b", "b=1", ".b=1", "A.=1"):
-        with pytest.raises(ValueError, match="NAME.FIELD=VALUE"):
+        with pytest.raises(ValueError, match=r"NAME\.FIELD=VALUE"):
             parse_entry(wrong)
 
 

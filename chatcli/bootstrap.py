@@ -24,9 +24,18 @@ if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
-def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> Conversation:
-    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
-    return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
+def build_conversation(
+    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, *, can_ask: bool = False
+) -> Conversation:
+    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet.
+
+    `can_ask` says that there is a user who can be asked whether a tool may run.
+    """
+    return Conversation(
+        settings,
+        thread_id,
+        lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask),
+    )
 
 
 def build_renderer(settings: Settings) -> Renderer:

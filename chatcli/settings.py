@@ -40,6 +40,7 @@ from pydantic_settings import (
 from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
+from chatcli.mcp_servers import McpServer
 from chatcli.providers import OPENAI, PROVIDERS
 
 Format = Literal["text", "markdown", "json", "jsonl"]
@@ -100,6 +101,13 @@ def _as_list(value: object) -> object:
     return json.loads(value) if value.startswith("[") else (value,)
 
 
+def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"{rule!r} is no TOOL or TOOL:PATTERN")
+    return rules
+
+
 class Settings(BaseSettings):
     """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them."""
 
@@ -140,6 +148,14 @@ class Settings(BaseSettings):
     script: str | None = None
     schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
     timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
+    tools: bool | None = None
+    # The config file's tables; --mcp names a file of more.
+    mcp: dict[str, McpServer] = Field(default_factory=dict, validation_alias="CHATCLI_MCP_SERVERS")
+    mcp_file: Path | None = Field(default=None, validation_alias="CHATCLI_MCP")
+    allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list), AfterValidator(_check_rules)] = ()
+    yes: bool = False
+    max_steps: PositiveInt = 25
+    tool_timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: SecretStr | None = Field(
@@ -163,6 +179,8 @@ class Settings(BaseSettings):
         if paths.config_file().is_dir():
             raise UsageError(f"{paths.config_file()} is a folder", remedy="It should be a file.")
         written = TomlConfigSettingsSource(settings_cls, paths.config_file()).toml_data
+        if isinstance(written.get("mcp"), str):  # what the option of that name takes
+            written["mcp_file"] = written.pop("mcp")
         fields = {user_name(name): name for name in settings_cls.model_fields}
         _refuse_unknown_keys(fields, written)
         config_file = InitSettingsSource(settings_cls, {fields[key]: value for key, value in written.items()})
@@ -180,6 +198,7 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)
             settings._dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
+            settings._refuse_dangerous_dotenv()
         except ValidationError as error:
             raise UsageError(_first_problem(error), remedy="See `chat --help`.") from None
         except (OSError, ValueError) as error:
@@ -249,6 +268,18 @@ class Settings(BaseSettings):
                     return SecretStr(value)
         return None
 
+    def _refuse_dangerous_dotenv(self) -> None:
+        """Refuse a `.env` that would let tools run unasked, or start servers.
+
+        A repository that somebody clones can bring such a file along.
+        """
+        for name in ("CHATCLI_YES", "CHATCLI_ALLOW", "CHATCLI_MCP", "CHATCLI_MCP_SERVERS"):
+            if name in self._dotenv:
+                raise UsageError(
+                    f"the .env file in this folder sets {name}, which lets tools run on its word alone",
+                    remedy="Say so by the option, in the environment or in config.toml, and take it out of .env.",
+                )
+
     def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: SecretStr) -> None:
         """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.
 
@@ -316,9 +347,11 @@ def _first_problem(error: ValidationError) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     field = next((name for name in Settings.model_fields if field in (name, *_aliases(name))), field)
     message = problem["msg"].removeprefix("Value error, ")
+    if field == "mcp":  # no option, but tables of the config file
+        return f"{'.'.join(map(str, ('mcp', *problem['loc'][1:])))}: {message}"
     return f"--{user_name(field).replace('_', '-')}: {message}"
 
 
 def _aliases(name: str) -> list[str]:
     alias = Settings.model_fields[name].validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]

@@ -94,12 +94,12 @@ def build_repl(settings: Settings, conversation: Conversation, renderer: Rendere
         toolbar.text if lively else lambda columns: "",
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
-        suggest=not settings.plain,
+        plain=settings.plain or os.environ.get("TERM") == "dumb",
         color=settings.color != "never",
         ask_background=lively and settings.theme == "auto" and settings.color != "never",
     )
     toolbar.on_change = prompt.refresh
-    conversation.warm_up()
+    conversation.warm_up(on_end=prompt.refresh)
     return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
 
 

@@ -12,10 +12,13 @@ from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
 from chatcli.settings import Settings
 
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Make the store's index of threads and messages anew.")]
 
 
+@app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Tell what is installed, configured and reachable, each with its remedy."""
     options: dict[str, Any] = ctx.find_object(dict) or {}

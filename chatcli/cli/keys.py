@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
     invoke_without_command=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 Name = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's prefix, e.g. openai or anthropic.")]

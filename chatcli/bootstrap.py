@@ -167,14 +167,16 @@ async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
 
     """
     from chatcli.graph.build import build_graph
-    from chatcli.graph.history import as_shown, read_messages
+    from chatcli.graph.history import as_shown
+    from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
+    from chatcli.graph.thread import GraphThread
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:
-        graph = build_graph(store.checkpointer)
-        await recover_unless_running(graph, store.threads, thread_id)
-        return as_shown(await read_messages(graph, thread_id))
+        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+        await recover_unless_running(thread)
+        return as_shown(await thread.messages())
 
 
 async def read_model(settings: Settings, thread_id: str) -> str:
@@ -201,12 +203,15 @@ async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "Thre
 
     """
     from chatcli.graph.build import build_graph
+    from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
+    from chatcli.graph.thread import GraphThread
     from chatcli.store.open import open_store
     from chatcli.transfer.write import read_document
 
     async with open_store(choose_store(settings)) as store:
-        await recover_unless_running(build_graph(store.checkpointer), store.threads, summary.thread_id)
+        graph = build_graph(store.checkpointer)
+        await recover_unless_running(GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE))
         return await read_document(store, summary)
 
 

@@ -5,8 +5,10 @@ A turn and a slash command are both an async iterator of `Event`. Order guarante
 - `TurnStarted` comes first, once the question is about to be stored.
 - `TextDelta` and `ReasoningDelta` come in the order in which the model sent them.
 - Exactly one terminal event (`TurnFinished`, `TurnInterrupted` or `TurnFailed`) comes last, whatever happens.
-- Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`; calls may overlap.
-- `ApprovalRequested` comes last before the terminal event, once for each answer that the graph waits for.
+- Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`, which, where the call waited for an
+  approval, was in the turn before; calls may overlap.
+- `ApprovalRequested` comes last before the terminal event, once for each answer that the graph waits for. The turn
+  then ends with `TurnFinished`, whose `finish_reason` is `WAITING`.
 - `Notice` and `Progress` may come anywhere before the terminal event.
 
 The JSON Lines output is this union, serialised by `rendering.json`.

@@ -1,23 +1,25 @@
-"""The engine: the compiled graph on its open store, and the models that were built so far."""
+"""The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from chatcli.conversation import Opening
 from chatcli.events import Progress
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model
+from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
+    from chatcli.chat_session import ChatSession
     from chatcli.graph.build import ChatGraph
     from chatcli.graph.schema import AnswerSchema
     from chatcli.models.model import Model
     from chatcli.roles.setup import Setup
-    from chatcli.session import Session
     from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument
 
@@ -76,23 +78,6 @@ class ChatEngine:
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
         return await read_document(self._store, summary)
 
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how the thread `thread_id` is answered, or None when there is no such thread.
-
-        Raises:
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.graph.setup import read_setup
-        from chatcli.store.errors import as_store_error
-
-        try:
-            return await read_setup(self._graph, thread_id)
-        except Exception as error:
-            if (failure := as_store_error(error)) is not None:
-                raise failure from error
-            raise
-
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Return the model `name`, built once; `temperature` is for where the user chose none.
 
@@ -109,22 +94,46 @@ class ChatEngine:
             self._models[name, temperature] = model
         return self._models[name, temperature]
 
-    def session(self, thread_id: str, model: "Model", setup: "Setup", stored: "Setup | None") -> "Session":
-        """Return a hold on the thread `thread_id`."""
-        from chatcli.session import Session
+    async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
+        """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for.
 
-        return Session(
+        Raises:
+            StoreError: The store can't be read.
+            ChatcliError: The model has no key, or the role is unknown.
+
+        """
+        from chatcli.chat_session import ChatSession
+
+        settings = self._settings
+        stored = await self._setup(thread_id)
+        setup = opening_setup(settings, stored, first=opening.first)
+        if opening.first:
+            name = opening.chosen or opening_model(settings, setup)
+        else:
+            name = resolve_model(stored.model, settings) if stored and stored.model else opening.current
+        return ChatSession(
             self._graph,
             self.threads,
             thread_id,
-            model,
+            await self.model(name, setup.temperature),
             setup=setup,
             stored=stored,
-            context_tokens=self._settings.context_tokens,
-            auto_compact=self._settings.auto_compact,
+            context_tokens=settings.context_tokens,
+            auto_compact=settings.auto_compact,
             schema=self._schema,
-            timeout=self._settings.timeout,
+            timeout=settings.timeout,
         )
+
+    async def _setup(self, thread_id: str) -> "Setup | None":
+        from chatcli.graph.setup import read_setup
+        from chatcli.store.errors import as_store_error
+
+        try:
+            return await read_setup(self._graph, thread_id)
+        except Exception as error:
+            if (failure := as_store_error(error)) is not None:
+                raise failure from error
+            raise
 
     async def close(self) -> None:
         """Close the store."""
@@ -136,5 +145,5 @@ def _import_engine() -> None:
 
     # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    import chatcli.session
+    import chatcli.chat_session
     import chatcli.store.open  # noqa: F401 - imported for the caller

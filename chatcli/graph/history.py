@@ -1,18 +1,13 @@
 """What a thread has said so far."""
 
+from collections.abc import Sequence
+
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.events import INTERRUPTED, MessageShown
-from chatcli.graph.build import ChatGraph
 
 
-async def read_messages(graph: ChatGraph, thread_id: str) -> list[BaseMessage]:
-    """Return the messages of the thread `thread_id`, oldest first; none when it does not exist."""
-    state = await graph.aget_state({"configurable": {"thread_id": thread_id}})
-    return list(state.values.get("messages", []))
-
-
-def as_shown(messages: list[BaseMessage]) -> list[MessageShown]:
+def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
     """Return the questions and answers among `messages` as they are shown."""
     shown = []
     for message in messages:

@@ -7,12 +7,15 @@ from typing import Any, TextIO
 
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
     Listing,
     Notice,
     Progress,
     ReasoningDelta,
     TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -22,7 +25,18 @@ from chatcli.rendering.plain import error_lines, notice_text
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import sanitize
 
-_LINES = (TurnStarted, TextDelta, ReasoningDelta, Notice, TurnFinished, TurnInterrupted, TurnFailed)
+_LINES = (
+    TurnStarted,
+    TextDelta,
+    ReasoningDelta,
+    ToolCallStarted,
+    ToolCallFinished,
+    ApprovalRequested,
+    Notice,
+    TurnFinished,
+    TurnInterrupted,
+    TurnFailed,
+)
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -39,7 +53,8 @@ class _Streams:
 
     def _write(self, value: object) -> None:
         # ASCII only, so that no control character and no lone surrogate reaches the reader raw.
-        self._out.write(json.dumps(value, ensure_ascii=True) + "\n")
+        # What a graph asks or a tool is given may hold objects of any class.
+        self._out.write(json.dumps(value, ensure_ascii=True, default=str) + "\n")
         self._out.flush()
 
     def _tell(self, *lines: str) -> None:

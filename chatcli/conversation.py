@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chatcli.models.model import Model
     from chatcli.session import Session
     from chatcli.store.threads import Threads
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -294,6 +295,10 @@ class Conversation:
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
         return await (await self._chat()).compact()
+
+    async def toolbox(self) -> "Toolbox":
+        """Return what the model may call."""
+        return (await self._chat()).toolbox
 
     async def close(self) -> None:
         """Stop what runs and close the engine."""

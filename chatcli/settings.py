@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
     timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
     tools: bool | None = None
-    # The config file's tables; --mcp names a file of more.
-    mcp: dict[str, McpServer] = Field(default_factory=dict, validation_alias="CHATCLI_MCP_SERVERS")
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
     mcp_file: Path | None = Field(default=None, validation_alias="CHATCLI_MCP")
     allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list), AfterValidator(_check_rules)] = ()
     yes: bool = False
@@ -273,10 +273,11 @@ class Settings(BaseSettings):
 
         A repository that somebody clones can bring such a file along.
         """
-        for name in ("CHATCLI_YES", "CHATCLI_ALLOW", "CHATCLI_MCP", "CHATCLI_MCP_SERVERS"):
-            if name in self._dotenv:
+        dotenv = _fields(DotEnvSettingsSource(Settings)())
+        for name in ("yes", "allow", "mcp_file", "mcp_servers"):
+            if name in dotenv:
                 raise UsageError(
-                    f"the .env file in this folder sets {name}, which lets tools run on its word alone",
+                    f"the .env file in this folder sets `{name}`, which would let tools run on its word alone",
                     remedy="Say so by the option, in the environment or in config.toml, and take it out of .env.",
                 )
 
@@ -316,8 +317,8 @@ def _passwords(uri: str) -> list[str]:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: pydantic keeps `schema` for itself."""
-    return "schema" if field == "schema_file" else field
+    """Return what users call `field`: pydantic keeps `schema` for itself, and `--mcp` is the name of a file."""
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
 def _refuse_unknown_keys(known: Iterable[str], data: dict[str, Any]) -> None:
@@ -333,10 +334,9 @@ def _refuse_unknown_keys(known: Iterable[str], data: dict[str, Any]) -> None:
 def _fields(source: dict[str, Any]) -> dict[str, Any]:
     """Map what a source holds, which it names by alias, to field names."""
     named = {}
-    for name, field in Settings.model_fields.items():
-        aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else [name]
-        for alias in (*aliases, name):
-            if isinstance(alias, str) and alias in source:
+    for name in Settings.model_fields:
+        for alias in (*_aliases(name), name):
+            if alias in source:
                 named[name] = source[alias]
                 break
     return named
@@ -347,11 +347,11 @@ def _first_problem(error: ValidationError) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     field = next((name for name in Settings.model_fields if field in (name, *_aliases(name))), field)
     message = problem["msg"].removeprefix("Value error, ")
-    if field == "mcp":  # no option, but tables of the config file
+    if field == "mcp_servers":  # no option, but tables of the config file
         return f"{'.'.join(map(str, ('mcp', *problem['loc'][1:])))}: {message}"
     return f"--{user_name(field).replace('_', '-')}: {message}"
 
 
 def _aliases(name: str) -> list[str]:
     alias = Settings.model_fields[name].validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]

@@ -27,7 +27,8 @@ PAST_MESSAGES = 6
 
 def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
-    conversation = build_conversation(settings, _choose_thread(settings, continue_=continue_), asked.schema)
+    thread_id = _choose_thread(settings, continue_=continue_)
+    conversation = build_conversation(settings, thread_id, asked.schema, can_ask=stay)
     ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
     try:

@@ -7,11 +7,11 @@ The request and its answer have the shape of langchain's HumanInTheLoopMiddlewar
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from chatcli.graph.calls import calls_of, open_calls, steps_of_turn
+from chatcli.graph.calls import calls_of, open_calls, result_of, steps_of_turn
 from chatcli.graph.offer import notify
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.tools.rules import keep_rule, suggest_rule
@@ -49,7 +49,7 @@ def review_calls(
     for call in calls:
         tool = tools.get(call["name"])
         if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
-            messages.append(_refusal(call, reason))
+            messages.append(result_of(call, reason))
         elif tool is None or toolbox.rules.allows(tool, call["args"], state.get("allowed", ())):
             continue
         elif toolbox.can_ask:
@@ -57,7 +57,7 @@ def review_calls(
         else:
             rule = suggest_rule(tool, call["args"])
             tell(f"the call of {tool.name} was refused, as nobody can be asked: --allow '{rule}' or --yes allows it")
-            messages.append(_refusal(call, "The call needs the user's approval, and nobody can be asked now."))
+            messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
 
 
@@ -86,10 +86,6 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
     if any(call["id"] == wrong["id"] for wrong in answer.invalid_tool_calls):
         return "Not run: the arguments are not a JSON object."
     return f"There is no tool {call['name']}." if tool is None else ""
-
-
-def _refusal(call: ToolCall, reason: str) -> ToolMessage:
-    return ToolMessage(reason, tool_call_id=str(call["id"]), name=call["name"], status="error")
 
 
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
@@ -150,7 +146,7 @@ def _apply(
     for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
         if decision["type"] == "reject":
             words = decision.get("message", "")
-            refusals.append(_refusal(call, f"The user refused this call{f': {words}' if words else '.'}"))
+            refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
         elif decision["type"] == "edit":
             new = decision["edited_action"]
             edited[str(call["id"])] = ToolCall(

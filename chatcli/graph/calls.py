@@ -1,11 +1,49 @@
 """The calls that answers ask for, and their results: which are open, and what stands for those that never came."""
 
+import json
 from collections.abc import Sequence
+from typing import Literal
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    InvalidToolCall,
+    ToolCall,
+    ToolMessage,
+    message_chunk_to_message,
+)
 
-NO_RESULT = "[no result: the turn was stopped before or while the call ran]"
+NO_RESULT = "The call was interrupted; there is no result."
+
+
+def whole_answer(chunk: AIMessageChunk) -> AIMessage:
+    """Return the message that streamed as `chunk`, with calls only whose arguments came to their end.
+
+    langchain completes what was cut off, as at the length limit, and half a command may do what the whole would not.
+    """
+    answer = message_chunk_to_message(chunk)
+    assert isinstance(answer, AIMessage)
+    cut = {part["id"]: part for part in chunk.tool_call_chunks if not _is_object(part["args"])}
+    if not cut:
+        return answer
+    whole = [call for call in answer.tool_calls if call["id"] not in cut]
+    invalid = [
+        InvalidToolCall(
+            name=part["name"], args=part["args"], id=call_id, error="no JSON object", type="invalid_tool_call"
+        )
+        for call_id, part in cut.items()
+    ]
+    return answer.model_copy(update={"tool_calls": whole, "invalid_tool_calls": invalid})
+
+
+def _is_object(text: str | None) -> bool:
+    try:
+        return not text or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def calls_of(message: BaseMessage) -> list[ToolCall]:
@@ -18,6 +56,14 @@ def calls_of(message: BaseMessage) -> list[ToolCall]:
         if call["id"]
     ]
     return [*message.tool_calls, *unreadable]
+
+
+def result_of(call: ToolCall, text: str, *, status: Literal["success", "error"] = "error") -> ToolMessage:
+    """Return the message that tells the model how `call` ended.
+
+    It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages.
+    """
+    return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status=status, id=str(uuid4()))
 
 
 def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:
@@ -40,34 +86,31 @@ def steps_of_turn(messages: Sequence[BaseMessage]) -> int:
     return steps
 
 
-def name_calls(answer: AIMessage) -> AIMessage:
-    """Return `answer` with an ID for each call: some servers give none, and results are told apart by it."""
-    if all(call["id"] for call in answer.tool_calls):
+def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
+    """Return `answer` with an ID for each call that none among `messages` has; results are told apart by it.
+
+    Some servers give none, and some count from 0 in each answer.
+    """
+    taken = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    if all(call["id"] and call["id"] not in taken for call in answer.tool_calls):
         return answer
-    named = [{**call, "id": call["id"] or f"call_{uuid4().hex}"} for call in answer.tool_calls]
+    named = [{**call, "id": f"call_{uuid4().hex}"} for call in answer.tool_calls]
     return answer.model_copy(update={"tool_calls": named})
 
 
 def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` with a result behind every call and no result without one; providers refuse others.
+    """Return `messages` with a result behind every call, in the order of the calls, and no result without a call.
 
-    A turn that was stopped, and a thread that was forked or imported, may hold such.
+    Providers refuse anything else, and a turn that was stopped, or a thread that was imported, may hold it.
     """
     paired: list[BaseMessage] = []
-    waiting: dict[str, ToolCall] = {}
-    for message in messages:
+    results: dict[str, ToolMessage] = {}
+    for message in reversed(messages):
         if isinstance(message, ToolMessage):
-            if waiting.pop(message.tool_call_id, None) is not None:
-                paired.append(message)
+            results[message.tool_call_id] = message
             continue
-        paired += _missing(waiting)
-        waiting = {str(call["id"]): call for call in calls_of(message)}
+        # From behind, so that a message's results have been seen.
+        paired += [results.get(str(call["id"])) or result_of(call, NO_RESULT) for call in reversed(calls_of(message))]
         paired.append(message)
-    return [*paired, *_missing(waiting)]
-
-
-def _missing(waiting: dict[str, ToolCall]) -> list[BaseMessage]:
-    return [
-        ToolMessage(NO_RESULT, tool_call_id=call_id, name=call["name"], status="error", id=f"missing-{call_id}")
-        for call_id, call in waiting.items()
-    ]
+        results = {}
+    return paired[::-1]

@@ -55,7 +55,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.left_out:
         update["trimming_told"] = True
-    answer = name_calls(answer)
+    answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
 
 

@@ -34,6 +34,7 @@ class AnswerReader:
         self._texts: dict[str, list[str]] = {}
         self._calls: dict[str, str] = {}
         self._finished_calls: set[str] = set()
+        self._early_results: list[ToolMessage] = []
         self._content: list[str] = []
         self.finish_reason = ""
         self.usage = Usage()
@@ -68,13 +69,17 @@ class AnswerReader:
             if isinstance(message, AIMessage):
                 yield from self._read_message(message)
             elif isinstance(message, ToolMessage):
-                yield from self._read_result(message)
+                # A node may write a call and its result at once; only the update then tells of the call.
+                self._early_results.append(message)
         elif part["type"] == "updates":
             self._read_interrupts(part["data"].get(INTERRUPT, ()))
             for update in part["data"].values():
                 # A list, where a node returned several commands.
                 for each in update if isinstance(update, list) else [update]:
                     yield from self._read_update(each)
+            for result in self._early_results:
+                yield from self._read_result(result)
+            self._early_results.clear()
 
     def _read_report(self, data: object) -> Iterator[Notice]:
         if not isinstance(data, Mapping):

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from chatcli.graph.approval import APPROVE_NODE
-from chatcli.graph.calls import open_calls
+from chatcli.graph.calls import open_calls, result_of
 from chatcli.graph.nodes import MODEL_NODE
 from chatcli.graph.offer import notify
 from chatcli.graph.state import ChatState, TurnContext
@@ -47,14 +47,14 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     call, toolbox = state["call"], runtime.context.toolbox
     tool = (await toolbox.open(notify(runtime))).get(call["name"])
     if tool is None:
-        return ChatState(messages=[_failure(call, f"There is no tool {call['name']} now.")])
+        return ChatState(messages=[result_of(call, f"There is no tool {call['name']} now.")])
     try:
         async with asyncio.timeout(toolbox.seconds + GRACE):
             result = await _invoke(tool, call, _room(runtime.context.model))
     except TimeoutError:
-        result = _failure(call, f"The call took longer than {toolbox.seconds:g} seconds and was given up.")
+        result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was given up.")
     except Exception as error:  # noqa: BLE001 - whatever a tool raises, the model is told, and the thread goes on
-        result = _failure(call, f"The call failed: {' '.join(str(error).split()) or type(error).__name__}")
+        result = result_of(call, f"The call failed: {' '.join(str(error).split()) or type(error).__name__}")
     return ChatState(messages=[result])
 
 
@@ -69,7 +69,7 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     text = _text(result)
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
-    return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status=result.status)
+    return result_of(call, text, status=result.status)
 
 
 def _text(result: ToolMessage) -> str:
@@ -86,7 +86,3 @@ def _block_text(block: dict[str, Any]) -> str:
         return str(block.get("text", ""))
     kind = " ".join(str(block[key]) for key in ("type", "mime_type", "url") if block.get(key))
     return f"[{kind}: can't be shown to the model]"
-
-
-def _failure(call: ToolCall, reason: str) -> ToolMessage:
-    return ToolMessage(reason, tool_call_id=str(call["id"]), name=call["name"], status="error")

@@ -132,7 +132,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         UsageError: The file of MCP servers can't be read.
 
     """
-    servers = dict(settings.mcp)
+    servers = dict(settings.mcp_servers)
     if settings.mcp_file is not None:
         servers |= read_servers(settings.mcp_file)
     return Toolbox(

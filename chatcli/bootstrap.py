@@ -1,13 +1,10 @@
 """The composition root: the only place that names concrete stores, models, renderers and the prompt."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatcli.conversation import Conversation
-from chatcli.engines.chat import ChatEngine
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import MessageShown
 from chatcli.models.names import ModelName
@@ -18,6 +15,7 @@ from chatcli.store.location import choose_store, open_threads
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
+    from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
@@ -26,11 +24,14 @@ if TYPE_CHECKING:
 
 def build_conversation(
     settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, *, can_ask: bool = False
-) -> Conversation:
+) -> "Conversation":
     """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet.
 
     `can_ask` says that there is a user who can be asked whether a tool may run.
     """
+    from chatcli.conversation import Conversation
+    from chatcli.engines.chat import ChatEngine
+
     return Conversation(
         settings,
         thread_id,
@@ -77,7 +78,7 @@ def _terminal_renderer(settings: Settings) -> Renderer:
     )
 
 
-def build_repl(settings: Settings, conversation: Conversation, renderer: Renderer) -> "Repl":
+def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
     """Return the REPL at this process's terminal, and begin to open the engine behind it."""
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
@@ -144,6 +145,8 @@ def repair_store(settings: Settings) -> None:
         StoreError: The store can't be used; it is left as it was.
 
     """
+    import asyncio
+
     from chatcli.store.open import open_store
     from chatcli.store.repair import forget_index
 

@@ -7,18 +7,19 @@ config-file key is the field's name. `.env.example` lists them all.
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     AliasChoices,
     AllowInfNan,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -27,17 +28,8 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
-from chatcli import paths
+from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.mcp_servers import McpServer
@@ -91,7 +83,12 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 def _read_variables(value: object) -> object:
     """Read a list of `KEY=VALUE`, as the command line gives it."""
-    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else value
+    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else _as_table(value)
+
+
+def _as_table(value: object) -> object:
+    """Read the environment's text: a JSON object."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _as_list(value: object) -> object:
@@ -108,22 +105,18 @@ def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
     return rules
 
 
-class Settings(BaseSettings):
-    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them."""
+class Settings(BaseModel):
+    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them.
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHATCLI_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-    )
+    The environment gives text: a field that is more than one value needs a validator that reads it (`_as_list`).
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     thread: Annotated[str, AfterValidator(check_thread_id)] | None = None
     no_save: bool = False
     model: str | None = None
-    aliases: dict[str, str] = Field(default_factory=dict)
+    aliases: Annotated[dict[str, str], BeforeValidator(_as_table)] = Field(default_factory=dict)
     base_url: Annotated[str, AfterValidator(_check_base_url)] | None = None
     openai_base_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
         default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
@@ -143,16 +136,16 @@ class Settings(BaseSettings):
     theme: ThemeName = "auto"
     editing_mode: EditingMode = "emacs"
     plain: bool = Field(default_factory=_is_accessible)
-    file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)] = ()
+    file: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
     allow_private_urls: bool = False
     script: str | None = None
     schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
     timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
     tools: bool | None = None
     # The config file's tables [mcp.NAME]; --mcp names a file of more.
-    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    mcp_servers: Annotated[dict[str, McpServer], BeforeValidator(_as_table)] = Field(default_factory=dict)
     mcp_file: Path | None = Field(default=None, validation_alias="CHATCLI_MCP")
-    allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list), AfterValidator(_check_rules)] = ()
+    allow: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_check_rules)] = ()
     yes: bool = False
     max_steps: PositiveInt = 25
     tool_timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
@@ -167,26 +160,6 @@ class Settings(BaseSettings):
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in the documented order of precedence."""
-        if paths.config_file().is_dir():
-            raise UsageError(f"{paths.config_file()} is a folder", remedy="It should be a file.")
-        written = TomlConfigSettingsSource(settings_cls, paths.config_file()).toml_data
-        if isinstance(written.get("mcp"), str):  # what the option of that name takes
-            written["mcp_file"] = written.pop("mcp")
-        fields = {user_name(name): name for name in settings_cls.model_fields}
-        _refuse_unknown_keys(fields, written)
-        config_file = InitSettingsSource(settings_cls, {fields[key]: value for key, value in written.items()})
-        return init_settings, env_settings, dotenv_settings, config_file
-
-    @classmethod
     def load(cls, options: dict[str, Any] | None = None) -> Self:
         """Read every source; `options` are the command line's, where None means not given.
 
@@ -196,14 +169,15 @@ class Settings(BaseSettings):
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
         try:
-            settings = cls(**given)
-            settings._dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
-            settings._refuse_dangerous_dotenv()
+            dotenv = sources.read_dotenv()
+            written = _fields(sources.read_config_file())
+            settings = cls.model_validate({**written, **_variables(dotenv), **_variables(os.environ), **given})
         except ValidationError as error:
             raise UsageError(_first_problem(error), remedy="See `chat --help`.") from None
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
-        settings._given = frozenset(given)
+        _refuse_dangerous(_variables(dotenv))
+        settings._given, settings._dotenv = frozenset(given), dotenv
         return settings
 
     def is_option(self, name: str) -> bool:
@@ -268,26 +242,13 @@ class Settings(BaseSettings):
                     return SecretStr(value)
         return None
 
-    def _refuse_dangerous_dotenv(self) -> None:
-        """Refuse a `.env` that would let tools run unasked, or start servers.
-
-        A repository that somebody clones can bring such a file along.
-        """
-        dotenv = _fields(DotEnvSettingsSource(Settings)())
-        for name in ("yes", "allow", "mcp_file", "mcp_servers"):
-            if name in dotenv:
-                raise UsageError(
-                    f"the .env file in this folder sets `{name}`, which would let tools run on its word alone",
-                    remedy="Say so by the option, in the environment or in config.toml, and take it out of .env.",
-                )
-
     def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: SecretStr) -> None:
         """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
         names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
-        dotenv = _fields(DotEnvSettingsSource(Settings)())
+        dotenv = _variables(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
         if base_url not in its_own or self.is_option("base_url"):
             return
@@ -316,30 +277,47 @@ def _passwords(uri: str) -> list[str]:
     return found + [unquote(password) for password in found]
 
 
+def _refuse_dangerous(dotenv: Mapping[str, str]) -> None:
+    """Refuse a `.env` that would let tools run unasked, or start servers.
+
+    A repository that somebody clones can bring such a file along.
+    """
+    for name in ("yes", "allow", "mcp_file", "mcp_servers"):
+        if name in dotenv:
+            raise UsageError(
+                f"the .env file in this folder sets `{name}`, which would let tools run on its word alone",
+                remedy="Say so by the option, in the environment or in config.toml, and take it out of .env.",
+            )
+
+
 def user_name(field: str) -> str:
     """Return what users call `field`: pydantic keeps `schema` for itself, and `--mcp` is the name of a file."""
     return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
-def _refuse_unknown_keys(known: Iterable[str], data: dict[str, Any]) -> None:
-    """Refuse a misspelt key in the config file: ignoring it would hide that it has no effect."""
-    unknown = sorted(set(data) - set(known))
+def _fields(written: dict[str, Any]) -> dict[str, Any]:
+    """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
+    known = {user_name(name): name for name in Settings.model_fields}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
+    unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(
             f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
             remedy=f"Known keys: {', '.join(sorted(known))}.",
         )
+    return {known[key]: value for key, value in written.items()}
 
 
-def _fields(source: dict[str, Any]) -> dict[str, Any]:
-    """Map what a source holds, which it names by alias, to field names."""
-    named = {}
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the variables of `environment` set, by field; an empty one sets nothing."""
+    found = {}
     for name in Settings.model_fields:
-        for alias in (*_aliases(name), name):
-            if alias in source:
-                named[name] = source[alias]
+        for variable in _aliases(name) or [f"CHATCLI_{name.upper()}"]:
+            if value := environment.get(variable):
+                found[name] = value
                 break
-    return named
+    return found
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -354,4 +332,6 @@ def _first_problem(error: ValidationError) -> str:
 
 def _aliases(name: str) -> list[str]:
     alias = Settings.model_fields[name].validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [alias] if isinstance(alias, str) else []

@@ -1,13 +1,10 @@
 """The sub-commands of `chat`: named and described here, and imported only when they are run."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typer.core import TyperCommand
 from typer.main import get_command
-
-if TYPE_CHECKING:
-    import typer
 
 
 class Subcommand(TyperCommand):
@@ -26,8 +23,7 @@ class Subcommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read `args` as the real command does; the context that is returned is the real one's."""
-        app: typer.Typer = import_module(self.module).app
-        return get_command(app).make_context(info_name, args, parent, **extra)
+        return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
 
 
 SUBCOMMANDS = (

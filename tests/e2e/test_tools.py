@@ -113,7 +113,7 @@ def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
     assert _unpaired(fake.requests[-1]) == []
 
 
-@pytest.mark.parametrize("line", ["CHATCLI_YES=1", "chatcli_allow=run_shell", "CHATCLI_MCP=servers.json"])
+@pytest.mark.parametrize("line", ["CHATCLI_YES=1", "CHATCLI_ALLOW=run_shell", "CHATCLI_MCP=servers.json"])
 def test_a_folder_can_switch_on_nothing_dangerous(chat: Chat, home: Home, fake: FakeOpenAI, line: str) -> None:
     (home.work / ".env").write_text(line)
     done = chat("go")

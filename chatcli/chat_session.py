@@ -116,6 +116,10 @@ class ChatSession(Session):
             await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
         return update["summary"]
 
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in this thread."""
+        return list((await self._thread.snapshot()).values.get("allowed", ()))
+
     async def rewind(self, turn: Turn | None) -> None:
         """See `Session.rewind`."""
         self._stored = None  # an older state may have another setup

@@ -297,8 +297,18 @@ class Conversation:
         return await (await self._chat()).compact()
 
     async def toolbox(self) -> "Toolbox":
-        """Return what the model may call."""
+        """Return what the model may call.
+
+        Raises:
+            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            ChatcliError: The store or the model can't be used.
+
+        """
         return (await self._chat()).toolbox
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
+        return await (await self._chat()).allowed()
 
     async def close(self) -> None:
         """Stop what runs and close the engine."""

@@ -1,7 +1,7 @@
 """Which calls run, which are refused, and which the user is asked about, by an interrupt that outlives the process.
 
 The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with two additions: each action's
-`rule`, which stands for calls like it, and a decision's `scope`, for how long that rule is to hold.
+`rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,8 @@ from chatcli.tools.tool import Tool
 from chatcli.tools.toolbox import Toolbox
 
 APPROVE_NODE = "approve"
-SCOPES = ("once", "thread", "always")
+_SCOPES = ("thread", "always")
+"""How long an approval may hold beside this once."""
 _DECISIONS = ("approve", "edit", "reject")
 
 
@@ -99,7 +100,7 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, 
         for call in calls
     ]
     names = dict.fromkeys(call["name"] for call in calls)
-    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS)} for name in names]
+    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
@@ -126,8 +127,8 @@ def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
     read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
     if read.get("type") not in _DECISIONS:
         raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
-    if read.setdefault("scope", "once") not in SCOPES:
-        raise ValueError(f"a scope is one of {', '.join(SCOPES)}")
+    if read.setdefault("scope", "once") not in ("once", *_SCOPES):
+        raise ValueError(f"the scope of an approval is once, {' or '.join(_SCOPES)}")
     if read["type"] == "edit":
         edited = read.get("edited_action")
         if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):

@@ -54,7 +54,9 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     except TimeoutError:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was given up.")
     except Exception as error:  # noqa: BLE001 - whatever a tool raises, the model is told, and the thread goes on
-        result = result_of(call, f"The call failed: {' '.join(str(error).split()) or type(error).__name__}")
+        # The connection of a server that is gone says nothing.
+        reason = " ".join(str(error).split()) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
+        result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 
 

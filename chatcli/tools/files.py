@@ -17,17 +17,8 @@ MAX_TEXT = 30_000
 """Characters of a file that are read at once."""
 MAX_ENTRIES = 500
 SECRETS = (
-    ".env*",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "*.kdbx",
-    "id_*",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    "*credentials*",
+    *(".env*", ".netrc", ".npmrc", ".pypirc", "*credentials*"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
 )
 """Names of files that are likely to hold keys: reading one is asked about, and a search leaves them out."""
 
@@ -148,5 +139,5 @@ async def _search(wanted: dict[str, object], root: Path, seconds: float) -> str:
     if finished.exit_code is None:
         raise ToolException(f"the search took longer than {seconds:g} seconds; try a simpler pattern or fewer files")
     if finished.exit_code != 0:
-        raise ToolException(f"the search failed: {finished.output.strip().splitlines()[-1:]}")
+        raise ToolException(f"the search failed: {finished.output.strip().rpartition(chr(10))[2]}")
     return finished.output

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,9 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            return _terminal_renderer(settings)
+            from chatcli.rendering.late import LateRenderer
+
+            return LateRenderer(lambda: _terminal_renderer(settings))
         case _:
             from chatcli.rendering.plain import PlainRenderer
 
@@ -79,7 +82,7 @@ def _terminal_renderer(settings: Settings) -> Renderer:
 
 
 def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
-    """Return the REPL at this process's terminal, and begin to open the engine behind it."""
+    """Return the REPL at this process's terminal; once its prompt is shown, the engine behind it is opened."""
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.loop import Repl
@@ -100,8 +103,17 @@ def build_repl(settings: Settings, conversation: "Conversation", renderer: Rende
         ask_background=lively and settings.theme == "auto" and settings.color != "never",
     )
     toolbar.on_change = prompt.refresh
-    conversation.warm_up(on_end=prompt.refresh)
+    prompt.when_shown = lambda: _warm_up(conversation, prompt.refresh)
     return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
+
+
+async def _warm_up(conversation: "Conversation", on_end: Callable[[], None]) -> None:
+    """Import what shows an answer, then open the engine: two threads that import would both take from the typing."""
+    import asyncio
+    from importlib import import_module
+
+    await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
+    conversation.warm_up(on_end=on_end)
 
 
 def _argument_choices(settings: Settings) -> "dict[str, Choices]":

@@ -4,45 +4,76 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing import Annotated, Any, Self
 
 from chatcli.errors import UsageError
+from chatcli.values import read_value
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
+_TRANSPORTS = {
+    "stdio": "stdio",
+    **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
+    "sse": "sse",
+}
+"""What clients call them."""
 
 
-def _known_transport(value: object) -> object:
-    """Read the names that clients have for streamable HTTP."""
-    return "http" if value in ("streamable-http", "streamable_http", "streamableHttp") else value
+def _known_transport(name: str) -> str:
+    if name not in _TRANSPORTS:
+        raise ValueError(f"stdio or http, not {name!r}")
+    return _TRANSPORTS[name]
 
 
-class McpServer(BaseModel):
+def _as_texts(table: Mapping[str, object]) -> dict[str, str]:
+    """Return the values as text, which variables are: a port may be written as a number."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in table.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
     """One server: a `command` that speaks MCP on its standard input and output, or the `url` of one.
 
     Values may hold `${NAME}` and `${NAME:-default}`, which the environment fills when the server is started; so no
     key needs to stand in the file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     command: str | None = None
     # Hidden, since these may hold keys.
-    args: tuple[str, ...] = Field(default=(), repr=False)
-    env: dict[str, str] = Field(default_factory=dict, repr=False)
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    cwd: Path | None = None
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Annotated[dict[str, str], _as_texts] = field(default_factory=dict, repr=False)
+    headers: Annotated[dict[str, str], _as_texts] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
     url: str | None = None
-    type: Annotated[Literal["stdio", "http", "sse"] | None, BeforeValidator(_known_transport)] = None
+    type: Annotated[str, _known_transport] | None = None
     disabled: bool = False
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.command is None) == (self.url is None):
-            raise ValueError("an MCP server has either a command or a url")
-        return self
+    @classmethod
+    def read(cls, table: object) -> Self:
+        """Return the server that a table describes.
+
+        Raises:
+            ValueError: It describes none; the message says what it should be.
+
+        """
+        if not isinstance(table, Mapping):
+            raise ValueError(f"a table, not {table!r}")
+        kinds = {one.name: one.type for one in fields(cls)}
+        if unknown := sorted(set(table) - set(kinds)):
+            raise ValueError(f"{unknown[0]} is no key of a server; the keys are {', '.join(kinds)}")
+        values = {}
+        for name, value in table.items():
+            try:
+                values[name] = read_value(kinds[name], value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        if ("command" in values) == ("url" in values):
+            raise ValueError("a server has either a command or a url")
+        return cls(**values)
+
+    def __str__(self) -> str:
+        return self.command or self.url or ""
 
     def filled(self) -> Self:
         """Return the server with the environment's values in it.
@@ -51,8 +82,23 @@ class McpServer(BaseModel):
             UsageError: It names a variable that is not set and has no default.
 
         """
-        filled = {name: _fill(value) for name, value in self.model_dump(exclude_unset=True).items()}
-        return self.model_validate(filled)
+        return replace(self, **{one.name: _fill(getattr(self, one.name)) for one in fields(self)})
+
+
+def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
+    """Return the servers of the config file's tables `[mcp.NAME]`, by name.
+
+    Raises:
+        ValueError: One of them describes no server.
+
+    """
+    servers = {}
+    for name, table in tables.items():
+        try:
+            servers[name] = McpServer.read(table)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return servers
 
 
 def read_servers(path: Path) -> dict[str, McpServer]:
@@ -77,15 +123,12 @@ def read_servers(path: Path) -> dict[str, McpServer]:
 
 
 def _read_server(path: Path, name: str, entry: Any) -> McpServer:
-    if not isinstance(entry, dict):
-        raise UsageError(f"the MCP server {name} in {path} is no object")
+    known = {one.name for one in fields(McpServer)}
+    table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
     try:
-        return McpServer(**{key: value for key, value in entry.items() if key in McpServer.model_fields})
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, problem["loc"]))
-        message = problem["msg"].removeprefix("Value error, ")
-        raise UsageError(f"the MCP server {name} in {path}: {f'{place}: ' if place else ''}{message}") from None
+        return McpServer.read(table)
+    except ValueError as error:
+        raise UsageError(f"the MCP server {name} in {path}: {error}") from None
 
 
 def _fill(value: Any) -> Any:

@@ -124,7 +124,7 @@ def _parameters(server: McpServer) -> StdioServerParameters:
     if found is None:
         raise UsageError(f"its command {server.command} is not found")
     command, *args = leashed([found, *server.args])
-    return StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd and server.cwd.expanduser())
+    return StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd and os.path.expanduser(server.cwd))  # noqa: PTH111 - the SDK's own type
 
 
 def _reason(name: str, server: McpServer, error: BaseException, seconds: float) -> str:

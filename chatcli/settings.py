@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
+from chatcli.mcp_servers import McpServer, read_tables
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret
 from chatcli.values import not_negative, positive, read_value
@@ -51,6 +52,13 @@ def _check_base_url(url: str) -> str:
 def _is_accessible() -> bool:
     """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+    return rules
 
 
 def _variables(*names: str) -> dict[str, tuple[str, ...]]:
@@ -100,6 +108,14 @@ class Settings:
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None
+    tools: bool | None = None
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: Annotated[dict[str, McpServer], read_tables] = field(default_factory=dict)
+    mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
+    allow: Annotated[tuple[str, ...], _check_rules] = ()
+    yes: bool = False
+    max_steps: Annotated[int, positive] = 25
+    tool_timeout: Annotated[float, positive] | None = None
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
@@ -128,6 +144,7 @@ class Settings:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
+        _refuse_dangerous(_set_by(dotenv))
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
         settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
         settings._refuse_graph_of_dotenv()
@@ -246,14 +263,32 @@ def _passwords(uri: str) -> list[str]:
     return found + [unquote(password) for password in found]
 
 
+def _refuse_dangerous(dotenv: Mapping[str, str]) -> None:
+    """Refuse a `.env` that would let tools run unasked, or start servers.
+
+    A repository that somebody clones can bring such a file along.
+    """
+    for name in ("yes", "allow", "mcp_file", "mcp_servers"):
+        if name in dotenv:
+            raise UsageError(
+                f"the .env file in this folder sets `{name}`, which would let tools run on its word alone",
+                remedy="Say so by the option, in the environment or in config.toml, and take it out of .env.",
+            )
+
+
 def user_name(field: str) -> str:
-    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file."""
-    return "schema" if field == "schema_file" else field
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
+
+    `mcp` is a table in the config file, and the name of a file as an option.
+    """
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
     """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
     known = {user_name(name): name for name in Settings.names()}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(

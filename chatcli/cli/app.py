@@ -68,6 +68,12 @@ def chat(
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
     timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    mcp_file: options.Mcp = None,
+    allow: options.Allow = None,
+    yes: options.Yes = None,
+    max_steps: options.MaxSteps = None,
+    tool_timeout: options.ToolTimeout = None,
     debug: options.Debug = None,
     version: Version = False,
 ) -> None:
@@ -81,6 +87,7 @@ def chat(
     given["var"] = var or None
     given["tweak"] = tweak or None
     given["file"] = file or None  # none given is an empty list
+    given["allow"] = allow or None
     given["format"] = "json" if json else format_
     if continue_ + resume + (thread is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")

@@ -33,7 +33,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
     thread_id = _choose_thread(settings, continue_=continue_)
     graph = chosen_graph(settings, thread_id if continue_ or settings.thread is not None else None)
-    conversation = build_conversation(settings, thread_id, asked.schema, graph)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
     if graph is None:
         ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)

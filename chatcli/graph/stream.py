@@ -61,6 +61,7 @@ class AnswerReader:
         self._speakers = Speakers()
         self._calls: dict[str, str] = {}
         self._finished_calls: set[str] = set()
+        self._early_results: list[ToolMessage] = []
         self.finish_reason = ""
         self.usage = Usage()
         self.messages_in_context = 0
@@ -98,7 +99,8 @@ class AnswerReader:
             if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
                 yield from self._read_message(message, node)
             elif isinstance(message, ToolMessage):
-                yield from self._read_result(message)
+                # A node may write a call and its result at once; only the update then tells of the call.
+                self._early_results.append(message)
         elif part["type"] == "updates":
             for name, update in part["data"].items():
                 if name == INTERRUPT:
@@ -106,6 +108,9 @@ class AnswerReader:
                 # A list, where a node returned several commands.
                 for each in update if isinstance(update, list) else [update]:
                     yield from self._read_update(each, (part["ns"], name))
+            for result in self._early_results:
+                yield from self._read_result(result)
+            self._early_results.clear()
 
     def finish(self) -> Iterator[AnswerEvent]:
         """Yield what was kept back; the stream has ended."""

@@ -48,6 +48,8 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 
+SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
+"""The variables of a LangGraph server's key, the first that is set before the others."""
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
 
@@ -61,9 +63,9 @@ def check_thread_id(thread_id: str) -> str:
     return thread_id
 
 
-def _check_base_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise ValueError("a base URL starts with http:// or https://")
+        raise ValueError("a URL starts with http:// or https://")
     return url.rstrip("/")
 
 
@@ -116,8 +118,8 @@ class Settings(BaseSettings):
     no_save: bool = False
     model: str | None = None
     aliases: dict[str, str] = Field(default_factory=dict)
-    base_url: Annotated[str, AfterValidator(_check_base_url)] | None = None
-    openai_base_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
+    base_url: Annotated[str, AfterValidator(_check_url)] | None = None
+    openai_base_url: Annotated[str, AfterValidator(_check_url)] | None = Field(
         default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
     system: str | None = None
@@ -130,6 +132,10 @@ class Settings(BaseSettings):
     format: Format | None = None
     # Hidden, since a PostgreSQL URI may hold a password.
     store: str | None = Field(default=None, repr=False)
+    # A LangGraph server; hidden, since a URL may hold a password too.
+    url: Annotated[str, AfterValidator(_check_url)] | None = Field(default=None, repr=False)
+    assistant: str | None = None
+    langgraph_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices(*SERVER_KEY_VARIABLES))
     quiet: bool = False
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
@@ -187,6 +193,16 @@ class Settings(BaseSettings):
         settings._given = frozenset(given)
         return settings
 
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """Return these settings with the options of a sub-command on top, where None means not given.
+
+        Raises:
+            UsageError: See `load`.
+
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return self.load({name: getattr(self, name) for name in self._given} | given) if given else self
+
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
@@ -227,14 +243,28 @@ class Settings(BaseSettings):
             key = read_key(provider)
         if key is not None:
             self._secrets[provider] = key
-            self._refuse_borrowed_key(provider, base_url, key)
+            names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
+            variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
+            self._refuse_borrowed_key(base_url, names, key, variables)
         return Credentials(base_url, key)
+
+    def server_key(self) -> SecretStr | None:
+        """Return the key of the LangGraph server that `url` names.
+
+        Raises:
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+
+        """
+        if self.langgraph_api_key is not None:
+            self._refuse_borrowed_key(self.url, ("url",), self.langgraph_api_key, SERVER_KEY_VARIABLES)
+        return self.langgraph_api_key
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
         known = [self._set_key(provider) for provider in PROVIDERS]
-        keys = [secret.get_secret_value() for secret in (*known, *self._secrets.values()) if secret]
-        for value in (*keys, *_passwords(self.store or "")):
+        secrets = (*known, *self._secrets.values(), self.langgraph_api_key)
+        keys = [secret.get_secret_value() for secret in secrets if secret]
+        for value in (*keys, *_passwords(self.store or ""), *_passwords(self.url or "")):
             if value:
                 text = text.replace(value, "***")
         return text
@@ -249,22 +279,23 @@ class Settings(BaseSettings):
                     return SecretStr(value)
         return None
 
-    def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: SecretStr) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.
+    def _refuse_borrowed_key(
+        self, url: str | None, names: tuple[str, ...], key: SecretStr, variables: tuple[str, ...]
+    ) -> None:
+        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself, by one of `names`.
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
         dotenv = _fields(DotEnvSettingsSource(Settings)())
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
-        if base_url not in its_own or self.is_option("base_url"):
+        if url not in its_own or self.is_option(names[0]):
             return
-        variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
         if key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
             return
+        what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
         raise UsageError(
-            f"the .env file in this folder sets the base URL {base_url}, but the key comes from elsewhere",
-            remedy="To send your key there, say so with --base-url, or put the key into that .env too.",
+            f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
+            remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
         )
 
 

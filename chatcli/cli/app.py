@@ -67,6 +67,8 @@ def chat(
     schema_file: options.Schema = None,
     script: options.Script = None,
     store: options.Store = None,
+    url: options.Url = None,
+    assistant: options.Assistant = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,
     color: options.Color = None,

@@ -18,7 +18,7 @@ from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_server, choose_store, open_threads
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -28,7 +28,8 @@ PAST_MESSAGES = 6
 def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
     conversation = build_conversation(settings, _choose_thread(settings, continue_=continue_), asked.schema)
-    ask_missing_key(settings, _first_model(settings, conversation))
+    if choose_server(settings) is None:  # an app on a server has its own keys
+        ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
     try:
         if stay:

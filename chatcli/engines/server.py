@@ -1,12 +1,13 @@
 """The engine of a LangGraph server: who answers there, and the threads that live there."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from chatcli.conversation import Opening
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName
-from chatcli.store.server import ServerAddress, build_client, check_server, server_failures
+from chatcli.store.server import ServerAddress, assistants, build_client, check_server
 from chatcli.store.server_rows import PROVIDER
 from chatcli.store.threads import ThreadSummary, find_thread
 
@@ -19,20 +20,23 @@ if TYPE_CHECKING:
     from chatcli.store.server_threads import ServerThreads
     from chatcli.transfer.document import ThreadDocument
 
-MOST_ASSISTANTS = 1000
-"""How many are looked at to find one by its name: as many as a server tells at once."""
-
 
 class ServerEngine:
-    """An assistant on a server, which runs and stores the turns."""
+    """The assistants on a server, which runs and stores the turns."""
 
     def __init__(
-        self, server: ServerAddress, client: "LangGraphClient", assistant: "Assistant", threads: "ServerThreads"
+        self,
+        server: ServerAddress,
+        found: "Sequence[Assistant]",
+        chosen: "Assistant | None",
+        client: "LangGraphClient",
+        threads: "ServerThreads",
     ) -> None:
         self.threads = threads
         self._server = server
+        self._found = found
+        self._chosen = chosen
         self._client = client
-        self._assistant = assistant
 
     @classmethod
     async def open(cls, server: ServerAddress) -> "ServerEngine":
@@ -42,18 +46,15 @@ class ServerEngine:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
 
         """
-        await asyncio.to_thread(check_server, server)  # before what takes long
-        await asyncio.to_thread(_import_engine)
+        await asyncio.to_thread(check_server, server)
+        found = await asyncio.to_thread(assistants, server)
+        if not found:
+            raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
+        chosen = None if server.assistant is None else _choose(found, server.assistant)
+        await asyncio.to_thread(_import_engine)  # last, since it takes a second or two
         from chatcli.store.server_threads import ServerThreads
 
-        client = build_client(server)
-        try:
-            with server_failures(server):
-                assistant = await _choose(client, server.assistant)
-        except BaseException:
-            await client.aclose()
-            raise
-        return cls(server, client, assistant, ServerThreads(server))
+        return cls(server, found, chosen, build_client(server), ServerThreads(server))
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Refuse: the app has models of its own.
@@ -65,7 +66,7 @@ class ServerEngine:
         raise UsageError("the app on the server chooses its model itself")
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
-        """Return a hold on the thread `thread_id`.
+        """Return a hold on the thread `thread_id`: without another choice, who answered there goes on.
 
         Raises:
             ChatcliError: The server can't be used.
@@ -75,10 +76,11 @@ class ServerEngine:
         from chatcli.graph.server_thread import ServerThread
         from chatcli.session import Session
 
-        graph = ServerGraph(self._assistant["assistant_id"], self._server, self._client, self._assistant["name"])
-        uuid = await asyncio.to_thread(self.threads.uuid, thread_id)
-        thread = ServerThread(graph, self.threads, thread_id, uuid=uuid, graph_id=self._assistant["graph_id"])
-        return Session(thread, ModelName(PROVIDER, self._assistant["name"]))
+        uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
+        assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
+        graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
+        thread = ServerThread(graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"])
+        return Session(thread, ModelName(PROVIDER, assistant["name"]))
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that the server tells of the newest state of the thread `thread_id`.
@@ -109,19 +111,20 @@ def server_document(threads: "ServerThreads", summary: ThreadSummary) -> "Thread
     return document_of(summary, {"messages": revive_messages(threads.values(summary.thread_id))})
 
 
-async def _choose(client: "LangGraphClient", name: str | None) -> "Assistant":
-    """Return the assistant called `name`, by its name, its graph's or its ID; without one, the one made first."""
-    found = await client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
-    if not found:
-        raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
-    if name is None:
-        return found[0]
+def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
+    """Return the assistant called `name`: by its name, its graph's, or its ID."""
     for key in ("name", "graph_id", "assistant_id"):
         for assistant in found:
             if assistant[key] == name:
                 return assistant
     names = list(dict.fromkeys(assistant["name"] for assistant in found))
     raise UsageError(f"the LangGraph server has no assistant {name!r}", remedy=f"It has: {', '.join(names[:10])}.")
+
+
+def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Assistant | None":
+    """Return the assistant that a thread's metadata names, None where it names none that is there."""
+    wanted = metadata.get("assistant_id")
+    return next((assistant for assistant in found if assistant["assistant_id"] == wanted), None)
 
 
 def _import_engine() -> None:

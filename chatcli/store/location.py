@@ -18,7 +18,9 @@ SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 
 _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
-"""Options that make no sense where a server runs the turns."""
+"""Options that say where else turns are run and kept."""
+_MODEL_OPTIONS = ("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file")
+"""Options that say how a model is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,17 @@ def choose_server(settings: Settings) -> ServerAddress | None:
     An option that is for turns here goes before a server that the environment or the config file names.
 
     Raises:
-        UsageError: Both are options, or a `.env` would send a key to a server that may not have it.
+        UsageError: An option has no effect on a server, or a `.env` would send a key to a server that may not have it.
 
     """
-    if settings.url is None:
+    options = [name for name in _LOCAL_OPTIONS if settings.is_option(name)]
+    if settings.url is None or (options and not settings.is_option("url")):
         return None
-    for name in filter(settings.is_option, _LOCAL_OPTIONS):
-        if not settings.is_option("url"):
-            return None
+    options += [name for name in _MODEL_OPTIONS if settings.is_option(name)]
+    if options:
+        option = options[0].removesuffix("_file").replace("_", "-")
         raise UsageError(
-            f"--{name.replace('_', '-')} and --url exclude each other",
-            remedy="The app on the server chooses its model and keeps its threads; leave one of the two out.",
+            f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
         )
     return ServerAddress(settings.url, settings.server_key(), settings.assistant)
 

@@ -13,11 +13,14 @@ from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, 
 if TYPE_CHECKING:
     import httpx
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+    from langgraph_sdk.schema import Assistant
 
 REACH_TIMEOUT = 3.0
 """Seconds for a server to say that it is there; its client by itself would try for up to a minute."""
 REQUEST_TIMEOUT = 60.0
 """Seconds of silence after which a request is given up; while an app works, the server sends a sign of life."""
+MOST_ASSISTANTS = 1000
+"""How many are looked at: as many as a server tells at once."""
 MESSAGE_LENGTH = 300
 """Characters of what a server says that are shown."""
 
@@ -83,6 +86,17 @@ def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
 
     timeout = httpx.Timeout(REQUEST_TIMEOUT, connect=REACH_TIMEOUT)
     return SyncLangGraphClient(httpx.Client(base_url=server.url, headers=server.headers, timeout=timeout))
+
+
+def assistants(server: ServerAddress) -> "list[Assistant]":
+    """Return who can be asked on `server`, the one made first before the others.
+
+    Raises:
+        ChatcliError: See `server_failures`.
+
+    """
+    with server_failures(server), build_sync_client(server) as client:
+        return client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
 
 
 @contextmanager

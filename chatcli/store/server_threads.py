@@ -117,10 +117,11 @@ class ServerThreads:
             uuid = self._find(client, thread_id)
             return {} if uuid is None else values_of(as_row(client.threads.get_state(uuid)))
 
-    def uuid(self, thread_id: str) -> str:
-        """Return the UUID by which the server knows the thread, or would if there were one."""
+    def identify(self, thread_id: str) -> tuple[str, Row]:
+        """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
         with self._client() as client:
-            return self._find(client, thread_id) or _as_uuid(thread_id)
+            uuid = self._find(client, thread_id)
+            return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
 
     def create(self, thread_id: str, graph_id: str) -> None:
         """Make the thread on the server, for the graph `graph_id`, unless it is there."""

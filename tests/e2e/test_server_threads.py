@@ -11,13 +11,6 @@ from tests.fakes.web import FakeWeb
 from tests.langgraph_server import OtherProgram
 
 
-@pytest.fixture
-def at_server(chat: Chat, home: Home, langgraph_server: str) -> Chat:
-    """Give the program with the server in its environment."""
-    home.env["CHATCLI_URL"] = langgraph_server
-    return chat
-
-
 def test_threads_are_managed_on_the_server(at_server: Chat, other: OtherProgram, home: Home) -> None:
     thread_id, name = other.thread("One?", "Two?"), f"fork-{secrets.token_hex(4)}"
     assert at_server("threads", "rename", thread_id, "Numbers").returncode == 0

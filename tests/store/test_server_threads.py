@@ -58,7 +58,9 @@ def test_a_name_finds_the_same_thread_from_every_machine(threads: ServerThreads,
     assert summary(threads, name) is not None
     elsewhere = ServerThreads(ServerAddress(langgraph_server))
     elsewhere.create(name, "echo")
-    assert elsewhere.uuid(name) == threads.uuid(name) == elsewhere.uuid(threads.uuid(name))
+    uuid, metadata = threads.identify(name)
+    assert metadata["chatcli_thread"] == name
+    assert elsewhere.identify(name)[0] == elsewhere.identify(uuid)[0] == uuid
     assert len([thread for thread in elsewhere.recent() if thread.thread_id == name]) == 1
 
 

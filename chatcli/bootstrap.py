@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 
 def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> Conversation:
     """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
-    server = choose_server(settings)
-    if server is not None:
+    if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
         name = ModelName(PROVIDER, settings.assistant or "")
-        return Conversation(settings, thread_id, lambda on_progress: ServerEngine.open(server), name)
+        return Conversation(settings, thread_id, lambda on_progress: ServerEngine.open(settings), name)
     return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from chatcli.conversation import Opening
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName
+from chatcli.settings import Settings
+from chatcli.store.location import choose_server
 from chatcli.store.server import ServerAddress, assistants, build_client, check_server
 from chatcli.store.server_rows import PROVIDER
 from chatcli.store.threads import ThreadSummary, find_thread
@@ -31,21 +33,25 @@ class ServerEngine:
         chosen: "Assistant | None",
         client: "LangGraphClient",
         threads: "ServerThreads",
+        timeout: float | None,
     ) -> None:
         self.threads = threads
         self._server = server
         self._found = found
         self._chosen = chosen
         self._client = client
+        self._timeout = timeout
 
     @classmethod
-    async def open(cls, server: ServerAddress) -> "ServerEngine":
-        """Ask the server who answers there, and import what turns need.
+    async def open(cls, settings: Settings) -> "ServerEngine":
+        """Ask the server that `settings` name who answers there, and import what turns need.
 
         Raises:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
 
         """
+        server = choose_server(settings)
+        assert server is not None
         await asyncio.to_thread(check_server, server)
         found = await asyncio.to_thread(assistants, server)
         if not found:
@@ -54,7 +60,7 @@ class ServerEngine:
         await asyncio.to_thread(_import_engine)  # last, since it takes a second or two
         from chatcli.store.server_threads import ServerThreads
 
-        return cls(server, found, chosen, build_client(server), ServerThreads(server))
+        return cls(server, found, chosen, build_client(server), ServerThreads(server), settings.timeout)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Refuse: the app has models of its own.
@@ -79,7 +85,9 @@ class ServerEngine:
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
-        thread = ServerThread(graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"])
+        thread = ServerThread(
+            graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
+        )
         return Session(thread, ModelName(PROVIDER, assistant["name"]))
 
     async def document(self, thread_id: str) -> "ThreadDocument":
@@ -129,11 +137,9 @@ def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Ass
 
 def _import_engine() -> None:
     import logging
-    import warnings
 
-    # Libraries log and warn of what the user is told as an error; it would go to stderr.
+    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    warnings.filterwarnings("ignore", module="langgraph_sdk")
     import chatcli.graph.server_thread
     import chatcli.session
     import chatcli.store.server_threads  # noqa: F401 - imported for the caller

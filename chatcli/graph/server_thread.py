@@ -38,6 +38,7 @@ class ServerThread(GraphThread):
         threads: The server's threads.
         uuid: What the server calls the thread.
         graph_id: The graph of that server that runs it.
+        timeout: Seconds of silence after which a run is given up; None for as long as the app takes.
 
     """
 
@@ -45,6 +46,7 @@ class ServerThread(GraphThread):
     threads: ServerThreads
     uuid: str = ""
     graph_id: str = ""
+    timeout: float | None = None
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """See `GraphThread.config`."""
@@ -72,11 +74,11 @@ class ServerThread(GraphThread):
         with server_failures(self.graph.server):
             try:
                 async with aclosing(cast("AsyncGenerator[Mapping[str, Any], None]", stream)) as parts:
-                    async for part in parts:
+                    while (part := await self._next(parts)) is not None:
                         yield _revived(part)
             except RemoteException as error:
                 raise self.graph.failure(error) from error
-            except (asyncio.CancelledError, GeneratorExit):
+            except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
                 await self._stop(runs)
                 raise
             await self._check(runs)
@@ -110,6 +112,15 @@ class ServerThread(GraphThread):
         except asyncio.CancelledError:
             await asyncio.wait([creating])
             raise
+
+    async def _next(self, parts: AsyncIterator[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the next of `parts`, None at the end; raise NetworkError when it does not come in time."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await anext(parts, None)
+        except TimeoutError:
+            problem = f"the app {self.graph.name} said nothing for {self.timeout:g} s"
+            raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
 
     async def _stop(self, runs: list[RunCreateMetadata]) -> None:
         """Cancel the run, which the closed connection alone does where the server sees that, and wait for its end."""

@@ -22,7 +22,7 @@ from chatcli.events import (
 )
 from chatcli.models.names import ModelName
 from chatcli.session import Session
-from chatcli.store.server import ServerAddress
+from chatcli.settings import Settings
 from tests.langgraph_server import OtherProgram
 
 OPENING = Opening(first=True, chosen=None, current=ModelName("langgraph", ""))
@@ -33,7 +33,7 @@ Run = Callable[..., None]
 
 @asynccontextmanager
 async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(ServerAddress(url, assistant=assistant))
+    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant}))
     try:
         yield engine
     finally:

@@ -133,9 +133,16 @@ class Conversation:
         self._untold: list[Notice] = []
         """Notices that came while no turn ran."""
 
-    def warm_up(self) -> None:
-        """Begin to open the engine; a failure is reported by the turn that needs it."""
-        self._engine_task().add_done_callback(lambda task: task.cancelled() or task.exception())
+    def warm_up(self, on_end: Callable[[], None]) -> None:
+        """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
+        opening = self._engine_task()
+        opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        opening.add_done_callback(lambda task: on_end())
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the engine is being opened just now."""
+        return self._engine is not None and not self._engine.done()
 
     async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.

@@ -30,6 +30,7 @@ _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 _PROMPT = "> "
 _MATCH = "not dim bold yellow"
 _BELOW = (events.DraftChanged, events.ScreenLeft, events.ScreenTaken)  # they leave what is being shown as it is
+_PIECES = (events.TextDelta, events.ReasoningDelta)
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 
 
@@ -65,6 +66,7 @@ class TerminalRenderer:
         self._quiet = quiet
         self._movable = movable if movable is not None else console.is_terminal and not console.is_dumb_terminal
         self._sanitizer = Sanitizer()
+        self._model = ""
         self._answer: Answer | None = None
         self._tail = Tail(console, theme)
         self._waiting = Waiting(self._tail, clock)
@@ -81,7 +83,9 @@ class TerminalRenderer:
         """Show `event`."""
         if not isinstance(event, (*_BELOW, events.Progress)):
             self._progress_line.erase()
-        if not isinstance(event, (*_BELOW, events.Notice)):
+        if isinstance(event, _PIECES):
+            self._waiting.delay(f"{self._model} is answering")
+        elif not isinstance(event, (*_BELOW, events.Notice)):
             self._waiting.stop()
         self._show(event)
 
@@ -103,7 +107,8 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.TurnStarted) -> None:
         self._sanitizer = Sanitizer()
-        self._wait(f"waiting for {short_name(event.model)}")
+        self._model = short_name(event.model)
+        self._wait(f"waiting for {self._model}")
 
     @_show.register
     def _(self, event: events.TextDelta) -> None:

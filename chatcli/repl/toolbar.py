@@ -15,7 +15,7 @@ _TITLE = 30
 
 
 class Toolbar:
-    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far.
+    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far, what runs.
 
     Args:
         conversation: The conversation.
@@ -72,6 +72,8 @@ class Toolbar:
         if self._tokens:
             price = f", ${self._cost_usd:.4f}" if self._cost_usd else ""
             parts.append(f"{_count(self._tokens)} tokens{price} so far")
+        if self._conversation.is_starting:
+            parts.append("starting")
         return f" {' · '.join(parts)}"[:columns]
 
 

@@ -1,5 +1,6 @@
 """What the sub-commands of `chat threads` share."""
 
+import dataclasses
 import sys
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def settings_of(ctx: typer.Context, store: str | None) -> Settings:
     """Return the settings of `chat`'s own options, with the sub-command's on top."""
     settings = ctx.find_object(Settings)
     assert settings is not None
-    return settings if store is None else settings.model_copy(update={"store": store})
+    return settings if store is None else dataclasses.replace(settings, store=store)
 
 
 def wants_json(settings: Settings, as_json: bool) -> bool:

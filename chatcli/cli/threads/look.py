@@ -1,6 +1,5 @@
 """`chat threads list`, `show` and `search`: what is there."""
 
-import asyncio
 import dataclasses
 import json
 import re
@@ -33,6 +32,8 @@ def list_(ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, stor
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None) -> None:
     """Show what a thread has said so far."""
+    import asyncio
+
     settings = common.settings_of(ctx, store)
     summary = find_thread(common.threads_of(settings), thread)
     messages = asyncio.run(read_thread(settings, summary.thread_id))

@@ -1,6 +1,5 @@
 """`chat threads export` and `import`: threads as files."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +31,8 @@ def export(
     store: Store = None,
 ) -> None:
     """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
+    import asyncio
+
     settings = common.settings_of(ctx, store)
     summary = find_thread(common.threads_of(settings), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
@@ -59,6 +60,8 @@ def import_(
     store: Store = None,
 ) -> None:
     """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    import asyncio
+
     settings = common.settings_of(ctx, store)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
     imported = asyncio.run(import_file(settings, file))

@@ -1,13 +1,11 @@
 """The composition root: the only place that names concrete stores, models, renderers and the prompt."""
 
-import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatcli.conversation import Conversation
-from chatcli.engines.chat import ChatEngine
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import MessageShown
 from chatcli.models.names import ModelName
@@ -19,19 +17,36 @@ from chatcli.store.server_rows import PROVIDER
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
+    from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
+    from chatcli.graph.spec import GraphSpec
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
     from chatcli.transfer.document import ThreadDocument
 
 
-def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> Conversation:
-    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
+def build_conversation(
+    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, graph: "GraphSpec | None" = None
+) -> "Conversation":
+    """Return a conversation on `thread_id`; nothing is opened or asked yet.
+
+    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`.
+    """
+    from chatcli.conversation import Conversation
+
     if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
         name = ModelName(PROVIDER, settings.assistant or "")
-        return Conversation(settings, thread_id, lambda on_progress: ServerEngine.open(settings), name)
+        return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
+    if graph is not None:
+        from chatcli.engines.graph import GraphEngine
+
+        return Conversation(
+            settings, thread_id, lambda announce: GraphEngine.open(settings, graph, announce), graph.model_name
+        )
+    from chatcli.engines.chat import ChatEngine
+
     return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
 
 
@@ -51,7 +66,9 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            return _terminal_renderer(settings)
+            from chatcli.rendering.late import LateRenderer
+
+            return LateRenderer(lambda: _terminal_renderer(settings))
         case _:
             from chatcli.rendering.plain import PlainRenderer
 
@@ -74,8 +91,8 @@ def _terminal_renderer(settings: Settings) -> Renderer:
     )
 
 
-def build_repl(settings: Settings, conversation: Conversation, renderer: Renderer) -> "Repl":
-    """Return the REPL at this process's terminal, and begin to open the engine behind it."""
+def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
+    """Return the REPL at this process's terminal; once its prompt is shown, the engine behind it is opened."""
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.loop import Repl
@@ -91,13 +108,22 @@ def build_repl(settings: Settings, conversation: Conversation, renderer: Rendere
         toolbar.text if lively else lambda columns: "",
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
-        suggest=not settings.plain,
+        plain=settings.plain or os.environ.get("TERM") == "dumb",
         color=settings.color != "never",
         ask_background=lively and settings.theme == "auto" and settings.color != "never",
     )
     toolbar.on_change = prompt.refresh
-    conversation.warm_up()
+    prompt.when_shown = lambda: _warm_up(conversation, prompt.refresh)
     return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
+
+
+async def _warm_up(conversation: "Conversation", on_end: Callable[[], None]) -> None:
+    """Import what shows an answer, then open the engine: two threads that import would both take from the typing."""
+    import asyncio
+    from importlib import import_module
+
+    await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
+    conversation.warm_up(on_end=on_end)
 
 
 def _argument_choices(settings: Settings) -> "dict[str, Choices]":
@@ -141,6 +167,8 @@ def repair_store(settings: Settings) -> None:
         StoreError: The store can't be used; it is left as it was.
 
     """
+    import asyncio
+
     from chatcli.store.open import open_store
     from chatcli.store.repair import forget_index
 

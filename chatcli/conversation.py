@@ -7,10 +7,10 @@ needed, or ahead of that by `warm_up`.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
@@ -18,6 +18,7 @@ from chatcli.events import (
     ApprovalRequested,
     Event,
     MessageShown,
+    Notice,
     Progress,
     TurnFailed,
     TurnFinished,
@@ -90,8 +91,8 @@ class Engine(Protocol):
         """Close the store and what the models hold."""
 
 
-OpenEngine = Callable[[Callable[[Progress], None]], Awaitable[Engine]]
-"""Opens the engine; what takes a while is reported through the callback, from any thread."""
+OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
+"""Opens the engine; what takes a while, or is to be told, is reported through the callback, from any thread."""
 
 
 def new_thread_id() -> str:
@@ -129,10 +130,19 @@ class Conversation:
         self._chosen_model: ModelName | None = None
         self._first = True
         self._branching: tuple[Turn | None, ...] = ()
+        self._untold: list[Notice] = []
+        """Notices that came while no turn ran."""
 
-    def warm_up(self) -> None:
-        """Begin to open the engine; a failure is reported by the turn that needs it."""
-        self._engine_task().add_done_callback(lambda task: task.cancelled() or task.exception())
+    def warm_up(self, on_end: Callable[[], None]) -> None:
+        """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
+        opening = self._engine_task()
+        opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        opening.add_done_callback(lambda task: on_end())
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the engine is being opened just now."""
+        return self._engine is not None and not self._engine.done()
 
     async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
@@ -143,9 +153,15 @@ class Conversation:
             async for event in events:
                 yield event
 
-    async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
-        """Answer what the current thread waits for; see `Session.resume`, and for failures `run_turn`."""
-        async with aclosing(self._on_session(lambda session: session.resume(answers))) as events:
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.answer(text))) as events:
             async for event in events:
                 yield event
 
@@ -181,6 +197,8 @@ class Conversation:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
+                while self._untold and not isinstance(event, TurnStarted):
+                    yield self._untold.pop(0)
                 yield event
 
     def interrupt(self) -> None:
@@ -343,9 +361,11 @@ class Conversation:
         return self._engine
 
     def announce(self, event: Event) -> None:
-        """Put `event` into the running turn's events; without a turn, nobody waits for it."""
-        if self._session is not None:
+        """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
+        if self._session is not None and self._session.running:
             self._session.announce(event)
+        elif isinstance(event, Notice):
+            self._untold.append(event)
 
 
 async def _as_coroutine(opening: Awaitable[Engine]) -> Engine:

@@ -4,43 +4,20 @@ Every option of `chat` is a field here; its environment variable is `CHATCLI_` a
 config-file key is the field's name. `.env.example` lists them all.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote
 
-from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    AllowInfNan,
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-
-from chatcli import paths
+from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.secret import Secret
+from chatcli.values import not_negative, positive, read_value
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 ColorMode = Literal["auto", "always", "never"]
@@ -74,105 +51,66 @@ def _is_accessible() -> bool:
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
 
 
-def parse_variable(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`; the value may be empty, or stand in quotes.
+def _variables(*names: str) -> dict[str, tuple[str, ...]]:
+    """Return the metadata of a field that other variables set than the one of its name; the first one counts."""
+    return {"variables": names}
 
-    Raises:
-        ValueError: There is no `=`, or nothing before it.
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one run; keys are `Secret`, so that no repr or log shows them.
+
+    A field's annotation says how its value is read (`values.read_value`): `Annotated` adds checks, functions that
+    return the value or raise ValueError. No pydantic here: importing it takes as long as showing a whole prompt.
     """
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise ValueError(f"{text!r} is no KEY=VALUE")
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        value = value[1:-1]
-    return name.strip(), value
 
-
-def _read_variables(value: object) -> object:
-    """Read a list of `KEY=VALUE`, as the command line gives it."""
-    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else value
-
-
-def _as_list(value: object) -> object:
-    """Read the environment's text: a JSON list, or one name."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.startswith("[") else (value,)
-
-
-class Settings(BaseSettings):
-    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="CHATCLI_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-    )
-
-    thread: Annotated[str, AfterValidator(check_thread_id)] | None = None
+    thread: Annotated[str, check_thread_id] | None = None
     no_save: bool = False
     model: str | None = None
-    aliases: dict[str, str] = Field(default_factory=dict)
-    base_url: Annotated[str, AfterValidator(_check_url)] | None = None
-    openai_base_url: Annotated[str, AfterValidator(_check_url)] | None = Field(
-        default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
+    aliases: dict[str, str] = field(default_factory=dict)
+    base_url: Annotated[str, _check_url] | None = None
+    openai_base_url: Annotated[str, _check_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
     system: str | None = None
     role: str | None = None
-    var: Annotated[dict[str, str], BeforeValidator(_read_variables)] = Field(default_factory=dict)
-    temperature: Annotated[NonNegativeFloat, AllowInfNan(False)] | None = None
-    max_tokens: PositiveInt | None = None
-    context_tokens: PositiveInt | None = None
+    var: dict[str, str] = field(default_factory=dict)
+    temperature: Annotated[float, not_negative] | None = None
+    max_tokens: Annotated[int, positive] | None = None
+    context_tokens: Annotated[int, positive] | None = None
     auto_compact: bool = False
     format: Format | None = None
     # Hidden, since a PostgreSQL URI may hold a password.
-    store: str | None = Field(default=None, repr=False)
+    store: str | None = field(default=None, repr=False)
     # A LangGraph server; hidden, since a URL may hold a password too.
-    url: Annotated[str, AfterValidator(_check_url)] | None = Field(default=None, repr=False)
+    url: Annotated[str, _check_url] | None = field(default=None, repr=False)
     assistant: str | None = None
-    langgraph_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices(*SERVER_KEY_VARIABLES))
+    langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
     quiet: bool = False
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
     editing_mode: EditingMode = "emacs"
-    plain: bool = Field(default_factory=_is_accessible)
-    file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)] = ()
+    plain: bool = field(default_factory=_is_accessible)
+    file: tuple[str, ...] = ()
     allow_private_urls: bool = False
     script: str | None = None
-    schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
-    timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
+    graph: str | None = None
+    resume_with: str | None = None
+    schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
+    timeout: Annotated[float, positive] | None = None
     debug: bool = False
     local_model: Path | None = None
-    openai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
-    )
+    openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
 
-    _given: frozenset[str] = PrivateAttr(default=frozenset())
-    _dotenv: dict[str, str] = PrivateAttr(default_factory=dict)
-    _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+    # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
+    _given: frozenset[str] = field(default=frozenset(), repr=False)
+    _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
+    _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in the documented order of precedence."""
-        if paths.config_file().is_dir():
-            raise UsageError(f"{paths.config_file()} is a folder", remedy="It should be a file.")
-        written = TomlConfigSettingsSource(settings_cls, paths.config_file()).toml_data
-        fields = {user_name(name): name for name in settings_cls.model_fields}
-        _refuse_unknown_keys(fields, written)
-        config_file = InitSettingsSource(settings_cls, {fields[key]: value for key, value in written.items()})
-        return init_settings, env_settings, dotenv_settings, config_file
+    def names(cls) -> list[str]:
+        """Return the names of all settings."""
+        return [one.name for one in fields(cls) if not one.name.startswith("_")]
 
     @classmethod
     def load(cls, options: dict[str, Any] | None = None) -> Self:
@@ -184,28 +122,33 @@ class Settings(BaseSettings):
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
         try:
-            settings = cls(**given)
-            settings._dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
-        except ValidationError as error:
-            raise UsageError(_first_problem(error), remedy="See `chat --help`.") from None
+            dotenv = sources.read_dotenv()
+            written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
-        settings._given = frozenset(given)
+        texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
+        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings._refuse_graph_of_dotenv()
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
         """Return these settings with the options of a sub-command on top, where None means not given.
 
         Raises:
-            UsageError: See `load`.
+            UsageError: A value is impossible.
 
         """
         given = {name: value for name, value in options.items() if value is not None}
-        return self.load({name: getattr(self, name) for name in self._given} | given) if given else self
+        return replace(self, **_read(given), _given=self._given | set(given))
 
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def is_dotenv(self, name: str) -> bool:
+        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        variable = f"CHATCLI_{name.upper()}"
+        return variable in self._dotenv and not os.environ.get(variable) and not self.is_option(name)
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -225,7 +168,7 @@ class Settings(BaseSettings):
         """Tell whether the environment or .env sets the key of `provider`."""
         return self._set_key(provider) is not None
 
-    def use_key(self, provider: str, key: SecretStr) -> None:
+    def use_key(self, provider: str, key: Secret) -> None:
         """Use `key` for `provider` in this run, where nothing else sets one."""
         self._secrets[provider] = key
 
@@ -248,7 +191,7 @@ class Settings(BaseSettings):
             self._refuse_borrowed_key(base_url, names, key, variables)
         return Credentials(base_url, key)
 
-    def server_key(self) -> SecretStr | None:
+    def server_key(self) -> Secret | None:
         """Return the key of the LangGraph server that `url` names.
 
         Raises:
@@ -269,24 +212,32 @@ class Settings(BaseSettings):
                 text = text.replace(value, "***")
         return text
 
-    def _set_key(self, provider: str) -> SecretStr | None:
+    def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
         if provider == OPENAI:
             return self.openai_api_key
         for source in (os.environ, self._dotenv):
             for variable in PROVIDERS[provider].key_variables:
                 if value := source.get(variable):
-                    return SecretStr(value)
+                    return Secret(value)
         return None
 
+    def _refuse_graph_of_dotenv(self) -> None:
+        """Refuse a `.env` that names a graph: in a repository that somebody cloned, `chat` alone would run its code."""
+        if self.graph is not None and self.is_dotenv("graph"):
+            raise UsageError(
+                f"the .env file in this folder names the graph {self.graph}, which is code that would be run",
+                remedy="To run it, say so with --graph, or in the environment or the config file.",
+            )
+
     def _refuse_borrowed_key(
-        self, url: str | None, names: tuple[str, ...], key: SecretStr, variables: tuple[str, ...]
+        self, url: str | None, names: tuple[str, ...], key: Secret, variables: tuple[str, ...]
     ) -> None:
         """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself, by one of `names`.
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        dotenv = _fields(DotEnvSettingsSource(Settings)())
+        dotenv = _set_by(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
         if url not in its_own or self.is_option(names[0]):
             return
@@ -304,7 +255,7 @@ class Credentials:
     """Where a provider's requests go, None for its own address, and the key that goes with them."""
 
     base_url: str | None
-    key: SecretStr | None
+    key: Secret | None
 
 
 def _passwords(uri: str) -> list[str]:
@@ -316,40 +267,41 @@ def _passwords(uri: str) -> list[str]:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: pydantic keeps `schema` for itself."""
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file."""
     return "schema" if field == "schema_file" else field
 
 
-def _refuse_unknown_keys(known: Iterable[str], data: dict[str, Any]) -> None:
-    """Refuse a misspelt key in the config file: ignoring it would hide that it has no effect."""
-    unknown = sorted(set(data) - set(known))
+def _by_field(written: dict[str, Any]) -> dict[str, Any]:
+    """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
+    known = {user_name(name): name for name in Settings.names()}
+    unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(
             f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
             remedy=f"Known keys: {', '.join(sorted(known))}.",
         )
+    return {known[key]: value for key, value in written.items()}
 
 
-def _fields(source: dict[str, Any]) -> dict[str, Any]:
-    """Map what a source holds, which it names by alias, to field names."""
-    named = {}
-    for name, field in Settings.model_fields.items():
-        aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else [name]
-        for alias in (*aliases, name):
-            if isinstance(alias, str) and alias in source:
-                named[name] = source[alias]
+def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the variables of `environment` set, by field; an empty one sets nothing."""
+    found = {}
+    for one in fields(Settings):
+        for variable in one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",)):
+            if value := environment.get(variable):
+                found[one.name] = value
                 break
-    return named
+    return found
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    field = next((name for name in Settings.model_fields if field in (name, *_aliases(name))), field)
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"--{user_name(field).replace('_', '-')}: {message}"
-
-
-def _aliases(name: str) -> list[str]:
-    alias = Settings.model_fields[name].validation_alias
-    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+def _read(texts: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings that `texts` hold, each as its field's type."""
+    values = {}
+    for one in fields(Settings):
+        if one.name in texts:
+            try:
+                values[one.name] = read_value(one.type, texts[one.name])
+            except ValueError as error:
+                option = user_name(one.name).replace("_", "-")
+                raise UsageError(f"--{option}: {error}", remedy="See `chat --help`.") from None
+    return values

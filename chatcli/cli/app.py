@@ -1,16 +1,13 @@
 """`chat` itself: its options, and what a run with them does."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from chatcli import __version__
-from chatcli.cli import config, keys, models, options, roles, threads
-from chatcli.cli.doctor import doctor
+from chatcli.cli import options
 from chatcli.cli.group import PromptGroup
-from chatcli.errors import ExitCode, UsageError
-from chatcli.settings import Settings
+from chatcli.errors import UsageError
 
 EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
 4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
@@ -24,12 +21,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar="[PROMPT]... | COMMAND [ARGS]...",
 )
-app.add_typer(threads.app, name="threads")
-app.add_typer(models.app, name="models")
-app.add_typer(roles.app, name="roles")
-app.add_typer(keys.app, name="keys")
-app.add_typer(config.app, name="config")
-app.command()(doctor)
 
 
 def _show_version(value: bool) -> None:
@@ -66,6 +57,8 @@ def chat(
     json: options.Json = False,
     schema_file: options.Schema = None,
     script: options.Script = None,
+    graph: options.Graph = None,
+    resume_with: options.ResumeWith = None,
     store: options.Store = None,
     url: options.Url = None,
     assistant: options.Assistant = None,
@@ -80,7 +73,10 @@ def chat(
     version: Version = False,
 ) -> None:
     """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
-    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.model_fields}
+    from chatcli.cli.start import start
+    from chatcli.settings import Settings
+
+    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.names()}
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     given["var"] = var or None
@@ -93,17 +89,4 @@ def chat(
         return
     ctx.obj = settings = Settings.load(given)
     if ctx.invoked_subcommand is None:
-        raise typer.Exit(_converse(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))
-
-
-def _converse(settings: Settings, words: list[str], *, continue_: bool, resume: bool, interactive: bool) -> ExitCode:
-    from chatcli.cli.asked import read_asked
-    from chatcli.cli.converse import converse
-
-    asked = read_asked(settings, words)
-    stay = interactive or resume or not (asked.prompt or asked.script)
-    if stay and asked.script:
-        raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
-    if stay and not sys.stdout.isatty():
-        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    return converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+        raise typer.Exit(start(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))

@@ -2,27 +2,29 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
+from chatcli.cli.report import mask_passwords
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
+from chatcli.secret import Secret
 from chatcli.settings import Settings, user_name
 
-app = typer.Typer(help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
 
 
@@ -37,12 +39,11 @@ def config(ctx: typer.Context) -> None:
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings in effect; of a key, only that it is set."""
     settings = Settings.load(ctx.find_object(dict))
-    shown = {user_name(name): _shown(getattr(settings, name)) for name in Settings.model_fields}
-    values = {name: settings.redact(value) if isinstance(value, str) else value for name, value in shown.items()}
+    values = {user_name(name): _shown(getattr(settings, name), settings.redact) for name in Settings.names()}
     if as_json or settings.format == "json":
         print(json.dumps(values, indent=2))
         return
-    rows = tuple((name, "" if value is None else str(value)) for name, value in values.items())
+    rows = tuple((name, "" if value is None else _in_words(value)) for name, value in values.items())
     renderer = build_renderer(settings)
     renderer.render(Listing("Settings", ("setting", "value"), rows))
     renderer.close()
@@ -83,12 +84,20 @@ def schema(
     print(json.dumps(read_all() if name is None else read_schema(name), indent=2))
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, redact: Callable[[str], str]) -> Any:
     """Return a setting's value as JSON can hold it, without what is secret in it."""
-    if isinstance(value, SecretStr):
+    if isinstance(value, Secret):
         return "***"
     if isinstance(value, tuple):
-        return [_shown(part) for part in value]
+        return [_shown(part, redact) for part in value]
+    if isinstance(value, dict):
+        return {name: _shown(part, redact) for name, part in value.items()}
     if isinstance(value, bool | int | float | None):
         return value
-    return _PASSWORD.sub(r"\1:***", str(value))
+    return redact(mask_passwords(str(value)))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -12,17 +12,20 @@ from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
 from chatcli.settings import Settings
 
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Make the store's index of threads and messages anew.")]
 
 
+@app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Tell what is installed, configured and reachable, each with its remedy."""
     options: dict[str, Any] = ctx.find_object(dict) or {}
     try:
         settings = Settings.load(options)
     except ChatcliError as error:
-        settings = Settings.model_construct()
+        settings = Settings()
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:

@@ -1,7 +1,11 @@
 """The grammar of `chat`: sub-commands beside words that are a prompt."""
 
+from typing import Any
+
 import typer
 from typer.core import TyperGroup
+
+from chatcli.cli.subcommands import SUBCOMMANDS
 
 
 class PromptGroup(TyperGroup):
@@ -10,6 +14,11 @@ class PromptGroup(TyperGroup):
     Options may stand anywhere among the words of a prompt; those of `chat` itself stand before a sub-command. What
     follows `--` is always the prompt.
     """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in SUBCOMMANDS:
+            self.add_command(command)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own
         """Leave the prompt's words in `ctx.args`, or a sub-command and its arguments to `TyperGroup`."""

@@ -14,7 +14,9 @@ from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.settings import Settings
 
-app = typer.Typer(help="Which models there are.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="provider:model, an alias, or a model's name.")]
 

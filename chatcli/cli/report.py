@@ -1,12 +1,21 @@
 """How a failure is told: one or two lines on stderr, an object on stdout where JSON was asked for."""
 
+import contextlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 
-from chatcli.errors import ChatcliError
+from chatcli.errors import ChatcliError, UsageError
+
+_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
+
+
+def mask_passwords(text: str) -> str:
+    """Return `text` with the password of every URL in it replaced by `***`."""
+    return _PASSWORD.sub(r"\1:***", text)
 
 
 def report_traceback(failure: ChatcliError, redact: Callable[[str], str] = str) -> None:
@@ -25,7 +34,16 @@ def report(failure: ChatcliError, args: list[str]) -> None:
     if failure.remedy:
         print(sanitize(failure.remedy), file=sys.stderr)
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
-        report_traceback(failure)
+        report_traceback(failure, _redact)
+
+
+def _redact(text: str) -> str:
+    """Return `text` without the keys that the settings know, as far as there are any."""
+    from chatcli.settings import Settings
+
+    with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
+        text = Settings.load().redact(text)
+    return mask_passwords(text)
 
 
 def _wants_json(args: list[str]) -> bool:

@@ -33,7 +33,7 @@ You are a helpful assistant. Answer in {language}.
 language = "English"
 '''
 
-app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
 _NAME_HELP = "The role's name; capitals do not matter."
 Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]

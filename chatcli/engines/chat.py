@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatcli.conversation import Opening
@@ -87,7 +88,7 @@ class ChatEngine:
         """
         settings = self._settings
         if settings.temperature is None and temperature is not None:
-            settings = settings.model_copy(update={"temperature": temperature})
+            settings = replace(settings, temperature=temperature)
         if (name, temperature) not in self._models:
             # In a thread: it imports a provider's package, and may ask its server what it has.
             model = await asyncio.to_thread(build_model, name, settings, self._on_progress)

@@ -67,7 +67,7 @@ def _own_options(schema: AnswerSchema, client: BaseChatModel) -> dict[str, Any]:
     """Return what the provider's own `with_structured_output` would send, so that the answer still streams as text."""
     try:
         chain = client.with_structured_output({**schema.schema, "title": schema.name}, method="json_schema")
-    except Exception:  # noqa: BLE001 - a client may fail in any way on a schema that it can't put in its own form
+    except (ValueError, TypeError, KeyError, NotImplementedError):  # what clients raise on a schema beyond their form
         return {}
     bound = chain.first if isinstance(chain, RunnableSequence) else None
     # Some make a tool of the schema instead, or ask another client.

@@ -38,17 +38,24 @@ def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
     ]
 
 
-async def pick_thread(choices: Sequence[ThreadChoice], terminal: Input, screen: Output) -> str | None:
-    """Let the user pick one of `choices`: what is typed filters, Enter takes the first, Ctrl-C or Ctrl-D none."""
+async def pick_thread(
+    choices: Sequence[ThreadChoice], terminal: Input, screen: Output, *, menu: bool = True
+) -> str | None:
+    """Let the user pick one of `choices`: what is typed filters, Enter takes the first, Ctrl-C or Ctrl-D none.
+
+    Without a `menu` the choices must have been shown before.
+    """
     session: PromptSession[str] = PromptSession(
-        "which thread? (type to filter) ",
-        completer=_Choices(choices),
-        complete_while_typing=True,
+        "which thread? (type to filter) " if menu else "which thread? (type a part of it) ",
+        completer=_Choices(choices) if menu else None,
+        complete_while_typing=menu,
         input=terminal,
         output=screen,
     )
     try:
-        typed = await session.prompt_async(pre_run=lambda: session.default_buffer.start_completion())
+        typed = await session.prompt_async(
+            pre_run=(lambda: session.default_buffer.start_completion()) if menu else None,
+        )
     except (EOFError, KeyboardInterrupt):
         return None
     found = matching(choices, typed)

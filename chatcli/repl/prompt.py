@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
@@ -15,9 +15,10 @@ from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, Output, create_output
+from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken, ThemeChosen, ThreadChoice
+from chatcli.events import DraftChanged, Event, Listing, ScreenLeft, ScreenTaken, ThemeChosen, ThreadChoice
 from chatcli.repl.draft import Draft
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import LeavingHint, learn_shift_enter, line_keys, write_in_editor
@@ -39,7 +40,7 @@ class Prompt:
         toolbar: Returns the line below the input line for a number of columns; empty for none.
         keep_history: Whether what is typed is kept for later runs.
         vi: Whether vi's keys edit the line, instead of Emacs'.
-        suggest: Whether the rest of an earlier line is shown behind the cursor; a screen reader would read it out.
+        plain: Whether a screen reader may read it: no suggestion stands behind the cursor, no menu below it.
         color: Whether the line may have colours.
         ask_background: Whether the terminal is asked for its background.
 
@@ -53,14 +54,18 @@ class Prompt:
         *,
         keep_history: bool,
         vi: bool = False,
-        suggest: bool = True,
+        plain: bool = False,
         color: bool = True,
         ask_background: bool = False,
     ) -> None:
         learn_shift_enter()
         self._show = show
         self._toolbar = toolbar
+        self._plain = plain
         self._ask_background = ask_background and os.environ.get("TERM", "") not in _MUTE_TERMINALS
+        self.when_shown: Callable[[], Awaitable[None]] | None = None
+        """Begun once, when the first line is waited for: what would keep it from appearing."""
+        self._begun: asyncio.Future[None] | None = None
         self.pastes = Pastes()
         self._input = create_input(always_prefer_tty=True)
         self._output: Output = create_output(always_prefer_tty=True)
@@ -79,7 +84,8 @@ class Prompt:
             completer=completer,
             complete_while_typing=False,
             complete_in_thread=True,  # a list of models may ask servers for theirs
-            auto_suggest=AutoSuggestFromHistory() if suggest else None,
+            complete_style=CompleteStyle.READLINE_LIKE if plain else CompleteStyle.COLUMN,
+            auto_suggest=None if plain else AutoSuggestFromHistory(),
             tempfile_suffix=".md",
             history=LineHistory(self.pastes, keep=keep_history),
             prompt_continuation="  ",
@@ -88,6 +94,7 @@ class Prompt:
             input=self._input,
             output=self._output,
         )
+        self._session.app.after_render += lambda _: self._begin()
         self._session.app.before_render += lambda _: self._choose_toolbar()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
 
@@ -123,7 +130,10 @@ class Prompt:
 
     async def pick(self, choices: Sequence[ThreadChoice]) -> str | None:
         """Return the ID of the thread that the user picks, or None."""
-        return await pick_thread(choices, self._input, self._output)
+        if self._plain:
+            rows = tuple((choice.thread_id, choice.description) for choice in choices)
+            self._show(Listing("threads", ("thread", "title"), rows))
+        return await pick_thread(choices, self._input, self._output, menu=not self._plain)
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to `question`, which is kept in no history, and with `hidden` not shown; empty for none."""
@@ -211,6 +221,10 @@ class Prompt:
 
     def _raw_mode(self) -> raw_mode:
         return raw_mode(self._input.fileno())
+
+    def _begin(self) -> None:
+        if self.when_shown is not None:
+            self._begun, self.when_shown = asyncio.ensure_future(self.when_shown()), None
 
     def _choose_toolbar(self) -> None:
         hint = "press Ctrl-C again to leave" if self._hint.armed else ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from chatcli.conversation import Conversation
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.rendering.names import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.rendering.sanitize import sanitize_line
 
@@ -14,7 +15,7 @@ _TITLE = 30
 
 
 class Toolbar:
-    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far.
+    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far, what runs.
 
     Args:
         conversation: The conversation.
@@ -63,7 +64,7 @@ class Toolbar:
             return ""
         thread_id = self._conversation.thread_id
         title = sanitize_line(self._known.get(thread_id) or thread_id)
-        model = sanitize_line(str(self._conversation.model_name))
+        model = short_name(str(self._conversation.model_name))
         parts = [title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", model]
         used, budget = self._conversation.context_usage
         if used:
@@ -71,6 +72,8 @@ class Toolbar:
         if self._tokens:
             price = f", ${self._cost_usd:.4f}" if self._cost_usd else ""
             parts.append(f"{_count(self._tokens)} tokens{price} so far")
+        if self._conversation.is_starting:
+            parts.append("starting")
         return f" {' · '.join(parts)}"[:columns]
 
 

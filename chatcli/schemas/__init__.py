@@ -4,7 +4,11 @@ import json
 from importlib import resources
 from typing import Any
 
-NAMES = ("answer", "failure", "event", "threads", "thread")
+NAMES = (
+    *("answer", "failure", "event"),  # of a turn
+    *("threads", "thread", "search", "export", "imported"),
+    *("models", "roles", "role", "keys", "config", "doctor"),
+)
 
 
 def read_schema(name: str) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
+from chatcli.secret import Secret
 
 if TYPE_CHECKING:
     import httpx
@@ -37,7 +36,7 @@ class ServerAddress:
     """
 
     url: str = field(repr=False)
-    key: SecretStr | None = None
+    key: Secret | None = None
     assistant: str | None = None
 
     @property

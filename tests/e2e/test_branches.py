@@ -133,6 +133,15 @@ def test_threads_are_picked_renamed_and_deleted(chat: Chat, fake: FakeOpenAI, te
     assert [(thread["thread_id"], thread["title"]) for thread in threads] == [("aaa", "All about apples")]
 
 
+def test_a_screen_reader_hears_a_list_to_pick_from(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    chat("-t", "aaa", "about apples")
+    tty = terminal("--resume", "--plain")
+    tty.wait_for("which thread?")
+    assert tty.text().index("about apples") < tty.text().index("which thread?")
+    tty.send_line("apples")
+    tty.wait_for("You said: about apples")
+
+
 def test_a_thread_in_memory_is_saved_to_a_file(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("--no-save")
     tty.wait_for_prompt()

@@ -258,3 +258,10 @@ def test_debug_shows_where_a_failure_comes_from(chat: Chat, fake: FakeOpenAI) ->
     assert result.returncode == 4, result
     assert "Traceback" in result.stderr
     assert KEY not in result.stderr
+
+
+def test_debug_shows_no_password_where_no_turn_began(chat: Chat) -> None:
+    result = chat("--debug", "--store", "postgresql://me:hunter2@127.0.0.1:1/chat", "threads", "list")
+    assert result.returncode == 5, result
+    assert "Traceback" in result.stderr
+    assert "hunter2" not in result.stderr

@@ -124,5 +124,5 @@ def test_every_environment_variable_has_its_line() -> None:
     from chatcli.settings import Settings, user_name
 
     listed = set(re.findall(r"^(\w+)=$", (README.parent / ".env.example").read_text(), re.MULTILINE))
-    fields = {f"CHATCLI_{user_name(name)}".upper() for name in Settings.model_fields if not name.endswith("_api_key")}
+    fields = {f"CHATCLI_{user_name(name)}".upper() for name in Settings.names() if not name.endswith("_api_key")}
     assert fields <= listed

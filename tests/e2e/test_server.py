@@ -90,6 +90,16 @@ def test_a_killed_process_leaves_no_run_behind(at_server: Chat, other: OtherProg
     assert time.monotonic() - begun < 15
 
 
+def test_an_approval_is_a_documented_outcome(at_server: Chat, thread: str) -> None:
+    asked = at_server("--assistant", "approve", "-t", thread, "--format", "jsonl", "Send it.")
+    assert asked.returncode == 0, asked
+    request, end = asked.events()[-2:]
+    assert request["payload"] == {"question": "Send it?", "to": "bob@example.org"}
+    assert end["finish_reason"] == "interrupt"
+    resumed = at_server("-t", thread, "--resume-with", '{"yes": true}')
+    assert resumed.stdout == "The answer was {'yes': True}.\n"
+
+
 def test_what_fails_is_one_failure(at_server: Chat, thread: str) -> None:
     failed = at_server("-t", thread, "--json", "Please fail")
     assert (failed.returncode, failed.json()["error"]["code"]) == (1, "internal")

@@ -55,6 +55,32 @@ def test_an_indicator_stands_until_the_first_token(fake: FakeOpenAI, terminal: O
     assert "waiting for" not in tty.text()
 
 
+def test_an_indicator_stands_below_an_answer_that_pauses(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    gate = Event()
+    fake.script(Gated("The first half", gate, " and the second."))
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("one")
+    tty.wait_for("openai:gpt-fake is answering")
+    tty.send("typed")
+    tty.wait_for_prompt("typed")  # the line being typed stands below it
+    shown = tty.screen()
+    assert shown.index("The first half") < shown.index("is answering") < shown.index("> typed")
+    gate.set()
+    tty.wait_for("The first half and the second.")
+    tty.wait_for_prompt("typed")
+    assert "is answering" not in tty.text()
+
+
+def test_the_toolbar_tells_that_the_engine_starts(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    del home.env["PROMPT_TOOLKIT_NO_CPR"]  # else there would be no toolbar
+    tty = terminal("-t", "work")
+    tty.answer_positions()
+    tty.wait_for("· starting")
+    tty.wait_for(lambda text: "starting" not in text)
+    assert "work ·" in tty.screen()
+
+
 @pytest.mark.parametrize(
     ("options", "env"),
     [
@@ -82,6 +108,14 @@ def test_a_screen_reader_hears_the_line_that_is_typed_alone(
     tty = terminal("-t", "work", env={"ACCESSIBLE": "1"})
     tty.answer_positions()
     tty.wait_for_prompt()
+    tty.send("/c")
+    tty.wait_for_prompt("/c")
+    tty.send_key("tab")
+    tty.wait_for("/clear")
+    assert "/config" in tty.text()
+    assert "show the settings" not in tty.text()  # no menu
+    tty.wait_for_prompt("/c")
+    tty.send_key("ctrl-u")
     tty.send_line("why is the sky blue?")
     tty.wait_for("You said: why is the sky blue?")
     tty.send("why")

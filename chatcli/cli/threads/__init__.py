@@ -4,7 +4,9 @@ import typer
 
 from chatcli.cli.threads import change, look, transfer
 
-app = typer.Typer(help="The conversations kept so far.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The conversations kept so far.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
 app.command("list")(look.list_)
 app.command()(look.show)
 app.command()(look.search)

@@ -12,7 +12,6 @@ from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import ThreadId, ThreadIds, Yes
 from chatcli.cli.threads.look import listing
-from chatcli.conversation import new_thread_id
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Notice
 from chatcli.rendering.sanitize import sanitize_line
@@ -70,6 +69,8 @@ def fork(
     url: Url = None,
 ) -> None:
     """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
+    from chatcli.conversation import new_thread_id
+
     new_id = new_thread_id() if new is None else new
     try:
         check_thread_id(new_id)

@@ -1,6 +1,5 @@
 """`chat threads list`, `show` and `search`: what is there."""
 
-import asyncio
 import dataclasses
 import json
 import re
@@ -35,6 +34,8 @@ def list_(
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
     """Show what a thread has said so far."""
+    import asyncio
+
     settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     messages = asyncio.run(read_thread(settings, summary.thread_id))

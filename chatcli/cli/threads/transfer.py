@@ -1,6 +1,5 @@
 """`chat threads export` and `import`: threads as files."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +32,8 @@ def export(
     url: Url = None,
 ) -> None:
     """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
+    import asyncio
+
     settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
@@ -61,6 +62,8 @@ def import_(
     url: Url = None,
 ) -> None:
     """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    import asyncio
+
     settings = common.settings_of(ctx, store, url)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
     imported = asyncio.run(import_file(settings, file))

@@ -14,6 +14,7 @@ from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store, open_threads
 from chatcli.store.repair import find_damage
+from chatcli.store.server import ServerAddress, assistants, check_server
 
 PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
 REACH_TIMEOUT = 3.0
@@ -37,10 +38,24 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("packages", "ok", versions)
     config = paths.config_file()
     yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
-    yield _store(choose_store(settings))
+    yield _threads(settings)
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
+
+
+def _threads(settings: Settings) -> Finding:
+    try:
+        location = choose_store(settings)
+        return _store(location) if location.server is None else _server(location.server)
+    except ChatcliError as error:
+        return Finding("store" if settings.url is None else "server", "problem", error.message, error.remedy)
+
+
+def _server(server: ServerAddress) -> Finding:
+    check_server(server)
+    names = [str(assistant["name"]) for assistant in assistants(server)]
+    return Finding("server", "ok", f"{server.shown} answers; its assistants: {', '.join(names)}")
 
 
 def _store(location: StoreLocation) -> Finding:

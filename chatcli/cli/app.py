@@ -61,6 +61,8 @@ def chat(
     graph: options.Graph = None,
     resume_with: options.ResumeWith = None,
     store: options.Store = None,
+    url: options.Url = None,
+    assistant: options.Assistant = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,
     color: options.Color = None,

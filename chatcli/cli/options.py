@@ -64,6 +64,14 @@ Store = Annotated[
     str | None,
     typer.Option("--store", metavar="URI", help="Where threads are kept: sqlite:///path, postgresql://... or memory:."),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="A LangGraph server; its app answers, and the threads are there."),
+]
+Assistant = Annotated[
+    str | None,
+    typer.Option("--assistant", metavar="NAME", help="Who answers on that server; by default, its first assistant."),
+]
 File = Annotated[
     list[str] | None,
     typer.Option(

@@ -250,7 +250,7 @@ class Settings:
         return None
 
     def _refuse_dangerous_dotenv(self) -> None:
-        """Refuse a `.env` that would run code, or let tools run unasked: a repository that somebody cloned may bring it."""
+        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
         for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
             if self.is_dotenv(name):
                 raise UsageError(

@@ -18,19 +18,33 @@ from chatcli.store.threads import ThreadSummary
 if TYPE_CHECKING:
     from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
+    from chatcli.graph.spec import GraphSpec
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
     from chatcli.transfer.document import ThreadDocument
 
 
 def build_conversation(
-    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, *, can_ask: bool = False
+    settings: Settings,
+    thread_id: str,
+    schema: "AnswerSchema | None" = None,
+    graph: "GraphSpec | None" = None,
+    *,
+    can_ask: bool = False,
 ) -> "Conversation":
-    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet.
+    """Return a conversation on `thread_id`; nothing is opened or asked yet.
 
-    `can_ask` says that there is a user who can be asked whether a tool may run.
+    The user's `graph` answers, or a model, whose answers follow `schema`. `can_ask` says that there is a user who can
+    be asked whether a tool may run.
     """
     from chatcli.conversation import Conversation
+
+    if graph is not None:
+        from chatcli.engines.graph import GraphEngine
+
+        return Conversation(
+            settings, thread_id, lambda announce: GraphEngine.open(settings, graph, announce), graph.model_name
+        )
     from chatcli.engines.chat import ChatEngine
 
     return Conversation(

@@ -46,9 +46,13 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer; untrusted text, cut anywhere."""
+    """The next piece of the answer; untrusted text, cut anywhere.
+
+    `node` is the node of the user's graph that says it, after the nodes whose subgraphs it is in; empty elsewhere.
+    """
 
     text: str
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,30 @@ class ApprovalRequested:
 
     interrupt_id: str
     payload: Any
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of the answer, where the graph gives one."""
+
+
+def is_review(payload: object) -> bool:
+    """Tell whether `payload` asks for decisions on tool calls, in the shape that langchain's middleware gives it."""
+    return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
+
+
+def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tool calls that `payload` asks about.
+
+    Each has its `name`, its `args`, perhaps a `description`, the `allowed` decisions where they are limited, and the
+    `scopes` that an approval may have (our own addition: "thread", "always").
+    """
+    if "action_requests" not in payload:
+        return [dict(payload)]
+    configs = {config.get("action_name"): config for config in payload.get("review_configs", ())}
+    actions = []
+    for action in payload["action_requests"]:
+        config = configs.get(action.get("name"), {})
+        limits = {"allowed": config.get("allowed_decisions", ()), "scopes": config.get("scopes", ())}
+        actions.append({**action, **limits})
+    return actions
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ class Settings:
     file: tuple[str, ...] = ()
     allow_private_urls: bool = False
     script: str | None = None
+    graph: str | None = None
+    resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None
     tools: bool | None = None
@@ -136,11 +138,18 @@ class Settings:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
         _refuse_dangerous(_set_by(dotenv))
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
-        return cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings._refuse_graph_of_dotenv()
+        return settings
 
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def is_dotenv(self, name: str) -> bool:
+        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        variable = f"CHATCLI_{name.upper()}"
+        return variable in self._dotenv and not os.environ.get(variable) and not self.is_option(name)
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -199,6 +208,14 @@ class Settings:
                 if value := source.get(variable):
                     return Secret(value)
         return None
+
+    def _refuse_graph_of_dotenv(self) -> None:
+        """Refuse a `.env` that names a graph: in a repository that somebody cloned, `chat` alone would run its code."""
+        if self.graph is not None and self.is_dotenv("graph"):
+            raise UsageError(
+                f"the .env file in this folder names the graph {self.graph}, which is code that would be run",
+                remedy="To run it, say so with --graph, or in the environment or the config file.",
+            )
 
     def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: Secret) -> None:
         """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.

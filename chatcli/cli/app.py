@@ -57,6 +57,8 @@ def chat(
     json: options.Json = False,
     schema_file: options.Schema = None,
     script: options.Script = None,
+    graph: options.Graph = None,
+    resume_with: options.ResumeWith = None,
     store: options.Store = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,

@@ -1,17 +1,21 @@
 """Runs a one-shot or the REPL, and names its exit code."""
 
 import asyncio
+import shlex
 import signal
 import sys
+from contextlib import suppress
 
 from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
 from chatcli.cli.asked import Asked
 from chatcli.cli.missing_key import ask_missing_key
+from chatcli.cli.own_graph import chosen_graph
 from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import WAITING, Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.consume import consume
@@ -28,8 +32,10 @@ PAST_MESSAGES = 6
 def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
     thread_id = _choose_thread(settings, continue_=continue_)
-    conversation = build_conversation(settings, thread_id, asked.schema, can_ask=stay)
-    ask_missing_key(settings, _first_model(settings, conversation))
+    graph = chosen_graph(settings, thread_id if continue_ or settings.thread is not None else None)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
+    if graph is None:
+        ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
     try:
         if stay:
@@ -40,6 +46,8 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
             last = asyncio.run(_answer(conversation, renderer, asked))
     finally:
         renderer.close()
+    if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+        tell_waiting(conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
@@ -70,11 +78,13 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
 
 
 async def _answer(conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
-    assert asked.prompt is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, conversation.interrupt)
     try:
+        if asked.answer is not None:
+            return await consume(conversation.answer(asked.answer), renderer)
+        assert asked.prompt is not None
         return await consume(conversation.run_turn(asked.prompt, asked.attachments), renderer)
     finally:
         await conversation.close()
@@ -91,11 +101,13 @@ async def _stay(
     if not location.in_memory:
         _show_past(open_threads(location), conversation, renderer)
     try:
+        if conversation.turns and asked.prompt is None:
+            await _show_pending(conversation, renderer)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
     if conversation.turns and not location.in_memory:
-        print(f"Resume this conversation with: chat --thread {_quoted(conversation.thread_id)}", file=sys.stderr)
+        print(f"Resume this conversation with: chat --thread {shlex.quote(conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
@@ -109,10 +121,17 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
             renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def _quoted(thread_id: str) -> str:
-    import shlex
+async def _show_pending(conversation: Conversation, renderer: Renderer) -> None:
+    """Ask again what the thread waits for; only a graph's may, and only for that it is opened before the prompt."""
+    if conversation.model_name.provider == GRAPH:
+        for request in await conversation.pending():
+            renderer.render(request)
 
-    return shlex.quote(thread_id)
+
+def tell_waiting(thread_id: str) -> None:
+    """Tell how to answer what the thread waits for, where nobody can be asked."""
+    with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
+        print(f"It waits for an answer: chat --thread {shlex.quote(thread_id)} --resume-with JSON", file=sys.stderr)
 
 
 def _exit_code(last: Event | None) -> ExitCode:

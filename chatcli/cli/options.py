@@ -90,6 +90,23 @@ Schema = Annotated[
         autocompletion=complete.files,
     ),
 ]
+Graph = Annotated[
+    str | None,
+    typer.Option(
+        "--graph",
+        metavar="SPEC",
+        help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
+        autocompletion=complete.files,
+    ),
+]
+ResumeWith = Annotated[
+    str | None,
+    typer.Option(
+        "--resume-with",
+        metavar="JSON",
+        help="Answer what the --thread waits for: JSON where it parses as an object or a list, else text.",
+    ),
+]
 Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Answer, then stay in the conversation.")]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Show the answer only.")]
 Color = Annotated[str | None, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]

@@ -14,7 +14,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.store.threads import Threads
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class GraphThread:
             write[1] == INTERRUPT for write in newest.pending_writes or ()
         ):
             return ()
-        return tuple(ApprovalRequested(one.id, one.value) for one in (await self.snapshot()).interrupts)
+        return tuple(map(as_request, (await self.snapshot()).interrupts))
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""

@@ -122,7 +122,7 @@ class Repl:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             return
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        async with aclosing(self._conversation.run_turn(text, attachments)) as events:
+        async with aclosing(self._conversation.say(text, attachments)) as events:
             async for event in events:
                 yield event
 

@@ -42,7 +42,8 @@ async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
 
 async def answer(conversation: Conversation, reply: Any) -> list[Event]:
     [pending] = await conversation.pending()
-    return [event async for event in conversation.resume({pending.interrupt_id: reply})]
+    session = await conversation.session()
+    return [event async for event in session.resume({pending.interrupt_id: reply})]
 
 
 def requested(events: list[Event]) -> Any:

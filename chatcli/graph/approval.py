@@ -90,22 +90,19 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
 
 
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    actions = [
-        {
-            "name": call["name"],
-            "args": call["args"],
-            "description": f"{_owner(tools.get(call['name']))} {call['name']} wants to run",
-            "rule": suggest_rule(tools[call["name"]], call["args"]) if call["name"] in tools else call["name"],
-        }
-        for call in calls
-    ]
+    actions = [_action(call, tools.get(call["name"])) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
     reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
-def _owner(tool: Tool | None) -> str:
-    return f"the MCP server {tool.server}'s tool" if tool is not None and tool.server else "the tool"
+def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
+    if tool is None:  # of a run with other tools
+        return {"name": call["name"], "args": call["args"], "description": "no such tool is switched on now"}
+    rule = suggest_rule(tool, call["args"])
+    owner = f"of the MCP server {tool.server}; " if tool.server else ""
+    description = f"{owner}approved for the thread, or always, it stands for {rule}"
+    return {"name": call["name"], "args": call["args"], "description": description, "rule": rule}
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
@@ -153,9 +150,9 @@ def _apply(
             edited[str(call["id"])] = ToolCall(
                 name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call"
             )
-        elif decision["scope"] == "always":
+        elif decision["scope"] == "always" and "rule" in action:
             keep_rule(action["rule"])
-        elif decision["scope"] == "thread" and action["rule"] not in allowed:
+        elif decision["scope"] == "thread" and "rule" in action:
             allowed.append(action["rule"])
     return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[], allowed=allowed)
 

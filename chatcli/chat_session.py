@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.errors import InterruptedTurnError
-from chatcli.graph.branches import Turn
+from chatcli.graph.branches import Turn, current_branch, session_name
 from chatcli.graph.build import ChatGraph
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, fit_context, refuse_oversized
@@ -162,5 +162,9 @@ class ChatSession(Session):
             auto_compact=self._auto_compact,
             schema=self._schema,
             timeout=self._timeout,
+            session_name=self._session_name,
             toolbox=self.toolbox,
         )
+
+    async def _session_name(self) -> str:
+        return session_name(self.thread_id, current_branch(await self.turns()))

@@ -46,6 +46,12 @@ MaxTokens = Annotated[
 ContextTokens = Annotated[
     int | None, typer.Option("--context-tokens", metavar="N", help="Budget of what is sent, in tokens.")
 ]
+Tweak = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tweak", metavar="COMPONENT.FIELD=VALUE", help="Set a field of a Langflow flow's component; repeatable."
+    ),
+]
 AutoCompact = Annotated[
     bool | None, typer.Option("--auto-compact", help="Sum up the oldest turns when they no longer fit.")
 ]
@@ -57,6 +63,14 @@ Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")
 Store = Annotated[
     str | None,
     typer.Option("--store", metavar="URI", help="Where threads are kept: sqlite:///path, postgresql://... or memory:."),
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="A LangGraph server; its app answers, and the threads are there."),
+]
+Assistant = Annotated[
+    str | None,
+    typer.Option("--assistant", metavar="NAME", help="Who answers on that server; by default, its first assistant."),
 ]
 File = Annotated[
     list[str] | None,

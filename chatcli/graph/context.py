@@ -42,6 +42,8 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
         ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
 
     """
+    if turn.model.keeps_conversation:
+        return _newest_question(state, turn)
     head, messages = _split(_prompted(state, turn))
     newest = messages[_newest_turn(messages) :]
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
@@ -56,6 +58,12 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
             kept = newest
     sent = adapt_messages([*head, *kept], turn.model)
     return FittedContext(sent, turn.counter.count(sent), budget, messages[: len(messages) - len(kept)])
+
+
+def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
+    """Return the last question alone; of how much the server adds to it nothing is known, so no size is claimed."""
+    questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
+    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [])
 
 
 def open_messages(state: ChatState) -> list[BaseMessage]:

@@ -41,6 +41,9 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
         runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
     _report(fitted, state, runtime)
+    if turn.model.keeps_conversation and _prompted(state) and not state.get("prompt_told"):
+        runtime.stream_writer({"notice": f"{turn.model.name} has a prompt of its own: the system prompt is not sent"})
+        update["prompt_told"] = True
     try:
         answer = await _ask(fitted, runtime, offer)
     except ContextError:
@@ -51,12 +54,16 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted = smaller
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
-    if answer.usage_metadata is not None:
+    if answer.usage_metadata is not None and not turn.model.keeps_conversation:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.left_out:
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
+
+
+def _prompted(state: ChatState) -> bool:
+    return bool(state.get("system") or state.get("template"))
 
 
 async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
@@ -92,10 +99,13 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
     client = offer.client(model)
     # With a schema, an answer is shown once it is known to be the valid one.
     config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
+    own: dict[str, Any] = {}
+    if model.keeps_conversation and runtime.context.session_name is not None:
+        own["session_id"] = await runtime.context.session_name()
 
     async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
         answer = await receive(
-            lambda: client.astream(list(messages), config, **options),
+            lambda: client.astream(list(messages), config, **own, **options),
             model,
             seconds=runtime.context.timeout,
             tell=lambda text: runtime.stream_writer({"note": text}),

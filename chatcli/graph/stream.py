@@ -21,6 +21,7 @@ from chatcli.events import (
 )
 from chatcli.graph.finish import finish_reason
 from chatcli.graph.speakers import SEPARATOR, Speakers
+from chatcli.providers import LANGFLOW
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
@@ -67,6 +68,8 @@ class AnswerReader:
         self.messages_in_thread = 0
         self.context_tokens = 0
         self.context_budget: int | None = None
+        self.flow: Mapping[str, str] | None = None
+        """What Langflow says of its answer beside the text."""
         self.interrupts: dict[str, ApprovalRequested] = {}
         """What the graph waits for, by the interrupts' IDs."""
 
@@ -142,6 +145,7 @@ class AnswerReader:
             yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
         if message.usage_metadata:
             self._add_usage(message)
+        self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
             yield from self._speakers.end(message_id)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -118,9 +117,8 @@ def _log(name: str) -> TextIO:
 
 def _parameters(server: McpServer) -> StdioServerParameters:
     """Return how the server is started: with the SDK's few harmless variables and its own, so without our keys."""
-    assert server.command is not None
     env = {**get_default_environment(), **server.env}
-    found = shutil.which(os.path.expanduser(server.command), path=env.get("PATH"))  # noqa: PTH111 - it may be a mere name
+    found = server.command_path()
     if found is None:
         raise UsageError(f"its command {server.command} is not found")
     command, *args = leashed([found, *server.args])

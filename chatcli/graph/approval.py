@@ -4,6 +4,7 @@ The request and its answer have the shape of langchain's HumanInTheLoopMiddlewar
 `rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
@@ -57,7 +58,8 @@ def review_calls(
             asked.append(str(call["id"]))
         else:
             rule = suggest_rule(tool, call["args"])
-            tell(f"the call of {tool.name} was refused, as nobody can be asked: --allow '{rule}' or --yes allows it")
+            how = f"--allow {shlex.quote(rule)} or --yes"
+            tell(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
             messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
 

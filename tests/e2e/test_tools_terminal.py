@@ -1,7 +1,7 @@
 """The model acts while a user is there to be asked: in the REPL, in a one-shot, and after a restart."""
 
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Home
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, call
 
@@ -48,18 +48,24 @@ def test_the_repl_asks_runs_and_remembers_for_the_thread(terminal: OpenTerminal,
 
 
 def test_a_one_shot_in_a_terminal_asks_too_and_waits_for_the_next_run_when_it_is_left(
-    terminal: OpenTerminal, fake: FakeOpenAI
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI
 ) -> None:
     fake.default = act  # type: ignore[assignment]
-    chat = terminal("--tools", "--thread", "work", "go")
-    chat.wait_for("Answer: approve")
-    chat.send_line("what?")
-    chat.wait_for("is no decision here")
-    chat.send_key("ctrl-c")
-    assert chat.exit_code() == 0
-    assert "--resume-with" in chat.text()
-    chat = terminal("--tools", "--thread", "work")
-    chat.wait_for("Answer: approve")
-    chat.wait_for_prompt()
-    chat.send_line("approve")
-    chat.wait_for("So: /")
+    window = terminal("--tools", "--thread", "work", "go")
+    window.wait_for("Answer: approve")
+    window.send_line("what?")
+    window.wait_for("is no decision here")
+    window.send_key("ctrl-c")
+    assert window.exit_code() == 0
+    assert "--resume-with" in window.text()
+    window = terminal("--tools", "--thread", "work")
+    window.wait_for("Answer: approve")
+    window.wait_for_prompt()
+    window.send_line("approve")
+    window.wait_for("So: /")
+    window.wait_for_prompt()
+    window.send_line("again")
+    window.wait_for(lambda text: text.count("Answer: approve") == 2)
+    window.send_key("ctrl-d")
+    done = chat("--tools", "--thread", "work", "--resume-with", '{"decisions": [{"type": "reject"}]}')
+    assert done.stdout == "So: The user refused this call.\n", done

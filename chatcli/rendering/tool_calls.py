@@ -44,10 +44,10 @@ class OpenCalls:
         return lines
 
 
-def call_text(name: str, arguments: Mapping[str, Any]) -> str:
-    """Return a call as one line: `search(query="cats", limit=3)`."""
-    given = ", ".join(f"{key}={_value(value)}" for key, value in arguments.items())
-    return f"{sanitize_line(name)}({_cut(sanitize_line(given), MAX_ARGUMENTS)})"
+def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -> str:
+    """Return a call as one line: `search(query="cats", limit=3)`; long arguments are cut unless it is to be `whole`."""
+    given = sanitize_line(", ".join(f"{key}={_value(value)}" for key, value in arguments.items()))
+    return f"{sanitize_line(name)}({given if whole else _cut(given, MAX_ARGUMENTS)})"
 
 
 def result_text(content: str) -> str:
@@ -65,7 +65,8 @@ def request_lines(request: ApprovalRequested) -> list[str]:
     lines: list[str] = []
     actions = reviewed_actions(request.payload)
     for action in actions:
-        lines.append(call_text(str(action.get("name", "")), action.get("args") or {}))
+        # Whole: what is approved unseen might be anything.
+        lines.append(call_text(str(action.get("name", "")), action.get("args") or {}, whole=True))
         if description := str(action.get("description") or ""):
             lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
     allowed = [kind for kind in _EVERY_DECISION if all(kind in (a.get("allowed") or _EVERY_DECISION) for a in actions)]

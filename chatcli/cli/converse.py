@@ -4,6 +4,7 @@ import asyncio
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
@@ -14,7 +15,16 @@ from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import WAITING, Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import (
+    WAITING,
+    Event,
+    MessageShown,
+    Notice,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
 from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
@@ -98,11 +108,10 @@ async def _stay(
     choices = thread_choices(open_threads(location).recent()) if resume else ()
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
-    if not location.in_memory:
-        _show_past(open_threads(location), conversation, renderer)
     try:
-        if conversation.turns and asked.prompt is None:
-            await _show_pending(conversation, renderer)
+        if not location.in_memory:
+            past = _show_past(open_threads(location), conversation, renderer)
+            await _show_open_end(conversation, renderer, past)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
@@ -111,21 +120,25 @@ async def _stay(
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> None:
-    """Show how the thread stood, from the index: at once, before LangGraph is imported."""
+def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> list[MessageShown]:
+    """Show how the thread stood, from the index: at once, before LangGraph is imported; return what was shown."""
     messages = threads.said(conversation.thread_id, PAST_MESSAGES)
     if messages:
         conversation.turns = len(messages)
         renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
-        if messages[-1].role == "user":
-            renderer.render(Notice("the last question has no answer; /retry asks it again"))
+    return messages
 
 
-async def _show_pending(conversation: Conversation, renderer: Renderer) -> None:
-    """Ask again what the thread waits for; only a graph's may, and only for that it is opened before the prompt."""
-    if conversation.model_name.provider == GRAPH:
-        for request in await conversation.pending():
-            renderer.render(request)
+async def _show_open_end(conversation: "Conversation", renderer: Renderer, past: Sequence[MessageShown]) -> None:
+    """Ask again what the thread waits for, or tell of a question without an answer.
+
+    Only a graph's thread may wait, and only for that it is opened before the prompt.
+    """
+    pending = await conversation.pending() if past and conversation.model_name.provider == GRAPH else ()
+    for request in pending:
+        renderer.render(request)
+    if past and not pending and past[-1].role == "user":
+        renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
 def tell_waiting(thread_id: str) -> None:

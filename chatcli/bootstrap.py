@@ -13,7 +13,8 @@ from chatcli.models.names import ModelName
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import PROVIDER
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
@@ -26,14 +27,25 @@ if TYPE_CHECKING:
 
 
 def build_conversation(
-    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, graph: "GraphSpec | None" = None
+    settings: Settings,
+    thread_id: str,
+    schema: "AnswerSchema | None" = None,
+    graph: "GraphSpec | None" = None,
+    *,
+    can_ask: bool = False,
 ) -> "Conversation":
     """Return a conversation on `thread_id`; nothing is opened or asked yet.
 
-    The user's `graph` answers, or a model, whose answers follow `schema`.
+    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
+    a user who can be asked whether a tool may run.
     """
     from chatcli.conversation import Conversation
 
+    if choose_server(settings) is not None:
+        from chatcli.engines.server import ServerEngine
+
+        name = ModelName(PROVIDER, settings.assistant or "")
+        return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
     if graph is not None:
         from chatcli.engines.graph import GraphEngine
 
@@ -42,7 +54,11 @@ def build_conversation(
         )
     from chatcli.engines.chat import ChatEngine
 
-    return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
+    return Conversation(
+        settings,
+        thread_id,
+        lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask),
+    )
 
 
 def build_renderer(settings: Settings) -> Renderer:
@@ -187,8 +203,14 @@ async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
         StoreError: The store can't be used.
 
     """
-    from chatcli.graph.build import build_graph
     from chatcli.graph.history import as_shown
+
+    if (server := choose_server(settings)) is not None:
+        from chatcli.graph.revive import revive_messages
+        from chatcli.store.server_threads import ServerThreads
+
+        return as_shown(revive_messages(ServerThreads(server).values(thread_id)))
+    from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
     from chatcli.graph.thread import GraphThread
@@ -223,6 +245,11 @@ async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "Thre
         StoreError: The store can't be used.
 
     """
+    if (server := choose_server(settings)) is not None:
+        from chatcli.engines.server import server_document
+        from chatcli.store.server_threads import ServerThreads
+
+        return server_document(ServerThreads(server), summary)
     from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
@@ -244,6 +271,11 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
         StoreError: The store can't be used; nothing was stored.
 
     """
+    if choose_server(settings) is not None:
+        raise UsageError(
+            "threads are not imported into a LangGraph server: only its app knows how its states are made",
+            remedy="Import them into a store here: --store sqlite:///PATH.",
+        )
     from chatcli.store.open import open_store
     from chatcli.transfer.read import read_documents
     from chatcli.transfer.write import import_documents

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from chatcli.models.local.weights import QWEN
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
+from tests.langgraph_server import OtherProgram, other_program, shared_server
 from tests.models.local.shared_cache import cached
 from tests.postgres import Postgres, running_postgres
 
@@ -50,3 +52,18 @@ def postgres() -> Iterator[Postgres]:
     """Run a real PostgreSQL server for the whole run of tests."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def langgraph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real LangGraph server for the whole run of tests, all processes of it; give its address."""
+    folder = tmp_path_factory.getbasetemp()
+    with shared_server(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as url:
+        yield url
+
+
+@pytest.fixture
+def other(langgraph_server: str) -> Iterator[OtherProgram]:
+    """Give another program on that server."""
+    with other_program(langgraph_server) as program:
+        yield program

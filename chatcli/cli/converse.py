@@ -32,7 +32,7 @@ from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_server, choose_store, open_threads
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -42,9 +42,11 @@ PAST_MESSAGES = 6
 def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
     thread_id = _choose_thread(settings, continue_=continue_)
-    graph = chosen_graph(settings, thread_id if continue_ or settings.thread is not None else None)
-    conversation = build_conversation(settings, thread_id, asked.schema, graph)
-    if graph is None:
+    stored = thread_id if continue_ or settings.thread is not None else None
+    at_server = choose_server(settings) is not None
+    graph = None if at_server else chosen_graph(settings, stored)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
+    if graph is None and not at_server:
         ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
     try:

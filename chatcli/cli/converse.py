@@ -15,7 +15,15 @@ from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import WAITING, Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import (
+    WAITING,
+    Event,
+    Notice,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
 from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
@@ -104,8 +112,8 @@ async def _stay(
     choices = thread_choices(open_threads(location).recent()) if resume else ()
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
-    unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
     try:
+        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
         if conversation.turns and asked.prompt is None:
             await _show_pending(conversation, renderer, unanswered=unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)

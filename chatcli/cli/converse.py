@@ -23,6 +23,7 @@ from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
 from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -124,8 +125,8 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
 
 
 async def _show_pending(conversation: Conversation, renderer: Renderer) -> None:
-    """Ask again what the thread waits for; only a graph's may, and only for that it is opened before the prompt."""
-    if conversation.model_name.provider == GRAPH:
+    """Ask again what the thread waits for; the plain chat's never does, and is not opened before the prompt."""
+    if conversation.model_name.provider in (GRAPH, SERVER):
         for request in await conversation.pending():
             renderer.render(request)
 

@@ -17,7 +17,7 @@ from chatcli.events import ApprovalRequested
 from chatcli.graph.branches import current_branch, read_turns
 from chatcli.graph.revive import revive_message, revive_messages
 from chatcli.graph.server_graph import ServerGraph, revive_interrupt
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.graph.thread import GraphThread
 from chatcli.store.server import server_failures
 from chatcli.store.server_threads import ServerThreads
@@ -85,7 +85,7 @@ class ServerThread(GraphThread):
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
-        return tuple(ApprovalRequested(one.id, one.value) for one in (await self.snapshot()).interrupts)
+        return tuple(map(as_request, (await self.snapshot()).interrupts))
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: what stood before the first question becomes the newest state."""

@@ -11,7 +11,7 @@ import pytest
 
 from chatcli.conversation import Opening
 from chatcli.engines.server import ServerEngine
-from chatcli.errors import InternalError, NetworkError, UsageError
+from chatcli.errors import GraphError, NetworkError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
@@ -177,7 +177,7 @@ def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:
     async def work(session: Session) -> None:
         end = (await ask(session, "Please fail"))[-1]
         assert isinstance(end, TurnFailed)
-        assert isinstance(end.error, InternalError)
+        assert isinstance(end.error, GraphError)
         assert "ValueError: the app can't answer that" in end.error.message
         assert await questions(session) == ["Please fail"]
         assert "message 2" in await answered(session, "Now?")

@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 
 def build_conversation(
-    settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None, graph: "GraphSpec | None" = None
+    settings: Settings,
+    thread_id: str,
+    schema: "AnswerSchema | None" = None,
+    graph: "GraphSpec | None" = None,
+    *,
+    can_ask: bool = False,
 ) -> "Conversation":
     """Return a conversation on `thread_id`; nothing is opened or asked yet.
 
-    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`.
+    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
+    a user who can be asked whether a tool may run.
     """
     from chatcli.conversation import Conversation
 
@@ -47,7 +53,11 @@ def build_conversation(
         )
     from chatcli.engines.chat import ChatEngine
 
-    return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
+    return Conversation(
+        settings,
+        thread_id,
+        lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask),
+    )
 
 
 def build_renderer(settings: Settings) -> Renderer:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chatcli.models.model import Model
     from chatcli.session import Session
     from chatcli.store.threads import Threads
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -305,6 +306,20 @@ class Conversation:
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
         return await (await self._chat()).compact()
+
+    async def toolbox(self) -> "Toolbox":
+        """Return what the model may call.
+
+        Raises:
+            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._chat()).toolbox
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
+        return await (await self._chat()).allowed()
 
     async def close(self) -> None:
         """Stop what runs and close the engine."""

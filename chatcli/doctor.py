@@ -94,18 +94,21 @@ def _model(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("model", "ok", f"{name} answers where none is named")
     if settings.openai_endpoint is not None:
-        yield _reach(settings.openai_endpoint)
+        yield _reach("endpoint", settings.openai_endpoint, "/models", "--base-url, OPENAI_BASE_URL")
+    if settings.langflow_url is not None:
+        yield _reach("Langflow", settings.langflow_url, "/health", "LANGFLOW_URL")
 
 
-def _reach(endpoint: str) -> Finding:
+def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
+    """Tell whether the server at `url`, which `setting` sets, answers at `path`."""
     import httpx2
 
     try:
-        status = httpx2.get(f"{endpoint}/models", timeout=REACH_TIMEOUT).status_code
+        status = httpx2.get(f"{url}{path}", timeout=REACH_TIMEOUT).status_code
     except httpx2.HTTPError as error:
-        remedy = "Check the address (--base-url, OPENAI_BASE_URL) and that the server runs."
-        return Finding("endpoint", "problem", f"{endpoint} can't be reached: {error}", remedy)
-    return Finding("endpoint", "ok", f"{endpoint} answers (status {status})")
+        remedy = f"Check the address ({setting}) and that the server runs."
+        return Finding(subject, "problem", f"{url} can't be reached: {error}", remedy)
+    return Finding(subject, "ok", f"{url} answers (status {status})")
 
 
 def _local_runtime() -> Finding:

@@ -117,6 +117,15 @@ def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowAnswer:
+    """A Langflow flow's answer as Langflow keeps it: `text` by `sender`, in its own session `session_id`."""
+
+    session_id: str
+    sender: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The whole answer, stored in the thread."""
 
@@ -134,6 +143,8 @@ class TurnFinished:
     context_budget: int | None = None
     cost_usd: float | None = None
     """The turn's price by the provider's list; None where it is not known."""
+    langflow: FlowAnswer | None = None
+    """Of a Langflow flow alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.mcp_servers import McpServer, read_tables
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret
 from chatcli.values import not_negative, positive, read_value
 
@@ -29,6 +30,10 @@ SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGS
 """The variables of a LangGraph server's key, the first that is set before the others."""
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
+
+
+_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The fields that name the server of one provider alone."""
 
 
 def check_thread_id(thread_id: str) -> str:
@@ -49,6 +54,13 @@ def _check_url(url: str) -> str:
 def _is_accessible() -> bool:
     """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+    return rules
 
 
 def _variables(*names: str) -> dict[str, tuple[str, ...]]:
@@ -72,6 +84,10 @@ class Settings:
     openai_base_url: Annotated[str, _check_url] | None = field(
         default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
+    langflow_url: Annotated[str, _check_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    )
+    tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
     system: str | None = None
     role: str | None = None
     var: dict[str, str] = field(default_factory=dict)
@@ -98,6 +114,14 @@ class Settings:
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None
+    tools: bool | None = None
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: Annotated[dict[str, McpServer], read_tables] = field(default_factory=dict)
+    mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
+    allow: Annotated[tuple[str, ...], _check_rules] = ()
+    yes: bool = False
+    max_steps: Annotated[int, positive] = 25
+    tool_timeout: Annotated[float, positive] | None = None
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
@@ -128,7 +152,7 @@ class Settings:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
         settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
-        settings._refuse_graph_of_dotenv()
+        settings._refuse_dangerous_dotenv()
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
@@ -147,8 +171,7 @@ class Settings:
 
     def is_dotenv(self, name: str) -> bool:
         """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
-        variable = f"CHATCLI_{name.upper()}"
-        return variable in self._dotenv and not os.environ.get(variable) and not self.is_option(name)
+        return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -161,8 +184,8 @@ class Settings:
 
     def lacks_key(self, provider: str) -> bool:
         """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
-        own_server = self.base_url or (self.openai_endpoint and provider == OPENAI)
-        return not (PROVIDERS[provider].keyless or own_server or self.has_key(provider))
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
         """Tell whether the environment or .env sets the key of `provider`."""
@@ -180,13 +203,13 @@ class Settings:
                 keyring can't be read.
 
         """
-        base_url = self.openai_endpoint if provider == OPENAI else self.base_url
+        base_url = self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
         if key is not None:
             self._secrets[provider] = key
-            names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
+            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
             variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
             self._refuse_borrowed_key(base_url, names, key, variables)
         return Credentials(base_url, key)
@@ -212,6 +235,10 @@ class Settings:
                 text = text.replace(value, "***")
         return text
 
+    def _own_url(self, provider: str) -> str | None:
+        """Return the server that the user named for `provider`, if any."""
+        return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
+
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
         if provider == OPENAI:
@@ -222,13 +249,14 @@ class Settings:
                     return Secret(value)
         return None
 
-    def _refuse_graph_of_dotenv(self) -> None:
-        """Refuse a `.env` that names a graph: in a repository that somebody cloned, `chat` alone would run its code."""
-        if self.graph is not None and self.is_dotenv("graph"):
-            raise UsageError(
-                f"the .env file in this folder names the graph {self.graph}, which is code that would be run",
-                remedy="To run it, say so with --graph, or in the environment or the config file.",
-            )
+    def _refuse_dangerous_dotenv(self) -> None:
+        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
+        for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
+            if self.is_dotenv(name):
+                raise UsageError(
+                    f"the .env file in this folder sets `{user_name(name)}`, which would run code on its word alone",
+                    remedy=f"To allow it, say so by --{user_name(name)}, in the environment or in config.toml.",
+                )
 
     def _refuse_borrowed_key(
         self, url: str | None, names: tuple[str, ...], key: Secret, variables: tuple[str, ...]
@@ -267,13 +295,18 @@ def _passwords(uri: str) -> list[str]:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file."""
-    return "schema" if field == "schema_file" else field
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
+
+    `mcp` is a table in the config file, and the name of a file as an option.
+    """
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
     """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
     known = {user_name(name): name for name in Settings.names()}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(

@@ -12,6 +12,7 @@ from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
     WAITING,
     Event,
+    FlowAnswer,
     Notice,
     TerminalEvent,
     TextDelta,
@@ -158,6 +159,7 @@ class RunningTurn:
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
             cost_usd=self._cost(reader.usage),
+            langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
         )
 
     async def _keep(self) -> str:

@@ -36,7 +36,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     stored = thread_id if continue_ or settings.thread is not None else None
     at_server = choose_server(settings) is not None
     graph = None if at_server else chosen_graph(settings, stored)
-    conversation = build_conversation(settings, thread_id, asked.schema, graph)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
     if graph is None and not at_server:
         ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)

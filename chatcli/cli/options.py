@@ -46,6 +46,12 @@ MaxTokens = Annotated[
 ContextTokens = Annotated[
     int | None, typer.Option("--context-tokens", metavar="N", help="Budget of what is sent, in tokens.")
 ]
+Tweak = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tweak", metavar="COMPONENT.FIELD=VALUE", help="Set a field of a Langflow flow's component; repeatable."
+    ),
+]
 AutoCompact = Annotated[
     bool | None, typer.Option("--auto-compact", help="Sum up the oldest turns when they no longer fit.")
 ]
@@ -128,5 +134,31 @@ Timeout = Annotated[
     typer.Option(
         "--timeout", metavar="S", help="Seconds of silence, retries included, after which a model is given up."
     ),
+]
+Tools = Annotated[
+    bool | None,
+    typer.Option(
+        "--tools/--no-tools", help="Let the model use the built-in tools; or no tool at all.", show_default=False
+    ),
+]
+Mcp = Annotated[
+    Path | None,
+    typer.Option(
+        "--mcp",
+        metavar="FILE",
+        help="More MCP servers, in the JSON of other clients.",
+        autocompletion=complete.files,
+    ),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="RULE", help="Run such calls unasked, e.g. 'run_shell:git *' (repeatable)."),
+]
+Yes = Annotated[bool | None, typer.Option("--yes", help="Run every call of a tool unasked.")]
+MaxSteps = Annotated[
+    int | None, typer.Option("--max-steps", metavar="N", help="How often the model may call tools in a turn.")
+]
+ToolTimeout = Annotated[
+    float | None, typer.Option("--tool-timeout", metavar="S", help="Seconds after which a call of a tool is given up.")
 ]
 Debug = Annotated[bool | None, typer.Option("--debug", help="Show tracebacks.")]

@@ -1,6 +1,6 @@
 """Every command, in the order in which `/help` shows them."""
 
-from chatcli.commands import branches, context, model, roles, screen, texts, threads
+from chatcli.commands import branches, context, model, roles, screen, texts, threads, tools
 from chatcli.commands.registry import CommandRegistry
 
 
@@ -13,6 +13,7 @@ def all_commands() -> CommandRegistry:
         ("Model", model),
         ("Roles", roles),
         ("Context", context),
+        ("Tools", tools),
         ("Texts", texts),
         ("Screen", screen),
     )

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
 from chatcli.graph.thread import GraphThread, messages_of
@@ -41,7 +42,7 @@ async def keep_turn(
         # A node may have stored what it streamed as a message of its own.
         known = {message.text for message in messages}
         texts = [text for message_id, text in answers if message_id not in stored and text not in known]
-        await _append_rest(thread, config, messages, "\n\n".join(texts))
+        await _append_rest(thread, config, snapshot, "\n\n".join(texts))
 
 
 async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
@@ -59,7 +60,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
     if unfinished:
         since = messages[ids.index(partial.question_id) :]
         said = any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
-        await _append_rest(thread, config, messages, "" if said else partial.text)
+        await _append_rest(thread, config, snapshot, "" if said else partial.text)
     await asyncio.to_thread(thread.threads.clear_partial, thread.id)
     return unfinished
 
@@ -84,12 +85,13 @@ def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     ]
 
 
-async def _append_rest(
-    thread: GraphThread, config: RunnableConfig, messages: Sequence[BaseMessage], partial: str
-) -> None:
-    """Write the end of a turn that broke off behind `messages`; nothing where there is none."""
-    rest = unanswered_calls(messages)
+async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str) -> None:
+    """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
+    rest = unanswered_calls(messages_of(snapshot))
     if partial:
         rest.append(AIMessage(partial, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED}))
     if rest:
+        # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
+        labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
+        config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
         await thread.append(config, rest)

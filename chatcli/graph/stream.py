@@ -21,6 +21,7 @@ from chatcli.events import (
 )
 from chatcli.graph.finish import finish_reason
 from chatcli.graph.speakers import SEPARATOR, Speakers
+from chatcli.providers import LANGFLOW
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
@@ -60,12 +61,15 @@ class AnswerReader:
         self._speakers = Speakers()
         self._calls: dict[str, str] = {}
         self._finished_calls: set[str] = set()
+        self._early_results: list[ToolMessage] = []
         self.finish_reason = ""
         self.usage = Usage()
         self.messages_in_context = 0
         self.messages_in_thread = 0
         self.context_tokens = 0
         self.context_budget: int | None = None
+        self.flow: Mapping[str, str] | None = None
+        """What Langflow says of its answer beside the text."""
         self.interrupts: dict[str, ApprovalRequested] = {}
         """What the graph waits for, by the interrupts' IDs."""
 
@@ -95,7 +99,8 @@ class AnswerReader:
             if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
                 yield from self._read_message(message, node)
             elif isinstance(message, ToolMessage):
-                yield from self._read_result(message)
+                # A node may write a call and its result at once; only the update then tells of the call.
+                self._early_results.append(message)
         elif part["type"] == "updates":
             for name, update in part["data"].items():
                 if name == INTERRUPT:
@@ -103,6 +108,9 @@ class AnswerReader:
                 # A list, where a node returned several commands.
                 for each in update if isinstance(update, list) else [update]:
                     yield from self._read_update(each, (part["ns"], name))
+            for result in self._early_results:
+                yield from self._read_result(result)
+            self._early_results.clear()
 
     def finish(self) -> Iterator[AnswerEvent]:
         """Yield what was kept back; the stream has ended."""
@@ -138,6 +146,7 @@ class AnswerReader:
             yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
         if message.usage_metadata:
             self._add_usage(message)
+        self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
             yield from self._speakers.end(message_id)

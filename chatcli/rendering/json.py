@@ -141,6 +141,7 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _answer(event: TurnFinished) -> dict[str, Any]:
+    own = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     return {
         "thread_id": event.thread_id,
         "checkpoint_id": event.checkpoint_id,
@@ -153,6 +154,7 @@ def _answer(event: TurnFinished) -> dict[str, Any]:
         "elapsed_ms": event.elapsed_ms,
         "messages_in_context": event.messages_in_context,
         "messages_in_thread": event.messages_in_thread,
+        **own,
     }
 
 

@@ -1,6 +1,7 @@
 """`chat threads rename`, `delete`, `fork` and `prune`: what changes the store."""
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from chatcli.cli.threads.common import ThreadId, ThreadIds, Yes
 from chatcli.cli.threads.look import listing
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Notice
+from chatcli.providers import LANGFLOW
 from chatcli.rendering.sanitize import sanitize_line
 from chatcli.settings import Settings, check_thread_id
 from chatcli.store.location import choose_store
@@ -69,6 +71,7 @@ def fork(
     url: Url = None,
 ) -> None:
     """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
+    from chatcli.commands.branches import NEW_SESSION
     from chatcli.conversation import new_thread_id
 
     new_id = new_thread_id() if new is None else new
@@ -77,8 +80,11 @@ def fork(
     except ValueError as error:
         raise UsageError(str(error)) from None
     threads = common.threads_of(common.settings_of(ctx, store, url))
-    threads.fork(find_thread(threads, thread).thread_id, new_id, at)
+    origin = find_thread(threads, thread)
+    threads.fork(origin.thread_id, new_id, at)
     print(new_id)
+    if origin.model.partition(":")[0] == LANGFLOW:
+        print(NEW_SESSION, file=sys.stderr)
 
 
 def prune(

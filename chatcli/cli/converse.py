@@ -32,6 +32,7 @@ from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
 from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -58,7 +59,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     finally:
         renderer.close()
     if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
-        tell_waiting(conversation.thread_id)
+        tell_waiting(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
@@ -120,7 +121,7 @@ async def _stay(
     finally:
         await conversation.close()
     if conversation.turns and not location.in_memory:
-        print(f"Resume this conversation with: chat --thread {shlex.quote(conversation.thread_id)}", file=sys.stderr)
+        print(f"Resume this conversation with: {_resuming(settings, conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
@@ -140,17 +141,24 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
 
 async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool) -> None:
     """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
-    requests = await conversation.pending() if unanswered or conversation.model_name.provider == GRAPH else ()
+    requests = await conversation.pending() if unanswered or conversation.model_name.provider in (GRAPH, SERVER) else ()
     for request in requests:
         renderer.render(request)
     if unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def tell_waiting(thread_id: str) -> None:
+def tell_waiting(settings: Settings, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
     with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
-        print(f"It waits for an answer: chat --thread {shlex.quote(thread_id)} --resume-with JSON", file=sys.stderr)
+        print(f"It waits for an answer: {_resuming(settings, thread_id)} --resume-with JSON", file=sys.stderr)
+
+
+def _resuming(settings: Settings, thread_id: str) -> str:
+    """Return the command that goes on with the thread: where it is kept is said again where it was said."""
+    server = choose_server(settings)
+    where = f"--url {shlex.quote(server.shown)} " if server is not None and settings.is_option("url") else ""
+    return f"chat {where}--thread {shlex.quote(thread_id)}"
 
 
 def _exit_code(last: Event | None) -> ExitCode:

@@ -41,6 +41,7 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
         temperature=state.values.get("temperature"),
         summary=state.values.get("summary", ""),
         summarised=state.values.get("summarised", ""),
+        remembered_model=state.values.get("model", ""),
         turns=summary.turns,
         created_at=summary.created_at,
         updated_at=summary.updated_at,
@@ -105,6 +106,7 @@ def _first_update(document: ThreadDocument) -> dict[str, Any]:
     """Return what the thread's state has beside its messages: only what there is of it."""
     fields = ("role", "template", "variables", "summary", "summarised")
     update = {field: value for field in fields if (value := getattr(document, field))}
+    update |= {"model": document.remembered_model} if document.remembered_model else {}
     update |= {} if document.system is None else {"system": document.system}
     return update | ({} if document.temperature is None else {"temperature": document.temperature})
 

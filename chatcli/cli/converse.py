@@ -84,7 +84,7 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
     last = known.get(conversation.thread_id, "").partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return conversation.model_name
-    # Only now, since it takes LangGraph: the index has the models of imported threads too, which remember none.
+    # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     stored = asyncio.run(read_model(settings, conversation.thread_id))
     return resolve_model(stored, settings) if stored else conversation.model_name
 

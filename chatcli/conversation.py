@@ -9,13 +9,16 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
     MessageShown,
+    Notice,
     Progress,
     TurnFailed,
     TurnFinished,
@@ -28,39 +31,69 @@ from chatcli.roles.setup import Setup
 from chatcli.settings import Settings, check_thread_id
 
 if TYPE_CHECKING:
+    from chatcli.chat_session import ChatSession
     from chatcli.graph.branches import Turn
     from chatcli.graph.context import FittedContext
     from chatcli.models.model import Model
     from chatcli.session import Session
     from chatcli.store.threads import Threads
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a thread is opened: `first` for the one that the program begins on, which takes the command line's options.
+
+    `chosen` is the model that the user has chosen since, and `current` the one that answered last.
+    """
+
+    first: bool
+    chosen: ModelName | None
+    current: ModelName
+
+
 class Engine(Protocol):
-    """What runs turns: the graph on its open store."""
+    """What runs turns: a graph, and the store that its threads are in.
+
+    The plain chat, a graph of the user's and a server each have one (`chatcli.engines`).
+    """
 
     @property
     def threads(self) -> "Threads":
         """The threads of the store."""
 
-    async def setup(self, thread_id: str) -> Setup | None:
-        """Return how the thread `thread_id` is answered, or None when there is no such thread."""
+    async def session(self, thread_id: str, opening: Opening) -> "Session":
+        """Return a hold on the thread `thread_id`, which need not exist.
 
-    def session(self, thread_id: str, model: "Model", setup: Setup, stored: Setup | None) -> "Session":
-        """Return a hold on the thread `thread_id`, answered by `model` as `setup` says; `stored` is what it has."""
+        Raises:
+            ChatcliError: The store can't be read, or who is to answer can't be asked.
+
+        """
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
-        """Return the model `name`, built once; `temperature` is for where the user chose none."""
+        """Return the model `name`, built once; `temperature` is for where the user chose none.
+
+        Raises:
+            ChatcliError: It has no key, is not installed, or this engine's models are not the user's to choose.
+
+        """
 
     async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`."""
+        """Return all that is stored of the thread `thread_id`.
+
+        Raises:
+            UsageError: Nothing is stored of it.
+            StoreError: The store can't be read.
+
+        """
 
     async def close(self) -> None:
         """Close the store and what the models hold."""
 
 
-OpenEngine = Callable[[Callable[[Progress], None]], Awaitable[Engine]]
-"""Opens the engine; what takes a while is reported through the callback, from any thread."""
+OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
+"""Opens the engine; what takes a while, or is to be told, is reported through the callback, from any thread."""
 
 
 def new_thread_id() -> str:
@@ -75,13 +108,16 @@ class Conversation:
         settings: The user's choices.
         thread_id: The thread to begin on.
         open_engine: Opens the engine, at most once at a time; tried again after a failure.
+        name: Who answers, where that is no model of the user's choice.
 
     """
 
-    def __init__(self, settings: Settings, thread_id: str, open_engine: OpenEngine) -> None:
+    def __init__(
+        self, settings: Settings, thread_id: str, open_engine: OpenEngine, name: ModelName | None = None
+    ) -> None:
         self.thread_id = thread_id
         # Read ahead of everything else: a misspelt name is a usage error before anything is opened.
-        self.model_name = opening_model(
+        self.model_name = name or opening_model(
             settings, opening_setup(settings, None, first=True) if settings.role else Setup()
         )
         self.turns = 0
@@ -95,6 +131,8 @@ class Conversation:
         self._chosen_model: ModelName | None = None
         self._first = True
         self._branching: tuple[Turn | None, ...] = ()
+        self._untold: list[Notice] = []
+        """Notices that came while no turn ran."""
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
@@ -112,6 +150,35 @@ class Conversation:
 
         What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
         """
+        async with aclosing(self._on_session(lambda session: session.run_turn(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.answer(text))) as events:
+            async for event in events:
+                yield event
+
+    async def pending(self) -> tuple[ApprovalRequested, ...]:
+        """Return what the current thread waits for: the answers to these.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await (await self._open_session()).pending()
+
+    async def _on_session(
+        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]"
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure."""
         started = time.monotonic()
         try:
             session = await self._open_session()
@@ -127,10 +194,12 @@ class Conversation:
         for turn in self._branching:
             await session.rewind(turn)
         self._branching = ()
-        async with aclosing(session.run_turn(text, attachments)) as events:
+        async with aclosing(begin(session)) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
+                while self._untold and not isinstance(event, TurnStarted):
+                    yield self._untold.pop(0)
                 yield event
 
     def interrupt(self) -> None:
@@ -200,11 +269,12 @@ class Conversation:
 
         """
         model_name = resolve_model(name, self._settings)
-        temperature = self._session.setup.temperature if self._session is not None else None
+        session = await self._chat() if self._session is not None else None
+        temperature = session.setup.temperature if session is not None else None
         model = await (await self._opened()).model(model_name, temperature)
         self.model_name = self._chosen_model = model_name
-        if self._session is not None:
-            self._session.model = model
+        if session is not None:
+            session.model = model
         return model_name
 
     async def setup(self) -> Setup:
@@ -214,7 +284,7 @@ class Conversation:
             ChatcliError: The store or the model can't be used.
 
         """
-        return (await self._open_session()).setup
+        return (await self._chat()).setup
 
     async def use_setup(self, setup: Setup) -> None:
         """Let the current thread be answered as `setup` says, from the next turn on, which stores it.
@@ -223,19 +293,33 @@ class Conversation:
             ChatcliError: The store or the model can't be used; the thread's setup stays.
 
         """
-        session = await self._open_session()
+        session = await self._chat()
         name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
         session.model = await (await self._opened()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
 
     async def context(self) -> "FittedContext":
-        """Return what the next turn would send beside its question; see `Session.context`."""
-        return await (await self._open_session()).context()
+        """Return what the next turn would send beside its question; see `ChatSession.context`."""
+        return await (await self._chat()).context()
 
     async def compact(self) -> str:
-        """Let the model summarise all turns but the newest, and return the summary; see `Session.compact`."""
-        return await (await self._open_session()).compact()
+        """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
+        return await (await self._chat()).compact()
+
+    async def toolbox(self) -> "Toolbox":
+        """Return what the model may call.
+
+        Raises:
+            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._chat()).toolbox
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
+        return await (await self._chat()).allowed()
 
     async def close(self) -> None:
         """Stop what runs and close the engine."""
@@ -264,16 +348,19 @@ class Conversation:
         return await self._session_on(self.thread_id)
 
     async def _session_on(self, thread_id: str) -> "Session":
-        engine = await self._opened()
-        stored = await engine.setup(thread_id)
-        setup = opening_setup(self._settings, stored, first=self._first)
-        if self._first:
-            name = self._chosen_model or opening_model(self._settings, setup)
-        else:
-            name = resolve_model(stored.model, self._settings) if stored and stored.model else self.model_name
-        model = await engine.model(name, setup.temperature)
-        self.model_name, self._first = name, False
-        return engine.session(thread_id, model, setup, stored)
+        opening = Opening(self._first, self._chosen_model, self.model_name)
+        session = await (await self._opened()).session(thread_id, opening)
+        self.model_name, self._first = session.name, False
+        return session
+
+    async def _chat(self) -> "ChatSession":
+        """Return the hold on the current thread, where it is the plain chat's."""
+        session = await self._open_session()
+        from chatcli.chat_session import ChatSession
+
+        if not isinstance(session, ChatSession):
+            raise UsageError(f"{self.model_name} has a model, a system prompt and a context of its own")
+        return session
 
     async def _opened(self) -> Engine:
         # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
@@ -289,9 +376,11 @@ class Conversation:
         return self._engine
 
     def announce(self, event: Event) -> None:
-        """Put `event` into the running turn's events; without a turn, nobody waits for it."""
-        if self._session is not None:
+        """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
+        if self._session is not None and self._session.running:
             self._session.announce(event)
+        elif isinstance(event, Notice):
+            self._untold.append(event)
 
 
 async def _as_coroutine(opening: Awaitable[Engine]) -> Engine:

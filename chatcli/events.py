@@ -5,8 +5,10 @@ A turn and a slash command are both an async iterator of `Event`. Order guarante
 - `TurnStarted` comes first, once the question is about to be stored.
 - `TextDelta` and `ReasoningDelta` come in the order in which the model sent them.
 - Exactly one terminal event (`TurnFinished`, `TurnInterrupted` or `TurnFailed`) comes last, whatever happens.
-- Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`; calls may overlap.
-- `ApprovalRequested` comes last before the terminal event, once for each answer that the graph waits for.
+- Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`, which, where the call waited for an
+  approval, was in the turn before; calls may overlap.
+- `ApprovalRequested` comes last before the terminal event, once for each answer that the graph waits for. The turn
+  then ends with `TurnFinished`, whose `finish_reason` is `WAITING`.
 - `Notice` and `Progress` may come anywhere before the terminal event.
 
 The JSON Lines output is this union, serialised by `rendering.json`.
@@ -44,9 +46,13 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer; untrusted text, cut anywhere."""
+    """The next piece of the answer; untrusted text, cut anywhere.
+
+    `node` is the node of the user's graph that says it, after the nodes whose subgraphs it is in; empty elsewhere.
+    """
 
     text: str
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,17 @@ class ApprovalRequested:
 
     interrupt_id: str
     payload: Any
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of the answer, where the graph gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowAnswer:
+    """A Langflow flow's answer as Langflow keeps it: `text` by `sender`, in its own session `session_id`."""
+
+    session_id: str
+    sender: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +121,8 @@ class TurnFinished:
     context_budget: int | None = None
     cost_usd: float | None = None
     """The turn's price by the provider's list; None where it is not known."""
+    langflow: FlowAnswer | None = None
+    """Of a Langflow flow alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is "user" or "assistant"."""
+    """A message of the past, shown again as it looked: `role` is "user", "assistant" or "tool"."""
 
     role: str
     text: str

@@ -1,7 +1,7 @@
 """The providers of models: one table of what differs between them, for everybody who needs to know.
 
-The prefixes are those of langchain's `init_chat_model`. OpenAI and the local model have code of their own
-(`models.openai`, `models.local_model`); every other provider is only this table.
+The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and the local model have code of
+their own (`models.openai`, `models.langflow`, `models.local_model`); every other provider is only this table.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPENAI = "openai"
+LANGFLOW = "langflow"
 LOCAL = "local"
 
 
@@ -28,6 +29,7 @@ class Provider:
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name.
         needs: Environment variables that must be set besides the key.
+        key_optional: Whether its server may do without a key.
         no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
 
     """
@@ -41,6 +43,7 @@ class Provider:
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    key_optional: bool = False
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
 
     @property
@@ -171,6 +174,7 @@ _PROVIDERS = (
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
         no_retries={"model_kwargs": {"retries": None}},
     ),
+    Provider(LANGFLOW, "Langflow", "", ("LANGFLOW_API_KEY",), key_optional=True),
     Provider(LOCAL, "the local model"),
 )
 

@@ -1,16 +1,18 @@
-"""A session: this process's hold on one thread."""
+"""A session: this process's hold on one thread, whatever graph runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import HumanMessage
-from langgraph.types import Overwrite
+from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
     MessageShown,
     TurnFailed,
@@ -18,114 +20,120 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.graph.answers import read_answer, read_answers
 from chatcli.graph.branches import Turn, current_branch, read_turns
-from chatcli.graph.build import ChatGraph
-from chatcli.graph.compact import compact_state
-from chatcli.graph.context import FittedContext, fit_context, refuse_oversized
-from chatcli.graph.history import as_shown, read_messages
-from chatcli.graph.nodes import MODEL_NODE
+from chatcli.graph.history import as_shown
 from chatcli.graph.question import build_question
 from chatcli.graph.repair import recover_unless_running
-from chatcli.graph.schema import AnswerSchema
-from chatcli.graph.setup import setup_update
-from chatcli.graph.state import DEFAULT_TIMEOUT, ChatState, TurnContext
-from chatcli.graph.thread import GraphThread
-from chatcli.graph.tokens import TokenCounter
-from chatcli.models.model import Model
-from chatcli.roles.setup import Setup
+from chatcli.graph.thread import GraphThread, messages_of
+from chatcli.models.names import ModelName
 from chatcli.store.errors import as_failure
-from chatcli.store.threads import Threads
 from chatcli.turn import RunningTurn
-
-NO_SETUP = Setup()
 
 
 class Session:
-    """Runs turns on one thread.
+    """Runs turns on one thread of any graph whose state holds `messages`.
 
     Args:
-        graph: The compiled app; its checkpointer holds the thread.
-        threads: The store's threads.
-        thread_id: The thread; it need not exist yet.
-        model: Who answers; may be replaced between turns.
-        setup: How the thread is answered; may be replaced between turns, and is stored with the next one.
-        stored: What the thread has stored of that, None for a new thread.
-        context_tokens: The user's budget of what is sent, in tokens.
-        auto_compact: Whether to summarise the oldest turns when they no longer fit.
-        schema: What every answer must validate against.
-        timeout: Seconds that attempts to be answered may take together.
+        thread: Where the turns are stored.
+        name: Who answers.
+        explain: Makes of what ends a turn early what the user is told.
 
     """
 
     def __init__(
-        self,
-        graph: ChatGraph,
-        threads: Threads,
-        thread_id: str,
-        model: Model,
-        *,
-        setup: Setup = NO_SETUP,
-        stored: Setup | None = None,
-        context_tokens: int | None = None,
-        auto_compact: bool = False,
-        schema: AnswerSchema | None = None,
-        timeout: float | None = None,
+        self, thread: GraphThread, name: ModelName, *, explain: Callable[[BaseException], ChatcliError] = as_failure
     ) -> None:
-        self.thread_id = thread_id
-        self.model = model
-        self.setup = setup
-        self._thread = GraphThread(graph, threads, thread_id)
-        self._stored = stored
-        self._context_tokens = context_tokens
-        self._auto_compact = auto_compact
-        self._counter = TokenCounter()
-        self._schema = schema
-        self._timeout = timeout or DEFAULT_TIMEOUT
-        self._work: asyncio.Task[HumanMessage] | asyncio.Task[ChatState] | None = None
+        self.thread_id = thread.id
+        self._thread = thread
+        self._name = name
+        self._explain = explain
+        self._work: asyncio.Task[Any] | None = None
         """What can be stopped beside a turn."""
         self._turn: RunningTurn | None = None
+        self._given: dict[str, Any] = {}
+        """The answers to some of several interrupts, by ID, until all are there."""
+        self._shown: set[str] = set()
+        """The interrupts that the user has seen."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs."""
+        return self._turn is not None
+
+    @property
+    def name(self) -> ModelName:
+        """Who answers: what turns, and the index of threads, call it."""
+        return self._name
 
     async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text` and yield the turn's events, in the order that `chatcli.events` guarantees.
 
-        The question is stored before it is sent, unless the model can't take it at all. Whatever ends the turn
-        early, the part of the answer that had arrived is stored as a partial one. While another process has a turn
-        on the thread, this one waits. A consumer that gives up closes the iterator (`aclose`).
+        The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer
+        to an interrupt: then the turn fails. Whatever ends the turn early, the part of the answer that had arrived
+        is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer that
+        gives up closes the iterator (`aclose`).
         """
-        self._work = preparing = asyncio.create_task(self._question(text, attachments))
-        await asyncio.wait([preparing])
-        self._work = None
-        if not preparing.cancelled() and preparing.exception() is None:
-            question = preparing.result()
-            async for event in self._run(question, ChatState(messages=[question])):
+        async with aclosing(self._prepare(self._ask(text, attachments))) as events:
+            async for event in events:
                 yield event
-            return
-        model = str(self.model.name)
-        yield TurnStarted(self.thread_id, model)
-        if preparing.cancelled():
-            yield TurnInterrupted(self.thread_id, "", model, "", 0)
-        else:
-            yield TurnFailed(self.thread_id, model, "", as_failure(preparing.exception()))
+
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
+
+        Of several interrupts each is answered by a text of its own; the turn goes on after the last one. See
+        `run_turn` for the events, and `graph.answers` for what a text means.
+        """
+        async with aclosing(self._prepare(self._say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
+        async with aclosing(self._prepare(self._read_and_answer(text))) as events:
+            async for event in events:
+                yield event
+
+    async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+        """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
+
+        Args:
+            answers: The resume value of each interrupt, by its ID. What is not answered stays pending, but its node
+                runs again up to there. An answer to what is not pending makes the turn fail.
+
+        """
+        async with aclosing(self._prepare(self._answer(answers))) as events:
+            async for event in events:
+                yield event
+
+    async def pending(self) -> tuple[ApprovalRequested, ...]:
+        """Return what the thread waits for: the answers to these, which the caller shows."""
+        requests = await self._thread.pending()
+        self._shown |= {request.interrupt_id for request in requests}
+        return requests
 
     async def retry(self) -> AsyncGenerator[Event, None]:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
 
         Raises:
-            UsageError: The thread has no question.
+            UsageError: The thread has no question, or waits for an answer to an interrupt.
 
         """
-        messages = await read_messages(self._thread.graph, self.thread_id)
+        await self._refuse_pending()
+        snapshot = await self._thread.snapshot()
+        messages = messages_of(snapshot)
         question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
         if question is None:
             raise UsageError("there is no question to ask again")
-        if messages[-1] is question:
-            events = self._run(question, None)
+        if snapshot.next:
+            turn = self._new_turn(None, question)
         else:
             await self.undo()
             again = HumanMessage(question.content, id=str(uuid4()))  # with its files
-            events = self._run(again, ChatState(messages=[again]))
-        async for event in events:
-            yield event
+            turn = self._new_turn({"messages": [again]}, again)
+        async with aclosing(self._run(turn)) as events:
+            async for event in events:
+                yield event
 
     def interrupt(self) -> None:
         """Stop the running turn, which then ends with `TurnInterrupted`; without one, do nothing."""
@@ -139,64 +147,10 @@ class Session:
         if self._turn is not None:
             self._turn.announce(event)
 
-    async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
-        """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
-        question = await asyncio.to_thread(build_question, text, attachments, self.model)
-        refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
-        return question
-
     async def history(self) -> list[MessageShown]:
         """Return the thread's questions and answers as they are shown, oldest first."""
-        await recover_unless_running(self._thread.graph, self._thread.threads, self.thread_id)
-        return as_shown(await read_messages(self._thread.graph, self.thread_id))
-
-    async def context(self) -> FittedContext:
-        """Return what the next turn would send beside its question.
-
-        Raises:
-            ContextError: The newest question alone is too large.
-
-        """
-        return fit_context(await self._state(), self._turn_context())
-
-    async def compact(self) -> str:
-        """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
-
-        The update is a checkpoint of its own: the messages stay in the thread, and going back to an older
-        checkpoint leaves the summary behind.
-
-        Raises:
-            InterruptedTurnError: The user stopped it.
-            ChatcliError: There is nothing to compact, or the model failed.
-
-        """
-        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
-        try:
-            await asyncio.wait([work])
-        finally:
-            self._work = None
-            work.cancel()
-        if work.cancelled():
-            raise InterruptedTurnError("stopped: nothing was compacted")
-        update = work.result()
-        async with self._thread.hold():
-            config = self._thread.config(self.model.name, turn=await self._thread.turn_number(new=False))
-            await self._thread.graph.aupdate_state(config, update, as_node=MODEL_NODE)
-        return update["summary"]
-
-    async def _state(self) -> ChatState:
-        """Return the thread's state, with the setup that the next turn will store."""
-        return {"messages": [], **await self._thread.state(), **setup_update(self.setup)}
-
-    def _turn_context(self) -> TurnContext:
-        return TurnContext(
-            self.model,
-            self._context_tokens,
-            self._counter,
-            auto_compact=self._auto_compact,
-            schema=self._schema,
-            timeout=self._timeout,
-        )
+        await recover_unless_running(self._thread)
+        return as_shown(await self._thread.messages())
 
     async def turns(self) -> list[Turn]:
         """Return the thread's turns, on all of its branches."""
@@ -216,19 +170,15 @@ class Session:
 
     async def rewind(self, turn: Turn | None) -> None:
         """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
-        self._stored = None  # an older state may have another setup
         async with self._thread.hold():
             if turn is None:
-                config = self._thread.config(self.model.name, turn=0)
-                await self._thread.graph.aupdate_state(config, {"messages": Overwrite([])}, as_node=MODEL_NODE)
+                await self._thread.empty(self._thread.config(self.name, turn=0))
                 return
             turns = {known.number: known for known in await self.turns()}
             depth, parent = 0, turns.get(turn.number)
             while parent is not None:
                 depth, parent = depth + 1, turns.get(parent.parent or 0)
-            config = self._thread.config(self.model.name, turn=depth)
-            config["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": turn.end}
-            await self._thread.graph.aupdate_state(config, None)
+            await self._thread.go_to(self._thread.config(self.name, turn=depth), turn.end)
 
     async def fork(self, new_id: str, turn: Turn | None = None) -> None:
         """Make the thread `new_id` of the current branch, or of that up to `turn`.
@@ -239,17 +189,85 @@ class Session:
         """
         await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
 
-    async def _run(self, question: HumanMessage, state: ChatState | None) -> AsyncGenerator[Event, None]:
-        """Run the graph on `state`, None to go on where the thread stands."""
-        setup = self.setup.with_model(str(self.model.name))
-        if state is not None and setup != self._stored:
-            state = {**state, **setup_update(setup)}
-        self._turn = RunningTurn(self._thread, self._turn_context(), question, state)
-        try:
-            async with aclosing(self._turn.run()) as events:
+    async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
+        """Return the message that asks `text`; whether it can be taken is known by who answers alone."""
+        return await asyncio.to_thread(build_question, text, attachments, None)
+
+    def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
+        return RunningTurn(self._thread, str(self.name), graph_input, question, explain=self._explain)
+
+    async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
+        await self._refuse_pending()
+        question = await self._question(text, attachments)
+        return self._new_turn({"messages": [question]}, question)
+
+    async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
+        """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
+        pending = await self._thread.pending()
+        open_requests = [request for request in pending if request.interrupt_id not in self._given]
+        if not open_requests:
+            return await self._ask(text, attachments)
+        if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
+            return open_requests[0]
+        self._given[open_requests[0].interrupt_id] = read_answer(open_requests[0], text)
+        if len(open_requests) > 1:
+            return open_requests[1]
+        ids = {request.interrupt_id for request in pending}
+        answers = {interrupt_id: value for interrupt_id, value in self._given.items() if interrupt_id in ids}
+        self._given = {}
+        return await self._answer(answers)
+
+    async def _read_and_answer(self, text: str) -> RunningTurn:
+        return await self._answer(read_answers(await self._thread.pending(), text))
+
+    async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
+        pending = {request.interrupt_id for request in await self._thread.pending()}
+        if not answers or not answers.keys() <= pending:
+            waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
+            raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
+        messages = await self._thread.messages()
+        question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+        return self._new_turn(Command(resume=dict(answers)), question)
+
+    async def _refuse_pending(self) -> None:
+        if await self._thread.pending():
+            raise UsageError(
+                f"the thread {self.thread_id} waits for an answer of yours",
+                remedy=f"Give it: chat --thread {self.thread_id} --resume-with JSON; or go back by /undo.",
+            )
+
+    async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
+        """Run the turn that `work` makes; a failure to make it is told as a turn that failed."""
+        self._work = preparing = asyncio.create_task(work)
+        await asyncio.wait([preparing])
+        self._work = None
+        name = str(self.name)
+        if preparing.cancelled():
+            yield TurnStarted(self.thread_id, name)
+            yield TurnInterrupted(self.thread_id, "", name, "", 0)
+        elif (problem := preparing.exception()) is not None:
+            yield TurnStarted(self.thread_id, name)
+            yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+        elif isinstance(result := preparing.result(), ApprovalRequested):
+            self._shown.add(result.interrupt_id)
+            yield result
+        else:
+            async with aclosing(self._run(result)) as events:
                 async for event in events:
-                    if isinstance(event, TurnFinished) and state is not None:
-                        self._stored = setup
+                    yield event
+
+    async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
+        self._turn = turn
+        try:
+            async with aclosing(turn.run()) as events:
+                async for event in events:
+                    if isinstance(event, TurnFinished):
+                        self._finished()
+                    if isinstance(event, ApprovalRequested):
+                        self._shown.add(event.interrupt_id)
                     yield event
         finally:
             self._turn = None
+
+    def _finished(self) -> None:
+        """Note that a turn is stored as a whole."""

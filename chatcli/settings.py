@@ -7,7 +7,7 @@ config-file key is the field's name. `.env.example` lists them all.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote
@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.mcp_servers import McpServer, read_servers, read_tables
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret
 from chatcli.values import not_negative, positive, read_value
 
@@ -25,8 +26,14 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 
+SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
+"""The variables of a LangGraph server's key, the first that is set before the others."""
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
+
+
+_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The fields that name the server of one provider alone."""
 
 
 def check_thread_id(thread_id: str) -> str:
@@ -38,15 +45,22 @@ def check_thread_id(thread_id: str) -> str:
     return thread_id
 
 
-def _check_base_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise ValueError("a base URL starts with http:// or https://")
+        raise ValueError("a URL starts with http:// or https://")
     return url.rstrip("/")
 
 
 def _is_accessible() -> bool:
     """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+    return rules
 
 
 def _variables(*names: str) -> dict[str, tuple[str, ...]]:
@@ -66,10 +80,14 @@ class Settings:
     no_save: bool = False
     model: str | None = None
     aliases: dict[str, str] = field(default_factory=dict)
-    base_url: Annotated[str, _check_base_url] | None = None
-    openai_base_url: Annotated[str, _check_base_url] | None = field(
+    base_url: Annotated[str, _check_url] | None = None
+    openai_base_url: Annotated[str, _check_url] | None = field(
         default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
+    langflow_url: Annotated[str, _check_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    )
+    tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
     system: str | None = None
     role: str | None = None
     var: dict[str, str] = field(default_factory=dict)
@@ -80,6 +98,10 @@ class Settings:
     format: Format | None = None
     # Hidden, since a PostgreSQL URI may hold a password.
     store: str | None = field(default=None, repr=False)
+    # A LangGraph server; hidden, since a URL may hold a password too.
+    url: Annotated[str, _check_url] | None = field(default=None, repr=False)
+    assistant: str | None = None
+    langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
     quiet: bool = False
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
@@ -88,8 +110,18 @@ class Settings:
     file: tuple[str, ...] = ()
     allow_private_urls: bool = False
     script: str | None = None
+    graph: str | None = None
+    resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None
+    tools: bool | None = None
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: Annotated[dict[str, McpServer], read_tables] = field(default_factory=dict)
+    mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
+    allow: Annotated[tuple[str, ...], _check_rules] = ()
+    yes: bool = False
+    max_steps: Annotated[int, positive] = 25
+    tool_timeout: Annotated[float, positive] | None = None
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
@@ -119,11 +151,36 @@ class Settings:
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
-        return cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings._refuse_dangerous_dotenv()
+        return settings
+
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """Return these settings with the options of a sub-command on top, where None means not given.
+
+        Raises:
+            UsageError: A value is impossible.
+
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **_read(given), _given=self._given | set(given))
 
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def is_dotenv(self, name: str) -> bool:
+        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    def servers(self) -> dict[str, McpServer]:
+        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
+
+        Raises:
+            UsageError: That file can't be read.
+
+        """
+        return self.mcp_servers | (read_servers(self.mcp_file) if self.mcp_file is not None else {})
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -136,8 +193,8 @@ class Settings:
 
     def lacks_key(self, provider: str) -> bool:
         """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
-        own_server = self.base_url or (self.openai_endpoint and provider == OPENAI)
-        return not (PROVIDERS[provider].keyless or own_server or self.has_key(provider))
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
         """Tell whether the environment or .env sets the key of `provider`."""
@@ -155,23 +212,41 @@ class Settings:
                 keyring can't be read.
 
         """
-        base_url = self.openai_endpoint if provider == OPENAI else self.base_url
+        base_url = self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
         if key is not None:
             self._secrets[provider] = key
-            self._refuse_borrowed_key(provider, base_url, key)
+            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
+            variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
+            self._refuse_borrowed_key(base_url, names, key, variables)
         return Credentials(base_url, key)
+
+    def server_key(self) -> Secret | None:
+        """Return the key of the LangGraph server that `url` names.
+
+        Raises:
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+
+        """
+        if self.langgraph_api_key is not None:
+            self._refuse_borrowed_key(self.url, ("url",), self.langgraph_api_key, SERVER_KEY_VARIABLES)
+        return self.langgraph_api_key
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
         known = [self._set_key(provider) for provider in PROVIDERS]
-        keys = [secret.get_secret_value() for secret in (*known, *self._secrets.values()) if secret]
-        for value in (*keys, *_passwords(self.store or "")):
+        secrets = (*known, *self._secrets.values(), self.langgraph_api_key)
+        keys = [secret.get_secret_value() for secret in secrets if secret]
+        for value in (*keys, *_passwords(self.store or ""), *_passwords(self.url or "")):
             if value:
                 text = text.replace(value, "***")
         return text
+
+    def _own_url(self, provider: str) -> str | None:
+        """Return the server that the user named for `provider`, if any."""
+        return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
 
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
@@ -183,22 +258,32 @@ class Settings:
                     return Secret(value)
         return None
 
-    def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: Secret) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.
+    def _refuse_dangerous_dotenv(self) -> None:
+        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
+        for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
+            if self.is_dotenv(name):
+                raise UsageError(
+                    f"the .env file in this folder sets `{user_name(name)}`, which would run code on its word alone",
+                    remedy=f"To allow it, say so by --{user_name(name)}, in the environment or in config.toml.",
+                )
+
+    def _refuse_borrowed_key(
+        self, url: str | None, names: tuple[str, ...], key: Secret, variables: tuple[str, ...]
+    ) -> None:
+        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself, by one of `names`.
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        names = ("base_url", "openai_base_url") if provider == OPENAI else ("base_url",)
         dotenv = _set_by(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
-        if base_url not in its_own or self.is_option("base_url"):
+        if url not in its_own or self.is_option(names[0]):
             return
-        variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
         if key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
             return
+        what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
         raise UsageError(
-            f"the .env file in this folder sets the base URL {base_url}, but the key comes from elsewhere",
-            remedy="To send your key there, say so with --base-url, or put the key into that .env too.",
+            f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
+            remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
         )
 
 
@@ -219,13 +304,18 @@ def _passwords(uri: str) -> list[str]:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file."""
-    return "schema" if field == "schema_file" else field
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
+
+    `mcp` is a table in the config file, and the name of a file as an option.
+    """
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
     """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
     known = {user_name(name): name for name in Settings.names()}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(

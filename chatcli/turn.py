@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from chatcli.errors import InterruptedTurnError
+from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
+    WAITING,
     Event,
+    FlowAnswer,
     Notice,
     TerminalEvent,
     TextDelta,
@@ -17,12 +20,11 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
     TurnStarted,
+    Usage,
 )
 from chatcli.graph.repair import keep_turn, recover
-from chatcli.graph.state import ChatState, TurnContext
-from chatcli.graph.stream import STREAM_MODES, AnswerReader
+from chatcli.graph.stream import AnswerReader
 from chatcli.graph.thread import LOCK_INTERVAL, GraphThread
-from chatcli.models.prices import price
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import Partial
 
@@ -35,21 +37,35 @@ class RunningTurn:
 
     Args:
         thread: Where it is stored.
-        context: What it runs with; its model answers.
-        question: What is asked.
-        state: The graph's input, None to go on where the thread stands.
+        name: Who answers, as `provider:model` or `graph:NAME`.
+        graph_input: What the graph gets: a new turn's state, None to go on where the thread stands, or the command
+            that resumes it.
+        question: What is asked; None where an interrupt is answered.
+        context: What the graph runs with beside its state, if it takes anything.
+        cost: Prices the turn's usage in US dollars, where it can be.
+        explain: Makes of what ended the turn early what the user is told.
 
     """
 
     def __init__(
-        self, thread: GraphThread, context: TurnContext, question: HumanMessage, state: ChatState | None
+        self,
+        thread: GraphThread,
+        name: str,
+        graph_input: Any,
+        question: HumanMessage | None = None,
+        *,
+        context: Any = None,
+        cost: Callable[[Usage], float | None] = lambda usage: None,
+        explain: Callable[[BaseException], ChatcliError] = as_failure,
     ) -> None:
         self._thread = thread
-        self._context = context
-        self._model = context.model
+        self._name = name
+        self._input = graph_input
         self._question = question
-        self._state = state
-        self._reader = AnswerReader()
+        self._context = context
+        self._cost = cost
+        self._explain = explain
+        self._reader = AnswerReader(named=thread.node is None)
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._holding = False
@@ -58,7 +74,7 @@ class RunningTurn:
     async def run(self) -> AsyncGenerator[Event, None]:
         """Yield the turn's events up to its terminal one. While another process has a turn on the thread, wait."""
         started = time.monotonic()
-        yield TurnStarted(self._thread.id, str(self._model.name))
+        yield TurnStarted(self._thread.id, self._name)
         self._task = task = asyncio.create_task(self._pump())
         try:
             async for event in _merged(self._arrived):
@@ -70,6 +86,9 @@ class RunningTurn:
             self._task = None
         if isinstance(end, TurnFinished) and end.finish_reason == "length":
             yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
+        if isinstance(end, TurnFinished):
+            for request in self._reader.interrupts.values():
+                yield request
         yield end
 
     def interrupt(self) -> None:
@@ -86,23 +105,26 @@ class RunningTurn:
         thread = self._thread
         try:
             await self._take_thread()
-            if await recover(thread.graph, thread.threads, thread.config(self._model.name)):
+            if await recover(thread, thread.config(self._name)):
                 self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
-            number = await thread.turn_number(new=self._state is not None)
-            stream = thread.graph.astream(
-                self._state,
-                thread.config(self._model.name, title=self._question.text, turn=number),
-                context=self._context,
-                stream_mode=STREAM_MODES,
-                version="v2",
-                durability="sync",  # the question is on disk before the request is sent
-            )
+            asks = isinstance(self._input, Mapping)
+            config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
             async with self._journal():
-                async for part in stream:
+                async for part in thread.stream(self._input, config, self._context):
                     for event in self._reader.read(part):
                         self.announce(event)
         finally:
+            for event in self._reader.finish():
+                self.announce(event)
             self._arrived.put_nowait(None)
+
+    @property
+    def _question_id(self) -> str:
+        return str(self._question.id) if self._question is not None else ""
+
+    @property
+    def _title(self) -> str:
+        return self._question.text if self._question is not None else ""
 
     async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
         """Wait for `task`, which is over or cancelled, and return the terminal event."""
@@ -113,35 +135,37 @@ class RunningTurn:
             await self._release()
 
     async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
-        thread_id, model, reader = self._thread.id, str(self._model.name), self._reader
-        if task.cancelled() or task.exception() is not None:
-            error = InterruptedTurnError("stopped") if task.cancelled() else as_failure(task.exception())
+        thread_id, reader = self._thread.id, self._reader
+        broken = InterruptedTurnError("stopped") if task.cancelled() else task.exception()
+        if broken is not None:
+            error = self._explain(broken)
             try:
                 checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
-                error, checkpoint_id = as_failure(problem), ""
+                error, checkpoint_id = self._explain(problem), ""
             if isinstance(error, InterruptedTurnError):
-                return TurnInterrupted(thread_id, checkpoint_id, model, reader.content, _elapsed_ms(started))
-            return TurnFailed(thread_id, model, reader.content, error)
+                return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, _elapsed_ms(started))
+            return TurnFailed(thread_id, self._name, reader.content, error)
         return TurnFinished(
             thread_id=thread_id,
             checkpoint_id=await self._thread.checkpoint_id(),
-            model=model,
+            model=self._name,
             content=reader.content,
-            finish_reason=reader.finish_reason,
+            finish_reason=WAITING if reader.interrupts else reader.finish_reason or "stop",  # not all graphs say
             usage=reader.usage,
             elapsed_ms=_elapsed_ms(started),
             messages_in_context=reader.messages_in_context,
-            messages_in_thread=reader.messages_in_thread,
+            messages_in_thread=reader.messages_in_thread or len(await self._thread.messages()),
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
-            cost_usd=price(self._model, reader.usage),
+            cost_usd=self._cost(reader.usage),
+            langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
         )
 
     async def _keep(self) -> str:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""
-        config = self._thread.config(self._model.name, title=self._question.text)
-        await keep_turn(self._thread.graph, config, self._question, self._reader.content)
+        config = self._thread.config(self._name, title=self._title)
+        await keep_turn(self._thread, config, self._question, self._reader.messages)
         return await self._thread.checkpoint_id()
 
     async def _take_thread(self) -> None:
@@ -157,17 +181,15 @@ class RunningTurn:
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[None]:
         """Keep what arrives meanwhile in the store's journal, until the answer is stored where it belongs."""
-        assert self._question.id is not None
-        question_id = self._question.id
 
         async def keep() -> None:
             kept = ""
             while True:
                 await asyncio.sleep(JOURNAL_INTERVAL)
-                if (content := self._reader.content) != kept:
+                if (content := self._reader.newest) != kept:
                     kept = content
                     self._journaled = True
-                    partial = Partial(question_id, content)
+                    partial = Partial(self._question_id, content)
                     await asyncio.to_thread(self._thread.threads.save_partial, self._thread.id, partial)
 
         keeper = asyncio.create_task(keep())
@@ -192,19 +214,22 @@ async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        text = ""
+        text, node = "", ""
         for event in batch:
-            if isinstance(event, TextDelta):
+            if isinstance(event, TextDelta) and event.node == node:
                 text += event.text
                 continue
             if text:
-                yield TextDelta(text)
+                yield TextDelta(text, node)
                 text = ""
             if event is None:
                 return
-            yield event
+            if isinstance(event, TextDelta):
+                text, node = event.text, event.node
+            else:
+                yield event
         if text:
-            yield TextDelta(text)
+            yield TextDelta(text, node)
 
 
 def _elapsed_ms(started: float) -> int:

@@ -17,7 +17,8 @@ def read_value(kind: Any, value: object) -> Any:
 
     Args:
         kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...] or a dict,
-            each also `| None`, or `Annotated` with checks: functions that return the value or raise ValueError.
+            each also `| None`, or `Annotated` with checks: functions that return the value or raise ValueError. A
+            dict may hold dicts.
         value: What was given; not None.
 
     Raises:
@@ -34,6 +35,8 @@ def read_value(kind: Any, value: object) -> Any:
         return read_value(next(part for part in arguments if part is not NoneType), value)
     if origin is Literal:
         return _one_of(arguments, value)
+    if origin is dict and get_origin(arguments[1]) is dict:
+        return _tables(value)
     return _READERS[origin or kind](value)
 
 
@@ -65,6 +68,24 @@ def parse_variable(text: str) -> tuple[str, str]:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     return name.strip(), value
+
+
+def parse_entry(text: str) -> tuple[str, str, Any]:
+    """Read `TABLE.KEY=VALUE`: the value is JSON where it is JSON, else text; the table's name may have dots.
+
+    Raises:
+        ValueError: It has another form.
+
+    """
+    place, equals, written = text.partition("=")
+    table, dot, key = place.rpartition(".")
+    if not (equals and dot and table.strip() and key.strip()):
+        raise ValueError(f"NAME.FIELD=VALUE, not {text!r}")
+    try:
+        value = json.loads(written)
+    except ValueError:
+        value = written
+    return table.strip(), key.strip(), value
 
 
 def _one_of(choices: tuple[str, ...], value: object) -> str:
@@ -125,6 +146,16 @@ def _table(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"a table, not {value!r}")
     return value
+
+
+def _tables(value: object) -> dict[str, dict[str, Any]]:
+    """Read a table of tables, a text with a JSON object, or a list of `TABLE.KEY=VALUE`."""
+    if not isinstance(value, list | tuple):
+        return {name: _table(table) for name, table in _table(value).items()}
+    tables: dict[str, dict[str, Any]] = {}
+    for table, key, given in map(parse_entry, value):
+        tables.setdefault(table, {})[key] = given
+    return tables
 
 
 def _json(text: str) -> object:

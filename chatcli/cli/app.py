@@ -50,6 +50,7 @@ def chat(
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
     context_tokens: options.ContextTokens = None,
+    tweak: options.Tweak = None,
     auto_compact: options.AutoCompact = None,
     file: options.File = None,
     allow_private_urls: options.AllowPrivateUrls = None,
@@ -57,7 +58,11 @@ def chat(
     json: options.Json = False,
     schema_file: options.Schema = None,
     script: options.Script = None,
+    graph: options.Graph = None,
+    resume_with: options.ResumeWith = None,
     store: options.Store = None,
+    url: options.Url = None,
+    assistant: options.Assistant = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,
     color: options.Color = None,
@@ -65,6 +70,12 @@ def chat(
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
     timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    mcp_file: options.Mcp = None,
+    allow: options.Allow = None,
+    yes: options.Yes = None,
+    max_steps: options.MaxSteps = None,
+    tool_timeout: options.ToolTimeout = None,
     debug: options.Debug = None,
     version: Version = False,
 ) -> None:
@@ -76,7 +87,9 @@ def chat(
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     given["var"] = var or None
+    given["tweak"] = tweak or None
     given["file"] = file or None  # none given is an empty list
+    given["allow"] = allow or None
     given["format"] = "json" if json else format_
     if continue_ + resume + (thread is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")

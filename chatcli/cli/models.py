@@ -1,6 +1,7 @@
 """`chat models`: which models there are."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,13 +12,14 @@ from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.models.names import LOCAL_MODELS, parse_model, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
-from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.settings import Settings
 
 app = typer.Typer(
     help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
 )
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="provider:model, an alias, or a model's name.")]
 
 
@@ -29,7 +31,7 @@ def models(ctx: typer.Context) -> None:
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the models that can be used as things are set, the default marked."""
     settings = _settings(ctx)
     usable = usable_models(settings)
@@ -41,6 +43,22 @@ def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", he
     )
     renderer = build_renderer(settings)
     renderer.render(Listing("Models", ("model", "", "from"), rows))
+    renderer.close()
+
+
+@app.command()
+def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the flows of the Langflow server: LANGFLOW_URL, by default http://localhost:7860."""
+    from chatcli.models.langflow_server import LangflowServer
+
+    settings = _settings(ctx)
+    flows = LangflowServer.of(settings).flows()
+    if as_json or settings.format == "json":
+        print(json.dumps([{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows], indent=2))
+        return
+    rows = tuple((f"{LANGFLOW}:{flow.handle}", flow.name, flow.description) for flow in flows)
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Flows", ("model", "name", "description"), rows))
     renderer.close()
 
 

@@ -26,7 +26,7 @@ def start(
     from chatcli.cli.converse import converse
 
     asked = read_asked(settings, words)
-    stay = interactive or resume or not (asked.prompt or asked.script)
+    stay = interactive or resume or not (asked.prompt or asked.script or asked.answer is not None)
     if stay and asked.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if stay and not sys.stdout.isatty():

@@ -1,16 +1,21 @@
 """Commands about a thread's branches: /undo, /retry, /edit, /fork, /history, /rewind. None destroys anything."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.conversation import new_thread_id
 from chatcli.errors import UsageError
 from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
+from chatcli.providers import LANGFLOW
 from chatcli.settings import check_thread_id
 
 if TYPE_CHECKING:
     from chatcli.graph.branches import Turn
+
+NEW_SESSION = (
+    "Langflow can't go back: the next question begins a new session there, which knows nothing of what was said before"
+)
 
 
 async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -18,11 +23,15 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     session = await context.conversation.session()
     await session.undo(_number(arguments, default=1))
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
+    for notice in _forgetting(context):
+        yield notice
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Ask the last question again; the answer it had stays in /history."""
     session = await context.conversation.session()
+    for notice in _forgetting(context):
+        yield notice
     async for event in session.retry():
         yield event
 
@@ -36,6 +45,8 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     if not 1 <= back <= min(len(questions), len(branch)):
         raise UsageError(f"there are {len(branch)} questions to edit, not {back}")
     context.conversation.edit_after(branch[-back - 1] if back < len(branch) else None)
+    for notice in _forgetting(context):
+        yield notice
     yield InputPrefilled(questions[-back])
 
 
@@ -47,6 +58,8 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     messages = await context.conversation.open_thread(name)
     yield ThreadChanged(name, tuple(messages))
     yield Notice(f"forked from {origin.thread_id}")
+    for notice in _forgetting(context):
+        yield notice
 
 
 async def show_history(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -68,6 +81,14 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
         raise UsageError(f"there is no turn {number}", remedy="See /history.")
     await session.rewind(chosen)
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
+    for notice in _forgetting(context):
+        yield notice
+
+
+def _forgetting(context: CommandContext) -> Iterator[Notice]:
+    """Yield what has to be said where the model's server can't go back with the thread."""
+    if context.conversation.model_name.provider == LANGFLOW:
+        yield Notice(NEW_SESSION)
 
 
 def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:

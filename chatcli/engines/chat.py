@@ -1,4 +1,4 @@
-"""The engine: the compiled graph on its open store, and the models that were built so far."""
+"""The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,20 +6,23 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatcli.conversation import Opening
 from chatcli.events import Progress
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model
+from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
+    from chatcli.chat_session import ChatSession
     from chatcli.graph.build import ChatGraph
     from chatcli.graph.schema import AnswerSchema
     from chatcli.models.model import Model
     from chatcli.roles.setup import Setup
-    from chatcli.session import Session
     from chatcli.store.open import Store
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -34,8 +37,11 @@ class ChatEngine:
         on_progress: Callable[[Progress], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
+        *,
+        toolbox: "Toolbox",
     ) -> None:
         self.threads: Threads = store.threads
+        self.toolbox = toolbox
         self._store = store
         self._graph = graph
         self._settings = settings
@@ -46,22 +52,33 @@ class ChatEngine:
 
     @classmethod
     async def open(
-        cls, settings: Settings, on_progress: Callable[[Progress], None], schema: "AnswerSchema | None" = None
+        cls,
+        settings: Settings,
+        on_progress: Callable[[Progress], None],
+        schema: "AnswerSchema | None" = None,
+        *,
+        can_ask: bool = False,
     ) -> "ChatEngine":
         """Import what turns need, off the loop's thread so that typing goes on, and open the store.
 
+        `can_ask` says that there is a user who can be asked whether a tool may run.
+
         Raises:
             StoreError: The store can't be used.
+            UsageError: The file of MCP servers can't be read.
 
         """
         await asyncio.to_thread(_import_engine)
         from chatcli.graph.build import build_graph
         from chatcli.store.open import open_store
+        from chatcli.tools.toolbox import build_toolbox
 
         async with AsyncExitStack() as resources:
+            toolbox = build_toolbox(settings, can_ask=can_ask)
+            resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(choose_store(settings)))
             graph = build_graph(store.checkpointer)
-            return cls(graph, store, settings, on_progress, resources.pop_all(), schema)
+            return cls(graph, store, settings, on_progress, resources.pop_all(), schema, toolbox=toolbox)
         raise AssertionError("unreachable: no resource swallows exceptions")
 
     async def document(self, thread_id: str) -> "ThreadDocument":
@@ -76,23 +93,6 @@ class ChatEngine:
 
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
         return await read_document(self._store, summary)
-
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how the thread `thread_id` is answered, or None when there is no such thread.
-
-        Raises:
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.graph.setup import read_setup
-        from chatcli.store.errors import as_store_error
-
-        try:
-            return await read_setup(self._graph, thread_id)
-        except Exception as error:
-            if (failure := as_store_error(error)) is not None:
-                raise failure from error
-            raise
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Return the model `name`, built once; `temperature` is for where the user chose none.
@@ -110,25 +110,50 @@ class ChatEngine:
             self._models[name, temperature] = model
         return self._models[name, temperature]
 
-    def session(self, thread_id: str, model: "Model", setup: "Setup", stored: "Setup | None") -> "Session":
-        """Return a hold on the thread `thread_id`."""
-        from chatcli.session import Session
+    async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
+        """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for.
 
-        return Session(
+        Raises:
+            StoreError: The store can't be read.
+            ChatcliError: The model has no key, or the role is unknown.
+
+        """
+        from chatcli.chat_session import ChatSession
+
+        settings = self._settings
+        stored = await self._setup(thread_id)
+        setup = opening_setup(settings, stored, first=opening.first)
+        if opening.first:
+            name = opening.chosen or opening_model(settings, setup)
+        else:
+            name = resolve_model(stored.model, settings) if stored and stored.model else opening.current
+        return ChatSession(
             self._graph,
             self.threads,
             thread_id,
-            model,
+            await self.model(name, setup.temperature),
             setup=setup,
             stored=stored,
-            context_tokens=self._settings.context_tokens,
-            auto_compact=self._settings.auto_compact,
+            context_tokens=settings.context_tokens,
+            auto_compact=settings.auto_compact,
             schema=self._schema,
-            timeout=self._settings.timeout,
+            timeout=settings.timeout,
+            toolbox=self.toolbox,
         )
 
+    async def _setup(self, thread_id: str) -> "Setup | None":
+        from chatcli.graph.setup import read_setup
+        from chatcli.store.errors import as_store_error
+
+        try:
+            return await read_setup(self._graph, thread_id)
+        except Exception as error:
+            if (failure := as_store_error(error)) is not None:
+                raise failure from error
+            raise
+
     async def close(self) -> None:
-        """Close the store."""
+        """Close the store, and end the servers of tools."""
         await self._resources.aclose()
 
 
@@ -137,5 +162,5 @@ def _import_engine() -> None:
 
     # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    import chatcli.session
+    import chatcli.chat_session
     import chatcli.store.open  # noqa: F401 - imported for the caller

@@ -53,6 +53,19 @@ def current_branch(turns: Sequence[Turn]) -> list[Turn]:
     return [turn for turn in turns if turn.current]
 
 
+def session_name(thread_id: str, branch: Sequence[Turn]) -> str:
+    """Return the name of the part of `branch`, up to its newest turn, that a server which can't go back remembers.
+
+    That is the thread's ID until the conversation goes back for the first time, and another after each time.
+    """
+    begins = branch[-1].number
+    for turn in reversed(branch[:-1]):
+        if turn.number != begins - 1:
+            break
+        begins = turn.number
+    return thread_id if begins == 1 else f"{thread_id}-{begins}"
+
+
 def _branch(number: int | None, parents: dict[int, int | None]) -> set[int]:
     branch = set()
     while number is not None:

@@ -27,10 +27,12 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
     """Return the update of `state` that summarises all turns but the newest.
 
     Raises:
-        UsageError: There is at most one turn.
+        UsageError: There is at most one turn, or the model's server keeps the conversation itself.
         ChatcliError: The model did not make a summary.
 
     """
+    if turn.model.keeps_conversation:
+        raise UsageError(f"{turn.model.name} keeps the conversation itself: there is nothing to compact here")
     messages = open_messages(state)
     starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
     if len(starts) < 2:

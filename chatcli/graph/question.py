@@ -16,10 +16,11 @@ TOKENS_A_PAGE = 1500
 _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 
 
-def build_question(text: str, attachments: Sequence[Attachment], model: Model) -> HumanMessage:
+def build_question(text: str, attachments: Sequence[Attachment], model: Model | None) -> HumanMessage:
     """Return the message that asks `text`, each of the `attachments` in a labelled block after it.
 
-    Blocks: images are shrunk and PDFs read here.
+    Blocks: images are shrunk and PDFs read here. Without a `model`, of which a graph may have several, images go
+    along as they are and PDFs as their text.
 
     Raises:
         RefusedError: The model can't take a file.
@@ -27,9 +28,10 @@ def build_question(text: str, attachments: Sequence[Attachment], model: Model) -
 
     """
     for attachment in attachments:
-        if attachment.kind == "image" and takes(model, "image") is False:
+        if model is not None and attachment.kind == "image" and takes(model, "image") is False:
             raise refuse_file(model, attachment.name, "image")
-    content = message_content(text, attachments, takes_pdf=takes(model, "pdf") is True)
+    takes_pdf = model is not None and takes(model, "pdf") is True
+    content = message_content(text, attachments, takes_pdf=takes_pdf)
     return HumanMessage(cast("Any", content), id=str(uuid4()))
 
 

@@ -1,60 +1,102 @@
 """What is kept of a turn that was cut short: the one policy for cancel, failure and crash.
 
-The question always stays. A partial answer is written under the node that was giving it, marked interrupted, so that
-nothing is pending. A question without any answer stays pending: it can be asked again, and the next turn's context
-joins it to the next question.
+The question always stays. A partial answer is written as the graph's, marked interrupted, so that nothing is pending;
+tool calls that have no result get one that says so, since providers refuse calls without. A question without any
+answer stays pending: it can be asked again, and the plain chat joins it to the next question. A turn that waits for
+an approval is not cut short: nothing is touched.
 """
 
 import asyncio
+from collections.abc import Sequence
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import START
+from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
-from chatcli.graph.build import ChatGraph
-from chatcli.graph.nodes import MODEL_NODE
-from chatcli.store.threads import Threads
+from chatcli.graph.thread import GraphThread, messages_of
+
+UNANSWERED_CALL = "The call was interrupted; there is no result."
+"""What the model is told of a tool call that was cut short."""
 
 
-async def keep_turn(graph: ChatGraph, config: RunnableConfig, question: HumanMessage, partial: str) -> None:
-    """Store what a turn that asked `question` and got as far as `partial` has not stored itself."""
-    state = await graph.aget_state(config)
-    stored = [message.id for message in state.values.get("messages", [])]
-    if question.id not in stored:
-        await graph.aupdate_state(config, {"messages": [question]}, as_node=START)
-    elif partial and stored[-1] == question.id:
-        await _keep_partial(graph, config, partial)
+async def keep_turn(
+    thread: GraphThread, config: RunnableConfig, question: HumanMessage | None, answers: Sequence[tuple[str, str]]
+) -> None:
+    """Store what a turn has not stored itself.
+
+    Args:
+        thread: Where it ran.
+        config: The updates' config.
+        question: What it asked, None where it answered an interrupt.
+        answers: What it has said, in order: the ID of each message, and its text as far as it came.
+
+    """
+    snapshot = await thread.snapshot()
+    messages = messages_of(snapshot)
+    stored = {message.id for message in messages}
+    if question is not None and question.id not in stored:
+        await thread.keep_question(config, question)
+    elif snapshot.next and not snapshot.interrupts:
+        # A node may have stored what it streamed as a message of its own.
+        known = {message.text for message in messages}
+        texts = [text for message_id, text in answers if message_id not in stored and text not in known]
+        await _append_rest(thread, config, snapshot, "\n\n".join(texts))
 
 
-async def recover(graph: ChatGraph, threads: Threads, config: RunnableConfig) -> bool:
+async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
     """Store the partial answer of a process that was killed; return whether there was one.
 
     The caller holds the thread's lock: a journal without a lock is a dead process's.
     """
-    thread_id = config["configurable"]["thread_id"]
-    partial = await asyncio.to_thread(threads.partial, thread_id)
+    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
     if partial is None:
         return False
-    state = await graph.aget_state(config)
-    messages = state.values.get("messages", [])
-    unanswered = bool(messages) and messages[-1].id == partial.question_id
-    if unanswered:
-        await _keep_partial(graph, config, partial.text)
-    await asyncio.to_thread(threads.clear_partial, thread_id)
-    return unanswered
+    snapshot = await thread.snapshot()
+    messages = messages_of(snapshot)
+    ids = [message.id for message in messages]
+    unfinished = bool(snapshot.next) and not snapshot.interrupts and partial.question_id in ids
+    if unfinished:
+        since = messages[ids.index(partial.question_id) :]
+        said = any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
+        await _append_rest(thread, config, snapshot, "" if said else partial.text)
+    await asyncio.to_thread(thread.threads.clear_partial, thread.id)
+    return unfinished
 
 
-async def recover_unless_running(graph: ChatGraph, threads: Threads, thread_id: str) -> None:
-    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair."""
-    if threads.try_lock(thread_id):
+async def recover_unless_running(thread: GraphThread) -> None:
+    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
+
+    Of a thread of another graph, this one can't tell what is pending: it is left to the next turn there.
+    """
+    if thread.node is not None and await thread.is_foreign():
+        return
+    if thread.threads.try_lock(thread.id):
         try:
-            await recover(graph, threads, {"configurable": {"thread_id": thread_id}})
+            await recover(thread, thread.config())
         finally:
-            threads.unlock(thread_id)
+            thread.threads.unlock(thread.id)
 
 
-async def _keep_partial(graph: ChatGraph, config: RunnableConfig, partial: str) -> None:
-    answer = AIMessage(partial, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED})
-    await graph.aupdate_state(config, {"messages": [answer]}, as_node=MODEL_NODE)
+def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return a result for each tool call among `messages` that has none: it says that the call was interrupted."""
+    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    return [
+        ToolMessage(UNANSWERED_CALL, tool_call_id=str(call["id"]), name=call["name"], status="error", id=str(uuid4()))
+        for call in calls
+        if call["id"] not in results
+    ]
+
+
+async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str) -> None:
+    """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
+    rest = unanswered_calls(messages_of(snapshot))
+    if partial:
+        rest.append(AIMessage(partial, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED}))
+    if rest:
+        # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
+        labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
+        config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
+        await thread.append(config, rest)

@@ -1,18 +1,30 @@
-"""One thread in its graph: how its runs are labelled, its newest checkpoint, and the lock that a writer holds."""
+"""One thread in its graph: how its runs are labelled, how it is read and written, and the lock that a writer holds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
+from langgraph.graph import END, START
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import Overwrite, StateSnapshot
 
-from chatcli.graph.build import ChatGraph
-from chatcli.graph.state import ChatState
-from chatcli.models.names import ModelName
+from chatcli.events import ApprovalRequested
+from chatcli.graph.spec import GRAPH
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.store.threads import Threads
+
+if TYPE_CHECKING:
+    from langgraph.pregel import Pregel
+
+    from chatcli.models.names import ModelName
+
+AnyGraph = PregelProtocol[Any, Any, Any, Any]
+"""A compiled graph of any state, here or on a server."""
 
 TITLE_LENGTH = 60
 """Characters of the first question that title a thread."""
@@ -24,37 +36,108 @@ LOCK_INTERVAL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class GraphThread:
-    """A thread, which need not exist yet.
+    """A thread, which need not exist yet, of a graph that runs in this process.
+
+    All that sessions and turns do to a thread goes through these methods, so that a thread which lives elsewhere is
+    a subclass: it overrides `stream`, `_newest`, `empty` and `go_to`, which are the only ones that need more of the
+    graph than reading and updating its state.
 
     Attributes:
         graph: The compiled app; its checkpointer holds the thread.
         threads: The store's threads.
         id: The thread's.
+        node: The graph's node that answers; None for a graph whose nodes are its own affair.
 
     """
 
-    graph: ChatGraph
+    graph: AnyGraph
     threads: Threads
     id: str
+    node: str | None = None
 
-    def config(self, model: ModelName, *, title: str = "", turn: int | None = None) -> RunnableConfig:
+    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
-        metadata: dict[str, str | int] = {"chatcli_model": str(model)}
+        metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:
             metadata["chatcli_title"] = " ".join(title[:TITLE_SOURCE].split())[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
         return {"configurable": {"thread_id": self.id}, "metadata": metadata}
 
-    async def state(self) -> ChatState:
-        """Return the newest state; empty for a thread that does not exist."""
-        return cast("ChatState", (await self.graph.aget_state({"configurable": {"thread_id": self.id}})).values)
+    def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
+        """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
+
+        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them.
+        """
+        parts = cast("Pregel[Any, Any, Any, Any]", self.graph).astream(
+            graph_input,
+            config,
+            context=context,
+            stream_mode=list(STREAM_MODES),
+            subgraphs=True,
+            version="v2",
+            durability="sync",  # the question is on disk before the request is sent
+        )
+        return cast("AsyncIterator[Mapping[str, Any]]", parts)
+
+    async def snapshot(self) -> StateSnapshot:
+        """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
+        return await self.graph.aget_state(self.config())
+
+    async def messages(self) -> list[BaseMessage]:
+        """Return the thread's messages, oldest first; none when it does not exist."""
+        return messages_of(await self.snapshot())
+
+    async def pending(self) -> tuple[ApprovalRequested, ...]:
+        """Return what the graph waits for: the answers to these interrupts."""
+        newest = await self._newest()
+        # Without reading the state, which a long thread takes a while to make: hardly ever is something pending.
+        if isinstance(newest, CheckpointTuple) and not any(
+            write[1] == INTERRUPT for write in newest.pending_writes or ()
+        ):
+            return ()
+        return tuple(map(as_request, (await self.snapshot()).interrupts))
+
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
+        """Write `question` as if the graph had been asked it: the answer is pending then."""
+        await self.graph.aupdate_state(config, {"messages": [question]}, as_node=START)
+
+    async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
+        """Write `messages` as if the graph had, and leave nothing pending."""
+        if self.node is not None:
+            await self.graph.aupdate_state(config, {"messages": messages}, as_node=self.node)
+            return
+        # Not as a node of the graph's: its conditional edges are the user's code, and would go on from there. What
+        # follows START becomes pending instead, and is cleared, as what was pending before is.
+        await self.graph.aupdate_state(config, None, as_node=END)
+        await self.graph.aupdate_state(config, {"messages": messages}, as_node=START)
+        await self.graph.aupdate_state(config, None, as_node=END)
+
+    async def go_to(self, config: RunnableConfig, checkpoint_id: str) -> None:
+        """Make the state at `checkpoint_id` the newest one; what was pending there need not be."""
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        config["configurable"]["checkpoint_id"] = checkpoint_id
+        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None else END)
+
+    async def empty(self, config: RunnableConfig) -> None:
+        """Make a state without messages the newest one."""
+        if self.node is not None:  # the setup stays
+            await self.graph.aupdate_state(config, {"messages": Overwrite([])}, as_node=self.node)
+            return
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        await self._checkpointer.aput(config, empty_checkpoint(), {"source": "update", "step": -2, "parents": {}}, {})
 
     async def turn_number(self, *, new: bool) -> int:
         """Return the running turn's place on its branch, from 1; the index of threads counts turns by it."""
         newest = await self._newest()
-        number = int(newest.metadata.get("chatcli_turn", 0)) if newest else 0  # type: ignore[call-overload]  # our key
-        return number + new
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return int(metadata.get("chatcli_turn", 0)) + new
+
+    async def is_foreign(self) -> bool:
+        """Tell whether a graph of the user's ran the thread last."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")
 
     async def checkpoint_id(self) -> str:
         """Return the newest checkpoint's ID, empty for a thread that does not exist."""
@@ -71,7 +154,19 @@ class GraphThread:
         finally:
             self.threads.unlock(self.id)
 
-    async def _newest(self) -> CheckpointTuple | None:
-        checkpointer = self.graph.checkpointer
+    @property
+    def _checkpointer(self) -> BaseCheckpointSaver[str]:
+        checkpointer = getattr(self.graph, "checkpointer", None)
         assert isinstance(checkpointer, BaseCheckpointSaver)
-        return await checkpointer.aget_tuple({"configurable": {"thread_id": self.id}})
+        return checkpointer
+
+    async def _newest(self) -> "CheckpointTuple | StateSnapshot | None":
+        """Return the newest checkpoint: of either kind, its `config` and `metadata` are what is asked for."""
+        return await self._checkpointer.aget_tuple(self.config())
+
+
+def messages_of(snapshot: StateSnapshot) -> list[BaseMessage]:
+    """Return the messages of `snapshot`; its state may be an object instead of a mapping."""
+    values = snapshot.values
+    found = values.get("messages") if isinstance(values, Mapping) else getattr(values, "messages", None)
+    return list(found or [])

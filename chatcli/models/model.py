@@ -43,6 +43,9 @@ class Model:
     custom_server: bool = False
     """Whether the user named the server: list prices don't hold there."""
 
+    keeps_conversation: bool = False
+    """Whether its server keeps the conversation itself, so that only the newest question is sent."""
+
     @property
     def maker(self) -> str:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""

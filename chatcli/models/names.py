@@ -89,5 +89,5 @@ def _of_provider(provider: str, model: str) -> ModelName:
     elif not model:
         model = PROVIDERS[provider].default_model
     if not model:
-        raise UsageError(f"which model of {provider}?", remedy=f"Name it: {provider}:MODEL")
+        raise UsageError(f"which model of {provider}?", remedy=f"Name it: {provider}:MODEL; see `chat models list`.")
     return ModelName(provider, model)

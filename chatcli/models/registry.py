@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from chatcli.events import Progress
 from chatcli.models.names import ModelName
-from chatcli.providers import LOCAL, OPENAI
+from chatcli.providers import LANGFLOW, LOCAL, OPENAI
 from chatcli.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         from chatcli.models.openai import build_openai
 
         return build_openai(name, settings)
+    if name.provider == LANGFLOW:
+        from chatcli.models.langflow import build_langflow
+
+        return build_langflow(name, settings)
     from chatcli.models.hosted import build_hosted
 
     return build_hosted(name, settings)

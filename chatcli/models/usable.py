@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import httpx2
 
+from chatcli.errors import ChatcliError
 from chatcli.models.hosted_packages import is_installed
+from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, resolve_model
-from chatcli.providers import LOCAL, OPENAI, PROVIDERS
+from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
 from chatcli.settings import Settings
 
-OLLAMA_TIMEOUT = 0.5
+SERVER_TIMEOUT = 5.0
+"""Seconds for a server that the user named."""
+LOCAL_TIMEOUT = 0.5
 """Seconds: a server on this machine answers at once, or is not there."""
 
 
@@ -48,6 +52,8 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     for model in LOCAL_MODELS:
         yield ModelName(LOCAL, model), "on this machine"
+    for model in _flows(settings):
+        yield ModelName(LANGFLOW, model), "Langflow"
     for model in _pulled_by_ollama():
         yield ModelName("ollama", model), "Ollama"
 
@@ -57,9 +63,18 @@ def _served(url: str, settings: Settings) -> list[str]:
     key = settings.credentials(OPENAI).key
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        entries = httpx2.get(url, headers=headers, timeout=5).json()["data"]
+        entries = httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).json()["data"]
         return [str(entry["id"]) for entry in entries]
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _flows(settings: Settings) -> list[str]:
+    """Return the flows of a Langflow server, which may be known by its URL alone, or run on this machine."""
+    try:
+        server = LangflowServer.of(settings)
+        return [flow.handle for flow in server.flows(SERVER_TIMEOUT if settings.langflow_url else LOCAL_TIMEOUT)]
+    except ChatcliError:  # `chat models langflow` tells why
         return []
 
 
@@ -67,7 +82,7 @@ def _pulled_by_ollama() -> list[str]:
     host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
     url = host if host.startswith("http") else f"http://{host}"
     try:
-        entries = httpx2.get(f"{url}/api/tags", timeout=OLLAMA_TIMEOUT).json()["models"]
+        entries = httpx2.get(f"{url}/api/tags", timeout=LOCAL_TIMEOUT).json()["models"]
         return [str(entry["name"]) for entry in entries]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []

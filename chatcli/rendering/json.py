@@ -7,12 +7,15 @@ from typing import Any, TextIO
 
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
     Listing,
     Notice,
     Progress,
     ReasoningDelta,
     TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -22,7 +25,19 @@ from chatcli.rendering.plain import error_lines, notice_text
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import sanitize
 
-_LINES = (TurnStarted, TextDelta, ReasoningDelta, Notice, TurnFinished, TurnInterrupted, TurnFailed)
+_LINES = (
+    TurnStarted,
+    TextDelta,
+    ReasoningDelta,
+    ToolCallStarted,
+    ToolCallFinished,
+    ApprovalRequested,
+    Notice,
+    TurnFinished,
+    TurnInterrupted,
+    TurnFailed,
+)
+_ALWAYS = ("text", "interrupt_id", "payload")
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -39,7 +54,8 @@ class _Streams:
 
     def _write(self, value: object) -> None:
         # ASCII only, so that no control character and no lone surrogate reaches the reader raw.
-        self._out.write(json.dumps(value, ensure_ascii=True) + "\n")
+        # What a graph asks or a tool is given may hold objects of any class.
+        self._out.write(json.dumps(value, ensure_ascii=True, default=str) + "\n")
         self._out.flush()
 
     def _tell(self, *lines: str) -> None:
@@ -59,11 +75,18 @@ class JsonRenderer(_Streams):
     A `Listing` is written as an array of objects, keyed by its columns in snake case.
     """
 
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        super().__init__(out, err)
+        self._requests: list[dict[str, Any]] = []
+
     def render(self, event: Event) -> None:
         """Show `event` if it ends something; a broken pipe is the caller's to handle."""
         match event:
+            case ApprovalRequested():
+                self._requests.append(_fields(event))
             case TurnFinished():
-                self._write(_answer(event))
+                self._write({**_answer(event), **({"approvals": self._requests} if self._requests else {})})
+                self._requests = []
             case TurnInterrupted():
                 stopped = InterruptedTurnError("interrupted")
                 self._fail(event.thread_id, stopped, {"content": event.content})
@@ -112,10 +135,13 @@ def _fields(event: Event) -> dict[str, Any]:
         return {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
     if isinstance(event, Notice):
         return {"text": event.text, "level": event.level}
+    if isinstance(event, TextDelta | ApprovalRequested):
+        return {key: value for key, value in asdict(event).items() if key in _ALWAYS or value}
     return asdict(event)
 
 
 def _answer(event: TurnFinished) -> dict[str, Any]:
+    own = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     return {
         "thread_id": event.thread_id,
         "checkpoint_id": event.checkpoint_id,
@@ -128,6 +154,7 @@ def _answer(event: TurnFinished) -> dict[str, Any]:
         "elapsed_ms": event.elapsed_ms,
         "messages_in_context": event.messages_in_context,
         "messages_in_thread": event.messages_in_thread,
+        **own,
     }
 
 

@@ -1,7 +1,7 @@
 """Threads out of a store, and documents into one: through the graph, as turns write them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -29,18 +29,24 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
 
     """
     state = await build_graph(store.checkpointer).aget_state({"configurable": {"thread_id": summary.thread_id}})
+    return document_of(summary, state.values)
+
+
+def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
+    """Return the thread that `summary` is of and whose state is `values`."""
     return ThreadDocument(
         thread_id=summary.thread_id,
         title=summary.title,
         model=summary.model,
-        system=state.values.get("system"),
-        messages=state.values.get("messages", []),
-        role=state.values.get("role", ""),
-        template=state.values.get("template", ""),
-        variables=state.values.get("variables", {}),
-        temperature=state.values.get("temperature"),
-        summary=state.values.get("summary", ""),
-        summarised=state.values.get("summarised", ""),
+        system=values.get("system"),
+        messages=values.get("messages", []),
+        role=values.get("role", ""),
+        template=values.get("template", ""),
+        variables=values.get("variables", {}),
+        temperature=values.get("temperature"),
+        summary=values.get("summary", ""),
+        summarised=values.get("summarised", ""),
+        remembered_model=values.get("model", ""),
         turns=summary.turns,
         created_at=summary.created_at,
         updated_at=summary.updated_at,
@@ -105,6 +111,7 @@ def _first_update(document: ThreadDocument) -> dict[str, Any]:
     """Return what the thread's state has beside its messages: only what there is of it."""
     fields = ("role", "template", "variables", "summary", "summarised")
     update = {field: value for field in fields if (value := getattr(document, field))}
+    update |= {"model": document.remembered_model} if document.remembered_model else {}
     update |= {} if document.system is None else {"system": document.system}
     return update | ({} if document.temperature is None else {"temperature": document.temperature})
 

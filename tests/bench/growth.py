@@ -25,10 +25,10 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import PrivateAttr
 
+from chatcli.chat_session import ChatSession
 from chatcli.graph.build import build_graph
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.session import Session
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 
@@ -92,7 +92,7 @@ async def run_ours(path: Path, turns: int) -> list[float]:
     """Hold a conversation of `turns` turns through `Session`; return each turn's milliseconds."""
     model = Model(ModelName("openai", "instant"), InstantModel(), Limits(window=8192, answer=1024))
     async with open_store(StoreLocation(path)) as store:
-        session = Session(build_graph(store.checkpointer), store.threads, THREAD, model)
+        session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, model)
 
         async def ask(question: str) -> None:
             async for _event in session.run_turn(question):

@@ -2,11 +2,15 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Request
+from tests.fakes.steps import Request, Stall
+
+pytestmark = pytest.mark.forked
 
 
 def ask(tty: Terminal, fake: FakeOpenAI, question: str) -> None:
@@ -155,3 +159,19 @@ def test_a_thread_in_memory_is_saved_to_a_file(chat: Chat, fake: FakeOpenAI, ter
     tty.wait_for("talk.md exists")
     tty.send_line("/save talk.doc")
     tty.wait_for("ends in .md")
+
+
+def test_a_stopped_answer_belongs_to_its_turn(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    fake.script(Stall("Half of an ans"))
+    tty = terminal("-t", "tree")
+    tty.wait_for_prompt()
+    tty.send_line("one")
+    tty.wait_for("Half of an ans")
+    tty.send_key("ctrl-c")
+    tty.wait_for_prompt()
+    ask(tty, fake, "two")
+    tty.send_line("/undo")
+    tty.wait_for_prompt()
+    ask(tty, fake, "three")
+    assert sent(fake.requests[-1]) == ["one", "three"]
+    assert [thread["turns"] for thread in chat("threads", "list", "--json").json()] == [2]

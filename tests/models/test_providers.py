@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chatcli.chat_session import ChatSession
 from chatcli.errors import ExitCode
 from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
@@ -18,7 +19,6 @@ from chatcli.graph.schema import AnswerSchema, load_schema
 from chatcli.models.names import resolve_model
 from chatcli.models.registry import build_model
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
-from chatcli.session import Session
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -100,7 +100,7 @@ def ask(
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
             graph = build_graph(store.checkpointer)
-            session = Session(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
+            session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
             return [event async for event in session.run_turn("Hi! I'm Bob.")]
 
     return asyncio.run(run())

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chatcli.chat_session import ChatSession
 from chatcli.events import Event
 from chatcli.graph.build import ChatGraph, build_graph
 from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
 from chatcli.roles.setup import Setup
 from chatcli.secret import Secret
-from chatcli.session import Session
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store
 from chatcli.store.open import Store, open_store
@@ -34,11 +34,11 @@ class Bench:
     graph: ChatGraph
     server: FakeOpenAI
 
-    def session(self, thread_id: str, *, system: str | None = None) -> Session:
+    def session(self, thread_id: str, *, system: str | None = None) -> ChatSession:
         """Return a session on `thread_id` that the server answers."""
         settings = Settings(base_url=self.server.base_url, openai_api_key=Secret(KEY))
         model = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
-        return Session(self.graph, self.store.threads, thread_id, model, setup=Setup(system=system or ""))
+        return ChatSession(self.graph, self.store.threads, thread_id, model, setup=Setup(system=system or ""))
 
     async def ask(self, thread_id: str, text: str, *, system: str | None = None) -> list[Event]:
         """Run a turn; return its events."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 
+from chatcli.chat_session import ChatSession
 from chatcli.events import MessageShown
 from chatcli.graph.build import build_graph
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.session import Session
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 
@@ -19,11 +19,11 @@ ANSWER = AIMessage("an answer", response_metadata={"finish_reason": "stop"})
 MODEL = Model(ModelName("openai", "list"), FakeMessagesListChatModel(responses=[ANSWER]), Limits())
 
 
-def session_on(store: Store) -> Session:
-    return Session(build_graph(store.checkpointer), store.threads, "shared", MODEL)
+def session_on(store: Store) -> ChatSession:
+    return ChatSession(build_graph(store.checkpointer), store.threads, "shared", MODEL)
 
 
-async def ask(session: Session, question: str) -> None:
+async def ask(session: ChatSession, question: str) -> None:
     async for _ in session.run_turn(question):
         pass
 

@@ -1,0 +1,170 @@
+"""A session of the plain chat: a model, a setup and a context of its own."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.errors import InterruptedTurnError
+from chatcli.graph.branches import Turn, current_branch, session_name
+from chatcli.graph.build import ChatGraph
+from chatcli.graph.compact import compact_state
+from chatcli.graph.context import FittedContext, fit_context, refuse_oversized
+from chatcli.graph.nodes import MODEL_NODE
+from chatcli.graph.question import build_question
+from chatcli.graph.schema import AnswerSchema
+from chatcli.graph.setup import setup_update
+from chatcli.graph.state import DEFAULT_TIMEOUT, ChatState, TurnContext
+from chatcli.graph.thread import GraphThread
+from chatcli.graph.tokens import TokenCounter
+from chatcli.models.model import Model
+from chatcli.models.names import ModelName
+from chatcli.models.prices import price
+from chatcli.roles.setup import Setup
+from chatcli.session import Session
+from chatcli.store.threads import Threads
+from chatcli.tools.toolbox import Toolbox
+from chatcli.turn import RunningTurn
+
+NO_SETUP = Setup()
+
+
+class ChatSession(Session):
+    """Runs the plain chat's turns on one thread.
+
+    Args:
+        graph: The compiled app; its checkpointer holds the thread.
+        threads: The store's threads.
+        thread_id: The thread; it need not exist yet.
+        model: Who answers; may be replaced between turns.
+        setup: How the thread is answered; may be replaced between turns, and is stored with the next one.
+        stored: What the thread has stored of that, None for a new thread.
+        context_tokens: The user's budget of what is sent, in tokens.
+        auto_compact: Whether to summarise the oldest turns when they no longer fit.
+        schema: What every answer must validate against.
+        timeout: Seconds that attempts to be answered may take together.
+        toolbox: What the model may call.
+
+    """
+
+    def __init__(
+        self,
+        graph: ChatGraph,
+        threads: Threads,
+        thread_id: str,
+        model: Model,
+        *,
+        setup: Setup = NO_SETUP,
+        stored: Setup | None = None,
+        context_tokens: int | None = None,
+        auto_compact: bool = False,
+        schema: AnswerSchema | None = None,
+        timeout: float | None = None,
+        toolbox: Toolbox | None = None,
+    ) -> None:
+        super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
+        self.model = model
+        self.setup = setup
+        self._stored = stored
+        self._context_tokens = context_tokens
+        self._auto_compact = auto_compact
+        self._counter = TokenCounter()
+        self._schema = schema
+        self._timeout = timeout or DEFAULT_TIMEOUT
+        self.toolbox = toolbox or Toolbox()
+        self._storing: Setup | None = None
+
+    @property
+    def name(self) -> ModelName:
+        """The model that answers."""
+        return self.model.name
+
+    async def context(self) -> FittedContext:
+        """Return what the next turn would send beside its question.
+
+        Raises:
+            ContextError: The newest question alone is too large.
+
+        """
+        return fit_context(await self._state(), self._turn_context())
+
+    async def compact(self) -> str:
+        """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
+
+        The update is a checkpoint of its own: the messages stay in the thread, and going back to an older
+        checkpoint leaves the summary behind.
+
+        Raises:
+            InterruptedTurnError: The user stopped it.
+            ChatcliError: There is nothing to compact, or the model failed.
+
+        """
+        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
+        try:
+            await asyncio.wait([work])
+        finally:
+            self._work = None
+            work.cancel()
+        if work.cancelled():
+            raise InterruptedTurnError("stopped: nothing was compacted")
+        update = work.result()
+        async with self._thread.hold():
+            config = self._thread.config(self.name, turn=await self._thread.turn_number(new=False))
+            await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
+        return update["summary"]
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in this thread."""
+        return list((await self._thread.snapshot()).values.get("allowed", ()))
+
+    async def rewind(self, turn: Turn | None) -> None:
+        """See `Session.rewind`."""
+        self._stored = None  # an older state may have another setup
+        await super().rewind(turn)
+
+    async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
+        """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
+        question = await asyncio.to_thread(build_question, text, attachments, self.model)
+        refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
+        return question
+
+    def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
+        setup = self.setup.with_model(str(self.name))
+        asks = isinstance(graph_input, Mapping)
+        self._storing = setup if asks else self._stored
+        if asks and setup != self._stored:
+            graph_input = {**graph_input, **setup_update(setup)}
+        return RunningTurn(
+            self._thread,
+            str(self.name),
+            graph_input,
+            question,
+            context=self._turn_context(),
+            cost=partial(price, self.model),
+        )
+
+    def _finished(self) -> None:
+        self._stored = self._storing
+
+    async def _state(self) -> ChatState:
+        """Return the thread's state, with the setup that the next turn will store."""
+        stored = cast("ChatState", (await self._thread.snapshot()).values)
+        return {"messages": [], **stored, **setup_update(self.setup)}
+
+    def _turn_context(self) -> TurnContext:
+        return TurnContext(
+            self.model,
+            self._context_tokens,
+            self._counter,
+            auto_compact=self._auto_compact,
+            schema=self._schema,
+            timeout=self._timeout,
+            session_name=self._session_name,
+            toolbox=self.toolbox,
+        )
+
+    async def _session_name(self) -> str:
+        return session_name(self.thread_id, current_branch(await self.turns()))

@@ -1,0 +1,155 @@
+"""A Langflow server's own API, as far as chatcli speaks it: which flows there are, and what it says of failures.
+
+https://docs.langflow.org/api-reference-api-examples
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
+from chatcli.providers import LANGFLOW
+from chatcli.secret import Secret
+from chatcli.settings import Settings
+
+DEFAULT_URL = "http://localhost:7860"
+"""Where `langflow run` listens."""
+LIST_TIMEOUT = 5.0
+"""Seconds within which a server lists its flows."""
+MAX_REASON = 300
+"""Characters of the server's own words that an error message repeats."""
+_WORDS_KEYS = ("message", "detail", "msg", "error", "text", "reason")
+_KEY_REMEDY = "Set LANGFLOW_API_KEY to a key from the server's settings, or keep it: chat keys set langflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow of a server; `endpoint` names it where its maker gave it such a name, else it goes by `id`."""
+
+    id: str
+    name: str
+    endpoint: str = ""
+    description: str = ""
+
+    @property
+    def handle(self) -> str:
+        """What stands after `langflow:` to mean this flow."""
+        return self.endpoint or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class LangflowServer:
+    """Where requests to Langflow go, and the key that goes with them, if any."""
+
+    url: str
+    key: Secret | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "LangflowServer":
+        """Return the server that `settings` name.
+
+        Raises:
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+
+        """
+        credentials = settings.credentials(LANGFLOW)
+        return cls(credentials.base_url or DEFAULT_URL, credentials.key)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries; Langflow takes no Bearer token."""
+        return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
+
+    def flows(self, timeout: float = LIST_TIMEOUT) -> list[Flow]:
+        """Return the user's flows, without Langflow's own examples, within `timeout` seconds.
+
+        Raises:
+            AuthError: The key is missing or refused.
+            NetworkError: The server can't be reached, fails, or is no Langflow.
+            RefusedError: It refused for another reason.
+
+        """
+        options = {"remove_example_flows": "true", "header_flows": "true"}
+        try:
+            reply = httpx2.get(f"{self.url}/api/v1/flows/", params=options, headers=self.headers, timeout=timeout)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from None
+        except httpx2.InvalidURL as error:
+            raise RefusedError(f"{self.url} is no URL: {error}", remedy="Check LANGFLOW_URL.") from None
+        if not reply.is_success:
+            raise self.failure(reply, "the list of flows")
+        try:
+            return [_flow(entry) for entry in reply.json() if not entry.get("is_component")]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self.stranger() from None
+
+    def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
+        """Return what the user is told of `reply`, which is no success, to the request for `what`."""
+        said = self.say(_body(reply)) or reply.reason_phrase
+        status = reply.status_code
+        if status in (401, 403) and self.key is None:
+            return MissingKeyError(f"Langflow at {self.url} wants a key: {said}", remedy=_KEY_REMEDY, provider=LANGFLOW)
+        if status in (401, 403):
+            return AuthError(f"Langflow at {self.url} refused the key: {said}", remedy=_KEY_REMEDY)
+        if status == 404:
+            return RefusedError(
+                f"{what} is not known to Langflow at {self.url}: {said}", remedy="See `chat models langflow`."
+            )
+        if status in (408, 429) or status >= 500:
+            return NetworkError(
+                f"Langflow at {self.url} failed with status {status}: {said}", remedy="Try again later."
+            )
+        return RefusedError(f"Langflow at {self.url} refused {what}: {said}")
+
+    def stranger(self) -> NetworkError:
+        """Return what the user is told where a server's answer is not Langflow's."""
+        return NetworkError(f"{self.url} sent what is no answer of Langflow's", remedy="Check LANGFLOW_URL.")
+
+    def say(self, value: object) -> str:
+        """Return what `value`, an error of the server's, says in one line, without the key."""
+        line = " ".join(words_of(value).split())
+        if self.key is not None:
+            line = line.replace(self.key.get_secret_value(), "***")
+        return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+
+    def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
+        if isinstance(error, httpx2.TimeoutException):
+            return NetworkError(f"Langflow at {self.url} did not answer in time", remedy="Try again.")
+        return NetworkError(f"Langflow at {self.url} can't be reached: {error}", remedy="Check LANGFLOW_URL.")
+
+
+def words_of(value: object) -> str:
+    """Return what an error says, wherever Langflow keeps it: in an object, or in JSON inside a string."""
+    if isinstance(value, str):
+        start = value.find("{")
+        if start < 0:
+            return value
+        try:
+            inner, end = json.JSONDecoder().raw_decode(value, start)
+        except ValueError:
+            return value
+        return f"{value[:start]}{words_of(inner)}{value[end:]}"
+    if isinstance(value, Mapping):
+        for key in _WORDS_KEYS:
+            if isinstance(inner := value.get(key), str | Mapping | list) and inner:
+                return words_of(inner)
+        return json.dumps(value, default=str)
+    if isinstance(value, list):
+        return "; ".join(map(words_of, value))
+    return "" if value is None else str(value)
+
+
+def _body(reply: httpx2.Response) -> object:
+    try:
+        return reply.json()
+    except ValueError:
+        return ""  # a proxy's page says less than its status
+
+
+def _flow(entry: Mapping[str, Any]) -> Flow:
+    return Flow(
+        str(entry["id"]), str(entry["name"]), str(entry.get("endpoint_name") or ""), str(entry.get("description") or "")
+    )

@@ -36,7 +36,7 @@ from chatcli.settings import Settings
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
 
-FEW, MANY = 50, 550
+FEW, MANY = 100, 600
 PAUSE = 2  # milliseconds: slower than the slowest reader, so that each chunk comes alone
 ROUNDS = 3
 ANSWER = 20_000  # tokens

@@ -56,7 +56,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
     timeout = settings.timeout or DEFAULT_TIMEOUT
     options: dict[str, Any] = {
         "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-        # The HTTP client's own limit is the same. Langchain's is an asyncio.wait_for for each chunk, which before Python
+        # The HTTP client's own limit is the same. Langchain's is an asyncio.wait_for a chunk, which before Python
         # 3.12 forgets that the turn was stopped when a chunk arrives at that moment.
         "stream_chunk_timeout": None,
         "stream_usage": True,

@@ -36,9 +36,9 @@ from chatcli.settings import Settings
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
 
-FEW, MANY = 100, 600
+FEW, MANY = 100, 1100
 PAUSE = 2  # milliseconds: slower than the slowest reader, so that each chunk comes alone
-ROUNDS = 3
+ROUNDS = 5
 ANSWER = 20_000  # tokens
 Read = Callable[[str, str], AsyncIterator[object]]  # base URL and model -> what comes
 

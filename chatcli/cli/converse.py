@@ -25,7 +25,6 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.consume import consume
@@ -113,7 +112,10 @@ async def _stay(
     try:
         if not location.in_memory:
             past = _show_past(open_threads(location), conversation, renderer)
-            await _show_open_end(conversation, renderer, past)
+            # A graph of the user's, here or on a server, is no provider's model.
+            own = conversation.model_name.provider not in PROVIDERS
+            tools = settings.tools or settings.mcp_servers or settings.mcp_file
+            await _show_open_end(conversation, renderer, past, may_wait=own or bool(tools))
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
@@ -131,12 +133,14 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
     return messages
 
 
-async def _show_open_end(conversation: "Conversation", renderer: Renderer, past: Sequence[MessageShown]) -> None:
+async def _show_open_end(
+    conversation: Conversation, renderer: Renderer, past: Sequence[MessageShown], *, may_wait: bool
+) -> None:
     """Ask again what the thread waits for, or tell of a question without an answer.
 
-    Only a graph's thread may wait, and only for that it is opened before the prompt.
+    Only where it may wait, the thread is opened before the prompt.
     """
-    pending = await conversation.pending() if past and conversation.model_name.provider == GRAPH else ()
+    pending = await conversation.pending() if past and may_wait else ()
     for request in pending:
         renderer.render(request)
     if past and not pending and past[-1].role == "user":

@@ -14,7 +14,7 @@ from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
 from chatcli.store.location import choose_server, choose_store, open_threads
-from chatcli.store.server_rows import PROVIDER
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def build_conversation(
     if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
-        name = ModelName(PROVIDER, settings.assistant or "")
+        name = ModelName(SERVER, settings.assistant or "")
         return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
     if graph is not None:
         from chatcli.engines.graph import GraphEngine

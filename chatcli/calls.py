@@ -10,10 +10,10 @@ MAX_RESULT = 100
 """Characters of its result."""
 
 
-def call_text(name: str, arguments: Mapping[str, Any]) -> str:
-    """Return a call in short: `search(query="cats", limit=3)`."""
+def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -> str:
+    """Return a call as `search(query="cats", limit=3)`; long arguments are cut unless it is to be `whole`."""
     given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
-    return f"{name}({given if len(given) <= MAX_ARGUMENTS else f'{given[:MAX_ARGUMENTS]}…'})"
+    return f"{name}({given if whole or len(given) <= MAX_ARGUMENTS else f'{given[:MAX_ARGUMENTS]}…'})"
 
 
 def result_text(content: str, *, failed: bool = False) -> str:

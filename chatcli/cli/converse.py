@@ -4,10 +4,10 @@ import asyncio
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 
 from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
+from chatcli.cli.approve import answer_waiting, has_user
 from chatcli.cli.asked import Asked
 from chatcli.cli.missing_key import ask_missing_key
 from chatcli.cli.own_graph import chosen_graph
@@ -18,7 +18,6 @@ from chatcli.errors import ExitCode, InternalError, UsageError
 from chatcli.events import (
     WAITING,
     Event,
-    MessageShown,
     Notice,
     ThreadChanged,
     TurnFailed,
@@ -44,7 +43,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     stored = thread_id if continue_ or settings.thread is not None else None
     at_server = choose_server(settings) is not None
     graph = None if at_server else chosen_graph(settings, stored)
-    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay or has_user(settings))
     if graph is None and not at_server:
         ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
@@ -54,11 +53,11 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
         if asked.script:
             last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
         else:
-            last = asyncio.run(_answer(conversation, renderer, asked))
+            last = asyncio.run(_answer(settings, conversation, renderer, asked))
     finally:
         renderer.close()
     if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
-        tell_waiting(conversation.thread_id)
+        tell_waiting(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
@@ -83,20 +82,23 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
     last = known.get(conversation.thread_id, "").partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return conversation.model_name
-    # Only now, since it takes LangGraph: the index has the models of imported threads too, which remember none.
+    # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     stored = asyncio.run(read_model(settings, conversation.thread_id))
     return resolve_model(stored, settings) if stored else conversation.model_name
 
 
-async def _answer(conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
+async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, conversation.interrupt)
     try:
         if asked.answer is not None:
-            return await consume(conversation.answer(asked.answer), renderer)
-        assert asked.prompt is not None
-        return await consume(conversation.run_turn(asked.prompt, asked.attachments), renderer)
+            events = conversation.answer(asked.answer)
+        else:
+            assert asked.prompt is not None
+            events = conversation.run_turn(asked.prompt, asked.attachments)
+        last = await consume(events, renderer)
+        return await answer_waiting(conversation, renderer, last) if has_user(settings) else last
     finally:
         await conversation.close()
 
@@ -110,47 +112,54 @@ async def _stay(
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
     try:
-        if not location.in_memory:
-            past = _show_past(open_threads(location), conversation, renderer)
+        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
+        if conversation.turns and asked.prompt is None:
             # A graph of the user's, here or on a server, is no provider's model.
             own = conversation.model_name.provider not in PROVIDERS
-            tools = settings.tools or settings.mcp_servers or settings.mcp_file
-            await _show_open_end(conversation, renderer, past, may_wait=own or bool(tools))
+            tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
+            await _show_pending(conversation, renderer, unanswered=unanswered, may_wait=own or tools or unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
     if conversation.turns and not location.in_memory:
-        print(f"Resume this conversation with: chat --thread {shlex.quote(conversation.thread_id)}", file=sys.stderr)
+        print(f"Resume this conversation with: {_resuming(settings, conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> list[MessageShown]:
-    """Show how the thread stood, from the index: at once, before LangGraph is imported; return what was shown."""
+def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> bool:
+    """Show how the thread stood, from the index: at once, before LangGraph is imported.
+
+    Returns:
+        Whether the last question has no answer.
+
+    """
     messages = threads.said(conversation.thread_id, PAST_MESSAGES)
     if messages:
         conversation.turns = len(messages)
         renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
-    return messages
+    return bool(messages) and messages[-1].role == "user"
 
 
-async def _show_open_end(
-    conversation: Conversation, renderer: Renderer, past: Sequence[MessageShown], *, may_wait: bool
-) -> None:
-    """Ask again what the thread waits for, or tell of a question without an answer.
-
-    Only where it may wait, the thread is opened before the prompt.
-    """
-    pending = await conversation.pending() if past and may_wait else ()
-    for request in pending:
+async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool, may_wait: bool) -> None:
+    """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
+    requests = await conversation.pending() if may_wait else ()
+    for request in requests:
         renderer.render(request)
-    if past and not pending and past[-1].role == "user":
+    if unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def tell_waiting(thread_id: str) -> None:
+def tell_waiting(settings: Settings, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
     with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
-        print(f"It waits for an answer: chat --thread {shlex.quote(thread_id)} --resume-with JSON", file=sys.stderr)
+        print(f"It waits for an answer: {_resuming(settings, thread_id)} --resume-with JSON", file=sys.stderr)
+
+
+def _resuming(settings: Settings, thread_id: str) -> str:
+    """Return the command that goes on with the thread: where it is kept is said again where it was said."""
+    server = choose_server(settings)
+    where = f"--url {shlex.quote(server.shown)} " if server is not None and settings.is_option("url") else ""
+    return f"chat {where}--thread {shlex.quote(thread_id)}"
 
 
 def _exit_code(last: Event | None) -> ExitCode:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
 from langgraph.graph import END, START
@@ -97,6 +97,10 @@ class GraphThread:
         ):
             return ()
         return tuple(map(as_request, (await self.snapshot()).interrupts))
+
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
+        """Write `question` as if the graph had been asked it: the answer is pending then."""
+        await self.graph.aupdate_state(config, {"messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""

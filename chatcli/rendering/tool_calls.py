@@ -49,7 +49,8 @@ def request_lines(request: ApprovalRequested) -> list[str]:
     lines = [f"error: {sanitize_line(str(problem))}"] if problem else []
     actions = reviewed_actions(request.payload)
     for action in actions:
-        lines.append(sanitize_line(call_text(str(action.get("name", "")), action.get("args") or {})))
+        # Whole: what is approved unseen might be anything.
+        lines.append(sanitize_line(call_text(str(action.get("name", "")), action.get("args") or {}, whole=True)))
         if description := str(action.get("description") or ""):
             lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
     allowed = [kind for kind in _EVERY_DECISION if all(kind in (a.get("allowed") or _EVERY_DECISION) for a in actions)]

@@ -19,8 +19,11 @@ POSTGRES = ("postgresql://", "postgres://")
 
 _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
 """Options that say where else turns are run and kept."""
-_MODEL_OPTIONS = ("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file")
-"""Options that say how a model is asked."""
+_MODEL_OPTIONS = (
+    *("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file"),
+    *("tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
+)
+"""Options that say how a model is asked, and what it may do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from chatcli.graph.load import AnyPregel
     from chatcli.models.model import Model
     from chatcli.session import Session
@@ -60,10 +62,14 @@ class GraphEngine:
 
             store = await resources.enter_async_context(open_store(choose_store(settings)))
             graph = await make_graph(found, spec, store.checkpointer, resources)
-            if isinstance(graph.checkpointer, BaseCheckpointSaver) and graph.checkpointer is not store.checkpointer:
-                kind = type(graph.checkpointer).__name__
-                announce(Notice(f"the graph keeps its threads itself ({kind}): `chat threads` does not list them"))
-                store = own_store(graph.checkpointer)
+            own = graph.checkpointer
+            if isinstance(own, BaseCheckpointSaver) and own is not store.checkpointer:
+                if await _is_async(own):
+                    announce(Notice(f"the graph keeps its threads itself ({type(own).__name__}), not in the store"))
+                    store = own_store(own)
+                else:
+                    announce(Notice(f"the graph's {type(own).__name__} has no async methods: the store keeps its threads"))
+                    graph = graph.copy(update={"checkpointer": store.checkpointer})
             return cls(graph, spec, store, resources.pop_all())
         raise AssertionError("unreachable: no resource swallows exceptions")
 
@@ -101,6 +107,15 @@ class GraphEngine:
     async def close(self) -> None:
         """Close the store and what the graph's own context managers hold."""
         await self._resources.aclose()
+
+
+async def _is_async(saver: "BaseCheckpointSaver[str]") -> bool:
+    """Tell whether `saver` has more than the blocking methods: LangGraph calls the others in an event loop."""
+    try:
+        await saver.aget_tuple({"configurable": {"thread_id": "", "checkpoint_ns": ""}})
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:

@@ -23,6 +23,7 @@ from chatcli.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import (
     WAITING,
+    ApprovalRequested,
     EditorRequested,
     Event,
     ExitRequested,
@@ -137,7 +138,8 @@ class Repl:
         try:
             with self._prompt.busy(self._interrupt) as draft:
                 last = await consume(events, self._renderer)
-                if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+                waiting = isinstance(last, TurnFinished) and last.finish_reason == WAITING
+                if waiting or isinstance(last, ApprovalRequested):
                     draft.hold()
         finally:
             loop.remove_signal_handler(signal.SIGINT)

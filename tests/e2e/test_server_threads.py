@@ -42,6 +42,14 @@ def test_what_answers_otherwise_is_told(chat: Chat, status: int, code: int) -> N
     assert_one_failure(result, web.url)
 
 
+def test_what_is_no_langgraph_server_is_told(chat: Chat) -> None:
+    with FakeWeb() as web:
+        web.pages["/ok"] = (200, {}, b"fine")
+        result = chat("--url", web.url, "Hello?")
+    assert result.returncode == 2
+    assert_one_failure(result, "does not answer like one")
+
+
 def test_the_key_is_sent_and_never_shown(at_server: Chat) -> None:
     assert at_server("threads", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).returncode == 0
     refused = at_server("threads", env={"LANGSMITH_API_KEY": "lg-wrong-77aa"})

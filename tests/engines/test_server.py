@@ -243,4 +243,6 @@ def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: s
     assert asyncio.run(opened("approve")) == "langgraph:approve"
     with pytest.raises(UsageError) as refused:
         asyncio.run(opened("nobody"))
-    assert "echo, approve" in refused.value.remedy
+    assert "echo, approve, count" in refused.value.remedy
+    with pytest.raises(UsageError, match="no `messages`; it holds: numbers"):
+        asyncio.run(opened("count"))

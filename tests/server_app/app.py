@@ -1,7 +1,7 @@
 """The apps on the tests' LangGraph server; they need no model and no key."""
 
 import asyncio
-from typing import Any
+from typing import Any, TypedDict
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage
@@ -34,5 +34,12 @@ def ask(state: MessagesState) -> dict[str, list[AnyMessage]]:
     return {"messages": [AIMessage(f"The answer was {approval!r}.")]}
 
 
+class Numbers(TypedDict):
+    """A state that holds no messages."""
+
+    numbers: list[int]
+
+
 echo = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
 approve = StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").compile()
+count = StateGraph(Numbers).add_node("count", lambda state: state).add_edge(START, "count").compile()

@@ -227,8 +227,8 @@ def _values(client: SyncLangGraphClient, state: Row) -> Row:
 
 
 def _with_values(client: SyncLangGraphClient, row: Row) -> Row:
-    """Return `row` with its state: of a copy that nothing was run on yet, the server lists none."""
-    if row.get("values") is None and NAME in metadata_of(row):
+    """Return `row` with its state: of a copy or an import that nothing was run on yet, the server lists none."""
+    if row.get("values") is None and "graph_id" in metadata_of(row):
         return {**row, "values": values_of(as_row(client.threads.get_state(row["thread_id"])))}
     return row
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from chatcli import __version__, keys, paths
 from chatcli.errors import ChatcliError
+from chatcli.mcp_servers import McpServer
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.settings import Settings
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
+    yield from _mcp_servers(settings)
 
 
 def _threads(settings: Settings) -> Finding:
@@ -120,3 +122,33 @@ def _local_runtime() -> Finding:
     if not file.exists():
         return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
     return Finding("local model", "ok", f"{file}")
+
+
+def _mcp_servers(settings: Settings) -> Iterator[Finding]:
+    """Look at the MCP servers without starting any."""
+    try:
+        servers = settings.servers()
+    except ChatcliError as error:
+        yield Finding("MCP servers", "problem", error.message, error.remedy)
+        return
+    if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
+        yield Finding("MCP servers", "problem", "their client is not installed", "pip install 'chatcli[mcp]'")
+    for name, server in servers.items():
+        yield _mcp_server(name, server)
+
+
+def _mcp_server(name: str, server: McpServer) -> Finding:
+    subject = f"MCP server {name}"
+    try:
+        filled = server.filled()
+    except ChatcliError as error:
+        return Finding(subject, "problem", error.message, "Set it, or give a default: ${NAME:-default}.")
+    if server.disabled:
+        return Finding(subject, "ok", "disabled")
+    if filled.command is None:
+        return Finding(subject, "ok", "asked over HTTP with the first question; /tools tells what it has")
+    if filled.command_path() is None:
+        return Finding(
+            subject, "problem", f"its command {filled.command} is not found", "Install it, or give its path."
+        )
+    return Finding(subject, "ok", f"{filled.command_path()}, started with the first question; /tools tells what it has")

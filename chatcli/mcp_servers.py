@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -74,6 +75,11 @@ class McpServer:
 
     def __str__(self) -> str:
         return self.command or self.url or ""
+
+    def command_path(self) -> str | None:
+        """Return where the command is, None where it is not found."""
+        path = self.env.get("PATH", os.environ.get("PATH"))
+        return shutil.which(os.path.expanduser(self.command or ""), path=path)  # noqa: PTH111 - it may be a mere name
 
     def filled(self) -> Self:
         """Return the server with the environment's values in it.

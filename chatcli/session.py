@@ -53,6 +53,8 @@ class Session:
         self._turn: RunningTurn | None = None
         self._given: dict[str, Any] = {}
         """The answers to some of several interrupts, by ID, until all are there."""
+        self._shown: set[str] = set()
+        """The interrupts that the user has seen."""
 
     @property
     def running(self) -> bool:
@@ -105,8 +107,10 @@ class Session:
                 yield event
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """Return what the thread waits for: the answers to these."""
-        return await self._thread.pending()
+        """Return what the thread waits for: the answers to these, which the caller shows."""
+        requests = await self._thread.pending()
+        self._shown |= {request.interrupt_id for request in requests}
+        return requests
 
     async def retry(self) -> AsyncGenerator[Event, None]:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
@@ -199,10 +203,12 @@ class Session:
 
     async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
         """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
-        pending = await self.pending()
+        pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
         if not open_requests:
             return await self._ask(text, attachments)
+        if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
+            return open_requests[0]
         self._given[open_requests[0].interrupt_id] = read_answer(open_requests[0], text)
         if len(open_requests) > 1:
             return open_requests[1]
@@ -212,10 +218,10 @@ class Session:
         return await self._answer(answers)
 
     async def _read_and_answer(self, text: str) -> RunningTurn:
-        return await self._answer(read_answers(await self.pending(), text))
+        return await self._answer(read_answers(await self._thread.pending(), text))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        pending = {request.interrupt_id for request in await self.pending()}
+        pending = {request.interrupt_id for request in await self._thread.pending()}
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
@@ -224,7 +230,7 @@ class Session:
         return self._new_turn(Command(resume=dict(answers)), question)
 
     async def _refuse_pending(self) -> None:
-        if await self.pending():
+        if await self._thread.pending():
             raise UsageError(
                 f"the thread {self.thread_id} waits for an answer of yours",
                 remedy=f"Give it: chat --thread {self.thread_id} --resume-with JSON; or go back by /undo.",
@@ -243,6 +249,7 @@ class Session:
             yield TurnStarted(self.thread_id, name)
             yield TurnFailed(self.thread_id, name, "", self._explain(problem))
         elif isinstance(result := preparing.result(), ApprovalRequested):
+            self._shown.add(result.interrupt_id)
             yield result
         else:
             async with aclosing(self._run(result)) as events:
@@ -256,6 +263,8 @@ class Session:
                 async for event in events:
                     if isinstance(event, TurnFinished):
                         self._finished()
+                    if isinstance(event, ApprovalRequested):
+                        self._shown.add(event.interrupt_id)
                     yield event
         finally:
             self._turn = None

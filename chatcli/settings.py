@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.mcp_servers import McpServer, read_tables
+from chatcli.mcp_servers import McpServer, read_servers, read_tables
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret
 from chatcli.values import not_negative, positive, read_value
@@ -172,6 +172,15 @@ class Settings:
     def is_dotenv(self, name: str) -> bool:
         """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    def servers(self) -> dict[str, McpServer]:
+        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
+
+        Raises:
+            UsageError: That file can't be read.
+
+        """
+        return self.mcp_servers | (read_servers(self.mcp_file) if self.mcp_file is not None else {})
 
     @property
     def openai_endpoint(self) -> str | None:

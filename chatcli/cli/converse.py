@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
+from chatcli.cli.approve import answer_waiting, has_user
 from chatcli.cli.asked import Asked
 from chatcli.cli.missing_key import ask_missing_key
 from chatcli.cli.own_graph import chosen_graph
@@ -14,7 +15,15 @@ from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import WAITING, Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import (
+    WAITING,
+    Event,
+    Notice,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
 from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
@@ -36,7 +45,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     stored = thread_id if continue_ or settings.thread is not None else None
     at_server = choose_server(settings) is not None
     graph = None if at_server else chosen_graph(settings, stored)
-    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay or has_user(settings))
     if graph is None and not at_server:
         ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
@@ -46,7 +55,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
         if asked.script:
             last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
         else:
-            last = asyncio.run(_answer(conversation, renderer, asked))
+            last = asyncio.run(_answer(settings, conversation, renderer, asked))
     finally:
         renderer.close()
     if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
@@ -75,20 +84,23 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
     last = known.get(conversation.thread_id, "").partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return conversation.model_name
-    # Only now, since it takes LangGraph: the index has the models of imported threads too, which remember none.
+    # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     stored = asyncio.run(read_model(settings, conversation.thread_id))
     return resolve_model(stored, settings) if stored else conversation.model_name
 
 
-async def _answer(conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
+async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, conversation.interrupt)
     try:
         if asked.answer is not None:
-            return await consume(conversation.answer(asked.answer), renderer)
-        assert asked.prompt is not None
-        return await consume(conversation.run_turn(asked.prompt, asked.attachments), renderer)
+            events = conversation.answer(asked.answer)
+        else:
+            assert asked.prompt is not None
+            events = conversation.run_turn(asked.prompt, asked.attachments)
+        last = await consume(events, renderer)
+        return await answer_waiting(conversation, renderer, last) if has_user(settings) else last
     finally:
         await conversation.close()
 
@@ -101,11 +113,10 @@ async def _stay(
     choices = thread_choices(open_threads(location).recent()) if resume else ()
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
-    if not location.in_memory:
-        _show_past(open_threads(location), conversation, renderer)
     try:
+        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
         if conversation.turns and asked.prompt is None:
-            await _show_pending(conversation, renderer)
+            await _show_pending(conversation, renderer, unanswered=unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
@@ -114,21 +125,27 @@ async def _stay(
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> None:
-    """Show how the thread stood, from the index: at once, before LangGraph is imported."""
+def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> bool:
+    """Show how the thread stood, from the index: at once, before LangGraph is imported.
+
+    Returns:
+        Whether the last question has no answer.
+
+    """
     messages = threads.said(conversation.thread_id, PAST_MESSAGES)
     if messages:
         conversation.turns = len(messages)
         renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
-        if messages[-1].role == "user":
-            renderer.render(Notice("the last question has no answer; /retry asks it again"))
+    return bool(messages) and messages[-1].role == "user"
 
 
-async def _show_pending(conversation: Conversation, renderer: Renderer) -> None:
-    """Ask again what the thread waits for; the plain chat's never does, and is not opened before the prompt."""
-    if conversation.model_name.provider in (GRAPH, SERVER):
-        for request in await conversation.pending():
-            renderer.render(request)
+async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool) -> None:
+    """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
+    requests = await conversation.pending() if unanswered or conversation.model_name.provider in (GRAPH, SERVER) else ()
+    for request in requests:
+        renderer.render(request)
+    if unanswered and not requests:
+        renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
 def tell_waiting(settings: Settings, thread_id: str) -> None:

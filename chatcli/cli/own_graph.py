@@ -9,7 +9,7 @@ from chatcli.store.location import choose_store, open_threads
 
 _PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens"),
-    *("context_tokens", "auto_compact", "schema_file"),
+    *("context_tokens", "auto_compact", "schema_file", "tools", "mcp_file"),
 )
 """The settings that a graph has none of."""
 

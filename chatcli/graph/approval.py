@@ -4,6 +4,7 @@ The request and its answer have the shape of langchain's HumanInTheLoopMiddlewar
 `rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
@@ -57,7 +58,8 @@ def review_calls(
             asked.append(str(call["id"]))
         else:
             rule = suggest_rule(tool, call["args"])
-            tell(f"the call of {tool.name} was refused, as nobody can be asked: --allow '{rule}' or --yes allows it")
+            how = f"--allow {shlex.quote(rule)} or --yes"
+            tell(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
             messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
 
@@ -90,22 +92,19 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
 
 
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    actions = [
-        {
-            "name": call["name"],
-            "args": call["args"],
-            "description": f"{_owner(tools.get(call['name']))} {call['name']} wants to run",
-            "rule": suggest_rule(tools[call["name"]], call["args"]) if call["name"] in tools else call["name"],
-        }
-        for call in calls
-    ]
+    actions = [_action(call, tools.get(call["name"])) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
     reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
-def _owner(tool: Tool | None) -> str:
-    return f"the MCP server {tool.server}'s tool" if tool is not None and tool.server else "the tool"
+def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
+    if tool is None:  # of a run with other tools
+        return {"name": call["name"], "args": call["args"], "description": "no such tool is switched on now"}
+    rule = suggest_rule(tool, call["args"])
+    owner = f"of the MCP server {tool.server}; " if tool.server else ""
+    description = f"{owner}approved for the thread, or always, it stands for {rule}"
+    return {"name": call["name"], "args": call["args"], "description": description, "rule": rule}
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
@@ -153,9 +152,9 @@ def _apply(
             edited[str(call["id"])] = ToolCall(
                 name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call"
             )
-        elif decision["scope"] == "always":
+        elif decision["scope"] == "always" and "rule" in action:
             keep_rule(action["rule"])
-        elif decision["scope"] == "thread" and action["rule"] not in allowed:
+        elif decision["scope"] == "thread" and "rule" in action:
             allowed.append(action["rule"])
     return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[], allowed=allowed)
 

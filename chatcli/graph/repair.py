@@ -66,7 +66,12 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
 
 
 async def recover_unless_running(thread: GraphThread) -> None:
-    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair."""
+    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
+
+    Of a thread of another graph, this one can't tell what is pending: it is left to the next turn there.
+    """
+    if thread.node is not None and await thread.is_foreign():
+        return
     if thread.threads.try_lock(thread.id):
         try:
             await recover(thread, thread.config())

@@ -108,12 +108,11 @@ class AnswerReader:
                 # A list, where a node returned several commands.
                 for each in update if isinstance(update, list) else [update]:
                     yield from self._read_update(each, (part["ns"], name))
-            for result in self._early_results:
-                yield from self._read_result(result)
-            self._early_results.clear()
+            yield from self._read_early_results()
 
     def finish(self) -> Iterator[AnswerEvent]:
         """Yield what was kept back; the stream has ended."""
+        yield from self._read_early_results()
         yield from self._speakers.end_all()
 
     def _read_report(self, data: object) -> Iterator[Notice]:
@@ -194,6 +193,11 @@ class AnswerReader:
             self._finished_calls.add(call_id)
             name = self._calls.get(call_id) or message.name or ""
             yield ToolCallFinished(call_id, name, message.text, message.status)
+
+    def _read_early_results(self) -> Iterator[AnswerEvent]:
+        for result in self._early_results:
+            yield from self._read_result(result)
+        self._early_results.clear()
 
     def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
         for interrupt in interrupts:

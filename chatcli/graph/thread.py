@@ -14,6 +14,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
+from chatcli.graph.spec import GRAPH
 from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.store.threads import Threads
 
@@ -131,6 +132,12 @@ class GraphThread:
         newest = await self._newest()
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         return int(metadata.get("chatcli_turn", 0)) + new
+
+    async def is_foreign(self) -> bool:
+        """Tell whether a graph of the user's ran the thread last."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")
 
     async def checkpoint_id(self) -> str:
         """Return the newest checkpoint's ID, empty for a thread that does not exist."""

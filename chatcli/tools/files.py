@@ -57,9 +57,7 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
         return await _search({**wanted, "skipped": SECRETS}, root, seconds)
 
     def holds_secrets(arguments: Arguments) -> bool:
-        path = str(arguments.get("path", ""))
-        parts = (*Path(path).parts, (root / path).resolve().name)
-        return any(fnmatch(part.lower(), pattern) for part in parts for pattern in SECRETS)
+        return _holds_secrets(root, str(arguments.get("path", "")))
 
     def path_of(arguments: Arguments) -> str:
         return str(arguments.get("path", ""))
@@ -67,12 +65,26 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
     return [
         Tool(_tool(read_file), asks=holds_secrets, subject=path_of, suggest=path_of),
         Tool(_tool(list_files), asks=lambda arguments: False, subject=path_of),
-        Tool(_tool(search_files), asks=lambda arguments: False, subject=path_of),
+        Tool(_tool(search_files), asks=holds_secrets, subject=path_of, suggest=path_of),
     ]
 
 
 def _tool(coroutine: Callable[..., Awaitable[str]]) -> StructuredTool:
     return StructuredTool.from_function(coroutine=coroutine, parse_docstring=True, handle_tool_error=True)
+
+
+def _holds_secrets(root: Path, path: str) -> bool:
+    """Tell whether `path` is, or is in, a hidden folder, or has a name of `SECRETS`."""
+    found = Path(os.path.abspath(root / path))  # noqa: PTH100 - links stay: where they lead is looked at besides
+    parts = {*_relative(root, found), *_relative(root, found.resolve())}
+    folders = {part for part in parts if part != found.name or found.is_dir()}
+    if any(part.startswith(".") for part in folders):
+        return True
+    return any(fnmatch(part.lower(), pattern) for part in parts for pattern in SECRETS)
+
+
+def _relative(root: Path, path: Path) -> tuple[str, ...]:
+    return path.relative_to(root).parts if path.is_relative_to(root) else path.parts
 
 
 def _inside(root: Path, path: str) -> Path:

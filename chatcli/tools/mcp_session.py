@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 6.0
 """For a server to end: the SDK closes its input, and after two seconds each terminates and kills it."""
+MIN_SECRET = 6
+"""Characters; shorter values are no keys, but would be found in every text."""
 CANCEL_SECONDS = 1.0
 """For telling a server that a call is given up."""
 
@@ -118,9 +119,8 @@ def _log(name: str) -> TextIO:
 
 def _parameters(server: McpServer) -> StdioServerParameters:
     """Return how the server is started: with the SDK's few harmless variables and its own, so without our keys."""
-    assert server.command is not None
     env = {**get_default_environment(), **server.env}
-    found = shutil.which(os.path.expanduser(server.command), path=env.get("PATH"))  # noqa: PTH111 - it may be a mere name
+    found = server.command_path()
     if found is None:
         raise UsageError(f"its command {server.command} is not found")
     command, *args = leashed([found, *server.args])
@@ -137,4 +137,14 @@ def _reason(name: str, server: McpServer, error: BaseException, seconds: float) 
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]
-    return f"{said or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}"
+    return _without_secrets(
+        f"{said or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}", server.filled()
+    )
+
+
+def _without_secrets(text: str, server: McpServer) -> str:
+    """Strike out what the user gave the server to know it by: addresses and logs may tell it."""
+    query = (server.url or "").partition("?")[2]
+    for secret in (query, *server.env.values(), *server.headers.values()):
+        text = text.replace(secret, "***") if len(secret) >= MIN_SECRET else text
+    return text

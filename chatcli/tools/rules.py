@@ -3,6 +3,7 @@
 A rule is `TOOL` or `TOOL:PATTERN`. TOOL is a tool's name or `SERVER/NAME`; in both parts `*` stands for anything.
 """
 
+import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
@@ -47,9 +48,10 @@ def kept_rules() -> list[str]:
     path = paths.rules_file()
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
+        rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        return [str(json.loads(rule)) if rule.startswith('"') else rule for rule in rules]
+    except (OSError, ValueError) as error:
         raise StoreError(f"the allow rules in {path} can't be read: {error}") from None
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def keep_rule(rule: str) -> None:
@@ -60,12 +62,13 @@ def keep_rule(rule: str) -> None:
 
     """
     path = paths.rules_file()
-    if rule in kept_rules() or "\n" in rule or "\r" in rule:
+    if rule in kept_rules():
         return
+    line = rule if rule.isprintable() else json.dumps(rule)  # a command may have several lines
     try:
         paths.private_dir(path.parent)
         with open(path, "a", encoding="utf-8", opener=paths.private_opener) as file:
-            file.write(f"{rule}\n")
+            file.write(f"{line}\n")
     except OSError as error:
         raise StoreError(f"the rule {rule} can't be kept in {path}: {error}") from None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import BaseTool
 
-from chatcli.mcp_servers import McpServer, read_servers
+from chatcli.mcp_servers import McpServer
 from chatcli.settings import Settings
 from chatcli.tools.builtin import builtin_tools
 from chatcli.tools.rules import Rules
@@ -132,11 +132,8 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         UsageError: The file of MCP servers can't be read.
 
     """
-    servers = dict(settings.mcp_servers)
-    if settings.mcp_file is not None:
-        servers |= read_servers(settings.mcp_file)
     return Toolbox(
-        {} if settings.tools is False else servers,
+        {} if settings.tools is False else settings.servers(),
         Rules(settings.allow, everything=settings.yes),
         builtin=settings.tools is True,
         can_ask=can_ask,

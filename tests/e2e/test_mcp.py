@@ -76,7 +76,7 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
     assert "needs the user's approval" in refused
     assert "Connection closed" in died
     assert "has ended" in gone
-    assert "--allow 'fake/remember'" in done.stderr
+    assert "--allow fake/remember" in done.stderr
     environment = json.loads((notes / "env").read_text())
     assert KEY not in environment.values()
     assert environment["SECRET"] == "none"

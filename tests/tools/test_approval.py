@@ -1,7 +1,6 @@
 """Calls that wait for the user: what an answer does, in this process and in a later one."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,7 +41,9 @@ async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
 
 
 async def answer(conversation: Conversation, reply: Any) -> list[Event]:
-    return [event async for event in conversation.answer(reply if isinstance(reply, str) else json.dumps(reply))]
+    [pending] = await conversation.pending()
+    session = await conversation.session()
+    return [event async for event in session.resume({pending.interrupt_id: reply})]
 
 
 def requested(events: list[Event]) -> Any:
@@ -133,3 +134,37 @@ def test_a_new_question_waits_for_the_answer(fake: FakeOpenAI) -> None:
             return await ask(conversation, "something else")
 
     assert isinstance(asyncio.run(run())[-1], TurnFailed)
+
+
+def test_what_waits_can_be_taken_back(fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="ls"), call("run_shell", command="ls"), Answer("fine"))
+
+    async def run() -> list[Event]:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            session = await conversation.session()
+            await session.undo()
+            requested(await ask(conversation, "once more"))
+            await session.undo()
+            return await ask(conversation, "something else")
+
+    end = asyncio.run(run())[-1]
+    assert isinstance(end, TurnFinished)
+    assert end.content == "fine"
+    assert fake.requests[-1].messages == [("user", "something else")]
+
+
+def test_turns_with_calls_are_summarised_and_trimmed_whole(fake: FakeOpenAI) -> None:
+    fake.default = lambda request: Answer("done") if request.messages[-1][0] != "user" else call("list_files")
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            for number in range(4):
+                await ask(conversation, f"question {number}")
+            fake.script(Answer("the summary"))
+            assert await conversation.compact() == "the summary"
+            await ask(conversation, "the last question")
+
+    asyncio.run(run())
+    roles = [role for role, _ in fake.requests[-1].messages]
+    assert roles == ["system", *["user", "assistant", "tool", "assistant"] * 2, "user", "assistant", "tool"]

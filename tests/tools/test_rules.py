@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from chatcli import paths
 from chatcli.tools.builtin import builtin_tools
-from chatcli.tools.rules import Rules, suggest_rule
+from chatcli.tools.rules import Rules, keep_rule, kept_rules, suggest_rule
 
 TOOLS = {tool.name: tool for tool in builtin_tools(Path(), 1, allow_private=False)}
 
@@ -59,7 +60,21 @@ def test_addresses_are_allowed_by_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "asks"), [("notes.txt", False), (".env", True), (".env.local", True), ("keys/id_rsa", True)]
+    ("path", "asks"),
+    [
+        *(("notes.txt", False), (".gitignore", False), ("src/main.py", False), (".", False)),
+        *((".env", True), (".env.local", True), ("keys/id_rsa", True), (".git/config", True), ("src/../.git/x", True)),
+    ],
 )
 def test_files_that_may_hold_keys_are_asked_about(path: str, asks: bool) -> None:
     assert TOOLS["read_file"].asks({"path": path}) is asks
+    assert TOOLS["search_files"].asks({"path": path}) is asks
+
+
+def test_a_rule_of_several_lines_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path)
+    command = "cat <<END\n# no comment\nEND"
+    keep_rule(suggest_rule(TOOLS["run_shell"], {"command": command}))
+    keep_rule("fetch_url")
+    assert kept_rules() == [f"run_shell:{command}", "fetch_url"]
+    assert Rules().allows(TOOLS["run_shell"], {"command": command})

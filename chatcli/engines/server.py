@@ -134,9 +134,12 @@ def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
 
 
 def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Assistant | None":
-    """Return the assistant that a thread's metadata names, None where it names none that is there."""
-    wanted = metadata.get("assistant_id")
-    return next((assistant for assistant in found if assistant["assistant_id"] == wanted), None)
+    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none of these."""
+    for key in ("assistant_id", "graph_id"):
+        for assistant in found:
+            if assistant[key] == metadata.get(key):
+                return assistant
+    return None
 
 
 def _import_engine() -> None:

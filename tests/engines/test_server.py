@@ -33,8 +33,8 @@ Run = Callable[..., None]
 
 
 @asynccontextmanager
-async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant}))
+async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
+    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant, "timeout": silence}))
     try:
         yield engine
     finally:
@@ -45,9 +45,9 @@ async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEn
 def run(langgraph_server: str) -> Run:
     """Give what runs a coroutine function on a session on a new thread."""
 
-    def run_on_session(work: Work, assistant: str | None = None) -> None:
+    def run_on_session(work: Work, assistant: str | None = None, silence: float | None = None) -> None:
         async def go() -> None:
-            async with open_engine(langgraph_server, assistant) as engine:
+            async with open_engine(langgraph_server, assistant, silence) as engine:
                 await work(await engine.session(f"thread-{secrets.token_hex(4)}", OPENING))
 
         asyncio.run(go())
@@ -200,6 +200,18 @@ def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> N
         assert events[-1].content.startswith("You said: Mine?")
 
     run(work)
+
+
+def test_a_silent_app_is_given_up_after_a_while(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        end = (await ask(session, "Be silent"))[-1]
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, NetworkError)
+        assert "--timeout" in end.error.remedy
+        (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        assert [run["status"] for run in other.client.runs.list(thread["thread_id"])] == ["interrupted"]
+
+    run(work, silence=2)
 
 
 def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:

@@ -11,8 +11,10 @@ from langgraph.types import interrupt
 
 
 async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, list[AnyMessage]]:
-    """Stream what was asked, and by whom; a question with `slowly` is answered in some 20 s, one with `fail` not."""
+    """Stream what was asked, and by whom; `slowly` and `silent` take a while, and `fail` is not answered."""
     question = state["messages"][-1].text
+    if "silent" in question:
+        await asyncio.sleep(20)
     if "fail" in question:
         raise ValueError("the app can't answer that")
     user = config["configurable"].get("langgraph_auth_user_id", "")

@@ -17,6 +17,8 @@ from chatcli.events import (
     Event,
     Notice,
     TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -244,6 +246,18 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
         assert await session.pending() == ()
 
     run(work, "approve")
+
+
+def test_tool_calls_are_told(run: Run) -> None:
+    async def work(session: Session) -> None:
+        events = await ask(session, "The weather?")
+        called, answered = [event for event in events if isinstance(event, ToolCallStarted | ToolCallFinished)]
+        assert called == ToolCallStarted("call-1", "forecast", {"city": "Rome"})
+        assert answered == ToolCallFinished("call-1", "forecast", "Rome: sunny")
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].content == "I looked: Rome: sunny"
+
+    run(work, "weather")
 
 
 def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: str) -> None:

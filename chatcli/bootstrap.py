@@ -3,8 +3,9 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import MessageShown
@@ -13,7 +14,7 @@ from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
 from chatcli.store.location import choose_server, choose_store, open_threads
-from chatcli.store.server_rows import PROVIDER
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def build_conversation(
     if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
-        name = ModelName(PROVIDER, settings.assistant or "")
+        name = ModelName(SERVER, settings.assistant or "")
         return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
     if graph is not None:
         from chatcli.engines.graph import GraphEngine
@@ -78,18 +79,19 @@ def build_renderer(settings: Settings) -> Renderer:
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
             from chatcli.rendering.late import LateRenderer
 
-            return LateRenderer(lambda: _terminal_renderer(settings))
+            # The streams of now: by then a graph of the user's may have sys.stdout.
+            return LateRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
         case _:
             from chatcli.rendering.plain import PlainRenderer
 
             return PlainRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
 
 
-def _terminal_renderer(settings: Settings) -> Renderer:
+def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
     from chatcli.rendering.terminal import TerminalRenderer
     from chatcli.rendering.theme import find_theme
 
-    console, errors = build_console(sys.stdout, settings.color), build_console(sys.stderr, settings.color)
+    console, errors = build_console(out, settings.color), build_console(err, settings.color)
     dumb = console.is_dumb_terminal
     return TerminalRenderer(
         console,
@@ -97,7 +99,7 @@ def _terminal_renderer(settings: Settings) -> Renderer:
         markdown=not settings.plain and not dumb,
         quiet=settings.quiet,
         theme=find_theme(settings.theme),
-        movable=sys.stdout.isatty() and not dumb,
+        movable=out.isatty() and not dumb,
     )
 
 

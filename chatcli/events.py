@@ -94,28 +94,6 @@ class ApprovalRequested:
     """The JSON Schema of the answer, where the graph gives one."""
 
 
-def is_review(payload: object) -> bool:
-    """Tell whether `payload` asks for decisions on tool calls, in the shape that langchain's middleware gives it."""
-    return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
-
-
-def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the tool calls that `payload` asks about.
-
-    Each has its `name`, its `args`, perhaps a `description`, the `allowed` decisions where they are limited, and the
-    `scopes` that an approval may have (our own addition: "thread", "always").
-    """
-    if "action_requests" not in payload:
-        return [dict(payload)]
-    configs = {config.get("action_name"): config for config in payload.get("review_configs", ())}
-    actions = []
-    for action in payload["action_requests"]:
-        config = configs.get(action.get("name"), {})
-        limits = {"allowed": config.get("allowed_decisions", ()), "scopes": config.get("scopes", ())}
-        actions.append({**action, **limits})
-    return actions
-
-
 @dataclass(frozen=True, slots=True)
 class FlowAnswer:
     """A Langflow flow's answer as Langflow keeps it: `text` by `sender`, in its own session `session_id`."""
@@ -205,7 +183,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is "user" or "assistant"."""
+    """A message of the past, shown again as it looked: `role` is "user", "assistant" or "tool"."""
 
     role: str
     text: str

@@ -88,12 +88,17 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
 def _page(document: "ThreadDocument") -> "ThreadPage":
     from chatcli.graph.history import as_shown
     from chatcli.rendering.page import ThreadPage
+    from chatcli.roles.prompt import fill_prompt, role_prompt
 
+    system = document.system
+    if document.template:
+        system = str(fill_prompt(role_prompt(document.template), document.variables, [])[0].text)
     return ThreadPage(
         document.thread_id,
         document.title,
         document.model,
         document.updated_at,
-        document.system,
+        system,
+        document.role,
         as_shown(list(document.messages)),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.models.local.weights import QWEN
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.langgraph_server import OtherProgram, other_program, shared_server
@@ -22,11 +23,20 @@ def home(tmp_path: Path) -> Home:
     return Home.below(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Give what runs `chat` without the time of its imports."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def chat(home: Home) -> Iterator[Chat]:
-    """Give the installed executable, to be run in `home`."""
+def chat(home: Home, request: pytest.FixtureRequest) -> Iterator[Chat]:
+    """Give the installed executable, to be run in `home`; in a module marked `forked`, forks of one process."""
     assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
-    program = Chat(home)
+    marked = request.node.get_closest_marker("forked") is not None
+    program = Chat(home, request.getfixturevalue("forks") if marked else None)
     yield program
     program.close()
 

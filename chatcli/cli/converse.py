@@ -15,7 +15,15 @@ from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import WAITING, Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import (
+    WAITING,
+    Event,
+    Notice,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
 from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
@@ -24,6 +32,7 @@ from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
 from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -50,7 +59,7 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     finally:
         renderer.close()
     if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
-        tell_waiting(conversation.thread_id)
+        tell_waiting(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
@@ -75,7 +84,7 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
     last = known.get(conversation.thread_id, "").partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return conversation.model_name
-    # Only now, since it takes LangGraph: the index has the models of imported threads too, which remember none.
+    # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     stored = asyncio.run(read_model(settings, conversation.thread_id))
     return resolve_model(stored, settings) if stored else conversation.model_name
 
@@ -104,15 +113,15 @@ async def _stay(
     choices = thread_choices(open_threads(location).recent()) if resume else ()
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
-    unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
     try:
+        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
         if conversation.turns and asked.prompt is None:
             await _show_pending(conversation, renderer, unanswered=unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
     if conversation.turns and not location.in_memory:
-        print(f"Resume this conversation with: chat --thread {shlex.quote(conversation.thread_id)}", file=sys.stderr)
+        print(f"Resume this conversation with: {_resuming(settings, conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
@@ -132,17 +141,24 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
 
 async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool) -> None:
     """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
-    requests = await conversation.pending() if unanswered or conversation.model_name.provider == GRAPH else ()
+    requests = await conversation.pending() if unanswered or conversation.model_name.provider in (GRAPH, SERVER) else ()
     for request in requests:
         renderer.render(request)
     if unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def tell_waiting(thread_id: str) -> None:
+def tell_waiting(settings: Settings, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
     with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
-        print(f"It waits for an answer: chat --thread {shlex.quote(thread_id)} --resume-with JSON", file=sys.stderr)
+        print(f"It waits for an answer: {_resuming(settings, thread_id)} --resume-with JSON", file=sys.stderr)
+
+
+def _resuming(settings: Settings, thread_id: str) -> str:
+    """Return the command that goes on with the thread: where it is kept is said again where it was said."""
+    server = choose_server(settings)
+    where = f"--url {shlex.quote(server.shown)} " if server is not None and settings.is_option("url") else ""
+    return f"chat {where}--thread {shlex.quote(thread_id)}"
 
 
 def _exit_code(last: Event | None) -> ExitCode:

@@ -1,6 +1,6 @@
 """Every command, in the order in which `/help` shows them."""
 
-from chatcli.commands import branches, context, model, roles, screen, texts, threads, tools
+from chatcli.commands import approval, branches, context, model, roles, screen, texts, threads, tools
 from chatcli.commands.registry import CommandRegistry
 
 
@@ -10,6 +10,7 @@ def all_commands() -> CommandRegistry:
     groups = (
         ("Threads", threads),
         ("Branches", branches),
+        ("Approval", approval),
         ("Model", model),
         ("Roles", roles),
         ("Context", context),

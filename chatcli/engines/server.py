@@ -10,7 +10,7 @@ from chatcli.models.names import ModelName
 from chatcli.settings import Settings
 from chatcli.store.location import choose_server
 from chatcli.store.server import ServerAddress, assistants, build_client, check_server
-from chatcli.store.server_rows import PROVIDER
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import ThreadSummary, find_thread
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class ServerEngine:
         thread = ServerThread(
             graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
         )
-        return Session(thread, ModelName(PROVIDER, assistant["name"]))
+        return Session(thread, ModelName(SERVER, assistant["name"]))
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that the server tells of the newest state of the thread `thread_id`.

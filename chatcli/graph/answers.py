@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chatcli.calls import is_review, reviewed_actions
 from chatcli.errors import UsageError
-from chatcli.events import ApprovalRequested, is_review, reviewed_actions
+from chatcli.events import ApprovalRequested
 
 _WORDS = {
     "approve": ("approve", "a", "yes", "y", "ok"),

@@ -8,7 +8,7 @@ from langgraph.types import Interrupt, StateSnapshot
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 
-from chatcli.errors import InternalError
+from chatcli.errors import GraphError
 from chatcli.graph.revive import revive_messages
 from chatcli.store.server import MESSAGE_LENGTH, ServerAddress, server_failures
 
@@ -42,16 +42,14 @@ class ServerGraph(RemoteGraph):
         with server_failures(self.server):
             return await super().aupdate_state(config, values, as_node, **options)
 
-    def failure(self, error: RemoteException) -> InternalError:
+    def failure(self, error: RemoteException) -> GraphError:
         """Return what the app's exception `error` is to the user."""
         told = error.args[0] if error.args else {}
         data = told if isinstance(told, dict) else {"message": told}
         words = " ".join(f"{data.get('error', 'error')}: {data.get('message', '')}".split())[:MESSAGE_LENGTH]
-        return InternalError(
-            f"the app {self.name} failed on the server: {words}", remedy="The server's log says where."
-        )
+        return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")
 
 
 def revive_interrupt(data: Any) -> Interrupt:
     """Return the interrupt that the server's JSON `data` holds."""
-    return Interrupt(value=data["value"], id=data["id"])
+    return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))

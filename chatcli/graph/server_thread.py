@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel.remote import RemoteException
 from langgraph.types import StateSnapshot
@@ -17,7 +18,7 @@ from chatcli.events import ApprovalRequested
 from chatcli.graph.branches import current_branch, read_turns
 from chatcli.graph.revive import revive_message, revive_messages
 from chatcli.graph.server_graph import ServerGraph, revive_interrupt
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.graph.thread import GraphThread
 from chatcli.store.server import server_failures
 from chatcli.store.server_threads import ServerThreads
@@ -59,7 +60,9 @@ class ServerThread(GraphThread):
     ) -> AsyncIterator[Mapping[str, Any]]:
         """See `GraphThread.stream`; the run waits for others on the thread, and is cancelled when it is left."""
         runs: list[RunCreateMetadata] = []
-        await self._create()
+        if await self._prepare():
+            notice = "another client's run is on this thread; waiting for it"
+            yield {"type": "custom", "ns": (), "data": {"notice": notice}}
         stream = self.graph.astream(
             graph_input,
             config,
@@ -85,7 +88,12 @@ class ServerThread(GraphThread):
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
-        return tuple(ApprovalRequested(one.id, one.value) for one in (await self.snapshot()).interrupts)
+        return tuple(map(as_request, (await self.snapshot()).interrupts))
+
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
+        """See `GraphThread.keep_question`; while another client's run has the thread, nobody else may write to it."""
+        with suppress(NetworkError):
+            await GraphThread.keep_question(self, config, question)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: what stood before the first question becomes the newest state."""
@@ -104,13 +112,13 @@ class ServerThread(GraphThread):
         snapshot = await self.snapshot()
         return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
 
-    async def _create(self) -> None:
+    async def _prepare(self) -> bool:
         """Make the thread on the server, to the end even when the turn is stopped: what is kept of it needs one."""
-        creating = asyncio.create_task(asyncio.to_thread(self.threads.create, self.id, self.graph_id))
+        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id))
         try:
-            await asyncio.shield(creating)
+            return await asyncio.shield(preparing)
         except asyncio.CancelledError:
-            await asyncio.wait([creating])
+            await asyncio.wait([preparing])
             raise
 
     async def _next(self, parts: AsyncIterator[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -173,10 +173,8 @@ class _Answer:
             case "add_message":
                 self._note(data)
             case "error":
-                raise RefusedError(
-                    f"the flow {self._flow} failed: {self._server.say(data)}",
-                    remedy="Langflow shows at which of its components.",
-                )
+                where = f" at {data['sender']}" if data.get("sender") else ""
+                raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.say(data)}")
             case "end":
                 yield from self._read_end(data["result"])
             case _:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx2
 
 from chatcli.events import Progress
+from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.local.client import LocalServer
 from chatcli.models.local.transport import EmbeddedTransport
 from chatcli.models.local.weights import find_weights
@@ -36,7 +37,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         Secret(NO_KEY),
         replace(settings, timeout=settings.timeout or TIMEOUT, temperature=temperature),
         profile={"image_inputs": False},
-        http_async_client=httpx2.AsyncClient(transport=EmbeddedTransport(server)),
+        http_async_client=httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=BACKLOG_HOOKS),
     )
     answer = settings.max_tokens or ANSWER_ROOM
     limits = Limits(window=WINDOW, answer=answer, history=HISTORY)

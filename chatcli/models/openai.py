@@ -3,10 +3,12 @@
 from typing import Any
 
 import httpx2
+import openai
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import MissingKeyError
+from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, ModelName
 from chatcli.providers import OPENAI
@@ -57,6 +59,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         "stream_chunk_timeout": timeout,
         "stream_usage": True,
         "max_retries": 0,  # `graph.retry` asks again, and says so
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=BACKLOG_HOOKS),
         **extra,
     }
     if settings.temperature is not None:

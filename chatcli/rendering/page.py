@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chatcli.events import MessageShown
 from chatcli.rendering.sanitize import sanitize, sanitize_line
 
-SPEAKERS = {"user": "User", "assistant": "AI"}
+SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class ThreadPage:
     model: str
     updated_at: str
     system: str | None
+    role: str
     messages: Sequence[MessageShown]
 
     @property
@@ -34,6 +35,7 @@ class ThreadPage:
     def sections(self) -> Iterator[tuple[str, str, bool]]:
         """Yield who speaks, what, and whether it was interrupted; the system prompt comes first."""
         if self.system:
-            yield "System prompt", sanitize(self.system), False
+            role = f" (role {sanitize_line(self.role)})" if self.role else ""
+            yield f"System prompt{role}", sanitize(self.system), False
         for message in self.messages:
             yield SPEAKERS.get(message.role, sanitize_line(message.role)), sanitize(message.text), message.interrupted

@@ -24,7 +24,7 @@ from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
 
-_SPEAKERS = {"user": "User", "assistant": "AI"}
+_SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 class PlainRenderer:

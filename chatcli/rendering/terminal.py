@@ -283,6 +283,8 @@ class TerminalRenderer:
         if event.role == "user":
             glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))
             self._print(glyph + Text(text, style="bold"))
+        elif event.role == "tool":
+            self._print(Text(text, style=self._theme.resolve(Style(dim=True))))
         else:
             answer = self._new_answer()
             answer.feed(text)

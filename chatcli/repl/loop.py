@@ -122,7 +122,9 @@ class Repl:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             return
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        async with aclosing(self._conversation.say(text, attachments)) as events:
+        # A question of the command line's is never taken for an answer.
+        ask = self._conversation.say if mentions else self._conversation.run_turn
+        async with aclosing(ask(text, attachments)) as events:
             async for event in events:
                 yield event
 

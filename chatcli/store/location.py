@@ -21,9 +21,9 @@ _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
 """Options that say where else turns are run and kept."""
 _MODEL_OPTIONS = (
     *("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file"),
-    *("tools", "mcp_file"),
+    *("tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
-"""Options that say how a model is asked."""
+"""Options that say how a model is asked, and what it may do."""
 
 
 @dataclass(frozen=True, slots=True)

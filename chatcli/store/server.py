@@ -142,9 +142,9 @@ def _refused(server: ServerAddress, status: int, said: str) -> ChatcliError:
             remedy = "Set LANGGRAPH_API_KEY (or LANGSMITH_API_KEY) to its key."
             what = "refuses the key" if server.key is not None else "asks for a key"
             return AuthError(f"{where} {what}: {said}", remedy=remedy)
-        case 400 | 409 | 413 | 422:
+        case 400 | 413 | 422:
             return RefusedError(f"{where} refuses the request: {said}")
-        case 408 | 425 | 429:
+        case 408 | 409 | 425 | 429:  # 409: another run is on the thread
             return NetworkError(f"{where} is busy: {said}", remedy="Try again later.")
         case _ if status >= 500:
             return NetworkError(f"{where} is failing: {said}", remedy="Try again later; its log says more.")

@@ -8,8 +8,8 @@ from chatcli.store.threads import ThreadSummary
 
 NAME, TITLE = "chatcli_thread", "chatcli_title"
 """Keys of a thread's metadata; a checkpoint's has the title of its turn by the second."""
-PROVIDER = "langgraph"
-"""What stands before the colon where a model would be named."""
+SERVER = "langgraph"
+"""What stands in the place of a provider in the name of a server's assistant."""
 TITLE_LENGTH = 60
 """Characters of the first question that title a thread."""
 
@@ -32,7 +32,7 @@ def summary_of(row: Row) -> ThreadSummary:
     return ThreadSummary(
         thread_id=metadata.get(NAME) or row["thread_id"],
         title=metadata.get(TITLE) or as_title(questions[0] if questions else ""),
-        model=f"{PROVIDER}:{metadata['graph_id']}" if "graph_id" in metadata else "",
+        model=f"{SERVER}:{metadata['graph_id']}" if "graph_id" in metadata else "",
         turns=len(questions),
         created_at=row["created_at"],
         updated_at=row["updated_at"],

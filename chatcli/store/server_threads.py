@@ -123,14 +123,17 @@ class ServerThreads:
             uuid = self._find(client, thread_id)
             return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
 
-    def create(self, thread_id: str, graph_id: str) -> None:
-        """Make the thread on the server, for the graph `graph_id`, unless it is there."""
+    def prepare(self, thread_id: str, graph_id: str) -> bool:
+        """Make the thread for a run of the graph `graph_id`, unless it is there; return whether one is running."""
         with self._client() as client:
-            if self._find(client, thread_id) is None:
-                uuid = _as_uuid(thread_id)
-                named = {NAME: thread_id} if uuid != thread_id else {}
-                client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
-                self._uuids[thread_id] = uuid
+            uuid = self._find(client, thread_id)
+            if uuid is not None:
+                return client.threads.get(uuid)["status"] == "busy"
+            uuid = _as_uuid(thread_id)
+            named = {NAME: thread_id} if uuid != thread_id else {}
+            client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
+            self._uuids[thread_id] = uuid
+            return False
 
     def save_partial(self, thread_id: str, partial: Partial) -> None:
         """Do nothing: the server runs the turn, and stores of it what it stores."""

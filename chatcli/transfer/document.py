@@ -30,6 +30,8 @@ class ThreadDocument:
     temperature: float | None = None
     summary: str = ""
     summarised: str = ""
+    remembered_model: str = ""
+    """With whom the thread goes on, the state's `model`; a thread of another program remembers none."""
     turns: int = 0
     created_at: str = ""
     updated_at: str = ""

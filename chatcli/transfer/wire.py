@@ -89,6 +89,7 @@ class WireThread(_Strict):
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     summary: str = ""
     summarised: str = ""
+    remembered_model: str = ""
     turns: int = 0
     created_at: str = ""
     updated_at: str = ""
@@ -101,7 +102,7 @@ def thread_as_json(document: ThreadDocument) -> dict[str, Any]:
         header[field] = getattr(document, field)
     if document.role:
         header |= {"role": document.role, "template": document.template, "variables": dict(document.variables)}
-    for field in ("temperature", "summary", "summarised"):
+    for field in ("temperature", "summary", "summarised", "remembered_model"):
         if (value := getattr(document, field)) not in (None, ""):
             header[field] = value
     for field in ("turns", "created_at", "updated_at"):
@@ -158,6 +159,7 @@ def read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage]
         temperature=head.temperature,
         summary=head.summary,
         summarised=head.summarised,
+        remembered_model=head.remembered_model,
     )
 
 

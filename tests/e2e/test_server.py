@@ -48,7 +48,7 @@ def test_a_thread_goes_on_from_another_machine(
 def test_a_conversation_in_the_terminal(
     at_server: Chat, terminal: OpenTerminal, other: OtherProgram, thread: str
 ) -> None:
-    tty = terminal("-t", thread)
+    tty = terminal("-t", thread, "--url", at_server.home.env["CHATCLI_URL"])
     tty.wait_for_prompt()
     tty.send_line("One?")
     tty.wait_for("You said: One? (message 1")
@@ -76,6 +76,7 @@ def test_a_conversation_in_the_terminal(
     tty.wait_for_prompt()
     tty.send_line("/exit")
     assert tty.exit_code() == 0
+    assert f"chat --url {at_server.home.env['CHATCLI_URL']} --thread '{thread}'" in tty.text()
     assert [m["content"] for m in at_server.messages(thread) if m["role"] == "user"] == ["One?", "Two?"]
 
 

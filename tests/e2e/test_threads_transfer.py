@@ -18,6 +18,8 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import conversation, llm_log, said
 
+pytestmark = pytest.mark.forked
+
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/x.png) [y](javascript:alert(1)) "
 EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
 
@@ -26,7 +28,7 @@ EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
 def talk(chat: Chat, fake: FakeOpenAI) -> Chat:
     """Give a home with the thread abc: two turns, the second of them cut short inside of code."""
     fake.script(Answer("# Why\n\n```python\nprint('<sky>')\n```\n\n" + EVIL), Stall("Look:\n\n```python\nimport os"))
-    chat("-t", "abc", "-s", "Be brief & <kind>.", "why is\nthe *sky* blue?")
+    chat("-t", "abc", "-m", "openai:gpt-mine", "-s", "Be brief & <kind>.", "why is\nthe *sky* blue?")
     running = chat.start("--format", "jsonl", "-t", "abc", "and?")
     running.wait_for_output("import")
     running.signal(signal.SIGINT)
@@ -49,6 +51,7 @@ def test_a_thread_comes_back_equal(talk: Chat, fake: FakeOpenAI, home: Home, for
     assert talk(*other, "-t", "abc", "go on").returncode == 0
     assert fake.requests[-1].messages[0] == ("system", "Be brief & <kind>.")
     assert len(fake.requests[-1].messages) == 6
+    assert fake.requests[-1].body["model"] == "gpt-mine"
 
 
 def _without_times(text: str, form: str) -> list[dict[str, Any]]:
@@ -74,6 +77,15 @@ def test_markdown_is_what_was_said(talk: Chat) -> None:
     assert "\x1b" not in page
     assert "\x07" not in page
     assert page.endswith("Look:\n\n```python\nimport os\n```\n\n*[interrupted]*\n")
+
+
+def test_a_page_has_the_prompt_of_the_role(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "es", "--role", "translator", "-v", "language=Spanish", "Good morning")
+    assert "## System prompt (role translator)\n\n" in (page := chat("threads", "export", "es").stdout)
+    assert "in Spanish" in page.partition("## User")[0]
+    html = chat("threads", "export", "es", "--format", "html").stdout
+    assert "System prompt (role translator)" in html
+    assert "in Spanish" in html.partition("<h2>User")[0]
 
 
 class _Tags(HTMLParser):

@@ -11,10 +11,11 @@ import pytest
 
 from chatcli.conversation import Opening
 from chatcli.engines.server import ServerEngine
-from chatcli.errors import InternalError, NetworkError, UsageError
+from chatcli.errors import GraphError, NetworkError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
+    Notice,
     TextDelta,
     TurnFailed,
     TurnFinished,
@@ -73,6 +74,14 @@ async def stop_when(session: Session, text: str, stop: Callable[[], Any]) -> Eve
         last = event
     assert last is not None
     return last
+
+
+async def give_up_waiting(session: Session, text: str) -> AsyncIterator[Event]:
+    """Ask `text`, and stop the turn as soon as it has to wait for another."""
+    async for event in session.run_turn(text):
+        if isinstance(event, Notice):
+            session.interrupt()
+        yield event
 
 
 async def questions(session: Session) -> list[str]:
@@ -173,11 +182,31 @@ def test_an_answer_that_another_program_stops_is_no_whole_answer(run: Run, other
     run(work)
 
 
+def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        await ask(session, "Hello?")
+        (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        message: Any = {"role": "user", "content": "Speak slowly"}
+        theirs = other.client.runs.create(thread["thread_id"], "echo", input={"messages": [message]})
+        stopped = [event async for event in give_up_waiting(session, "Stopped?")]
+        assert isinstance(stopped[-1], TurnInterrupted)
+        events = []
+        async for event in session.run_turn("Mine?"):
+            events.append(event)
+            if isinstance(event, Notice):
+                other.client.runs.cancel(thread["thread_id"], theirs["run_id"])
+        assert "another client's run" in next(event.text for event in events if isinstance(event, Notice))
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].content.startswith("You said: Mine?")
+
+    run(work)
+
+
 def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:
     async def work(session: Session) -> None:
         end = (await ask(session, "Please fail"))[-1]
         assert isinstance(end, TurnFailed)
-        assert isinstance(end.error, InternalError)
+        assert isinstance(end.error, GraphError)
         assert "ValueError: the app can't answer that" in end.error.message
         assert await questions(session) == ["Please fail"]
         assert "message 2" in await answered(session, "Now?")

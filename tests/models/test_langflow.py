@@ -79,7 +79,11 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply([{"event": "error", "data": {"error": "Component OpenAI has no key"}}]), 4, "Component OpenAI has no"),
         (Reply([{"event": "error", "data": {"error": COMPONENT}}]), 4, "failed: Incorrect API key provided"),
         (Reply([{"event": "error", "data": {"error": f"Error building LLM: \n\n{COMPONENT}"}}]), 4, "LLM: Incorrect"),
-        (Reply([question("hi", "a"), {"event": "error", "data": FAILED}]), 4, "failed: Incorrect API key provided"),
+        (
+            Reply([question("hi", "a"), {"event": "error", "data": FAILED}]),
+            4,
+            "failed at Language Model: Incorrect API",
+        ),
         (Reply([{"event": "error", "data": {"error": f"the key {KEY} is wrong"}}]), 4, "the key *** is wrong"),
         (Reply([end("a")]), 4, "no chat output"),
         (Reply([{"event": "end", "data": {"result": {"session_id": "a", "outputs": []}}}]), 4, "no chat output"),

@@ -54,10 +54,10 @@ def test_a_title_and_the_end_of_a_thread_are_the_servers(threads: ServerThreads,
 
 def test_a_name_finds_the_same_thread_from_every_machine(threads: ServerThreads, langgraph_server: str) -> None:
     name = f"näme {secrets.token_hex(4)}"
-    threads.create(name, "echo")
+    assert threads.prepare(name, "echo") is False
     assert summary(threads, name) is not None
     elsewhere = ServerThreads(ServerAddress(langgraph_server))
-    elsewhere.create(name, "echo")
+    assert elsewhere.prepare(name, "echo") is False
     uuid, metadata = threads.identify(name)
     assert metadata["chatcli_thread"] == name
     assert elsewhere.identify(name)[0] == elsewhere.identify(uuid)[0] == uuid

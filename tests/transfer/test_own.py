@@ -65,11 +65,14 @@ def documents(draw: st.DrawFn) -> ThreadDocument:
     for message, name in zip(messages, ids, strict=True):
         message.id = name
     document = ThreadDocument(draw(IDS), draw(IDS), draw(IDS), draw(st.none() | TEXTS), messages)
+    document = replace(document, remembered_model=draw(TEXTS))
     if with_role:
         document = replace(document, role=draw(IDS), template="Translate to {language}.")
         document = replace(document, variables={"language": draw(TEXTS)}, temperature=draw(TEMPERATURES))
     if messages and with_summary:
-        document = replace(document, summary=draw(TEXTS), summarised=draw(st.sampled_from(ids)))
+        document = replace(
+            document, remembered_model=draw(TEXTS), summary=draw(TEXTS), summarised=draw(st.sampled_from(ids))
+        )
     return document
 
 

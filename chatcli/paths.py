@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 from platformdirs import PlatformDirs
 
@@ -41,6 +40,8 @@ def rules_file() -> Path:
 
 def server_log(name: str) -> Path:
     """What the MCP server `name` wrote to its standard error when it was started last."""
+    from urllib.parse import quote
+
     return state_dir() / "mcp" / f"{quote(name, safe='')}.log"
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import unquote
 
 from chatcli import paths, sources
 from chatcli.errors import UsageError
@@ -300,6 +299,8 @@ def _passwords(uri: str) -> list[str]:
     user_info = uri.partition("://")[2].rpartition("@")[0]
     found = [user_info.partition(":")[2]]
     found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
+    from urllib.parse import unquote
+
     return found + [unquote(password) for password in found]
 
 

@@ -1,6 +1,5 @@
 """The files that settings are read from: a `.env` in the current folder, and config.toml."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -37,4 +36,8 @@ def read_config_file() -> dict[str, Any]:
     file = paths.config_file()
     if file.is_dir():
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if not file.exists():
+        return {}
+    import tomllib
+
+    return tomllib.loads(file.read_text(encoding="utf-8"))

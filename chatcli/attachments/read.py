@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chatcli.attachments.attachment import MAX_BYTES, STDIN, STDIN_NAME, Attachment
-from chatcli.attachments.html import html_text, is_html
 from chatcli.attachments.sniff import image_type, is_pdf
 from chatcli.attachments.text import decode
 from chatcli.errors import ContextError, RefusedError, UsageError
@@ -50,6 +49,8 @@ def read_attachment(
 
 def _readable(page: Attachment) -> Attachment:
     """Return a web page as its text; a local HTML file stays as it is, since it may be what is asked about."""
+    from chatcli.attachments.html import html_text, is_html
+
     return replace(page, text=html_text(page.text)) if is_html(page.text) else page
 
 

@@ -47,11 +47,11 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     graph = None if at_server else chosen_graph(settings, stored)
     conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay or has_user(settings))
     if graph is None and not at_server:
-        ask_missing_key(settings, _first_model(settings, conversation))
+        ask_missing_key(settings, _first_model(settings, conversation) if stored else conversation.model_name)
     renderer = build_renderer(settings)
     try:
         if stay:
-            return asyncio.run(_stay(settings, conversation, renderer, asked, resume=resume))
+            return asyncio.run(_stay(settings, conversation, renderer, asked, resume=resume, stored=stored is not None))
         if asked.script:
             last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
         else:
@@ -106,7 +106,13 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
 
 
 async def _stay(
-    settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked, *, resume: bool
+    settings: Settings,
+    conversation: Conversation,
+    renderer: Renderer,
+    asked: Asked,
+    *,
+    resume: bool,
+    stored: bool,
 ) -> ExitCode:
     repl = build_repl(settings, conversation, renderer)
     location = choose_store(settings)
@@ -114,7 +120,7 @@ async def _stay(
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
     try:
-        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
+        unanswered = stored and not location.in_memory and _show_past(open_threads(location), conversation, renderer)
         if conversation.turns and asked.prompt is None:
             await _show_pending(conversation, renderer, unanswered=unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)

@@ -1,6 +1,5 @@
 """What a slash command is, how it is registered, and how a typed line is read as one."""
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,6 +77,8 @@ class CommandRegistry:
 
     def nearest(self, name: str) -> str | None:
         """Return the name most like `name`, if any is alike."""
+        import difflib
+
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
 
 

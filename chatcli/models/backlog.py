@@ -33,6 +33,7 @@ class BacklogStream(httpx2.AsyncByteStream):
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
+        self._joiner = DeltaJoiner()
         self._waiting = bytearray()
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
@@ -44,27 +45,28 @@ class BacklogStream(httpx2.AsyncByteStream):
         return getattr(self._stream, "elapsed", None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        joiner = DeltaJoiner()
-        self._reading = reading = asyncio.create_task(self._read_ahead())
-        reading.add_done_callback(lambda _: self._arrived.set())
-        try:
-            while self._waiting or not reading.done():
-                await self._arrived.wait()
-                self._arrived.clear()
-                data = bytes(self._waiting)
-                self._waiting.clear()
-                self._taken.set()
-                if events := joiner.feed(data):
-                    yield events
-            await reading
-            if rest := joiner.rest():
-                yield rest
-        finally:
-            await self._stop_reading()
+        # Reading begins once: the SDK drains what is left after [DONE] by a second iteration.
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_ahead())
+            self._reading.add_done_callback(lambda _: self._arrived.set())
+        while self._waiting or not self._reading.done():
+            await self._arrived.wait()
+            self._arrived.clear()
+            data = bytes(self._waiting)
+            self._waiting.clear()
+            self._taken.set()
+            if events := self._joiner.feed(data):
+                yield events
+        if not self._reading.cancelled():
+            self._reading.result()
+        if rest := self._joiner.rest():
+            yield rest
 
     async def aclose(self) -> None:
         """Stop reading, and close the connection or give it back."""
-        await self._stop_reading()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         await self._stream.aclose()
 
     async def _read_ahead(self) -> None:
@@ -74,9 +76,3 @@ class BacklogStream(httpx2.AsyncByteStream):
             if len(self._waiting) > MOST_WAITING:
                 self._taken.clear()
                 await self._taken.wait()
-
-    async def _stop_reading(self) -> None:
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)

@@ -1,6 +1,5 @@
 """How a model is named: `provider:model` or an alias, and which one is meant when less is said."""
 
-import difflib
 from dataclasses import dataclass
 
 from chatcli.errors import UsageError
@@ -68,6 +67,8 @@ def parse_model(text: str, *, custom_server: bool) -> ModelName:
     if colon and provider in PROVIDERS:
         return _of_provider(provider, model)
     if colon and not custom_server:
+        import difflib
+
         near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(

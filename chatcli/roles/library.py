@@ -1,6 +1,5 @@
 """Which roles there are: the user's own, in the config folder, go before the shipped ones of the same name."""
 
-import difflib
 from pathlib import Path
 
 from chatcli import paths
@@ -36,6 +35,8 @@ def find_role(name: str) -> Role:
     files = role_files()
     path = files.get(name.strip().lower())
     if path is None:
+        import difflib
+
         near = difflib.get_close_matches(name.strip().lower(), files, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(f"there is no role {name!r}", remedy=f"{hint}See `chat roles list`.")

@@ -1,7 +1,6 @@
 """What a role is, and how a file is read as one."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +84,7 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data, template = _split(text) if path.suffix == ".md" else (tomllib.loads(text), None)
+        data, template = _split(text) if path.suffix == ".md" else (_read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
         raise UsageError(f"the role file {path} can't be used: {error}", remedy="See `chat roles --help`.") from None
@@ -95,7 +94,13 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
     found = _FRONT_MATTER.match(text)
     if found is None:
         return {}, text.strip()
-    return tomllib.loads(found[1]), text[found.end() :].strip()
+    return _read_toml(found[1]), text[found.end() :].strip()
+
+
+def _read_toml(text: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bool) -> Role:

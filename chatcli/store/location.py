@@ -10,7 +10,6 @@ from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.settings import Settings
 from chatcli.store.server import ServerAddress
-from chatcli.store.sqlite_threads import SqliteThreads
 from chatcli.store.threads import Threads
 
 MEMORY = "memory:"
@@ -61,6 +60,8 @@ def open_threads(location: StoreLocation) -> Threads:
         return PostgresThreads(location.uri)
     if location.path is None:
         raise UsageError("a store in memory keeps no threads", remedy="Name another with --store sqlite:///PATH.")
+    from chatcli.store.sqlite_threads import SqliteThreads
+
     return SqliteThreads(location.path)
 
 

@@ -72,20 +72,8 @@ def run(program: Program) -> Cost:
 
 def run_to_key(program: Program) -> Prompted:
     """Start `program` in a terminal, wait for its prompt, press a key, wait for its echo, and kill it."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     began = time.monotonic()
-    process = subprocess.Popen(
-        program.argv,
-        env=program.env,
-        cwd=program.cwd,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(slave)
+    process, master = _start_in_terminal(program)
     try:
         prompt = _wait_for(master, GLYPH) - began
         os.write(master, KEY)
@@ -97,9 +85,61 @@ def run_to_key(program: Program) -> Prompted:
     return Prompted(prompt, key, cost)
 
 
+def run_in_terminal(program: Program) -> Cost:
+    """Run `program` in a terminal to its end, all that it shows read and thrown away.
+
+    Raises:
+        RuntimeError: It failed.
+
+    """
+    began = time.monotonic()
+    process, master = _start_in_terminal(program)
+    try:
+        while os.read(master, 1 << 16):
+            pass
+    except OSError:  # the other end was closed
+        pass
+    cost, code = _reap(process, began)
+    os.close(master)
+    if code != 0:
+        raise RuntimeError(f"{' '.join(program.argv)} failed with exit code {code}")
+    return cost
+
+
 def echo_delays(program: Program, seconds: float, interval: float) -> list[float]:
     """Press a key every `interval` seconds from the prompt on, for `seconds`; return how long each echo took."""
-    raise NotImplementedError
+    process, master = _start_in_terminal(program)
+    delays = []
+    try:
+        _wait_for(master, GLYPH)
+        end = time.monotonic() + seconds
+        while (pressed := time.monotonic()) < end:
+            os.write(master, KEY)
+            delays.append(_wait_for(master, KEY) - pressed)
+            time.sleep(interval)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    return delays
+
+
+def _start_in_terminal(program: Program) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start `program` in a terminal of 100 columns; return it and the terminal's other end."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = subprocess.Popen(
+        program.argv,
+        env=program.env,
+        cwd=program.cwd,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    return process, master
 
 
 def _wait_for(master: int, wanted: bytes) -> float:

@@ -1,0 +1,54 @@
+"""What may be imported before anything is asked: a budget that no busy machine can blur."""
+
+import sys
+
+import pytest
+
+from chatcli.cli.subcommands import SUBCOMMANDS
+from tests.bench.processes import Program, run_to_key
+from tests.e2e.program import EXECUTABLE, Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+
+OWN = {"chatcli"}
+TYPER = {"annotated_doc", "shellingham", "typer"}
+THREADS = OWN | TYPER | {"platformdirs"}
+_NO_PACKAGES = {"imported package", "org", "__main__", "sitecustomize", "usercustomize"}
+"""The report's head, what `copy` looks for in Jython, and what an installation may bring along."""
+PROMPT = OWN | {"platformdirs", "prompt_toolkit", "wcwidth"}
+
+
+def _imported(report: str, end: str | None = None) -> set[str]:
+    """Return the top-level packages that `python -X importtime` reports, up to the module `end`, less Python's own."""
+    names = []
+    for line in report.splitlines():
+        if line.startswith("import time:") and line.count("|") == 2:
+            names.append(line.rpartition("|")[2].strip())
+        if end is not None and names and names[-1] == end:
+            break
+    packages = {name.partition(".")[0] for name in names} - _NO_PACKAGES
+    return {name for name in packages if name not in sys.stdlib_module_names and not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("words", "budget"),
+    [(["--version"], OWN | TYPER), (["--help"], OWN | TYPER), (["threads", "list"], THREADS)],
+    ids=" ".join,
+)
+def test_a_quick_command_imports_what_it_needs(chat: Chat, words: list[str], budget: set[str]) -> None:
+    result = chat.shell(f"{sys.executable} -X importtime {EXECUTABLE} {' '.join(words)}")
+    assert result.returncode == 0, result
+    assert _imported(result.stderr) == budget
+
+
+def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI) -> None:
+    report = home.work / "imports"
+    command = f"exec {sys.executable} -X importtime {EXECUTABLE} 2>{report}"
+    run_to_key(Program(["bash", "-c", command], home.env, home.work))
+    # What follows is imported in a thread, once the prompt is shown.
+    assert _imported(report.read_text(), end="chatcli.repl.hangup") <= PROMPT
+
+
+def test_what_the_table_says_of_a_subcommand_is_what_it_says_of_itself(chat: Chat) -> None:
+    for command in SUBCOMMANDS:
+        shown = chat(command.name or "", "--help").stdout
+        assert (command.help or "").split()[0] in shown

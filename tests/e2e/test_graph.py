@@ -252,5 +252,5 @@ def test_a_folder_can_not_name_the_code_to_run(chat: Chat) -> None:
     (chat.home.work / ".env").write_text(f"CHATCLI_GRAPH={SMALL}:graph\n")
     refused = chat("hi")
     assert refused.returncode == 2
-    assert "code that would be run" in refused.stderr
+    assert "which would run code" in refused.stderr
     assert ok(chat(*spec("graph"), "hi")).stdout == "You asked: hi.\n"

@@ -12,7 +12,7 @@ from langchain_core import exceptions as langchain
 
 from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
-from chatcli.models.model import Model
+from chatcli.models.model import Endpoint
 from chatcli.providers import PROVIDERS
 
 MAX_REASON = 300
@@ -40,7 +40,7 @@ _OVERFLOW_WORDS = (
     "too many tokens",
     "reduce the length of the messages",
 )
-_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key")
+_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key", "API key could not be found")
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
 
 
@@ -48,21 +48,21 @@ class BrokenAnswerError(Exception):
     """The stream ended without saying that the answer was complete."""
 
 
-def translate(error: Exception, model: Model) -> ChatcliError:
-    """Return `error`, met while asking `model`, as the failure that the user is told."""
+def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
+    """Return `error`, met while asking `endpoint`, as the failure that the user is told."""
     if isinstance(error, ChatcliError):
         return error
-    failure = _classify(error, model)
-    return type(failure)(model.redact(failure.message), remedy=failure.remedy)
+    failure = _classify(error, endpoint)
+    return type(failure)(endpoint.redact(failure.message), remedy=failure.remedy)
 
 
-def _classify(error: Exception, model: Model) -> ChatcliError:
-    where = f"{model.name} at {model.address}"
+def _classify(error: Exception, endpoint: Endpoint) -> ChatcliError:
+    where = f"{endpoint.name} at {endpoint.address}"
     status = sdk_errors.status(error)
     if isinstance(error, langchain.ContextOverflowError) or status == 413 or _says(error, _OVERFLOW_WORDS):
-        return _overflow(error, model)
+        return _overflow(error, endpoint)
     if isinstance(error, _AUTH) or status in (401, 403) or _says(error, _KEY_WORDS):
-        variables = PROVIDERS[model.name.provider].key_variables
+        variables = PROVIDERS[endpoint.name.provider].key_variables
         return AuthError(
             f"{where} refused the key: {_reason(error)}",
             remedy=f"Check the key ({variables[0]}) and what it may use." if variables else "",
@@ -118,7 +118,8 @@ def _is_server_fault(error: Exception, status: int | None) -> bool:
 
 
 def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
-    if status is not None or isinstance(error, langchain.ModelInvalidRequestError | openai.APIError):
+    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_refusal(error)
+    if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return InternalError(
         f"{type(error).__name__}: {_line(str(error))}",
@@ -126,13 +127,13 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
     )
 
 
-def _overflow(error: Exception, model: Model) -> ContextError:
+def _overflow(error: Exception, endpoint: Endpoint) -> ContextError:
     body = sdk_errors.body(error)
     sizes = ""
     if "n_prompt_tokens" in body and "n_ctx" in body:  # llama.cpp says both
         sizes = f" ({body['n_prompt_tokens']} tokens, and the limit is {body['n_ctx']})"
     return ContextError(
-        f"the request does not fit the context of {model.name}{sizes or ': ' + _reason(error)}",
+        f"the request does not fit the context of {endpoint.name}{sizes or ': ' + _reason(error)}",
         remedy="Send less, lower --context-tokens, or choose a model with a larger context.",
     )
 

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import MessageShown
@@ -11,23 +13,52 @@ from chatcli.models.names import ModelName
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
     from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
+    from chatcli.graph.spec import GraphSpec
     from chatcli.repl.completion import Choices
     from chatcli.repl.loop import Repl
     from chatcli.transfer.document import ThreadDocument
 
 
-def build_conversation(settings: Settings, thread_id: str, schema: "AnswerSchema | None" = None) -> "Conversation":
-    """Return a conversation on `thread_id`, whose answers follow `schema`; nothing is opened or asked yet."""
+def build_conversation(
+    settings: Settings,
+    thread_id: str,
+    schema: "AnswerSchema | None" = None,
+    graph: "GraphSpec | None" = None,
+    *,
+    can_ask: bool = False,
+) -> "Conversation":
+    """Return a conversation on `thread_id`; nothing is opened or asked yet.
+
+    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
+    a user who can be asked whether a tool may run.
+    """
     from chatcli.conversation import Conversation
+
+    if choose_server(settings) is not None:
+        from chatcli.engines.server import ServerEngine
+
+        name = ModelName(SERVER, settings.assistant or "")
+        return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
+    if graph is not None:
+        from chatcli.engines.graph import GraphEngine
+
+        return Conversation(
+            settings, thread_id, lambda announce: GraphEngine.open(settings, graph, announce), graph.model_name
+        )
     from chatcli.engines.chat import ChatEngine
 
-    return Conversation(settings, thread_id, lambda on_progress: ChatEngine.open(settings, on_progress, schema))
+    return Conversation(
+        settings,
+        thread_id,
+        lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask),
+    )
 
 
 def build_renderer(settings: Settings) -> Renderer:
@@ -46,18 +77,21 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            return _terminal_renderer(settings)
+            from chatcli.rendering.late import LateRenderer
+
+            # The streams of now: by then a graph of the user's may have sys.stdout.
+            return LateRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
         case _:
             from chatcli.rendering.plain import PlainRenderer
 
             return PlainRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
 
 
-def _terminal_renderer(settings: Settings) -> Renderer:
+def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
     from chatcli.rendering.terminal import TerminalRenderer
     from chatcli.rendering.theme import find_theme
 
-    console, errors = build_console(sys.stdout, settings.color), build_console(sys.stderr, settings.color)
+    console, errors = build_console(out, settings.color), build_console(err, settings.color)
     dumb = console.is_dumb_terminal
     return TerminalRenderer(
         console,
@@ -65,12 +99,12 @@ def _terminal_renderer(settings: Settings) -> Renderer:
         markdown=not settings.plain and not dumb,
         quiet=settings.quiet,
         theme=find_theme(settings.theme),
-        movable=sys.stdout.isatty() and not dumb,
+        movable=out.isatty() and not dumb,
     )
 
 
 def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
-    """Return the REPL at this process's terminal, and begin to open the engine behind it."""
+    """Return the REPL at this process's terminal; once its prompt is shown, the engine behind it is opened."""
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
     from chatcli.repl.loop import Repl
@@ -91,8 +125,17 @@ def build_repl(settings: Settings, conversation: "Conversation", renderer: Rende
         ask_background=lively and settings.theme == "auto" and settings.color != "never",
     )
     toolbar.on_change = prompt.refresh
-    conversation.warm_up(on_end=prompt.refresh)
+    prompt.when_shown = lambda: _warm_up(conversation, prompt.refresh)
     return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
+
+
+async def _warm_up(conversation: "Conversation", on_end: Callable[[], None]) -> None:
+    """Import what shows an answer, then open the engine: two threads that import would both take from the typing."""
+    import asyncio
+    from importlib import import_module
+
+    await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
+    conversation.warm_up(on_end=on_end)
 
 
 def _argument_choices(settings: Settings) -> "dict[str, Choices]":
@@ -160,8 +203,14 @@ async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
         StoreError: The store can't be used.
 
     """
-    from chatcli.graph.build import build_graph
     from chatcli.graph.history import as_shown
+
+    if (server := choose_server(settings)) is not None:
+        from chatcli.graph.revive import revive_messages
+        from chatcli.store.server_threads import ServerThreads
+
+        return as_shown(revive_messages(ServerThreads(server).values(thread_id)))
+    from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
     from chatcli.graph.thread import GraphThread
@@ -196,6 +245,11 @@ async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "Thre
         StoreError: The store can't be used.
 
     """
+    if (server := choose_server(settings)) is not None:
+        from chatcli.engines.server import server_document
+        from chatcli.store.server_threads import ServerThreads
+
+        return server_document(ServerThreads(server), summary)
     from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
@@ -217,6 +271,11 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
         StoreError: The store can't be used; nothing was stored.
 
     """
+    if choose_server(settings) is not None:
+        raise UsageError(
+            "threads are not imported into a LangGraph server: only its app knows how its states are made",
+            remedy="Import them into a store here: --store sqlite:///PATH.",
+        )
     from chatcli.store.open import open_store
     from chatcli.transfer.read import read_documents
     from chatcli.transfer.write import import_documents

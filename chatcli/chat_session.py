@@ -26,6 +26,7 @@ from chatcli.models.prices import price
 from chatcli.roles.setup import Setup
 from chatcli.session import Session
 from chatcli.store.threads import Threads
+from chatcli.tools.toolbox import Toolbox
 from chatcli.turn import RunningTurn
 
 NO_SETUP = Setup()
@@ -45,6 +46,7 @@ class ChatSession(Session):
         auto_compact: Whether to summarise the oldest turns when they no longer fit.
         schema: What every answer must validate against.
         timeout: Seconds that attempts to be answered may take together.
+        toolbox: What the model may call.
 
     """
 
@@ -61,6 +63,7 @@ class ChatSession(Session):
         auto_compact: bool = False,
         schema: AnswerSchema | None = None,
         timeout: float | None = None,
+        toolbox: Toolbox | None = None,
     ) -> None:
         super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
         self.model = model
@@ -71,6 +74,7 @@ class ChatSession(Session):
         self._counter = TokenCounter()
         self._schema = schema
         self._timeout = timeout or DEFAULT_TIMEOUT
+        self.toolbox = toolbox or Toolbox()
         self._storing: Setup | None = None
 
     @property
@@ -111,6 +115,10 @@ class ChatSession(Session):
             config = self._thread.config(self.name, turn=await self._thread.turn_number(new=False))
             await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
         return update["summary"]
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in this thread."""
+        return list((await self._thread.snapshot()).values.get("allowed", ()))
 
     async def rewind(self, turn: Turn | None) -> None:
         """See `Session.rewind`."""
@@ -155,6 +163,7 @@ class ChatSession(Session):
             schema=self._schema,
             timeout=self._timeout,
             session_name=self._session_name,
+            toolbox=self.toolbox,
         )
 
     async def _session_name(self) -> str:

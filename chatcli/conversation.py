@@ -7,10 +7,10 @@ needed, or ahead of that by `warm_up`.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
@@ -18,6 +18,7 @@ from chatcli.events import (
     ApprovalRequested,
     Event,
     MessageShown,
+    Notice,
     Progress,
     TurnFailed,
     TurnFinished,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from chatcli.models.model import Model
     from chatcli.session import Session
     from chatcli.store.threads import Threads
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -90,8 +92,8 @@ class Engine(Protocol):
         """Close the store and what the models hold."""
 
 
-OpenEngine = Callable[[Callable[[Progress], None]], Awaitable[Engine]]
-"""Opens the engine; what takes a while is reported through the callback, from any thread."""
+OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
+"""Opens the engine; what takes a while, or is to be told, is reported through the callback, from any thread."""
 
 
 def new_thread_id() -> str:
@@ -129,6 +131,8 @@ class Conversation:
         self._chosen_model: ModelName | None = None
         self._first = True
         self._branching: tuple[Turn | None, ...] = ()
+        self._untold: list[Notice] = []
+        """Notices that came while no turn ran."""
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
@@ -150,9 +154,15 @@ class Conversation:
             async for event in events:
                 yield event
 
-    async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
-        """Answer what the current thread waits for; see `Session.resume`, and for failures `run_turn`."""
-        async with aclosing(self._on_session(lambda session: session.resume(answers))) as events:
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.answer(text))) as events:
             async for event in events:
                 yield event
 
@@ -188,6 +198,8 @@ class Conversation:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
+                while self._untold and not isinstance(event, TurnStarted):
+                    yield self._untold.pop(0)
                 yield event
 
     def interrupt(self) -> None:
@@ -295,6 +307,20 @@ class Conversation:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
         return await (await self._chat()).compact()
 
+    async def toolbox(self) -> "Toolbox":
+        """Return what the model may call.
+
+        Raises:
+            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._chat()).toolbox
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
+        return await (await self._chat()).allowed()
+
     async def close(self) -> None:
         """Stop what runs and close the engine."""
         self.interrupt()
@@ -350,9 +376,11 @@ class Conversation:
         return self._engine
 
     def announce(self, event: Event) -> None:
-        """Put `event` into the running turn's events; without a turn, nobody waits for it."""
-        if self._session is not None:
+        """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
+        if self._session is not None and self._session.running:
             self._session.announce(event)
+        elif isinstance(event, Notice):
+            self._untold.append(event)
 
 
 async def _as_coroutine(opening: Awaitable[Engine]) -> Engine:

@@ -9,11 +9,13 @@ from typing import Literal
 
 from chatcli import __version__, keys, paths
 from chatcli.errors import ChatcliError
+from chatcli.mcp_servers import McpServer
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store, open_threads
 from chatcli.store.repair import find_damage
+from chatcli.store.server import ServerAddress, assistants, check_server
 
 PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
 REACH_TIMEOUT = 3.0
@@ -37,10 +39,25 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("packages", "ok", versions)
     config = paths.config_file()
     yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
-    yield _store(choose_store(settings))
+    yield _threads(settings)
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
+    yield from _mcp_servers(settings)
+
+
+def _threads(settings: Settings) -> Finding:
+    try:
+        location = choose_store(settings)
+        return _store(location) if location.server is None else _server(location.server)
+    except ChatcliError as error:
+        return Finding("store" if settings.url is None else "server", "problem", error.message, error.remedy)
+
+
+def _server(server: ServerAddress) -> Finding:
+    check_server(server)
+    names = [str(assistant["name"]) for assistant in assistants(server)]
+    return Finding("server", "ok", f"{server.shown} answers; its assistants: {', '.join(names)}")
 
 
 def _store(location: StoreLocation) -> Finding:
@@ -105,3 +122,33 @@ def _local_runtime() -> Finding:
     if not file.exists():
         return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
     return Finding("local model", "ok", f"{file}")
+
+
+def _mcp_servers(settings: Settings) -> Iterator[Finding]:
+    """Look at the MCP servers without starting any."""
+    try:
+        servers = settings.servers()
+    except ChatcliError as error:
+        yield Finding("MCP servers", "problem", error.message, error.remedy)
+        return
+    if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
+        yield Finding("MCP servers", "problem", "their client is not installed", "pip install 'chatcli[mcp]'")
+    for name, server in servers.items():
+        yield _mcp_server(name, server)
+
+
+def _mcp_server(name: str, server: McpServer) -> Finding:
+    subject = f"MCP server {name}"
+    try:
+        filled = server.filled()
+    except ChatcliError as error:
+        return Finding(subject, "problem", error.message, "Set it, or give a default: ${NAME:-default}.")
+    if server.disabled:
+        return Finding(subject, "ok", "disabled")
+    if filled.command is None:
+        return Finding(subject, "ok", "asked over HTTP with the first question; /tools tells what it has")
+    if filled.command_path() is None:
+        return Finding(
+            subject, "problem", f"its command {filled.command} is not found", "Install it, or give its path."
+        )
+    return Finding(subject, "ok", f"{filled.command_path()}, started with the first question; /tools tells what it has")

@@ -9,6 +9,7 @@
     ├── StoreError          store            5  the store can't be used
     ├── NetworkError        network         75  try again later
     ├── InterruptedTurnError     interrupted    130  the user stopped it
+    ├── GraphError          internal         1  the user's own graph failed
     └── InternalError       internal         1  a failure of chatcli itself
 
 `cli` is the only place that turns one of these into an exit code.
@@ -107,6 +108,10 @@ class InterruptedTurnError(ChatcliError):
 
     code = "interrupted"
     exit_code = ExitCode.INTERRUPTED
+
+
+class GraphError(ChatcliError):
+    """The user's own graph raised what no provider did: the message names the line of their code."""
 
 
 class InternalError(ChatcliError):

@@ -46,9 +46,13 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer; untrusted text, cut anywhere."""
+    """The next piece of the answer; untrusted text, cut anywhere.
+
+    `node` is the node of the user's graph that says it, after the nodes whose subgraphs it is in; empty elsewhere.
+    """
 
     text: str
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class ApprovalRequested:
 
     interrupt_id: str
     payload: Any
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of the answer, where the graph gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is "user" or "assistant"."""
+    """A message of the past, shown again as it looked: `role` is "user", "assistant" or "tool"."""
 
     role: str
     text: str

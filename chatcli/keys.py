@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
-
 from chatcli import paths
 from chatcli.errors import UsageError
+from chatcli.secret import Secret
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"
@@ -32,7 +31,7 @@ def kept_keys() -> dict[str, Place]:
     return {provider: "keyring" if key is None else "file" for provider, key in _read().items()}
 
 
-def read_key(provider: str) -> SecretStr | None:
+def read_key(provider: str) -> Secret | None:
     """Return the kept key of `provider`, or None.
 
     Raises:
@@ -44,7 +43,7 @@ def read_key(provider: str) -> SecretStr | None:
         return None
     key = kept[provider]
     if key is not None:
-        return SecretStr(key)
+        return Secret(key)
     import keyring
     from keyring.errors import KeyringError
 
@@ -55,10 +54,10 @@ def read_key(provider: str) -> SecretStr | None:
             f"the key of {provider} is in the system keyring, which can't be read: {error}",
             remedy="Unlock it, or set the key's environment variable.",
         ) from None
-    return None if key is None else SecretStr(key)
+    return None if key is None else Secret(key)
 
 
-def keep_key(provider: str, key: SecretStr) -> Place:
+def keep_key(provider: str, key: Secret) -> Place:
     """Keep the key of `provider` in place of an older one; return where."""
     kept = _read()
     in_keyring = _keep_in_keyring(provider, key)
@@ -91,7 +90,7 @@ def forget_key(provider: str) -> bool:
     return True
 
 
-def _keep_in_keyring(provider: str, key: SecretStr) -> bool:
+def _keep_in_keyring(provider: str, key: Secret) -> bool:
     import keyring
     from keyring.errors import KeyringError
 

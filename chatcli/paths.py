@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from platformdirs import PlatformDirs
 
@@ -31,6 +32,16 @@ def state_dir() -> Path:
 def config_file() -> Path:
     """The TOML file that `Settings` reads."""
     return config_dir() / "config.toml"
+
+
+def rules_file() -> Path:
+    """Which tool calls the user allowed for good, a rule a line."""
+    return config_dir() / "allowed.txt"
+
+
+def server_log(name: str) -> Path:
+    """What the MCP server `name` wrote to its standard error when it was started last."""
+    return state_dir() / "mcp" / f"{quote(name, safe='')}.log"
 
 
 def private_dir(path: Path) -> Path:

@@ -20,6 +20,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.graph.answers import read_answer, read_answers
 from chatcli.graph.branches import Turn, current_branch, read_turns
 from chatcli.graph.history import as_shown
 from chatcli.graph.question import build_question
@@ -50,6 +51,15 @@ class Session:
         self._work: asyncio.Task[Any] | None = None
         """What can be stopped beside a turn."""
         self._turn: RunningTurn | None = None
+        self._given: dict[str, Any] = {}
+        """The answers to some of several interrupts, by ID, until all are there."""
+        self._shown: set[str] = set()
+        """The interrupts that the user has seen."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs."""
+        return self._turn is not None
 
     @property
     def name(self) -> ModelName:
@@ -68,6 +78,22 @@ class Session:
             async for event in events:
                 yield event
 
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
+
+        Of several interrupts each is answered by a text of its own; the turn goes on after the last one. See
+        `run_turn` for the events, and `graph.answers` for what a text means.
+        """
+        async with aclosing(self._prepare(self._say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
+        async with aclosing(self._prepare(self._read_and_answer(text))) as events:
+            async for event in events:
+                yield event
+
     async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
 
@@ -81,8 +107,10 @@ class Session:
                 yield event
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """Return what the thread waits for: the answers to these."""
-        return await self._thread.pending()
+        """Return what the thread waits for: the answers to these, which the caller shows."""
+        requests = await self._thread.pending()
+        self._shown |= {request.interrupt_id for request in requests}
+        return requests
 
     async def retry(self) -> AsyncGenerator[Event, None]:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
@@ -173,8 +201,27 @@ class Session:
         question = await self._question(text, attachments)
         return self._new_turn({"messages": [question]}, question)
 
+    async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
+        """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
+        pending = await self._thread.pending()
+        open_requests = [request for request in pending if request.interrupt_id not in self._given]
+        if not open_requests:
+            return await self._ask(text, attachments)
+        if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
+            return open_requests[0]
+        self._given[open_requests[0].interrupt_id] = read_answer(open_requests[0], text)
+        if len(open_requests) > 1:
+            return open_requests[1]
+        ids = {request.interrupt_id for request in pending}
+        answers = {interrupt_id: value for interrupt_id, value in self._given.items() if interrupt_id in ids}
+        self._given = {}
+        return await self._answer(answers)
+
+    async def _read_and_answer(self, text: str) -> RunningTurn:
+        return await self._answer(read_answers(await self._thread.pending(), text))
+
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        pending = {request.interrupt_id for request in await self.pending()}
+        pending = {request.interrupt_id for request in await self._thread.pending()}
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
@@ -183,13 +230,13 @@ class Session:
         return self._new_turn(Command(resume=dict(answers)), question)
 
     async def _refuse_pending(self) -> None:
-        if await self.pending():
+        if await self._thread.pending():
             raise UsageError(
                 f"the thread {self.thread_id} waits for an answer of yours",
                 remedy=f"Give it: chat --thread {self.thread_id} --resume-with JSON; or go back by /undo.",
             )
 
-    async def _prepare(self, work: Coroutine[Any, Any, RunningTurn]) -> AsyncGenerator[Event, None]:
+    async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
         """Run the turn that `work` makes; a failure to make it is told as a turn that failed."""
         self._work = preparing = asyncio.create_task(work)
         await asyncio.wait([preparing])
@@ -201,8 +248,11 @@ class Session:
         elif (problem := preparing.exception()) is not None:
             yield TurnStarted(self.thread_id, name)
             yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+        elif isinstance(result := preparing.result(), ApprovalRequested):
+            self._shown.add(result.interrupt_id)
+            yield result
         else:
-            async with aclosing(self._run(preparing.result())) as events:
+            async with aclosing(self._run(result)) as events:
                 async for event in events:
                     yield event
 
@@ -213,6 +263,8 @@ class Session:
                 async for event in events:
                     if isinstance(event, TurnFinished):
                         self._finished()
+                    if isinstance(event, ApprovalRequested):
+                        self._shown.add(event.interrupt_id)
                     yield event
         finally:
             self._turn = None

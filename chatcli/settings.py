@@ -4,35 +4,21 @@ Every option of `chat` is a field here; its environment variable is `CHATCLI_` a
 config-file key is the field's name. `.env.example` lists them all.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    AllowInfNan,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-)
-
 from chatcli import paths, sources
 from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
+from chatcli.mcp_servers import McpServer, read_servers, read_tables
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
+from chatcli.secret import Secret
+from chatcli.values import not_negative, positive, read_value
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 ColorMode = Literal["auto", "always", "never"]
@@ -40,6 +26,8 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 
+SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
+"""The variables of a LangGraph server's key, the first that is set before the others."""
 MAX_THREAD_ID = 200
 """The longest thread ID, in characters."""
 
@@ -57,9 +45,9 @@ def check_thread_id(thread_id: str) -> str:
     return thread_id
 
 
-def _check_base_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise ValueError("a base URL starts with http:// or https://")
+        raise ValueError("a URL starts with http:// or https://")
     return url.rstrip("/")
 
 
@@ -68,118 +56,85 @@ def _is_accessible() -> bool:
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
 
 
-def parse_variable(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`; the value may be empty, or stand in quotes.
-
-    Raises:
-        ValueError: There is no `=`, or nothing before it.
-
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise ValueError(f"{text!r} is no KEY=VALUE")
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        value = value[1:-1]
-    return name.strip(), value
+def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+    return rules
 
 
-def _read_variables(value: object) -> object:
-    """Read a list of `KEY=VALUE`, as the command line gives it."""
-    return dict(map(parse_variable, value)) if isinstance(value, list | tuple) else _as_table(value)
+def _variables(*names: str) -> dict[str, tuple[str, ...]]:
+    """Return the metadata of a field that other variables set than the one of its name; the first one counts."""
+    return {"variables": names}
 
 
-def _as_table(value: object) -> object:
-    """Read the environment's text: a JSON object."""
-    return json.loads(value) if isinstance(value, str) else value
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one run; keys are `Secret`, so that no repr or log shows them.
 
-
-def parse_tweak(text: str) -> tuple[str, str, Any]:
-    """Read `COMPONENT.FIELD=VALUE` as component, field and value: JSON where it is JSON, else text.
-
-    A component's name may have dots, a field's has none.
-
-    Raises:
-        ValueError: It has another form.
-
-    """
-    place, equals, written = text.partition("=")
-    component, dot, field = place.rpartition(".")
-    if not (equals and dot and component.strip() and field.strip()):
-        raise ValueError(f"{text!r} is no COMPONENT.FIELD=VALUE")
-    try:
-        value = json.loads(written)
-    except ValueError:
-        value = written
-    return component.strip(), field.strip(), value
-
-
-def _read_tweaks(value: object) -> object:
-    """Read a list of `COMPONENT.FIELD=VALUE`, as the command line gives it."""
-    if not isinstance(value, list | tuple):
-        return _as_table(value)
-    tweaks: dict[str, dict[str, Any]] = {}
-    for component, field, given in map(parse_tweak, value):
-        tweaks.setdefault(component, {})[field] = given
-    return tweaks
-
-
-def _as_list(value: object) -> object:
-    """Read the environment's text: a JSON list, or one name."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.startswith("[") else (value,)
-
-
-class Settings(BaseModel):
-    """The settings of one run, frozen; keys are `SecretStr`, so that no repr or log shows them.
-
-    The environment gives text: a field that is more than one value needs a validator that reads it (`_as_list`).
+    A field's annotation says how its value is read (`values.read_value`): `Annotated` adds checks, functions that
+    return the value or raise ValueError. No pydantic here: importing it takes as long as showing a whole prompt.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-    thread: Annotated[str, AfterValidator(check_thread_id)] | None = None
+    thread: Annotated[str, check_thread_id] | None = None
     no_save: bool = False
     model: str | None = None
-    aliases: Annotated[dict[str, str], BeforeValidator(_as_table)] = Field(default_factory=dict)
-    base_url: Annotated[str, AfterValidator(_check_base_url)] | None = None
-    openai_base_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
-        default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
+    aliases: dict[str, str] = field(default_factory=dict)
+    base_url: Annotated[str, _check_url] | None = None
+    openai_base_url: Annotated[str, _check_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
-    langflow_url: Annotated[str, AfterValidator(_check_base_url)] | None = Field(
-        default=None, validation_alias=AliasChoices("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    langflow_url: Annotated[str, _check_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
     )
-    tweak: Annotated[dict[str, dict[str, Any]], BeforeValidator(_read_tweaks)] = Field(default_factory=dict)
+    tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
     system: str | None = None
     role: str | None = None
-    var: Annotated[dict[str, str], BeforeValidator(_read_variables)] = Field(default_factory=dict)
-    temperature: Annotated[NonNegativeFloat, AllowInfNan(False)] | None = None
-    max_tokens: PositiveInt | None = None
-    context_tokens: PositiveInt | None = None
+    var: dict[str, str] = field(default_factory=dict)
+    temperature: Annotated[float, not_negative] | None = None
+    max_tokens: Annotated[int, positive] | None = None
+    context_tokens: Annotated[int, positive] | None = None
     auto_compact: bool = False
     format: Format | None = None
     # Hidden, since a PostgreSQL URI may hold a password.
-    store: str | None = Field(default=None, repr=False)
+    store: str | None = field(default=None, repr=False)
+    # A LangGraph server; hidden, since a URL may hold a password too.
+    url: Annotated[str, _check_url] | None = field(default=None, repr=False)
+    assistant: str | None = None
+    langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
     quiet: bool = False
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
     editing_mode: EditingMode = "emacs"
-    plain: bool = Field(default_factory=_is_accessible)
-    file: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
+    plain: bool = field(default_factory=_is_accessible)
+    file: tuple[str, ...] = ()
     allow_private_urls: bool = False
     script: str | None = None
-    schema_file: Path | None = Field(default=None, validation_alias="CHATCLI_SCHEMA")
-    timeout: Annotated[PositiveFloat, AllowInfNan(False)] | None = None
+    graph: str | None = None
+    resume_with: str | None = None
+    schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
+    timeout: Annotated[float, positive] | None = None
+    tools: bool | None = None
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: Annotated[dict[str, McpServer], read_tables] = field(default_factory=dict)
+    mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
+    allow: Annotated[tuple[str, ...], _check_rules] = ()
+    yes: bool = False
+    max_steps: Annotated[int, positive] = 25
+    tool_timeout: Annotated[float, positive] | None = None
     debug: bool = False
     local_model: Path | None = None
-    openai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
-    )
+    openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
 
-    _given: frozenset[str] = PrivateAttr(default=frozenset())
-    _dotenv: dict[str, str] = PrivateAttr(default_factory=dict)
-    _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+    # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
+    _given: frozenset[str] = field(default=frozenset(), repr=False)
+    _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
+    _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all settings."""
+        return [one.name for one in fields(cls) if not one.name.startswith("_")]
 
     @classmethod
     def load(cls, options: dict[str, Any] | None = None) -> Self:
@@ -192,18 +147,40 @@ class Settings(BaseModel):
         given = {name: value for name, value in (options or {}).items() if value is not None}
         try:
             dotenv = sources.read_dotenv()
-            written = _fields(sources.read_config_file())
-            settings = cls.model_validate({**written, **_variables(dotenv), **_variables(os.environ), **given})
-        except ValidationError as error:
-            raise UsageError(_first_problem(error), remedy="See `chat --help`.") from None
+            written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
-        settings._given, settings._dotenv = frozenset(given), dotenv
+        texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
+        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings._refuse_dangerous_dotenv()
         return settings
+
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """Return these settings with the options of a sub-command on top, where None means not given.
+
+        Raises:
+            UsageError: A value is impossible.
+
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **_read(given), _given=self._given | set(given))
 
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def is_dotenv(self, name: str) -> bool:
+        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    def servers(self) -> dict[str, McpServer]:
+        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
+
+        Raises:
+            UsageError: That file can't be read.
+
+        """
+        return self.mcp_servers | (read_servers(self.mcp_file) if self.mcp_file is not None else {})
 
     @property
     def openai_endpoint(self) -> str | None:
@@ -223,7 +200,7 @@ class Settings(BaseModel):
         """Tell whether the environment or .env sets the key of `provider`."""
         return self._set_key(provider) is not None
 
-    def use_key(self, provider: str, key: SecretStr) -> None:
+    def use_key(self, provider: str, key: Secret) -> None:
         """Use `key` for `provider` in this run, where nothing else sets one."""
         self._secrets[provider] = key
 
@@ -241,14 +218,28 @@ class Settings(BaseModel):
             key = read_key(provider)
         if key is not None:
             self._secrets[provider] = key
-            self._refuse_borrowed_key(provider, base_url, key)
+            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
+            variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
+            self._refuse_borrowed_key(base_url, names, key, variables)
         return Credentials(base_url, key)
+
+    def server_key(self) -> Secret | None:
+        """Return the key of the LangGraph server that `url` names.
+
+        Raises:
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+
+        """
+        if self.langgraph_api_key is not None:
+            self._refuse_borrowed_key(self.url, ("url",), self.langgraph_api_key, SERVER_KEY_VARIABLES)
+        return self.langgraph_api_key
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
         known = [self._set_key(provider) for provider in PROVIDERS]
-        keys = [secret.get_secret_value() for secret in (*known, *self._secrets.values()) if secret]
-        for value in (*keys, *_passwords(self.store or "")):
+        secrets = (*known, *self._secrets.values(), self.langgraph_api_key)
+        keys = [secret.get_secret_value() for secret in secrets if secret]
+        for value in (*keys, *_passwords(self.store or ""), *_passwords(self.url or "")):
             if value:
                 text = text.replace(value, "***")
         return text
@@ -257,32 +248,42 @@ class Settings(BaseModel):
         """Return the server that the user named for `provider`, if any."""
         return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
 
-    def _set_key(self, provider: str) -> SecretStr | None:
+    def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
         if provider == OPENAI:
             return self.openai_api_key
         for source in (os.environ, self._dotenv):
             for variable in PROVIDERS[provider].key_variables:
                 if value := source.get(variable):
-                    return SecretStr(value)
+                    return Secret(value)
         return None
 
-    def _refuse_borrowed_key(self, provider: str, base_url: str | None, key: SecretStr) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a base URL that it sets itself.
+    def _refuse_dangerous_dotenv(self) -> None:
+        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
+        for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
+            if self.is_dotenv(name):
+                raise UsageError(
+                    f"the .env file in this folder sets `{user_name(name)}`, which would run code on its word alone",
+                    remedy=f"To allow it, say so by --{user_name(name)}, in the environment or in config.toml.",
+                )
+
+    def _refuse_borrowed_key(
+        self, url: str | None, names: tuple[str, ...], key: Secret, variables: tuple[str, ...]
+    ) -> None:
+        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself, by one of `names`.
 
         A repository that somebody clones can bring such a file along to collect keys.
         """
-        names = ("base_url", _OWN_URLS.get(provider))
-        dotenv = _variables(self._dotenv)
+        dotenv = _set_by(self._dotenv)
         its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
-        if base_url not in its_own or self.is_option("base_url"):
+        if url not in its_own or self.is_option(names[0]):
             return
-        variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
         if key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
             return
+        what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
         raise UsageError(
-            f"the .env file in this folder sets the base URL {base_url}, but the key comes from elsewhere",
-            remedy="To send your key there, say so with --base-url, or put the key into that .env too.",
+            f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
+            remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
         )
 
 
@@ -291,7 +292,7 @@ class Credentials:
     """Where a provider's requests go, None for its own address, and the key that goes with them."""
 
     base_url: str | None
-    key: SecretStr | None
+    key: Secret | None
 
 
 def _passwords(uri: str) -> list[str]:
@@ -303,13 +304,18 @@ def _passwords(uri: str) -> list[str]:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: pydantic keeps `schema` for itself."""
-    return "schema" if field == "schema_file" else field
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
+
+    `mcp` is a table in the config file, and the name of a file as an option.
+    """
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
-def _fields(written: dict[str, Any]) -> dict[str, Any]:
+def _by_field(written: dict[str, Any]) -> dict[str, Any]:
     """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
-    known = {user_name(name): name for name in Settings.model_fields}
+    known = {user_name(name): name for name in Settings.names()}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
         raise UsageError(
@@ -319,27 +325,25 @@ def _fields(written: dict[str, Any]) -> dict[str, Any]:
     return {known[key]: value for key, value in written.items()}
 
 
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what the variables of `environment` set, by field; an empty one sets nothing."""
     found = {}
-    for name in Settings.model_fields:
-        for variable in _aliases(name) or [f"CHATCLI_{name.upper()}"]:
+    for one in fields(Settings):
+        for variable in one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",)):
             if value := environment.get(variable):
-                found[name] = value
+                found[one.name] = value
                 break
     return found
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    field = next((name for name in Settings.model_fields if field in (name, *_aliases(name))), field)
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"--{user_name(field).replace('_', '-')}: {message}"
-
-
-def _aliases(name: str) -> list[str]:
-    alias = Settings.model_fields[name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(choice) for choice in alias.choices]
-    return [alias] if isinstance(alias, str) else []
+def _read(texts: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings that `texts` hold, each as its field's type."""
+    values = {}
+    for one in fields(Settings):
+        if one.name in texts:
+            try:
+                values[one.name] = read_value(one.type, texts[one.name])
+            except ValueError as error:
+                option = user_name(one.name).replace("_", "-")
+                raise UsageError(f"--{option}: {error}", remedy="See `chat --help`.") from None
+    return values

@@ -65,7 +65,7 @@ class RunningTurn:
         self._context = context
         self._cost = cost
         self._explain = explain
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(named=thread.node is None)
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._holding = False
@@ -114,6 +114,8 @@ class RunningTurn:
                     for event in self._reader.read(part):
                         self.announce(event)
         finally:
+            for event in self._reader.finish():
+                self.announce(event)
             self._arrived.put_nowait(None)
 
     @property
@@ -149,7 +151,7 @@ class RunningTurn:
             checkpoint_id=await self._thread.checkpoint_id(),
             model=self._name,
             content=reader.content,
-            finish_reason=WAITING if reader.interrupts else reader.finish_reason,
+            finish_reason=WAITING if reader.interrupts else reader.finish_reason or "stop",  # not all graphs say
             usage=reader.usage,
             elapsed_ms=_elapsed_ms(started),
             messages_in_context=reader.messages_in_context,
@@ -212,19 +214,22 @@ async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        text = ""
+        text, node = "", ""
         for event in batch:
-            if isinstance(event, TextDelta):
+            if isinstance(event, TextDelta) and event.node == node:
                 text += event.text
                 continue
             if text:
-                yield TextDelta(text)
+                yield TextDelta(text, node)
                 text = ""
             if event is None:
                 return
-            yield event
+            if isinstance(event, TextDelta):
+                text, node = event.text, event.node
+            else:
+                yield event
         if text:
-            yield TextDelta(text)
+            yield TextDelta(text, node)
 
 
 def _elapsed_ms(started: float) -> int:

@@ -1,13 +1,16 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chatcli.models.local.weights import QWEN
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
+from tests.langgraph_server import OtherProgram, other_program, shared_server
 from tests.models.local.shared_cache import cached
 from tests.postgres import Postgres, running_postgres
 
@@ -20,11 +23,20 @@ def home(tmp_path: Path) -> Home:
     return Home.below(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Give what runs `chat` without the time of its imports."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def chat(home: Home) -> Iterator[Chat]:
-    """Give the installed executable, to be run in `home`."""
+def chat(home: Home, request: pytest.FixtureRequest) -> Iterator[Chat]:
+    """Give the installed executable, to be run in `home`; in a module marked `forked`, forks of one process."""
     assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
-    program = Chat(home)
+    marked = request.node.get_closest_marker("forked") is not None
+    program = Chat(home, request.getfixturevalue("forks") if marked else None)
     yield program
     program.close()
 
@@ -50,3 +62,18 @@ def postgres() -> Iterator[Postgres]:
     """Run a real PostgreSQL server for the whole run of tests."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def langgraph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real LangGraph server for the whole run of tests, all processes of it; give its address."""
+    folder = tmp_path_factory.getbasetemp()
+    with shared_server(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as url:
+        yield url
+
+
+@pytest.fixture
+def other(langgraph_server: str) -> Iterator[OtherProgram]:
+    """Give another program on that server."""
+    with other_program(langgraph_server) as program:
+        yield program

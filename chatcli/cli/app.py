@@ -1,17 +1,13 @@
 """`chat` itself: its options, and what a run with them does."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from chatcli import __version__
 from chatcli.cli import options
 from chatcli.cli.group import PromptGroup
-from chatcli.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from chatcli.settings import Settings
+from chatcli.errors import UsageError
 
 EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
 4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
@@ -62,7 +58,11 @@ def chat(
     json: options.Json = False,
     schema_file: options.Schema = None,
     script: options.Script = None,
+    graph: options.Graph = None,
+    resume_with: options.ResumeWith = None,
     store: options.Store = None,
+    url: options.Url = None,
+    assistant: options.Assistant = None,
     interactive: options.Interactive = False,
     quiet: options.Quiet = None,
     color: options.Color = None,
@@ -70,18 +70,26 @@ def chat(
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
     timeout: options.Timeout = None,
+    tools: options.Tools = None,
+    mcp_file: options.Mcp = None,
+    allow: options.Allow = None,
+    yes: options.Yes = None,
+    max_steps: options.MaxSteps = None,
+    tool_timeout: options.ToolTimeout = None,
     debug: options.Debug = None,
     version: Version = False,
 ) -> None:
     """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
+    from chatcli.cli.start import start
     from chatcli.settings import Settings
 
-    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.model_fields}
+    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.names()}
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     given["var"] = var or None
     given["tweak"] = tweak or None
     given["file"] = file or None  # none given is an empty list
+    given["allow"] = allow or None
     given["format"] = "json" if json else format_
     if continue_ + resume + (thread is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
@@ -90,17 +98,4 @@ def chat(
         return
     ctx.obj = settings = Settings.load(given)
     if ctx.invoked_subcommand is None:
-        raise typer.Exit(_converse(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))
-
-
-def _converse(settings: "Settings", words: list[str], *, continue_: bool, resume: bool, interactive: bool) -> ExitCode:
-    from chatcli.cli.asked import read_asked
-    from chatcli.cli.converse import converse
-
-    asked = read_asked(settings, words)
-    stay = interactive or resume or not (asked.prompt or asked.script)
-    if stay and asked.script:
-        raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
-    if stay and not sys.stdout.isatty():
-        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    return converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+        raise typer.Exit(start(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))

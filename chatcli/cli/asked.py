@@ -22,6 +22,8 @@ class Asked:
     attachments: tuple[Attachment, ...] = ()
     script: tuple[Question, ...] = ()
     schema: "AnswerSchema | None" = None
+    answer: str | None = None
+    """The answer to what the thread waits for, as it was typed."""
 
 
 def read_asked(settings: Settings, words: list[str]) -> Asked:
@@ -38,6 +40,14 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
         from chatcli.graph.schema import load_schema
 
         schema = load_schema(settings.schema_file)
+    if settings.resume_with is not None:
+        if words or settings.script is not None or settings.file:
+            raise UsageError(
+                "--resume-with goes on with a turn: it takes no prompt, script or file", remedy="Leave it out."
+            )
+        if settings.thread is None:
+            raise UsageError("--resume-with needs the thread that waits", remedy="Name it: --thread ID")
+        return Asked(None, answer=settings.resume_with)
     attachments = _read_attachments(settings)
     if settings.script is not None:
         if words:

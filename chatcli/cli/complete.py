@@ -8,8 +8,10 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from typer.core import TyperGroup
+if TYPE_CHECKING:
+    from typer.core import TyperGroup
 
 VARIABLE = "_CHAT_COMPLETE"
 """Set by the shell's completion script; its value names the shell."""
@@ -79,7 +81,7 @@ def files(incomplete: str) -> list[Offer]:
     return [(path, "") for path in found if path.startswith(incomplete) and _SAFE_ID.fullmatch(path)]
 
 
-def run_completion(command: TyperGroup) -> None:
+def run_completion(command: "TyperGroup") -> None:
     """Print what the shell asks for by its variables."""
     if not os.environ[VARIABLE].endswith("bash"):
         command.main([], "chat", VARIABLE, standalone_mode=False)

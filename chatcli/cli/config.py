@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
@@ -17,6 +16,7 @@ from chatcli.cli.report import mask_passwords
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
+from chatcli.secret import Secret
 from chatcli.settings import Settings, user_name
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def config(ctx: typer.Context) -> None:
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings in effect; of a key, only that it is set."""
     settings = Settings.load(ctx.find_object(dict))
-    values = {user_name(name): _shown(getattr(settings, name), settings.redact) for name in Settings.model_fields}
+    values = {user_name(name): _shown(getattr(settings, name), settings.redact) for name in Settings.names()}
     if as_json or settings.format == "json":
         print(json.dumps(values, indent=2))
         return
@@ -86,7 +86,7 @@ def schema(
 
 def _shown(value: Any, redact: Callable[[str], str]) -> Any:
     """Return a setting's value as JSON can hold it, without what is secret in it."""
-    if isinstance(value, SecretStr):
+    if isinstance(value, Secret):
         return "***"
     if isinstance(value, tuple):
         return [_shown(part, redact) for part in value]

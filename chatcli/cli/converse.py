@@ -1,24 +1,38 @@
 """Runs a one-shot or the REPL, and names its exit code."""
 
 import asyncio
+import shlex
 import signal
 import sys
+from contextlib import suppress
 
 from chatcli.bootstrap import build_conversation, build_renderer, build_repl, read_model
+from chatcli.cli.approve import answer_waiting, has_user
 from chatcli.cli.asked import Asked
 from chatcli.cli.missing_key import ask_missing_key
+from chatcli.cli.own_graph import chosen_graph
 from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation, new_thread_id
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.events import Event, Notice, ThreadChanged, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.events import (
+    WAITING,
+    Event,
+    Notice,
+    ThreadChanged,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
+from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -27,8 +41,13 @@ PAST_MESSAGES = 6
 
 def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code."""
-    conversation = build_conversation(settings, _choose_thread(settings, continue_=continue_), asked.schema)
-    ask_missing_key(settings, _first_model(settings, conversation))
+    thread_id = _choose_thread(settings, continue_=continue_)
+    stored = thread_id if continue_ or settings.thread is not None else None
+    at_server = choose_server(settings) is not None
+    graph = None if at_server else chosen_graph(settings, stored)
+    conversation = build_conversation(settings, thread_id, asked.schema, graph, can_ask=stay or has_user(settings))
+    if graph is None and not at_server:
+        ask_missing_key(settings, _first_model(settings, conversation))
     renderer = build_renderer(settings)
     try:
         if stay:
@@ -36,9 +55,11 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
         if asked.script:
             last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
         else:
-            last = asyncio.run(_answer(conversation, renderer, asked))
+            last = asyncio.run(_answer(settings, conversation, renderer, asked))
     finally:
         renderer.close()
+    if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+        tell_waiting(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
@@ -68,13 +89,18 @@ def _first_model(settings: Settings, conversation: Conversation) -> ModelName:
     return resolve_model(stored, settings) if stored else conversation.model_name
 
 
-async def _answer(conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
-    assert asked.prompt is not None
+async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, conversation.interrupt)
     try:
-        return await consume(conversation.run_turn(asked.prompt, asked.attachments), renderer)
+        if asked.answer is not None:
+            events = conversation.answer(asked.answer)
+        else:
+            assert asked.prompt is not None
+            events = conversation.run_turn(asked.prompt, asked.attachments)
+        last = await consume(events, renderer)
+        return await answer_waiting(conversation, renderer, last) if has_user(settings) else last
     finally:
         await conversation.close()
 
@@ -87,31 +113,52 @@ async def _stay(
     choices = thread_choices(open_threads(location).recent()) if resume else ()
     if resume and not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
-    if not location.in_memory:
-        _show_past(open_threads(location), conversation, renderer)
     try:
+        unanswered = not location.in_memory and _show_past(open_threads(location), conversation, renderer)
+        if conversation.turns and asked.prompt is None:
+            await _show_pending(conversation, renderer, unanswered=unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
     if conversation.turns and not location.in_memory:
-        print(f"Resume this conversation with: chat --thread {_quoted(conversation.thread_id)}", file=sys.stderr)
+        print(f"Resume this conversation with: {_resuming(settings, conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> None:
-    """Show how the thread stood, from the index: at once, before LangGraph is imported."""
+def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer) -> bool:
+    """Show how the thread stood, from the index: at once, before LangGraph is imported.
+
+    Returns:
+        Whether the last question has no answer.
+
+    """
     messages = threads.said(conversation.thread_id, PAST_MESSAGES)
     if messages:
         conversation.turns = len(messages)
         renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
-        if messages[-1].role == "user":
-            renderer.render(Notice("the last question has no answer; /retry asks it again"))
+    return bool(messages) and messages[-1].role == "user"
 
 
-def _quoted(thread_id: str) -> str:
-    import shlex
+async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool) -> None:
+    """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
+    requests = await conversation.pending() if unanswered or conversation.model_name.provider in (GRAPH, SERVER) else ()
+    for request in requests:
+        renderer.render(request)
+    if unanswered and not requests:
+        renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
-    return shlex.quote(thread_id)
+
+def tell_waiting(settings: Settings, thread_id: str) -> None:
+    """Tell how to answer what the thread waits for, where nobody can be asked."""
+    with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
+        print(f"It waits for an answer: {_resuming(settings, thread_id)} --resume-with JSON", file=sys.stderr)
+
+
+def _resuming(settings: Settings, thread_id: str) -> str:
+    """Return the command that goes on with the thread: where it is kept is said again where it was said."""
+    server = choose_server(settings)
+    where = f"--url {shlex.quote(server.shown)} " if server is not None and settings.is_option("url") else ""
+    return f"chat {where}--thread {shlex.quote(thread_id)}"
 
 
 def _exit_code(last: Event | None) -> ExitCode:

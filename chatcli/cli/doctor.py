@@ -25,7 +25,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     try:
         settings = Settings.load(options)
     except ChatcliError as error:
-        settings = Settings.model_construct()
+        settings = Settings()
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:

@@ -6,13 +6,13 @@ import sys
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 
 from chatcli.bootstrap import build_renderer
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.keys import Place, forget_key, keep_key, kept_keys, where_kept
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def keys(ctx: typer.Context) -> None:
 def set_(name: Name) -> None:
     """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
     provider = _provider(name)
-    key = ask_key(provider) if sys.stdin.isatty() else SecretStr(sys.stdin.readline().strip())
+    key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     if not key.get_secret_value():
         raise UsageError("the key is empty: nothing was kept")
     report_place(provider, keep_key(provider.prefix, key))
@@ -71,9 +71,9 @@ def delete(name: Name) -> None:
     print(f"the key of {provider.title} is deleted")
 
 
-def ask_key(provider: Provider) -> SecretStr:
+def ask_key(provider: Provider) -> Secret:
     """Ask on the terminal for a key of `provider`, without echo; empty when the user gives none."""
-    return SecretStr(getpass.getpass(f"Key for {provider.title}: ").strip())
+    return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
 
 
 def report_place(provider: Provider, place: Place) -> None:

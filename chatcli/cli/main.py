@@ -4,10 +4,6 @@ import errno
 import os
 import sys
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
-
 from chatcli.cli.report import report
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
 
@@ -38,9 +34,27 @@ def run(args: list[str]) -> int:
 
 
 def _program(args: list[str]) -> int:
+    from chatcli.cli.complete import VARIABLE
+
+    if args or VARIABLE in os.environ:
+        return _parsed(args)
+    # Nothing to parse: without Typer, the prompt is there in two thirds of the time.
+    from chatcli.cli.start import start
+    from chatcli.settings import Settings
+
+    return start(Settings.load(), [])
+
+
+def _parsed(args: list[str]) -> int:
+    import typer
+    from typer.core import TyperGroup
+    from typer.main import get_command
+
     from chatcli.cli.app import app
+    from chatcli.cli.coercion import spare_pydantic
     from chatcli.cli.complete import VARIABLE, run_completion
 
+    spare_pydantic()
     command = get_command(app)
     if VARIABLE in os.environ:
         assert isinstance(command, TyperGroup)

@@ -2,7 +2,6 @@
 
 import sys
 
-from chatcli.cli.keys import ask_key, report_place
 from chatcli.keys import keep_key
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
@@ -17,6 +16,8 @@ def ask_missing_key(settings: Settings, name: ModelName) -> None:
     provider = PROVIDERS[name.provider]
     if not settings.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
+    from chatcli.cli.keys import ask_key, report_place
+
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
     key = ask_key(provider)
     if not key.get_secret_value():

@@ -64,6 +64,14 @@ Store = Annotated[
     str | None,
     typer.Option("--store", metavar="URI", help="Where threads are kept: sqlite:///path, postgresql://... or memory:."),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="A LangGraph server; its app answers, and the threads are there."),
+]
+Assistant = Annotated[
+    str | None,
+    typer.Option("--assistant", metavar="NAME", help="Who answers on that server; by default, its first assistant."),
+]
 File = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,6 +104,23 @@ Schema = Annotated[
         autocompletion=complete.files,
     ),
 ]
+Graph = Annotated[
+    str | None,
+    typer.Option(
+        "--graph",
+        metavar="SPEC",
+        help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
+        autocompletion=complete.files,
+    ),
+]
+ResumeWith = Annotated[
+    str | None,
+    typer.Option(
+        "--resume-with",
+        metavar="JSON",
+        help="Answer what the --thread waits for: JSON where it parses as an object or a list, else text.",
+    ),
+]
 Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Answer, then stay in the conversation.")]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Show the answer only.")]
 Color = Annotated[str | None, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
@@ -109,5 +134,31 @@ Timeout = Annotated[
     typer.Option(
         "--timeout", metavar="S", help="Seconds of silence, retries included, after which a model is given up."
     ),
+]
+Tools = Annotated[
+    bool | None,
+    typer.Option(
+        "--tools/--no-tools", help="Let the model use the built-in tools; or no tool at all.", show_default=False
+    ),
+]
+Mcp = Annotated[
+    Path | None,
+    typer.Option(
+        "--mcp",
+        metavar="FILE",
+        help="More MCP servers, in the JSON of other clients.",
+        autocompletion=complete.files,
+    ),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="RULE", help="Run such calls unasked, e.g. 'run_shell:git *' (repeatable)."),
+]
+Yes = Annotated[bool | None, typer.Option("--yes", help="Run every call of a tool unasked.")]
+MaxSteps = Annotated[
+    int | None, typer.Option("--max-steps", metavar="N", help="How often the model may call tools in a turn.")
+]
+ToolTimeout = Annotated[
+    float | None, typer.Option("--tool-timeout", metavar="S", help="Seconds after which a call of a tool is given up.")
 ]
 Debug = Annotated[bool | None, typer.Option("--debug", help="Show tracebacks.")]

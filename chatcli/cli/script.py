@@ -11,7 +11,7 @@ from chatcli.attachments.attachment import STDIN, Attachment
 from chatcli.cli.prompt_text import read_text
 from chatcli.conversation import Conversation
 from chatcli.errors import UsageError
-from chatcli.events import Event, MessageShown, TurnFinished, TurnInterrupted
+from chatcli.events import WAITING, Event, MessageShown, TurnFinished, TurnInterrupted
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 
@@ -67,7 +67,7 @@ async def play(
             renderer.render(MessageShown("user", text))
             last = await consume(conversation.run_turn(text, attachments), renderer)
             attachments = ()
-            if not isinstance(last, TurnFinished):
+            if not isinstance(last, TurnFinished) or (last.finish_reason == WAITING and line != questions[-1][0]):
                 _tell_line(line, conversation.thread_id)
                 break
     finally:

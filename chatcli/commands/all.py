@@ -1,6 +1,6 @@
 """Every command, in the order in which `/help` shows them."""
 
-from chatcli.commands import branches, context, model, roles, screen, texts, threads
+from chatcli.commands import approval, branches, context, model, roles, screen, texts, threads, tools
 from chatcli.commands.registry import CommandRegistry
 
 
@@ -10,9 +10,11 @@ def all_commands() -> CommandRegistry:
     groups = (
         ("Threads", threads),
         ("Branches", branches),
+        ("Approval", approval),
         ("Model", model),
         ("Roles", roles),
         ("Context", context),
+        ("Tools", tools),
         ("Texts", texts),
         ("Screen", screen),
     )

@@ -6,7 +6,7 @@ from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.events import Event, Notice
 from chatcli.roles.library import find_role, role_files
 from chatcli.roles.setup import Setup
-from chatcli.settings import parse_variable
+from chatcli.values import parse_variable
 
 NO_ROLE = ("none", "off")
 

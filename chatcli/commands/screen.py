@@ -3,12 +3,11 @@
 import re
 from collections.abc import AsyncIterator
 
-from pydantic import SecretStr
-
 from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.settings import THEMES
+from chatcli.secret import Secret
+from chatcli.settings import THEMES, Settings
 
 _PASSWORD = re.compile(r"//[^/@\s]+@")  # of a URL
 KEYS = (
@@ -60,12 +59,12 @@ async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator
 
 async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show the settings of this run; keys are not shown, only whether they are set."""
-    rows = tuple((name, _shown(value)) for name, value in context.settings)
+    rows = tuple((name, _shown(getattr(context.settings, name))) for name in Settings.names())
     yield Listing("Settings", ("setting", "value"), rows)
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
+    if isinstance(value, Secret):
         return "set"  # whatever it is: not even its length is told
     return "" if value is None else _PASSWORD.sub("//***@", str(value))
 

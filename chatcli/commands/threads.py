@@ -21,7 +21,10 @@ async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[
         return
     messages = await context.conversation.open_thread(arguments)
     yield ThreadChanged(arguments, tuple(messages))
-    if messages and messages[-1].role == "user":
+    pending = await context.conversation.pending()
+    for request in pending:
+        yield request
+    if not pending and messages and messages[-1].role == "user":
         yield Notice("the last question has no answer; /retry asks it again")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatcli.conversation import Opening
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from chatcli.models.model import Model
     from chatcli.roles.setup import Setup
     from chatcli.store.open import Store
+    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -35,8 +37,11 @@ class ChatEngine:
         on_progress: Callable[[Progress], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
+        *,
+        toolbox: "Toolbox",
     ) -> None:
         self.threads: Threads = store.threads
+        self.toolbox = toolbox
         self._store = store
         self._graph = graph
         self._settings = settings
@@ -47,22 +52,33 @@ class ChatEngine:
 
     @classmethod
     async def open(
-        cls, settings: Settings, on_progress: Callable[[Progress], None], schema: "AnswerSchema | None" = None
+        cls,
+        settings: Settings,
+        on_progress: Callable[[Progress], None],
+        schema: "AnswerSchema | None" = None,
+        *,
+        can_ask: bool = False,
     ) -> "ChatEngine":
         """Import what turns need, off the loop's thread so that typing goes on, and open the store.
 
+        `can_ask` says that there is a user who can be asked whether a tool may run.
+
         Raises:
             StoreError: The store can't be used.
+            UsageError: The file of MCP servers can't be read.
 
         """
         await asyncio.to_thread(_import_engine)
         from chatcli.graph.build import build_graph
         from chatcli.store.open import open_store
+        from chatcli.tools.toolbox import build_toolbox
 
         async with AsyncExitStack() as resources:
+            toolbox = build_toolbox(settings, can_ask=can_ask)
+            resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(choose_store(settings)))
             graph = build_graph(store.checkpointer)
-            return cls(graph, store, settings, on_progress, resources.pop_all(), schema)
+            return cls(graph, store, settings, on_progress, resources.pop_all(), schema, toolbox=toolbox)
         raise AssertionError("unreachable: no resource swallows exceptions")
 
     async def document(self, thread_id: str) -> "ThreadDocument":
@@ -87,7 +103,7 @@ class ChatEngine:
         """
         settings = self._settings
         if settings.temperature is None and temperature is not None:
-            settings = settings.model_copy(update={"temperature": temperature})
+            settings = replace(settings, temperature=temperature)
         if (name, temperature) not in self._models:
             # In a thread: it imports a provider's package, and may ask its server what it has.
             model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
@@ -122,6 +138,7 @@ class ChatEngine:
             auto_compact=settings.auto_compact,
             schema=self._schema,
             timeout=settings.timeout,
+            toolbox=self.toolbox,
         )
 
     async def _setup(self, thread_id: str) -> "Setup | None":
@@ -136,7 +153,7 @@ class ChatEngine:
             raise
 
     async def close(self) -> None:
-        """Close the store."""
+        """Close the store, and end the servers of tools."""
         await self._resources.aclose()
 
 

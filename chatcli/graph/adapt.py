@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
 
 from chatcli.graph.question import without_files
@@ -15,11 +16,16 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
     Reasoning of another provider is left out, since only its maker can read it; files that the model does not take
     are, too. Tool calls become text for a model that knows no tools.
     """
-    profile: Any = model.client.profile or {}
     adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
-    if profile.get("tool_calling") is False:
+    if not takes_tools(model):
         adapted = merge_message_runs([_without_tools(message) for message in adapted])
     return adapted
+
+
+def takes_tools(model: Model) -> bool:
+    """Tell whether `model` can call tools, as far as is known."""
+    profile: Any = model.client.profile or {}
+    return profile.get("tool_calling") is not False and type(model.client).bind_tools is not BaseChatModel.bind_tools
 
 
 def _without_foreign_blocks(message: BaseMessage, model: Model) -> BaseMessage:

@@ -15,6 +15,7 @@ from langchain_core.messages import (
 
 from chatcli.errors import ContextError
 from chatcli.graph.adapt import adapt_messages
+from chatcli.graph.calls import calls_of, pair_calls
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
 
@@ -31,11 +32,11 @@ class FittedContext:
     left_out: list[BaseMessage]
 
 
-def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None) -> FittedContext:
+def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
     """Return the context: the system prompt, and the newest whole turns that fit the budget.
 
     A turn is never split, so a tool's result is never parted from the call. `tighter` is a budget below the usual
-    one, for a provider that refused what had fitted that.
+    one, for a provider that refused what had fitted that. `reserved` tokens are sent besides: the tools.
 
     Raises:
         ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
@@ -46,6 +47,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     head, messages = _split(_prompted(state, turn))
     newest = messages[_newest_turn(messages) :]
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
+    limit = limit if limit is None else max(limit - reserved, 1)
     _refuse_oversized_question([*head, *newest], limit, turn)
     budget = _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None, tighter)
     kept = messages
@@ -125,10 +127,12 @@ def refuse_oversized(question: BaseMessage, system: str | None, context: TurnCon
 def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Leave out answers that never came, and join the questions that stand in a row for want of them.
 
-    Several providers refuse two human messages in a row.
+    Several providers refuse two human messages in a row, and a call without its result.
     """
     present = [
-        message for message in messages if not isinstance(message, AIMessage) or message.content or message.tool_calls
+        message
+        for message in pair_calls(messages)
+        if not isinstance(message, AIMessage) or message.content or calls_of(message)
     ]
     joined: list[BaseMessage] = []
     for human, run in groupby(present, lambda message: isinstance(message, HumanMessage)):

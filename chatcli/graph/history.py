@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from chatcli.calls import call_text, result_text
 from chatcli.events import INTERRUPTED, MessageShown
 
 
 def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
-    """Return the questions and answers among `messages` as they are shown."""
+    """Return the questions and answers among `messages` as they are shown, and of tool calls what came of each."""
     shown = []
+    calls: dict[str | None, str] = {}
     for message in messages:
         if isinstance(message, HumanMessage):
             shown.append(MessageShown("user", message.text))
         elif isinstance(message, AIMessage):
             interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
-            shown.append(MessageShown("assistant", message.text, interrupted))
+            if message.text or interrupted or not message.tool_calls:
+                shown.append(MessageShown("assistant", message.text, interrupted))
+            calls |= {call["id"]: call_text(call["name"], call["args"]) for call in message.tool_calls}
+        elif isinstance(message, ToolMessage):
+            call = calls.get(message.tool_call_id) or message.name or "tool"
+            result = result_text(message.text, failed=message.status == "error")
+            shown.append(MessageShown("tool", f"{call} {result}"))
     return shown

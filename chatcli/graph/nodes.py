@@ -1,4 +1,4 @@
-"""The one node of the plain chat: ask the model."""
+"""The node of the plain chat that asks the model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,12 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, RefusedError
+from chatcli.graph.approval import review_calls
+from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, fit_context
 from chatcli.graph.finish import finish_reason
+from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.structured import ask_structured
@@ -30,39 +33,42 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
     """
     turn = runtime.context
-    fitted = fit_context(state, turn)
+    offer = await offer_tools(runtime)
+    fitted = fit_context(state, turn, reserved=offer.tokens)
     update = ChatState()
     if fitted.left_out and turn.auto_compact:
         update = await compact_state(state, turn)
-        fitted = fit_context({**state, **update}, turn)
+        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
         runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation and _prompted(state) and not state.get("prompt_told"):
         runtime.stream_writer({"notice": f"{turn.model.name} has a prompt of its own: the system prompt is not sent"})
         update["prompt_told"] = True
     try:
-        answer = await _ask(fitted, runtime)
+        answer = await _ask(fitted, runtime, offer)
     except ContextError:
-        smaller = fit_context({**state, **update}, turn, tighter=int(fitted.tokens * TIGHTER))
+        tighter = int(fitted.tokens * TIGHTER)
+        smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
         if len(smaller.messages) == len(fitted.messages):
             raise
         fitted = smaller
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, runtime)
+        answer = await _ask(fitted, runtime, offer)
     if answer.usage_metadata is not None and not turn.model.keeps_conversation:
-        turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"])
+        turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.left_out:
         update["trimming_told"] = True
-    return {**update, "messages": [answer]}
+    answer = name_calls(answer, state["messages"])
+    return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
 
 
 def _prompted(state: ChatState) -> bool:
     return bool(state.get("system") or state.get("template"))
 
 
-async def _ask(context: FittedContext, runtime: Runtime[TurnContext]) -> AIMessage:
+async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
     try:
-        return await _answer(context.messages, runtime)
+        return await _answer(context.messages, runtime, offer)
     except Exception as error:
         raise translate(error, runtime.context.model.endpoint) from error
 
@@ -88,8 +94,9 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
         )
 
 
-async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext]) -> AIMessage:
+async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
     model, schema = runtime.context.model, runtime.context.schema
+    client = offer.client(model)
     # With a schema, an answer is shown once it is known to be the valid one.
     config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
     own: dict[str, Any] = {}
@@ -98,7 +105,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext]) -> 
 
     async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
         answer = await receive(
-            lambda: model.client.astream(list(messages), config, **own, **options),
+            lambda: client.astream(list(messages), config, **own, **options),
             model,
             seconds=runtime.context.timeout,
             tell=lambda text: runtime.stream_writer({"note": text}),

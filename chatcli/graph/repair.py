@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import START
 from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
@@ -38,7 +37,7 @@ async def keep_turn(
     messages = messages_of(snapshot)
     stored = {message.id for message in messages}
     if question is not None and question.id not in stored:
-        await thread.graph.aupdate_state(config, {"messages": [question]}, as_node=START)
+        await thread.keep_question(config, question)
     elif snapshot.next and not snapshot.interrupts:
         # A node may have stored what it streamed as a message of its own.
         known = {message.text for message in messages}
@@ -67,7 +66,12 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
 
 
 async def recover_unless_running(thread: GraphThread) -> None:
-    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair."""
+    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
+
+    Of a thread of another graph, this one can't tell what is pending: it is left to the next turn there.
+    """
+    if thread.node is not None and await thread.is_foreign():
+        return
     if thread.threads.try_lock(thread.id):
         try:
             await recover(thread, thread.config())

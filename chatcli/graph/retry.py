@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from chatcli.errors import NetworkError
+from chatcli.graph.calls import whole_answer
 from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.model import Model
@@ -69,9 +70,7 @@ async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessa
         raise
     if not chunks:
         raise BrokenAnswerError
-    answer = message_chunk_to_message(chunks[0] + chunks[1:])
-    assert isinstance(answer, AIMessage)
-    return answer
+    return whole_answer(chunks[0] + chunks[1:])
 
 
 def _wanted_pause(error: Exception) -> float | None:

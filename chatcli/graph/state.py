@@ -11,6 +11,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from chatcli.graph.schema import AnswerSchema
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Model
+from chatcli.tools.toolbox import Toolbox
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds within which a request that failed is asked again, where the user sets no --timeout."""
@@ -71,6 +72,10 @@ class ChatState(TypedDict, total=False):
     """Whether the user was told that messages are left out."""
     prompt_told: bool
     """Whether the user was told that the model takes no system prompt."""
+    asked: list[str]
+    """The IDs of the calls that wait for the user's approval."""
+    allowed: list[str]
+    """The rules of calls that run without asking in this thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +94,5 @@ class TurnContext:
     """Seconds that attempts to be answered may take together."""
     session_name: Callable[[], Awaitable[str]] | None = None
     """Tells what a server that keeps the conversation itself is to know this branch of the thread by."""
+    toolbox: Toolbox = field(default_factory=Toolbox)
+    """What the model may call; nothing by default."""

@@ -4,9 +4,11 @@ The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/la
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langgraph.types import Interrupt
 
 from chatcli.events import (
     ApprovalRequested,
@@ -18,24 +20,48 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.graph.finish import finish_reason
+from chatcli.graph.speakers import SEPARATOR, Speakers
 from chatcli.providers import LANGFLOW
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
-
-AnswerEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | Notice
 INTERRUPT = "__interrupt__"
 """Where LangGraph puts interrupts: among a step's updates, and among a checkpoint's writes."""
 
+AnswerEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | Notice
+Node = tuple[tuple[str, ...], str]
+"""A node: the namespace of its graph, and its name."""
+_INTERNAL = frozenset({"lc_internal_call", "lc_source"})
+"""What langchain's middleware marks its own calls with: summaries, the choice of tools."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """A message of this turn: the node that says it, and its text as far as it came."""
+
+    node: Node
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
 
 class AnswerReader:
-    """Reads one turn's stream parts and gathers what they say of the whole answer."""
+    """Reads one turn's stream parts and gathers what they say of the whole answer.
 
-    def __init__(self) -> None:
-        self._texts: dict[str, list[str]] = {}
+    Args:
+        named: Whether texts are told with the node that says them.
+
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+        self._said: dict[str, _Said] = {}
+        self._speakers = Speakers()
         self._calls: dict[str, str] = {}
         self._finished_calls: set[str] = set()
-        self._content: list[str] = []
+        self._early_results: list[ToolMessage] = []
         self.finish_reason = ""
         self.usage = Usage()
         self.messages_in_context = 0
@@ -50,36 +76,50 @@ class AnswerReader:
     @property
     def content(self) -> str:
         """The text that has arrived."""
-        return "".join(self._content)
+        return SEPARATOR.join(text for said in self._said.values() if (text := said.text))
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """The messages that have arrived, whole or in part, in order: the ID and the text of each."""
-        return [(message_id, "".join(pieces)) for message_id, pieces in self._texts.items()]
+        return [(message_id, text) for message_id, said in self._said.items() if (text := said.text)]
 
     @property
     def newest(self) -> str:
         """The text of the newest message."""
-        return "".join(next(reversed(self._texts.values()), []))
+        said = next(reversed(self._said.values()), None)
+        return "" if said is None else said.text
 
     def read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`."""
         if part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
-            message, _metadata = part["data"]
-            if isinstance(message, AIMessage):
-                yield from self._read_message(message)
+            message, metadata = part["data"]
+            node = part["ns"], str(metadata.get("langgraph_node", ""))
+            if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
+                yield from self._read_message(message, node)
             elif isinstance(message, ToolMessage):
-                yield from self._read_result(message)
+                # A node may write a call and its result at once; only the update then tells of the call.
+                self._early_results.append(message)
         elif part["type"] == "updates":
-            self._read_interrupts(part["data"].get(INTERRUPT, ()))
-            for update in part["data"].values():
+            for name, update in part["data"].items():
+                if name == INTERRUPT:
+                    self._read_interrupts(update)
                 # A list, where a node returned several commands.
                 for each in update if isinstance(update, list) else [update]:
-                    yield from self._read_update(each)
+                    yield from self._read_update(each, (part["ns"], name))
+            yield from self._read_early_results()
+
+    def finish(self) -> Iterator[AnswerEvent]:
+        """Yield what was kept back; the stream has ended."""
+        yield from self._read_early_results()
+        yield from self._speakers.end_all()
 
     def _read_report(self, data: object) -> Iterator[Notice]:
+        """Read what a node itself reported: our own node's facts, or whatever a user's node has to say."""
+        if self._named:
+            yield Notice(_in_words(data))
+            return
         if not isinstance(data, Mapping):
             return
         self.messages_in_context = data.get("messages_in_context", self.messages_in_context)
@@ -91,35 +131,56 @@ class AnswerReader:
         if notice := data.get("notice"):
             yield Notice(notice)
 
-    def _read_message(self, message: AIMessage) -> Iterator[TextDelta | ReasoningDelta]:
+    def _read_message(self, message: AIMessage, node: Node) -> Iterator[AnswerEvent]:
+        message_id = message.id or f"{node}"
+        whole = not isinstance(message, AIMessageChunk)
+        if whole and self._is_said(message, node):
+            self._said.setdefault(message_id, _Said(node))
+            return
         for reasoning in _reasoning(message):
             yield ReasoningDelta(reasoning)
-        pieces = self._texts.setdefault(message.id or "", [])
+        said = self._said.setdefault(message_id, _Said(node))
         if text := message.text:
-            if not pieces and self._content:
-                yield self._say("\n\n")  # of another message
-            pieces.append(text)
-            yield self._say(text)
+            said.pieces.append(text)
+            yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
         if message.usage_metadata:
             self._add_usage(message)
         self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
+        if whole or getattr(message, "chunk_position", None) == "last":
+            yield from self._speakers.end(message_id)
 
-    def _say(self, text: str) -> TextDelta:
-        self._content.append(text)
-        return TextDelta(text)
+    def _is_said(self, message: AIMessage, node: Node) -> bool:
+        """Tell whether a whole message repeats what its node streamed: a node may make a message of its own of that."""
+        texts = [said.text for said in self._said.values() if said.node == node]
+        return bool(message.text) and message.text in (*texts, "".join(texts))
 
-    def _read_update(self, update: object) -> Iterator[AnswerEvent]:
+    def _read_update(self, update: object, node: Node) -> Iterator[AnswerEvent]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
-        messages = update.get("messages") if isinstance(update, Mapping) else None
-        for message in messages if isinstance(messages, Sequence) else [messages]:
+        written = update.get("messages") if isinstance(update, Mapping) else None
+        for message in written if isinstance(written, list | tuple) else [written]:
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
-            if isinstance(message, AIMessage) and message.id in self._texts:
+            if isinstance(message, AIMessage) and message.id in self._said:
                 yield from self._read_calls(message)
             elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
                 yield from self._read_result(message)
+            elif isinstance(message, dict | tuple):
+                yield from self._read_raw(message, node)
+        for message_id in [key for key, said in self._said.items() if said.node == node]:
+            yield from self._speakers.end(message_id)
 
-    def _read_calls(self, message: AIMessage) -> Iterator[ToolCallStarted]:
+    def _read_raw(self, message: Any, node: Node) -> Iterator[AnswerEvent]:
+        """Read a message that a node wrote as plain data, which does not come as a message."""
+        try:
+            [made] = convert_to_messages([message])
+        except (ValueError, NotImplementedError):  # none after all: the state's own affair
+            return
+        if isinstance(made, AIMessage):
+            made.id = made.id or f"{node} {len(self._said)}"
+            yield from self._read_message(made, node)
+            yield from self._read_calls(made)
+
+    def _read_calls(self, message: AIMessage) -> Iterator[AnswerEvent]:
         for call in message.tool_calls:
             call_id = str(call["id"])
             if call_id not in self._calls:
@@ -133,9 +194,14 @@ class AnswerReader:
             name = self._calls.get(call_id) or message.name or ""
             yield ToolCallFinished(call_id, name, message.text, message.status)
 
-    def _read_interrupts(self, interrupts: Sequence[Any]) -> None:
+    def _read_early_results(self) -> Iterator[AnswerEvent]:
+        for result in self._early_results:
+            yield from self._read_result(result)
+        self._early_results.clear()
+
+    def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
         for interrupt in interrupts:
-            self.interrupts[interrupt.id] = ApprovalRequested(interrupt.id, interrupt.value)
+            self.interrupts[interrupt.id] = as_request(interrupt)
 
     def _add_usage(self, message: AIMessage) -> None:
         counts = message.usage_metadata
@@ -145,6 +211,26 @@ class AnswerReader:
             self.usage.output_tokens + counts["output_tokens"],
             self.usage.total_tokens + counts["total_tokens"],
         )
+
+
+def as_request(interrupt: Interrupt[Any]) -> ApprovalRequested:
+    """Return `interrupt` as what the user is asked."""
+    schema = interrupt.response_schema
+    return ApprovalRequested(interrupt.id, interrupt.value, schema if isinstance(schema, Mapping) else None)
+
+
+def _in_words(data: object) -> str:
+    if not isinstance(data, Mapping):
+        return str(data)
+    if set(data) == {"notice"}:
+        return str(data["notice"])
+    return ", ".join(f"{key}: {value}" for key, value in data.items())
+
+
+def _label(node: Node) -> str:
+    """Return what a node is called: with the nodes that its graph runs in, without their tasks' IDs."""
+    namespace, name = node
+    return "/".join([*(part.partition(":")[0] for part in namespace), name])
 
 
 def _reasoning(message: BaseMessage) -> Iterator[str]:

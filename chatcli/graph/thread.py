@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
 from langgraph.graph import END, START
@@ -14,7 +14,8 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES
+from chatcli.graph.spec import GRAPH
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
 from chatcli.store.threads import Threads
 
 if TYPE_CHECKING:
@@ -95,7 +96,11 @@ class GraphThread:
             write[1] == INTERRUPT for write in newest.pending_writes or ()
         ):
             return ()
-        return tuple(ApprovalRequested(one.id, one.value) for one in (await self.snapshot()).interrupts)
+        return tuple(map(as_request, (await self.snapshot()).interrupts))
+
+    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
+        """Write `question` as if the graph had been asked it: the answer is pending then."""
+        await self.graph.aupdate_state(config, {"messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""
@@ -127,6 +132,12 @@ class GraphThread:
         newest = await self._newest()
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         return int(metadata.get("chatcli_turn", 0)) + new
+
+    async def is_foreign(self) -> bool:
+        """Tell whether a graph of the user's ran the thread last."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")
 
     async def checkpoint_id(self) -> str:
         """Return the newest checkpoint's ID, empty for a thread that does not exist."""

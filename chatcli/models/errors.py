@@ -40,6 +40,11 @@ _OVERFLOW_WORDS = (
     "too many tokens",
     "reduce the length of the messages",
 )
+_SDKS = frozenset(
+    {"openai", "anthropic", "httpx", "httpx2", "httpcore", "groq", "mistralai", "cohere", "botocore", "ollama"}
+    | {"google", "requests", "aiohttp", "together", "fireworks"}
+)
+"""The packages whose exceptions tell of a model's server; langchain's own are in `langchain_core.exceptions`."""
 _KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key", "API key could not be found")
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
 
@@ -52,17 +57,33 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
     """Return `error`, met while asking `endpoint`, as the failure that the user is told."""
     if isinstance(error, ChatcliError):
         return error
-    failure = _classify(error, endpoint)
+    variables = PROVIDERS[endpoint.name.provider].key_variables
+    failure = _classify(error, f"{endpoint.name} at {endpoint.address}", str(endpoint.name), variables)
     return type(failure)(endpoint.redact(failure.message), remedy=failure.remedy)
 
 
-def _classify(error: Exception, endpoint: Endpoint) -> ChatcliError:
-    where = f"{endpoint.name} at {endpoint.address}"
+def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
+    """Return what a model that is not ours met, somewhere behind `error`, or None when it comes from no provider.
+
+    `whose` names the models: those of a graph, say.
+    """
+    for link in sdk_errors.chain(error):
+        if isinstance(link, Exception) and _is_providers(link):
+            return _classify(link, f"a model of {whose}", f"a model of {whose}", ())
+    return None
+
+
+def _is_providers(error: Exception) -> bool:
+    """Tell whether a provider's package raised `error`: a program's own OSError says nothing of models."""
+    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return bool(packages & _SDKS) or isinstance(error, langchain.ModelError | ConnectionError | TimeoutError)
+
+
+def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...]) -> ChatcliError:
     status = sdk_errors.status(error)
     if isinstance(error, langchain.ContextOverflowError) or status == 413 or _says(error, _OVERFLOW_WORDS):
-        return _overflow(error, endpoint)
+        return _overflow(error, name)
     if isinstance(error, _AUTH) or status in (401, 403) or _says(error, _KEY_WORDS):
-        variables = PROVIDERS[endpoint.name.provider].key_variables
         return AuthError(
             f"{where} refused the key: {_reason(error)}",
             remedy=f"Check the key ({variables[0]}) and what it may use." if variables else "",
@@ -127,13 +148,13 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
     )
 
 
-def _overflow(error: Exception, endpoint: Endpoint) -> ContextError:
+def _overflow(error: Exception, name: str) -> ContextError:
     body = sdk_errors.body(error)
     sizes = ""
     if "n_prompt_tokens" in body and "n_ctx" in body:  # llama.cpp says both
         sizes = f" ({body['n_prompt_tokens']} tokens, and the limit is {body['n_ctx']})"
     return ContextError(
-        f"the request does not fit the context of {endpoint.name}{sizes or ': ' + _reason(error)}",
+        f"the request does not fit the context of {name}{sizes or ': ' + _reason(error)}",
         remedy="Send less, lower --context-tokens, or choose a model with a larger context.",
     )
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from pydantic import SecretStr
 
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
 from chatcli.providers import LANGFLOW
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 
 DEFAULT_URL = "http://localhost:7860"
@@ -45,7 +45,7 @@ class LangflowServer:
     """Where requests to Langflow go, and the key that goes with them, if any."""
 
     url: str
-    key: SecretStr | None = None
+    key: Secret | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "LangflowServer":

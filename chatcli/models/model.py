@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import SecretStr
 
 from chatcli.models.names import ModelName
 from chatcli.providers import LOCAL, OPENAI
+from chatcli.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Endpoint:
 
     name: ModelName
     address: str = ""
-    key: SecretStr | None = None
+    key: Secret | None = None
 
     def redact(self, text: str) -> str:
         """Return `text` without the key: some servers repeat a key that they refuse."""
@@ -51,7 +51,7 @@ class Model:
     """Sent where the thread has no system prompt of its own."""
     address: str = ""
     """The server's address, for error messages."""
-    key: SecretStr | None = None
+    key: Secret | None = None
     """The key that is sent, to be struck out of what servers say."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't hold there."""

@@ -3,13 +3,16 @@
 from typing import Any
 
 import httpx2
+import openai
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import MissingKeyError
+from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, ModelName
 from chatcli.providers import OPENAI
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
@@ -40,7 +43,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
             remedy="Set it, keep the key with `chat keys set openai`, or use the local model: chat -m local",
             provider=OPENAI,
         )
-    key = key or SecretStr(NO_KEY)
+    key = key or Secret(NO_KEY)
     if not name.model:
         name = ModelName(OPENAI, _served_model(base_url, key))
     client = chat_client(name.model, base_url, key, settings)
@@ -48,7 +51,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     return Model(name, client, _limits(client, settings), address=base_url, key=own_key, custom_server=custom)
 
 
-def chat_client(model: str, base_url: str, key: SecretStr, settings: Settings, **extra: Any) -> ChatOpenAI:
+def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
     """Return the one client that talks to every OpenAI-compatible endpoint, the embedded one included."""
     timeout = settings.timeout or DEFAULT_TIMEOUT
     options: dict[str, Any] = {
@@ -56,13 +59,14 @@ def chat_client(model: str, base_url: str, key: SecretStr, settings: Settings, *
         "stream_chunk_timeout": timeout,
         "stream_usage": True,
         "max_retries": 0,  # `graph.retry` asks again, and says so
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=BACKLOG_HOOKS),
         **extra,
     }
     if settings.temperature is not None:
         options["temperature"] = settings.temperature
     if settings.max_tokens is not None:
         options |= _answer_limit(base_url, settings.max_tokens)
-    return ChatOpenAI(model=model, base_url=base_url, api_key=key, **options)
+    return ChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
 
 
 def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
     return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
 
 
-def _served_model(base_url: str, key: SecretStr) -> str:
+def _served_model(base_url: str, key: Secret) -> str:
     """Return the model to use of a server for which the user named none.
 
     That is OpenAI's default where the server has it (a proxy), else the first that it lists (a local server).

@@ -37,6 +37,7 @@ _LINES = (
     TurnInterrupted,
     TurnFailed,
 )
+_ALWAYS = ("text", "interrupt_id", "payload")
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -74,11 +75,18 @@ class JsonRenderer(_Streams):
     A `Listing` is written as an array of objects, keyed by its columns in snake case.
     """
 
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        super().__init__(out, err)
+        self._requests: list[dict[str, Any]] = []
+
     def render(self, event: Event) -> None:
         """Show `event` if it ends something; a broken pipe is the caller's to handle."""
         match event:
+            case ApprovalRequested():
+                self._requests.append(_fields(event))
             case TurnFinished():
-                self._write(_answer(event))
+                self._write({**_answer(event), **({"approvals": self._requests} if self._requests else {})})
+                self._requests = []
             case TurnInterrupted():
                 stopped = InterruptedTurnError("interrupted")
                 self._fail(event.thread_id, stopped, {"content": event.content})
@@ -127,6 +135,8 @@ def _fields(event: Event) -> dict[str, Any]:
         return {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
     if isinstance(event, Notice):
         return {"text": event.text, "level": event.level}
+    if isinstance(event, TextDelta | ApprovalRequested):
+        return {key: value for key, value in asdict(event).items() if key in _ALWAYS or value}
     return asdict(event)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chatcli.events import MessageShown
 from chatcli.rendering.sanitize import sanitize, sanitize_line
 
-SPEAKERS = {"user": "User", "assistant": "AI"}
+SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 @dataclass(frozen=True, slots=True)

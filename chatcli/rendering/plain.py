@@ -4,6 +4,7 @@ from typing import TextIO
 
 from chatcli.errors import ChatcliError
 from chatcli.events import (
+    ApprovalRequested,
     Event,
     Listing,
     MatchShown,
@@ -13,14 +14,17 @@ from chatcli.events import (
     TerminalEvent,
     TextDelta,
     ThreadChanged,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
 )
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
+from chatcli.rendering.tool_calls import OpenCalls, request_lines
 
-_SPEAKERS = {"user": "User", "assistant": "AI"}
+_SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 class PlainRenderer:
@@ -39,16 +43,31 @@ class PlainRenderer:
         self._quiet = quiet
         self._sanitizer = Sanitizer()
         self._progress = ProgressLines()
+        self._calls = OpenCalls()
         self._line_open = False
         self._answered = False
+        self._node = ""
 
     def render(self, event: Event) -> None:
         """Show `event`; a broken pipe is the caller's to handle."""
         match event:
             case TextDelta():
+                self._tell_node(event)
                 self._write_answer(self._sanitizer.feed(event.text))
+            case ToolCallStarted():
+                self._calls.start(event)
+            case ToolCallFinished():
+                self._tell(self._calls.finish(event))
+            case ApprovalRequested():
+                self._request(event)
             case TurnFinished() | TurnInterrupted() | TurnFailed():
                 self._end_turn(event)
+            case _:
+                self._render_aside(event)
+
+    def _render_aside(self, event: Event) -> None:
+        """Show what is no part of an answer."""
+        match event:
             case Notice(passing=True) if not self._err.isatty():
                 pass
             case Notice():
@@ -84,12 +103,26 @@ class PlainRenderer:
             self._line_open = False
             self._show("\n")
 
+    def _tell_node(self, event: TextDelta) -> None:
+        """Tell on `err` which node goes on, where another did before: the answer's stream holds the answer alone."""
+        if self._answered and event.node != self._node:
+            self._tell(f"[{event.node}]")
+        self._node = event.node
+
+    def _request(self, event: ApprovalRequested) -> None:
+        for line in self._calls.clear():
+            self._tell(f"{line} waits")
+        for line in request_lines(event):
+            self._tell(line, "error")  # also where everything but the answer is unwanted
+
     def _end_turn(self, event: TerminalEvent) -> None:
         self._write_answer(self._sanitizer.flush())
         if not self._answered:  # a model that does not stream
             self._write_answer(sanitize(event.content))
         self._end_line()
         self._answered = False
+        for line in self._calls.clear():
+            self._tell(f"{line} was interrupted")
         if isinstance(event, TurnInterrupted):
             self._tell("[interrupted]")
         elif isinstance(event, TurnFailed):

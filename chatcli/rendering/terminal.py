@@ -14,6 +14,7 @@ from chatcli.rendering.answer import Answer, MarkdownAnswer, PipedMarkdown, Plai
 from chatcli.rendering.clipboard import fill_clipboard
 from chatcli.rendering.draft import draft_lines
 from chatcli.rendering.listing import listing_table
+from chatcli.rendering.names import short_name
 from chatcli.rendering.plain import error_lines
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.progress_bar import ProgressLine
@@ -21,6 +22,8 @@ from chatcli.rendering.reasoning import Reasoning
 from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.rendering.tail import Tail
 from chatcli.rendering.theme import TERMINAL, Theme, find_theme
+from chatcli.rendering.tool_calls import OpenCalls, request_lines
+from chatcli.rendering.tool_lines import ToolLines
 from chatcli.rendering.waiting import Waiting
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
@@ -70,6 +73,11 @@ class TerminalRenderer:
         self._reasoning = Reasoning(self._tail, clock)
         self._progress_line = ProgressLine(self._tail, clock)
         self._progress_lines = ProgressLines()
+        self._tool_lines = ToolLines(self._tail)
+        self._calls = OpenCalls()
+        """The calls whose lines are not shown while they run."""
+        self._answered = False
+        self._node = ""
 
     def render(self, event: events.Event) -> None:
         """Show `event`."""
@@ -99,13 +107,18 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.TurnStarted) -> None:
         self._sanitizer = Sanitizer()
-        self._model = sanitize_line(event.model)
+        self._model = short_name(event.model)
         self._wait(f"waiting for {self._model}")
 
     @_show.register
     def _(self, event: events.TextDelta) -> None:
+        if event.node != self._node and self._answered:
+            self._end_answer("")
+            self._tell(f"[{sanitize_line(event.node)}]", "dim")
+        self._node = event.node
         text = self._sanitizer.feed(event.text)
         if text:
+            self._tool_lines.end("")
             self._open_answer().feed(text)
 
     @_show.register
@@ -115,8 +128,34 @@ class TerminalRenderer:
         self._reasoning.feed(event.text)
 
     @_show.register
+    def _(self, event: events.ToolCallStarted) -> None:
+        if self._lively and not self._quiet:
+            self._end_answer("")
+            self._tool_lines.start(event)
+        else:
+            self._calls.start(event)
+
+    @_show.register
+    def _(self, event: events.ToolCallFinished) -> None:
+        if self._lively and not self._quiet and not self._answer:
+            self._reasoning.finish()
+            self._tool_lines.finish(event)
+        elif not self._quiet:
+            with self._aside():
+                self._tell(self._calls.finish(event), "dim")
+        if not self._tool_lines.open:
+            self._wait("waiting for the model")
+
+    @_show.register
+    def _(self, event: events.ApprovalRequested) -> None:
+        self._end_answer("")
+        self._end_calls("waits")
+        for line in request_lines(event):
+            self._tell(line, "bold")
+
+    @_show.register
     def _(self, event: events.TurnFinished) -> None:
-        self._end_answer(event.content)
+        self._end_turn(event.content, "has no result")
         usage = event.usage
         if usage.total_tokens and not self._quiet:
             price = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
@@ -125,12 +164,12 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.TurnInterrupted) -> None:
-        self._end_answer(event.content)
+        self._end_turn(event.content, "was interrupted")
         self._tell("[interrupted]", "dim")
 
     @_show.register
     def _(self, event: events.TurnFailed) -> None:
-        self._end_answer(event.content)
+        self._end_turn(event.content, "was interrupted")
         message, *remedy = error_lines(event.error)
         self._tell(message, "red")
         for line in remedy:
@@ -244,6 +283,8 @@ class TerminalRenderer:
         if event.role == "user":
             glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))
             self._print(glyph + Text(text, style="bold"))
+        elif event.role == "tool":
+            self._print(Text(text, style=self._theme.resolve(Style(dim=True))))
         else:
             answer = self._new_answer()
             answer.feed(text)
@@ -261,17 +302,29 @@ class TerminalRenderer:
         if self._answer is None:
             self._reasoning.finish()
             self._answer = self._new_answer()
+            self._answered = True
         return self._answer
 
     def _end_answer(self, content: str) -> None:
         """Finish the open answer; `content` is shown if nothing of it came as deltas."""
         rest = self._sanitizer.flush()
-        if rest or (content and self._answer is None):
+        if rest or (content and not self._answered):
             self._open_answer().feed(rest or sanitize(content))
         self._reasoning.finish()
         if self._answer:
             answer, self._answer = self._answer, None
             answer.finish()
+
+    def _end_turn(self, content: str, note: str) -> None:
+        self._end_calls(note)
+        self._end_answer(content)
+        self._answered, self._node = False, ""
+
+    def _end_calls(self, note: str) -> None:
+        self._tool_lines.end(note)
+        for line in self._calls.clear():
+            if not self._quiet:
+                self._tell(f"{line} {note}", "dim")
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

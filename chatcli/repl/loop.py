@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.mentions import find_mentions
 from chatcli.attachments.read import read_attachment
@@ -42,6 +40,7 @@ from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.hangup import silence_dead_terminal
 from chatcli.repl.prompt import Prompt
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 
 
@@ -123,7 +122,9 @@ class Repl:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             return
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        async with aclosing(self._conversation.run_turn(text, attachments)) as events:
+        # A question of the command line's is never taken for an answer.
+        ask = self._conversation.say if mentions else self._conversation.run_turn
+        async with aclosing(ask(text, attachments)) as events:
             async for event in events:
                 yield event
 
@@ -181,7 +182,7 @@ class Repl:
 
     async def _ask_key(self, provider: Provider, line: str) -> None:
         """Ask for the key that `line` needs, offer to keep it, and enter the line again."""
-        key = SecretStr(await self._prompt.ask(f"Key for {provider.title}: ", hidden=True))
+        key = Secret(await self._prompt.ask(f"Key for {provider.title}: ", hidden=True))
         if not key.get_secret_value():
             self._renderer.render(Notice(f"{provider.title} needs a key, and none was given", "error"))
             return

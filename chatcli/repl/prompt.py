@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
@@ -63,6 +63,9 @@ class Prompt:
         self._toolbar = toolbar
         self._plain = plain
         self._ask_background = ask_background and os.environ.get("TERM", "") not in _MUTE_TERMINALS
+        self.when_shown: Callable[[], Awaitable[None]] | None = None
+        """Begun once, when the first line is waited for: what would keep it from appearing."""
+        self._begun: asyncio.Future[None] | None = None
         self.pastes = Pastes()
         self._input = create_input(always_prefer_tty=True)
         self._output: Output = create_output(always_prefer_tty=True)
@@ -91,6 +94,7 @@ class Prompt:
             input=self._input,
             output=self._output,
         )
+        self._session.app.after_render += lambda _: self._begin()
         self._session.app.before_render += lambda _: self._choose_toolbar()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
 
@@ -217,6 +221,10 @@ class Prompt:
 
     def _raw_mode(self) -> raw_mode:
         return raw_mode(self._input.fileno())
+
+    def _begin(self) -> None:
+        if self.when_shown is not None:
+            self._begun, self.when_shown = asyncio.ensure_future(self.when_shown()), None
 
     def _choose_toolbar(self) -> None:
         hint = "press Ctrl-C again to leave" if self._hint.armed else ""

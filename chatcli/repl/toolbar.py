@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from chatcli.conversation import Conversation
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.rendering.names import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.rendering.sanitize import sanitize_line
 
@@ -63,7 +64,7 @@ class Toolbar:
             return ""
         thread_id = self._conversation.thread_id
         title = sanitize_line(self._known.get(thread_id) or thread_id)
-        model = sanitize_line(str(self._conversation.model_name))
+        model = short_name(str(self._conversation.model_name))
         parts = [title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", model]
         used, budget = self._conversation.context_usage
         if used:

@@ -1,4 +1,4 @@
-"""Which store is meant: `sqlite:///path`, `postgresql://...`, or `memory:`."""
+"""Which store is meant: a LangGraph server, `sqlite:///path`, `postgresql://...`, or `memory:`."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.settings import Settings
+from chatcli.store.server import ServerAddress
 from chatcli.store.sqlite_threads import SqliteThreads
 from chatcli.store.threads import Threads
 
@@ -16,21 +17,30 @@ MEMORY = "memory:"
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 
+_LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
+"""Options that say where else turns are run and kept."""
+_MODEL_OPTIONS = (
+    *("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file"),
+    *("tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
+)
+"""Options that say how a model is asked, and what it may do."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
-    """A store's place: a file's `path`, or a PostgreSQL database's `uri`; without either, in memory.
+    """A store's place: a file's `path`, a PostgreSQL database's `uri`, or a LangGraph `server`; without any, in memory.
 
     The URI may hold a password, so that no repr or message shows it.
     """
 
     path: Path | None = None
     uri: str | None = field(default=None, repr=False)
+    server: ServerAddress | None = None
 
     @property
     def in_memory(self) -> bool:
         """Whether the store is gone with the process."""
-        return self.path is None and self.uri is None
+        return self.path is None and self.uri is None and self.server is None
 
 
 def open_threads(location: StoreLocation) -> Threads:
@@ -41,6 +51,10 @@ def open_threads(location: StoreLocation) -> Threads:
             installed.
 
     """
+    if location.server is not None:
+        from chatcli.store.server_threads import ServerThreads
+
+        return ServerThreads(location.server)
     if location.uri is not None:
         with postgres_extra():
             from chatcli.store.postgres_threads import PostgresThreads
@@ -50,13 +64,36 @@ def open_threads(location: StoreLocation) -> Threads:
     return SqliteThreads(location.path)
 
 
+def choose_server(settings: Settings) -> ServerAddress | None:
+    """Return the LangGraph server that the user chose; None when turns run here.
+
+    An option that is for turns here goes before a server that the environment or the config file names.
+
+    Raises:
+        UsageError: An option has no effect on a server, or a `.env` would send a key to a server that may not have it.
+
+    """
+    options = [name for name in _LOCAL_OPTIONS if settings.is_option(name)]
+    if settings.url is None or (options and not settings.is_option("url")):
+        return None
+    options += [name for name in _MODEL_OPTIONS if settings.is_option(name)]
+    if options:
+        option = options[0].removesuffix("_file").replace("_", "-")
+        raise UsageError(
+            f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
+        )
+    return ServerAddress(settings.url, settings.server_key(), settings.assistant)
+
+
 def choose_store(settings: Settings) -> StoreLocation:
     """Return the store that the user chose, else the default one in the data folder.
 
     Raises:
-        UsageError: The URI is of no known kind, or can't be read.
+        UsageError: The URI is of no known kind, or can't be read; or a key would go to a server that may not have it.
 
     """
+    if (server := choose_server(settings)) is not None:
+        return StoreLocation(server=server)
     if settings.no_save or settings.store == MEMORY:
         return StoreLocation()
     if settings.store is None:

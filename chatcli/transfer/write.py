@@ -1,7 +1,7 @@
 """Threads out of a store, and documents into one: through the graph, as turns write them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -29,19 +29,24 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
 
     """
     state = await build_graph(store.checkpointer).aget_state({"configurable": {"thread_id": summary.thread_id}})
+    return document_of(summary, state.values)
+
+
+def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
+    """Return the thread that `summary` is of and whose state is `values`."""
     return ThreadDocument(
         thread_id=summary.thread_id,
         title=summary.title,
         model=summary.model,
-        system=state.values.get("system"),
-        messages=state.values.get("messages", []),
-        role=state.values.get("role", ""),
-        template=state.values.get("template", ""),
-        variables=state.values.get("variables", {}),
-        temperature=state.values.get("temperature"),
-        summary=state.values.get("summary", ""),
-        summarised=state.values.get("summarised", ""),
-        remembered_model=state.values.get("model", ""),
+        system=values.get("system"),
+        messages=values.get("messages", []),
+        role=values.get("role", ""),
+        template=values.get("template", ""),
+        variables=values.get("variables", {}),
+        temperature=values.get("temperature"),
+        summary=values.get("summary", ""),
+        summarised=values.get("summarised", ""),
+        remembered_model=values.get("model", ""),
         turns=summary.turns,
         created_at=summary.created_at,
         updated_at=summary.updated_at,

@@ -1,5 +1,10 @@
-"""What holds for every failure, whatever it is."""
+"""What holds for every failure and every stream of events, whatever they are of."""
 
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from chatcli.schemas import read_schema
 from tests.conftest import KEY
 from tests.e2e.program import Result
 
@@ -12,3 +17,16 @@ def assert_told(result: Result, code: int) -> None:
     assert lines[0].startswith("error: "), result
     assert "Traceback" not in result.stderr + result.stdout, result
     assert KEY not in result.stderr + result.stdout, result
+
+
+def valid(name: str, value: Any) -> None:
+    """The value follows the shipped schema `name`."""
+    Draft202012Validator(read_schema(name)).validate(value)
+
+
+def valid_events(events: list[dict[str, Any]]) -> None:
+    """Every event of a turn follows the schema, and the last one alone ends it."""
+    for event in events:
+        valid("event", event)
+    ends = [event["type"] in ("turn_finished", "turn_interrupted", "turn_failed") for event in events]
+    assert ends == [False] * (len(events) - 1) + [True], events

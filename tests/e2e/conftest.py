@@ -39,3 +39,10 @@ def terminal(chat: Chat, home: Home) -> Iterator[OpenTerminal]:
             return opened
 
         yield start
+
+
+@pytest.fixture
+def at_server(chat: Chat, home: Home, langgraph_server: str) -> Chat:
+    """Give the program with a LangGraph server in its environment."""
+    home.env["CHATCLI_URL"] = langgraph_server
+    return chat

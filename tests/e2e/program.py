@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Condition, Thread
+from tempfile import TemporaryFile
+from threading import Condition, Thread, Timer
 from typing import IO, Any
+
+from tests.e2e.forkserver import ForkServer
 
 EXECUTABLE = Path(sys.executable).parent / "chat"
 
@@ -121,6 +124,8 @@ class Chat:
     """Starts `chat` in a home; call it like the command."""
 
     home: Home
+    forks: ForkServer | None = None
+    """Runs it without the time of its imports; without one, each run is the installed executable."""
     _running: ExitStack = field(default_factory=ExitStack)
 
     def __call__(
@@ -131,16 +136,35 @@ class Chat:
         timeout: float = 60,
     ) -> Result:
         """Run `chat ARGS` to its end; its standard input is empty unless `input` is given."""
-        return self._run([str(EXECUTABLE), *args], input, env, timeout)
+        data = input.encode() if isinstance(input, str) else input
+        if self.forks is not None:
+            return self._fork(self.forks, args, data or b"", {**self.home.env, **(env or {})}, timeout)
+        return self._run([str(EXECUTABLE), *args], data, env, timeout)
+
+    def _fork(
+        self, forks: ForkServer, args: Sequence[str], data: bytes, env: Mapping[str, str], timeout: float
+    ) -> Result:
+        """Run it to its end; its streams are files."""
+        with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+            stdin.write(data)
+            stdin.seek(0)
+            child = forks.start(args, env, self.home.work, [file.fileno() for file in (stdin, stdout, stderr)])
+            killer = Timer(timeout, os.kill, (child, signal.SIGKILL))
+            killer.start()
+            returncode = forks.wait()
+            killer.cancel()
+            for file in (stdout, stderr):
+                file.seek(0)
+            return Result(returncode, stdout.read().decode(), stderr.read().decode())
 
     def shell(self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
         """Run a line of shell, in which `chat` is found."""
         return self._run(["bash", "-c", command], None, env, timeout)
 
-    def _run(self, argv: list[str], data: bytes | str | None, env: Mapping[str, str] | None, timeout: float) -> Result:
+    def _run(self, argv: list[str], data: bytes | None, env: Mapping[str, str] | None, timeout: float) -> Result:
         done = subprocess.run(
             argv,
-            input=data.encode() if isinstance(data, str) else data,
+            input=data,
             stdin=subprocess.DEVNULL if data is None else None,
             capture_output=True,
             env={**self.home.env, **(env or {})},

@@ -2,11 +2,15 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Request, Stall
+
+pytestmark = pytest.mark.forked
 
 
 def ask(tty: Terminal, fake: FakeOpenAI, question: str) -> None:

@@ -1,10 +1,14 @@
 """What is sent: trimmed, shown, summed up, and tried again smaller."""
 
+import pytest
+
 from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, bob, context_too_long
+
+pytestmark = pytest.mark.forked
 
 
 def test_trimming_forgets_the_name_but_keeps_the_maths_and_says_so_once(chat: Chat, fake: FakeOpenAI) -> None:

@@ -3,9 +3,13 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
+
+pytestmark = pytest.mark.forked
 
 
 def database(chat: Chat) -> Path:

@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import KEY
 from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import unauthorized
+
+pytestmark = pytest.mark.forked
 
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 

@@ -14,6 +14,8 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.langflow_server import FLOW_ID, KEY, FakeLangflow, Reply, end, streamed
 
+pytestmark = pytest.mark.forked
+
 PARROT = ("-m", "langflow:parrot")
 
 

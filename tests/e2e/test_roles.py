@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, bob
+
+pytestmark = pytest.mark.forked
 
 
 def system(fake: FakeOpenAI) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -121,8 +122,9 @@ def test_a_written_conversation_is_told_by_speaker(chat: Chat, fake: FakeOpenAI,
 
 
 def test_every_environment_variable_has_its_line() -> None:
-    from chatcli.settings import Settings, user_name
+    from chatcli.settings import Settings
 
     listed = set(re.findall(r"^(\w+)=$", (README.parent / ".env.example").read_text(), re.MULTILINE))
-    fields = {f"CHATCLI_{user_name(name)}".upper() for name in Settings.model_fields if not name.endswith("_api_key")}
-    assert fields <= listed
+    settings = [one for one in fields(Settings) if one.name in Settings.names() and not one.name.endswith("_api_key")]
+    variables = {one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))[0] for one in settings}
+    assert variables <= listed

@@ -14,6 +14,8 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
 
+pytestmark = pytest.mark.forked
+
 
 def test_a_thread_remembers_and_another_one_does_not_know(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = bob

@@ -18,6 +18,8 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import conversation, llm_log, said
 
+pytestmark = pytest.mark.forked
+
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/x.png) [y](javascript:alert(1)) "
 EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
 

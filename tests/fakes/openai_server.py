@@ -11,6 +11,7 @@ from typing import Any, Self
 from tests.fakes.connection import ClientClosedError, Connection
 from tests.fakes.steps import (
     Answer,
+    Calls,
     Drop,
     Fail,
     Garbage,
@@ -161,6 +162,8 @@ class FakeOpenAI:
                     connection.send_event(_chunk(model, {"content": piece}))
                     connection.pause(step.delay)
                 _finish(connection, request, step)
+            case Calls():
+                _send_calls(connection, request, step)
             case Gated(before, gate, after):
                 connection.send_event(_chunk(model, {"content": before}))
                 connection.wait_for(gate)
@@ -193,9 +196,29 @@ def _finish(connection: Connection, request: Request, answer: Answer) -> None:
     connection.end_body()
 
 
+def _send_calls(connection: Connection, request: Request, step: Calls) -> None:
+    model = str(request.body["model"])
+    if step.text:
+        connection.send_event(_chunk(model, {"content": step.text}))
+    for index, named in enumerate(step.named()):
+        for delta in _call_deltas(index, *named):
+            connection.send_event(_chunk(model, {"tool_calls": [delta]}))
+    _finish(connection, request, Answer("", finish_reason="tool_calls", usage=step.usage))
+
+
+def _call_deltas(index: int, call_id: str, name: str, arguments: str) -> list[dict[str, Any]]:
+    """Give one call as servers stream it: its name first, then its arguments piece by piece."""
+    half = len(arguments) // 2
+    return [
+        {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}},
+        {"index": index, "function": {"arguments": arguments[:half]}},
+        {"index": index, "function": {"arguments": arguments[half:]}},
+    ]
+
+
 def _chunk(
     model: str,
-    delta: Mapping[str, str] | None,
+    delta: Mapping[str, Any] | None,
     *,
     finish_reason: str | None = None,
     usage: TokenCount | None = None,

@@ -1,9 +1,11 @@
 """What a scripted model server does with one request, as small values."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Literal
+from uuid import uuid4
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,16 @@ class Request:
     def messages(self) -> list[tuple[str, str]]:
         """The conversation that was sent, as (role, text)."""
         return [(message["role"], _text(message["content"])) for message in self.body.get("messages", [])]
+
+    @property
+    def tools(self) -> list[str]:
+        """The names of the tools that were offered."""
+        return [tool["function"]["name"] for tool in self.body.get("tools", [])]
+
+    @property
+    def results(self) -> list[str]:
+        """What the model is told of the calls, oldest first."""
+        return [text for role, text in self.messages if role == "tool"]
 
     @property
     def last(self) -> str:
@@ -60,6 +72,27 @@ class Answer:
         """`text` cut into at most `chunks` pieces."""
         size = max(1, -(-len(self.text) // self.chunks))
         return [self.text[start : start + size] for start in range(0, len(self.text), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Says `text` and calls tools, each `(name, arguments)`; text for arguments is sent as it is."""
+
+    calls: Sequence[tuple[str, Mapping[str, Any] | str]]
+    text: str = ""
+    usage: TokenCount = field(default_factory=TokenCount)
+
+    def named(self) -> list[tuple[str, str, str]]:
+        """The calls, each as its ID, its tool's name and its arguments as they are sent."""
+        return [
+            (f"call_{uuid4().hex[:8]}", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+            for name, arguments in self.calls
+        ]
+
+
+def call(name: str, **arguments: Any) -> Calls:
+    """Call one tool."""
+    return Calls([(name, arguments)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +149,7 @@ class Garbage:
     content_type: str = "text/html"
 
 
-Step = Answer | Gated | Fail | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Answer]
+Step = Answer | Calls | Gated | Fail | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Answer | Calls]
 
 
 def echo(request: Request) -> Answer:

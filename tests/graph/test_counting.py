@@ -3,8 +3,9 @@
 import statistics
 import time
 
-from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from chatcli.graph.context import fit_context
 from chatcli.graph.state import ChatState, TurnContext
@@ -14,7 +15,8 @@ from chatcli.models.names import ModelName
 
 
 def turn(budget: int | None) -> TurnContext:
-    return TurnContext(Model(ModelName("openai", "gpt-fake"), FakeListChatModel(responses=[""]), Limits()), budget)
+    client = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"))
+    return TurnContext(Model(ModelName("openai", "gpt-fake"), client, Limits()), budget)
 
 
 def conversation(count: int) -> list[BaseMessage]:

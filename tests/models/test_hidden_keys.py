@@ -5,10 +5,10 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backends import fail
-from pydantic import SecretStr
 
 from chatcli.keys import keep_key
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 
 KEY = "key-7d1f0a5e3c9b4286"
@@ -25,7 +25,7 @@ def test_a_key_is_in_no_text_of_ours(
     for variable in KEY_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     if kept:
-        keep_key(provider, SecretStr(KEY))
+        keep_key(provider, Secret(KEY))
     else:
         monkeypatch.setenv(PROVIDERS[provider].key_variables[0], KEY)
     settings = Settings.load({})

@@ -12,9 +12,10 @@ from chatcli.graph.branches import Turn, session_name
 from chatcli.graph.build import build_graph
 from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
-from chatcli.settings import Settings, parse_tweak
+from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.values import parse_entry
 from tests.fakes.langflow_server import KEY, FakeLangflow, Reply, end, message, question, streamed
 
 
@@ -122,12 +123,12 @@ def test_without_a_server_the_address_is_told(langflow: FakeLangflow, monkeypatc
 
 
 def test_a_tweak_is_json_where_it_is_json() -> None:
-    assert parse_tweak("Chat Model 4.1.temperature=0.5") == ("Chat Model 4.1", "temperature", 0.5)
-    assert parse_tweak("Prompt-x1.template=a=b") == ("Prompt-x1", "template", "a=b")
-    assert parse_tweak('A.b="5"') == ("A", "b", "5")
+    assert parse_entry("Chat Model 4.1.temperature=0.5") == ("Chat Model 4.1", "temperature", 0.5)
+    assert parse_entry("Prompt-x1.template=a=b") == ("Prompt-x1", "template", "a=b")
+    assert parse_entry('A.b="5"') == ("A", "b", "5")
     for wrong in ("A.b", "b=1", ".b=1", "A.=1"):
-        with pytest.raises(ValueError, match="is no COMPONENT"):
-            parse_tweak(wrong)
+        with pytest.raises(ValueError, match=r"NAME\.FIELD=VALUE"):
+            parse_entry(wrong)
 
 
 def test_a_session_is_the_threads_until_it_goes_back() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import SecretStr
 
 from chatcli.chat_session import ChatSession
 from chatcli.events import Event
@@ -16,6 +15,7 @@ from chatcli.graph.build import ChatGraph, build_graph
 from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
 from chatcli.roles.setup import Setup
+from chatcli.secret import Secret
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store
 from chatcli.store.open import Store, open_store
@@ -36,7 +36,7 @@ class Bench:
 
     def session(self, thread_id: str, *, system: str | None = None) -> ChatSession:
         """Return a session on `thread_id` that the server answers."""
-        settings = Settings(base_url=self.server.base_url, openai_api_key=SecretStr(KEY))
+        settings = Settings(base_url=self.server.base_url, openai_api_key=Secret(KEY))
         model = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
         return ChatSession(self.graph, self.store.threads, thread_id, model, setup=Setup(system=system or ""))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.options import Store
+from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import ThreadId, ThreadIds, Yes
 from chatcli.cli.threads.look import listing
@@ -32,12 +32,13 @@ def rename(
     thread: ThreadId,
     title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")],
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Give a thread another title."""
     new = " ".join(" ".join(title).split())
     if not new or len(new) > MAX_TITLE or not new.isprintable():
         raise UsageError(f"a title has 1 to {MAX_TITLE} printable characters")
-    threads = common.threads_of(common.settings_of(ctx, store))
+    threads = common.threads_of(common.settings_of(ctx, store, url))
     threads.rename(find_thread(threads, thread).thread_id, new)
 
 
@@ -46,9 +47,10 @@ def delete(
     ids: ThreadIds,
     yes: Yes = False,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Delete threads, all of them or, when one can't be, none; on a terminal this asks first."""
-    threads = common.threads_of(common.settings_of(ctx, store))
+    threads = common.threads_of(common.settings_of(ctx, store, url))
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
     if not yes and common.can_ask():
@@ -66,6 +68,7 @@ def fork(
         str | None, typer.Option("--at", metavar="CHECKPOINT", help="Where the branch ends; by default, now.")
     ] = None,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
     from chatcli.commands.branches import NEW_SESSION
@@ -76,7 +79,7 @@ def fork(
         check_thread_id(new_id)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    threads = common.threads_of(common.settings_of(ctx, store))
+    threads = common.threads_of(common.settings_of(ctx, store, url))
     origin = find_thread(threads, thread)
     threads.fork(origin.thread_id, new_id, at)
     print(new_id)
@@ -91,9 +94,10 @@ def prune(
     ] = "90d",
     yes: Yes = False,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Delete the threads that were not used for long, and give their disk space back."""
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     threads, limit = common.threads_of(settings), datetime.now(UTC) - _age(older_than)
     old = _older(threads, limit)
     if not old:

@@ -24,11 +24,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def settings_of(ctx: typer.Context, store: str | None) -> Settings:
+def settings_of(ctx: typer.Context, store: str | None, url: str | None) -> Settings:
     """Return the settings of `chat`'s own options, with the sub-command's on top."""
     settings = ctx.find_object(Settings)
     assert settings is not None
-    return settings if store is None else settings.model_copy(update={"store": store})
+    return settings.with_options({"store": store, "url": url})
 
 
 def wants_json(settings: Settings, as_json: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chatcli.bootstrap import read_thread
-from chatcli.cli.options import Store
+from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import AsJson, ThreadId
 from chatcli.events import Listing, MatchShown, MessageShown
@@ -20,9 +20,11 @@ Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
-def list_(ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, store: Store = None) -> None:
+def list_(
+    ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, store: Store = None, url: Url = None
+) -> None:
     """List the threads, the newest first."""
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).recent(limit)
     if common.wants_json(settings, as_json):
         print(json.dumps([dataclasses.asdict(thread) for thread in found], indent=2))
@@ -30,11 +32,11 @@ def list_(ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, stor
     common.show(settings, listing(found))
 
 
-def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None) -> None:
+def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
     """Show what a thread has said so far."""
     import asyncio
 
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     messages = asyncio.run(read_thread(settings, summary.thread_id))
     if common.wants_json(settings, as_json):
@@ -49,9 +51,10 @@ def search(
     limit: BestLimit = 50,
     as_json: AsJson = False,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Find messages by their words, the best first."""
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
     if common.wants_json(settings, as_json):
         print(json.dumps([_match_as_json(match) for match in found], indent=2))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import import_file, read_whole_thread
-from chatcli.cli.options import Store
+from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import AsJson, ThreadId
 from chatcli.errors import UsageError
@@ -29,11 +29,12 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
     import asyncio
 
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
     if output is not None and output.is_file() and not force:
@@ -58,11 +59,12 @@ def import_(
     ],
     as_json: AsJson = False,
     store: Store = None,
+    url: Url = None,
 ) -> None:
     """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
     import asyncio
 
-    settings = common.settings_of(ctx, store)
+    settings = common.settings_of(ctx, store, url)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
     imported = asyncio.run(import_file(settings, file))
     if common.wants_json(settings, as_json):

@@ -1,0 +1,58 @@
+"""Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
+
+import sys
+
+from chatcli.errors import StoreError, UsageError
+from chatcli.graph.spec import GRAPH, GraphSpec, find_graph
+from chatcli.settings import Settings
+from chatcli.store.location import choose_store, open_threads
+
+_PLAIN_CHAT = (
+    *("model", "base_url", "system", "role", "var", "temperature", "max_tokens"),
+    *("context_tokens", "auto_compact", "schema_file", "tools", "mcp_file"),
+)
+"""The settings that a graph has none of."""
+
+
+def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
+    """Return the graph that answers, None for the plain chat.
+
+    The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
+    something else that is the plain chat's is asked for.
+
+    Raises:
+        UsageError: There is no such graph, or an option has no effect on one.
+
+    """
+    options = [name for name in _PLAIN_CHAT if settings.is_option(name)]
+    if settings.graph is not None:
+        if options:
+            option = options[0].removesuffix("_file").replace("_", "-")
+            raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
+        return find_graph(settings.graph)
+    recorded = "" if options or thread_id is None else _recorded(settings, thread_id)
+    if not recorded:
+        return None
+    if not settings.quiet:
+        print(f"this thread goes on with its graph: --graph {recorded}", file=sys.stderr)
+    return find_graph(recorded)
+
+
+def _recorded(settings: Settings, thread_id: str) -> str:
+    """Return the graph that the stored thread ran last, empty for none."""
+    location = choose_store(settings)
+    if location.in_memory:
+        return ""
+    try:
+        models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
+    except StoreError:
+        return ""  # the turn tells
+    provider, _, recorded = models.get(thread_id, "").partition(":")
+    if provider != GRAPH:
+        return ""
+    if settings.is_dotenv("store"):
+        raise UsageError(
+            f"the thread {thread_id} ran the graph {recorded}, says a store that this folder's .env names",
+            remedy="To run that code, say so with --graph.",
+        )
+    return recorded

@@ -1,0 +1,111 @@
+"""The engine of a graph of the user's (`--graph`): loaded from their code, on an open store."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, redirect_stdout
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chatcli.conversation import Opening
+from chatcli.engines.prints import PrintedLines
+from chatcli.errors import UsageError
+from chatcli.events import Notice, Progress
+from chatcli.graph.spec import GraphSpec
+from chatcli.models.names import ModelName
+from chatcli.settings import Settings
+from chatcli.store.location import choose_store
+from chatcli.store.threads import Threads, find_thread
+
+if TYPE_CHECKING:
+    from chatcli.graph.load import AnyPregel
+    from chatcli.models.model import Model
+    from chatcli.session import Session
+    from chatcli.store.open import Store
+    from chatcli.transfer.document import ThreadDocument
+
+
+class GraphEngine:
+    """The user's graph, compiled, and the store of its threads."""
+
+    def __init__(self, graph: "AnyPregel", spec: GraphSpec, store: "Store", resources: AsyncExitStack) -> None:
+        self.threads: Threads = store.threads
+        self._graph = graph
+        self._spec = spec
+        self._store = store
+        self._resources = resources
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+    ) -> "GraphEngine":
+        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store.
+
+        From then on until `close`, what the graph prints is announced instead.
+
+        Raises:
+            UsageError: The graph can't be loaded, or holds no messages.
+            StoreError: The store can't be used.
+
+        """
+        async with AsyncExitStack() as resources:
+            resources.enter_context(redirect_stdout(PrintedLines(announce)))
+            found, told = await asyncio.to_thread(_load, spec)
+            for line in told:
+                announce(Notice(line, "warning"))
+            from langgraph.checkpoint.base import BaseCheckpointSaver
+
+            from chatcli.graph.load import make_graph
+            from chatcli.store.open import open_store
+            from chatcli.store.own_saver import own_store
+
+            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            graph = await make_graph(found, spec, store.checkpointer, resources)
+            if isinstance(graph.checkpointer, BaseCheckpointSaver) and graph.checkpointer is not store.checkpointer:
+                kind = type(graph.checkpointer).__name__
+                announce(Notice(f"the graph keeps its threads itself ({kind}): `chat threads` does not list them"))
+                store = own_store(graph.checkpointer)
+            return cls(graph, spec, store, resources.pop_all())
+        raise AssertionError("unreachable: no resource swallows exceptions")
+
+    async def session(self, thread_id: str, opening: Opening) -> "Session":
+        """Return a hold on the thread `thread_id`; there is nothing to choose when it is opened."""
+        from chatcli.graph.failures import running_failure
+        from chatcli.graph.thread import GraphThread
+        from chatcli.session import Session
+
+        thread = GraphThread(self._graph, self.threads, thread_id)
+        return Session(thread, self._spec.model_name, explain=partial(running_failure, spec=self._spec))
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Refuse: the graph chooses its own models.
+
+        Raises:
+            UsageError: Always.
+
+        """
+        raise UsageError("a graph chooses its own models: change them in its code")
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`.
+
+        Raises:
+            UsageError: Nothing is stored of it.
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.transfer.write import read_document
+
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await read_document(self._store, summary)
+
+    async def close(self) -> None:
+        """Close the store and what the graph's own context managers hold."""
+        await self._resources.aclose()
+
+
+def _load(spec: GraphSpec) -> tuple[object, list[str]]:
+    from chatcli.graph.load import import_graph
+    from chatcli.graph.project import enter_project
+
+    told = enter_project(spec)
+    return import_graph(spec), told

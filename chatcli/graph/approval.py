@@ -1,0 +1,168 @@
+"""Which calls run, which are refused, and which the user is asked about, by an interrupt that outlives the process.
+
+The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with two additions: each action's
+`rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from chatcli.graph.calls import calls_of, open_calls, result_of, steps_of_turn
+from chatcli.graph.offer import notify
+from chatcli.graph.state import ChatState, TurnContext
+from chatcli.tools.rules import keep_rule, suggest_rule
+from chatcli.tools.tool import Tool
+from chatcli.tools.toolbox import Toolbox
+
+APPROVE_NODE = "approve"
+_SCOPES = ("thread", "always")
+"""How long an approval may hold beside this once."""
+_DECISIONS = ("approve", "edit", "reject")
+
+
+class Decision(TypedDict, total=False):
+    """What the user decides about a call."""
+
+    type: Literal["approve", "edit", "reject"]
+    scope: Literal["once", "thread", "always"]
+    edited_action: dict[str, Any]
+    message: str
+
+
+def review_calls(
+    answer: AIMessage, state: ChatState, toolbox: Toolbox, tools: Mapping[str, Tool], tell: Callable[[str], None]
+) -> ChatState:
+    """Return the update that stores `answer`, the refusals of calls that can't run, and what must be asked about."""
+    calls = calls_of(answer)
+    if not calls:
+        return ChatState(messages=[answer])
+    messages: list[BaseMessage] = [answer]
+    asked: list[str] = []
+    steps = steps_of_turn(state["messages"]) + 1
+    if steps == toolbox.max_steps + 1:
+        tell(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
+    elif steps > toolbox.max_steps + 1:
+        return ChatState(messages=[answer.model_copy(update={"tool_calls": [], "invalid_tool_calls": []})])
+    for call in calls:
+        tool = tools.get(call["name"])
+        if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
+            messages.append(result_of(call, reason))
+        elif tool is None or toolbox.rules.allows(tool, call["args"], state.get("allowed", ())):
+            continue
+        elif toolbox.can_ask:
+            asked.append(str(call["id"]))
+        else:
+            rule = suggest_rule(tool, call["args"])
+            how = f"--allow {shlex.quote(rule)} or --yes"
+            tell(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
+            messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
+    return ChatState(messages=messages, asked=asked)
+
+
+async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Ask the user about the calls that need it, and return the update with what they decide.
+
+    LangGraph runs a node that was interrupted again from its beginning, so nothing is done before the answer is there.
+    """
+    tools = await runtime.context.toolbox.open(notify(runtime))
+    calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
+    request, problem = _request(calls, tools), ""
+    while True:
+        reply = interrupt({**request, "problem": problem} if problem else request)
+        try:
+            decisions = _read_decisions(reply, calls, tools)
+        except ValueError as error:
+            problem = str(error)
+            continue
+        return _apply(state, calls, decisions, request)
+
+
+def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:
+    """Return why `call` can't run, empty when it can."""
+    if steps > limit:
+        return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
+    if any(call["id"] == wrong["id"] for wrong in answer.invalid_tool_calls):
+        return "Not run: the arguments are not a JSON object."
+    return f"There is no tool {call['name']}." if tool is None else ""
+
+
+def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
+    actions = [_action(call, tools.get(call["name"])) for call in calls]
+    names = dict.fromkeys(call["name"] for call in calls)
+    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
+    return {"action_requests": actions, "review_configs": reviews}
+
+
+def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
+    if tool is None:  # of a run with other tools
+        return {"name": call["name"], "args": call["args"], "description": "no such tool is switched on now"}
+    rule = suggest_rule(tool, call["args"])
+    owner = f"of the MCP server {tool.server}; " if tool.server else ""
+    description = f"{owner}approved for the thread, or always, it stands for {rule}"
+    return {"name": call["name"], "args": call["args"], "description": description, "rule": rule}
+
+
+def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
+    """Read an answer: `{"decisions": [...]}` in the order of the calls, or one word or decision for all of them.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
+    decisions = reply.get("decisions", reply) if isinstance(reply, Mapping) else reply
+    if isinstance(decisions, str | Mapping):
+        decisions = [decisions] * len(calls)
+    if not isinstance(decisions, list) or len(decisions) != len(calls):
+        raise ValueError(f"the answer should hold a decision for each of the {len(calls)} calls")
+    return [_read_decision(decision, tools) for decision in decisions]
+
+
+def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
+    read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
+    if read.get("type") not in _DECISIONS:
+        raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
+    if read.setdefault("scope", "once") not in ("once", *_SCOPES):
+        raise ValueError(f"the scope of an approval is once, {' or '.join(_SCOPES)}")
+    if read["type"] == "edit":
+        edited = read.get("edited_action")
+        if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):
+            raise ValueError('an edit holds {"edited_action": {"name": ..., "args": {...}}}')
+        if edited.get("name") not in tools:
+            raise ValueError(f"there is no tool {edited.get('name')}")
+    return cast("Decision", read)
+
+
+def _apply(
+    state: ChatState, calls: Sequence[ToolCall], decisions: Sequence[Decision], request: Mapping[str, Any]
+) -> ChatState:
+    edited: dict[str, ToolCall] = {}
+    refusals: list[BaseMessage] = []
+    allowed = list(state.get("allowed", ()))
+    for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
+        if decision["type"] == "reject":
+            words = decision.get("message", "")
+            refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
+        elif decision["type"] == "edit":
+            new = decision["edited_action"]
+            edited[str(call["id"])] = ToolCall(
+                name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call"
+            )
+        elif decision["scope"] == "always" and "rule" in action:
+            keep_rule(action["rule"])
+        elif decision["scope"] == "thread" and "rule" in action:
+            allowed.append(action["rule"])
+    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[], allowed=allowed)
+
+
+def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:
+    """Return the newest answer with the user's calls in place of the model's, which replaces it in the thread."""
+    if not edited:
+        return []
+    answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+    calls = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
+    return [answer.model_copy(update={"tool_calls": calls})]

@@ -1,0 +1,31 @@
+"""A renderer that is built when it is first needed, since rich takes longer to import than a prompt to show."""
+
+from collections.abc import Callable
+
+from chatcli.events import Event, ThemeChosen
+from chatcli.rendering.renderer import Renderer
+
+
+class LateRenderer:
+    """Shows events with what `build` returns, called for the first event that shows something."""
+
+    def __init__(self, build: Callable[[], Renderer]) -> None:
+        self._build = build
+        self._renderer: Renderer | None = None
+        self._theme: ThemeChosen | None = None
+
+    def render(self, event: Event) -> None:
+        """Show `event`; a theme alone shows nothing yet."""
+        if self._renderer is None and isinstance(event, ThemeChosen):
+            self._theme = event
+            return
+        if self._renderer is None:
+            self._renderer = self._build()
+            if self._theme is not None:
+                self._renderer.render(self._theme)
+        self._renderer.render(event)
+
+    def close(self) -> None:
+        """Leave the output in a sane state."""
+        if self._renderer is not None:
+            self._renderer.close()

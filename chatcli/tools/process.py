@@ -1,0 +1,98 @@
+"""Runs a command for a tool: its output bounded, its time limited, and gone with its caller."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT = 200_000
+"""Bytes of the output, its end, that are kept."""
+DRAIN = 0.1
+"""Seconds for what is still in the pipe when the command is over; what it left running may hold the pipe open."""
+
+# The kernel kills the command when this process dies, by whatever signal; on other systems it sees its pipe close.
+_LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended: its output, and its exit code, None when it took too long and was killed."""
+
+    output: str
+    exit_code: int | None
+
+
+def leashed(command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` no longer than this process lives, as far as the system can see to it."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _LEASH, *command]
+
+
+async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
+    """Run `command` to its end, or for `seconds`; whatever ends it, all of its process group is killed.
+
+    It gets no keyboard; standard output and error come as one.
+
+    Raises:
+        OSError: It can't be started.
+
+    """
+    loop = asyncio.get_running_loop()
+    transport, output = await loop.subprocess_exec(
+        _Output,
+        *leashed(command),
+        cwd=cwd,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    timed_out = False
+    try:
+        await asyncio.wait_for(output.exited.wait(), seconds)
+        await asyncio.wait([asyncio.ensure_future(output.closed.wait())], timeout=DRAIN)
+    except TimeoutError:
+        timed_out = True
+    finally:
+        with suppress(ProcessLookupError):  # nothing of the group is left
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        # Killed, it ends at once; a loop that is closed before it knows would complain.
+        await asyncio.wait_for(output.exited.wait(), DRAIN * 10)
+        transport.close()
+    return Finished(output.text(), None if timed_out else transport.get_returncode())
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """Keeps the end of what a process writes."""
+
+    def __init__(self) -> None:
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._data = bytearray()
+        self._dropped = 0
+
+    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
+        assert isinstance(data, bytes)
+        self._data += data
+        if (excess := len(self._data) - 2 * KEPT) > 0:
+            excess += KEPT
+            del self._data[:excess]
+            self._dropped += excess
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self.closed.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def text(self) -> str:
+        kept = bytes(self._data[-KEPT:])
+        dropped = self._dropped + len(self._data) - len(kept)
+        note = f"[the first {dropped} bytes are left out]\n" if dropped else ""
+        return note + kept.decode("utf-8", "replace")

@@ -1,0 +1,164 @@
+"""The tools of this process: opened when a turn first needs them, closed with it."""
+
+import asyncio
+import contextvars
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.tools import BaseTool
+
+from chatcli.mcp_servers import McpServer
+from chatcli.settings import Settings
+from chatcli.tools.builtin import builtin_tools
+from chatcli.tools.rules import Rules
+from chatcli.tools.tool import Arguments, Tool
+
+if TYPE_CHECKING:
+    from chatcli.tools.mcp_session import McpSession
+
+DEFAULT_SECONDS = 60.0
+MAX_STEPS = 25
+START_SECONDS = 30.0
+"""Within these, all servers must have told their tools; some are fetched when they are first started."""
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class Toolbox:
+    """The tools that a model may call, and what decides about calls.
+
+    Args:
+        servers: The MCP servers, by name.
+        rules: What is allowed ahead.
+        builtin: Whether the built-in tools are among them.
+        can_ask: Whether there is a user who can be asked; without one, a call that would be asked about is refused.
+        seconds: How long a call may take.
+        max_steps: How often the model may call tools in a turn.
+        allow_private: Whether a URL may redirect into this network.
+
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, McpServer] | None = None,
+        rules: Rules | None = None,
+        *,
+        builtin: bool = False,
+        can_ask: bool = False,
+        seconds: float = DEFAULT_SECONDS,
+        max_steps: int = MAX_STEPS,
+        allow_private: bool = False,
+    ) -> None:
+        self.rules = rules or Rules()
+        self.can_ask = can_ask
+        self.seconds = seconds
+        self.max_steps = max_steps
+        self.tools: dict[str, Tool] = {}
+        """By name; empty until they are opened."""
+        self.sessions: list[McpSession] = []
+        self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
+        self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
+        self._opening: asyncio.Task[None] | None = None
+        self._told = False
+
+    async def open(self, tell: Callable[[str], None]) -> Mapping[str, Tool]:
+        """Return the tools by name; the first call starts the servers, all at once.
+
+        `tell` takes a line for each that fails, once; such a one is left out. Who gives up waiting stops no server:
+        the next call waits on.
+        """
+        if self._opening is None:
+            # In a context of its own: what opens the servers must not belong to the turn that happens to be first.
+            self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
+        await asyncio.shield(self._opening)
+        if not self._told:
+            self._told = True
+            for line in self.problems():
+                tell(line)
+        return self.tools
+
+    @property
+    def empty(self) -> bool:
+        """Whether no tool is switched on."""
+        return not self._servers and not self._builtin
+
+    @property
+    def starting(self) -> list[str]:
+        """The servers that are still to be opened."""
+        return [] if self._opening is not None and self._opening.done() else list(self._servers)
+
+    def problems(self) -> Iterator[str]:
+        """Yield a line for each server that is left out."""
+        if self._servers and not _is_installed():
+            yield "MCP servers need the extra mcp: pip install 'chatcli[mcp]'"
+        for session in self.sessions:
+            if session.problem:
+                yield f"the MCP server {session.name} is left out: {session.problem}"
+
+    async def close(self) -> None:
+        """End every session; servers that were started here end too."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        await asyncio.gather(*(session.close() for session in self.sessions))
+
+    async def _open(self) -> None:
+        if self._servers and _is_installed():
+            # In a thread: importing the SDK takes a second.
+            session_type = await asyncio.to_thread(_session_type)
+            self.sessions = [session_type(name, server) for name, server in self._servers.items()]
+            await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
+        self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
+
+    def _served(self) -> Iterator[Tool]:
+        """Yield the servers' tools; a name that several have is made unique by the server's."""
+        count = Counter(tool.name for tool in self._builtin)
+        count.update(_name(tool.name) for session in self.sessions for tool in session.tools)
+        for session in self.sessions:
+            for tool in session.tools:
+                name = _name(tool.name)
+                tool.name = name if count[name] == 1 else _name(f"{session.name}_{name}")
+                yield Tool(tool, asks=partial(_asks, tool), server=session.name)
+
+
+def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
+    """Return the toolbox that `settings` switch on; nothing is started yet.
+
+    Raises:
+        UsageError: The file of MCP servers can't be read.
+
+    """
+    return Toolbox(
+        {} if settings.tools is False else settings.servers(),
+        Rules(settings.allow, everything=settings.yes),
+        builtin=settings.tools is True,
+        can_ask=can_ask,
+        seconds=settings.tool_timeout or settings.timeout or DEFAULT_SECONDS,
+        max_steps=settings.max_steps,
+        allow_private=settings.allow_private_urls,
+    )
+
+
+def _asks(tool: BaseTool, arguments: Arguments) -> bool:
+    """Tell whether calls are asked about: all but those of which the server says that they only look at its own."""
+    hints: Mapping[str, Any] = tool.metadata or {}
+    return not (hints.get("readOnlyHint") is True and hints.get("openWorldHint") is False)
+
+
+def _name(name: str) -> str:
+    """Return `name` as every provider takes it."""
+    return _NOT_IN_NAMES.sub("_", name)[:64]
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec("langchain_mcp_adapters") is not None
+
+
+def _session_type() -> "type[McpSession]":
+    from chatcli.tools.mcp_session import McpSession
+
+    return McpSession

@@ -1,0 +1,130 @@
+"""MCP servers: real ones, over stdio and streamable HTTP, and what becomes of them when chatcli ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import KEY
+from tests.e2e.program import Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, call
+
+SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+
+
+@pytest.fixture
+def notes(home: Home) -> Path:
+    """Configure the server `fake`, and give the folder where it writes down what happens to it."""
+    folder = home.root / "notes"
+    folder.mkdir()
+    config = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(
+        f"[mcp.fake]\ncommand = {json.dumps(sys.executable)}\nargs = [{json.dumps(SERVER)}]\n"
+        f'env = {{ MCP_NOTES = "${{NOTES}}", SECRET = "${{SECRET:-none}}" }}\n'
+    )
+    home.env["NOTES"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Run the server over HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, SERVER, str(port)])
+    try:
+        _wait_for(lambda: _answers(port))
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat, fake: FakeOpenAI, notes: Path) -> None:
+    fake.script(
+        Calls(
+            [
+                ("add", {"a": 2, "b": 3}),
+                ("wait", {"seconds": 0.5}),
+                ("wait", {"seconds": 0.5}),
+                ("fail", {"reason": "no"}),
+            ]
+        ),
+        call("remember", text="x"),
+        call("die"),
+        call("add", a=1, b=1),
+        Answer("5"),
+    )
+    done = chat("how much is 2 + 3?")
+    assert done.returncode == 0, done
+    assert done.stdout == "5\n"
+    assert set(fake.requests[0].tools) == {"add", "remember", "wait", "fail", "die"}
+    added, first, second, failed = fake.requests[1].results
+    assert added == "5"
+    assert float(second.split()[0]) < float(first.split()[1])  # side by side
+    assert "no" in failed
+    refused, died, gone = fake.requests[4].results[4:]
+    assert "needs the user's approval" in refused
+    assert "Connection closed" in died
+    assert "has ended" in gone
+    assert "--allow fake/remember" in done.stderr
+    environment = json.loads((notes / "env").read_text())
+    assert KEY not in environment.values()
+    assert environment["SECRET"] == "none"
+    assert not _is_alive(notes)
+
+
+def test_a_server_over_http_and_one_that_is_broken(chat: Chat, home: Home, fake: FakeOpenAI, url: str) -> None:
+    servers = {"web": {"type": "http", "url": url}, "broken": {"command": sys.executable, "args": ["-c", "1/0"]}}
+    (home.work / "servers.json").write_text(json.dumps({"mcpServers": servers}))
+    fake.script(call("add", a=20, b=22), call("remember", text="y"), Answer("42"))
+    done = chat("--mcp", "servers.json", "--allow", "web/*", "how much is 20 + 22?")
+    assert done.stdout == "42\n", done
+    assert "the MCP server broken is left out" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert fake.requests[2].results == ["42", "remembered: y"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_no_server_outlives_the_program(
+    chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int
+) -> None:
+    fake.script(call("wait", seconds=60))
+    running = chat.start("wait")
+    _wait_for(lambda: (notes / "waiting").exists())
+    running.signal(number)
+    assert running.finish(timeout=10).returncode == code
+    _wait_for(lambda: not _is_alive(notes))
+    assert (notes / "given_up").exists() or number == signal.SIGKILL
+
+
+def _is_alive(notes: Path) -> bool:
+    try:
+        os.kill(int((notes / "pid").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(condition: Callable[[], bool], timeout: float = 15) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

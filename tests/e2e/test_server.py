@@ -1,0 +1,132 @@
+"""`chat --url URL`: the app of a real LangGraph server behind the same command."""
+
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import OpenTerminal
+from tests.e2e.program import Chat, Home
+from tests.langgraph_server import OtherProgram
+
+
+@pytest.fixture
+def thread() -> str:
+    """Give the name of a thread that no other test uses: the server is shared."""
+    return f"name {secrets.token_hex(4)}"
+
+
+def statuses(other: OtherProgram, thread: str) -> list[str]:
+    """Return how the runs on the thread stand, the newest first."""
+    named = other.client.threads.search(metadata={"chatcli_thread": thread})
+    return [run["status"] for row in named for run in other.client.runs.list(row["thread_id"])]
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_thread_goes_on_from_another_machine(
+    at_server: Chat, langgraph_server: str, thread: str, tmp_path: Path
+) -> None:
+    first = at_server("-t", thread, "Hello?")
+    assert (first.returncode, first.stdout) == (0, "You said: Hello? (message 1, somebody)\n"), first
+    elsewhere = Chat(Home.below(tmp_path / "elsewhere"))
+    second = elsewhere("--url", f"{langgraph_server}/", "-c", "--json", "Still there?")
+    answer = second.json()
+    assert (answer["thread_id"], answer["model"], answer["messages_in_thread"]) == (thread, "langgraph:echo", 4)
+    assert answer["content"] == "You said: Still there? (message 3, somebody)"
+    assert not any(path.name == "threads.db" for path in [*at_server.home.files(), *elsewhere.home.files()])
+
+
+def test_a_conversation_in_the_terminal(
+    at_server: Chat, terminal: OpenTerminal, other: OtherProgram, thread: str
+) -> None:
+    tty = terminal("-t", thread, "--url", at_server.home.env["CHATCLI_URL"])
+    tty.wait_for_prompt()
+    tty.send_line("One?")
+    tty.wait_for("You said: One? (message 1")
+    tty.wait_for_prompt()
+    tty.send_line("Speak slowly")
+    tty.wait_for("and so on and")
+    tty.send_key("ctrl-c")
+    tty.wait_for_prompt()
+    assert statuses(other, thread)[0] == "interrupted"
+    tty.send_line("Go on?")
+    tty.wait_for("(message 5")
+    tty.wait_for_prompt()
+    tty.send_line("/undo 2")
+    tty.wait_for_prompt()
+    tty.send_line("Two?")
+    tty.wait_for("You said: Two? (message 3")
+    tty.wait_for_prompt()
+    tty.send_line("/history")
+    shown = tty.wait_for("you are here")
+    assert [line in shown for line in ("* 1", "| Speak slowly", "| Go on?", "Two?")] == [True] * 4
+    for refused in ("/model openai:gpt-5-mini", "/system Be brief", "/role pirate", "/context", "/compact"):
+        tty.wait_for_prompt()
+        tty.send_line(refused)
+        tty.wait_for(lambda text, line=refused: "of its own" in text.rpartition(f"> {line}")[2])  # type: ignore[misc]
+    tty.wait_for_prompt()
+    tty.send_line("/exit")
+    assert tty.exit_code() == 0
+    assert f"chat --url {at_server.home.env['CHATCLI_URL']} --thread '{thread}'" in tty.text()
+    assert [m["content"] for m in at_server.messages(thread) if m["role"] == "user"] == ["One?", "Two?"]
+
+
+def test_a_killed_process_leaves_no_run_behind(at_server: Chat, other: OtherProgram, thread: str) -> None:
+    running = at_server.start("-t", thread, "Speak slowly")
+    running.wait_for_output("and so on")
+    running.signal(signal.SIGKILL)
+    running.finish()
+    wait_until(lambda: statuses(other, thread) == ["interrupted"])
+    begun = time.monotonic()
+    assert "message 2" in at_server("-t", thread, "Next?").stdout
+    assert time.monotonic() - begun < 15
+
+
+def test_an_approval_is_a_documented_outcome(at_server: Chat, thread: str) -> None:
+    asked = at_server("--assistant", "approve", "-t", thread, "--format", "jsonl", "Send it.")
+    assert asked.returncode == 0, asked
+    request, end = asked.events()[-2:]
+    assert request["payload"] == {"question": "Send it?", "to": "bob@example.org"}
+    assert end["finish_reason"] == "interrupt"
+    resumed = at_server("-t", thread, "--resume-with", '{"yes": true}')
+    assert resumed.stdout == "The answer was {'yes': True}.\n"
+
+
+def test_what_fails_is_one_failure(at_server: Chat, thread: str) -> None:
+    failed = at_server("-t", thread, "--json", "Please fail")
+    assert (failed.returncode, failed.json()["error"]["code"]) == (1, "internal")
+    assert "ValueError: the app can't answer that" in failed.stderr
+    dead = at_server("--url", "http://127.0.0.1:9", "--json", "Hello?", timeout=20)
+    assert (dead.returncode, dead.json()["error"]["retryable"]) == (75, True)
+    assert "can't be reached" in dead.stderr
+    assert len(dead.stderr.splitlines()) <= 2
+    nobody = at_server("--assistant", "nobody", "Hello?")
+    assert nobody.returncode == 2
+    assert "echo, approve" in nobody.stderr
+    wrong = at_server("Hello?", env={"LANGGRAPH_API_KEY": "lg-wrong-77aa"})
+    assert wrong.returncode == 3
+    assert "(message 1, key-holder)" in at_server("Hello?", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).stdout
+
+
+@pytest.mark.parametrize("option", [("--system", "Be brief"), ("--role", "pirate"), ("--temperature", "1")])
+def test_what_the_app_decides_is_no_option(at_server: Chat, option: tuple[str, str]) -> None:
+    refused = at_server(*option, "Hello?")
+    assert refused.returncode == 2
+    assert option[0] in refused.stderr
+
+
+def test_the_doctor_looks_at_the_server(at_server: Chat) -> None:
+    healthy = at_server("doctor")
+    assert "its assistants: echo, approve" in healthy.stdout
+    ill = at_server("--url", "http://127.0.0.1:9", "doctor")
+    assert ill.returncode == 1
+    assert "can't be reached" in ill.stdout

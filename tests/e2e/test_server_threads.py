@@ -1,0 +1,74 @@
+"""`chat --url URL threads`, and what a server that can't be used comes to."""
+
+import json
+import re
+import secrets
+
+import pytest
+
+from tests.e2e.program import Chat, Home, Result
+from tests.fakes.web import FakeWeb
+from tests.langgraph_server import OtherProgram
+
+
+def test_threads_are_managed_on_the_server(at_server: Chat, other: OtherProgram, home: Home) -> None:
+    thread_id, name = other.thread("One?", "Two?"), f"fork-{secrets.token_hex(4)}"
+    assert at_server("threads", "rename", thread_id, "Numbers").returncode == 0
+    assert at_server("threads", "fork", thread_id, name).stdout == f"{name}\n"
+    titles = {thread["thread_id"]: thread["title"] for thread in at_server("threads", "list", "--json").json()}
+    assert titles[thread_id] == titles[name] == "Numbers"
+    assert [message["content"] for message in at_server.messages(name)][::2] == ["One?", "Two?"]
+    document = at_server("threads", "export", name, "--format", "json").stdout
+    assert [message["role"] for message in json.loads(document)["messages"]] == ["user", "assistant"] * 2
+    assert at_server("threads", "delete", thread_id, name).returncode == 0
+    (home.work / "thread.json").write_text(document)
+    refused = at_server("threads", "import", "thread.json")
+    assert refused.returncode == 2
+    assert_one_failure(refused, "imported")
+
+
+def test_a_dead_server_is_told_at_once(chat: Chat) -> None:
+    result = chat("--url", "http://127.0.0.1:9", "threads", "list", timeout=15)
+    assert (result.returncode, result.stdout) == (75, "")
+    assert_one_failure(result, "can't be reached")
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 3), (503, 75), (404, 2)])
+def test_what_answers_otherwise_is_told(chat: Chat, status: int, code: int) -> None:
+    with FakeWeb() as web:
+        web.pages["/ok"] = (status, {}, b"")
+        result = chat("threads", "list", "--url", web.url)
+    assert result.returncode == code
+    assert_one_failure(result, web.url)
+
+
+def test_the_key_is_sent_and_never_shown(at_server: Chat) -> None:
+    assert at_server("threads", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).returncode == 0
+    refused = at_server("threads", env={"LANGSMITH_API_KEY": "lg-wrong-77aa"})
+    assert refused.returncode == 3
+    assert_one_failure(refused, "refuses the key")
+    shown = at_server("--debug", "config", env={"LANGGRAPH_API_KEY": "lg-wrong-77aa"})
+    assert "lg-wrong" not in refused.stderr + shown.stdout + shown.stderr
+
+
+def test_an_env_file_does_not_send_a_key_from_elsewhere(chat: Chat, home: Home, langgraph_server: str) -> None:
+    env_file = home.work / ".env"
+    env_file.write_text(f"CHATCLI_URL={langgraph_server}\n")
+    refused = chat("threads", env={"LANGSMITH_API_KEY": "lg-mine-1234"})
+    assert refused.returncode == 2
+    assert "lg-mine" not in refused.stderr
+    env_file.write_text(f"CHATCLI_URL={langgraph_server}\nLANGGRAPH_API_KEY=lg-test-0c9e71\n")
+    assert chat("threads").returncode == 0
+
+
+def test_an_option_for_turns_here_goes_before_a_server_that_is_no_option(at_server: Chat, home: Home) -> None:
+    assert at_server("--store", f"sqlite:///{home.work / 'own.db'}", "threads", "list", "--json").json() == []
+    both = at_server("--url", "http://127.0.0.1:9", "--store", "memory:", "threads")
+    assert both.returncode == 2
+
+
+def assert_one_failure(result: Result, text: str) -> None:
+    lines = result.stderr.splitlines()
+    assert 1 <= len(lines) <= 2, result
+    assert text in lines[0]
+    assert not re.search("Traceback|httpx", result.stderr)

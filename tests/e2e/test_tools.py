@@ -1,0 +1,150 @@
+"""The model acts with the built-in tools: what runs, what is refused, and what is left when it is cut short."""
+
+import signal
+import time
+
+import pytest
+
+from tests.e2e.program import Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, Request, call
+
+pytestmark = pytest.mark.forked
+
+
+def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
+    chat: Chat, home: Home, fake: FakeOpenAI
+) -> None:
+    (home.work / "notes.txt").write_text("the password is swordfish\n")
+    (home.root / "secret.txt").write_text("nobody may read this")
+    (home.work / "way_out").symlink_to(home.root / "secret.txt")
+    (home.work / ".env").write_text("# TOKEN=1")
+    paths = ("notes.txt", "way_out", "../secret.txt", ".env")
+    fake.script(
+        Calls([("read_file", {"path": path}) for path in paths], text="Let me look."), Answer("It says swordfish.")
+    )
+    done = chat("--tools", "--format", "jsonl", "what does notes.txt say?")
+    assert done.returncode == 0, done
+    assert fake.requests[0].tools == ["read_file", "list_files", "search_files", "fetch_url", "run_shell"]
+    read, *refused = fake.requests[1].results
+    assert read == "the password is swordfish\n"
+    assert ["outside of the current folder" in result for result in refused] == [True, True, False]
+    assert "needs the user's approval" in refused[2]
+    kinds = [event["type"] for event in done.events()]
+    assert kinds.count("tool_call_started") == kinds.count("tool_call_finished") == 4
+    assert done.events()[-1]["content"] == "Let me look.\n\nIt says swordfish."
+    assert done.events()[-1]["finish_reason"] == "stop"
+
+
+def test_without_a_user_to_ask_only_what_a_rule_allows_runs(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    commands = ("echo one", "echo two > file", "touch file")
+    fake.script(Calls([("run_shell", {"command": command}) for command in commands]), Answer("done"))
+    done = chat("--tools", "--allow", "run_shell:echo *", "go")
+    assert done.returncode == 0, done
+    assert done.stdout == "done\n"
+    assert fake.requests[1].results[0] == "one"
+    assert all("needs the user's approval" in result for result in fake.requests[1].results[1:])
+    assert not (home.work / "file").exists()
+    assert "--allow 'run_shell:touch file *'" in done.stderr or "--allow 'run_shell:touch *'" in done.stderr
+    fake.script(call("run_shell", command="touch file; echo $OPENAI_API_KEY."), Answer("done"))
+    assert chat("--tools", "--yes", "go").returncode == 0
+    assert fake.requests[-1].results == ["."]
+    assert (home.work / "file").exists()
+
+
+def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_told_to_the_model(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(
+        Calls(
+            [
+                ("run_shell", {"command": "sleep 0.6; echo slept"}),
+                ("run_shell", {"command": "sleep 0.6; exit 4"}),
+                ("run_shell", {"command": "echo before; sleep 60"}),
+                ("run_shell", '{"command": "no end'),
+                ("fly", {"height": 3}),
+                ("read_file", {"file": "x"}),
+            ]
+        ),
+        Answer("I see."),
+    )
+    done = chat("--tools", "--yes", "--tool-timeout", "1", "--json", "go")
+    assert done.json()["content"] == "I see.", done
+    results = fake.requests[1].results
+    assert results[:3] == ["slept", "[exit code 4]", "before\n[killed after 1 seconds]"]
+    assert "no tool fly" in results[3]
+    assert "path" in results[4]
+    assert "not a JSON object" in results[5]
+    asked, answered = fake.requests
+    assert answered.arrived - asked.arrived < 1.9
+
+
+def test_the_model_is_stopped_after_so_many_steps(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = lambda request: call("list_files")
+    done = chat("--tools", "--max-steps", "2", "--format", "jsonl", "go")
+    assert done.returncode == 0, done
+    assert len(fake.requests) == 4
+    assert "limit of 2 steps" in fake.requests[3].results[-1]
+    assert any("--max-steps" in event["text"] for event in done.events() if event["type"] == "notice")
+    assert done.events()[-1]["type"] == "turn_finished"
+    fake.default = Answer("fine")
+    assert chat("--continue", "and now?").stdout == "fine\n"
+
+
+def test_ctrl_c_stops_a_tool_and_leaves_a_thread_that_goes_on(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="echo $$ > pid; sleep 60 & sleep 61"), Answer("welcome back"))
+    running = chat.start("--tools", "--yes", "--thread", "work", "--format", "jsonl", "go")
+    running.wait_for_output("tool_call_started")
+    _wait_for(lambda: (home.work / "pid").exists())
+    running.signal(signal.SIGINT)
+    assert running.finish(timeout=10).returncode == 130
+    assert not _is_running("sleep 60")
+    assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
+    assert _unpaired(fake.requests[-1]) == []
+    assert fake.requests[-1].messages[-1] == ("user", "are you there?")
+
+
+def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
+    chat: Chat, home: Home, fake: FakeOpenAI
+) -> None:
+    fake.script(call("run_shell", command="touch began; exec sleep 62"), Answer("welcome back"))
+    running = chat.start("--tools", "--yes", "--thread", "work", "go")
+    _wait_for(lambda: (home.work / "began").exists())
+    running.signal(signal.SIGKILL)
+    running.finish()
+    _wait_for(lambda: not _is_running("sleep 62"))
+    assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
+    assert _unpaired(fake.requests[-1]) == []
+
+
+@pytest.mark.parametrize("line", ["CHATCLI_YES=1", "CHATCLI_ALLOW=run_shell", "CHATCLI_MCP=servers.json"])
+def test_a_folder_can_switch_on_nothing_dangerous(chat: Chat, home: Home, fake: FakeOpenAI, line: str) -> None:
+    (home.work / ".env").write_text(line)
+    done = chat("go")
+    assert done.returncode == 2
+    assert ".env file in this folder sets" in done.stderr
+    assert fake.requests == []
+
+
+def test_no_tool_is_offered_unless_it_is_switched_on(chat: Chat, fake: FakeOpenAI) -> None:
+    assert chat("go").returncode == 0
+    assert fake.requests[0].tools == []
+
+
+def _unpaired(request: Request) -> list[str]:
+    """Give the IDs of calls without a result, and of results without a call."""
+    messages = request.body["messages"]
+    calls = {each["id"] for message in messages for each in message.get("tool_calls", [])}
+    return sorted(calls ^ {message["tool_call_id"] for message in messages if message["role"] == "tool"})
+
+
+def _is_running(command: str) -> bool:
+    import subprocess
+
+    return subprocess.run(["pgrep", "-f", f"^{command}$"], check=False, capture_output=True).returncode == 0
+
+
+def _wait_for(condition: "object", timeout: float = 10) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

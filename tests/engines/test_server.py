@@ -1,0 +1,246 @@
+"""Sessions on a real LangGraph server: what a turn leaves there, and going back in a thread."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from chatcli.conversation import Opening
+from chatcli.engines.server import ServerEngine
+from chatcli.errors import GraphError, NetworkError, UsageError
+from chatcli.events import (
+    ApprovalRequested,
+    Event,
+    Notice,
+    TextDelta,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
+from chatcli.models.names import ModelName
+from chatcli.session import Session
+from chatcli.settings import Settings
+from tests.langgraph_server import OtherProgram
+
+OPENING = Opening(first=True, chosen=None, current=ModelName("langgraph", ""))
+
+Work = Callable[[Session], Awaitable[None]]
+Run = Callable[..., None]
+
+
+@asynccontextmanager
+async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEngine]:
+    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant}))
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@pytest.fixture
+def run(langgraph_server: str) -> Run:
+    """Give what runs a coroutine function on a session on a new thread."""
+
+    def run_on_session(work: Work, assistant: str | None = None) -> None:
+        async def go() -> None:
+            async with open_engine(langgraph_server, assistant) as engine:
+                await work(await engine.session(f"thread-{secrets.token_hex(4)}", OPENING))
+
+        asyncio.run(go())
+
+    return run_on_session
+
+
+async def ask(session: Session, text: str) -> list[Event]:
+    return [event async for event in session.run_turn(text)]
+
+
+async def answered(session: Session, text: str) -> str:
+    *_, end = await ask(session, text)
+    assert isinstance(end, TurnFinished), end
+    return end.content
+
+
+async def stop_when(session: Session, text: str, stop: Callable[[], Any]) -> Event:
+    """Ask `text`, call `stop` when the answer begins, and return the turn's end."""
+    last: Event | None = None
+    async for event in session.run_turn(text):
+        if isinstance(event, TextDelta) and not isinstance(last, TextDelta):
+            await asyncio.to_thread(stop)
+        last = event
+    assert last is not None
+    return last
+
+
+async def give_up_waiting(session: Session, text: str) -> AsyncIterator[Event]:
+    """Ask `text`, and stop the turn as soon as it has to wait for another."""
+    async for event in session.run_turn(text):
+        if isinstance(event, Notice):
+            session.interrupt()
+        yield event
+
+
+async def questions(session: Session) -> list[str]:
+    return [message.text for message in await session.history() if message.role == "user"]
+
+
+def test_turns_are_streamed_and_stored_there(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        assert await session.history() == []
+        events = await ask(session, "Hello?")
+        assert sum(isinstance(event, TextDelta) for event in events) >= 1
+        end = events[-1]
+        assert isinstance(end, TurnFinished)
+        assert (end.model, end.messages_in_thread) == ("langgraph:echo", 2)
+        assert end.content == "You said: Hello? (message 1, somebody)"
+        assert "message 3" in await answered(session, "And?")
+        (named,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        assert named["values"] is not None
+        assert [message["content"] for message in named["values"]["messages"]][::2] == ["Hello?", "And?"]
+
+    run(work)
+
+
+def test_going_back_and_branching(run: Run) -> None:
+    async def work(session: Session) -> None:
+        for question in ("One?", "Two?", "Three?"):
+            await ask(session, question)
+        await session.undo(2)
+        assert await questions(session) == ["One?"]
+        assert "message 3" in await answered(session, "Zwei?")
+        turns = await session.turns()
+        assert [(turn.title, turn.parent, turn.current) for turn in turns] == [
+            ("One?", None, True),
+            ("Two?", 1, False),
+            ("Three?", 2, False),
+            ("Zwei?", 1, True),
+        ]
+        await session.rewind(turns[2])
+        assert await questions(session) == ["One?", "Two?", "Three?"]
+        await session.undo(3)
+        assert await questions(session) == []
+        assert "message 1" in await answered(session, "Eins?")
+        assert [turn.title for turn in await session.turns() if turn.current] == ["Eins?"]
+        assert [event async for event in session.retry()]
+        assert await questions(session) == ["Eins?"]
+        await session.undo()
+        assert await questions(session) == []
+        with pytest.raises(UsageError, match="0 turns"):
+            await session.undo()
+
+    run(work)
+
+
+def test_a_fork_goes_on_by_itself(run: Run, langgraph_server: str) -> None:
+    async def work(session: Session) -> None:
+        await ask(session, "One?")
+        await ask(session, "Two?")
+        new_id = f"fork-{secrets.token_hex(4)}"
+        await session.fork(new_id, (await session.turns())[0])
+        async with open_engine(langgraph_server, None) as elsewhere:
+            forked = await elsewhere.session(new_id, OPENING)
+            assert await questions(forked) == ["One?"]
+            await ask(forked, "Zwei?")
+            assert await questions(forked) == ["One?", "Zwei?"]
+        assert await questions(session) == ["One?", "Two?"]
+
+    run(work)
+
+
+def test_a_stopped_answer_is_stopped_there_and_kept(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        end = await stop_when(session, "Speak slowly", session.interrupt)
+        assert isinstance(end, TurnInterrupted)
+        assert "You said".startswith(end.content[:8])
+        (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        assert [run["status"] for run in other.client.runs.list(thread["thread_id"])] == ["interrupted"]
+        partial = (await session.history())[-1]
+        assert (partial.interrupted, partial.text) == (True, end.content)
+        begun = time.monotonic()
+        assert "message 3" in await answered(session, "Next?")
+        assert time.monotonic() - begun < 15
+
+    run(work)
+
+
+def test_an_answer_that_another_program_stops_is_no_whole_answer(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        def stop() -> None:
+            (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+            (running,) = other.client.runs.list(thread["thread_id"])
+            other.client.runs.cancel(thread["thread_id"], running["run_id"], wait=True)
+
+        end = await stop_when(session, "Speak slowly", stop)
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, NetworkError)
+        assert (await session.history())[-1].interrupted
+
+    run(work)
+
+
+def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        await ask(session, "Hello?")
+        (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        message: Any = {"role": "user", "content": "Speak slowly"}
+        theirs = other.client.runs.create(thread["thread_id"], "echo", input={"messages": [message]})
+        stopped = [event async for event in give_up_waiting(session, "Stopped?")]
+        assert isinstance(stopped[-1], TurnInterrupted)
+        events = []
+        async for event in session.run_turn("Mine?"):
+            events.append(event)
+            if isinstance(event, Notice):
+                other.client.runs.cancel(thread["thread_id"], theirs["run_id"])
+        assert "another client's run" in next(event.text for event in events if isinstance(event, Notice))
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].content.startswith("You said: Mine?")
+
+    run(work)
+
+
+def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:
+    async def work(session: Session) -> None:
+        end = (await ask(session, "Please fail"))[-1]
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, GraphError)
+        assert "ValueError: the app can't answer that" in end.error.message
+        assert await questions(session) == ["Please fail"]
+        assert "message 2" in await answered(session, "Now?")
+
+    run(work)
+
+
+def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> None:
+    async def work(session: Session) -> None:
+        *_, request, end = await ask(session, "Send it.")
+        assert isinstance(request, ApprovalRequested)
+        assert request.payload == {"question": "Send it?", "to": "bob@example.org"}
+        assert isinstance(end, TurnFinished)
+        assert end.finish_reason == "interrupt"
+        refused = (await ask(session, "Another?"))[-1]
+        assert isinstance(refused, TurnFailed)
+        async with open_engine(langgraph_server, None) as elsewhere:  # where the thread goes on with who answered
+            resumed = await elsewhere.session(session.thread_id, OPENING)
+            assert await resumed.pending() == (request,)
+            *_, last = [event async for event in resumed.resume({request.interrupt_id: {"yes": True}})]
+        assert isinstance(last, TurnFinished)
+        assert last.content == "The answer was {'yes': True}."
+        assert await session.pending() == ()
+
+    run(work, "approve")
+
+
+def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: str) -> None:
+    async def opened(assistant: str | None) -> str:
+        async with open_engine(langgraph_server, assistant) as engine:
+            return str((await engine.session("any", OPENING)).name)
+
+    assert asyncio.run(opened(None)) == "langgraph:echo"
+    assert asyncio.run(opened("approve")) == "langgraph:approve"
+    with pytest.raises(UsageError) as refused:
+        asyncio.run(opened("nobody"))
+    assert "echo, approve" in refused.value.remedy

@@ -1,0 +1,153 @@
+"""Small graphs of a user's own, for `--graph tests/graphs/small.py:NAME`; none needs a model or a key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.graph import START, MessagesState, StateGraph, add_messages
+from langgraph.types import interrupt
+
+WEIGH = {"name": "weigh", "args": {"what": "a cat"}, "id": "call-1", "type": "tool_call"}
+
+
+async def echo(state: MessagesState) -> dict[str, Any]:
+    """Answer with the questions so far, a token at a time."""
+    asked = [message.text for message in state["messages"] if isinstance(message, HumanMessage)]
+    model = FakeListChatModel(responses=[f"You asked: {', '.join(asked)}."])
+    return {"messages": [await model.ainvoke(state["messages"])]}
+
+
+def builder_of(node: Any, name: str = "speak") -> StateGraph[Any]:
+    """Return a graph of one node."""
+    builder = StateGraph(MessagesState)
+    builder.add_node(name, node)
+    builder.add_edge(START, name)
+    return builder
+
+
+builder = builder_of(echo)
+graph = builder.compile(name="compiled")
+
+
+def factory(config: RunnableConfig) -> StateGraph[Any]:
+    """Make the graph for a run."""
+    assert config.get("configurable") is not None
+    return builder
+
+
+@asynccontextmanager
+async def managed() -> AsyncIterator[Any]:
+    """Make the graph within a context."""
+    print("opened")  # noqa: T201 - what a graph prints is under test
+    yield graph
+
+
+def whole(state: MessagesState) -> dict[str, Any]:
+    """Answer without streaming, as plain data."""
+    return {"messages": [{"role": "assistant", "content": "all at once"}]}
+
+
+async def hidden(state: MessagesState) -> dict[str, Any]:
+    """Ask a model that nobody is to hear, and report on it."""
+    get_stream_writer()({"progress": "thinking"})
+    print("printed by a node")  # noqa: T201
+    model = FakeListChatModel(responses=["a secret thought"])
+    await model.ainvoke("think", {"tags": [TAG_NOSTREAM]})
+    return {"messages": [AIMessage("the answer")]}
+
+
+whole_graph = builder_of(whole)
+hidden_graph = builder_of(hidden)
+
+
+def weigh(state: MessagesState) -> dict[str, Any]:
+    """Give the result of the call."""
+    return {"messages": [ToolMessage("a cat: 4 kg", tool_call_id="call-1", name="weigh")]}
+
+
+tools = StateGraph(MessagesState)
+tools.add_node("plan", lambda state: {"messages": [AIMessage("Let me see.", tool_calls=[WEIGH])]})
+tools.add_node("weigh", weigh)
+tools.add_node("team", builder_of(lambda state: {"messages": [AIMessage("It weighs 4 kg.")]}, "conclude").compile())
+tools.add_edge(START, "plan")
+tools.add_edge("plan", "weigh")
+tools.add_edge("weigh", "team")
+
+
+def approve(state: MessagesState) -> dict[str, Any]:
+    """Ask the user, and answer with what they say."""
+    given = interrupt({"question": "Shall I?", "amounts": [1, 2]})
+    return {"messages": [AIMessage(f"You said {given!r}.")]}
+
+
+def review(state: MessagesState) -> dict[str, Any]:
+    """Ask for a decision on a tool call, in the shape of langchain's middleware."""
+    request = {
+        "action_requests": [{"name": "weigh", "args": {"what": "a cat"}, "description": "Weighing is costly."}],
+        "review_configs": [{"action_name": "weigh", "allowed_decisions": ["approve", "edit", "reject"]}],
+    }
+    return {"messages": [AIMessage(f"Decided: {interrupt(request)}")]}
+
+
+asking = builder_of(approve)
+reviewing = builder_of(review)
+two_questions = StateGraph(MessagesState)
+for number in ("first", "second"):
+    two_questions.add_node(number, lambda state, of=number: {"messages": [AIMessage(f"{of}: {interrupt(of)}")]})
+    two_questions.add_edge(START, number)
+
+
+def fail(state: MessagesState) -> dict[str, Any]:
+    """Fail on every question but one."""
+    if state["messages"][-1].text == "work":
+        return {"messages": [AIMessage("fine")]}
+    words: dict[str, str] = {}
+    return {"messages": [AIMessage(words["missing"])]}
+
+
+async def drag(state: MessagesState) -> dict[str, Any]:
+    """Say something, and then take a minute."""
+    model = FakeListChatModel(responses=["It begins"])
+    await model.ainvoke("go")
+    if state["messages"][-1].text == "slow":
+        await asyncio.sleep(60)
+    return {"messages": [AIMessage("and ends.")]}
+
+
+failing = builder_of(fail)
+slow = builder_of(drag)
+
+
+class Numbers(TypedDict):
+    """A state that is no conversation's."""
+
+    count: int
+    total: float
+
+
+numbers = StateGraph(Numbers)
+numbers.add_node("add", lambda state: {"count": 1})
+numbers.add_edge(START, "add")
+
+
+class Counted(TypedDict):
+    """A state with more than messages, which are kept by a reducer of its own."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    turns: Annotated[int, lambda old, new: old + new]
+
+
+def count(state: Counted) -> dict[str, Any]:
+    """Say how often this was called."""
+    return {"turns": 1, "messages": [AIMessage(f"turn {state.get('turns', 0) + 1}")]}
+
+
+counting = StateGraph(Counted)
+counting.add_node("count", count)
+counting.add_edge(START, "count")

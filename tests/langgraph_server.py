@@ -1,0 +1,133 @@
+"""A real LangGraph server with the apps of `tests/server_app`, one for all processes of a run of tests."""
+
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+APP = Path(__file__).parent / "server_app"
+START_TIMEOUT = 90
+"""Seconds; on a busy machine the imports alone take some ten."""
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class OtherProgram:
+    """Another program that uses the server."""
+
+    client: SyncLangGraphClient
+
+    def thread(self, *questions: str) -> str:
+        """Make a thread in which the app `echo` answered the questions; return its ID."""
+        thread_id = str(self.client.threads.create()["thread_id"])
+        for question in questions:
+            message: Any = {"role": "user", "content": question}
+            self.client.runs.wait(thread_id, "echo", input={"messages": [message]})
+        return thread_id
+
+
+@contextmanager
+def other_program(url: str) -> Iterator[OtherProgram]:
+    """Yield another program on the server."""
+    with get_sync_client(url=url, api_key=None) as client:
+        yield OtherProgram(client)
+
+
+@contextmanager
+def shared_server(folder: Path) -> Iterator[str]:
+    """Yield the address of the server that the processes which name the same `folder` share.
+
+    The first of them starts it, and stops it when the last one is done: each holds a lock meanwhile, which the kernel
+    takes back from a process that dies.
+    """
+    address = folder / "address"
+    with (folder / "users").open("w") as users:
+        with _only_one(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            server = None if address.exists() else _start(folder)
+        try:
+            yield address.read_text()
+        finally:
+            if server is not None:
+                fcntl.flock(users, fcntl.LOCK_EX)
+                address.unlink()
+                _stop(server)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    with (folder / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    work = shutil.copytree(
+        APP, folder / "app", dirs_exist_ok=True
+    )  # the server writes its state beside its configuration
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        str(Path(sys.executable).parent / "langgraph"),
+        "dev",
+        "--no-browser",
+        "--no-reload",
+        "--port",
+        str(port),
+    ]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--n-jobs-per-worker", "8"],
+            cwd=work,
+            stdout=log,
+            stderr=log,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANGGRAPH_CLI_NO_ANALYTICS": "1"},
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}", server, folder / "log")
+    except BaseException:
+        _stop(server)
+        raise
+    (folder / "address").write_text(f"http://127.0.0.1:{port}")
+    return server
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            if httpx2.get(f"{url}/ok", timeout=5).status_code == httpx2.codes.OK:
+                return
+        except httpx2.TransportError:
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}") from None
+        time.sleep(0.1)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,148 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessageChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.models.backlog import BACKLOG_HOOKS, BacklogStream
+from chatcli.models.deltas import DeltaJoiner
+
+FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
+
+
+def _chunk(delta: dict[str, Any], *, index: int = 0, **more: Any) -> dict[str, Any]:
+    return {**FRAME, "choices": [{"index": index, "delta": delta, "finish_reason": None, **more}]}
+
+
+def _call(index: int, name: str | None, arguments: str) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]}
+
+
+def _sent(events: Sequence[dict[str, Any] | str]) -> bytes:
+    texts = [event if isinstance(event, str) else f"data: {json.dumps(event)}" for event in events]
+    return "".join(f"{text}\n\n" for text in texts).encode()
+
+
+TEXT = st.text(max_size=4)
+LOGPROBS = {"content": [{"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": []}], "refusal": None}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+CHUNKS = st.one_of(
+    TEXT.map(lambda text: _chunk({"content": text})),
+    TEXT.map(lambda text: _chunk({"role": "assistant", "content": text, "refusal": None}, logprobs=None)),
+    TEXT.map(lambda text: {**_chunk({"content": text}), "obfuscation": text}),
+    TEXT.map(lambda text: _chunk({"reasoning_content": text})),
+    TEXT.map(lambda text: _chunk({"content": text}, logprobs=LOGPROBS)),
+    TEXT.map(lambda text: _chunk({"refusal": text})),
+    st.tuples(st.integers(0, 1), st.sampled_from([None, "add"]), TEXT).map(lambda parts: _chunk(_call(*parts))),
+    TEXT.map(lambda text: {**_chunk({"content": text}), "system_fingerprint": text}),
+    st.just({**FRAME, "choices": [], "usage": USAGE}),
+    st.just(": a comment"),
+)
+STREAMS = st.lists(CHUNKS, max_size=12).map(
+    lambda chunks: _sent([*chunks, _chunk({}, finish_reason="stop"), "data: [DONE]"])
+)
+
+
+async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessageChunk:
+    """Let the real client read `body`, which arrives in pieces that end at `cuts`."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
+            yield body[start:end]
+            if end % 2:  # every other piece comes together with the next
+                await asyncio.sleep(0)
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
+
+    transport = httpx2.MockTransport(respond)
+    http = httpx2.AsyncClient(transport=transport, event_hooks=BACKLOG_HOOKS if joined else {})
+    model = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http, stream_usage=True)
+    answer = AIMessageChunk(content="")
+    async with http:
+        async for chunk in model.astream("hello"):
+            answer += chunk
+    return answer
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), body=STREAMS)
+def test_a_joined_stream_makes_an_equal_message(data: st.DataObject, body: bytes) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(body) - 1), max_size=8)))
+    joined, plain = (asyncio.run(_answer(body, cuts, joined=way)) for way in (True, False))
+    assert joined.model_copy(update={"id": None}) == plain.model_copy(update={"id": None})
+
+
+@given(st.lists(st.one_of(TEXT.map(lambda text: _chunk({"content": text}, index=1)), CHUNKS), max_size=8))
+def test_what_is_not_text_alone_passes_as_it_is(chunks: list[dict[str, Any] | str]) -> None:
+    body = _sent([chunk for chunk in chunks if "content" not in json.dumps(chunk)])
+    assert DeltaJoiner().feed(body) == body
+
+
+def test_text_that_came_together_is_one_delta() -> None:
+    joiner = DeltaJoiner()
+    body = _sent([_chunk({"content": text}) for text in ("a", "b", "ü")])
+    assert joiner.feed(body[:-1]) == _sent([_chunk({"content": "ab"})])
+    assert joiner.feed(body[-1:]) == _sent([_chunk({"content": "ü"})])
+    assert joiner.rest() == b""
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+def test_every_line_end_ends_an_event(end: str) -> None:
+    assert DeltaJoiner().feed(f"data: [DONE]{end}".encode()) == b"data: [DONE]\n\n"
+
+
+class _Connection(httpx2.AsyncByteStream):
+    """Gives pieces when they are put, and fails at the end if it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.error = error
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (piece := await self.pieces.get()) is not None:
+            yield piece
+        if self.error is not None:
+            raise self.error
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def test_a_lone_delta_passes_at_once_and_a_backlog_joined() -> None:
+    async def run() -> None:
+        connection = _Connection()
+        stream = BacklogStream(connection)
+        events = aiter(stream)
+        connection.pieces.put_nowait(_sent([_chunk({"content": "a"})]))
+        assert await anext(events) == _sent([_chunk({"content": "a"})])
+        for text in ("b", "c", "d"):
+            connection.pieces.put_nowait(_sent([_chunk({"content": text})]))
+        await asyncio.sleep(0.01)
+        assert await anext(events) == _sent([_chunk({"content": "bcd"})])
+        await stream.aclose()
+        assert connection.closed
+
+    asyncio.run(run())
+
+
+def test_a_broken_connection_is_told_after_what_came() -> None:
+    async def run() -> None:
+        connection = _Connection(httpx2.ReadError("reset"))
+        events = aiter(BacklogStream(connection))
+        connection.pieces.put_nowait(b"data: 1\n\ndata: 2")
+        connection.pieces.put_nowait(None)
+        assert await anext(events) == b"data: 1\n\n"
+        with pytest.raises(httpx2.ReadError):
+            await anext(events)
+
+    asyncio.run(run())

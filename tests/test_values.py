@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from chatcli.secret import Secret
+from chatcli.values import not_negative, positive, read_value
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        (str, "a b", "a b"),
+        (bool, True, True),
+        (bool, "Yes", True),
+        (bool, "0", False),
+        (int, "12", 12),
+        (int, 12.0, 12),
+        (float, "0.5", 0.5),
+        (float, 1, 1.0),
+        (Path | None, "a/b", Path("a/b")),
+        (Secret, "key", Secret("key")),
+        (Literal["auto", "never"], "never", "never"),
+        (tuple[str, ...], "a,b", ("a,b",)),
+        (tuple[str, ...], '["a", "b"]', ("a", "b")),
+        (tuple[str, ...], ["a", "b"], ("a", "b")),
+        (dict[str, str], '{"a": "b"}', {"a": "b"}),
+        (dict[str, str], ["a=b", 'c="d=e"'], {"a": "b", "c": "d=e"}),
+        (Annotated[float, not_negative] | None, "0", 0.0),
+    ],
+)
+def test_a_value_is_read_as_its_kind(kind: Any, given: object, value: object) -> None:
+    assert read_value(kind, given) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (str, 5),
+        (bool, "maybe"),
+        (bool, ""),
+        (int, "1.5"),
+        (int, "x"),
+        (int, "nan"),
+        (int, True),
+        (float, "x"),
+        (float, None),
+        (Literal["auto", "never"], "Never"),
+        (tuple[str, ...], "[1"),
+        (tuple[str, ...], [1]),
+        (dict[str, str], "[]"),
+        (dict[str, str], ["a"]),
+        (Annotated[int, positive], 0),
+        (Annotated[float, positive], "inf"),
+        (Annotated[float, not_negative], "-1"),
+        (Annotated[float, not_negative], "nan"),
+    ],
+)
+def test_what_cannot_be_one_is_refused(kind: Any, given: object) -> None:
+    with pytest.raises(ValueError, match=r"not|no "):
+        read_value(kind, given)
+
+
+def test_a_secret_is_shown_to_nobody() -> None:
+    assert "key" not in f"{Secret('key')} {Secret('key')!r} {[Secret('key')]}"

@@ -1,0 +1,170 @@
+"""Calls that wait for the user: what an answer does, in this process and in a later one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatcli import paths
+from chatcli.bootstrap import build_conversation
+from chatcli.conversation import Conversation
+from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
+from chatcli.settings import Settings
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, call
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
+    with FakeOpenAI() as server:
+        yield server
+
+
+@asynccontextmanager
+async def process(fake: FakeOpenAI, thread: str = "work") -> AsyncIterator[Conversation]:
+    """Hold a conversation as one run of the program does."""
+    options = {"store": "sqlite:///threads.db", "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
+    conversation = build_conversation(Settings.load(options), thread, can_ask=True)
+    try:
+        yield conversation
+    finally:
+        await conversation.close()
+
+
+async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
+    return [event async for event in conversation.run_turn(text)]
+
+
+async def answer(conversation: Conversation, reply: Any) -> list[Event]:
+    [pending] = await conversation.pending()
+    session = await conversation.session()
+    return [event async for event in session.resume({pending.interrupt_id: reply})]
+
+
+def requested(events: list[Event]) -> Any:
+    """Give the payload of the one approval that the turn ended with."""
+    assert isinstance(events[-1], TurnFinished), events
+    assert events[-1].finish_reason == WAITING
+    assert isinstance(events[-2], ApprovalRequested)
+    return events[-2].payload
+
+
+def test_an_approval_outlives_the_process_and_nothing_runs_twice(fake: FakeOpenAI) -> None:
+    command = {"command": "echo run >> runs"}
+    fake.script(Calls([("list_files", {}), ("run_shell", command)], text="Let me see."), Answer("done"))
+
+    async def first() -> None:
+        async with process(fake) as conversation:
+            payload = requested(await ask(conversation))
+            action = {"name": "run_shell", "args": command, "rule": "run_shell:echo run >> runs"}
+            assert payload["action_requests"][0].items() >= action.items()
+            assert payload["review_configs"][0]["allowed_decisions"] == ["approve", "edit", "reject"]
+
+    async def second() -> None:
+        async with process(fake) as conversation:
+            events = await answer(conversation, {"decisions": [{"type": "approve"}]})
+            assert [event.name for event in events if isinstance(event, ToolCallFinished)] == [
+                "list_files",
+                "run_shell",
+            ]
+            assert isinstance(events[-1], TurnFinished)
+            assert events[-1].content == "done"
+            assert await conversation.pending() == ()
+
+    asyncio.run(first())
+    assert not Path("runs").exists()
+    asyncio.run(second())
+    assert Path("runs").read_text() == "run\n"
+    assert len(fake.requests) == 2
+
+
+def test_a_refusal_and_an_edit_are_told_to_the_model(fake: FakeOpenAI) -> None:
+    fake.script(
+        Calls([("run_shell", {"command": "rm -rf /"}), ("run_shell", {"command": "echo wrong"})]), Answer("understood")
+    )
+    edit = {"type": "edit", "edited_action": {"name": "run_shell", "args": {"command": "echo right"}}}
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            assert len(requested(await ask(conversation))["action_requests"]) == 2
+            again = requested(await answer(conversation, {"decisions": [{"type": "approve"}]}))
+            assert "2 calls" in again["problem"]
+            await answer(conversation, {"decisions": [{"type": "reject", "message": "never"}, edit]})
+
+    asyncio.run(run())
+    assert fake.requests[1].results == ["The user refused this call: never", "right"]
+    assert '"echo right' in str(fake.requests[1].body["messages"][1]["tool_calls"][1]["function"]["arguments"])
+
+
+def test_an_approval_holds_once_for_the_thread_or_always(fake: FakeOpenAI) -> None:
+    fake.default = lambda request: (
+        Answer("done") if request.messages[-1][0] == "tool" else call("run_shell", command="ls")
+    )
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            for decision in ("approve", {"type": "approve", "scope": "thread"}):
+                requested(await ask(conversation))
+                assert isinstance((await answer(conversation, decision))[-1], TurnFinished)
+            assert (await ask(conversation))[-1].content == "done"  # type: ignore[union-attr]
+            assert await conversation.allowed() == ["run_shell:ls *"]
+        async with process(fake) as conversation:
+            assert (await ask(conversation))[-1].content == "done"  # type: ignore[union-attr]
+        async with process(fake, "other") as conversation:
+            requested(await ask(conversation))
+            await answer(conversation, [{"type": "approve", "scope": "always"}])
+        async with process(fake, "third") as conversation:
+            assert (await ask(conversation))[-1].content == "done"  # type: ignore[union-attr]
+
+    asyncio.run(run())
+    assert paths.rules_file().read_text() == "run_shell:ls *\n"
+
+
+def test_a_new_question_waits_for_the_answer(fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="ls"))
+
+    async def run() -> list[Event]:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            return await ask(conversation, "something else")
+
+    assert isinstance(asyncio.run(run())[-1], TurnFailed)
+
+
+def test_what_waits_can_be_taken_back(fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="ls"), call("run_shell", command="ls"), Answer("fine"))
+
+    async def run() -> list[Event]:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            session = await conversation.session()
+            await session.undo()
+            requested(await ask(conversation, "once more"))
+            await session.undo()
+            return await ask(conversation, "something else")
+
+    end = asyncio.run(run())[-1]
+    assert isinstance(end, TurnFinished)
+    assert end.content == "fine"
+    assert fake.requests[-1].messages == [("user", "something else")]
+
+
+def test_turns_with_calls_are_summarised_and_trimmed_whole(fake: FakeOpenAI) -> None:
+    fake.default = lambda request: Answer("done") if request.messages[-1][0] != "user" else call("list_files")
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            for number in range(4):
+                await ask(conversation, f"question {number}")
+            fake.script(Answer("the summary"))
+            assert await conversation.compact() == "the summary"
+            await ask(conversation, "the last question")
+
+    asyncio.run(run())
+    roles = [role for role, _ in fake.requests[-1].messages]
+    assert roles == ["system", *["user", "assistant", "tool", "assistant"] * 2, "user", "assistant", "tool"]

@@ -4,8 +4,9 @@ The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and th
 their own (`models.openai`, `models.langflow`, `models.local_model`); every other provider is only this table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 OPENAI = "openai"
@@ -29,6 +30,7 @@ class Provider:
         price_list: Its name in genai-prices.
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name.
+        timeout: Makes of seconds what its client takes as a timeout.
         known_as: The name of its client to `init_chat_model`, where that is not the prefix.
         arguments: Arguments that its client always gets.
         from_environment: Arguments that its client gets from environment variables, where these are set.
@@ -46,6 +48,7 @@ class Provider:
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    timeout: Callable[[float], float] = float
     known_as: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     from_environment: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +143,7 @@ _PROVIDERS = (
         ("MISTRAL_API_KEY",),
         other_names=("mistral",),
         price_list="mistral",
+        timeout=ceil,
     ),
     Provider("together", "Together", "langchain-together", ("TOGETHER_API_KEY",), price_list="together"),
     Provider(
@@ -180,6 +184,7 @@ _PROVIDERS = (
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
         price_list="openrouter",
+        timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
         no_retries={"model_kwargs": {"retries": None}},
     ),

@@ -101,12 +101,13 @@ def _needs(provider: Provider) -> str:
 def _options(provider: Provider, credentials: Credentials, settings: Settings) -> dict[str, Any]:
     """Return the client's arguments, under the names that it has for them."""
     key = credentials.key
+    seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
         "base_url": credentials.base_url,
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
-        "timeout": settings.timeout or DEFAULT_TIMEOUT,
+        "timeout": provider.timeout(seconds),
     }
     named = {provider.options.get(option, option): value for option, value in chosen.items() if value is not None}
     named.pop("", None)

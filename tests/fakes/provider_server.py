@@ -1,6 +1,7 @@
 """A server that answers every provider's wire protocol with the same words, or with the same failure."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class FakeProvider:
         words: The answer, as it is streamed.
         failure: A status and an error object to answer with; None answers in words.
         retry_after: The header of that name with a failure.
+        delay: Seconds before each answer.
         failing: How many more requests fail; None fails all.
 
     """
@@ -42,6 +44,7 @@ class FakeProvider:
         self.words: Words = WORDS
         self.failure: tuple[int, dict[str, Any]] | None = None
         self.retry_after: str | None = None
+        self.delay = 0.0
         self.failing: int | None = None
         fake = self
 
@@ -79,6 +82,7 @@ class FakeProvider:
             _send(handler, 200, "application/json", json.dumps(login).encode())
             return
         self.requests.append(request)
+        time.sleep(self.delay)
         if self.failure is not None and self.failing != 0:
             if self.failing is not None:
                 self.failing -= 1

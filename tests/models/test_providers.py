@@ -92,8 +92,9 @@ def ask(
     monkeypatch: pytest.MonkeyPatch,
     schema: AnswerSchema | None = None,
     timeout: float = 0.1,
+    seconds: float = 20.0,
 ) -> list[Event]:
-    """Run one turn with a case's real client; within `timeout` seconds, a failure is tried again."""
+    """Run one turn with a case's real client; for `timeout` seconds a failure is tried again, `seconds` are its silence."""
     provider = PROVIDERS[case.model.partition(":")[0]]
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)
@@ -104,7 +105,7 @@ def ask(
         monkeypatch.setenv(f"{provider.prefix.upper()}_BASE_URL", base_url)
     if provider.prefix == "google_vertexai":
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_service_account(f"{fake.url}/token")))
-    settings = Settings.load({"model": case.model, "base_url": base_url, "timeout": 20.0})
+    settings = Settings.load({"model": case.model, "base_url": base_url, "timeout": seconds})
     model = build_model(resolve_model(case.model, settings), settings, lambda event: None)
 
     async def run() -> list[Event]:
@@ -133,6 +134,13 @@ def test_a_streamed_turn_with_the_key_in_its_place(
     assert "Bob" in str(request.body)
     if PROVIDERS[provider].key_variables:
         assert any(KEY in value for value in request.headers.values()), request.headers
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_timeout_is_in_seconds(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.delay = 0.4
+    assert isinstance(ask(CASES[provider], fake, monkeypatch, seconds=7.5)[-1], TurnFinished)
 
 
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:

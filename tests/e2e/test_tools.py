@@ -70,9 +70,9 @@ def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_told_to_the_model
     assert done.json()["content"] == "I see.", done
     results = fake.requests[1].results
     assert results[:3] == ["slept", "[exit code 4]", "before\n[killed after 1 seconds]"]
-    assert "no tool fly" in results[3]
-    assert "path" in results[4]
-    assert "not a JSON object" in results[5]
+    assert "not a JSON object" in results[3]
+    assert "no tool fly" in results[4]
+    assert "path" in results[5]
     asked, answered = fake.requests
     assert answered.arrived - asked.arrived < 1.9
 

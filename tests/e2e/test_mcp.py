@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY
+from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -91,6 +92,15 @@ def test_a_server_over_http_and_one_that_is_broken(chat: Chat, home: Home, fake:
     assert "the MCP server broken is left out" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert fake.requests[2].results == ["42", "remembered: y"]
+
+
+@pytest.mark.parametrize("text", ["{", '{"mcpServers": {"x": {"args": []}}}', "[]"])
+def test_a_file_that_names_no_servers_is_told_before_anything_is_asked(
+    chat: Chat, home: Home, fake: FakeOpenAI, text: str
+) -> None:
+    (home.work / "servers.json").write_text(text)
+    assert_told(chat("--mcp", "servers.json", "hi"), 2)
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9), (signal.SIGINT, 130)])

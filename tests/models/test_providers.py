@@ -94,7 +94,7 @@ def ask(
     timeout: float = 0.1,
     seconds: float = 20.0,
 ) -> list[Event]:
-    """Run one turn with a case's real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
+    """Run one turn with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
     provider = PROVIDERS[case.model.partition(":")[0]]
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)

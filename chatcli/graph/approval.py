@@ -108,12 +108,12 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, 
 
 
 def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
-    if tool is None:  # of a run with other tools
-        return {"name": call["name"], "args": call["args"], "description": "no such tool is switched on now"}
-    rule = suggest_rule(tool, call["args"])
-    owner = f"of the MCP server {tool.server}; " if tool.server else ""
-    description = f"{owner}approved for the thread, or always, it stands for {rule}"
-    return {"name": call["name"], "args": call["args"], "description": description, "rule": rule}
+    action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
+    if tool is None:  # it was, in the run that asked first
+        return {**action, "description": "No such tool is switched on now."}
+    if tool.server:
+        action["description"] = f"A tool of the MCP server {tool.server}."
+    return {**action, "rule": suggest_rule(tool, call["args"])}
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:

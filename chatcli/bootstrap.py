@@ -129,13 +129,14 @@ def build_repl(settings: Settings, conversation: "Conversation", renderer: Rende
     return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
 
 
-async def _warm_up(conversation: "Conversation", on_end: Callable[[], None]) -> None:
+async def _warm_up(conversation: "Conversation", on_change: Callable[[], None]) -> None:
     """Import what shows an answer, then open the engine: two threads that import would both take from the typing."""
     import asyncio
     from importlib import import_module
 
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
-    conversation.warm_up(on_end=on_end)
+    conversation.warm_up(on_end=on_change)
+    on_change()
 
 
 def _argument_choices(settings: Settings) -> "dict[str, Choices]":

@@ -64,10 +64,12 @@ class BacklogStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Stop reading, and close the connection or give it back."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-        await self._stream.aclose()
+        try:
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.gather(self._reading, return_exceptions=True)
+        finally:
+            await self._stream.aclose()
 
     async def _read_ahead(self) -> None:
         async for part in self._stream:

@@ -166,14 +166,14 @@ class Conversation:
             async for event in events:
                 yield event
 
-    async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """Return what the current thread waits for: the answers to these.
+    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
+        """Return what the current thread waits for: the answers to these; see `Session.pending`.
 
         Raises:
             ChatcliError: The store can't be used, or the model has no key.
 
         """
-        return await (await self._open_session()).pending()
+        return await (await self._open_session()).pending(shown=shown)
 
     async def _on_session(
         self, begin: "Callable[[Session], AsyncGenerator[Event, None]]"

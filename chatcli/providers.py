@@ -4,11 +4,13 @@ The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and th
 their own (`models.openai`, `models.langflow`, `models.local_model`); every other provider is only this table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 OPENAI = "openai"
+DATABRICKS = "databricks"
 LANGFLOW = "langflow"
 LOCAL = "local"
 
@@ -28,6 +30,10 @@ class Provider:
         price_list: Its name in genai-prices.
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name.
+        timeout: Makes of seconds what its client takes as a timeout.
+        known_as: The name of its client to `init_chat_model`, where that is not the prefix.
+        arguments: Arguments that its client always gets.
+        from_environment: Arguments that its client gets from environment variables, where these are set.
         needs: Environment variables that must be set besides the key.
         key_optional: Whether its server may do without a key.
         no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
@@ -42,6 +48,10 @@ class Provider:
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    timeout: Callable[[float], float] = float
+    known_as: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    from_environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     key_optional: bool = False
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
@@ -91,10 +101,12 @@ _PROVIDERS = (
     Provider(
         "google_vertexai",
         "Google Vertex AI",
-        "langchain-google-vertexai",
+        "langchain-google-genai",  # its own package is deprecated in favour of this one
         other_names=("vertexai", "vertex"),
         price_list="google",
-        options={"timeout": ""},
+        known_as="google_genai",
+        arguments={"vertexai": True, "google_api_key": None},  # a key of Gemini's is none of Vertex AI's
+        from_environment={"project": "GOOGLE_CLOUD_PROJECT", "location": "GOOGLE_CLOUD_LOCATION"},
         no_retries={"max_retries": 1},  # counts the first attempt
     ),
     Provider(
@@ -131,20 +143,21 @@ _PROVIDERS = (
         ("MISTRAL_API_KEY",),
         other_names=("mistral",),
         price_list="mistral",
+        timeout=ceil,
     ),
     Provider("together", "Together", "langchain-together", ("TOGETHER_API_KEY",), price_list="together"),
     Provider(
         "ibm",
         "IBM watsonx",
         "langchain-ibm",
-        ("WATSONX_APIKEY", "WATSONX_API_KEY"),
+        ("WATSONX_API_KEY", "WATSONX_APIKEY"),
         other_names=("watsonx",),
         options={"base_url": "url", "timeout": ""},
         no_retries={},
         needs=("WATSONX_URL", "WATSONX_PROJECT_ID"),
     ),
     Provider(
-        "databricks",
+        DATABRICKS,
         "Databricks",
         "databricks-langchain",
         ("DATABRICKS_TOKEN",),
@@ -171,6 +184,7 @@ _PROVIDERS = (
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
         price_list="openrouter",
+        timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
         no_retries={"model_kwargs": {"retries": None}},
     ),

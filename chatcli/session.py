@@ -106,10 +106,11 @@ class Session:
             async for event in events:
                 yield event
 
-    async def pending(self) -> tuple[ApprovalRequested, ...]:
-        """Return what the thread waits for: the answers to these, which the caller shows."""
+    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
+        """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
         requests = await self._thread.pending()
-        self._shown |= {request.interrupt_id for request in requests}
+        if shown:
+            self._shown |= {request.interrupt_id for request in requests}
         return requests
 
     async def retry(self) -> AsyncGenerator[Event, None]:

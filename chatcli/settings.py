@@ -24,6 +24,11 @@ ColorMode = Literal["auto", "always", "never"]
 ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
+PLAIN_CHAT = (
+    *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
+    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
+)
+"""The settings of how a model is asked and what it may do: a graph of the user's, or a server's, has none of them."""
 
 SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
 """The variables of a LangGraph server's key, the first that is set before the others."""

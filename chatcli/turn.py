@@ -87,6 +87,8 @@ class RunningTurn:
         if isinstance(end, TurnFinished) and end.finish_reason == "length":
             yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
         if isinstance(end, TurnFinished):
+            if self._reader.paused:
+                yield Notice("the graph stopped at a breakpoint; /retry goes on from there")
             for request in self._reader.interrupts.values():
                 yield request
         yield end

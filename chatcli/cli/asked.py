@@ -35,6 +35,7 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
     """
     if settings.file.count(STDIN) + (settings.script == STDIN) > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
+    settings.servers()  # a file of them that can't be read is told now, not with the first question
     schema = None
     if settings.schema_file is not None:
         from chatcli.graph.schema import load_schema

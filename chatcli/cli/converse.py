@@ -24,7 +24,6 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.graph.spec import GRAPH
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.consume import consume
@@ -32,7 +31,6 @@ from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
 from chatcli.store.choices import thread_choices
 from chatcli.store.location import choose_server, choose_store, open_threads
-from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import Threads
 
 PAST_MESSAGES = 6
@@ -122,7 +120,10 @@ async def _stay(
     try:
         unanswered = stored and not location.in_memory and _show_past(open_threads(location), conversation, renderer)
         if conversation.turns and asked.prompt is None:
-            await _show_pending(conversation, renderer, unanswered=unanswered)
+            # A graph of the user's, here or on a server, is no provider's model.
+            own = conversation.model_name.provider not in PROVIDERS
+            tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
+            await _show_pending(conversation, renderer, unanswered=unanswered, may_wait=own or tools or unanswered)
         stopped = await repl.run(asked.prompt, asked.attachments, choices=choices)
     finally:
         await conversation.close()
@@ -145,9 +146,9 @@ def _show_past(threads: Threads, conversation: Conversation, renderer: Renderer)
     return bool(messages) and messages[-1].role == "user"
 
 
-async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool) -> None:
+async def _show_pending(conversation: Conversation, renderer: Renderer, *, unanswered: bool, may_wait: bool) -> None:
     """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
-    requests = await conversation.pending() if unanswered or conversation.model_name.provider in (GRAPH, SERVER) else ()
+    requests = await conversation.pending() if may_wait else ()
     for request in requests:
         renderer.render(request)
     if unanswered and not requests:

@@ -4,14 +4,8 @@ import sys
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.graph.spec import GRAPH, GraphSpec, find_graph
-from chatcli.settings import Settings
+from chatcli.settings import PLAIN_CHAT, Settings
 from chatcli.store.location import choose_store, open_threads
-
-_PLAIN_CHAT = (
-    *("model", "base_url", "system", "role", "var", "temperature", "max_tokens"),
-    *("context_tokens", "auto_compact", "schema_file", "tools", "mcp_file"),
-)
-"""The settings that a graph has none of."""
 
 
 def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
@@ -24,7 +18,7 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
         UsageError: There is no such graph, or an option has no effect on one.
 
     """
-    options = [name for name in _PLAIN_CHAT if settings.is_option(name)]
+    options = [name for name in PLAIN_CHAT if settings.is_option(name)]
     if settings.graph is not None:
         if options:
             option = options[0].removesuffix("_file").replace("_", "-")

@@ -11,11 +11,11 @@ from chatcli.events import Event
 
 async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Answer what the thread waits for with ANSWER; without one, approve the tool calls, or show what is asked."""
-    pending = await context.conversation.pending()
+    pending = await context.conversation.pending(shown=False)
     if not pending:
         raise UsageError("this thread waits for no answer")
     if not arguments and not is_review(pending[0].payload):
-        for request in pending:
+        for request in await context.conversation.pending():
             yield request
         return
     async with aclosing(context.conversation.say(arguments or "approve")) as events:

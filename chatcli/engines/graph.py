@@ -52,18 +52,12 @@ class GraphEngine:
             found, told = await asyncio.to_thread(_load, spec)
             for line in told:
                 announce(Notice(line, "warning"))
-            from langgraph.checkpoint.base import BaseCheckpointSaver
-
             from chatcli.graph.load import make_graph
             from chatcli.store.open import open_store
-            from chatcli.store.own_saver import own_store
 
             store = await resources.enter_async_context(open_store(choose_store(settings)))
             graph = await make_graph(found, spec, store.checkpointer, resources)
-            if isinstance(graph.checkpointer, BaseCheckpointSaver) and graph.checkpointer is not store.checkpointer:
-                kind = type(graph.checkpointer).__name__
-                announce(Notice(f"the graph keeps its threads itself ({kind}): `chat threads` does not list them"))
-                store = own_store(graph.checkpointer)
+            graph, store = await _settle_store(graph, store, announce)
             return cls(graph, spec, store, resources.pop_all())
         raise AssertionError("unreachable: no resource swallows exceptions")
 
@@ -101,6 +95,27 @@ class GraphEngine:
     async def close(self) -> None:
         """Close the store and what the graph's own context managers hold."""
         await self._resources.aclose()
+
+
+async def _settle_store(
+    graph: "AnyPregel", store: "Store", announce: Callable[[Notice], None]
+) -> "tuple[AnyPregel, Store]":
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from chatcli.store.own_saver import own_store
+
+    own = graph.checkpointer
+    if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
+        return graph, store
+    kind = type(own).__name__
+    try:
+        await own.aget_tuple({"configurable": {"thread_id": "", "checkpoint_ns": ""}})
+    except NotImplementedError:  # it has blocking methods alone, which LangGraph can't call in an event loop
+        announce(Notice(f"the graph's {kind} has no async methods: the store keeps its threads"))
+        return graph.copy(update={"checkpointer": store.checkpointer}), store
+    announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
+    return graph, own_store(own)
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:

@@ -9,7 +9,7 @@ from chatcli.errors import UsageError
 from chatcli.models.names import ModelName
 from chatcli.settings import Settings
 from chatcli.store.location import choose_server
-from chatcli.store.server import ServerAddress, assistants, build_client, check_server
+from chatcli.store.server import ServerAddress, assistants, build_client, check_server, refuse_without_messages
 from chatcli.store.server_rows import SERVER
 from chatcli.store.threads import ThreadSummary, find_thread
 
@@ -41,6 +41,7 @@ class ServerEngine:
         self._chosen = chosen
         self._client = client
         self._timeout = timeout
+        self._checked: set[str] = set()
 
     @classmethod
     async def open(cls, settings: Settings) -> "ServerEngine":
@@ -75,7 +76,7 @@ class ServerEngine:
         """Return a hold on the thread `thread_id`: without another choice, who answered there goes on.
 
         Raises:
-            ChatcliError: The server can't be used.
+            ChatcliError: The server can't be used, or the app takes no messages.
 
         """
         from chatcli.graph.server_graph import ServerGraph
@@ -84,6 +85,9 @@ class ServerEngine:
 
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
+        if assistant["assistant_id"] not in self._checked:
+            await asyncio.to_thread(refuse_without_messages, self._server, assistant)
+            self._checked.add(assistant["assistant_id"])
         graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
         thread = ServerThread(
             graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
@@ -130,9 +134,12 @@ def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
 
 
 def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Assistant | None":
-    """Return the assistant that a thread's metadata names, None where it names none that is there."""
-    wanted = metadata.get("assistant_id")
-    return next((assistant for assistant in found if assistant["assistant_id"] == wanted), None)
+    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none of these."""
+    for key in ("assistant_id", "graph_id"):
+        for assistant in found:
+            if assistant[key] == metadata.get(key):
+                return assistant
+    return None
 
 
 def _import_engine() -> None:

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from chatcli.graph.calls import calls_of, open_calls, result_of, steps_of_turn
+from chatcli.graph.calls import calls_of, is_cut, open_calls, result_of, steps_of_turn
 from chatcli.graph.offer import notify
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.tools.rules import keep_rule, suggest_rule
@@ -47,7 +47,7 @@ def review_calls(
     if steps == toolbox.max_steps + 1:
         tell(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
     elif steps > toolbox.max_steps + 1:
-        return ChatState(messages=[answer.model_copy(update={"tool_calls": [], "invalid_tool_calls": []})])
+        return ChatState(messages=[_without_calls(answer)])
     for call in calls:
         tool = tools.get(call["name"])
         if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
@@ -82,11 +82,20 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
         return _apply(state, calls, decisions, request)
 
 
+def _without_calls(answer: AIMessage) -> AIMessage:
+    return AIMessage(
+        str(answer.text),
+        id=answer.id,
+        response_metadata=answer.response_metadata,
+        usage_metadata=answer.usage_metadata,
+    )
+
+
 def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:
     """Return why `call` can't run, empty when it can."""
     if steps > limit:
         return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
-    if any(call["id"] == wrong["id"] for wrong in answer.invalid_tool_calls):
+    if is_cut(call, answer):
         return "Not run: the arguments are not a JSON object."
     return f"There is no tool {call['name']}." if tool is None else ""
 
@@ -99,12 +108,12 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, 
 
 
 def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
-    if tool is None:  # of a run with other tools
-        return {"name": call["name"], "args": call["args"], "description": "no such tool is switched on now"}
-    rule = suggest_rule(tool, call["args"])
-    owner = f"of the MCP server {tool.server}; " if tool.server else ""
-    description = f"{owner}approved for the thread, or always, it stands for {rule}"
-    return {"name": call["name"], "args": call["args"], "description": description, "rule": rule}
+    action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
+    if tool is None:  # it was, in the run that asked first
+        return {**action, "description": "No such tool is switched on now."}
+    if tool.server:
+        action["description"] = f"A tool of the MCP server {tool.server}."
+    return {**action, "rule": suggest_rule(tool, call["args"])}
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:

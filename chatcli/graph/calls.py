@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.messages import (
@@ -10,52 +10,68 @@ from langchain_core.messages import (
     AIMessageChunk,
     BaseMessage,
     HumanMessage,
-    InvalidToolCall,
     ToolCall,
     ToolMessage,
     message_chunk_to_message,
 )
 
+CUT = "chatcli_cut_calls"
+"""The key of an answer's metadata for the IDs of calls that were cut off."""
 NO_RESULT = "The call was interrupted; there is no result."
 
 
-def whole_answer(chunk: AIMessageChunk) -> AIMessage:
-    """Return the message that streamed as `chunk`, with calls only whose arguments came to their end.
+def whole_answer(answer: AIMessage) -> AIMessage:
+    """Return `answer`, perhaps put together of chunks, as the message that is stored.
 
-    langchain completes what was cut off, as at the length limit, and half a command may do what the whole would not.
+    A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as at
+    the length limit, and half a command may do what the whole would not. It stays a call, for the model to be told.
     """
-    answer = message_chunk_to_message(chunk)
-    assert isinstance(answer, AIMessage)
-    cut = {part["id"]: part for part in chunk.tool_call_chunks if not _is_object(part["args"])}
-    if not cut:
-        return answer
-    whole = [call for call in answer.tool_calls if call["id"] not in cut]
-    invalid = [
-        InvalidToolCall(
-            name=part["name"], args=part["args"], id=call_id, error="no JSON object", type="invalid_tool_call"
-        )
-        for call_id, part in cut.items()
-    ]
-    return answer.model_copy(update={"tool_calls": whole, "invalid_tool_calls": invalid})
+    calls: list[ToolCall] = []
+    cut: list[str] = []
+    parts = answer.tool_call_chunks if isinstance(answer, AIMessageChunk) else answer.invalid_tool_calls
+    if not parts:
+        return _message(answer)
+    if not isinstance(answer, AIMessageChunk):
+        calls += answer.tool_calls
+    for part in parts:
+        arguments = _object(part["args"])
+        call_id = part["id"] or _new_id()
+        calls.append(ToolCall(name=part["name"] or "", args=arguments or {}, id=call_id, type="tool_call"))
+        if arguments is None:
+            cut.append(call_id)
+    metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
+    return _message(answer).model_copy(
+        update={"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
+    )
 
 
-def _is_object(text: str | None) -> bool:
+def _message(answer: AIMessage) -> AIMessage:
+    message = message_chunk_to_message(answer)
+    assert isinstance(message, AIMessage)
+    return message
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """Return the JSON object that `text` is; None when it is none."""
     try:
-        return not text or isinstance(json.loads(text), dict)
+        value = json.loads(text or "{}")
     except ValueError:
-        return False
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _new_id() -> str:
+    return f"call_{uuid4().hex}"
 
 
 def calls_of(message: BaseMessage) -> list[ToolCall]:
-    """Return the calls that `message` asks for, those with unreadable arguments included, without any."""
-    if not isinstance(message, AIMessage):
-        return []
-    unreadable = [
-        ToolCall(name=call["name"] or "", args={}, id=call["id"], type="tool_call")
-        for call in message.invalid_tool_calls
-        if call["id"]
-    ]
-    return [*message.tool_calls, *unreadable]
+    """Return the calls that `message` asks for."""
+    return message.tool_calls if isinstance(message, AIMessage) else []
+
+
+def is_cut(call: ToolCall, answer: AIMessage) -> bool:
+    """Tell whether the arguments of `call` did not come to their end."""
+    return call["id"] in answer.response_metadata.get(CUT, ())
 
 
 def result_of(call: ToolCall, text: str, *, status: Literal["success", "error"] = "error") -> ToolMessage:
@@ -94,8 +110,10 @@ def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
     taken = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     if all(call["id"] and call["id"] not in taken for call in answer.tool_calls):
         return answer
-    named = [{**call, "id": f"call_{uuid4().hex}"} for call in answer.tool_calls]
-    return answer.model_copy(update={"tool_calls": named})
+    named = [{**call, "id": _new_id()} for call in answer.tool_calls]
+    cut = [new["id"] for old, new in zip(answer.tool_calls, named, strict=True) if is_cut(old, answer)]
+    metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
+    return answer.model_copy(update={"tool_calls": named, "response_metadata": metadata})
 
 
 def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -51,7 +51,7 @@ async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
         # Untagged, LangGraph would stream the summary as if it were the answer.
         answer = await turn.model.client.ainvoke(request, {"tags": [TAG_NOSTREAM]})
     except Exception as error:
-        raise translate(error, turn.model) from error
+        raise translate(error, turn.model.endpoint) from error
     return str(answer.text).strip()
 
 

@@ -70,7 +70,7 @@ async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Off
     try:
         return await _answer(context.messages, runtime, offer)
     except Exception as error:
-        raise translate(error, runtime.context.model) from error
+        raise translate(error, runtime.context.model.endpoint) from error
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:

@@ -61,7 +61,7 @@ async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessa
     try:
         async for message in stream:
             if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
-                return message  # of a model that does not stream
+                return whole_answer(message)  # of a model that does not stream
             assert isinstance(message, AIMessageChunk)
             chunks.append(message)
     except (ModelAPIError, ModelConnectionError) as error:

@@ -72,6 +72,8 @@ class AnswerReader:
         """What Langflow says of its answer beside the text."""
         self.interrupts: dict[str, ApprovalRequested] = {}
         """What the graph waits for, by the interrupts' IDs."""
+        self.paused = False
+        """Whether the graph stopped at a breakpoint of its own, which asks nothing."""
 
     @property
     def content(self) -> str:
@@ -200,6 +202,7 @@ class AnswerReader:
         self._early_results.clear()
 
     def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
+        self.paused = not interrupts
         for interrupt in interrupts:
             self.interrupts[interrupt.id] = as_request(interrupt)
 

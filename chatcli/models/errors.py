@@ -12,7 +12,7 @@ from langchain_core import exceptions as langchain
 
 from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
-from chatcli.models.model import Model
+from chatcli.models.model import Endpoint
 from chatcli.providers import PROVIDERS
 
 MAX_REASON = 300
@@ -45,7 +45,7 @@ _SDKS = frozenset(
     | {"google", "requests", "aiohttp", "together", "fireworks"}
 )
 """The packages whose exceptions tell of a model's server; langchain's own are in `langchain_core.exceptions`."""
-_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key")
+_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key", "API key could not be found")
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
 
 
@@ -53,13 +53,13 @@ class BrokenAnswerError(Exception):
     """The stream ended without saying that the answer was complete."""
 
 
-def translate(error: Exception, model: Model) -> ChatcliError:
-    """Return `error`, met while asking `model`, as the failure that the user is told."""
+def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
+    """Return `error`, met while asking `endpoint`, as the failure that the user is told."""
     if isinstance(error, ChatcliError):
         return error
-    variables = PROVIDERS[model.name.provider].key_variables
-    failure = _classify(error, f"{model.name} at {model.address}", str(model.name), variables)
-    return type(failure)(model.redact(failure.message), remedy=failure.remedy)
+    variables = PROVIDERS[endpoint.name.provider].key_variables
+    failure = _classify(error, f"{endpoint.name} at {endpoint.address}", str(endpoint.name), variables)
+    return type(failure)(endpoint.redact(failure.message), remedy=failure.remedy)
 
 
 def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
@@ -139,7 +139,8 @@ def _is_server_fault(error: Exception, status: int | None) -> bool:
 
 
 def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
-    if status is not None or isinstance(error, langchain.ModelInvalidRequestError | openai.APIError):
+    known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_refusal(error)
+    if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return InternalError(
         f"{type(error).__name__}: {_line(str(error))}",

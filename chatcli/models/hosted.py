@@ -4,14 +4,16 @@ import os
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from pydantic import ValidationError
 
 from chatcli.errors import MissingKeyError, UsageError
+from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
-from chatcli.models.model import Limits, Model
+from chatcli.models.model import Endpoint, Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
 from chatcli.models.prices import known_window
-from chatcli.providers import PROVIDERS, Provider
+from chatcli.providers import DATABRICKS, PROVIDERS, Provider
 from chatcli.settings import Credentials, Settings
 
 
@@ -21,31 +23,51 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     Raises:
         MissingKeyError: The provider's key is missing.
         UsageError: Its package is not installed, or a variable that it needs is not set.
+        ChatcliError: Its client asks the provider when it is made, and that failed.
 
     """
     provider = PROVIDERS[name.provider]
     _require_package(provider)
     credentials = settings.credentials(provider.prefix)
     _require_credentials(name, provider, credentials)
-    from langchain.chat_models import init_chat_model
-
-    options = _options(provider, credentials, settings)
+    endpoint = Endpoint(name, address=credentials.base_url or provider.title, key=credentials.key)
     try:
-        client: BaseChatModel = init_chat_model(name.model, model_provider=provider.prefix, **options)
+        client = _client(name, provider, credentials, settings)
     except ImportError:
         raise _not_installed(provider) from None
     except ValueError as error:
-        # Pydantic's message would repeat what was given, the key among it.
-        reason = settings.redact(str(error).splitlines()[0])
+        reason = endpoint.redact(_first_problem(error))
         raise UsageError(f"{name} can't be set up: {reason}", remedy=_needs(provider)) from None
+    except Exception as error:
+        # IBM's client, for one, logs in when it is made, and may fail as a request does.
+        raise translate(error, endpoint) from error
     return Model(
         name,
         client,
         _limits(name, client, settings),
-        address=credentials.base_url or provider.title,
-        key=credentials.key,
+        address=endpoint.address,
+        key=endpoint.key,
         custom_server=credentials.base_url is not None,
     )
+
+
+def _client(name: ModelName, provider: Provider, credentials: Credentials, settings: Settings) -> BaseChatModel:
+    options = _options(provider, credentials, settings)
+    if provider.prefix == DATABRICKS:
+        from chatcli.models.databricks import databricks_client
+
+        return databricks_client(name, credentials, options)
+    from langchain.chat_models import init_chat_model
+
+    client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
+    return client
+
+
+def _first_problem(error: ValueError) -> str:
+    """Return what is wrong; all of pydantic's message would repeat what was given, the key among it."""
+    if isinstance(error, ValidationError):
+        return error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+    return str(error).partition("\n")[0]
 
 
 def _require_package(provider: Provider) -> None:
@@ -79,16 +101,20 @@ def _needs(provider: Provider) -> str:
 def _options(provider: Provider, credentials: Credentials, settings: Settings) -> dict[str, Any]:
     """Return the client's arguments, under the names that it has for them."""
     key = credentials.key
+    seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
         "base_url": credentials.base_url,
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
-        "timeout": settings.timeout or DEFAULT_TIMEOUT,
+        "timeout": provider.timeout(seconds),
     }
     named = {provider.options.get(option, option): value for option, value in chosen.items() if value is not None}
     named.pop("", None)
-    return {**named, **provider.no_retries}
+    given = {
+        name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
+    }
+    return {**named, **given, **provider.arguments, **provider.no_retries}
 
 
 def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:

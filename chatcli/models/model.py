@@ -28,6 +28,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is asked: a model's name, its server's address, and the key that is sent, if any."""
+
+    name: ModelName
+    address: str = ""
+    key: Secret | None = None
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the key: some servers repeat a key that they refuse."""
+        return text.replace(self.key.get_secret_value(), "***") if self.key else text
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A chat model and its facts."""
 
@@ -51,6 +64,7 @@ class Model:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""
         return OPENAI if self.name.provider == LOCAL else self.name.provider
 
-    def redact(self, text: str) -> str:
-        """Return `text` without the key: some servers repeat a key that they refuse."""
-        return text.replace(self.key.get_secret_value(), "***") if self.key else text
+    @property
+    def endpoint(self) -> Endpoint:
+        """Who is asked, for error messages."""
+        return Endpoint(self.name, self.address, self.key)

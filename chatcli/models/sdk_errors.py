@@ -12,6 +12,7 @@ _CONNECTIONS = frozenset(
     {"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"}
 )
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+_REFUSALS = frozenset({"WMLClientError"})  # IBM's, for an unknown model, say
 _SAID_STATUS = re.compile(r"\[([45]\d\d)\]")
 """NVIDIA's client tells the status in words alone."""
 
@@ -88,6 +89,11 @@ def is_connection(error: BaseException) -> bool:
 def lacks_credentials(error: BaseException) -> bool:
     """Tell whether a platform's own credentials (AWS, Google Cloud) are missing."""
     return _is_any(error, _NO_CREDENTIALS)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether an SDK itself refused what it was asked, without a status."""
+    return _is_any(error, _REFUSALS)
 
 
 def _is_any(error: BaseException, names: frozenset[str]) -> bool:

@@ -45,7 +45,8 @@ def request_lines(request: ApprovalRequested) -> list[str]:
         schema = request.response_schema or {}
         kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
         return [*payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
-    lines: list[str] = []
+    problem = request.payload.get("problem")  # with an answer that was no decision, says our own graph
+    lines = [f"error: {sanitize_line(str(problem))}"] if problem else []
     actions = reviewed_actions(request.payload)
     for action in actions:
         # Whole: what is approved unseen might be anything.
@@ -54,9 +55,12 @@ def request_lines(request: ApprovalRequested) -> list[str]:
             lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
     allowed = [kind for kind in _EVERY_DECISION if all(kind in (a.get("allowed") or _EVERY_DECISION) for a in actions)]
     allowed += ["respond"] if all("respond" in (a.get("allowed") or ()) for a in actions) else []
-    scopes = list(actions[0].get("scopes") or ()) if actions else []
     forms = [_FORMS.get(kind, kind) for kind in allowed]
-    forms[:1] = [" or ".join([forms[0], *(f"approve {scope}" for scope in scopes)])] if forms else []
+    for scope in (actions[0].get("scopes") or ()) if actions else ():
+        forms.insert(1, f"approve {sanitize_line(str(scope))}")
+    rules = dict.fromkeys(sanitize_line(str(action["rule"])) for action in actions if action.get("rule"))
+    if rules and len(forms) > len(allowed):
+        lines.append(f"approve thread or always: every call like {', '.join(rules)}")
     return [*lines, f"Answer: {', '.join(forms)}."]
 
 

@@ -25,6 +25,7 @@ class Draft:
     def __init__(self) -> None:
         self._pastes = Pastes()
         self.keys: list[KeyPress] = []
+        """What is to be pressed again."""
         self._sent: list[str] = []
         self._buffer = Buffer(multiline=True)
         self._escaped = False
@@ -33,6 +34,12 @@ class Draft:
     def texts(self) -> tuple[str, ...]:
         """The lines that wait to be sent, and the one being typed unless it is empty."""
         return (*self._sent, self._buffer.text) if self._buffer.text else tuple(self._sent)
+
+    def hold(self) -> None:
+        """Let nothing of it be sent by itself: it was not typed as an answer to what was asked meanwhile."""
+        while self.keys and self.keys[-1].key is Keys.ControlM:
+            self.keys.pop()
+        self.keys = [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in self.keys]
 
     def press(self, press: KeyPress) -> None:
         """Take a key."""

@@ -22,6 +22,8 @@ from chatcli.commands.shell import ShellCommand
 from chatcli.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import (
+    WAITING,
+    ApprovalRequested,
     EditorRequested,
     Event,
     ExitRequested,
@@ -32,6 +34,7 @@ from chatcli.events import (
     ShellFinished,
     ThreadChoice,
     ThreadsOffered,
+    TurnFinished,
 )
 from chatcli.export import ExportFormat, format_of, thread_lines, write_file
 from chatcli.keys import keep_key, where_kept
@@ -133,8 +136,11 @@ class Repl:
         self._interrupt = interrupt or self._conversation.interrupt
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
-            with self._prompt.busy(self._interrupt):
+            with self._prompt.busy(self._interrupt) as draft:
                 last = await consume(events, self._renderer)
+                waiting = isinstance(last, TurnFinished) and last.finish_reason == WAITING
+                if waiting or isinstance(last, ApprovalRequested):
+                    draft.hold()
         finally:
             loop.remove_signal_handler(signal.SIGINT)
         await self._follow(last)

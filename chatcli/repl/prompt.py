@@ -155,8 +155,11 @@ class Prompt:
             self._session.app.exit(exception=EOFError)
 
     @contextmanager
-    def busy(self, on_interrupt: Callable[[], None]) -> Iterator[None]:
-        """While an answer comes: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, all else waits for the next `read`."""
+    def busy(self, on_interrupt: Callable[[], None]) -> Iterator[Draft]:
+        """While an answer comes: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, all else waits for the next `read`.
+
+        What is typed is in the draft that this yields.
+        """
         draft = Draft()
         loop = asyncio.get_running_loop()
 
@@ -177,7 +180,7 @@ class Prompt:
         loop.add_signal_handler(signal.SIGWINCH, self._show, ScreenTaken())
         try:
             with self._raw_mode(), self._input.attach(read_keys):
-                yield
+                yield draft
         finally:
             loop.remove_signal_handler(signal.SIGWINCH)
             self._show(DraftChanged())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chatcli import paths
 from chatcli.errors import UsageError
-from chatcli.settings import Settings
+from chatcli.settings import PLAIN_CHAT, Settings
 from chatcli.store.server import ServerAddress
 from chatcli.store.threads import Threads
 
@@ -18,11 +18,6 @@ POSTGRES = ("postgresql://", "postgres://")
 
 _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
 """Options that say where else turns are run and kept."""
-_MODEL_OPTIONS = (
-    *("system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact", "schema_file"),
-    *("tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
-)
-"""Options that say how a model is asked, and what it may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ def choose_server(settings: Settings) -> ServerAddress | None:
     options = [name for name in _LOCAL_OPTIONS if settings.is_option(name)]
     if settings.url is None or (options and not settings.is_option("url")):
         return None
-    options += [name for name in _MODEL_OPTIONS if settings.is_option(name)]
+    options += [name for name in PLAIN_CHAT if settings.is_option(name)]
     if options:
         option = options[0].removesuffix("_file").replace("_", "-")
         raise UsageError(

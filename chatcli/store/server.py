@@ -1,5 +1,6 @@
 """A LangGraph server: where it is, whether it answers, and its failures in our words."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
     from langgraph_sdk.schema import Assistant
 
+OK = 200
+"""HTTP's status of a request that was granted."""
 REACH_TIMEOUT = 3.0
 """Seconds for a server to say that it is there; its client by itself would try for up to a minute."""
 REQUEST_TIMEOUT = 60.0
@@ -65,7 +68,7 @@ def check_server(server: ServerAddress) -> None:
         status = httpx2.get(f"{server.url}/ok", headers=server.headers, timeout=REACH_TIMEOUT).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise unreachable(server, error) from error
-    if status != httpx2.codes.OK:
+    if status != OK:
         raise _refused(server, status, f"status {status}")
 
 
@@ -105,7 +108,32 @@ def assistants(server: ServerAddress) -> "list[Assistant]":
 
     """
     with server_failures(server), build_sync_client(server) as client:
-        return client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
+        found = client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
+    if not isinstance(found, list):  # what answers may be anything
+        raise _refused(server, OK, "it lists no assistants")
+    return found
+
+
+def refuse_without_messages(server: ServerAddress, assistant: "Assistant") -> None:
+    """Return when the app of `assistant` takes messages, or the server does not tell what it takes.
+
+    Raises:
+        UsageError: It takes other things alone.
+        ChatcliError: See `server_failures`.
+
+    """
+    with server_failures(server), build_sync_client(server) as client:
+        schemas = client.assistants.get_schemas(assistant["assistant_id"])
+    # The server can't tell every input; what the state holds says nearly the same.
+    taken = [
+        (schema or {}).get("properties") or {} for schema in (schemas.get("input_schema"), schemas.get("state_schema"))
+    ]
+    names = taken[0] or taken[1]
+    if names and "messages" not in names:
+        raise UsageError(
+            f"the input of the app {assistant['name']} holds no `messages`; it holds: {', '.join(sorted(names))}",
+            remedy="Choose another assistant: --assistant NAME.",
+        )
 
 
 @contextmanager
@@ -124,6 +152,8 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
         raise _refused(server, error.response.status_code, _said(error)) from error
     except httpx.HTTPError as error:
         raise unreachable(server, error) from error
+    except json.JSONDecodeError as error:
+        raise _refused(server, OK, "it sends no JSON") from error
 
 
 def unreachable(server: ServerAddress, error: Exception) -> NetworkError:
@@ -146,7 +176,7 @@ def _refused(server: ServerAddress, status: int, said: str) -> ChatcliError:
             return RefusedError(f"{where} refuses the request: {said}")
         case 408 | 409 | 425 | 429:  # 409: another run is on the thread
             return NetworkError(f"{where} is busy: {said}", remedy="Try again later.")
-        case _ if status >= 500:
+        case _ if status >= 500 and status != 501:  # 501: it does not know the request at all
             return NetworkError(f"{where} is failing: {said}", remedy="Try again later; its log says more.")
         case _:
             return UsageError(f"{where} does not answer like one: {said}", remedy="Check the address: --url.")

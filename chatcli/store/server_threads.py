@@ -4,6 +4,7 @@ The server names a thread by a UUID. A name that is none becomes one (`uuid5` in
 the same thread), and is kept in the thread's metadata; a fork, whose UUID the server chooses, is found by that.
 """
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -48,20 +49,19 @@ class ServerThreads:
 
     def __init__(self, server: ServerAddress) -> None:
         self._server = server
-        self._checked = False
-        self._uuids: dict[str, str] = {}
+        self._opened: SyncLangGraphClient | None = None
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
         with self._client() as client:
-            return [summary_of(row) for row in self._rows(client, limit)]
+            return [summary_of(row) for row in _rows(client, limit)]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`; the server has no such search, so that all threads are read, the newest first."""
         wanted = set(words_in(text))
         found: list[Match] = []
         with self._client() as client:
-            for row in self._rows(client) if wanted else ():
+            for row in _rows(client) if wanted else ():
                 summary = summary_of(row)
                 for shown in shown_in(values_of(row)):
                     if wanted <= set(words_in(shown.text)):
@@ -74,24 +74,23 @@ class ServerThreads:
     def rename(self, thread_id: str, title: str) -> None:
         """See `Threads.rename`."""
         with self._client() as client:
-            if (uuid := self._find(client, thread_id)) is not None:
+            if (uuid := _find(client, thread_id)) is not None:
                 client.threads.update(uuid, metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
         with self._client() as client:
             for thread_id in thread_ids:
-                if (uuid := self._find(client, thread_id)) is not None:
+                if (uuid := _find(client, thread_id)) is not None:
                     client.threads.delete(uuid)
-                self._uuids.pop(thread_id, None)
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`; the copy has the thread's other branches too."""
         with self._client() as client:
-            if self._find(client, new_id) is not None:
+            if _find(client, new_id) is not None:
                 raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
-            origin = self._find(client, thread_id)
-            if origin is None or (checkpoint_id is not None and checkpoint_id not in self._checkpoints(client, origin)):
+            origin = _find(client, thread_id)
+            if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(client, origin)):
                 end = checkpoint_id or ""
                 raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
             # It gives the new thread, whatever its type says.
@@ -107,33 +106,29 @@ class ServerThreads:
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
         with self._client() as client:
-            uuid = self._find(client, thread_id)
-            states = [] if uuid is None else self._history(client, uuid)
+            uuid = _find(client, thread_id)
+            states = [] if uuid is None else _history(client, uuid)
             return [_step(client, state, states) for state in states]
 
     def values(self, thread_id: str) -> Row:
         """Return the newest state of the thread; empty when there is no such thread, or nothing was ever run on it."""
         with self._client() as client:
-            uuid = self._find(client, thread_id)
+            uuid = _find(client, thread_id)
             return {} if uuid is None else values_of(as_row(client.threads.get_state(uuid)))
 
     def identify(self, thread_id: str) -> tuple[str, Row]:
         """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
         with self._client() as client:
-            uuid = self._find(client, thread_id)
+            uuid = _find(client, thread_id)
             return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
 
     def prepare(self, thread_id: str, graph_id: str) -> bool:
         """Make the thread for a run of the graph `graph_id`, unless it is there; return whether one is running."""
         with self._client() as client:
-            uuid = self._find(client, thread_id)
-            if uuid is not None:
-                return client.threads.get(uuid)["status"] == "busy"
-            uuid = _as_uuid(thread_id)
+            uuid = _find(client, thread_id) or _as_uuid(thread_id)
             named = {NAME: thread_id} if uuid != thread_id else {}
-            client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
-            self._uuids[thread_id] = uuid
-            return False
+            made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
+            return made["status"] == "busy"
 
     def save_partial(self, thread_id: str, partial: Partial) -> None:
         """Do nothing: the server runs the turn, and stores of it what it stores."""
@@ -154,49 +149,51 @@ class ServerThreads:
 
     @contextmanager
     def _client(self) -> Iterator[SyncLangGraphClient]:
-        if not self._checked:
+        """Yield the client, whose connection is kept; nobody else has a place to close it."""
+        if self._opened is None:
             check_server(self._server)
-            self._checked = True
-        with server_failures(self._server), build_sync_client(self._server) as client:
-            yield client
+            self._opened = build_sync_client(self._server)
+            weakref.finalize(self, self._opened.close)
+        with server_failures(self._server):
+            yield self._opened
 
-    def _find(self, client: SyncLangGraphClient, thread_id: str) -> str | None:
-        """Return the UUID of the thread, None when there is no such thread."""
-        if thread_id not in self._uuids:
-            try:
-                self._uuids[thread_id] = client.threads.get(_as_uuid(thread_id))["thread_id"]
-            except NotFoundError:
-                named = client.threads.search(metadata={NAME: thread_id}, limit=1)
-                if not named:
-                    return None
-                self._uuids[thread_id] = named[0]["thread_id"]
-        return self._uuids[thread_id]
 
-    def _rows(self, client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row]:
-        """Yield the threads with their states, the newest first, `limit` of them at most."""
-        offset = 0
-        while limit is None or offset < limit:
-            size = PAGE if limit is None else min(PAGE, limit - offset)
-            page = client.threads.search(limit=size, offset=offset, sort_by="updated_at", sort_order="desc")
-            for row in page:
-                yield _with_values(client, as_row(row))
-            offset += len(page)
-            if len(page) < size:
-                return
+def _find(client: SyncLangGraphClient, thread_id: str) -> str | None:
+    """Return the UUID of the thread, None when there is no such thread."""
+    try:
+        return str(client.threads.get(_as_uuid(thread_id))["thread_id"])
+    except NotFoundError:
+        named = client.threads.search(metadata={NAME: thread_id}, limit=1)
+        return str(named[0]["thread_id"]) if named else None
 
-    def _history(self, client: SyncLangGraphClient, uuid: str) -> list[Row]:
-        """Return the thread's states, the oldest first; without their values where the server can leave those out."""
-        states: list[Row] = []
-        while True:
-            before = _before(states[-1]) if states else None
-            select = ["metadata", "checkpoint", "parent_checkpoint"]
-            page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
-            states += [as_row(state) for state in page]
-            if len(page) < PAGE:
-                return states[::-1]
 
-    def _checkpoints(self, client: SyncLangGraphClient, uuid: str) -> set[str]:
-        return {checkpoint_id(state) for state in self._history(client, uuid)}
+def _rows(client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row]:
+    """Yield the threads with their states, the newest first, `limit` of them at most."""
+    offset = 0
+    while limit is None or offset < limit:
+        size = PAGE if limit is None else min(PAGE, limit - offset)
+        page = client.threads.search(limit=size, offset=offset, sort_by="updated_at", sort_order="desc")
+        for row in page:
+            yield _with_values(client, as_row(row))
+        offset += len(page)
+        if len(page) < size:
+            return
+
+
+def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
+    """Return the thread's states, the oldest first; without their values where the server can leave those out."""
+    states: list[Row] = []
+    while True:
+        before = _before(states[-1]) if states else None
+        select = ["metadata", "checkpoint", "parent_checkpoint"]
+        page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
+        states += [as_row(state) for state in page]
+        if len(page) < PAGE:
+            return states[::-1]
+
+
+def _checkpoints(client: SyncLangGraphClient, uuid: str) -> set[str]:
+    return {checkpoint_id(state) for state in _history(client, uuid)}
 
 
 def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row]) -> Step:
@@ -227,8 +224,8 @@ def _values(client: SyncLangGraphClient, state: Row) -> Row:
 
 
 def _with_values(client: SyncLangGraphClient, row: Row) -> Row:
-    """Return `row` with its state: of a copy that nothing was run on yet, the server lists none."""
-    if row.get("values") is None and NAME in metadata_of(row):
+    """Return `row` with its state: of a copy or an import that nothing was run on yet, the server lists none."""
+    if row.get("values") is None and "graph_id" in metadata_of(row):
         return {**row, "values": values_of(as_row(client.threads.get_state(row["thread_id"])))}
     return row
 

@@ -57,7 +57,7 @@ class Partial:
 class Threads(Protocol):
     """A store's threads.
 
-    Every method raises StoreError when the store can't be used.
+    Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -69,7 +70,7 @@ async def _in_thread(work: Callable[[], bytes]) -> bytes:
             result = work()
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             failure = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is gone, and nobody waits
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=run, daemon=True).start()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -11,6 +12,7 @@ from langgraph.graph import START
 
 from chatcli.graph.build import ChatGraph, build_graph
 from chatcli.graph.nodes import MODEL_NODE
+from chatcli.graph.spec import GRAPH
 from chatcli.graph.thread import TITLE_LENGTH
 from chatcli.settings import MAX_THREAD_ID
 from chatcli.store.open import Store
@@ -62,6 +64,7 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
         StoreError: The store can't be used; nothing was stored.
 
     """
+    documents = [_without_graph(document) for document in documents]
     existing = {thread.thread_id for thread in store.threads.recent()}
     taken = existing | {document.thread_id for document in documents}
     ids: dict[str, str] = {}
@@ -77,6 +80,11 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
         if document.title:
             await asyncio.to_thread(store.threads.rename, ids[document.thread_id], document.title)
     return ids
+
+
+def _without_graph(document: ThreadDocument) -> ThreadDocument:
+    """Return `document` without the name of a graph: a file from elsewhere must not choose code that is run here."""
+    return replace(document, model="") if document.model.partition(":")[0] == GRAPH else document
 
 
 def _free_id(thread_id: str, taken: set[str]) -> str:

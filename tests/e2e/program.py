@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,3 +199,11 @@ class Chat:
     def close(self) -> None:
         """Kill what was started and still runs."""
         self._running.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come true within {timeout} s"
+        time.sleep(0.02)

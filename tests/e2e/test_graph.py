@@ -248,9 +248,14 @@ def test_a_node_that_is_stopped_leaves_what_it_had_said(chat: Chat) -> None:
     assert ok(chat("-t", "t", "quick")).stdout == "It begins\n\nand ends.\n"
 
 
-def test_a_folder_can_not_name_the_code_to_run(chat: Chat) -> None:
+def test_neither_a_folder_nor_an_imported_file_names_the_code_to_run(chat: Chat) -> None:
+    ok(chat(*spec("graph"), "-t", "t", "hi"))
+    ok(chat("threads", "export", "t", "-o", "t.json"))
+    ok(chat("threads", "delete", "t", "--yes"))
+    ok(chat("threads", "import", "t.json"))
+    assert json.loads(ok(chat("threads", "list", "--json")).stdout)[0]["model"] == ""
     (chat.home.work / ".env").write_text(f"CHATCLI_GRAPH={SMALL}:graph\n")
     refused = chat("hi")
     assert refused.returncode == 2
-    assert "code that would be run" in refused.stderr
+    assert "which would run code" in refused.stderr
     assert ok(chat(*spec("graph"), "hi")).stdout == "You asked: hi.\n"

@@ -99,9 +99,9 @@ def test_a_dotenv_may_not_send_a_kept_key_to_its_own_server(chat: Chat, fake: Fa
 
 
 def test_a_missing_package_is_one_line_with_its_command(chat: Chat) -> None:
-    result = chat("-m", "google_vertexai:gemini-fake", "hello")
+    result = chat("-m", "databricks:fake", "hello")
     assert_told(result, 2)
-    assert "pip install 'chatcli[google-vertexai]'" in result.stderr
+    assert "pip install 'chatcli[databricks]'" in result.stderr
 
 
 def test_the_default_and_aliases_are_written_to_the_config_file(chat: Chat, fake: FakeOpenAI) -> None:

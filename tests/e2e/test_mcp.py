@@ -6,14 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.program import Chat, Home
+from tests.e2e.checks import assert_told
+from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 
@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, SERVER, str(port)])
     try:
-        _wait_for(lambda: _answers(port))
+        wait_until(lambda: _answers(port))
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.kill()
@@ -94,16 +94,25 @@ def test_a_server_over_http_and_one_that_is_broken(chat: Chat, home: Home, fake:
     assert fake.requests[2].results == ["42", "remembered: y"]
 
 
+@pytest.mark.parametrize("text", ["{", '{"mcpServers": {"x": {"args": []}}}', "[]"])
+def test_a_file_that_names_no_servers_is_told_before_anything_is_asked(
+    chat: Chat, home: Home, fake: FakeOpenAI, text: str
+) -> None:
+    (home.work / "servers.json").write_text(text)
+    assert_told(chat("--mcp", "servers.json", "hi"), 2)
+    assert fake.requests == []
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_no_server_outlives_the_program(
     chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int
 ) -> None:
     fake.script(call("wait", seconds=60))
     running = chat.start("wait")
-    _wait_for(lambda: (notes / "waiting").exists())
+    wait_until(lambda: (notes / "waiting").exists())
     running.signal(number)
     assert running.finish(timeout=10).returncode == code
-    _wait_for(lambda: not _is_alive(notes))
+    wait_until(lambda: not _is_alive(notes))
     assert (notes / "given_up").exists() or number == signal.SIGKILL
 
 
@@ -121,10 +130,3 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _wait_for(condition: Callable[[], bool], timeout: float = 15) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

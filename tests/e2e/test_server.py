@@ -117,13 +117,6 @@ def test_what_fails_is_one_failure(at_server: Chat, thread: str) -> None:
     assert "(message 1, key-holder)" in at_server("Hello?", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).stdout
 
 
-@pytest.mark.parametrize("option", [("--system", "Be brief"), ("--role", "pirate"), ("--temperature", "1")])
-def test_what_the_app_decides_is_no_option(at_server: Chat, option: tuple[str, str]) -> None:
-    refused = at_server(*option, "Hello?")
-    assert refused.returncode == 2
-    assert option[0] in refused.stderr
-
-
 def test_the_doctor_looks_at_the_server(at_server: Chat) -> None:
     healthy = at_server("doctor")
     assert "its assistants: echo, approve" in healthy.stdout

@@ -4,10 +4,7 @@ import json
 import re
 import secrets
 
-import pytest
-
 from tests.e2e.program import Chat, Home, Result
-from tests.fakes.web import FakeWeb
 from tests.langgraph_server import OtherProgram
 
 
@@ -33,15 +30,6 @@ def test_a_dead_server_is_told_at_once(chat: Chat) -> None:
     assert_one_failure(result, "can't be reached")
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, 3), (503, 75), (404, 2)])
-def test_what_answers_otherwise_is_told(chat: Chat, status: int, code: int) -> None:
-    with FakeWeb() as web:
-        web.pages["/ok"] = (status, {}, b"")
-        result = chat("threads", "list", "--url", web.url)
-    assert result.returncode == code
-    assert_one_failure(result, web.url)
-
-
 def test_the_key_is_sent_and_never_shown(at_server: Chat) -> None:
     assert at_server("threads", env={"LANGGRAPH_API_KEY": "lg-test-0c9e71"}).returncode == 0
     refused = at_server("threads", env={"LANGSMITH_API_KEY": "lg-wrong-77aa"})
@@ -59,12 +47,6 @@ def test_an_env_file_does_not_send_a_key_from_elsewhere(chat: Chat, home: Home, 
     assert "lg-mine" not in refused.stderr
     env_file.write_text(f"CHATCLI_URL={langgraph_server}\nLANGGRAPH_API_KEY=lg-test-0c9e71\n")
     assert chat("threads").returncode == 0
-
-
-def test_an_option_for_turns_here_goes_before_a_server_that_is_no_option(at_server: Chat, home: Home) -> None:
-    assert at_server("--store", f"sqlite:///{home.work / 'own.db'}", "threads", "list", "--json").json() == []
-    both = at_server("--url", "http://127.0.0.1:9", "--store", "memory:", "threads")
-    assert both.returncode == 2
 
 
 def assert_one_failure(result: Result, text: str) -> None:

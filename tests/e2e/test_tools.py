@@ -1,11 +1,12 @@
 """The model acts with the built-in tools: what runs, what is refused, and what is left when it is cut short."""
 
 import signal
-import time
+import subprocess
 
 import pytest
 
-from tests.e2e.program import Chat, Home
+from tests.e2e.checks import valid_events
+from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
 
@@ -30,6 +31,7 @@ def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
     assert read == "the password is swordfish\n"
     assert ["outside of the current folder" in result for result in refused] == [True, True, False]
     assert "needs the user's approval" in refused[2]
+    valid_events(done.events())
     kinds = [event["type"] for event in done.events()]
     assert kinds.count("tool_call_started") == kinds.count("tool_call_finished") == 4
     assert done.events()[-1]["content"] == "Let me look.\n\nIt says swordfish."
@@ -70,9 +72,9 @@ def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_told_to_the_model
     assert done.json()["content"] == "I see.", done
     results = fake.requests[1].results
     assert results[:3] == ["slept", "[exit code 4]", "before\n[killed after 1 seconds]"]
-    assert "no tool fly" in results[3]
-    assert "path" in results[4]
-    assert "not a JSON object" in results[5]
+    assert "not a JSON object" in results[3]
+    assert "no tool fly" in results[4]
+    assert "path" in results[5]
     asked, answered = fake.requests
     assert answered.arrived - asked.arrived < 1.9
 
@@ -93,7 +95,7 @@ def test_ctrl_c_stops_a_tool_and_leaves_a_thread_that_goes_on(chat: Chat, home: 
     fake.script(call("run_shell", command="echo $$ > pid; sleep 60 & sleep 61"), Answer("welcome back"))
     running = chat.start("--tools", "--yes", "--thread", "work", "--format", "jsonl", "go")
     running.wait_for_output("tool_call_started")
-    _wait_for(lambda: (home.work / "pid").exists())
+    wait_until(lambda: (home.work / "pid").exists())
     running.signal(signal.SIGINT)
     assert running.finish(timeout=10).returncode == 130
     assert not _is_running("sleep 60")
@@ -107,10 +109,10 @@ def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
 ) -> None:
     fake.script(call("run_shell", command="touch began; exec sleep 62"), Answer("welcome back"))
     running = chat.start("--tools", "--yes", "--thread", "work", "go")
-    _wait_for(lambda: (home.work / "began").exists())
+    wait_until(lambda: (home.work / "began").exists())
     running.signal(signal.SIGKILL)
     running.finish()
-    _wait_for(lambda: not _is_running("sleep 62"))
+    wait_until(lambda: not _is_running("sleep 62"))
     assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
     assert _unpaired(fake.requests[-1]) == []
 
@@ -137,14 +139,4 @@ def _unpaired(request: Request) -> list[str]:
 
 
 def _is_running(command: str) -> bool:
-    import subprocess
-
     return subprocess.run(["pgrep", "-f", f"^{command}$"], check=False, capture_output=True).returncode == 0
-
-
-def _wait_for(condition: "object", timeout: float = 10) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

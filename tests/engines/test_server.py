@@ -17,6 +17,8 @@ from chatcli.events import (
     Event,
     Notice,
     TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -33,8 +35,8 @@ Run = Callable[..., None]
 
 
 @asynccontextmanager
-async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant}))
+async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
+    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant, "timeout": silence}))
     try:
         yield engine
     finally:
@@ -45,9 +47,9 @@ async def open_engine(url: str, assistant: str | None) -> AsyncIterator[ServerEn
 def run(langgraph_server: str) -> Run:
     """Give what runs a coroutine function on a session on a new thread."""
 
-    def run_on_session(work: Work, assistant: str | None = None) -> None:
+    def run_on_session(work: Work, assistant: str | None = None, silence: float | None = None) -> None:
         async def go() -> None:
-            async with open_engine(langgraph_server, assistant) as engine:
+            async with open_engine(langgraph_server, assistant, silence) as engine:
                 await work(await engine.session(f"thread-{secrets.token_hex(4)}", OPENING))
 
         asyncio.run(go())
@@ -202,6 +204,18 @@ def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> N
     run(work)
 
 
+def test_a_silent_app_is_given_up_after_a_while(run: Run, other: OtherProgram) -> None:
+    async def work(session: Session) -> None:
+        end = (await ask(session, "Be silent"))[-1]
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, NetworkError)
+        assert "--timeout" in end.error.remedy
+        (thread,) = other.client.threads.search(metadata={"chatcli_thread": session.thread_id})
+        assert [run["status"] for run in other.client.runs.list(thread["thread_id"])] == ["interrupted"]
+
+    run(work, silence=2)
+
+
 def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:
     async def work(session: Session) -> None:
         end = (await ask(session, "Please fail"))[-1]
@@ -234,6 +248,18 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
     run(work, "approve")
 
 
+def test_tool_calls_are_told(run: Run) -> None:
+    async def work(session: Session) -> None:
+        events = await ask(session, "The weather?")
+        called, answered = [event for event in events if isinstance(event, ToolCallStarted | ToolCallFinished)]
+        assert called == ToolCallStarted("call-1", "forecast", {"city": "Rome"})
+        assert answered == ToolCallFinished("call-1", "forecast", "Rome: sunny")
+        assert isinstance(events[-1], TurnFinished)
+        assert events[-1].content == "I looked: Rome: sunny"
+
+    run(work, "weather")
+
+
 def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: str) -> None:
     async def opened(assistant: str | None) -> str:
         async with open_engine(langgraph_server, assistant) as engine:
@@ -243,4 +269,6 @@ def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: s
     assert asyncio.run(opened("approve")) == "langgraph:approve"
     with pytest.raises(UsageError) as refused:
         asyncio.run(opened("nobody"))
-    assert "echo, approve" in refused.value.remedy
+    assert "echo, approve, count" in refused.value.remedy
+    with pytest.raises(UsageError, match="no `messages`; it holds: numbers"):
+        asyncio.run(opened("count"))

@@ -1,6 +1,7 @@
 """A server that answers every provider's wire protocol with the same words, or with the same failure."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from zlib import crc32
 
 WORDS = ("Ahoy", ", ", "Bob", "!")
 ANSWER = "".join(WORDS)
+TOKEN = "token-of-the-login"
 Words = Sequence[str]
 
 
@@ -27,18 +29,22 @@ class FakeProvider:
 
     Attributes:
         requests: The requests so far.
+        logins: The requests for a token so far.
         words: The answer, as it is streamed.
         failure: A status and an error object to answer with; None answers in words.
         retry_after: The header of that name with a failure.
+        delay: Seconds before each answer.
         failing: How many more requests fail; None fails all.
 
     """
 
     def __init__(self) -> None:
         self.requests: list[ProviderRequest] = []
+        self.logins: list[ProviderRequest] = []
         self.words: Words = WORDS
         self.failure: tuple[int, dict[str, Any]] | None = None
         self.retry_after: str | None = None
+        self.delay = 0.0
         self.failing: int | None = None
         fake = self
 
@@ -69,8 +75,14 @@ class FakeProvider:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         text = handler.rfile.read(int(handler.headers.get("content-length", "0")))
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = ProviderRequest(handler.path, headers, json.loads(text or b"{}"))
+        request = ProviderRequest(handler.path, headers, _body(text))
+        if request.path == "/token":
+            self.logins.append(request)
+            login = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
+            _send(handler, 200, "application/json", json.dumps(login).encode())
+            return
         self.requests.append(request)
+        time.sleep(self.delay)
         if self.failure is not None and self.failing != 0:
             if self.failing is not None:
                 self.failing -= 1
@@ -82,6 +94,11 @@ class FakeProvider:
             return
         content_type, lines = _lines(request, self.words)
         _send(handler, 200, content_type, "".join(lines).encode())
+
+
+def _body(text: bytes) -> dict[str, Any]:
+    """Read JSON; a login is a form instead."""
+    return json.loads(text) if text.startswith(b"{") else {}
 
 
 def _send(

@@ -22,7 +22,8 @@ from chatcli.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from tests.fakes.provider_server import ANSWER, FakeProvider
+from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider
+from tests.models.service_account import write_service_account
 
 # What the providers' packages warn of themselves is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -40,11 +41,17 @@ class Case:
 
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAFAKE", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "eu-west-1"}
+GOOGLE = {
+    "GOOGLE_CLOUD_PROJECT": "fake-project",
+    "GOOGLE_CLOUD_LOCATION": "europe-west1",
+    "GOOGLE_API_KEY": "of-gemini",
+}
 CASES = {
     "openai": Case("openai:gpt-fake", "/v1"),
     "anthropic": Case("anthropic:claude-fake"),
     "google_genai": Case("google_genai:gemini-fake"),
     "azure_openai": Case("azure_openai:gpt-fake", env={"OPENAI_API_VERSION": "2024-10-21"}),
+    "google_vertexai": Case("google_vertexai:gemini-fake", env=GOOGLE),
     "groq": Case("groq:llama-fake"),
     "cohere": Case("cohere:command-fake"),
     "nvidia": Case("nvidia:meta/llama-fake", "/v1"),
@@ -56,6 +63,7 @@ CASES = {
     "ollama": Case("ollama:fake"),
     "openrouter": Case("openrouter:some/fake", "/v1"),
     "perplexity": Case("perplexity:sonar"),
+    "databricks": Case("databricks:fake", env={"DATABRICKS_HOST": "http://127.0.0.1:9"}),
     "bedrock_converse": Case("bedrock_converse:anthropic.claude-3-haiku-20240307-v1:0", env=AWS),
 }
 FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
@@ -84,8 +92,9 @@ def ask(
     monkeypatch: pytest.MonkeyPatch,
     schema: AnswerSchema | None = None,
     timeout: float = 0.1,
+    seconds: float = 20.0,
 ) -> list[Event]:
-    """Run one turn with a case's real client; within `timeout` seconds, a failure is tried again."""
+    """Run one turn with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
     provider = PROVIDERS[case.model.partition(":")[0]]
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)
@@ -94,7 +103,9 @@ def ask(
     base_url = fake.url + case.base_path
     if "base_url" in provider.options and not provider.options["base_url"]:
         monkeypatch.setenv(f"{provider.prefix.upper()}_BASE_URL", base_url)
-    settings = Settings.load({"model": case.model, "base_url": base_url, "timeout": 20.0})
+    if provider.prefix == "google_vertexai":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_service_account(f"{fake.url}/token")))
+    settings = Settings.load({"model": case.model, "base_url": base_url, "timeout": seconds})
     model = build_model(resolve_model(case.model, settings), settings, lambda event: None)
 
     async def run() -> list[Event]:
@@ -117,12 +128,19 @@ def test_a_streamed_turn_with_the_key_in_its_place(
     assert isinstance(last, TurnFinished), last
     assert last.content == ANSWER
     assert last.finish_reason == "stop"
-    assert last.usage.output_tokens == 7
+    assert last.usage.output_tokens == (14 if provider == "databricks" else 7)  # that client tells it twice
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == ANSWER
     request = fake.requests[-1]
     assert "Bob" in str(request.body)
     if PROVIDERS[provider].key_variables:
         assert any(KEY in value for value in request.headers.values()), request.headers
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_timeout_is_in_seconds(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.delay = 0.4
+    assert isinstance(ask(CASES[provider], fake, monkeypatch, seconds=7.5)[-1], TurnFinished)
 
 
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +150,19 @@ def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.Monk
     assert isinstance(last, TurnFinished), last
     assert (last.content, last.finish_reason) == (ANSWER, "stop")
     assert fake.requests[-1].path == "/v1/responses"
+
+
+def test_vertex_ai_is_asked_as_the_service_account_that_logged_in(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("langchain_google_genai")
+    ask(CASES["google_vertexai"], fake, monkeypatch)
+    (request,) = fake.requests
+    assert len(fake.logins) == 1
+    models = "/v1beta1/projects/fake-project/locations/europe-west1/publishers/google/models"
+    assert request.path == f"{models}/gemini-fake:streamGenerateContent?alt=sse"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert "of-gemini" not in str(request)
 
 
 def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,3 +34,13 @@ def test_lines_that_were_entered_wait() -> None:
 
 def test_a_long_paste_is_folded() -> None:
     assert drafted("see \x1b[200~" + "x\r" * 300 + "\x1b[201~") == ("see [pasted 300 lines]",)
+
+
+def test_what_was_entered_before_a_question_came_is_no_answer_to_it() -> None:
+    draft = Draft()
+    Vt100Parser(draft.press).feed_and_flush("one\rtwo\r")
+    draft.hold()
+    again = Draft()
+    for key in draft.keys:
+        again.press(key)
+    assert again.texts == ("one\ntwo",)

@@ -1,18 +1,21 @@
 """The apps on the tests' LangGraph server; they need no model and no key."""
 
 import asyncio
-from typing import Any
+from typing import Any, TypedDict
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import interrupt
 
 
 async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, list[AnyMessage]]:
-    """Stream what was asked, and by whom; a question with `slowly` is answered in some 20 s, one with `fail` not."""
+    """Stream what was asked, and by whom; `slowly` and `silent` take a while, and `fail` is not answered."""
     question = state["messages"][-1].text
+    if "silent" in question:
+        await asyncio.sleep(20)
     if "fail" in question:
         raise ValueError("the app can't answer that")
     user = config["configurable"].get("langgraph_auth_user_id", "")
@@ -34,5 +37,34 @@ def ask(state: MessagesState) -> dict[str, list[AnyMessage]]:
     return {"messages": [AIMessage(f"The answer was {approval!r}.")]}
 
 
+def forecast(city: str) -> str:
+    """Tell the weather in a city."""
+    return f"{city}: sunny"
+
+
+def look_up(state: MessagesState) -> dict[str, list[AnyMessage]]:
+    """Call the tool, then repeat what it said."""
+    last = state["messages"][-1]
+    if isinstance(last, ToolMessage):
+        return {"messages": [AIMessage(f"I looked: {last.text}")]}
+    return {"messages": [AIMessage("", tool_calls=[{"name": "forecast", "args": {"city": "Rome"}, "id": "call-1"}])]}
+
+
+class Numbers(TypedDict):
+    """A state that holds no messages."""
+
+    numbers: list[int]
+
+
 echo = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
 approve = StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").compile()
+count = StateGraph(Numbers).add_node("count", lambda state: state).add_edge(START, "count").compile()
+weather = (
+    StateGraph(MessagesState)
+    .add_node("look_up", look_up)
+    .add_node("tools", ToolNode([forecast]))
+    .add_edge(START, "look_up")
+    .add_conditional_edges("look_up", tools_condition)
+    .add_edge("tools", "look_up")
+    .compile()
+)

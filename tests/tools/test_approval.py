@@ -84,9 +84,8 @@ def test_an_approval_outlives_the_process_and_nothing_runs_twice(fake: FakeOpenA
 
 
 def test_a_refusal_and_an_edit_are_told_to_the_model(fake: FakeOpenAI) -> None:
-    fake.script(
-        Calls([("run_shell", {"command": "rm -rf /"}), ("run_shell", {"command": "echo wrong"})]), Answer("understood")
-    )
+    commands = [("run_shell", {"command": "rm -rf /"}), ("run_shell", {"command": "echo wrong"})]
+    fake.script(Calls(commands, text="Let me see."), Answer("understood"))
     edit = {"type": "edit", "edited_action": {"name": "run_shell", "args": {"command": "echo right"}}}
 
     async def run() -> None:
@@ -94,7 +93,9 @@ def test_a_refusal_and_an_edit_are_told_to_the_model(fake: FakeOpenAI) -> None:
             assert len(requested(await ask(conversation))["action_requests"]) == 2
             again = requested(await answer(conversation, {"decisions": [{"type": "approve"}]}))
             assert "2 calls" in again["problem"]
-            await answer(conversation, {"decisions": [{"type": "reject", "message": "never"}, edit]})
+            end = (await answer(conversation, {"decisions": [{"type": "reject", "message": "never"}, edit]}))[-1]
+            assert isinstance(end, TurnFinished)
+            assert end.content == "understood"
 
     asyncio.run(run())
     assert fake.requests[1].results == ["The user refused this call: never", "right"]

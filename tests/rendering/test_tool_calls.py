@@ -1,0 +1,108 @@
+"""Tool calls, nodes and requests for approval, on a terminal and off it."""
+
+import io
+from typing import Any
+
+import pytest
+
+from chatcli.events import (
+    ApprovalRequested,
+    Event,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnInterrupted,
+    TurnStarted,
+)
+from chatcli.rendering.plain import PlainRenderer
+from chatcli.rendering.terminal import TerminalRenderer
+from chatcli.rendering.tool_calls import request_lines
+from tests.rendering.screen import Clock, Terminal, finished
+
+HOSTILE = "a\x1b]52;c;aGk=\x07\x9b31mb\nc\u202ed"
+CALLS: list[Event] = [
+    TurnStarted("t", "graph:/home/me/agent.py:agent"),
+    TextDelta("Let me see.", "plan"),
+    ToolCallStarted("1", "weigh", {"what": "a cat"}),
+    ToolCallStarted("2", "wei\x1bgh", {"what": HOSTILE}),
+    ToolCallFinished("2", "weigh", HOSTILE, "error"),
+    ToolCallFinished("1", "weigh", "4 kg\nand " + "more " * 50),
+    TextDelta("\n\nIt weighs 4 kg.", "plan"),
+    TextDelta("\n\nIndeed.", "check"),
+]
+
+
+def on_terminal(*events: Event, quiet: bool = False) -> list[str]:
+    terminal = Terminal()
+    screen = TerminalRenderer(terminal.console, terminal.console, quiet=quiet, clock=Clock())
+    for event in events:
+        screen.render(event)
+    screen.close()
+    assert "\x1b]" not in terminal.bytes.getvalue()
+    return terminal.lines()
+
+
+def off_terminal(*events: Event, quiet: bool = False) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    plain = PlainRenderer(out, err, quiet=quiet)
+    for event in events:
+        plain.render(event)
+    plain.close()
+    assert "\x1b" not in out.getvalue() + err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def test_each_call_is_one_line_that_says_what_came_of_it() -> None:
+    lines = on_terminal(*CALLS, finished("Let me see.\n\nIt weighs 4 kg.\n\nIndeed."))
+    assert lines[0] == "Let me see."
+    weighed = next(number for number, line in enumerate(lines) if line.startswith('weigh(what="a cat") → 4 kg and'))
+    assert weighed > next(number for number, line in enumerate(lines) if "✗" in line)
+    assert lines[-3:] == ["It weighs 4 kg.", "[check]", "Indeed."]
+    assert sum("It weighs" in line for line in lines) == 1
+
+
+def test_a_call_that_runs_is_shown_until_it_ends() -> None:
+    assert on_terminal(*CALLS[:3])[1:] == ['weigh(what="a cat") …']
+    stopped = on_terminal(*CALLS[:3], TurnInterrupted("t", "c", "m", "Let me see.", 1))
+    assert stopped == ["Let me see.", 'weigh(what="a cat") was interrupted', "[interrupted]"]
+
+
+def test_off_a_terminal_the_answer_alone_is_on_stdout() -> None:
+    out, err = off_terminal(*CALLS, finished())
+    assert out == "Let me see.\n\nIt weighs 4 kg.\n\nIndeed.\n"
+    refused, weighed, node = err.splitlines()
+    assert "✗" in refused
+    assert weighed.startswith('weigh(what="a cat") → 4 kg and more')
+    assert weighed.endswith("characters)")
+    assert node == "[check]"
+    assert off_terminal(*CALLS, finished(), quiet=True)[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("payload", "lines"),
+    [
+        ("Sure?", ["Sure?"]),
+        ({"question": "Sure?", "of": [1]}, ["question: Sure?", "of: [", "  1", "]"]),
+        ([1, 2], ["[", "  1,", "  2", "]"]),
+        (None, ["null"]),
+        (HOSTILE, ["ab", "c<U+202E>d"]),
+    ],
+)
+def test_a_payload_of_any_kind_can_be_read(payload: Any, lines: list[str]) -> None:
+    shown = request_lines(ApprovalRequested("i", payload))
+    assert shown == [*lines, "Type the answer: text, or a JSON object or list."]
+
+
+def test_a_review_says_what_can_be_decided() -> None:
+    review = {
+        "action_requests": [{"name": "shell", "args": {"command": "git push"}, "rule": "shell:git *"}],
+        "review_configs": [
+            {"action_name": "shell", "allowed_decisions": ["approve", "reject"], "scopes": ["thread", "always"]}
+        ],
+    }
+    shown = request_lines(ApprovalRequested("i", review))
+    assert shown[0] == 'shell(command="git push")'
+    assert "shell:git *" in shown[1]
+    assert shown[-1].startswith("Answer: approve")
+    assert "edit" not in shown[-1]
+    assert "Answer: approve" in off_terminal(ApprovalRequested("i", review), quiet=True)[1]

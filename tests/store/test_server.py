@@ -1,0 +1,68 @@
+"""Which server is meant, and what one that can't be used comes to."""
+
+from pathlib import Path
+
+import pytest
+
+from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
+from chatcli.secret import Secret
+from chatcli.settings import Settings
+from chatcli.store.location import choose_server
+from chatcli.store.server import ServerAddress, assistants, check_server
+from tests.fakes.web import FakeWeb
+
+URL = "http://127.0.0.1:2024"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's settings away."""
+    for name in ("CHATCLI_URL", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"), [(401, AuthError), (403, AuthError), (503, NetworkError), (404, UsageError)]
+)
+def test_what_answers_otherwise_is_told(status: int, failure: type[ChatcliError]) -> None:
+    with FakeWeb() as web:
+        web.pages["/ok"] = (status, {}, b"")
+        with pytest.raises(failure, match=web.url):
+            check_server(ServerAddress(web.url))
+
+
+def test_what_is_no_langgraph_server_is_told() -> None:
+    with FakeWeb() as web:
+        web.pages["/ok"] = (200, {}, b"fine")
+        server = ServerAddress(web.url)
+        check_server(server)
+        with pytest.raises(UsageError, match="does not answer like one"):
+            assistants(server)
+
+
+def test_a_password_in_the_address_is_not_shown() -> None:
+    server = ServerAddress("http://me:pw-51c2@127.0.0.1:9", Secret("lg-key-77"))
+    with pytest.raises(NetworkError) as refused:
+        check_server(server)
+    assert "http://127.0.0.1:9" in refused.value.message
+    assert "pw-51c2" not in refused.value.message + repr(server)
+    assert "lg-key-77" not in repr(server)
+
+
+@pytest.mark.parametrize("option", [{"store": "memory:"}, {"no_save": True}, {"model": "local"}, {"graph": "a.py:b"}])
+def test_an_option_for_turns_here_goes_before_a_server_that_is_no_option(
+    option: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATCLI_URL", f"{URL}/")
+    assert choose_server(Settings.load({})) == ServerAddress(URL)
+    assert choose_server(Settings.load(option)) is None
+    with pytest.raises(UsageError, match="no effect on a LangGraph server"):
+        choose_server(Settings.load({**option, "url": URL}))
+
+
+@pytest.mark.parametrize("option", [{"system": "Be brief"}, {"role": "pirate"}, {"schema_file": Path("a.json")}])
+def test_what_the_app_decides_is_no_option(option: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="no effect on a LangGraph server"):
+        choose_server(Settings.load({**option, "url": URL}))

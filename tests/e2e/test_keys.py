@@ -40,6 +40,50 @@ def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, 
     assert_told(chat("keys", "set", "nobody", input="x"), 2)
 
 
+def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    forget_environment(home)
+    # A real keyring without a desktop's service; what it writes is its own affair.
+    home.env["PYTHON_KEYRING_BACKEND"] = "keyrings.alt.file.PlaintextKeyring"
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n")
+    assert kept.returncode == 0, kept
+    assert "the system keyring" in kept.stderr
+    (file,) = [path for path in home.files() if path.name == "keys.json"]
+    assert json.loads(file.read_text()) == {"openai": None}
+    assert chat("hello").returncode == 0
+    assert fake.requests[-1].key == KEY
+    assert chat("keys", "list", "--json").json() == [{"provider": "openai", "place": "the system keyring"}]
+    # The keyring is gone: what was kept there is not taken for missing.
+    assert_told(chat("hello", env=NO_KEYRING), 2)
+    assert chat("keys", "delete", "openai").returncode == 0
+    assert json.loads(file.read_text()) == {}
+
+
+@pytest.mark.parametrize("line", ["/thread deep", "/role hasty"])
+def test_a_key_is_asked_for_when_a_thread_or_a_role_names_the_model(
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, home: Home, line: str
+) -> None:
+    home.env.update(NO_KEYRING)
+    roles = Path(home.env["XDG_CONFIG_HOME"], "chatcli", "roles")
+    roles.mkdir(parents=True)
+    (roles / "hasty.toml").write_text('system = "Be quick."\nmodel = "deepseek:fake"\n')
+    env = {"DEEPSEEK_API_KEY": KEY, "CHATCLI_BASE_URL": fake.base_url}
+    assert chat("-t", "deep", "-m", "deepseek:fake", "hello", env=env).returncode == 0
+    # Nobody can be asked: the thread itself says what is missing.
+    missing = chat("-t", "deep", "hello")
+    assert_told(missing, 3)
+    assert "DEEPSEEK_API_KEY" in missing.stderr
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line(line)
+    tty.wait_for("Key for DeepSeek:")
+    tty.send_line(KEY)
+    tty.wait_for("Keep it")
+    tty.send_line("n")
+    tty.wait_for_prompt()
+    assert KEY not in tty.text()
+    assert "deepseek" not in chat("keys", "list").stdout
+
+
 def test_a_key_is_shown_nowhere(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     forget_environment(home)
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0

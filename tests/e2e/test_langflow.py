@@ -16,6 +16,8 @@ from tests.fakes.langflow_server import FLOW_ID, KEY, FakeLangflow, Reply, end, 
 
 pytestmark = pytest.mark.forked
 
+pytestmark = pytest.mark.forked
+
 PARROT = ("-m", "langflow:parrot")
 
 

@@ -1,5 +1,7 @@
 """LangSmith tracing: by its own environment variables alone."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -72,4 +74,25 @@ def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: 
 
 def test_nothing_is_traced_without_the_variable(chat: Chat, fake: FakeOpenAI, tracer: Tracer) -> None:
     assert chat("hello").returncode == 0
+    assert not tracer.bodies
+
+
+RUN = """
+import sys, threading
+from chatcli.__main__ import main
+sys.argv = ["chat", "hello"]
+try:
+    main()
+finally:
+    from langsmith import run_trees
+    print([thread.name for thread in threading.enumerate() if "trac" in thread.name], run_trees._CLIENT)
+"""
+
+
+def test_without_the_variable_no_tracer_is_made(home: Home, fake: FakeOpenAI, tracer: Tracer) -> None:
+    """langchain-core imports the package langsmith by itself; nothing of it is started."""
+    result = subprocess.run(
+        [sys.executable, "-c", RUN], env=home.env, cwd=home.work, capture_output=True, text=True, check=False
+    )
+    assert result.stdout.endswith("You said: hello\n[] None\n"), result
     assert not tracer.bodies

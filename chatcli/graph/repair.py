@@ -15,10 +15,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
+from chatcli.graph.calls import NO_RESULT, calls_of, result_of
 from chatcli.graph.thread import GraphThread, messages_of
-
-UNANSWERED_CALL = "The call was interrupted; there is no result."
-"""What the model is told of a tool call that was cut short."""
 
 
 async def keep_turn(
@@ -82,12 +80,8 @@ async def recover_unless_running(thread: GraphThread) -> None:
 def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Return a result for each tool call among `messages` that has none: it says that the call was interrupted."""
     results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
-    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
-    return [
-        ToolMessage(UNANSWERED_CALL, tool_call_id=str(call["id"]), name=call["name"], status="error", id=str(uuid4()))
-        for call in calls
-        if call["id"] not in results
-    ]
+    calls = [call for message in messages for call in calls_of(message)]
+    return [result_of(call, NO_RESULT) for call in calls if call["id"] not in results]
 
 
 async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str) -> None:

@@ -9,11 +9,12 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
-    HumanMessage,
     ToolCall,
     ToolMessage,
     message_chunk_to_message,
 )
+
+from chatcli.graph.history import newest_turn
 
 CUT = "chatcli_cut_calls"
 """The key of an answer's metadata for the IDs of calls that were cut off."""
@@ -94,12 +95,7 @@ def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:
 
 def steps_of_turn(messages: Sequence[BaseMessage]) -> int:
     """Return how many answers of the newest turn asked for calls."""
-    steps = 0
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage):
-            break
-        steps += bool(calls_of(message))
-    return steps
+    return sum(bool(calls_of(message)) for message in messages[newest_turn(messages) :])
 
 
 def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:

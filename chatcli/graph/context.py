@@ -1,6 +1,5 @@
 """What is really sent to the model: the system prompt and the newest messages that fit."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,6 +15,7 @@ from langchain_core.messages import (
 from chatcli.errors import ContextError
 from chatcli.graph.adapt import adapt_messages
 from chatcli.graph.calls import calls_of, pair_calls
+from chatcli.graph.history import newest_turn
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
 
@@ -45,7 +45,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
     head, messages = _split(_prompted(state, turn))
-    newest = messages[_newest_turn(messages) :]
+    newest = messages[newest_turn(messages) :]
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
     limit = limit if limit is None else max(limit - reserved, 1)
     _refuse_oversized_question([*head, *newest], limit, turn)
@@ -92,14 +92,6 @@ def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMes
     """Part the system message from the conversation."""
     size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
     return messages[:size], messages[size:]
-
-
-def _newest_turn(messages: Sequence[BaseMessage]) -> int:
-    """Return where the newest turn begins: at the last human message."""
-    for index in range(len(messages) - 1, -1, -1):
-        if isinstance(messages[index], HumanMessage):
-            return index
-    return 0
 
 
 def _newest_that_fit(

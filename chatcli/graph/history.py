@@ -25,3 +25,11 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
             result = result_text(message.text, failed=message.status == "error")
             shown.append(MessageShown("tool", f"{call} {result}"))
     return shown
+
+
+def newest_turn(messages: Sequence[BaseMessage]) -> int:
+    """Return where the newest turn begins: at the last human message."""
+    for index in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[index], HumanMessage):
+            return index
+    return 0

@@ -16,6 +16,7 @@ from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
 from chatcli.graph.calls import NO_RESULT, calls_of, result_of
+from chatcli.graph.history import newest_turn
 from chatcli.graph.thread import GraphThread, messages_of
 
 
@@ -37,8 +38,8 @@ async def keep_turn(
     if question is not None and question.id not in stored:
         await thread.keep_question(config, question)
     elif snapshot.next and not snapshot.interrupts:
-        # A node may have stored what it streamed as a message of its own.
-        known = {message.text for message in messages}
+        # A node may have stored what it streamed as a message of its own, in this turn.
+        known = {m.text for m in messages[newest_turn(messages) :] if isinstance(m, AIMessage)}
         texts = [text for message_id, text in answers if message_id not in stored and text not in known]
         await _append_rest(thread, config, snapshot, "\n\n".join(texts))
 

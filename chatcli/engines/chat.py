@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chatcli.conversation import Opening
+from chatcli.engine import Opening
 from chatcli.events import Progress
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING
 
-from chatcli.conversation import Opening
+from chatcli.engine import Opening
 from chatcli.engines.prints import PrintedLines
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress

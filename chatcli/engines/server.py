@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chatcli.conversation import Opening
+from chatcli.engine import Opening
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName
 from chatcli.settings import Settings

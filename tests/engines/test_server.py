@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatcli.conversation import Opening
+from chatcli.engine import Opening
 from chatcli.engines.server import ServerEngine
 from chatcli.errors import GraphError, NetworkError, UsageError
 from chatcli.events import (

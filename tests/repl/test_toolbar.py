@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatcli.conversation import Conversation, Engine
+from chatcli.conversation import Conversation
+from chatcli.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
 from chatcli.repl.toolbar import NARROW, Toolbar
 from chatcli.settings import Settings

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
@@ -29,8 +30,34 @@ class SaverThreads(MemoryThreads):
             self._anything.delete_thread(thread_id)
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """Refuse: its rows are its own."""
-        raise UsageError("the graph's own checkpointer can't copy a thread", remedy="/rewind goes back on this one.")
+        """See `Threads.fork`; the memory of a subgraph of its own is not copied."""
+        if self._checkpoints(new_id):
+            raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
+        for checkpoint in self._branch(thread_id, checkpoint_id):
+            place = {"thread_id": new_id, "checkpoint_ns": ""}
+            if checkpoint.parent_config is not None:
+                place["checkpoint_id"] = checkpoint.parent_config["configurable"]["checkpoint_id"]
+            versions = checkpoint.checkpoint["channel_versions"]
+            stored = self._anything.put({"configurable": place}, checkpoint.checkpoint, checkpoint.metadata, versions)
+            writes: dict[str, list[tuple[str, Any]]] = {}
+            for task, channel, value in checkpoint.pending_writes or ():
+                writes.setdefault(task, []).append((channel, value))
+            for task, written in writes.items():
+                self._anything.put_writes(stored, written, task)
+
+    def _branch(self, thread_id: str, end: str | None) -> list[CheckpointTuple]:
+        """Return the checkpoints of the branch that ends at `end`, by default the newest, the oldest first."""
+        known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
+        end = end or next(reversed(known), "")
+        if end not in known:
+            raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+        branch: list[CheckpointTuple] = []
+        following: str | None = end
+        while following is not None:
+            branch.append(known[following])
+            parent = branch[-1].parent_config
+            following = parent["configurable"]["checkpoint_id"] if parent else None
+        return branch[::-1]
 
     def _checkpoints(self, thread_id: str) -> list[CheckpointTuple]:
         found = self._anything.list({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})

@@ -205,7 +205,7 @@ def test_the_dialogue_of_an_approval(chat: Chat, terminal: OpenTerminal) -> None
     again.wait_for("Decided: {'decisions': [{'type': 'approve'}]}")
     again.wait_for_prompt()
     again.send_line("/model local")
-    again.wait_for("has a model, a system prompt and a context")
+    again.wait_for(lambda text: "has a model, a system prompt and a context of its own" in " ".join(text.split()))
 
 
 def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -> None:

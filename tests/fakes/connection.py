@@ -26,7 +26,7 @@ class Connection:
         self._chunked = False
 
     def read_request(self) -> Request | None:
-        """Read one request whole; None when the client sent none."""
+        """Read one request whole; None when the client sent none, or was killed while it did."""
         with self._sock.makefile("rb") as stream:
             start = stream.readline().decode("latin-1").split()
             if not start:
@@ -35,7 +35,10 @@ class Connection:
             while line := stream.readline().decode("latin-1").strip():
                 name, _, value = line.partition(":")
                 headers[name.lower()] = value.strip()
-            body = stream.read(int(headers.get("content-length", "0")))
+            length = int(headers.get("content-length", "0"))
+            body = stream.read(length)
+        if len(body) < length:
+            return None
         return Request(start[0], start[1], headers, json.loads(body or b"{}"), monotonic())
 
     def send_json(self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:

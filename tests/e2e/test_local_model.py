@@ -133,3 +133,23 @@ def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
     assert played.returncode == 0, played
     assert played.stdout.startswith("User: Hi! I'm Bob.\nAI: ")
     assert "Bob" in played.stdout.rpartition("AI: ")[2]
+
+
+def test_the_tutorials_conversations_go_on_without_a_key(local: Chat) -> None:
+    short = ("--temperature", "0", "--max-tokens", "40")
+    assert local("-t", "sea", "--role", "pirate", *short, "Hi! I'm Jim.", timeout=120).returncode == 0
+    assert "Jim" in local("-t", "sea", *short, "What is my name?", timeout=120).stdout
+    spanish = local("--role", "translator", "-v", "language=Spanish", *short, "Good morning, my friend!", timeout=120)
+    assert any(word in spanish.stdout.lower() for word in ("buen", "amig", "hola")), spanish
+    joke = local("--format", "jsonl", *short, "Tell me a joke.", timeout=120).events()
+    assert sum(event["type"] == "text_delta" for event in joke) > 5
+
+
+def test_trimming_forgets_the_name_but_keeps_the_question(local: Chat) -> None:
+    short = ("-t", "trimmed", "--temperature", "0", "--max-tokens", "30")
+    assert local(*short, "Hi! I'm Bob, and I like vanilla ice cream. " * 4, timeout=120).returncode == 0
+    assert local(*short, "What is 2 + 2?", timeout=120).returncode == 0
+    asked = local(*short, "--context-tokens", "110", "Which sum did I ask you for?", timeout=120)
+    assert "2" in asked.stdout, asked
+    name = local(*short, "--context-tokens", "60", "What is my name?", timeout=120)
+    assert "Bob" not in name.stdout, name

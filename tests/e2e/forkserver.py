@@ -20,7 +20,8 @@ class ForkServer:
     """Starts processes for one test process, which asks for one at a time; it ends with the socket."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
+        # Messages stay apart: a process may end before its number is read.
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.e2e.forkserver", str(theirs.fileno())], pass_fds=[theirs.fileno()]

@@ -212,8 +212,8 @@ class Settings:
         """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
 
         Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself, or the
-                keyring can't be read.
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+            AuthError: The keyring that has the key can't be read.
 
         """
         base_url = self._own_url(provider)

@@ -10,7 +10,7 @@ import typer
 from chatcli.bootstrap import build_renderer
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.keys import Place, forget_key, keep_key, kept_keys, where_kept
+from chatcli.keys import Kept, forget_key, keep_key, kept_keys, where_kept
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
 from chatcli.secret import Secret
 from chatcli.settings import Settings
@@ -76,9 +76,9 @@ def ask_key(provider: Provider) -> Secret:
     return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
 
 
-def report_place(provider: Provider, place: Place) -> None:
+def report_place(provider: Provider, kept: Kept) -> None:
     """Say openly where a key has gone."""
-    print(f"the key of {provider.title} is kept in {where_kept(place)}", file=sys.stderr)
+    print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 
 
 def _provider(name: str) -> Provider:

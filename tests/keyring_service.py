@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from time import sleep
 
 import jeepney.io.blocking
 import secretstorage
 from secretstorage.exceptions import SecretStorageException
+
+from tests.e2e.program import wait_until
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 PASSWORD = b"the password of the login"
@@ -43,8 +44,9 @@ class SecretService:
         """Tell whether the daemon answers."""
         with closing(jeepney.io.blocking.open_dbus_connection(self.address)) as connection:
             try:
-                return not secretstorage.get_default_collection(connection).is_locked()
-            except SecretStorageException:
+                # Not get_default_collection, which would make one.
+                return not secretstorage.Collection(connection).is_locked()
+            except (SecretStorageException, jeepney.DBusErrorResponse):
                 return False
 
 
@@ -74,10 +76,7 @@ def running_service(folder: Path) -> Iterator[SecretService]:
         assert daemon.stdin is not None
         daemon.stdin.write(PASSWORD)
         daemon.stdin.close()
-        for _ in range(500):
-            if service.is_ready():
-                break
-            sleep(0.02)
+        wait_until(service.is_ready)
         yield service
 
 

@@ -32,10 +32,15 @@ def keys(ctx: typer.Context) -> None:
         list_(ctx)
 
 
-@app.command("set")
-def set_(name: Name) -> None:
+@app.command("set", context_settings={"allow_extra_args": True})
+def set_(ctx: typer.Context, name: Name) -> None:
     """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
     provider = _provider(name)
+    if ctx.args:  # not repeated
+        raise UsageError(
+            "a key is no argument: the shell's history and the list of processes would show it",
+            remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
+        )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     if not key.get_secret_value():
         raise UsageError("the key is empty: nothing was kept")

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 _PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_SHORTEST = 8
+_SHORTEST = 4
+"""Characters of a key: what is shorter is a placeholder, and stands in many words."""
+_SHORTEST_NAMED = 8
 """Characters of what is taken for a secret for its variable's name alone."""
 
 
@@ -50,7 +52,7 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
     return [
         Secret(value)
         for name, value in environment.items()
-        if _NAME.search(name) and len(value) >= _SHORTEST and not value.isdigit()
+        if _NAME.search(name) and len(value) >= _SHORTEST_NAMED and not value.isdigit()
     ]
 
 
@@ -59,7 +61,9 @@ def _forms(value: str) -> Iterator[str]:
     from base64 import b64encode, urlsafe_b64encode
     from urllib.parse import quote, quote_plus
 
-    for plain in {value, value.strip()} - {""}:
+    for plain in {value, value.strip()}:
+        if len(plain) < _SHORTEST:
+            continue
         yield plain
         yield repr(plain)[1:-1]
         yield from (quote(plain), quote(plain, safe=""), quote_plus(plain))

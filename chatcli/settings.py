@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import unquote, urlsplit
 
 from chatcli import paths, sources
 from chatcli.errors import AuthError, UsageError
@@ -50,8 +51,9 @@ def check_thread_id(thread_id: str) -> str:
 
 
 def _check_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("a URL starts with http:// or https://")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
+        raise ValueError("a URL starts with http:// or https://, and a host follows")
     return url.rstrip("/")
 
 
@@ -318,8 +320,6 @@ def _passwords(uri: str) -> list[str]:
     user_info = uri.partition("://")[2].rpartition("@")[0]
     found = [user_info.partition(":")[2]]
     found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
-    from urllib.parse import unquote
-
     return found + [unquote(password) for password in found]
 
 

@@ -18,7 +18,7 @@ from tests.fakes.steps import Stall
 pytestmark = pytest.mark.forked
 
 KEY = "key-7d1f0a5e+3c9b/4286=="
-MCP_KEY = "of-a-server-of-tools-77"
+OTHER = "of-a-server-of-tools-77"
 FORMS = (KEY, quote(KEY), quote(KEY, safe=""), b64encode(KEY.encode()).decode().rstrip("="))
 MODELS = {
     "openai": ("openai:gpt-fake", "OPENAI_API_KEY", "/v1"),
@@ -88,17 +88,18 @@ def test_no_object_of_a_failure_shows_the_key(
 def test_no_sub_command_shows_a_key(chat: Chat, home: Home) -> None:
     home.env.update({variable: KEY for row in PROVIDERS.values() for variable in row.key_variables})
     home.env["LANGGRAPH_API_KEY"] = home.env["AWS_SECRET_ACCESS_KEY"] = KEY
+    home.env["OPENAI_BASE_URL"] = home.env["LANGFLOW_URL"] = f"http://me:{OTHER}@127.0.0.1:9"
     config = Path(home.env["XDG_CONFIG_HOME"], "chatcli")
     config.mkdir(parents=True)
-    here = f'command = "true"\nenv = {{ TOKEN = "{MCP_KEY}" }}\n'
-    away = f'url = "http://127.0.0.1:9/"\nheaders = {{ Authorization = "Bearer {MCP_KEY}" }}\n'
+    here = f'command = "true"\nenv = {{ TOKEN = "{OTHER}" }}\n'
+    away = f'url = "http://127.0.0.1:9/"\nheaders = {{ Authorization = "Bearer {OTHER}" }}\n'
     (config / "config.toml").write_text(f"[mcp.one]\n{here}[mcp.two]\n{away}")
     commands = (("config",), ("config", "show", "--json"), ("keys",), ("keys", "list", "--json"), ("models", "list"))
     results = [chat(*command) for command in (*commands, ("doctor", "--json"), ("threads",))]
     (config / "config.toml").unlink()
     assert [result.returncode for result in results[:5]] == [0] * 5, results
     assert_hidden(home, *results)
-    assert MCP_KEY not in str(results)
+    assert OTHER not in str(results)
 
 
 def test_a_key_that_is_given_as_an_argument_is_not_repeated(chat: Chat, home: Home) -> None:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TextIO, cast
 
+from chatcli.tracing import finish_tracing
+
 _COLLECTED_AFTER = 50_000
 """Objects; by Python's own 700, hundreds of collections look through all that was imported, and find nothing: a quarter
 of the time to the first request, for the same peak of memory."""
@@ -28,12 +30,20 @@ def main() -> None:
         code = run([_as_text(argument) for argument in sys.argv[1:]])
     except KeyboardInterrupt:
         code = 130
+    _flush()
+    if not finish_tracing():
+        sys.stderr.write("LangSmith did not take the whole trace in time; what is missing of it is lost\n")
+        _flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # else Python would try again when it exits, and complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
 
 
 def _null(mode: str) -> TextIO:

@@ -63,6 +63,12 @@ def test_compact_sends_a_summary_and_the_thread_keeps_its_messages(
     assert not any("I'm Bob" in text for _, text in sent)
     tty.wait_for_prompt()
     assert chat.messages("t")[0]["content"] == "Hi! I'm Bob."
+    tty.send_line("/history")
+    tty.wait_for("Hi! I'm Bob.")
+    tty.send_line("/exit")
+    # Another process goes on with the summary.
+    assert chat("-t", "t", "And now?").returncode == 0
+    assert "The user is called Bob." in fake.requests[-1].messages[0][1]
 
 
 def test_automatic_compaction(chat: Chat, fake: FakeOpenAI) -> None:

@@ -48,7 +48,7 @@ class Provider:
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    timeout: Callable[[float], float] = float
+    timeout: Callable[[float], object] = float
     known_as: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     from_environment: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +115,8 @@ _PROVIDERS = (
         "langchain-aws",
         other_names=("bedrock", "aws"),
         price_list="aws",
-        options={"base_url": "endpoint_url", "timeout": ""},
+        options={"base_url": "endpoint_url"},
+        timeout=ceil,
     ),
     Provider("groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), price_list="groq"),
     Provider(
@@ -132,7 +133,6 @@ _PROVIDERS = (
         "NVIDIA",
         "langchain-nvidia-ai-endpoints",
         ("NVIDIA_API_KEY",),
-        options={"timeout": ""},
         no_retries={},
     ),
     Provider("fireworks", "Fireworks", "langchain-fireworks", ("FIREWORKS_API_KEY",), price_list="fireworks"),
@@ -176,7 +176,12 @@ _PROVIDERS = (
     ),
     Provider("deepseek", "DeepSeek", "langchain-deepseek", ("DEEPSEEK_API_KEY",), price_list="deepseek"),
     Provider(
-        "ollama", "Ollama", "langchain-ollama", options={"max_tokens": "num_predict", "timeout": ""}, no_retries={}
+        "ollama",
+        "Ollama",
+        "langchain-ollama",
+        options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
+        timeout=lambda seconds: {"timeout": seconds},
+        no_retries={},
     ),
     Provider(
         "openrouter",

@@ -14,6 +14,17 @@ of the time to the first request, for the same peak of memory."""
 
 def main() -> None:
     """Run `chat` with the process's arguments and leave with its exit code."""
+    try:
+        code = _run_by_helper(_arguments())
+    except KeyboardInterrupt:
+        code = 130
+    if code is not None:
+        sys.exit(code)
+    run_here()
+
+
+def run_here() -> None:
+    """Do the same without asking the helper."""
     gc.set_threshold(_COLLECTED_AFTER)
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
@@ -25,7 +36,7 @@ def main() -> None:
     try:
         from chatcli.cli.main import run
 
-        code = run([_as_text(argument) for argument in sys.argv[1:]])
+        code = run(_arguments())
     except KeyboardInterrupt:
         code = 130
     for stream in (sys.stdout, sys.stderr):
@@ -36,13 +47,24 @@ def main() -> None:
     sys.exit(code)
 
 
+def _run_by_helper(arguments: list[str]) -> int | None:
+    """Return the exit code of the helper's child; None when this process has to do it itself, as it mostly has."""
+    from chatcli.helper.asking import may_ask
+
+    if not may_ask(arguments):
+        return None
+    from chatcli.helper.client import run_by_helper
+
+    return run_by_helper(arguments)
+
+
 def _null(mode: str) -> TextIO:
     return cast("TextIO", Path(os.devnull).open(mode))
 
 
-def _as_text(argument: str) -> str:
-    """Return `argument` as the UTF-8 that it nearly always is, whatever the locale says; what is not is replaced."""
-    return os.fsencode(argument).decode("utf-8", errors="replace")
+def _arguments() -> list[str]:
+    """Return the arguments as the UTF-8 that they nearly always are, whatever the locale says; else replaced."""
+    return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
 
 
 if __name__ == "__main__":

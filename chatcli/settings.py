@@ -126,6 +126,7 @@ class Settings:
     yes: bool = False
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None
+    helper: bool = True
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))

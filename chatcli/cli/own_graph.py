@@ -24,7 +24,7 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
             option = options[0].removesuffix("_file").replace("_", "-")
             raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
         return find_graph(settings.graph)
-    recorded = "" if options or thread_id is None else _recorded(settings, thread_id)
+    recorded = "" if options or thread_id is None else recorded_graph(settings, thread_id)
     if not recorded:
         return None
     if not settings.quiet:
@@ -32,8 +32,13 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
     return find_graph(recorded)
 
 
-def _recorded(settings: Settings, thread_id: str) -> str:
-    """Return the graph that the stored thread ran last, empty for none."""
+def recorded_graph(settings: Settings, thread_id: str) -> str:
+    """Return the graph that the stored thread `thread_id` ran last, empty for none.
+
+    Raises:
+        UsageError: A `.env` names the store, and so would choose the code that is run.
+
+    """
     location = choose_store(settings)
     if location.in_memory:
         return ""

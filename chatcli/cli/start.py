@@ -24,6 +24,8 @@ def start(
     """
     from chatcli.cli.asked import read_asked
     from chatcli.cli.converse import converse
+    from chatcli.cli.suits_helper import suits_helper
+    from chatcli.helper.spawn import spawn_helper
 
     asked = read_asked(settings, words)
     stay = interactive or resume or not (asked.prompt or asked.script or asked.answer is not None)
@@ -31,4 +33,7 @@ def start(
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if stay and not sys.stdout.isatty():
         raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    return converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    code = converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    if not stay and code is ExitCode.OK and suits_helper(settings):
+        spawn_helper()
+    return code

@@ -1,0 +1,32 @@
+"""The helper's process: `python -P -m chatcli.helper_process`, started by `helper.spawn`."""
+
+import os
+
+from chatcli.__main__ import run_here
+from chatcli.cli.suits_helper import is_for_helper
+from chatcli.helper.server import serve
+
+
+def _import_all() -> None:
+    """Import what one-shots import, so that children need not."""
+    import chatcli.cli.app
+    import chatcli.cli.coercion
+    import chatcli.cli.converse
+    import chatcli.engines.chat
+    import chatcli.models.local.client
+    import chatcli.models.openai
+    import chatcli.rendering.json
+    import chatcli.rendering.plain
+    import chatcli.rendering.terminal
+    import chatcli.store.open  # noqa: F401
+
+
+def main() -> None:
+    """Serve until nobody needs it any more."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
+    os.chdir("/")  # keeps no file system busy
+    serve(_import_all, is_for_helper, run_here)
+
+
+if __name__ == "__main__":
+    main()

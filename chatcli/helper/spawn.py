@@ -2,20 +2,29 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from chatcli.helper import wire
 from chatcli.helper.client import HEARD_WITHIN
+from chatcli.providers import PROVIDERS
 
 
 def spawn_helper() -> None:
     """Start the helper of this installation in a session of its own, unless it runs; a failure is of no importance."""
-    try:
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):
         try:
             wire.connect(wire.socket_path(), HEARD_WITHIN).close()
         except (FileNotFoundError, ConnectionRefusedError):
-            nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-            # -P: a file in the current folder must not be imported instead of chatcli.
-            command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
-            os.posix_spawn(sys.executable, command, os.environ, file_actions=nowhere, setsid=True)
-    except OSError:
-        pass
+            _spawn()
+
+
+def _spawn() -> None:
+    nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    # No key stays with a process that waits: each run brings its own.
+    keys = {variable for provider in PROVIDERS.values() for variable in provider.key_variables}
+    environment = {name: value for name, value in os.environ.items() if name not in keys}
+    # -P: a file in the current folder must not be imported instead of chatcli.
+    command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
+    os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)

@@ -17,15 +17,15 @@ class HelperState:
     answers: bool
 
 
-def find_helper() -> HelperState | None:
-    """Return the helper of this installation, None when none listens.
+def find_helper(path: Path | None = None) -> HelperState | None:
+    """Return the helper that listens at `path`, by default this installation's; None when none listens.
 
     Raises:
         OSError: The folder of its socket, or the process behind it, is not this user's.
 
     """
     try:
-        with wire.connect(wire.socket_path(), HEARD_WITHIN) as connection:
+        with wire.connect(path or wire.socket_path(), HEARD_WITHIN) as connection:
             pid, _ = wire.peer(connection)
             return HelperState(pid, _private_memory(pid), _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):

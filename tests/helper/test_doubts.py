@@ -4,11 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from tests.conftest import KEY
 from tests.e2e.program import EXECUTABLE, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Gated
@@ -131,3 +134,52 @@ class Impostor:
         self._thread.join()
         self._listener.close()
         self._path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "config"])
+def test_it_can_be_switched_off(helped: Helped, server: FakeOpenAI, how: str) -> None:
+    """No process is left behind then; that of the other runs is out of sight in a folder of its own."""
+    config = Path(helped.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
+    words, env = ["hello"], {"XDG_RUNTIME_DIR": str(helped.home.root / how)}
+    if how == "option":
+        words.insert(0, "--no-helper")
+    elif how == "variable":
+        env["CHATCLI_HELPER"] = "off"
+    else:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text("helper = false\n")
+    assert helped(*words, env=env).returncode == 0
+    [found] = [finding for finding in helped("doctor", "--json", env=env).json() if finding["subject"] == "helper"]
+    config.unlink(missing_ok=True)
+    time.sleep(0.5)  # it would be there, though not listening yet
+    assert processes(env["XDG_RUNTIME_DIR"]) == []
+    assert how == "option" or found["detail"].startswith("off")
+
+
+def test_it_leaves_when_it_is_not_needed(helped: Helped, server: FakeOpenAI) -> None:
+    folder = helped.runtime / "idle"
+    folder.mkdir(mode=0o700)
+    env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "0.5"}
+    assert helped("hello", env=env).returncode == 0
+    assert len(processes(str(folder))) == 1
+    wait_until(lambda: processes(str(folder)) == [])
+    assert list(folder.rglob("*.sock")) == []
+
+
+def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: FakeOpenAI) -> None:
+    process = Path(f"/proc/{helped.ready()}")
+    assert KEY.encode() not in (process / "environ").read_bytes()
+    assert (process / "cwd").readlink() == Path("/")
+    open_files = {str(file.readlink()) for file in (process / "fd").iterdir()}
+    assert {name for name in open_files if not name.startswith("socket:")} == {"/dev/null"}
+
+
+def processes(runtime: str) -> list[int]:
+    """Give the helpers whose socket is, or will be, in the folder `runtime`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            named = b"chatcli.helper_process" in (process / "cmdline").read_bytes().split(b"\0")
+            if named and f"XDG_RUNTIME_DIR={runtime}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found

@@ -6,7 +6,8 @@ from threading import Event
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.program import Result
+from tests.e2e.forkserver import ForkServer
+from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Step, context_too_long, unauthorized
 from tests.helper.conftest import Helped
@@ -49,8 +50,10 @@ def test_a_one_shot_is_run_by_a_child_of_the_helper(helped: Helped, server: Fake
     ],
     ids=" ".join,
 )
-def test_it_says_and_returns_the_same(helped: Helped, server: FakeOpenAI, words: tuple[str, ...]) -> None:
-    alone = helped(*words, env=ALONE)
+def test_it_says_and_returns_the_same(
+    helped: Helped, server: FakeOpenAI, forks: ForkServer, words: tuple[str, ...]
+) -> None:
+    alone = Chat(helped.home, forks)(*words, env=ALONE)
     child = helped(*words)
     if alone.returncode != 0 and "--debug" in words:
         alone, child = (Result(run.returncode, "", run.stderr.splitlines()[0]) for run in (alone, child))

@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TextIO, cast
@@ -39,6 +40,8 @@ def run_here() -> None:
         code = run(_arguments())
     except KeyboardInterrupt:
         code = 130
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -5,8 +5,11 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
+
+from chatcli.tracing import finish_tracing
 
 _COLLECTED_AFTER = 50_000
 """Objects; by Python's own 700, hundreds of collections look through all that was imported, and find nothing: a quarter
@@ -24,8 +27,8 @@ def main() -> None:
     run_here()
 
 
-def run_here() -> None:
-    """Do the same without asking the helper."""
+def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
+    """Do the same without asking the helper; `on_end` is told the exit code before Python ends."""
     gc.set_threshold(_COLLECTED_AFTER)
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
@@ -42,12 +45,23 @@ def run_here() -> None:
         code = 130
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
+    _flush()
+    traced = finish_tracing()
+    if not traced:
+        sys.stderr.write("LangSmith did not take the whole trace in time; what is missing of it is lost\n")
+        _flush()
+    on_end(code)
+    if not traced:
+        os._exit(code)
+    sys.exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # else Python would try again when it exits, and complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
 
 
 def _run_by_helper(arguments: list[str]) -> int | None:

@@ -14,6 +14,7 @@ from chatcli.helper.state import find_helper
 from chatcli.mcp_servers import McpServer
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.secret import redact
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store, open_threads
 from chatcli.store.repair import find_damage
@@ -85,8 +86,13 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     kept = keys.kept_keys()
     known = [provider for provider in PROVIDERS if settings.has_key(provider)]
     for provider in known:
-        place = f"kept in {kept[provider]}" if provider in kept else "in the environment or .env"
-        yield Finding(f"key of {provider}", "ok", place)
+        place = "in the environment or .env" if settings.sets_key(provider) else f"kept in the {kept[provider]}"
+        try:
+            settings.credentials(provider)
+        except ChatcliError as error:
+            yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
+        else:
+            yield Finding(f"key of {provider}", "ok", place)
     if not known:
         yield Finding("keys", "ok", "none; the local model needs none")
 
@@ -108,12 +114,13 @@ def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
     """Tell whether the server at `url`, which `setting` sets, answers at `path`."""
     import httpx2
 
+    shown = redact(url, [])  # it may hold a password
     try:
         status = httpx2.get(f"{url}{path}", timeout=REACH_TIMEOUT).status_code
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         remedy = f"Check the address ({setting}) and that the server runs."
-        return Finding(subject, "problem", f"{url} can't be reached: {error}", remedy)
-    return Finding(subject, "ok", f"{url} answers (status {status})")
+        return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)
+    return Finding(subject, "ok", f"{shown} answers (status {status})")
 
 
 def _local_runtime() -> Finding:

@@ -5,15 +5,29 @@ One file in the config folder says which keys are kept and where, since a keyrin
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from chatcli import paths
-from chatcli.errors import UsageError
+from chatcli.errors import AuthError, UsageError
+from chatcli.providers import PROVIDERS
 from chatcli.secret import Secret
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a key was put, and if that is no keyring, why not."""
+
+    place: Place
+    reason: str = ""
+
+    def __str__(self) -> str:
+        reason = f", since the system keyring can't be used: {self.reason}" if self.reason else ""
+        return f"{where_kept(self.place)}{reason}"
 
 
 def keys_file() -> Path:
@@ -35,7 +49,8 @@ def read_key(provider: str) -> Secret | None:
     """Return the kept key of `provider`, or None.
 
     Raises:
-        UsageError: It is kept in a keyring that can't be read now.
+        AuthError: It was put into a keyring that can't be read now, or no longer has it.
+        UsageError: The file can't be read.
 
     """
     kept = _read()
@@ -47,23 +62,39 @@ def read_key(provider: str) -> Secret | None:
     import keyring
     from keyring.errors import KeyringError
 
+    variable = PROVIDERS[provider].key_variables[0]
     try:
         key = keyring.get_password(SERVICE, provider)
     except KeyringError as error:
-        raise UsageError(
+        raise AuthError(
             f"the key of {provider} is in the system keyring, which can't be read: {error}",
-            remedy="Unlock it, or set the key's environment variable.",
+            remedy=f"Unlock it, or set {variable}.",
         ) from None
-    return None if key is None else Secret(key)
+    if key is None:
+        raise AuthError(
+            f"the key of {provider} is not in the system keyring, where it was put",
+            remedy=f"Set {variable}, or keep the key again: chat keys set {provider}",
+        )
+    return Secret(key)
 
 
-def keep_key(provider: str, key: Secret) -> Place:
-    """Keep the key of `provider` in place of an older one; return where."""
+def keep_key(provider: str, key: Secret) -> Kept:
+    """Keep the key of `provider` in place of an older one; return where.
+
+    Raises:
+        UsageError: The older one is in a keyring that can't be changed now, where it would stay.
+
+    """
     kept = _read()
-    in_keyring = _keep_in_keyring(provider, key)
-    kept[provider] = None if in_keyring else key.get_secret_value()
+    problem = _keep_in_keyring(provider, key)
+    if problem and provider in kept and kept[provider] is None:
+        raise UsageError(
+            f"the older key of {provider} is in the system keyring, which can't be changed: {problem}",
+            remedy="Unlock it first.",
+        )
+    kept[provider] = key.get_secret_value() if problem else None
     _write(kept)
-    return "keyring" if in_keyring else "file"
+    return Kept("file", problem) if problem else Kept("keyring")
 
 
 def where_kept(place: Place) -> str:
@@ -90,17 +121,18 @@ def forget_key(provider: str) -> bool:
     return True
 
 
-def _keep_in_keyring(provider: str, key: Secret) -> bool:
+def _keep_in_keyring(provider: str, key: Secret) -> str:
+    """Put `key` into the system keyring; return why that can't be done, empty when it was done."""
     import keyring
     from keyring.errors import KeyringError
 
     if keyring.get_keyring().priority <= 0:  # the backends that fail always, or keep nothing
-        return False
+        return "there is none"
     try:
         keyring.set_password(SERVICE, provider, key.get_secret_value())
-    except KeyringError:
-        return False
-    return True
+    except KeyringError as error:
+        return str(error)
+    return ""
 
 
 def _read() -> dict[str, str | None]:

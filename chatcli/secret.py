@@ -1,4 +1,14 @@
-"""A key or a password: text that no repr, log or traceback shows."""
+"""Keys and passwords: text that no repr, log or traceback shows, and how it is struck out of other people's words."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
+_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SHORTEST = 4
+"""Characters of a key: what is shorter is a placeholder, and stands in many words."""
+_SHORTEST_NAMED = 8
+"""Characters of what is taken for a secret for its variable's name alone."""
 
 
 class Secret:
@@ -27,3 +37,35 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret('***')"
+
+
+def redact(text: str, secrets: Iterable[Secret]) -> str:
+    """Return `text` with `secrets`, as they are or encoded, and the passwords of URLs replaced by `***`."""
+    for secret in secrets:
+        for form in sorted(set(_forms(secret.get_secret_value())), key=len, reverse=True):
+            text = text.replace(form, "***")
+    return _PASSWORD.sub(r"\1:***", text)
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
+    """Return what the names of variables call a key, a token or a password: that of a cloud's own login, say."""
+    return [
+        Secret(value)
+        for name, value in environment.items()
+        if _NAME.search(name) and len(value) >= _SHORTEST_NAMED and not value.isdigit()
+    ]
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield how a server or a library may repeat `value`, none where there is nothing to repeat."""
+    from base64 import b64encode, urlsafe_b64encode
+    from urllib.parse import quote, quote_plus
+
+    for plain in {value, value.strip()}:
+        if len(plain) < _SHORTEST:
+            continue
+        yield plain
+        yield repr(plain)[1:-1]
+        yield from (quote(plain), quote(plain, safe=""), quote_plus(plain))
+        data = plain.encode("utf-8", "surrogateescape")
+        yield from (encode(data).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode))

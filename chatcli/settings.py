@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import unquote, urlsplit
 
 from chatcli import paths, sources
-from chatcli.errors import UsageError
+from chatcli.errors import AuthError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.mcp_servers import McpServer, read_servers, read_tables
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
-from chatcli.secret import Secret
+from chatcli.secret import Secret, redact, secrets_of
 from chatcli.values import not_negative, positive, read_value
 
 Format = Literal["text", "markdown", "json", "jsonl"]
@@ -50,8 +51,9 @@ def check_thread_id(thread_id: str) -> str:
 
 
 def _check_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("a URL starts with http:// or https://")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
+        raise ValueError("a URL starts with http:// or https://, and a host follows")
     return url.rstrip("/")
 
 
@@ -213,8 +215,8 @@ class Settings:
         """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
 
         Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself, or the
-                keyring can't be read.
+            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+            AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
         base_url = self._own_url(provider)
@@ -226,6 +228,7 @@ class Settings:
             names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
             variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
             self._refuse_borrowed_key(base_url, names, key, variables)
+            key = _sendable(key, provider)
         return Credentials(base_url, key)
 
     def server_key(self) -> Secret | None:
@@ -241,13 +244,10 @@ class Settings:
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
-        known = [self._set_key(provider) for provider in PROVIDERS]
-        secrets = (*known, *self._secrets.values(), self.langgraph_api_key)
-        keys = [secret.get_secret_value() for secret in secrets if secret]
-        for value in (*keys, *_passwords(self.store or ""), *_passwords(self.url or "")):
-            if value:
-                text = text.replace(value, "***")
-        return text
+        known = (*map(self._set_key, PROVIDERS), *self._secrets.values(), self.langgraph_api_key)
+        passwords = map(Secret, (*_passwords(self.store or ""), *_passwords(self.url or "")))
+        named = (*secrets_of(os.environ), *secrets_of(self._dotenv))
+        return redact(text, [*filter(None, (*known, *passwords)), *named])
 
     def _own_url(self, provider: str) -> str | None:
         """Return the server that the user named for `provider`, if any."""
@@ -300,13 +300,27 @@ class Credentials:
     key: Secret | None
 
 
+def _sendable(key: Secret, provider: str) -> Secret:
+    """Return `key` without the white space around it, which a file's last line brings along.
+
+    Raises:
+        AuthError: An HTTP header can't hold it.
+
+    """
+    text = key.get_secret_value().strip()
+    if not (text.isascii() and text.isprintable()):
+        raise AuthError(
+            f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied as it is",
+            remedy=f"Set {PROVIDERS[provider].key_variables[0]} anew, or: chat keys set {provider}",
+        )
+    return Secret(text)
+
+
 def _passwords(uri: str) -> list[str]:
     """Return the password in `uri` as it stands there and as it is meant; it may be in the query too."""
     user_info = uri.partition("://")[2].rpartition("@")[0]
     found = [user_info.partition(":")[2]]
     found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
-    from urllib.parse import unquote
-
     return found + [unquote(password) for password in found]
 
 

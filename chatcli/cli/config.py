@@ -12,7 +12,6 @@ import typer
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
-from chatcli.cli.report import mask_passwords
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
@@ -94,7 +93,7 @@ def _shown(value: Any, redact: Callable[[str], str]) -> Any:
         return {name: _shown(part, redact) for name, part in value.items()}
     if isinstance(value, bool | int | float | None):
         return value
-    return redact(mask_passwords(str(value)))
+    return redact(str(value))
 
 
 def _in_words(value: Any) -> str:

@@ -10,7 +10,7 @@ import typer
 from chatcli.bootstrap import build_renderer
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.keys import Place, forget_key, keep_key, kept_keys, where_kept
+from chatcli.keys import Kept, forget_key, keep_key, kept_keys, where_kept
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
 from chatcli.secret import Secret
 from chatcli.settings import Settings
@@ -32,10 +32,15 @@ def keys(ctx: typer.Context) -> None:
         list_(ctx)
 
 
-@app.command("set")
-def set_(name: Name) -> None:
+@app.command("set", context_settings={"allow_extra_args": True})
+def set_(ctx: typer.Context, name: Name) -> None:
     """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
     provider = _provider(name)
+    if ctx.args:  # not repeated
+        raise UsageError(
+            "a key is no argument: the shell's history and the list of processes would show it",
+            remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
+        )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     if not key.get_secret_value():
         raise UsageError("the key is empty: nothing was kept")
@@ -76,9 +81,9 @@ def ask_key(provider: Provider) -> Secret:
     return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
 
 
-def report_place(provider: Provider, place: Place) -> None:
+def report_place(provider: Provider, kept: Kept) -> None:
     """Say openly where a key has gone."""
-    print(f"the key of {provider.title} is kept in {where_kept(place)}", file=sys.stderr)
+    print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 
 
 def _provider(name: str) -> Provider:

@@ -3,34 +3,29 @@
 import contextlib
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
 
-from chatcli.errors import ChatcliError, UsageError
-
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
-
-
-def mask_passwords(text: str) -> str:
-    """Return `text` with the password of every URL in it replaced by `***`."""
-    return _PASSWORD.sub(r"\1:***", text)
+from chatcli.errors import ChatcliError, InternalError, UsageError
+from chatcli.secret import redact, secrets_of
 
 
-def report_traceback(failure: ChatcliError, redact: Callable[[str], str] = str) -> None:
+def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None:
     """Show where `failure` came from, as --debug promises."""
-    print(redact("".join(traceback.format_exception(failure))), file=sys.stderr)
+    print(clean("".join(traceback.format_exception(failure))), file=sys.stderr)
 
 
 def report(failure: ChatcliError, args: list[str]) -> None:
     """Tell of `failure`, which ended the run of `args` before a renderer could."""
     from chatcli.rendering.sanitize import sanitize
 
+    # What nobody foresaw may hold anything; all other messages are made without keys.
+    message = _redact(failure.message) if isinstance(failure, InternalError) else failure.message
     if _wants_json(args):
-        error = {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
+        error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         print(json.dumps({"thread_id": None, "error": error}))
-    print(f"error: {sanitize(failure.message)}", file=sys.stderr)
+    print(f"error: {sanitize(message)}", file=sys.stderr)
     if failure.remedy:
         print(sanitize(failure.remedy), file=sys.stderr)
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
@@ -42,8 +37,8 @@ def _redact(text: str) -> str:
     from chatcli.settings import Settings
 
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
-        text = Settings.load().redact(text)
-    return mask_passwords(text)
+        return Settings.load().redact(text)
+    return redact(text, secrets_of(os.environ))
 
 
 def _wants_json(args: list[str]) -> bool:

@@ -1,7 +1,6 @@
 """What went wrong in a graph of the user's, told by the line of their code that it happened at."""
 
 import os
-import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -11,13 +10,12 @@ from langgraph.errors import GraphRecursionError, is_invalid_resume
 import chatcli
 from chatcli.errors import ChatcliError, GraphError, UsageError
 from chatcli.graph.spec import GraphSpec
-from chatcli.models.errors import translate_foreign
+from chatcli.models.errors import shorten, translate_foreign
+from chatcli.secret import redact, secrets_of
 from chatcli.store.errors import as_store_error
 
 MAX_REASON = 300
 """Characters of an exception's own words that are repeated."""
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
@@ -41,7 +39,7 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif is_invalid_resume(error):
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
     elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
-        failure = type(known)(redact(known.message), remedy=known.remedy)
+        failure = type(known)(shorten(_redact(known.message)), remedy=known.remedy)
     else:
         failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")
     if failure is not error:
@@ -67,17 +65,14 @@ def find_place(error: BaseException) -> tuple[str, int] | None:
     return next((found[-1] for found in (own, frames) if found), None)
 
 
-def redact(text: str) -> str:
+def _redact(text: str) -> str:
     """Return `text` without what the environment calls a key, a token or a password."""
-    for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***")
-    return text
+    return redact(text, secrets_of(os.environ))
 
 
 def _line(error: BaseException) -> str:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
-    line = redact(" ".join(f"{type(error).__name__}: {words}".split())).rstrip(": ")
+    line = _redact(" ".join(f"{type(error).__name__}: {words}".split())).rstrip(": ")
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
 
 

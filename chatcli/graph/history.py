@@ -33,3 +33,13 @@ def newest_turn(messages: Sequence[BaseMessage]) -> int:
         if isinstance(messages[index], HumanMessage):
             return index
     return 0
+
+
+def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
+    """Tell whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all.
+
+    What was cut short does not say who made it, so an older answer does.
+    """
+    answers = (message.response_metadata for message in reversed(messages) if isinstance(message, AIMessage))
+    newest = next((answer for answer in answers if answer.get("finish_reason") != INTERRUPTED), None)
+    return newest is None or newest.get("model_provider") == maker

@@ -14,6 +14,7 @@ from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, fit_context
 from chatcli.graph.finish import finish_reason
+from chatcli.graph.history import heard_before
 from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
@@ -41,9 +42,8 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
         runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
     _report(fitted, state, runtime)
-    if turn.model.keeps_conversation and _prompted(state) and not state.get("prompt_told"):
-        runtime.stream_writer({"notice": f"{turn.model.name} has a prompt of its own: the system prompt is not sent"})
-        update["prompt_told"] = True
+    if turn.model.keeps_conversation:
+        update |= _tell_what_is_not_sent(state, runtime)
     try:
         answer = await _ask(fitted, runtime, offer)
     except ContextError:
@@ -62,8 +62,15 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
 
 
-def _prompted(state: ChatState) -> bool:
-    return bool(state.get("system") or state.get("template"))
+def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Tell once what a model whose server keeps the conversation does not get; return what to remember of that."""
+    name = runtime.context.model.name
+    if not heard_before(state["messages"], name.provider):
+        runtime.stream_writer({"notice": f"{name} knows nothing of what was said before: only the question is sent"})
+    if not (state.get("system") or state.get("template")) or state.get("prompt_told"):
+        return ChatState()
+    runtime.stream_writer({"notice": f"{name} has a prompt of its own: the system prompt is not sent"})
+    return ChatState(prompt_told=True)
 
 
 async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:

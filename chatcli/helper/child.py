@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TextIO, cast
@@ -24,7 +25,7 @@ def be(
     folder: int,
     connection: socket.socket,
     suits: Callable[[list[str], bool], bool],
-    run: Callable[[], None],
+    run: Callable[[Callable[[int], None]], None],
 ) -> None:
     """Be the process that sent `request` by `connection`, if it `suits`; with it, this process ends too.
 
@@ -33,7 +34,7 @@ def be(
         folder: The descriptor of its folder.
         connection: To the process that asked.
         suits: Tells whether `chat` with the given arguments, with input or not, may be run here.
-        run: Runs `chat` with `sys.argv`, and ends with SystemExit.
+        run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
 
     """
     os.fchdir(folder)
@@ -46,15 +47,13 @@ def be(
     sys.argv = ["chat", *request.arguments]
     asking, _ = wire.peer(connection)
     Thread(target=_follow, args=(connection, asking), daemon=True).start()
-    code = 1
-    try:
-        run()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    finally:
-        # Python's own end follows; the process that asked waits for it.
-        with suppress(OSError):
-            connection.send(b"%d" % code)
+    run(partial(_tell, connection))
+
+
+def _tell(connection: socket.socket, code: int) -> None:
+    """Tell the exit code; the process that asked then waits for the end of this one."""
+    with suppress(OSError):
+        connection.send(b"%d" % code)
 
 
 def _agreed(connection: socket.socket, request: wire.Request, suits: bool) -> bool:

@@ -22,7 +22,7 @@ _ASKED_WITHIN = 0.3
 """Seconds for a process that has connected to say what it wants."""
 
 
-def serve(import_all: Callable[[], None], suits: Callable[[list[str], bool], bool], run: Callable[[], None]) -> None:
+def serve(import_all: Callable[[], None], suits: Callable[[list[str], bool], bool], run: Callable[[Callable[[int], None]], None]) -> None:
     """Be the helper of this installation, until nobody has asked for some minutes (`IDLE_VARIABLE`).
 
     It returns in its forked children too: what is registered for Python's end is done there as in any process.
@@ -30,7 +30,7 @@ def serve(import_all: Callable[[], None], suits: Callable[[list[str], bool], boo
     Args:
         import_all: Imports what runs need.
         suits: Tells whether `chat` with the given arguments, with input or not, may be run in a child.
-        run: Runs `chat` with `sys.argv`, and ends with SystemExit.
+        run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
 
     Raises:
         OSError: No socket can be had.

@@ -15,8 +15,8 @@ from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
 from chatcli.providers import PROVIDERS
 
-MAX_REASON = 300
-"""Characters of a server's own words that an error message repeats."""
+MAX_MESSAGE = 400
+"""Characters of an error message, which may repeat a server's own words."""
 
 _AUTH = (
     langchain.ModelAuthenticationError,
@@ -59,13 +59,19 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
         return error
     variables = PROVIDERS[endpoint.name.provider].key_variables
     failure = _classify(error, f"{endpoint.name} at {endpoint.address}", str(endpoint.name), variables)
-    return type(failure)(endpoint.redact(failure.message), remedy=failure.remedy)
+    # Cut last: of a key that was cut, the rest would not be recognised.
+    return type(failure)(shorten(endpoint.redact(failure.message)), remedy=failure.remedy)
+
+
+def shorten(message: str) -> str:
+    """Return `message`, cut where it is longer than an error message may be."""
+    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 3]}..."
 
 
 def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
     """Return what a model that is not ours met, somewhere behind `error`, or None when it comes from no provider.
 
-    `whose` names the models: those of a graph, say.
+    `whose` names the models: those of a graph, say. The message is neither redacted nor shortened yet.
     """
     for link in sdk_errors.chain(error):
         if isinstance(link, Exception) and _is_providers(link):
@@ -178,5 +184,4 @@ def _transport_cause(error: BaseException) -> BaseException | None:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+    return " ".join(text.split())

@@ -12,7 +12,7 @@ import httpx2
 
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
 from chatcli.providers import LANGFLOW
-from chatcli.secret import Secret
+from chatcli.secret import Secret, redact
 from chatcli.settings import Settings
 
 DEFAULT_URL = "http://localhost:7860"
@@ -59,6 +59,11 @@ class LangflowServer:
         return cls(credentials.base_url or DEFAULT_URL, credentials.key)
 
     @property
+    def place(self) -> str:
+        """The URL as messages show it: it may hold a password."""
+        return redact(self.url, [])
+
+    @property
     def headers(self) -> dict[str, str]:
         """What every request carries; Langflow takes no Bearer token."""
         return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
@@ -78,7 +83,7 @@ class LangflowServer:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except httpx2.InvalidURL as error:
-            raise RefusedError(f"{self.url} is no URL: {error}", remedy="Check LANGFLOW_URL.") from None
+            raise RefusedError(f"{self.place} is no URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
             raise self.failure(reply, "the list of flows")
         try:
@@ -91,34 +96,34 @@ class LangflowServer:
         said = self.say(_body(reply)) or reply.reason_phrase
         status = reply.status_code
         if status in (401, 403) and self.key is None:
-            return MissingKeyError(f"Langflow at {self.url} wants a key: {said}", remedy=_KEY_REMEDY, provider=LANGFLOW)
+            return MissingKeyError(
+                f"Langflow at {self.place} wants a key: {said}", remedy=_KEY_REMEDY, provider=LANGFLOW
+            )
         if status in (401, 403):
-            return AuthError(f"Langflow at {self.url} refused the key: {said}", remedy=_KEY_REMEDY)
+            return AuthError(f"Langflow at {self.place} refused the key: {said}", remedy=_KEY_REMEDY)
         if status == 404:
             return RefusedError(
-                f"{what} is not known to Langflow at {self.url}: {said}", remedy="See `chat models langflow`."
+                f"{what} is not known to Langflow at {self.place}: {said}", remedy="See `chat models langflow`."
             )
         if status in (408, 429) or status >= 500:
             return NetworkError(
-                f"Langflow at {self.url} failed with status {status}: {said}", remedy="Try again later."
+                f"Langflow at {self.place} failed with status {status}: {said}", remedy="Try again later."
             )
-        return RefusedError(f"Langflow at {self.url} refused {what}: {said}")
+        return RefusedError(f"Langflow at {self.place} refused {what}: {said}")
 
     def stranger(self) -> NetworkError:
         """Return what the user is told where a server's answer is not Langflow's."""
-        return NetworkError(f"{self.url} sent what is no answer of Langflow's", remedy="Check LANGFLOW_URL.")
+        return NetworkError(f"{self.place} sent what is no answer of Langflow's", remedy="Check LANGFLOW_URL.")
 
     def say(self, value: object) -> str:
         """Return what `value`, an error of the server's, says in one line, without the key."""
-        line = " ".join(words_of(value).split())
-        if self.key is not None:
-            line = line.replace(self.key.get_secret_value(), "***")
+        line = redact(" ".join(words_of(value).split()), [self.key] if self.key else [])
         return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
 
     def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
         if isinstance(error, httpx2.TimeoutException):
-            return NetworkError(f"Langflow at {self.url} did not answer in time", remedy="Try again.")
-        return NetworkError(f"Langflow at {self.url} can't be reached: {error}", remedy="Check LANGFLOW_URL.")
+            return NetworkError(f"Langflow at {self.place} did not answer in time", remedy="Try again.")
+        return NetworkError(f"Langflow at {self.place} can't be reached: {error}", remedy="Check LANGFLOW_URL.")
 
 
 def words_of(value: object) -> str:

@@ -1,12 +1,13 @@
 """A model that can be asked, with what a turn must know of it."""
 
+import os
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
 from chatcli.models.names import ModelName
 from chatcli.providers import LOCAL, OPENAI
-from chatcli.secret import Secret
+from chatcli.secret import Secret, redact, secrets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Endpoint:
     key: Secret | None = None
 
     def redact(self, text: str) -> str:
-        """Return `text` without the key: some servers repeat a key that they refuse."""
-        return text.replace(self.key.get_secret_value(), "***") if self.key else text
+        """Return `text` without the key, or what else the environment holds of that kind: some servers repeat it."""
+        return redact(text, [*([self.key] if self.key else []), *secrets_of(os.environ)])
 
 
 @dataclass(frozen=True, slots=True)

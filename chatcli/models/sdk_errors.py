@@ -16,6 +16,9 @@ _REFUSALS = frozenset({"WMLClientError"})  # IBM's, for an unknown model, say
 _SAID_STATUS = re.compile(r"\[([45]\d\d)\]")
 """NVIDIA's client tells the status in words alone."""
 
+_PARSER_ERROR = "HttpProcessingError"
+"""aiohttp's for an answer that it can't read, with a status that no server sent."""
+
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield `error` and what it came from, the outermost first."""
@@ -30,6 +33,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 def status(error: BaseException) -> int | None:
     """Return the HTTP status that `error` tells of, wherever its SDK keeps it."""
     for link in chain(error):
+        if any(kind.__name__ == _PARSER_ERROR for kind in type(link).__mro__):
+            continue
         response = getattr(link, "response", None)
         for holder in (link, response):
             for name in ("status_code", "code", "status"):

@@ -11,6 +11,7 @@ from chatcli.models.hosted_packages import is_installed
 from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, resolve_model
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
+from chatcli.secret import redact
 from chatcli.settings import Settings
 
 SERVER_TIMEOUT = 5.0
@@ -44,7 +45,7 @@ def usable_models(settings: Settings) -> list[UsableModel]:
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     if settings.openai_endpoint is not None:
         for model in _served(f"{settings.openai_endpoint}/models", settings):
-            yield ModelName(OPENAI, model), settings.openai_endpoint
+            yield ModelName(OPENAI, model), redact(settings.openai_endpoint, [])  # it may hold a password
     for provider in PROVIDERS.values():
         own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
         if provider.default_model and settings.has_key(provider.prefix) and not own_server:
@@ -65,7 +66,7 @@ def _served(url: str, settings: Settings) -> list[str]:
     try:
         entries = httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).json()["data"]
         return [str(entry["id"]) for entry in entries]
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []
 
 

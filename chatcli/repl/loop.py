@@ -37,7 +37,7 @@ from chatcli.events import (
     TurnFinished,
 )
 from chatcli.export import ExportFormat, format_of, thread_lines, write_file
-from chatcli.keys import keep_key, where_kept
+from chatcli.keys import keep_key
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
@@ -194,8 +194,8 @@ class Repl:
             return
         self._context.settings.use_key(provider.prefix, key)
         if (await self._prompt.ask("Keep it for the next time? [y/N] ")).lower() in ("y", "yes"):
-            place = await asyncio.to_thread(keep_key, provider.prefix, key)
-            self._renderer.render(Notice(f"the key of {provider.title} is kept in {where_kept(place)}"))
+            kept = await asyncio.to_thread(keep_key, provider.prefix, key)
+            self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
         await self._route(line)
 
     def _stop(self) -> None:

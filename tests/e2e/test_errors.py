@@ -122,6 +122,8 @@ def test_an_unknown_model_name_is_a_usage_error(chat: Chat, name: str) -> None:
         ("--context-tokens", "-1"),
         ("--timeout", "0"),
         ("--format", "yaml"),
+        ("--base-url", "http://localhost:99999/v1"),
+        ("--base-url", "http:///v1"),
     ],
     ids=" ".join,
 )

@@ -53,7 +53,7 @@ def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: Fake
     assert fake.requests[-1].key == KEY
     assert chat("keys", "list", "--json").json() == [{"provider": "openai", "place": "the system keyring"}]
     # The keyring is gone: what was kept there is not taken for missing.
-    assert_told(chat("hello", env=NO_KEYRING), 2)
+    assert_told(chat("hello", env=NO_KEYRING), 3)
     assert chat("keys", "delete", "openai").returncode == 0
     assert json.loads(file.read_text()) == {}
 

@@ -13,8 +13,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.langflow_server import FLOW_ID, KEY, FakeLangflow, Reply, end, streamed
-
-pytestmark = pytest.mark.forked
+from tests.fakes.openai_server import FakeOpenAI
 
 pytestmark = pytest.mark.forked
 
@@ -75,6 +74,19 @@ def test_tweaks_and_files_go_along(chat: Chat, langflow: FakeLangflow, home: Hom
     refused = chat(*PARROT, "--temperature", "1", "hi")
     assert_told(refused, 2)
     assert "--tweak COMPONENT.temperature" in refused.stderr
+
+
+def test_a_flow_that_takes_over_a_thread_is_told_of_once(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI) -> None:
+    untold = "knows nothing of what was said before"
+    assert untold not in chat(*PARROT, "-t", "new", "hi").stderr
+    openai = ("-m", "openai:gpt-fake")
+    assert chat("-t", "abc", *openai, "Hi! I'm Bob.").returncode == 0
+    assert untold in chat("-t", "abc", *PARROT, "What's my name?").stderr
+    assert untold not in chat("-t", "abc", "And now?").stderr
+    # It has not heard what others answer in between either.
+    assert chat("-t", "abc", *openai, "Hi! I'm Jim.").stderr == ""
+    events = chat("-t", "abc", *PARROT, "--format", "jsonl", "What's my name?").events()
+    assert [untold in event["text"] for event in events if event["type"] == "notice"] == [True]
 
 
 def test_a_key_that_is_missing_or_refused_and_a_flow_that_is_not_there(chat: Chat, langflow: FakeLangflow) -> None:

@@ -1,5 +1,6 @@
 """LangSmith tracing: by its own environment variables alone."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from threading import Thread
 
 import pytest
 
+from tests.conftest import KEY
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 
 
 class Tracer:
-    """Takes what LangSmith's client sends."""
+    """Takes what LangSmith's client sends; what it asks has no body."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -21,6 +23,7 @@ class Tracer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                bodies.append(b"")
                 self._reply()
 
             def do_POST(self) -> None:
@@ -70,6 +73,21 @@ def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: 
     sent = b"".join(tracer.bodies)
     assert b'"thread_id":"traced-thread"' in sent
     assert b"You said: hello" in sent
+    assert KEY.encode() not in sent
+
+
+@pytest.mark.parametrize("listening", [True, False], ids=["it hangs", "it is away"])
+def test_an_endpoint_that_does_not_answer_costs_two_seconds(chat: Chat, fake: FakeOpenAI, listening: bool) -> None:
+    variables = {"LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "ls-test"}
+    with socket.socket() as endpoint:
+        endpoint.bind(("127.0.0.1", 0))
+        if listening:
+            endpoint.listen()
+        variables["LANGSMITH_ENDPOINT"] = f"http://127.0.0.1:{endpoint.getsockname()[1]}"
+        result = chat("hello", env=variables, timeout=10)  # LangSmith's own patience is longer
+    assert (result.returncode, result.stdout) == (0, "You said: hello\n")
+    assert result.stderr.startswith("LangSmith did not take the whole trace")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_nothing_is_traced_without_the_variable(chat: Chat, fake: FakeOpenAI, tracer: Tracer) -> None:

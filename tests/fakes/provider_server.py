@@ -35,6 +35,7 @@ class FakeProvider:
         retry_after: The header of that name with a failure.
         delay: Seconds before each answer.
         failing: How many more requests fail; None fails all.
+        cut: Whether the connection ends in the middle of each answer.
 
     """
 
@@ -46,6 +47,7 @@ class FakeProvider:
         self.retry_after: str | None = None
         self.delay = 0.0
         self.failing: int | None = None
+        self.cut = False
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -93,7 +95,8 @@ class FakeProvider:
             _send(handler, 200, "application/vnd.amazon.eventstream", b"".join(_bedrock()))
             return
         content_type, lines = _lines(request, self.words)
-        _send(handler, 200, content_type, "".join(lines).encode())
+        data = "".join(lines).encode()
+        _send(handler, 200, content_type, data, sent=len(data) // 2 if self.cut else None)
 
 
 def _body(text: bytes) -> dict[str, Any]:
@@ -102,7 +105,12 @@ def _body(text: bytes) -> dict[str, Any]:
 
 
 def _send(
-    handler: BaseHTTPRequestHandler, status: int, content_type: str, data: bytes, retry_after: str | None = None
+    handler: BaseHTTPRequestHandler,
+    status: int,
+    content_type: str,
+    data: bytes,
+    retry_after: str | None = None,
+    sent: int | None = None,
 ) -> None:
     handler.send_response(status)
     if retry_after is not None:
@@ -110,7 +118,7 @@ def _send(
     handler.send_header("Content-Type", content_type)
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
-    handler.wfile.write(data)
+    handler.wfile.write(data[:sent])
 
 
 def _lines(request: ProviderRequest, words: Words) -> tuple[str, Iterator[str]]:

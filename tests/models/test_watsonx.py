@@ -1,13 +1,17 @@
-"""IBM's real client and a server of its own kind, IBM Software Hub: in IBM's cloud it logs in at a fixed address."""
+"""IBM's real client, with IBM Software Hub and, behind a proxy that takes its place, IBM's cloud."""
 
 import asyncio
 import base64
 import datetime as dt
 import ipaddress
 import json
+import select
+import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -27,6 +31,8 @@ pytest.importorskip("langchain_ibm")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 KEY = "key-7d1f0a5e3c9b4286"
+CLOUD = ("iam.cloud.ibm.com", "us-south.ml.cloud.ibm.com", "api.dataplatform.cloud.ibm.com")
+"""The hosts of IBM's cloud: its login, its models, its projects."""
 
 
 def _part(value: object) -> str:
@@ -35,6 +41,7 @@ def _part(value: object) -> str:
 
 TOKEN = f"{_part({'alg': 'none'})}.{_part({'iat': int(time.time()), 'exp': int(time.time()) + 3600})}.x"
 REPLIES: dict[str, object] = {
+    "/identity/token": {"access_token": TOKEN},
     "/ml/wml_services/v2/version": {"version": "5.1.0"},
     "/icp4d-api/v1/authorize": {"token": TOKEN},
     "/v2/projects/fake-project": {"entity": {"storage": {"type": "assetfiles"}}},
@@ -42,16 +49,33 @@ REPLIES: dict[str, object] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it arrived."""
+
+    host: str
+    path: str
+    authorization: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class FakeIBM:
+    """A server that is any of IBM's hosts, and what it was asked."""
+
+    port: int
+    requests: list[Request]
+
+
 @pytest.fixture
-def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
-    """Run the server, and give the path and the authorization of each request."""
-    seen: list[tuple[str, str]] = []
+def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
+    requests: list[Request] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            seen.append((path, self.headers.get("authorization", "")))
+            body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+            requests.append(Request(self.headers["host"], path, self.headers.get("authorization", ""), body))
             data = _answer() if path == "/ml/v1/text/chat_stream" else json.dumps(REPLIES[path]).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream" if path.endswith("stream") else "application/json")
@@ -64,20 +88,60 @@ def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[t
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate = _write_certificate(tmp_path / "server.pem")
     context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with _serving(Handler, context) as port:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("WATSONX_API_KEY", KEY)
+        monkeypatch.setenv("WATSONX_PROJECT_ID", "fake-project")
+        yield FakeIBM(port, requests)
+
+
+@pytest.fixture
+def hub(ibm: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> FakeIBM:
+    """Give it as IBM Software Hub."""
+    monkeypatch.setenv("WATSONX_URL", f"https://127.0.0.1:{ibm.port}")
+    monkeypatch.setenv("WATSONX_USERNAME", "me")
+    monkeypatch.setenv("WATSONX_INSTANCE_ID", "openshift")
+    return ibm
+
+
+@pytest.fixture
+def cloud(ibm: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
+    """Give it as IBM's cloud: a proxy that leads to it, whichever host is asked for."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            with socket.create_connection(("127.0.0.1", ibm.port)) as server:
+                self.send_response(200)
+                self.end_headers()
+                other = {self.connection: server, server: self.connection}
+                while True:
+                    for ready in select.select(list(other), [], [])[0]:
+                        if not (data := ready.recv(65536)):
+                            return
+                        other[ready].sendall(data)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
+            pass
+
+    with _serving(Proxy) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("WATSONX_URL", "https://us-south.ml.cloud.ibm.com")
+        yield ibm
+
+
+@contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    for name, value in {"URL": f"https://127.0.0.1:{server.server_port}", "API_KEY": KEY, "USERNAME": "me"}.items():
-        monkeypatch.setenv(f"WATSONX_{name}", value)
-    monkeypatch.setenv("WATSONX_PROJECT_ID", "fake-project")
-    monkeypatch.setenv("WATSONX_INSTANCE_ID", "openshift")
-    yield seen
+    yield server.server_port
     server.shutdown()
     server.server_close()
     thread.join()
@@ -87,7 +151,8 @@ def _write_certificate(path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    hosts = [x509.DNSName(host) for host in CLOUD]
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *hosts])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -114,19 +179,32 @@ def _answer() -> bytes:
     return "".join(lines).encode()
 
 
-def test_a_turn_is_asked_with_the_token_of_the_login(requests: list[tuple[str, str]]) -> None:
+def ask() -> str:
     model = build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
 
-    async def ask() -> str:
+    async def stream() -> str:
         return "".join([str(chunk.text) async for chunk in model.client.astream("Hi! I'm Bob.")])
 
-    assert asyncio.run(ask()) == "Ahoy, Bob!"
-    assert requests[-1] == ("/ml/v1/text/chat_stream", f"Bearer {TOKEN}")
+    return asyncio.run(stream())
 
 
-def test_a_login_that_fails_is_a_failure_of_the_network(
-    requests: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_turn_is_asked_with_the_token_of_the_login(hub: FakeIBM) -> None:
+    assert ask() == "Ahoy, Bob!"
+    last = hub.requests[-1]
+    assert (last.path, last.authorization) == ("/ml/v1/text/chat_stream", f"Bearer {TOKEN}")
+
+
+def test_in_the_cloud_the_key_goes_to_the_login_alone(cloud: FakeIBM) -> None:
+    assert ask() == "Ahoy, Bob!"
+    assert {request.host for request in cloud.requests} <= set(CLOUD)
+    (login,) = [request for request in cloud.requests if KEY in str(request)]
+    assert (login.host, login.path) == ("iam.cloud.ibm.com", "/identity/token")
+    last = cloud.requests[-1]
+    assert (last.host, last.path) == ("us-south.ml.cloud.ibm.com", "/ml/v1/text/chat_stream")
+    assert last.authorization == f"Bearer {TOKEN}"
+
+
+def test_a_login_that_fails_is_a_failure_of_the_network(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATSONX_URL", "https://127.0.0.1:9")
     with pytest.raises(ChatcliError) as failed:
         build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
@@ -134,7 +212,7 @@ def test_a_login_that_fails_is_a_failure_of_the_network(
     assert KEY not in failed.value.message
 
 
-def test_a_model_that_is_not_there_is_refused(requests: list[tuple[str, str]]) -> None:
+def test_a_model_that_is_not_there_is_refused(hub: FakeIBM) -> None:
     with pytest.raises(ChatcliError) as failed:
         build_model(ModelName("ibm", "ibm/none"), Settings.load(), lambda event: None)
     assert failed.value.exit_code == ExitCode.REFUSED

@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 
-from chatcli.cli.report import report
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
 
 
@@ -29,6 +28,8 @@ def run(args: list[str]) -> int:
             f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
         )
         failure.__cause__ = error
+    from chatcli.cli.report import report
+
     report(failure, args)
     return failure.exit_code
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from chatcli.attachments.attachment import STDIN, Attachment
+from chatcli.attachments import STDIN
+from chatcli.attachments.attachment import Attachment
 from chatcli.cli.prompt_text import read_text
 from chatcli.conversation import Conversation
 from chatcli.errors import UsageError

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from chatcli.attachments.attachment import Attachment
     from chatcli.conversation import Conversation
-    from chatcli.events import MessageShown
     from chatcli.graph.schema import AnswerSchema
     from chatcli.graph.spec import GraphSpec
+    from chatcli.message import MessageShown
     from chatcli.repl.completion import Choices, LineCompleter
     from chatcli.repl.handler import LineHandler
     from chatcli.repl.loop import Repl

@@ -16,7 +16,6 @@ from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
-    MessageShown,
     Notice,
     TurnFailed,
     TurnFinished,
@@ -24,6 +23,7 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.garbage import resume_collections
+from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.roles.setup import Setup
 from chatcli.settings import Settings

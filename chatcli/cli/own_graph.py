@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from chatcli.errors import StoreError, UsageError
+from chatcli.models.names import GRAPH
 from chatcli.settings import PLAIN_CHAT, Settings
 from chatcli.store.location import choose_store, open_threads
 
@@ -43,8 +44,6 @@ def _recorded(settings: Settings, thread_id: str) -> str:
     location = choose_store(settings)
     if location.in_memory:
         return ""
-    from chatcli.graph.spec import GRAPH
-
     try:
         models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
     except StoreError:

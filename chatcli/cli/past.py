@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from chatcli.conversation import Conversation
-from chatcli.events import MessageShown, Notice, ThreadChanged
+from chatcli.events import Notice, ThreadChanged
+from chatcli.message import MessageShown
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings

@@ -12,8 +12,8 @@ from langgraph.graph import START
 
 from chatcli.graph.build import ChatGraph, build_graph
 from chatcli.graph.nodes import MODEL_NODE
-from chatcli.graph.spec import GRAPH
 from chatcli.graph.thread import TITLE_LENGTH
+from chatcli.models.names import GRAPH
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
 from chatcli.thread_ids import MAX_LENGTH

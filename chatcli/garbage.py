@@ -16,6 +16,7 @@ def put_off_collections() -> None:
 
 
 def resume_collections() -> None:
-    """Let Python look for garbage again, but never more among what there is now."""
-    gc.freeze()
-    gc.set_threshold(_AFTER_THAT)
+    """Where collections were put off, let Python look for garbage again, but never among what there is now."""
+    if gc.get_threshold()[0] == _WHILE_IMPORTING:
+        gc.freeze()
+        gc.set_threshold(_AFTER_THAT)

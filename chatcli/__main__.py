@@ -1,6 +1,5 @@
 """The `chat` executable."""
 
-import gc
 import io
 import os
 import signal
@@ -9,11 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
+from chatcli.garbage import put_off_collections
 from chatcli.tracing import finish_tracing
-
-_COLLECTED_AFTER = 50_000
-"""Objects; by Python's own 700, hundreds of collections look through all that was imported, and find nothing: a quarter
-of the time to the first request, for the same peak of memory."""
 
 
 def main() -> None:
@@ -29,7 +25,7 @@ def main() -> None:
 
 def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     """Do the same without asking the helper; `on_end` is told the exit code before Python ends."""
-    gc.set_threshold(_COLLECTED_AFTER)
+    put_off_collections()
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
     for stream in (sys.stdout, sys.stderr):

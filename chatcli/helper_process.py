@@ -4,6 +4,7 @@ import os
 
 from chatcli.__main__ import run_here
 from chatcli.cli.suits_helper import is_for_helper
+from chatcli.garbage import put_off_collections
 from chatcli.helper.server import serve
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Serve until nobody needs it any more."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
     os.chdir("/")  # keeps no file system busy
+    put_off_collections()
     serve(_import_all, is_for_helper, run_here)
 
 

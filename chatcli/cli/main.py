@@ -5,7 +5,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, cast
 
-from chatcli.cli.report import report
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ def run(args: list[str]) -> int:
             f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
         )
         failure.__cause__ = error
+    from chatcli.cli.report import report
+
     report(failure, args)
     return failure.exit_code
 

@@ -24,8 +24,6 @@ def start(
     """
     from chatcli.cli.asked import read_asked
     from chatcli.cli.converse import converse
-    from chatcli.cli.suits_helper import suits_helper
-    from chatcli.helper.spawn import spawn_helper
 
     asked = read_asked(settings, words)
     stay = interactive or resume or not (asked.prompt or asked.script or asked.answer is not None)
@@ -34,6 +32,15 @@ def start(
     if stay and not sys.stdout.isatty():
         raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
     code = converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
-    if not stay and code is ExitCode.OK and suits_helper(settings):
-        spawn_helper()
+    if not stay and code is ExitCode.OK:
+        _leave_helper(settings)
     return code
+
+
+def _leave_helper(settings: Settings) -> None:
+    """Leave a helper behind, if it could have run this."""
+    from chatcli.cli.suits_helper import suits_helper
+    from chatcli.helper.spawn import spawn_helper
+
+    if suits_helper(settings):
+        spawn_helper()

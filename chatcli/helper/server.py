@@ -22,7 +22,11 @@ _ASKED_WITHIN = 0.3
 """Seconds for a process that has connected to say what it wants."""
 
 
-def serve(import_all: Callable[[], None], suits: Callable[[list[str], bool], bool], run: Callable[[Callable[[int], None]], None]) -> None:
+def serve(
+    import_all: Callable[[], None],
+    suits: Callable[[list[str], bool], bool],
+    run: Callable[[Callable[[int], None]], None],
+) -> None:
     """Be the helper of this installation, until nobody has asked for some minutes (`IDLE_VARIABLE`).
 
     It returns in its forked children too: what is registered for Python's end is done there as in any process.

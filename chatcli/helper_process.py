@@ -2,10 +2,8 @@
 
 import os
 
-from chatcli.__main__ import run_here
-from chatcli.cli.suits_helper import is_for_helper
 from chatcli.garbage import put_off_collections
-from chatcli.helper.server import serve
+from chatcli.helper.likeness import Environment
 
 
 def import_all() -> None:
@@ -14,6 +12,7 @@ def import_all() -> None:
     import httpcore2  # noqa: F401
     import openai.resources.chat.completions.completions  # noqa: F401
 
+    import chatcli.__main__
     import chatcli.chat_session
     import chatcli.cli.app
     import chatcli.cli.coercion
@@ -22,7 +21,9 @@ def import_all() -> None:
     import chatcli.cli.once
     import chatcli.cli.script
     import chatcli.cli.start
+    import chatcli.cli.suits_helper
     import chatcli.engines.chat
+    import chatcli.helper.server
     import chatcli.helper.spawn
     import chatcli.models.local.client
     import chatcli.models.openai
@@ -40,7 +41,14 @@ def main() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
     os.chdir("/")  # keeps no file system busy
     put_off_collections()
-    serve(import_all, is_for_helper, run_here)
+    environment = Environment()
+    with environment.watched():
+        import_all()
+    from chatcli.__main__ import run_here
+    from chatcli.cli.suits_helper import is_for_helper
+    from chatcli.helper.server import serve
+
+    serve(environment, is_for_helper, run_here)
 
 
 if __name__ == "__main__":

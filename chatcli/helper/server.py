@@ -23,7 +23,7 @@ _ASKED_WITHIN = 0.3
 
 
 def serve(
-    import_all: Callable[[], None],
+    environment: Environment,
     suits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
@@ -32,7 +32,7 @@ def serve(
     It returns in its forked children too: what is registered for Python's end is done there as in any process.
 
     Args:
-        import_all: Imports what runs need.
+        environment: What was asked for while everything that runs need was imported.
         suits: Tells whether `chat` with the given arguments, with input or not, may be run in a child.
         run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
 
@@ -40,9 +40,6 @@ def serve(
         OSError: No socket can be had.
 
     """
-    environment = Environment()
-    with environment.watched():
-        import_all()
     files = Files()
     if threading.active_count() > 1:
         return  # a fork would lose the other threads

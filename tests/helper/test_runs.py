@@ -17,7 +17,7 @@ ALONE = {"CHATCLI_HELPER": "0"}
 
 def same(result: Result) -> Result:
     """Blank what differs from run to run."""
-    blank = re.compile(r'"(thread_id|checkpoint_id)": "[^"]+"|"elapsed_ms": \d+|thread [0-9a-f]{8}')
+    blank = re.compile(r'"(thread_id|checkpoint_id)": "[^"]+"|"elapsed_ms": \d+|thread [0-9a-f]{8}|\d+\.\d s')
     return Result(result.returncode, blank.sub("", result.stdout), blank.sub("", result.stderr))
 
 

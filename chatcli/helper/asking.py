@@ -7,6 +7,8 @@ _OFF = ("0", "false", "f", "no", "n", "off")
 _SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
 
+_FLAGS = {"--quiet", "-q", "--continue", "-c", "--no-save", "--json", "--plain", "--auto-compact", "--debug"}
+
 
 def may_ask(arguments: list[str]) -> bool:
     """Tell whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
@@ -23,4 +25,15 @@ def may_ask(arguments: list[str]) -> bool:
         ours = all(os.tcgetpgrp(number) == os.getpgrp() for number in terminals)
     except (OSError, ValueError):
         return False
-    return standard and ours and (bool(arguments) or 0 not in terminals)
+    return standard and ours and (0 not in terminals or _has_words(arguments))
+
+
+def _has_words(arguments: list[str]) -> bool:
+    """Tell whether there is a prompt among `arguments`, as far as that can be told without Typer."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--" or not argument.startswith("-"):
+            return argument != "--" or next(rest, None) is not None
+        if argument not in _FLAGS and "=" not in argument:
+            next(rest, None)  # its value
+    return False

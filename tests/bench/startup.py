@@ -48,17 +48,13 @@ class Bench:
         self._env["LLM_USER_PATH"] = str(home.root)
         self._runtime = home.root / "run"
         self._runtime.mkdir(mode=0o700)
+        self._env["XDG_RUNTIME_DIR"] = str(self._runtime)
+        del self._env["CHATCLI_HELPER"]
         entry = f"- model_id: bench\n  model_name: gpt-fake\n  api_base: {server.base_url}\n"
         (home.root / "extra-openai-models.yaml").write_text(entry)
 
     def program(self, *argv: str | Path) -> Program:
         return Program([str(argument) for argument in argv], self._env, self._cwd)
-
-    def helped(self, *argv: str | Path) -> Program:
-        """Return the program with the helper that `chat` leaves behind; it is there from the second run on."""
-        env = {**self._env, "XDG_RUNTIME_DIR": str(self._runtime)}
-        del env["CHATCLI_HELPER"]
-        return Program([str(argument) for argument in argv], env, self._cwd)
 
     def helper(self) -> HelperState | None:
         """Return the helper, None if there is none."""
@@ -172,9 +168,9 @@ def main() -> None:
         )
         words = (EXECUTABLE, "-m", "openai:gpt-fake", "hi")
         programs = {
-            'chat "hi"': bench.to_request(bench.helped(*words)),
+            'chat "hi"': bench.to_request(bench.program(*words)),
             "import langgraph.graph, langchain_openai": bench.to_end(python, "-c", ENGINE),
-            'chat --no-helper "hi"': bench.to_request(bench.program(*words)),
+            'chat --no-helper "hi"': bench.to_request(bench.program(*words, "--no-helper")),
         }
         ratios = [(name, "import langgraph.graph, langchain_openai") for name in programs if name.startswith("chat")]
         if llm is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from chatcli.helper.likeness import Environment, Files, world
+from tests.e2e.program import Home
+from tests.e2e.terminal import Terminal
 
 
 @pytest.fixture
@@ -70,3 +72,30 @@ def test_a_process_is_in_its_own_world() -> None:
     assert world(os.getpid()) == world(os.getpid())
     with pytest.raises(OSError, match="No such"):
         world(2**22 + 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["hello"], True),
+        (["-t", "abc", "hello"], True),
+        (["-q", "hello"], True),
+        (["--thread=abc", "hello"], True),
+        (["--", "threads"], True),
+        ([], False),
+        (["-t", "abc"], False),
+        (["--thread=abc", "-q"], False),
+        (["threads", "list"], False),
+        (["-i", "hello"], False),
+        (["--no-helper", "hello"], False),
+    ],
+)
+def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
+    code = f"from chatcli.helper.asking import may_ask; print(may_ask({arguments}))"
+    env = {**home.env, "CHATCLI_HELPER": "1"}
+    terminal = Terminal([sys.executable, "-c", code], env=env, cwd=home.work)
+    try:
+        assert terminal.exit_code() == 0
+        assert terminal.text() == str(asked)
+    finally:
+        terminal.close()

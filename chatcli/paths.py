@@ -29,8 +29,8 @@ def state_dir() -> Path:
     return Path(_DIRS.user_state_dir)
 
 
-def runtime_dir() -> Path:
-    """Sockets; private, and gone when the user has logged out or the machine starts anew.
+def runtime_dir(*, create: bool = False) -> Path:
+    """Sockets; private (0700), and gone when the user has logged out or the machine starts anew.
 
     Raises:
         OSError: No folder can be had that is this user's alone.
@@ -38,7 +38,7 @@ def runtime_dir() -> Path:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an unset XDG_RUNTIME_DIR: there is a folder that stands in for it
-        return Path(_DIRS.user_runtime_dir)
+        return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)
 
 
 def config_file() -> Path:

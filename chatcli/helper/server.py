@@ -12,7 +12,7 @@ from pathlib import Path
 from chatcli.helper import wire
 from chatcli.helper.child import be
 from chatcli.helper.likeness import Environment, Files, program, world
-from chatcli.paths import private_dir
+from chatcli.paths import runtime_dir
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
 _IDLE_SECONDS = 300.0
@@ -144,7 +144,7 @@ class _Helper:
 
 def _listen(path: Path) -> socket.socket:
     """Return a listening socket at `path`, for this user alone; one that was there is replaced in one step."""
-    private_dir(path.parent)
+    runtime_dir(create=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own = path.with_suffix(f".{os.getpid()}")
     listener.bind(str(own))

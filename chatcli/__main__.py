@@ -1,22 +1,31 @@
 """The `chat` executable."""
 
-import gc
 import io
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
 
+from chatcli.garbage import put_off_collections
 from chatcli.tracing import finish_tracing
-
-_COLLECTED_AFTER = 50_000
-"""Objects; by Python's own 700, hundreds of collections look through all that was imported, and find nothing: a quarter
-of the time to the first request, for the same peak of memory."""
 
 
 def main() -> None:
     """Run `chat` with the process's arguments and leave with its exit code."""
-    gc.set_threshold(_COLLECTED_AFTER)
+    try:
+        code = _run_by_helper(_arguments())
+    except KeyboardInterrupt:
+        code = 130
+    if code is not None:
+        sys.exit(code)
+    run_here()
+
+
+def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
+    """Do the same without asking the helper; `on_end` is told the exit code before Python ends."""
+    put_off_collections()
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
     for stream in (sys.stdout, sys.stderr):
@@ -27,13 +36,18 @@ def main() -> None:
     try:
         from chatcli.cli.main import run
 
-        code = run([_as_text(argument) for argument in sys.argv[1:]])
+        code = run(_arguments())
     except KeyboardInterrupt:
         code = 130
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
     _flush()
-    if not finish_tracing():
+    traced = finish_tracing()
+    if not traced:
         sys.stderr.write("LangSmith did not take the whole trace in time; what is missing of it is lost\n")
         _flush()
+    on_end(code)
+    if not traced:
         os._exit(code)
     sys.exit(code)
 
@@ -46,13 +60,24 @@ def _flush() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _run_by_helper(arguments: list[str]) -> int | None:
+    """Return the exit code of the helper's child; None when this process has to do it itself, as it mostly has."""
+    from chatcli.helper.asking import may_ask
+
+    if not may_ask(arguments):
+        return None
+    from chatcli.helper.client import run_by_helper
+
+    return run_by_helper(arguments)
+
+
 def _null(mode: str) -> TextIO:
     return cast("TextIO", Path(os.devnull).open(mode))
 
 
-def _as_text(argument: str) -> str:
-    """Return `argument` as the UTF-8 that it nearly always is, whatever the locale says; what is not is replaced."""
-    return os.fsencode(argument).decode("utf-8", errors="replace")
+def _arguments() -> list[str]:
+    """Return the arguments as the UTF-8 that they nearly always are, whatever the locale says; else replaced."""
+    return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
 
 
 if __name__ == "__main__":

@@ -2,35 +2,58 @@
 
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import MessageShown
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, choose_model
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import THEMES, Settings
 from chatcli.store.location import choose_server, choose_store, open_threads
-from chatcli.store.server_rows import SERVER
-from chatcli.store.threads import ThreadSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chatcli.attachments.attachment import Attachment
     from chatcli.conversation import Conversation
     from chatcli.graph.schema import AnswerSchema
     from chatcli.graph.spec import GraphSpec
-    from chatcli.repl.completion import Choices
+    from chatcli.message import MessageShown
+    from chatcli.repl.completion import Choices, LineCompleter
+    from chatcli.repl.handler import LineHandler
     from chatcli.repl.loop import Repl
+    from chatcli.repl.prompt import Prompt
+    from chatcli.store.threads import ThreadSummary
     from chatcli.transfer.document import ThreadDocument
+
+
+def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelName:
+    """Return who answers first: a server's app, the user's `graph`, or a model.
+
+    Raises:
+        UsageError: The name of a model or of a role is not known.
+
+    """
+    if choose_server(settings) is not None:
+        from chatcli.store.server_rows import SERVER
+
+        return ModelName(SERVER, settings.assistant or "")
+    if graph is not None:
+        return graph.model_name
+    if not settings.role:
+        return choose_model(settings)
+    from chatcli.roles.opening import opening_model, opening_setup
+
+    return opening_model(settings, opening_setup(settings, None, first=True))
 
 
 def build_conversation(
     settings: Settings,
     thread_id: str,
-    schema: "AnswerSchema | None" = None,
     graph: "GraphSpec | None" = None,
+    schema: "AnswerSchema | None" = None,
     *,
     can_ask: bool = False,
 ) -> "Conversation":
@@ -38,27 +61,25 @@ def build_conversation(
 
     A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
     a user who can be asked whether a tool may run.
+
+    Raises:
+        UsageError: See `who_answers`.
+
     """
     from chatcli.conversation import Conversation
 
+    begin = partial(Conversation, settings, thread_id, who_answers(settings, graph))
     if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
-        name = ModelName(SERVER, settings.assistant or "")
-        return Conversation(settings, thread_id, lambda announce: ServerEngine.open(settings), name)
+        return begin(lambda announce: ServerEngine.open(settings))
     if graph is not None:
         from chatcli.engines.graph import GraphEngine
 
-        return Conversation(
-            settings, thread_id, lambda announce: GraphEngine.open(settings, graph, announce), graph.model_name
-        )
+        return begin(lambda announce: GraphEngine.open(settings, graph, announce))
     from chatcli.engines.chat import ChatEngine
 
-    return Conversation(
-        settings,
-        thread_id,
-        lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask),
-    )
+    return begin(lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask))
 
 
 def build_renderer(settings: Settings) -> Renderer:
@@ -103,40 +124,99 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
     )
 
 
-def build_repl(settings: Settings, conversation: "Conversation", renderer: Renderer) -> "Repl":
-    """Return the REPL at this process's terminal; once its prompt is shown, the engine behind it is opened."""
-    from chatcli.commands.all import all_commands
-    from chatcli.repl.completion import LineCompleter
-    from chatcli.repl.loop import Repl
-    from chatcli.repl.prompt import Prompt
-    from chatcli.repl.toolbar import Toolbar
+def build_repl(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    attachments: "Sequence[Attachment]" = (),
+) -> "Repl":
+    """Return the REPL at this process's terminal.
 
-    registry = all_commands()
-    toolbar = Toolbar(conversation, lambda: _thread_titles(settings))
-    lively = not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
-    prompt = Prompt(
-        LineCompleter(registry, _argument_choices(settings)),
-        renderer.render,
-        toolbar.text if lively else lambda columns: "",
+    Once its prompt is shown, the conversation is begun, and the engine behind it is opened.
+    """
+    from chatcli.repl.loop import Repl
+
+    prompt = _build_prompt(settings, renderer)
+
+    async def open_handler() -> "LineHandler":
+        import asyncio
+
+        return await asyncio.to_thread(_build_handler, settings, begin, renderer, prompt, attachments)
+
+    repl = Repl(prompt, open_handler)
+    prompt.when_shown = lambda: _warm_up(repl, prompt)
+    return repl
+
+
+def _build_prompt(settings: Settings, renderer: Renderer) -> "Prompt":
+    from prompt_toolkit.completion import DynamicCompleter
+
+    from chatcli.repl.prompt import Prompt
+
+    asks_background = _is_lively(settings) and settings.theme == "auto" and settings.color != "never"
+    return Prompt(
+        DynamicCompleter(cache(lambda: _build_completer(settings))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
         color=settings.color != "never",
-        ask_background=lively and settings.theme == "auto" and settings.color != "never",
+        on_background=partial(_choose_theme, renderer) if asks_background else None,
     )
+
+
+def _is_lively(settings: Settings) -> bool:
+    """Tell whether more may stand on the screen than what is said."""
+    return not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
+
+
+def _choose_theme(renderer: Renderer, dark: bool) -> None:
+    from chatcli.events import ThemeChosen
+
+    renderer.render(ThemeChosen("dark" if dark else "light"))
+
+
+def _build_completer(settings: Settings) -> "LineCompleter":
+    from chatcli.commands.all import all_commands
+    from chatcli.repl.completion import LineCompleter
+
+    return LineCompleter(all_commands(), _argument_choices(settings))
+
+
+def _build_handler(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    prompt: "Prompt",
+    attachments: "Sequence[Attachment]",
+) -> "LineHandler":
+    """Import and build what handles lines; give the prompt its toolbar."""
+    from chatcli.commands.all import all_commands
+    from chatcli.commands.registry import CommandContext
+    from chatcli.repl.handler import LineHandler
+    from chatcli.repl.toolbar import Toolbar
+
+    conversation = begin()
+    toolbar = Toolbar(conversation, lambda: _thread_titles(settings))
     toolbar.on_change = prompt.refresh
-    prompt.when_shown = lambda: _warm_up(conversation, prompt.refresh)
-    return Repl(conversation, registry, settings, toolbar.watch(renderer), prompt)
+    if _is_lively(settings):
+        prompt.toolbar = toolbar.text
+        prompt.refresh()
+    context = CommandContext(conversation, all_commands(), settings)
+    return LineHandler(context, toolbar.watch(renderer), prompt, attachments)
 
 
-async def _warm_up(conversation: "Conversation", on_change: Callable[[], None]) -> None:
-    """Import what shows an answer, then open the engine: two threads that import would both take from the typing."""
+async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
+    """Import what handles lines and shows answers, then open the engine.
+
+    One after the other: two threads that import would both take from the typing.
+    """
     import asyncio
     from importlib import import_module
 
+    handler = await repl.handler()
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
-    conversation.warm_up(on_end=on_change)
-    on_change()
+    handler.conversation.warm_up(on_end=prompt.refresh)
+    prompt.refresh()
 
 
 def _argument_choices(settings: Settings) -> "dict[str, Choices]":
@@ -197,7 +277,7 @@ def repair_store(settings: Settings) -> None:
         asyncio.run(reopen())
 
 
-async def read_thread(settings: Settings, thread_id: str) -> list[MessageShown]:
+async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]":
     """Return the questions and answers of the stored thread `thread_id`; needs no model.
 
     Raises:
@@ -239,7 +319,7 @@ async def read_model(settings: Settings, thread_id: str) -> str:
         return setup.model if setup is not None else ""
 
 
-async def read_whole_thread(settings: Settings, summary: ThreadSummary) -> "ThreadDocument":
+async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "ThreadDocument":
     """Return all that is stored of the thread that `summary` is of.
 
     Raises:

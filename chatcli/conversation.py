@@ -5,7 +5,6 @@ needed, or ahead of that by `warm_up`.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -17,17 +16,18 @@ from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
-    MessageShown,
     Notice,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.garbage import resume_collections
+from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.roles.setup import Setup
-from chatcli.settings import Settings, check_thread_id
+from chatcli.settings import Settings
+from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.chat_session import ChatSession
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
-def new_thread_id() -> str:
-    """Return an ID for a new thread: short enough to type, long enough never to meet another."""
-    return secrets.token_hex(4)
-
-
 class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
@@ -51,18 +46,13 @@ class Conversation:
         settings: The user's choices.
         thread_id: The thread to begin on.
         open_engine: Opens the engine, at most once at a time; tried again after a failure.
-        name: Who answers, where that is no model of the user's choice.
+        name: Who answers first.
 
     """
 
-    def __init__(
-        self, settings: Settings, thread_id: str, open_engine: OpenEngine, name: ModelName | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, thread_id: str, name: ModelName, open_engine: OpenEngine) -> None:
         self.thread_id = thread_id
-        # Read ahead of everything else: a misspelt name is a usage error before anything is opened.
-        self.model_name = name or opening_model(
-            settings, opening_setup(settings, None, first=True) if settings.role else Setup()
-        )
+        self.model_name = name
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
@@ -313,9 +303,7 @@ class Conversation:
         failed = self._engine is not None and self._engine.done() and self._engine.exception() is not None
         if self._engine is None or failed:
             loop = asyncio.get_running_loop()
-            self._engine = loop.create_task(
-                _as_coroutine(self._open_engine(lambda event: _announce_soon(loop, self, event)))
-            )
+            self._engine = loop.create_task(_open(self._open_engine(lambda event: _announce_soon(loop, self, event))))
         return self._engine
 
     def announce(self, event: Event) -> None:
@@ -326,8 +314,10 @@ class Conversation:
             self._untold.append(event)
 
 
-async def _as_coroutine(opening: Awaitable[Engine]) -> Engine:
-    return await opening
+async def _open(opening: Awaitable[Engine]) -> Engine:
+    engine = await opening
+    resume_collections()  # by now all that is large is imported
+    return engine
 
 
 def _announce_soon(loop: asyncio.AbstractEventLoop, conversation: Conversation, event: Event) -> None:

@@ -3,12 +3,14 @@
 import importlib.metadata
 import importlib.util
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from chatcli import __version__, keys, paths
 from chatcli.errors import ChatcliError
+from chatcli.helper.state import find_helper
 from chatcli.mcp_servers import McpServer
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
@@ -44,6 +46,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
+    yield _helper(settings)
     yield from _mcp_servers(settings)
 
 
@@ -129,6 +132,22 @@ def _local_runtime() -> Finding:
     if not file.exists():
         return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
     return Finding("local model", "ok", f"{file}")
+
+
+def _helper(settings: Settings) -> Finding:
+    if not settings.helper or sys.platform != "linux":
+        return Finding("helper", "ok", "off: every one-shot imports what it needs")
+    try:
+        helper = find_helper()
+    except OSError as error:
+        remedy = f"Look at who made {paths.runtime_dir()}; --no-helper does without."
+        return Finding("helper", "problem", f"its socket can't be used: {error}", remedy)
+    if helper is None:
+        return Finding("helper", "ok", "none now; the next one-shot leaves one behind, which makes others start faster")
+    if not helper.answers:
+        return Finding("helper", "problem", f"process {helper.pid} does not answer", f"kill {helper.pid}")
+    detail = f"process {helper.pid} makes one-shots start faster; it holds {helper.memory / 1e6:.0f} MB"
+    return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
 
 
 def _mcp_servers(settings: Settings) -> Iterator[Finding]:

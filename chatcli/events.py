@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chatcli.errors import ChatcliError
+from chatcli.message import MessageShown
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
@@ -179,15 +180,6 @@ class Listing:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageShown:
-    """A message of the past, shown again as it looked: `role` is "user", "assistant" or "tool"."""
-
-    role: str
-    text: str
-    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 One file in the config folder says which keys are kept and where, since a keyring can't be listed.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,17 +135,22 @@ def _keep_in_keyring(provider: str, key: Secret) -> str:
 
 
 def _read() -> dict[str, str | None]:
+    path = keys_file()
     try:
-        kept = json.loads(keys_file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+        if not path.exists():
+            return {}
+        import json
+
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{keys_file()} can't be read: {error}", remedy="Mend or delete it.") from None
+        raise UsageError(f"{path} can't be read: {error}", remedy="Mend or delete it.") from None
     return kept if isinstance(kept, dict) else {}
 
 
 def _write(kept: dict[str, str | None]) -> None:
     """Replace the file in one step, readable by its owner alone from the first byte on."""
+    import json
+
     path = paths.private_dir(paths.config_dir()) / "keys.json"
     draft = path.with_suffix(f".{os.getpid()}.new")
     with open(draft, "x", encoding="utf-8", opener=paths.private_opener) as file:

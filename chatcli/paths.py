@@ -1,6 +1,7 @@
 """Where chatcli keeps what on this machine: the XDG folders, through platformdirs."""
 
 import os
+import warnings
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -26,6 +27,18 @@ def cache_dir() -> Path:
 def state_dir() -> Path:
     """What this machine remembers: input history, the local model server's lock, state and log."""
     return Path(_DIRS.user_state_dir)
+
+
+def runtime_dir(*, create: bool = False) -> Path:
+    """Sockets; private (0700), and gone when the user has logged out or the machine starts anew.
+
+    Raises:
+        OSError: No folder can be had that is this user's alone.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an unset XDG_RUNTIME_DIR: there is a folder that stands in for it
+        return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)
 
 
 def config_file() -> Path:

@@ -14,7 +14,6 @@ from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
-    MessageShown,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -26,6 +25,7 @@ from chatcli.graph.history import as_shown
 from chatcli.graph.question import build_question
 from chatcli.graph.repair import recover_unless_running
 from chatcli.graph.thread import GraphThread, messages_of
+from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
 from chatcli.store.errors import as_failure
 from chatcli.turn import RunningTurn

@@ -9,16 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import unquote, urlsplit
 
 from chatcli import paths, sources
 from chatcli.errors import AuthError, UsageError
 from chatcli.keys import kept_keys, read_key
-from chatcli.mcp_servers import McpServer, read_servers, read_tables
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret, redact, secrets_of
+from chatcli.thread_ids import check_thread_id
 from chatcli.values import not_negative, positive, read_value
+
+if TYPE_CHECKING:
+    from chatcli.mcp_servers import McpServer
 
 Format = Literal["text", "markdown", "json", "jsonl"]
 ColorMode = Literal["auto", "always", "never"]
@@ -33,21 +36,9 @@ PLAIN_CHAT = (
 
 SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
 """The variables of a LangGraph server's key, the first that is set before the others."""
-MAX_THREAD_ID = 200
-"""The longest thread ID, in characters."""
-
 
 _OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The fields that name the server of one provider alone."""
-
-
-def check_thread_id(thread_id: str) -> str:
-    """Return `thread_id` when it is 1 to 200 printable characters; raise ValueError otherwise."""
-    if not 1 <= len(thread_id) <= MAX_THREAD_ID:
-        raise ValueError(f"a thread ID has 1 to {MAX_THREAD_ID} characters, not {len(thread_id)}")
-    if not thread_id.isprintable():
-        raise ValueError("a thread ID has printable characters only")
-    return thread_id
 
 
 def _check_url(url: str) -> str:
@@ -67,6 +58,12 @@ def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
         if not rule.partition(":")[0].strip():
             raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
     return rules
+
+
+def _read_mcp_tables(tables: Mapping[str, object]) -> "dict[str, McpServer]":
+    from chatcli.mcp_servers import read_tables
+
+    return read_tables(tables)
 
 
 def _variables(*names: str) -> dict[str, tuple[str, ...]]:
@@ -122,12 +119,13 @@ class Settings:
     timeout: Annotated[float, positive] | None = None
     tools: bool | None = None
     # The config file's tables [mcp.NAME]; --mcp names a file of more.
-    mcp_servers: Annotated[dict[str, McpServer], read_tables] = field(default_factory=dict)
+    mcp_servers: Annotated[dict[str, "McpServer"], _read_mcp_tables] = field(default_factory=dict)
     mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
     allow: Annotated[tuple[str, ...], _check_rules] = ()
     yes: bool = False
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None
+    helper: bool = True
     debug: bool = False
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
@@ -179,14 +177,18 @@ class Settings:
         """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
 
-    def servers(self) -> dict[str, McpServer]:
+    def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
 
         Raises:
             UsageError: That file can't be read.
 
         """
-        return self.mcp_servers | (read_servers(self.mcp_file) if self.mcp_file is not None else {})
+        if self.mcp_file is None:
+            return self.mcp_servers
+        from chatcli.mcp_servers import read_servers
+
+        return self.mcp_servers | read_servers(self.mcp_file)
 
     @property
     def openai_endpoint(self) -> str | None:

@@ -1,6 +1,5 @@
 """Reads one setting: text from the environment, or a value from TOML or the command line, as its field's type."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +81,7 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
     if not (equals and dot and table.strip() and key.strip()):
         raise ValueError(f"NAME.FIELD=VALUE, not {text!r}")
     try:
-        value = json.loads(written)
+        value = _json(written)
     except ValueError:
         value = written
     return table.strip(), key.strip(), value
@@ -159,6 +158,8 @@ def _tables(value: object) -> dict[str, dict[str, Any]]:
 
 
 def _json(text: str) -> object:
+    import json  # few settings hold any
+
     try:
         return json.loads(text)
     except ValueError as error:

@@ -10,3 +10,8 @@ content       the question and its attachments as the content of one message
 image         made smaller where a provider's limit asks for it
 pdf           its text, for models that take no PDF
 """
+
+MAX_BYTES = 256 * 1024 * 1024
+"""The largest file or pipe that is read, in bytes: more than any model takes, and it must fit the memory."""
+STDIN = "-"
+"""What names standard input on the command line."""

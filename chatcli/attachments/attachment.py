@@ -5,11 +5,6 @@ from typing import Literal
 
 Kind = Literal["text", "image", "pdf"]
 
-MAX_BYTES = 256 * 1024 * 1024
-"""The largest file or pipe that is read, in bytes: more than any model takes, and it must fit the memory."""
-
-STDIN = "-"
-"""What names standard input on the command line."""
 STDIN_NAME = "stdin"
 """What it is called in a question."""
 

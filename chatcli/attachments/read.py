@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from chatcli.attachments.attachment import MAX_BYTES, STDIN, STDIN_NAME, Attachment
+from chatcli.attachments import MAX_BYTES, STDIN
+from chatcli.attachments.attachment import STDIN_NAME, Attachment
 from chatcli.attachments.sniff import image_type, is_pdf
 from chatcli.attachments.text import decode
 from chatcli.errors import ContextError, RefusedError, UsageError

@@ -1,5 +1,6 @@
 """`chat` itself: its options, and what a run with them does."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,16 @@ def _show_version(value: bool) -> None:
     if value:
         print(f"chat {__version__}")
         raise typer.Exit
+
+
+def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among the parameters of `chat`, None for one that was not given."""
+    from chatcli.settings import Settings
+
+    # None given of what is repeatable is an empty list.
+    given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
+    given["format"] = "json" if params["json"] else params["format_"]
+    return {name: value for name, value in given.items() if name in Settings.names()}
 
 
 Version = Annotated[
@@ -76,6 +87,7 @@ def chat(
     yes: options.Yes = None,
     max_steps: options.MaxSteps = None,
     tool_timeout: options.ToolTimeout = None,
+    helper: options.Helper = None,
     debug: options.Debug = None,
     version: Version = False,
 ) -> None:
@@ -83,14 +95,9 @@ def chat(
     from chatcli.cli.start import start
     from chatcli.settings import Settings
 
-    given: dict[str, Any] = {name: value for name, value in ctx.params.items() if name in Settings.names()}
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
-    given["var"] = var or None
-    given["tweak"] = tweak or None
-    given["file"] = file or None  # none given is an empty list
-    given["allow"] = allow or None
-    given["format"] = "json" if json else format_
+    given = given_settings(ctx.params)
     if continue_ + resume + (thread is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
     if ctx.invoked_subcommand in ("config", "doctor"):  # they must work, above all, when the config file is wrong

@@ -4,13 +4,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatcli.attachments.attachment import STDIN, Attachment
+from chatcli.attachments import STDIN
 from chatcli.cli.prompt_text import prompt_text, read_pipe
-from chatcli.cli.script import Question, read_script
 from chatcli.errors import UsageError
 from chatcli.settings import Settings
 
 if TYPE_CHECKING:
+    from chatcli.attachments.attachment import Attachment
+    from chatcli.cli.script import Question
     from chatcli.graph.schema import AnswerSchema
 
 
@@ -19,8 +20,8 @@ class Asked:
     """What one run is asked; without `prompt` and `script`, it is the REPL's to ask."""
 
     prompt: str | None
-    attachments: tuple[Attachment, ...] = ()
-    script: tuple[Question, ...] = ()
+    attachments: "tuple[Attachment, ...]" = ()
+    script: "tuple[Question, ...]" = ()
     schema: "AnswerSchema | None" = None
     answer: str | None = None
     """The answer to what the thread waits for, as it was typed."""
@@ -53,13 +54,15 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
     if settings.script is not None:
         if words:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
+        from chatcli.cli.script import read_script
+
         return Asked(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
     asks = bool(words) or piped is not None or STDIN in settings.file
     return Asked(prompt_text(words, piped) if asks else None, attachments, (), schema)
 
 
-def _read_attachments(settings: Settings) -> tuple[Attachment, ...]:
+def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
     if not settings.file:
         return ()
     from chatcli.attachments.read import read_attachment

@@ -7,6 +7,9 @@ from typer.core import TyperGroup
 
 from chatcli.cli.subcommands import SUBCOMMANDS
 
+SUBCOMMAND = "chatcli.subcommand"
+"""Under this key of a context's `meta` stands the sub-command, if the arguments name one."""
+
 
 class PromptGroup(TyperGroup):
     """A group whose first word is a sub-command, or else, with all that follows, the prompt.
@@ -22,7 +25,9 @@ class PromptGroup(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own
         """Leave the prompt's words in `ctx.args`, or a sub-command and its arguments to `TyperGroup`."""
-        if self._first_word(ctx, args) in self.commands:
+        first = self._first_word(ctx, args)
+        if first in self.commands:
+            ctx.meta[SUBCOMMAND] = first
             return super().parse_args(ctx, args)
         ctx.allow_interspersed_args = True
         # Past TyperGroup's own method, which would take the first word for a sub-command.

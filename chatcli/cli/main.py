@@ -3,9 +3,13 @@
 import errno
 import os
 import sys
+from typing import TYPE_CHECKING, cast
 
-from chatcli.cli.report import report
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+    from typer.core import TyperGroup
 
 
 def run(args: list[str]) -> int:
@@ -29,6 +33,8 @@ def run(args: list[str]) -> int:
             f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
         )
         failure.__cause__ = error
+    from chatcli.cli.report import report
+
     report(failure, args)
     return failure.exit_code
 
@@ -45,26 +51,48 @@ def _program(args: list[str]) -> int:
     return start(Settings.load(), [])
 
 
-def _parsed(args: list[str]) -> int:
-    import typer
+def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":
+    """Return what Typer makes of `chat ARGS`, before anything is done.
+
+    Args:
+        args: The arguments.
+        resilient: Whether to show nothing and to take what is wrong as not given.
+
+    Raises:
+        typer.TyperException: They are wrong.
+        typer.Exit: They ask for help or the version, which was shown.
+
+    """
+    # Not `command.main()`, which swallows a broken pipe.
+    context = _command().make_context("chat", list(args), resilient_parsing=resilient)
+    return cast("typer.Context", context)
+
+
+def _command() -> "TyperGroup":
     from typer.core import TyperGroup
     from typer.main import get_command
 
     from chatcli.cli.app import app
     from chatcli.cli.coercion import spare_pydantic
-    from chatcli.cli.complete import VARIABLE, run_completion
 
     spare_pydantic()
     command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
+def _parsed(args: list[str]) -> int:
+    import typer
+
+    from chatcli.cli.complete import VARIABLE, run_completion
+
     if VARIABLE in os.environ:
-        assert isinstance(command, TyperGroup)
-        run_completion(command)
+        run_completion(_command())
         return ExitCode.OK
     code: int = ExitCode.OK
     try:
-        # Not `command.main()`, which swallows a broken pipe.
-        with command.make_context("chat", list(args)) as context:
-            command.invoke(context)
+        with read_command_line(args) as context:
+            context.command.invoke(context)
     except typer.Exit as end:
         code = end.exit_code
     except typer.TyperException as error:

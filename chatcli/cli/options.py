@@ -161,4 +161,12 @@ MaxSteps = Annotated[
 ToolTimeout = Annotated[
     float | None, typer.Option("--tool-timeout", metavar="S", help="Seconds after which a call of a tool is given up.")
 ]
+Helper = Annotated[
+    bool | None,
+    typer.Option(
+        "--helper/--no-helper",
+        help="Leave a process behind for five minutes, which makes the next one-shot start faster.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool | None, typer.Option("--debug", help="Show tracebacks.")]

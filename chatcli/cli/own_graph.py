@@ -1,14 +1,18 @@
 """Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from chatcli.errors import StoreError, UsageError
-from chatcli.graph.spec import GRAPH, GraphSpec, find_graph
+from chatcli.models.names import GRAPH
 from chatcli.settings import PLAIN_CHAT, Settings
 from chatcli.store.location import choose_store, open_threads
 
+if TYPE_CHECKING:
+    from chatcli.graph.spec import GraphSpec
 
-def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
+
+def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None":
     """Return the graph that answers, None for the plain chat.
 
     The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
@@ -23,17 +27,25 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> GraphSpec | None:
         if options:
             option = options[0].removesuffix("_file").replace("_", "-")
             raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
-        return find_graph(settings.graph)
-    recorded = "" if options or thread_id is None else _recorded(settings, thread_id)
-    if not recorded:
+        spec: str | None = settings.graph
+    else:
+        spec = (None if options or thread_id is None else recorded_graph(settings, thread_id)) or None
+        if spec is not None and not settings.quiet:
+            print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
+    if spec is None:
         return None
-    if not settings.quiet:
-        print(f"this thread goes on with its graph: --graph {recorded}", file=sys.stderr)
-    return find_graph(recorded)
+    from chatcli.graph.spec import find_graph
+
+    return find_graph(spec)
 
 
-def _recorded(settings: Settings, thread_id: str) -> str:
-    """Return the graph that the stored thread ran last, empty for none."""
+def recorded_graph(settings: Settings, thread_id: str) -> str:
+    """Return the graph that the stored thread `thread_id` ran last, empty for none.
+
+    Raises:
+        UsageError: A `.env` names the store, and so would choose the code that is run.
+
+    """
     location = choose_store(settings)
     if location.in_memory:
         return ""

@@ -3,7 +3,7 @@
 import sys
 from typing import BinaryIO
 
-from chatcli.attachments.attachment import MAX_BYTES
+from chatcli.attachments import MAX_BYTES
 from chatcli.errors import ContextError, UsageError
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from chatcli.attachments.attachment import STDIN, Attachment
+from chatcli.attachments import STDIN
+from chatcli.attachments.attachment import Attachment
 from chatcli.cli.prompt_text import read_text
 from chatcli.conversation import Conversation
 from chatcli.errors import UsageError
-from chatcli.events import WAITING, Event, MessageShown, TurnFinished, TurnInterrupted
+from chatcli.events import WAITING, Event, TurnFinished, TurnInterrupted
+from chatcli.message import MessageShown
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 

@@ -31,4 +31,16 @@ def start(
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if stay and not sys.stdout.isatty():
         raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    return converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    code = converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    if not stay and code is ExitCode.OK:
+        _leave_helper(settings)
+    return code
+
+
+def _leave_helper(settings: Settings) -> None:
+    """Leave a helper behind, if it could have run this."""
+    from chatcli.cli.suits_helper import suits_helper
+    from chatcli.helper.spawn import spawn_helper
+
+    if suits_helper(settings):
+        spawn_helper()

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
-from chatcli.conversation import new_thread_id
 from chatcli.errors import UsageError
 from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
 from chatcli.providers import LANGFLOW
-from chatcli.settings import check_thread_id
+from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.graph.branches import Turn

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.calls import call_text, result_text
-from chatcli.events import INTERRUPTED, MessageShown
+from chatcli.events import INTERRUPTED
+from chatcli.message import MessageShown
 
 
 def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chatcli.errors import UsageError
-from chatcli.models.names import ModelName
+from chatcli.models.names import GRAPH, ModelName
 
-GRAPH = "graph"
-"""What stands in the place of a provider in the name of a graph."""
 PROJECT_FILE = "langgraph.json"
 _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
 

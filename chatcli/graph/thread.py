@@ -14,8 +14,8 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
-from chatcli.graph.spec import GRAPH
 from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
+from chatcli.models.names import GRAPH
 from chatcli.store.threads import Threads
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from chatcli.settings import Settings
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
+GRAPH = "graph"
+"""What stands in the place of a provider in the name of a user's graph."""
 LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
 
 

@@ -13,7 +13,8 @@ from chatcli.rendering.markdown_stream import MarkdownStream
 from chatcli.rendering.tail import Tail
 from chatcli.rendering.theme import PLAIN, Theme
 
-INTERVAL = 1 / 30  # seconds between two repaints
+INTERVAL = 0.035
+"""Seconds from the end of a repaint to the next: so a second sees at most 30 writes, the last of an answer included."""
 COST_FACTOR = 9  # a repaint that took t seconds is followed by at least so many t without one
 
 
@@ -61,7 +62,7 @@ class PlainAnswer:
 
 
 class Repaint:
-    """Decides when to paint: at once after a pause, else `INTERVAL` after the last time.
+    """Decides when to paint: at once after a pause, else `INTERVAL` after the end of the last time.
 
     There is no thread: a delayed painting is a callback of the running asyncio loop. Without a loop
     the next piece, or the end, brings it. A painting that takes long is repeated less often, so that
@@ -99,7 +100,7 @@ class Repaint:
         started = self._clock()
         self._paint()
         now = self._clock()
-        self._due = max(started + INTERVAL, now + COST_FACTOR * (now - started))
+        self._due = now + max(INTERVAL, COST_FACTOR * (now - started))
 
 
 class MarkdownAnswer:

@@ -1,9 +1,12 @@
 """A renderer that is built when it is first needed, since rich takes longer to import than a prompt to show."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from chatcli.events import Event, ThemeChosen
 from chatcli.rendering.renderer import Renderer
+
+if TYPE_CHECKING:
+    from chatcli.events import Event, ThemeChosen
 
 
 class LateRenderer:
@@ -14,12 +17,14 @@ class LateRenderer:
         self._renderer: Renderer | None = None
         self._theme: ThemeChosen | None = None
 
-    def render(self, event: Event) -> None:
+    def render(self, event: "Event") -> None:
         """Show `event`; a theme alone shows nothing yet."""
-        if self._renderer is None and isinstance(event, ThemeChosen):
-            self._theme = event
-            return
         if self._renderer is None:
+            from chatcli.events import ThemeChosen
+
+            if isinstance(event, ThemeChosen):
+                self._theme = event
+                return
             self._renderer = self._build()
             if self._theme is not None:
                 self._renderer.render(self._theme)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.rendering.sanitize import sanitize, sanitize_line
 
 SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}

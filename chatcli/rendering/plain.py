@@ -8,7 +8,6 @@ from chatcli.events import (
     Event,
     Listing,
     MatchShown,
-    MessageShown,
     Notice,
     Progress,
     TerminalEvent,
@@ -20,6 +19,7 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
+from chatcli.message import MessageShown
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.rendering.tool_calls import OpenCalls, request_lines

@@ -1,8 +1,9 @@
 """The protocol that every kind of output follows."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from chatcli.events import Event
+if TYPE_CHECKING:
+    from chatcli.events import Event
 
 
 class Renderer(Protocol):
@@ -11,7 +12,7 @@ class Renderer(Protocol):
     Neither method waits or starts a thread; what the output raises (a broken pipe) is the caller's to handle.
     """
 
-    def render(self, event: Event) -> None:
+    def render(self, event: "Event") -> None:
         """Show `event`. Events come in the order that `chatcli.events` guarantees."""
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """A scripted conversation as text: who says what, line by line."""
 
-from chatcli.events import Event, MessageShown
+from chatcli.events import Event
+from chatcli.message import MessageShown
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.rendering.sanitize import sanitize_line
 

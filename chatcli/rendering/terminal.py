@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from chatcli import events
+from chatcli.message import MessageShown
 from chatcli.rendering.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.clipboard import fill_clipboard
 from chatcli.rendering.draft import draft_lines
@@ -200,7 +201,7 @@ class TerminalRenderer:
             self._console.print(listing_table(event))
 
     @_show.register
-    def _(self, event: events.MessageShown) -> None:
+    def _(self, event: MessageShown) -> None:
         with self._aside():
             self._message(event)
 
@@ -278,7 +279,7 @@ class TerminalRenderer:
         if self._lively and not self._quiet:
             self._waiting.start(what)
 
-    def _message(self, event: events.MessageShown) -> None:
+    def _message(self, event: MessageShown) -> None:
         text = sanitize(event.text)
         if event.role == "user":
             glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))

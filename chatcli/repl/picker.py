@@ -1,15 +1,14 @@
 """Picks a thread by typing a part of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.input import Input
-from prompt_toolkit.output import Output
 
-from chatcli.events import ThreadChoice
+from chatcli.events import Event, Listing, ThreadChoice
 from chatcli.rendering.sanitize import sanitize_line
+from chatcli.repl.prompt import Prompt
 
 
 class _Choices(Completer):
@@ -38,19 +37,23 @@ def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
     ]
 
 
-async def pick_thread(
-    choices: Sequence[ThreadChoice], terminal: Input, screen: Output, *, menu: bool = True
-) -> str | None:
+async def pick_thread(prompt: Prompt, choices: Sequence[ThreadChoice], show: Callable[[Event], None]) -> str | None:
     """Let the user pick one of `choices`: what is typed filters, Enter takes the first, Ctrl-C or Ctrl-D none.
 
-    Without a `menu` the choices must have been shown before.
+    Returns:
+        The ID of the thread, or None. They stand in a menu; for a screen reader, in a list that `show` shows before.
+
     """
+    menu = not prompt.plain
+    if not menu:
+        rows = tuple((choice.thread_id, choice.description) for choice in choices)
+        show(Listing("threads", ("thread", "title"), rows))
     session: PromptSession[str] = PromptSession(
         "which thread? (type to filter) " if menu else "which thread? (type a part of it) ",
         completer=_Choices(choices) if menu else None,
         complete_while_typing=menu,
-        input=terminal,
-        output=screen,
+        input=prompt.input,
+        output=prompt.output,
     )
     try:
         typed = await session.prompt_async(

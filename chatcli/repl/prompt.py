@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
@@ -11,19 +11,16 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import store_typeahead
-from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, Output, create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from chatcli.events import DraftChanged, Event, Listing, ScreenLeft, ScreenTaken, ThemeChosen, ThreadChoice
-from chatcli.repl.draft import Draft
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import LeavingHint, learn_shift_enter, line_keys, write_in_editor
 from chatcli.repl.paste import Pastes
-from chatcli.repl.picker import pick_thread
 from chatcli.repl.replies import ASK_BACKGROUND, ReplyReader
 
 GLYPH = "> "
@@ -36,42 +33,43 @@ class Prompt:
 
     Args:
         completer: Completes what is being typed.
-        show: Shows events that come from the keyboard: what is typed in mid-answer, a suspension, a background.
-        toolbar: Returns the line below the input line for a number of columns; empty for none.
         keep_history: Whether what is typed is kept for later runs.
         vi: Whether vi's keys edit the line, instead of Emacs'.
         plain: Whether a screen reader may read it: no suggestion stands behind the cursor, no menu below it.
         color: Whether the line may have colours.
-        ask_background: Whether the terminal is asked for its background.
+        on_background: Told whether the terminal's background is dark; None for not to ask the terminal.
 
     """
 
     def __init__(
         self,
         completer: Completer,
-        show: Callable[[Event], None],
-        toolbar: Callable[[int], str],
         *,
         keep_history: bool,
         vi: bool = False,
         plain: bool = False,
         color: bool = True,
-        ask_background: bool = False,
+        on_background: Callable[[bool], None] | None = None,
     ) -> None:
         learn_shift_enter()
-        self._show = show
-        self._toolbar = toolbar
-        self._plain = plain
-        self._ask_background = ask_background and os.environ.get("TERM", "") not in _MUTE_TERMINALS
+        self.plain = plain
+        """Whether a screen reader may read what is shown here."""
+        self.toolbar: Callable[[int], str] = lambda columns: ""
+        """Returns the line below the input line for a number of columns; empty for none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
         """Begun once, when the first line is waited for: what would keep it from appearing."""
+        self.when_continued: Callable[[], None] | None = None
+        """Called after a stop that came from elsewhere, when no line is being read."""
         self._begun: asyncio.Future[None] | None = None
+        self._prefill, self._in_editor = "", False
         self.pastes = Pastes()
-        self._input = create_input(always_prefer_tty=True)
-        self._output: Output = create_output(always_prefer_tty=True)
-        if isinstance(self._input, Vt100Input):
-            descriptor, encoding = self._input.fileno(), self._input.stdin.encoding
-            self._input.stdin_reader = ReplyReader(descriptor, encoding, self._learn_background)
+        self.input = create_input(always_prefer_tty=True)
+        self.output: Output = create_output(always_prefer_tty=True)
+        mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
+        self._asks_background = on_background is not None and not mute and isinstance(self.input, Vt100Input)
+        if isinstance(self.input, Vt100Input) and on_background is not None:
+            descriptor, encoding = self.input.fileno(), self.input.stdin.encoding
+            self.input.stdin_reader = ReplyReader(descriptor, encoding, on_background)
         self._hint = LeavingHint()
         self._stopped_here = False
         keys = line_keys(self._hint, self.pastes)
@@ -91,8 +89,8 @@ class Prompt:
             prompt_continuation="  ",
             style=_STYLE,
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,
-            input=self._input,
-            output=self._output,
+            input=self.input,
+            output=self.output,
         )
         self._session.app.after_render += lambda _: self._begin()
         self._session.app.before_render += lambda _: self._choose_toolbar()
@@ -102,25 +100,31 @@ class Prompt:
     def held(self) -> Iterator[None]:
         """Keep the terminal's keys for us, from one line to the next; afterwards it is as it was."""
         loop = asyncio.get_running_loop()
-        with self._raw_mode():
+        with self.input.raw_mode():
             loop.add_signal_handler(signal.SIGCONT, self._continue)
             try:
                 self._take_early_keys()
-                if self._ask_background:
-                    self._output.write_raw(ASK_BACKGROUND)
-                    self._output.flush()
+                if self._asks_background:
+                    self.output.write_raw(ASK_BACKGROUND)
+                    self.output.flush()
                 yield
             finally:
                 loop.remove_signal_handler(signal.SIGCONT)
 
-    async def read(self, text: str = "", *, in_editor: bool = False) -> str:
-        """Return the next line, which may hold newlines and begins as `text`, written here or in the user's editor.
+    def prefill(self, text: str, *, in_editor: bool = False) -> None:
+        """Let the next line begin as `text`, to be written here or in the user's editor."""
+        self._prefill, self._in_editor = text, in_editor
+
+    async def read(self) -> str:
+        """Return the next line, which may hold newlines.
 
         Raises:
             EOFError: The user wants to leave.
 
         """
         self._hint.armed = False
+        text, in_editor = self._prefill, self._in_editor
+        self._prefill, self._in_editor = "", False
 
         def open_editor() -> None:
             write_in_editor(self._session.default_buffer)
@@ -128,18 +132,9 @@ class Prompt:
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
 
-    async def pick(self, choices: Sequence[ThreadChoice]) -> str | None:
-        """Return the ID of the thread that the user picks, or None."""
-        if self._plain:
-            rows = tuple((choice.thread_id, choice.description) for choice in choices)
-            self._show(Listing("threads", ("thread", "title"), rows))
-        return await pick_thread(choices, self._input, self._output, menu=not self._plain)
-
     async def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to `question`, which is kept in no history, and with `hidden` not shown; empty for none."""
-        session: PromptSession[str] = PromptSession(
-            question, is_password=hidden, input=self._input, output=self._output
-        )
+        session: PromptSession[str] = PromptSession(question, is_password=hidden, input=self.input, output=self.output)
         try:
             return (await session.prompt_async()).strip()
         except (EOFError, KeyboardInterrupt):
@@ -155,75 +150,47 @@ class Prompt:
             self._session.app.exit(exception=EOFError)
 
     @contextmanager
-    def busy(self, on_interrupt: Callable[[], None]) -> Iterator[Draft]:
-        """While an answer comes: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, all else waits for the next `read`.
-
-        What is typed is in the draft that this yields.
-        """
-        draft = Draft()
-        loop = asyncio.get_running_loop()
-
-        def read_keys() -> None:
-            before = draft.texts
-            for key in self._input.read_keys():
-                if key.key is Keys.ControlC:
-                    on_interrupt()
-                elif key.key is Keys.ControlZ:
-                    self._suspend()
-                else:
-                    draft.press(key)
-            if draft.texts != before:
-                self._show(DraftChanged(draft.texts))
-
-        self._output.enable_bracketed_paste()  # else a pasted newline would look like Enter
-        self._output.flush()
-        loop.add_signal_handler(signal.SIGWINCH, self._show, ScreenTaken())
+    def bracketed_paste(self) -> Iterator[None]:
+        """Let the terminal mark what is pasted while no line is read: else a pasted newline would look like Enter."""
+        self.output.enable_bracketed_paste()
+        self.output.flush()
         try:
-            with self._raw_mode(), self._input.attach(read_keys):
-                yield draft
+            yield
         finally:
-            loop.remove_signal_handler(signal.SIGWINCH)
-            self._show(DraftChanged())
-            self._output.disable_bracketed_paste()
-            self._output.flush()
-            store_typeahead(self._input, [*draft.keys, *self._input.flush_keys()])
+            self.output.disable_bracketed_paste()
+            self.output.flush()
+
+    def suspend(self) -> None:
+        """Give the terminal to the shell, in mid-answer, until it brings this process back."""
+        self.output.disable_bracketed_paste()
+        self.output.flush()
+        self._stopped_here = True
+        with self.input.cooked_mode():
+            os.kill(0, signal.SIGTSTP)
+        self.output.enable_bracketed_paste()
+        self.output.flush()
 
     def _take_early_keys(self) -> None:
         """Keep what was typed while the program started, when the terminal still made a newline of Enter."""
-        keys = self._input.read_keys() + self._input.flush_keys()
+        keys = self.input.read_keys() + self.input.flush_keys()
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
-        store_typeahead(self._input, entered)
+        store_typeahead(self.input, entered)
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True
         event.app.suspend_to_background()
-
-    def _suspend(self) -> None:
-        """Give the terminal to the shell, in mid-answer, until it brings this process back."""
-        self._show(ScreenLeft())
-        self._output.disable_bracketed_paste()
-        self._output.flush()
-        self._stopped_here = True
-        with self._input.cooked_mode():
-            os.kill(0, signal.SIGTSTP)
-        self._output.enable_bracketed_paste()
-        self._output.flush()
-        self._show(ScreenTaken())
 
     def _continue(self) -> None:
         """Take the terminal again after a stop that came from elsewhere: the shell has set it to its own liking."""
         if self._stopped_here:
             self._stopped_here = False
             return
-        self._raw_mode().__enter__()
+        self.input.raw_mode().__enter__()
         if self._session.app.is_running:
             self._session.app.renderer.reset()
             self._session.app.invalidate()
-        else:
-            self._show(ScreenTaken())
-
-    def _raw_mode(self) -> raw_mode:
-        return raw_mode(self._input.fileno())
+        elif self.when_continued is not None:
+            self.when_continued()
 
     def _begin(self) -> None:
         if self.when_shown is not None:
@@ -231,7 +198,4 @@ class Prompt:
 
     def _choose_toolbar(self) -> None:
         hint = "press Ctrl-C again to leave" if self._hint.armed else ""
-        self._session.bottom_toolbar = hint or self._toolbar(self._output.get_size().columns) or None
-
-    def _learn_background(self, dark: bool) -> None:
-        self._show(ThemeChosen("dark" if dark else "light"))
+        self._session.bottom_toolbar = hint or self.toolbar(self.output.get_size().columns) or None

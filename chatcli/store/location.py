@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.settings import PLAIN_CHAT, Settings
-from chatcli.store.server import ServerAddress
-from chatcli.store.threads import Threads
+
+if TYPE_CHECKING:
+    from chatcli.store.server import ServerAddress
+    from chatcli.store.threads import Threads
 
 MEMORY = "memory:"
 SQLITE = "sqlite:///"
@@ -29,7 +32,7 @@ class StoreLocation:
 
     path: Path | None = None
     uri: str | None = field(default=None, repr=False)
-    server: ServerAddress | None = None
+    server: "ServerAddress | None" = None
 
     @property
     def in_memory(self) -> bool:
@@ -37,7 +40,7 @@ class StoreLocation:
         return self.path is None and self.uri is None and self.server is None
 
 
-def open_threads(location: StoreLocation) -> Threads:
+def open_threads(location: StoreLocation) -> "Threads":
     """Return the threads of the store at `location`, without what it takes to run a turn.
 
     Raises:
@@ -60,7 +63,7 @@ def open_threads(location: StoreLocation) -> Threads:
     return SqliteThreads(location.path)
 
 
-def choose_server(settings: Settings) -> ServerAddress | None:
+def choose_server(settings: Settings) -> "ServerAddress | None":
     """Return the LangGraph server that the user chose; None when turns run here.
 
     An option that is for turns here goes before a server that the environment or the config file names.
@@ -78,6 +81,8 @@ def choose_server(settings: Settings) -> ServerAddress | None:
         raise UsageError(
             f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
         )
+    from chatcli.store.server import ServerAddress
+
     return ServerAddress(settings.url, settings.server_key(), settings.assistant)
 
 

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Partial, Step, ThreadSummary
 
 

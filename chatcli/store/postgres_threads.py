@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.store import postgres_connection as setup
 from chatcli.store.postgres_errors import as_postgres_error
 from chatcli.store.postgres_schema import SEARCHED

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chatcli.events import INTERRUPTED, MessageShown
+from chatcli.events import INTERRUPTED
+from chatcli.message import MessageShown
 from chatcli.store.threads import ThreadSummary
 
 NAME, TITLE = "chatcli_thread", "chatcli_title"

@@ -15,7 +15,7 @@ from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import Checkpoint
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.store.server import ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.store.server_rows import (
     NAME,

@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from chatcli.errors import StoreError, UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.store import schema
 from chatcli.store.errors import as_store_error
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 
 MATCH_START, MATCH_END = "\x02", "\x03"
 

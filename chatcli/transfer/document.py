@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from langchain_core.messages import BaseMessage
 
 from chatcli.errors import UsageError
-from chatcli.settings import check_thread_id
+from chatcli.thread_ids import check_thread_id
 
 MAX_DEPTH = 64
 """Levels of lists and objects in one another; what is stored must also be readable again."""

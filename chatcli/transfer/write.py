@@ -12,11 +12,11 @@ from langgraph.graph import START
 
 from chatcli.graph.build import ChatGraph, build_graph
 from chatcli.graph.nodes import MODEL_NODE
-from chatcli.graph.spec import GRAPH
 from chatcli.graph.thread import TITLE_LENGTH
-from chatcli.settings import MAX_THREAD_ID
+from chatcli.models.names import GRAPH
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
+from chatcli.thread_ids import MAX_LENGTH
 from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"
@@ -90,7 +90,7 @@ def _without_graph(document: ThreadDocument) -> ThreadDocument:
 def _free_id(thread_id: str, taken: set[str]) -> str:
     for number in count(2):
         suffix = f"-{number}"
-        new = thread_id[: MAX_THREAD_ID - len(suffix)] + suffix
+        new = thread_id[: MAX_LENGTH - len(suffix)] + suffix
         if new not in taken:
             return new
     raise AssertionError("unreachable: numbers do not end")

@@ -5,6 +5,7 @@ moves it little. Milestones are seconds since the process was started.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatcli.helper.state import HelperState, find_helper
 from tests.bench.processes import Cost, Program, echo_delays, run, run_to_key
 from tests.e2e.program import EXECUTABLE, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -44,11 +46,21 @@ class Bench:
         self._cwd = home.work
         self._env = home.env | {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "none"}
         self._env["LLM_USER_PATH"] = str(home.root)
+        self._runtime = home.root / "run"
+        self._runtime.mkdir(mode=0o700)
+        self._env["XDG_RUNTIME_DIR"] = str(self._runtime)
+        del self._env["CHATCLI_HELPER"]
         entry = f"- model_id: bench\n  model_name: gpt-fake\n  api_base: {server.base_url}\n"
         (home.root / "extra-openai-models.yaml").write_text(entry)
 
     def program(self, *argv: str | Path) -> Program:
         return Program([str(argument) for argument in argv], self._env, self._cwd)
+
+    def helper(self) -> HelperState | None:
+        """Return the helper, None if there is none."""
+        for path in self._runtime.glob("chatcli/*.sock"):
+            return find_helper(path)
+        return None
 
     def to_end(self, *argv: str | Path) -> Start:
         def start() -> Run:
@@ -64,12 +76,12 @@ class Bench:
 
         return start
 
-    def to_request(self, *argv: str | Path) -> Start:
+    def to_request(self, program: Program) -> Start:
         """Start a one-shot; the request's arrival is measured at the server."""
 
         def start() -> Run:
             before, began = len(self._server.requests), time.monotonic()
-            cost = run(self.program(*argv))
+            cost = run(program)
             return Run({"request": self._server.requests[before].arrived - began, "end": cost.wall}, cost)
 
         return start
@@ -107,6 +119,20 @@ def report_echo(bench: Bench) -> None:
     print(f"  95 of 100 within {delays[len(delays) * 95 // 100] * 1000:.0f} ms, longest {delays[-1] * 1000:.0f} ms")
 
 
+def report_helper(bench: Bench) -> None:
+    """Print what the helper holds, and what it took of the CPU for each run that it did."""
+    helper = bench.helper()
+    if helper is None:
+        print("  there is no helper here")
+        return
+    time.sleep(3)  # it has looked after its last child by then
+    fields = Path(f"/proc/{helper.pid}/stat").read_text().rpartition(")")[2].split()
+    seconds = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    print(
+        f"  The helper behind it holds {helper.memory / 1e6:.0f} MB; a run took {seconds / ROUNDS:.3f} s of CPU there"
+    )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--llm", type=Path, help="simonw/llm's executable, in an environment of its own")
@@ -140,15 +166,18 @@ def main() -> None:
                 ("chat threads list", "chat --help"),
             ],
         )
+        words = (EXECUTABLE, "-m", "openai:gpt-fake", "hi")
         programs = {
+            'chat "hi"': bench.to_request(bench.program(*words)),
             "import langgraph.graph, langchain_openai": bench.to_end(python, "-c", ENGINE),
-            'chat "hi"': bench.to_request(EXECUTABLE, "-m", "openai:gpt-fake", "hi"),
+            'chat --no-helper "hi"': bench.to_request(bench.program(*words, "--no-helper")),
         }
-        ratios = [('chat "hi"', "import langgraph.graph, langchain_openai")]
+        ratios = [(name, "import langgraph.graph, langchain_openai") for name in programs if name.startswith("chat")]
         if llm is not None:
-            programs['llm "hi"'] = bench.to_request(llm, "-m", "bench", "hi")
-            ratios.append(('chat "hi"', 'llm "hi"'))
+            programs['llm "hi"'] = bench.to_request(bench.program(llm, "-m", "bench", "hi"))
+            ratios += [(name, 'llm "hi"') for name in programs if name.startswith("chat")]
         compare("A one-shot", programs, ratios)
+        report_helper(bench)
 
 
 if __name__ == "__main__":

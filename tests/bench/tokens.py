@@ -27,6 +27,7 @@ from pydantic import SecretStr
 
 from chatcli.conversation import Conversation
 from chatcli.engines.chat import ChatEngine
+from chatcli.models.names import ModelName
 from chatcli.rendering.consume import consume
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
@@ -74,7 +75,8 @@ def langgraph(url: str, model: str, **how: Any) -> AsyncIterator[object]:
 
 async def chat(url: str, model: str, renderer: Renderer) -> AsyncIterator[object]:
     settings = Settings(base_url=url, model=f"openai:{model}", openai_api_key=Secret("none"), store="memory:")
-    conversation = Conversation(settings, "bench", lambda on_progress: ChatEngine.open(settings, on_progress))
+    name = ModelName("openai", model)
+    conversation = Conversation(settings, "bench", name, lambda on_progress: ChatEngine.open(settings, on_progress))
     async with aclosing(conversation.run_turn("hi")) as events:
         yield await consume(events, renderer)
     await conversation.close()

@@ -46,6 +46,7 @@ class Home:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "PROMPT_TOOLKIT_NO_CPR": "1",
+            "CHATCLI_HELPER": "0",
         }
         return cls(root, work, env)
 

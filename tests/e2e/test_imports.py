@@ -15,16 +15,23 @@ THREADS = OWN | TYPER | {"platformdirs"}
 _NO_PACKAGES = {"imported package", "org", "__main__", "sitecustomize", "usercustomize"}
 """The report's head, what `copy` looks for in Jython, and what an installation may bring along."""
 PROMPT = OWN | {"platformdirs", "prompt_toolkit", "wcwidth"}
+BEHIND = {"chatcli.events", "chatcli.conversation", "chatcli.commands", "chatcli.repl.handler", "sqlite3", "json"}
+"""What is imported behind the prompt, in a thread: the packages and modules that would keep it from appearing."""
 
 
-def _imported(report: str, end: str | None = None) -> set[str]:
-    """Return the top-level packages that `python -X importtime` reports, up to the module `end`, less Python's own."""
-    names = []
+def _modules(report: str, end: str | None = None) -> list[str]:
+    """Return the modules that `python -X importtime` reports, up to the module `end`."""
+    names: list[str] = []
     for line in report.splitlines():
         if line.startswith("import time:") and line.count("|") == 2:
             names.append(line.rpartition("|")[2].strip())
         if end is not None and names and names[-1] == end:
             break
+    return names
+
+
+def _packages(names: list[str]) -> set[str]:
+    """Return the top-level packages of the modules, less Python's own."""
     packages = {name.partition(".")[0] for name in names} - _NO_PACKAGES
     return {name for name in packages if name not in sys.stdlib_module_names and not name.startswith("_")}
 
@@ -37,15 +44,18 @@ def _imported(report: str, end: str | None = None) -> set[str]:
 def test_a_quick_command_imports_what_it_needs(chat: Chat, words: list[str], budget: set[str]) -> None:
     result = chat.shell(f"{sys.executable} -X importtime {EXECUTABLE} {' '.join(words)}")
     assert result.returncode == 0, result
-    assert _imported(result.stderr) == budget
+    assert _packages(_modules(result.stderr)) == budget
 
 
-def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI) -> None:
+@pytest.mark.parametrize(("words", "budget"), [("", PROMPT), ("--thread work", PROMPT | TYPER)])
+def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI, words: str, budget: set[str]) -> None:
     report = home.work / "imports"
-    command = f"exec {sys.executable} -X importtime {EXECUTABLE} 2>{report}"
+    command = f"exec {sys.executable} -X importtime {EXECUTABLE} {words} 2>{report}"
     run_to_key(Program(["bash", "-c", command], home.env, home.work))
-    # What follows is imported in a thread, once the prompt is shown.
-    assert _imported(report.read_text(), end="chatcli.repl.hangup") <= PROMPT
+    imported = _modules(report.read_text(), end="concurrent.futures.thread")  # the rest is imported in that thread
+    assert "chatcli.repl.prompt" in imported
+    assert _packages(imported) <= budget
+    assert not set(imported) & (BEHIND - {"sqlite3", "json"} if words else BEHIND)
 
 
 def test_what_the_table_says_of_a_subcommand_is_what_it_says_of_itself(chat: Chat) -> None:

@@ -3,6 +3,8 @@
 import signal
 from threading import Event
 
+import pytest
+
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -51,6 +53,32 @@ def test_what_is_typed_before_the_prompt_appears_is_not_lost(fake: FakeOpenAI, t
     tty.send_line("early")
     tty.wait_for("You said: early")
     assert [request.last for request in fake.requests] == ["early"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (("/hel\t",), "> /help"),
+        (("\x1b[200~one\ntwo\x1b[201~", "\r"), "You said: one\n"),
+        (("/help\r",), "/rename"),
+        (("/exit\r",), None),
+        (("gone\x03", "\x03", "\x03"), None),
+        (("\x04",), None),
+    ],
+    ids=["tab", "paste", "command", "exit", "ctrl-c", "ctrl-d"],
+)
+def test_keys_that_are_pressed_as_soon_as_the_prompt_stands(
+    fake: FakeOpenAI, terminal: OpenTerminal, typed: tuple[str, ...], shown: str | None
+) -> None:
+    """What handles lines is imported behind the prompt; no key may find that it is not there yet."""
+    tty = terminal()
+    tty.wait_for(lambda text: ">" in text)
+    for keys in typed:
+        tty.send(keys)
+    if shown is None:
+        assert tty.exit_code() == 0
+    else:
+        tty.wait_for(shown)
 
 
 def test_an_empty_line_asks_nothing(fake: FakeOpenAI, terminal: OpenTerminal) -> None:

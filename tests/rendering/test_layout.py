@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatcli.commands.screen import KEYS
-from chatcli.events import Event, Listing, MessageShown, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
+from chatcli.events import Event, Listing, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
+from chatcli.message import MessageShown
 from chatcli.rendering.terminal import TerminalRenderer
 from tests.rendering.corpus import DOCUMENT
 from tests.rendering.screen import Terminal, finished

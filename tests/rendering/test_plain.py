@@ -7,7 +7,6 @@ from chatcli.events import (
     Event,
     ExitRequested,
     Listing,
-    MessageShown,
     Notice,
     Progress,
     ReasoningDelta,
@@ -18,6 +17,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.message import MessageShown
 from chatcli.rendering.plain import PlainRenderer
 from tests.rendering.screen import finished
 

@@ -12,7 +12,6 @@ from chatcli.events import (
     DraftChanged,
     ExitRequested,
     Listing,
-    MessageShown,
     Notice,
     Progress,
     ReasoningDelta,
@@ -24,6 +23,7 @@ from chatcli.events import (
     TurnStarted,
     Usage,
 )
+from chatcli.message import MessageShown
 from chatcli.rendering import answer
 from chatcli.rendering.lines import plain_text
 from chatcli.rendering.terminal import TerminalRenderer

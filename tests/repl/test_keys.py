@@ -33,7 +33,7 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
     def type_and_read(*typed: str, vi: bool = False, lines: int = 1) -> list[str]:
         async def scenario(pipe: PipeInput) -> list[str]:
             completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
-            prompt = Prompt(completer, lambda event: None, lambda columns: "", keep_history=True, vi=vi)
+            prompt = Prompt(completer, keep_history=True, vi=vi)
             typing = asyncio.create_task(type_slowly(pipe, typed))
             read = [await asyncio.wait_for(prompt.read(), 10) for _ in range(lines)]
             await typing

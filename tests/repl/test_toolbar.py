@@ -8,6 +8,7 @@ import pytest
 from chatcli.conversation import Conversation
 from chatcli.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
+from chatcli.models.names import ModelName
 from chatcli.repl.toolbar import NARROW, Toolbar
 from chatcli.settings import Settings
 
@@ -28,8 +29,7 @@ def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:
 def test_the_context_and_what_was_spent(
     monkeypatch: pytest.MonkeyPatch, costs: tuple[float | None, ...], budget: int | None, said: str
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    conversation = Conversation(Settings(model="openai:gpt"), "work", never)
+    conversation = Conversation(Settings(), "work", ModelName("openai", "gpt"), never)
     toolbar = Toolbar(conversation, dict)
 
     async def talk() -> None:

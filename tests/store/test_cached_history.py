@@ -8,8 +8,8 @@ from langchain_core.language_models.fake_chat_models import FakeMessagesListChat
 from langchain_core.messages import AIMessage
 
 from chatcli.chat_session import ChatSession
-from chatcli.events import MessageShown
 from chatcli.graph.build import build_graph
+from chatcli.message import MessageShown
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.store.location import StoreLocation

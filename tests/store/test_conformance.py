@@ -7,8 +7,9 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown, TurnFinished, TurnInterrupted
+from chatcli.events import TurnFinished, TurnInterrupted
 from chatcli.graph.nodes import MODEL_NODE
+from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial, find_thread
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.write import import_documents, read_document

@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from chatcli.errors import UsageError
-from chatcli.events import MessageShown
+from chatcli.message import MessageShown
 from chatcli.store.server import ServerAddress
 from chatcli.store.server_threads import ServerThreads
 from chatcli.store.threads import ThreadSummary

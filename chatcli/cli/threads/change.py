@@ -17,9 +17,10 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.events import Notice
 from chatcli.providers import LANGFLOW
 from chatcli.rendering.sanitize import sanitize_line
-from chatcli.settings import Settings, check_thread_id
+from chatcli.settings import Settings
 from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, ThreadSummary, find_thread
+from chatcli.thread_ids import check_thread_id, new_thread_id
 
 MAX_TITLE = 200
 """Characters of a title."""
@@ -72,7 +73,6 @@ def fork(
 ) -> None:
     """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
     from chatcli.commands.branches import NEW_SESSION
-    from chatcli.conversation import new_thread_id
 
     new_id = new_thread_id() if new is None else new
     try:

@@ -11,7 +11,8 @@ from chatcli.bootstrap import read_thread
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import AsJson, ThreadId
-from chatcli.events import Listing, MatchShown, MessageShown
+from chatcli.events import Listing, MatchShown
+from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread
 
 _MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)

@@ -1,0 +1,122 @@
+"""Lets the helper run what this process was asked to run, and hands signals on meanwhile."""
+
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+HEARD_WITHIN = 0.3
+"""Seconds, after which the helper is taken for hung; it only has to wake up."""
+READY_WITHIN = 3.0
+"""Seconds for its child to look at the command line."""
+_HEARTBEAT = 0.2
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT)
+
+
+def run_by_helper(arguments: list[str]) -> int | None:
+    """Let the helper run `chat ARGUMENTS` with this process's streams, folder and environment.
+
+    Returns:
+        The exit code; None when this process has to run it itself, and nothing was done so far.
+
+    """
+    try:
+        run = _Run(arguments)
+    except (OSError, ValueError):  # none there, none of ours, hung, or a message that is too long or no number
+        return None
+    return run.follow() if run.begun else None
+
+
+class _Run:
+    """A run in the helper's child."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        from chatcli.helper import wire
+
+        path = wire.socket_path()
+        request = _request(arguments)
+        self._connection = _connect(path)
+        self.begun = False
+        self._last_signal: int | None = None
+        folder = os.open(".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            socket.send_fds(self._connection, [request], [folder])
+            heard = self._connection.recv(wire.MAX_REPLY)
+        except TimeoutError:
+            path.unlink(missing_ok=True)  # it hangs; without its socket it leaves when it wakes up
+            raise
+        finally:
+            os.close(folder)
+        if heard != wire.HEARD:
+            return
+        self._connection.settimeout(READY_WITHIN)
+        ready, _, child = self._connection.recv(wire.MAX_REPLY).partition(b" ")
+        if ready != wire.READY:
+            return
+        self._child = os.pidfd_open(int(child))
+        for number in _HANDED_ON:
+            signal.signal(number, self._hand_on)
+        signal.signal(signal.SIGTSTP, self._stop)
+        self._connection.settimeout(_HEARTBEAT)
+        socket.send_fds(self._connection, [wire.GO], [0, 1, 2])
+        self.begun = True
+
+    def follow(self) -> int:
+        """Return the exit code of the child, once it has ended; end by the signal that ended it."""
+        code: int | None = None
+        while data := self._receive():
+            code = int(data)
+        if code is not None:
+            return code
+        if self._last_signal is not None:
+            signal.signal(self._last_signal, signal.SIG_DFL)
+            os.kill(os.getpid(), self._last_signal)
+        sys.stderr.write("error: the process that answered was killed\nIts thread keeps what had arrived.\n")
+        return 1
+
+    def _receive(self) -> bytes:
+        while True:
+            try:
+                return self._connection.recv(16)
+            except TimeoutError:
+                self._send(signal.SIGCONT)  # it stops when this process is seen to be stopped
+            except ConnectionResetError:
+                return b""
+
+    def _hand_on(self, number: int, _frame: FrameType | None) -> None:
+        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._last_signal = number
+        self._send(number)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        """Stop the child and this process, as the terminal asks."""
+        self._send(signal.SIGSTOP)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._stop)
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        with suppress(ProcessLookupError):  # it has ended; its exit code is on the way
+            signal.pidfd_send_signal(self._child, number)
+
+
+def _request(arguments: list[str]) -> bytes:
+    from chatcli.helper.likeness import program
+    from chatcli.helper.wire import Request
+
+    encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
+    return Request(arguments, dict(os.environ), program(), not sys.stdin.isatty(), encodings).encode()
+
+
+def _connect(path: Path) -> socket.socket:
+    from chatcli.helper.wire import connect
+
+    try:
+        return connect(path, HEARD_WITHIN)
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)  # its helper was killed
+        raise

@@ -1,0 +1,125 @@
+"""What must be the same for a run in the helper's child to be the run that was asked for."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from chatcli import __version__
+
+_FLAGS = ("optimize", "dev_mode", "utf8_mode", "isolated", "ignore_environment", "no_user_site")
+_STATUS = (
+    *("Umask", "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"),
+    *("NoNewPrivs", "Seccomp", "Seccomp_filters", "Cpus_allowed", "Mems_allowed"),
+)
+_OF_LIBC = 1 << 31 | 1 << 32
+"""The signals 32 and 33, which are the C library's own: it ignores them in what posix_spawn starts."""
+_INTERPRETERS = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_", "SSL_", "TZ")
+"""How variables begin that Python, the C library or OpenSSL read by themselves."""
+
+
+def program() -> list[str]:
+    """Tell what this process is: the version, the interpreter, and where it imports from."""
+    flags = [str(getattr(sys.flags, name)) for name in _FLAGS]
+    # The first place is the script's own folder, unless Python was told to leave it out.
+    places = sys.path[not sys.flags.safe_path :]
+    return [__version__, sys.version, sys.executable, sys.prefix, *flags, *sys.warnoptions, *places]
+
+
+def world(pid: int) -> list[object]:
+    """Tell what the kernel lets the process `pid` do and see: its rights, limits, priority, signals and namespaces.
+
+    Raises:
+        OSError: There is no such process, or it can't be looked at.
+
+    """
+    folder = Path("/proc") / str(pid)
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    seen: list[object] = [status.get(name) for name in _STATUS]
+    seen += [int(status[name], 16) & ~_OF_LIBC for name in ("SigBlk", "SigIgn")]
+    seen += [(folder / "limits").read_text(), os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid)]
+    for place in sorted([*(folder / "ns").iterdir(), folder / "root"]):
+        found = place.stat()
+        seen.append((place.name, found.st_dev, found.st_ino))
+    return seen
+
+
+class Environment:
+    """The variables that the modules imported so far have asked for, with the values that they got."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._whole = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note what is asked for meanwhile."""
+        real = os.environ
+        os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is put back
+        try:
+            yield
+        finally:
+            os.environ = real  # noqa: B003
+
+    def matches(self, other: dict[str, str]) -> bool:
+        """Tell whether imports in the environment `other` would have seen the same."""
+        names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | self._names
+        return all(os.environ.get(name) == other.get(name) for name in names) and (
+            not self._whole or other == dict(os.environ)
+        )
+
+    def _note(self, name: str | None) -> None:
+        if name is None:
+            self._whole = True
+        else:
+            self._names.add(name)
+
+
+class _Watched(MutableMapping[str, str]):
+    """`os.environ`, telling what is asked for; None stands for everything."""
+
+    def __init__(self, real: MutableMapping[str, str], note: Callable[[str | None], None]) -> None:
+        self._real, self._note = real, note
+
+    def __getitem__(self, name: str) -> str:
+        self._note(name)
+        return self._real[name]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._note(None)  # the run that asks would find it set
+        self._real[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._note(None)
+        del self._real[name]
+
+    def copy(self) -> dict[str, str]:
+        return dict(self)
+
+    def __iter__(self) -> Iterator[str]:
+        self._note(None)
+        return iter(self._real)
+
+    def __len__(self) -> int:
+        return len(self._real)
+
+
+class Files:
+    """The files that this process has imported, as they were then."""
+
+    def __init__(self) -> None:
+        paths = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        self._stamps = {path: _stamp(path) for path in paths if path is not None}
+
+    def unchanged(self) -> bool:
+        """Tell whether importing them again would give the same."""
+        return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - two thousand times a request
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

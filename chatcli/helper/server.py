@@ -1,0 +1,154 @@
+"""The helper itself: waits for runs that are asked for, forks for each, and leaves after some idle minutes."""
+
+import gc
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chatcli.helper import wire
+from chatcli.helper.child import be
+from chatcli.helper.likeness import Environment, Files, program, world
+from chatcli.paths import runtime_dir
+
+IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
+_IDLE_SECONDS = 300.0
+_LOOK_EVERY = 2.0
+"""Seconds between two looks at whether the helper is still wanted."""
+_ASKED_WITHIN = 0.3
+"""Seconds for a process that has connected to say what it wants."""
+
+
+def serve(
+    environment: Environment,
+    suits: Callable[[list[str], bool], bool],
+    run: Callable[[Callable[[int], None]], None],
+) -> None:
+    """Be the helper of this installation, until nobody has asked for some minutes (`IDLE_VARIABLE`).
+
+    It returns in its forked children too: what is registered for Python's end is done there as in any process.
+
+    Args:
+        environment: What was asked for while everything that runs need was imported.
+        suits: Tells whether `chat` with the given arguments, with input or not, may be run in a child.
+        run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
+
+    Raises:
+        OSError: No socket can be had.
+
+    """
+    files = Files()
+    if threading.active_count() > 1:
+        return  # a fork would lose the other threads
+    gc.freeze()
+    path = wire.socket_path()
+    with _listen(path) as listener:
+        asked = _Helper(path, listener, environment, files).next_request(idle_seconds())
+    if asked is not None:
+        be(*asked, suits, run)
+
+
+def idle_seconds() -> float:
+    """Return how long a helper stays without being asked."""
+    try:
+        return max(0.1, float(os.environ[IDLE_VARIABLE]))
+    except (KeyError, ValueError):
+        return _IDLE_SECONDS
+
+
+Asked = tuple[wire.Request, int, socket.socket]
+"""A request, the descriptor of its folder, and the connection that it came by."""
+
+
+class _Helper:
+    def __init__(self, path: Path, listener: socket.socket, environment: Environment, files: Files) -> None:
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._listener = listener
+        self._environment = environment
+        self._files = files
+        self._world = world(os.getpid())
+        self._program = program()
+        self._children: set[int] = set()
+
+    def next_request(self, idle_seconds: float) -> Asked | None:
+        """Return, in a forked child, what it is to run; None in the helper, which is no longer wanted."""
+        idle_since = time.monotonic()
+        while self._in_place():
+            ready, _, _ = select.select([self._listener], [], [], min(_LOOK_EVERY, idle_seconds))
+            self._reap()
+            if self._children or ready:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= idle_seconds:
+                self._path.unlink(missing_ok=True)
+                return None
+            if ready:
+                connection, _ = self._listener.accept()
+                with connection:
+                    if (asked := self._take(connection)) is not None:
+                        return asked
+        return None
+
+    def _take(self, connection: socket.socket) -> Asked | None:
+        """Fork for what is asked by `connection`, if this process may run it; return it in the child."""
+        try:
+            connection.settimeout(_ASKED_WITHIN)
+            data, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
+            try:
+                if not data:
+                    return None
+                request = wire.Request.decode(data)
+                fits = self._fits(request, connection)
+                connection.send(wire.HEARD if fits else wire.NO)
+                if fits and self._fork():
+                    return request, os.dup(descriptors[0]), connection.dup()
+            finally:
+                for number in descriptors:
+                    os.close(number)
+        except (OSError, ValueError, TypeError, IndexError):
+            pass  # it went away, or is no `chat` of this version
+        return None
+
+    def _fits(self, request: wire.Request, connection: socket.socket) -> bool:
+        pid, user = wire.peer(connection)
+        if user != os.getuid() or request.program != self._program or world(pid) != self._world:
+            return False
+        if not self._files.unchanged():
+            self._path.unlink(missing_ok=True)  # an upgrade; the next helper is another one
+            return False
+        return self._environment.matches(request.environment)
+
+    def _fork(self) -> bool:
+        """Fork; tell whether this is the child."""
+        child = os.fork()
+        if child == 0:
+            return True
+        self._children.add(child)
+        return False
+
+    def _reap(self) -> None:
+        for child in list(self._children):
+            if os.waitpid(child, os.WNOHANG)[0]:
+                self._children.discard(child)
+
+    def _in_place(self) -> bool:
+        """Tell whether the socket in the folder is still this one."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+
+def _listen(path: Path) -> socket.socket:
+    """Return a listening socket at `path`, for this user alone; one that was there is replaced in one step."""
+    runtime_dir(create=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    own = path.with_suffix(f".{os.getpid()}")
+    listener.bind(str(own))
+    own.chmod(0o600)
+    listener.listen()
+    own.rename(path)
+    return listener

@@ -1,0 +1,175 @@
+"""Does what a line asks: a slash command, a shell command, or a question."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.attachments.mentions import find_mentions
+from chatcli.attachments.read import read_attachment
+from chatcli.commands.registry import (
+    CommandContext,
+    ParsedCommand,
+    parse_command,
+    parse_question,
+    parse_shell,
+)
+from chatcli.commands.run import run_command
+from chatcli.commands.shell import ShellCommand
+from chatcli.errors import ChatcliError
+from chatcli.events import (
+    WAITING,
+    ApprovalRequested,
+    EditorRequested,
+    Event,
+    ExitRequested,
+    InputPrefilled,
+    KeyRequested,
+    Notice,
+    SaveRequested,
+    ShellFinished,
+    ThreadChoice,
+    ThreadsOffered,
+    TurnFinished,
+)
+from chatcli.export import ExportFormat, format_of, thread_lines, write_file
+from chatcli.keys import keep_key
+from chatcli.providers import PROVIDERS, Provider
+from chatcli.rendering.consume import consume
+from chatcli.rendering.renderer import Renderer
+from chatcli.repl.busy import busy
+from chatcli.repl.picker import pick_thread
+from chatcli.repl.prompt import Prompt
+from chatcli.secret import Secret
+
+
+class LineHandler:
+    """Routes lines and shows their events.
+
+    Args:
+        context: The conversation that the lines go to, and what the slash commands use.
+        renderer: Shows the events.
+        prompt: The input line, for what a line asks of it.
+        attachments: What goes along with the first question.
+
+    """
+
+    def __init__(
+        self, context: CommandContext, renderer: Renderer, prompt: Prompt, attachments: Sequence[Attachment] = ()
+    ) -> None:
+        self.conversation = context.conversation
+        self.leaving = False
+        """Whether the user asked to leave."""
+        self._context = context
+        self._renderer = renderer
+        self._prompt = prompt
+        self._interrupt = self.conversation.interrupt
+        self._waiting = tuple(attachments)
+
+    async def handle(self, line: str) -> None:
+        """Do what `line` asks."""
+        if command := parse_command(line):
+            await self._consume(run_command(command, self._context))
+        elif shell_line := parse_shell(line):
+            shell = ShellCommand(shell_line)
+            await self._consume(shell.run(), shell.interrupt)
+        else:
+            await self._consume(self._ask(parse_question(line)))
+
+    async def ask_first(self, text: str) -> None:
+        """Ask the command line's question, which is never taken for a command or for an answer."""
+        await self._consume(self._ask(text, typed=False))
+
+    async def pick(self, choices: Sequence[ThreadChoice]) -> None:
+        """Let the user pick one of `choices`, and go on with it."""
+        if (thread_id := await pick_thread(self._prompt, choices, self._renderer.render)) is not None:
+            await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
+
+    def interrupt(self) -> None:
+        """Stop what runs."""
+        self._interrupt()
+
+    async def close(self) -> None:
+        """Stop what runs and close the conversation."""
+        await self.conversation.close()
+
+    async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
+        """Ask `text`, where it was `typed` with the files that it mentions as `@path`."""
+        try:
+            mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
+        except ChatcliError as error:
+            yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
+            return
+        attachments, self._waiting = (*self._waiting, *mentioned), ()
+        ask = self.conversation.say if typed else self.conversation.run_turn
+        async with aclosing(ask(text, attachments)) as events:
+            async for event in events:
+                yield event
+
+    async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._interrupt = interrupt or self.conversation.interrupt
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
+                last = await consume(events, self._renderer)
+                waiting = isinstance(last, TurnFinished) and last.finish_reason == WAITING
+                if waiting or isinstance(last, ApprovalRequested):
+                    draft.hold()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+        await self._follow(last)
+
+    async def _follow(self, last: Event | None) -> None:
+        """Do what the last event of a line asks of the input line."""
+        match last:
+            case ExitRequested():
+                self.leaving = True
+            case InputPrefilled(text):
+                self._prompt.prefill(text)
+            case EditorRequested(text):
+                self._prompt.prefill(text, in_editor=True)
+            case SaveRequested(path):
+                await self._save(path)
+            case ShellFinished() if last.output.strip():
+                self._offer(last)
+            case ThreadsOffered(choices):
+                await self.pick(choices)
+            case KeyRequested(provider, line):
+                await self._ask_key(PROVIDERS[provider], line)
+            case _:
+                pass
+
+    async def _save(self, path: Path) -> None:
+        try:
+            document = await self.conversation.document()
+            await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
+        except (ChatcliError, OSError) as error:
+            self._renderer.render(Notice(f"{path} was not written: {error}", "error"))
+        else:
+            self._renderer.render(Notice(f"saved to {path}"))
+
+    def _offer(self, shell: ShellFinished) -> None:
+        """Keep a command's output at hand for the next question; nothing is sent unless the user puts it there."""
+        pastes = self._prompt.pastes
+        text = f"\n```console\n$ {shell.command}\n{shell.output.rstrip()}\n```\n"
+        pastes.offered = pastes.add(f"output of {shell.command}", text)
+        self._renderer.render(Notice("Ctrl-X Ctrl-O puts this output into your question"))
+
+    async def _ask_key(self, provider: Provider, line: str) -> None:
+        """Ask for the key that `line` needs, offer to keep it, and enter the line again."""
+        key = Secret(await self._prompt.ask(f"Key for {provider.title}: ", hidden=True))
+        if not key.get_secret_value():
+            self._renderer.render(Notice(f"{provider.title} needs a key, and none was given", "error"))
+            return
+        self._context.settings.use_key(provider.prefix, key)
+        if (await self._prompt.ask("Keep it for the next time? [y/N] ")).lower() in ("y", "yes"):
+            kept = await asyncio.to_thread(keep_key, provider.prefix, key)
+            self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
+        await self.handle(line)
+
+
+def _read_mentioned(text: str) -> list[Attachment]:
+    return [read_attachment(source) for source in find_mentions(text)]

@@ -1,0 +1,1 @@
+"""The process that stays behind, and that it is not noticed."""

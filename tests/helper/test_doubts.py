@@ -1,0 +1,185 @@
+"""Whatever is in doubt is run without the helper, and no helper does harm."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from tests.conftest import KEY
+from tests.e2e.program import EXECUTABLE, wait_until
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Gated
+from tests.helper.conftest import Helped
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "CHATCLI_HELPER=0 chat hello",
+        "chat --no-helper hello",
+        "LC_ALL=C chat hello",
+        "LANGGRAPH_STRICT_MSGPACK=true chat hello",
+        "umask 027; chat hello",
+        "ulimit -n 200; chat hello",
+        "nice -n 1 chat hello",
+        "trap '' INT; chat hello",
+        "chat hello <&-",
+        "chat -f <(echo text) hello",
+        "chat --script <(echo hello)",
+        "echo hello > questions; chat --script questions",
+    ],
+)
+def test_in_doubt_it_is_run_without(helped: Helped, server: FakeOpenAI, command: str) -> None:
+    before = helped.pid()
+    gate = Event()
+    server.script(Gated("the beginning", gate, " and the end"))
+    running = subprocess.Popen(
+        ["bash", "-c", f"PATH={EXECUTABLE.parent}:$PATH; {command}"],
+        env=helped.home.env,
+        cwd=helped.home.work,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        server.wait_for_requests(1)
+        assert helped.children() == []
+        gate.set()
+        output, _ = running.communicate()
+    assert "the beginning and the end" in output
+    assert running.returncode == 0
+    assert helped.pid() == before
+
+
+def test_what_is_too_long_for_a_message_is_run_without(helped: Helped, server: FakeOpenAI) -> None:
+    env = {f"LONG_{number}": "x" * 100_000 for number in range(4)}
+    assert helped("hello", env=env).returncode == 0
+    assert len(server.requests) == 1
+
+
+def test_a_helper_that_hangs_is_not_waited_for(helped: Helped, server: FakeOpenAI) -> None:
+    pid = helped.ready()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert helped("hello").stdout == "You said: hello\n"
+        assert len(server.requests) == 1
+        # It has lost its place to another.
+        wait_until(lambda: helped.pid() not in (0, pid))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_the_socket_of_one_that_was_killed_is_cleared_away(helped: Helped, server: FakeOpenAI) -> None:
+    pid = helped.ready()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert helped("hello").stdout == "You said: hello\n"
+    wait_until(lambda: helped.pid() not in (0, pid))
+
+
+@pytest.mark.parametrize("reply", [b"no", b"heard", b"nonsense", b""], ids=str)
+def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI, reply: bytes) -> None:
+    with Impostor(helped, reply):
+        assert helped("hello").stdout == "You said: hello\n"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_another_users_helper_is_told_nothing(helped: Helped, server: FakeOpenAI) -> None:
+    with Impostor(helped, b"heard", user=65534) as impostor:
+        assert helped("hello").stdout == "You said: hello\n"
+    assert impostor.received == [b""]
+
+
+class Impostor:
+    """Listens in the helper's place, and answers `reply`."""
+
+    def __init__(self, helped: Helped, reply: bytes, user: int | None = None) -> None:
+        pid = helped.ready()
+        [self._path] = helped.folder.glob("*.sock")
+        self._path.unlink()
+        wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        self.received: list[bytes] = []
+        self._reply = reply
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(self._path))
+        if user is not None:
+            os.setresuid(-1, user, -1)  # the kernel notes who listens
+        self._listener.listen()
+        if user is not None:
+            os.setresuid(-1, 0, -1)
+        self._thread = Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            self.received.append(connection.recv(1 << 20))
+            if self.received[-1]:
+                connection.send(self._reply)
+                connection.settimeout(5)
+                connection.recv(16)
+
+    def __enter__(self) -> "Impostor":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "config"])
+def test_it_can_be_switched_off(helped: Helped, server: FakeOpenAI, how: str) -> None:
+    """No process is left behind then; that of the other runs is out of sight in a folder of its own."""
+    config = Path(helped.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "config.toml"
+    words, env = ["hello"], {"XDG_RUNTIME_DIR": str(helped.home.root / how)}
+    if how == "option":
+        words.insert(0, "--no-helper")
+    elif how == "variable":
+        env["CHATCLI_HELPER"] = "off"
+    else:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text("helper = false\n")
+    assert helped(*words, env=env).returncode == 0
+    [found] = [finding for finding in helped("doctor", "--json", env=env).json() if finding["subject"] == "helper"]
+    config.unlink(missing_ok=True)
+    time.sleep(0.5)  # it would be there, though not listening yet
+    assert processes(env["XDG_RUNTIME_DIR"]) == []
+    assert how == "option" or found["detail"].startswith("off")
+
+
+def test_it_leaves_when_it_is_not_needed(helped: Helped, server: FakeOpenAI) -> None:
+    folder = helped.runtime / "idle"
+    folder.mkdir(mode=0o700)
+    env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "0.5"}
+    assert helped("hello", env=env).returncode == 0
+    assert len(processes(str(folder))) == 1
+    wait_until(lambda: processes(str(folder)) == [])
+    assert list(folder.rglob("*.sock")) == []
+
+
+def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: FakeOpenAI) -> None:
+    process = Path(f"/proc/{helped.ready()}")
+    assert KEY.encode() not in (process / "environ").read_bytes()
+    assert (process / "cwd").readlink() == Path("/")
+    open_files = {str(file.readlink()) for file in (process / "fd").iterdir()}
+    assert {name for name in open_files if not name.startswith("socket:")} == {"/dev/null"}
+
+
+def processes(runtime: str) -> list[int]:
+    """Give the helpers whose socket is, or will be, in the folder `runtime`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            named = b"chatcli.helper_process" in (process / "cmdline").read_bytes().split(b"\0")
+            if named and f"XDG_RUNTIME_DIR={runtime}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found

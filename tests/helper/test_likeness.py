@@ -1,0 +1,101 @@
+"""What a helper must have in common with the process that asks it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatcli.helper.likeness import Environment, Files, world
+from tests.e2e.program import Home
+from tests.e2e.terminal import Terminal
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """Give an environment in which ASKED was asked for, and MISSING in vain."""
+    monkeypatch.setenv("ASKED", "a")
+    monkeypatch.delenv("MISSING", raising=False)
+    environment = Environment()
+    with environment.watched():
+        assert os.getenv("ASKED") == "a"
+        assert "MISSING" not in os.environ
+    return environment
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({}, True),
+        ({"OTHER": "x"}, True),
+        ({"ASKED": "b"}, False),
+        ({"MISSING": "x"}, False),
+        ({"LC_ALL": "C"}, False),
+        ({"PYTHONUTF8": "0"}, False),
+    ],
+)
+def test_what_was_asked_for_must_be_the_same(environment: Environment, changed: dict[str, str], same: bool) -> None:
+    assert environment.matches({**os.environ, **changed}) is same
+
+
+def test_who_looked_at_everything_must_find_everything_the_same() -> None:
+    environment = Environment()
+    with environment.watched():
+        assert dict(os.environ)
+    assert environment.matches(dict(os.environ))
+    assert not environment.matches({**os.environ, "OTHER": "x"})
+
+
+def test_the_environment_is_the_real_one_afterwards() -> None:
+    real = os.environ
+    with Environment().watched():
+        os.environ["SET_MEANWHILE"] = "x"
+    assert os.environ is real
+    assert os.environ.pop("SET_MEANWHILE") == "x"
+
+
+def test_a_module_whose_file_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "soon_another.py"
+    file.write_text("x = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("soon_another")
+    files = Files()
+    assert files.unchanged()
+    file.write_text("x = 22")
+    assert not files.unchanged()
+    file.unlink()
+    assert not files.unchanged()
+    del sys.modules["soon_another"]
+
+
+def test_a_process_is_in_its_own_world() -> None:
+    assert world(os.getpid()) == world(os.getpid())
+    with pytest.raises(OSError, match="No such"):
+        world(2**22 + 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["hello"], True),
+        (["-t", "abc", "hello"], True),
+        (["-q", "hello"], True),
+        (["--thread=abc", "hello"], True),
+        (["--", "threads"], True),
+        ([], False),
+        (["-t", "abc"], False),
+        (["--thread=abc", "-q"], False),
+        (["threads", "list"], False),
+        (["-i", "hello"], False),
+        (["--no-helper", "hello"], False),
+    ],
+)
+def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
+    code = f"from chatcli.helper.asking import may_ask; print(may_ask({arguments}))"
+    env = {**home.env, "CHATCLI_HELPER": "1"}
+    terminal = Terminal([sys.executable, "-c", code], env=env, cwd=home.work)
+    try:
+        assert terminal.exit_code() == 0
+        assert terminal.text() == str(asked)
+    finally:
+        terminal.close()

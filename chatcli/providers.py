@@ -38,6 +38,7 @@ class Provider:
         needs: Environment variables that must be set besides the key.
         key_optional: Whether its server may do without a key.
         own_login: The environment variables by which its client finds credentials by itself; "*" for other ways.
+        environment: What its client takes from environment variables alone, where the user sets none.
         no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
 
     """
@@ -58,6 +59,7 @@ class Provider:
     needs: tuple[str, ...] = ()
     key_optional: bool = False
     own_login: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
 
     @property
@@ -183,6 +185,7 @@ _PROVIDERS = (
         other_names=("watsonx",),
         options={"base_url": "url", "timeout": ""},
         no_retries={},
+        environment={"WATSONX_MAX_RETRIES": "0"},
         needs=("WATSONX_URL", "WATSONX_PROJECT_ID"),
     ),
     Provider(

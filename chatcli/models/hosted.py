@@ -53,6 +53,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
 
 def _client(name: ModelName, provider: Provider, credentials: Credentials, settings: Settings) -> BaseChatModel:
     options = _options(provider, credentials, settings)
+    for variable, value in provider.environment.items():
+        os.environ.setdefault(variable, value)
     if provider.prefix == DATABRICKS:
         from chatcli.models.databricks import databricks_client
 

@@ -8,6 +8,7 @@ from string import Formatter
 from typing import Any
 
 from chatcli.errors import UsageError
+from chatcli.values import not_negative
 
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
@@ -83,7 +84,7 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         data, template = _split(text) if path.suffix == ".md" else (_read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
@@ -118,6 +119,8 @@ def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bo
     if unused:
         raise ValueError(f"the variable {unused[0]} has a default, but does not stand in the text")
     model, temperature = data.get("model"), data.get("temperature")
-    if not isinstance(model, str | None) or not isinstance(temperature, float | int | None):
+    if not isinstance(model, str | None) or type(temperature) not in (float, int, type(None)):
         raise ValueError("`model` is a text and `temperature` a number")
+    if temperature is not None:
+        not_negative(temperature)
     return Role(path.stem, system, str(data.get("description", "")), defaults, model, temperature, path, shipped)

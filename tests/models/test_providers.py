@@ -189,13 +189,11 @@ def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkey
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize(
-    "provider", ["anthropic", "google_genai", "groq", "cohere", "mistralai", "ollama", "openrouter", "bedrock_converse"]
-)
+@pytest.mark.parametrize("provider", CASES)
 def test_a_failure_has_its_exit_code_and_hides_the_key(
     provider: str, failure: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     status, error, code = FAILURES[failure]
     fake.failure = status, error
     last = ask(CASES[provider], fake, monkeypatch)[-1]

@@ -13,6 +13,7 @@ from chatcli.values import not_negative
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
 _KNOWN_KEYS = frozenset({"description", "system", "variables", "model", "temperature"})
+_BRACES = "write braces that are text as {{ and }}"
 _RESERVED = "messages"
 """The place of the conversation in the prompt; no variable may have its name."""
 
@@ -69,11 +70,14 @@ def template_variables(template: str) -> tuple[str, ...]:
         ValueError: The braces do not match, or what stands in them is no plain name.
 
     """
-    names = [name for _text, name, _format, _conversion in Formatter().parse(template) if name is not None]
-    for name in names:
-        if not name.isidentifier() or name == _RESERVED:
-            raise ValueError(f"{{{name}}} is no variable; write braces that are text as {{{{ and }}}}")
-    return tuple(dict.fromkeys(names))
+    try:
+        fields = [found[1:] for found in Formatter().parse(template) if found[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; {_BRACES}") from None
+    for name, form, conversion in fields:
+        if not str(name).isidentifier() or name == _RESERVED or form or conversion:
+            raise ValueError(f"{{{name}{'...' if form or conversion else ''}}} is no variable; {_BRACES}")
+    return tuple(dict.fromkeys(str(name) for name, _form, _conversion in fields))
 
 
 def read_role(path: Path, *, shipped: bool = False) -> Role:

@@ -39,6 +39,8 @@ def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, 
     assert json.loads(file.read_text()) == {}
     assert_told(chat("keys", "delete", "openai"), 2)
     assert_told(chat("keys", "set", "nobody", input="x"), 2)
+    assert_told(chat("keys", "set", "openai", input="\n"), 2)
+    assert_told(chat("keys", "set", "openai", input="sk-…\n"), 2)
 
 
 def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: FakeOpenAI, home: Home) -> None:

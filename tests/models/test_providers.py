@@ -16,7 +16,7 @@ from chatcli.errors import ExitCode
 from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
 from chatcli.graph.schema import AnswerSchema, load_schema
-from chatcli.models.names import resolve_model
+from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.settings import Settings
@@ -153,6 +153,14 @@ def test_a_server_that_says_nothing_is_given_up(
     assert isinstance(last, TurnFailed)
     assert last.error.exit_code == ExitCode.TEMPORARY
     assert "did not answer in time" in last.error.message
+
+
+def test_nvidias_client_sends_no_telemetry(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_nvidia_ai_endpoints")
+    monkeypatch.setenv("NVIDIA_API_KEY", KEY)
+    settings = Settings.load({"base_url": f"{fake.url}/v1"})
+    client: Any = build_model(ModelName("nvidia", "meta/llama-fake"), settings, lambda event: None).client
+    assert client._client.usage_telemetry_enabled is False
 
 
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def _import_file(path: Path) -> ModuleType:
         folder = folder.parent
     name = ".".join(parts)
     if len(parts) > 1:
-        if str(folder) not in sys.path:
+        if sys.path[:1] != [str(folder)]:  # first: an installed package may have the same name
             sys.path.insert(0, str(folder))
         return importlib.import_module(name.removesuffix(".__init__"))
     if name in sys.modules or not name.isidentifier() or name in sys.stdlib_module_names:

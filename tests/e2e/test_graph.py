@@ -1,7 +1,9 @@
 """Graphs of the user's own: `chat --graph`."""
 
 import json
+import os
 import signal
+import sysconfig
 from pathlib import Path
 
 from tests.e2e.checks import valid_events
@@ -35,6 +37,21 @@ def test_builders_factories_and_contexts_are_graphs_too(chat: Chat) -> None:
         answer = ok(chat(*spec(name), "hi"))
         assert answer.stdout == "You asked: hi.\n"
     assert answer.stderr == "opened\n"
+
+
+def test_a_file_is_imported_from_its_folder_although_an_installed_package_has_its_name(chat: Chat) -> None:
+    package = chat.home.work / "pexpect"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "mine.py").write_text(
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "graph = StateGraph(MessagesState)\n"
+        "graph.add_node('say', lambda state: {'messages': [('assistant', 'mine')]})\n"
+        "graph.add_edge(START, 'say')\n"
+    )
+    # Where the folder is on the path already, it comes behind what is installed.
+    env = {"PYTHONPATH": f"{sysconfig.get_path('purelib')}{os.pathsep}{chat.home.work}"}
+    assert ok(chat("--graph", "pexpect/mine.py:graph", "hi", env=env)).stdout == "mine\n"
 
 
 def test_a_module_and_a_project_name_graphs(chat: Chat) -> None:

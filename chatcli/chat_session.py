@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.errors import InterruptedTurnError
-from chatcli.graph.branches import Turn, current_branch, session_name
+from chatcli.graph.branches import COMPACTED, current_branch, session_name
 from chatcli.graph.build import ChatGraph
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, fit_context, refuse_oversized
@@ -94,8 +94,8 @@ class ChatSession(Session):
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
 
-        The update is a checkpoint of its own: the messages stay in the thread, and going back to an older
-        checkpoint leaves the summary behind.
+        The update begins a branch: the messages stay in the thread, and to go back to the turn before it leaves the
+        summary behind.
 
         Raises:
             InterruptedTurnError: The user stopped it.
@@ -112,7 +112,8 @@ class ChatSession(Session):
             raise InterruptedTurnError("stopped: nothing was compacted")
         update = work.result()
         async with self._thread.hold():
-            config = self._thread.config(self.name, turn=await self._thread.turn_number(new=False))
+            number = await self._thread.turn_number(new=False)
+            config = self._thread.config(self.name, title=COMPACTED, turn=number)
             await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
         return update["summary"]
 
@@ -120,10 +121,10 @@ class ChatSession(Session):
         """Return the rules of tool calls that run unasked in this thread."""
         return list((await self._thread.snapshot()).values.get("allowed", ()))
 
-    async def rewind(self, turn: Turn | None) -> None:
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """See `Session.rewind`."""
         self._stored = None  # an older state may have another setup
-        await super().rewind(turn)
+        await super()._go_to(number, checkpoint_id)
 
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""

@@ -63,7 +63,7 @@ class Conversation:
         self._opening: asyncio.Task[Session] | None = None
         self._chosen_model: ModelName | None = None
         self._first = True
-        self._branching: tuple[Turn | None, ...] = ()
+        self._branching: tuple[Turn, ...] = ()
         self._untold: list[Notice] = []
         """Notices that came while no turn ran."""
 
@@ -125,7 +125,7 @@ class Conversation:
             return
         self.turns += 1
         for turn in self._branching:
-            await session.rewind(turn)
+            await session.rewind_before(turn)
         self._branching = ()
         async with aclosing(begin(session)) as events:
             async for event in events:
@@ -186,8 +186,8 @@ class Conversation:
         """Return the threads of the store."""
         return (await self._opened()).threads
 
-    def edit_after(self, turn: "Turn | None") -> None:
-        """Let the next question begin a new branch behind `turn`, None for the thread's beginning."""
+    def edit(self, turn: "Turn") -> None:
+        """Let the next question begin a new branch in place of `turn`."""
         self._branching = (turn,)
 
     def cancel_edit(self) -> None:

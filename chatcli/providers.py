@@ -25,6 +25,7 @@ class Provider:
         package: The distribution that holds its client, empty where the base has it.
         key_variables: The environment variables of its key, the usual one first; none where it takes no key, or
             takes credentials of another kind by its own rules.
+        url_variables: The environment variables by which its client can be pointed at another server.
         other_names: Further prefixes that mean it.
         default_model: The model that is meant by the prefix alone, empty where there is no obvious one.
         price_list: Its name in genai-prices.
@@ -36,6 +37,7 @@ class Provider:
         from_environment: Arguments that its client gets from environment variables, where these are set.
         needs: Environment variables that must be set besides the key.
         key_optional: Whether its server may do without a key.
+        own_login: The environment variables by which its client finds credentials by itself; "*" for other ways.
         no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
 
     """
@@ -44,16 +46,18 @@ class Provider:
     title: str
     package: str = ""
     key_variables: tuple[str, ...] = ()
+    url_variables: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    timeout: Callable[[float], float] = float
+    timeout: Callable[[float], object] = float
     known_as: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     from_environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     key_optional: bool = False
+    own_login: tuple[str, ...] = ()
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
 
     @property
@@ -74,6 +78,7 @@ _PROVIDERS = (
         "Anthropic",
         "langchain-anthropic",
         ("ANTHROPIC_API_KEY",),
+        ("ANTHROPIC_API_URL", "ANTHROPIC_BASE_URL"),
         other_names=("claude",),
         default_model="claude-sonnet-4-5",
         price_list="anthropic",
@@ -83,6 +88,7 @@ _PROVIDERS = (
         "Google Gemini",
         "langchain-google-genai",
         ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        ("GOOGLE_GEMINI_BASE_URL",),
         other_names=("google", "gemini"),
         default_model="gemini-2.5-flash",
         price_list="google",
@@ -93,6 +99,7 @@ _PROVIDERS = (
         "Azure OpenAI",
         "langchain",
         ("AZURE_OPENAI_API_KEY",),
+        ("AZURE_OPENAI_ENDPOINT",),
         other_names=("azure",),
         price_list="azure",
         options={"base_url": "azure_endpoint"},
@@ -107,6 +114,7 @@ _PROVIDERS = (
         known_as="google_genai",
         arguments={"vertexai": True, "google_api_key": None},  # a key of Gemini's is none of Vertex AI's
         from_environment={"project": "GOOGLE_CLOUD_PROJECT", "location": "GOOGLE_CLOUD_LOCATION"},
+        own_login=("*",),
         no_retries={"max_retries": 1},  # counts the first attempt
     ),
     Provider(
@@ -115,14 +123,19 @@ _PROVIDERS = (
         "langchain-aws",
         other_names=("bedrock", "aws"),
         price_list="aws",
-        options={"base_url": "endpoint_url", "timeout": ""},
+        options={"base_url": "endpoint_url"},
+        timeout=ceil,
+        own_login=("*",),
     ),
-    Provider("groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), price_list="groq"),
+    Provider(
+        "groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), ("GROQ_API_BASE", "GROQ_BASE_URL"), price_list="groq"
+    ),
     Provider(
         "cohere",
         "Cohere",
         "langchain-cohere",
         ("COHERE_API_KEY", "CO_API_KEY"),
+        ("CO_API_URL",),
         price_list="cohere",
         options={"api_key": "cohere_api_key", "timeout": "timeout_seconds"},
         no_retries={},
@@ -132,25 +145,41 @@ _PROVIDERS = (
         "NVIDIA",
         "langchain-nvidia-ai-endpoints",
         ("NVIDIA_API_KEY",),
-        options={"timeout": ""},
+        ("NVIDIA_BASE_URL",),
         no_retries={},
     ),
-    Provider("fireworks", "Fireworks", "langchain-fireworks", ("FIREWORKS_API_KEY",), price_list="fireworks"),
+    Provider(
+        "fireworks",
+        "Fireworks",
+        "langchain-fireworks",
+        ("FIREWORKS_API_KEY",),
+        ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+        price_list="fireworks",
+    ),
     Provider(
         "mistralai",
         "Mistral",
         "langchain-mistralai",
         ("MISTRAL_API_KEY",),
+        ("MISTRAL_BASE_URL",),
         other_names=("mistral",),
         price_list="mistral",
         timeout=ceil,
     ),
-    Provider("together", "Together", "langchain-together", ("TOGETHER_API_KEY",), price_list="together"),
+    Provider(
+        "together",
+        "Together",
+        "langchain-together",
+        ("TOGETHER_API_KEY",),
+        ("TOGETHER_API_BASE",),
+        price_list="together",
+    ),
     Provider(
         "ibm",
         "IBM watsonx",
         "langchain-ibm",
         ("WATSONX_API_KEY", "WATSONX_APIKEY"),
+        ("WATSONX_URL",),
         other_names=("watsonx",),
         options={"base_url": "url", "timeout": ""},
         no_retries={},
@@ -161,11 +190,14 @@ _PROVIDERS = (
         "Databricks",
         "databricks-langchain",
         ("DATABRICKS_TOKEN",),
+        ("DATABRICKS_HOST",),
         price_list="databricks",
         options={"api_key": "", "base_url": ""},
         needs=("DATABRICKS_HOST",),
     ),
-    Provider("xai", "xAI", "langchain-xai", ("XAI_API_KEY",), other_names=("grok",), price_list="x-ai"),
+    Provider(
+        "xai", "xAI", "langchain-xai", ("XAI_API_KEY",), ("XAI_API_BASE",), other_names=("grok",), price_list="x-ai"
+    ),
     Provider(
         "perplexity",
         "Perplexity",
@@ -174,15 +206,29 @@ _PROVIDERS = (
         price_list="perplexity",
         options={"base_url": ""},
     ),
-    Provider("deepseek", "DeepSeek", "langchain-deepseek", ("DEEPSEEK_API_KEY",), price_list="deepseek"),
     Provider(
-        "ollama", "Ollama", "langchain-ollama", options={"max_tokens": "num_predict", "timeout": ""}, no_retries={}
+        "deepseek",
+        "DeepSeek",
+        "langchain-deepseek",
+        ("DEEPSEEK_API_KEY",),
+        ("DEEPSEEK_API_BASE",),
+        price_list="deepseek",
+    ),
+    Provider(
+        "ollama",
+        "Ollama",
+        "langchain-ollama",
+        own_login=("OLLAMA_API_KEY",),
+        options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
+        timeout=lambda seconds: {"timeout": seconds},
+        no_retries={},
     ),
     Provider(
         "openrouter",
         "OpenRouter",
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
+        ("OPENROUTER_API_BASE",),
         price_list="openrouter",
         timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.

@@ -167,19 +167,27 @@ class Session:
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
             raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
-        await self.rewind(branch[-count - 1] if count < len(branch) else None)
+        await self.rewind_before(branch[-count])
 
     async def rewind(self, turn: Turn | None) -> None:
         """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
+        await self._go_to(turn.number if turn is not None else None, turn.end if turn is not None else None)
+
+    async def rewind_before(self, turn: Turn) -> None:
+        """Make what `turn` was asked on the thread's newest state; nothing is destroyed."""
+        await self._go_to(turn.parent, turn.before)
+
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
+        """Make the state at `checkpoint_id`, in turn `number` or behind it, the newest; None is the beginning."""
         async with self._thread.hold():
-            if turn is None:
+            if number is None or checkpoint_id is None:
                 await self._thread.empty(self._thread.config(self.name, turn=0))
                 return
             turns = {known.number: known for known in await self.turns()}
-            depth, parent = 0, turns.get(turn.number)
+            depth, parent = 0, turns.get(number)
             while parent is not None:
                 depth, parent = depth + 1, turns.get(parent.parent or 0)
-            await self._thread.go_to(self._thread.config(self.name, turn=depth), turn.end)
+            await self._thread.go_to(self._thread.config(self.name, turn=depth), checkpoint_id)
 
     async def fork(self, new_id: str, turn: Turn | None = None) -> None:
         """Make the thread `new_id` of the current branch, or of that up to `turn`.

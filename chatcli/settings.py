@@ -220,15 +220,16 @@ class Settings:
             AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
-        base_url = self._own_url(provider)
+        row, base_url = PROVIDERS[provider], self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
+        if key is not None or "*" in row.own_login or any(map(os.environ.get, row.own_login)):
+            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
+            variables = (*row.key_variables, "CHATCLI_OPENAI_API_KEY")
+            self._refuse_borrowed_key(base_url, names, key, variables, row.url_variables)
         if key is not None:
             self._secrets[provider] = key
-            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
-            variables = (*PROVIDERS[provider].key_variables, "CHATCLI_OPENAI_API_KEY")
-            self._refuse_borrowed_key(base_url, names, key, variables)
             key = _sendable(key, provider)
         return Credentials(base_url, key)
 
@@ -251,8 +252,16 @@ class Settings:
         return redact(text, [*filter(None, (*known, *passwords)), *named])
 
     def _own_url(self, provider: str) -> str | None:
-        """Return the server that the user named for `provider`, if any."""
-        return self.base_url or (getattr(self, _OWN_URLS[provider]) if provider in _OWN_URLS else None)
+        """Return the server that the user named for `provider`, if any.
+
+        The provider's own variable is its client's affair where the environment sets it; no client reads a `.env`.
+        """
+        if self.base_url is not None or provider in _OWN_URLS:
+            return self.base_url or getattr(self, _OWN_URLS[provider])
+        variables = PROVIDERS[provider].url_variables
+        if any(map(os.environ.get, variables)):
+            return None
+        return next(filter(None, map(self._dotenv.get, variables)), None)
 
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""
@@ -274,17 +283,24 @@ class Settings:
                 )
 
     def _refuse_borrowed_key(
-        self, url: str | None, names: tuple[str, ...], key: Secret, variables: tuple[str, ...]
+        self,
+        url: str | None,
+        names: tuple[str, ...],
+        key: Secret | None,
+        variables: tuple[str, ...],
+        url_variables: tuple[str, ...] = (),
     ) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself, by one of `names`.
+        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself.
 
+        It may do so by one of the fields `names` or of the `url_variables`; the key may stand in one of `variables`.
+        Without a `key`, the provider's client finds one by itself.
         A repository that somebody clones can bring such a file along to collect keys.
         """
         dotenv = _set_by(self._dotenv)
-        its_own = {str(dotenv[name]).rstrip("/") for name in names if name in dotenv}
-        if url not in its_own or self.is_option(names[0]):
+        its_own = {dotenv[name] for name in names if name in dotenv} | set(map(self._dotenv.get, url_variables))
+        if url is None or url.rstrip("/") not in {str(one).rstrip("/") for one in its_own} or self.is_option(names[0]):
             return
-        if key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
+        if key is not None and key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
             return
         what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
         raise UsageError(

@@ -15,6 +15,18 @@ from tests.e2e.program import wait_until
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 PASSWORD = b"the password of the login"
+# A session bus that starts no services: it would start a second keyring while the first one begins.
+BUS = """
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
 
 
 def missing_program() -> str | None:
@@ -55,8 +67,10 @@ def running_service(folder: Path) -> Iterator[SecretService]:
     """Run it with its files in `folder`."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     with ExitStack() as stack:
+        config = folder / "bus.conf"
+        config.write_text(BUS)
         bus = subprocess.Popen(
-            ["dbus-daemon", "--session", "--nofork", "--print-address"],
+            ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address"],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

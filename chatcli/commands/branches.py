@@ -43,7 +43,7 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     back = _number(arguments, default=1)
     if not 1 <= back <= min(len(questions), len(branch)):
         raise UsageError(f"there are {len(branch)} questions to edit, not {back}")
-    context.conversation.edit_after(branch[-back - 1] if back < len(branch) else None)
+    context.conversation.edit(branch[-back])
     for notice in _forgetting(context):
         yield notice
     yield InputPrefilled(questions[-back])

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from chatcli.store.threads import Step
 
+COMPACTED = "/compact"
+"""The title of a checkpoint that sums up the oldest turns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -26,11 +29,13 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
     """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of.
 
     A turn begins with the checkpoint of its input; what follows up to the next input belongs to it. A checkpoint
-    without a turn (`turn` 0) is the empty beginning to which a thread was rewound.
+    without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A summary of the oldest turns begins
+    a branch of its own: the turn that it was made after ends before it.
     """
     turn_of: dict[str, int | None] = {}
     begun: list[Step] = []
     ends: dict[int, str] = {}
+    summed_up: set[str | None] = set()
     for step in steps:
         if step.source == "input":
             begun.append(step)
@@ -38,7 +43,9 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
         else:
             turn_of[step.checkpoint_id] = turn_of.get(step.parent_id or "") if step.turn else None
         number = turn_of[step.checkpoint_id]
-        if number is not None:
+        if step.source == "update" and (step.title == COMPACTED or step.parent_id in summed_up):
+            summed_up.add(step.checkpoint_id)
+        elif number is not None:
             ends[number] = step.checkpoint_id
     parents = {number: turn_of.get(step.parent_id or "") for number, step in enumerate(begun, 1)}
     current = _branch(turn_of[steps[-1].checkpoint_id] if steps else None, parents)

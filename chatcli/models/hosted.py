@@ -88,7 +88,8 @@ def _require_credentials(name: ModelName, provider: Provider, credentials: Crede
             remedy=f"Set {provider.key_variables[0]}, or keep the key: chat keys set {provider.prefix}",
             provider=provider.prefix,
         )
-    missing = [variable for variable in provider.needs if not os.environ.get(variable)]
+    given = provider.url_variables if credentials.base_url is not None else ()
+    missing = [variable for variable in provider.needs if variable not in given and not os.environ.get(variable)]
     if missing:
         raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=_needs(provider))
 

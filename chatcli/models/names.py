@@ -1,5 +1,6 @@
 """How a model is named: `provider:model` or an alias, and which one is meant when less is said."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatcli.errors import UsageError
@@ -39,6 +40,14 @@ def choose_model(settings: Settings) -> ModelName:
         if provider.default_model and settings.has_key(provider.prefix):
             return ModelName(provider.prefix, provider.default_model)
     return ModelName(LOCAL, DEFAULT_LOCAL_MODEL)
+
+
+def first_served(served: Sequence[str]) -> str:
+    """Return the model to use of an OpenAI-compatible server that has `served`, where the user named none.
+
+    That is OpenAI's default where the server has it (a proxy), else the first that it lists (a local server).
+    """
+    return DEFAULT_OPENAI_MODEL if not served or DEFAULT_OPENAI_MODEL in served else served[0]
 
 
 def resolve_model(text: str, settings: Settings) -> ModelName:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from chatcli.errors import MissingKeyError
 from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.model import Limits, Model
-from chatcli.models.names import DEFAULT_OPENAI_MODEL, ModelName
+from chatcli.models.names import ModelName, first_served
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
 from chatcli.settings import Settings
@@ -45,7 +45,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         )
     key = key or Secret(NO_KEY)
     if not name.model:
-        name = ModelName(OPENAI, _served_model(base_url, key))
+        name = ModelName(OPENAI, _served_model(base_url, key, settings.timeout or DEFAULT_TIMEOUT))
     client = chat_client(name.model, base_url, key, settings)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(name, client, _limits(client, settings), address=base_url, key=own_key, custom_server=custom)
@@ -87,21 +87,15 @@ def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
     return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
 
 
-def _served_model(base_url: str, key: Secret) -> str:
-    """Return the model to use of a server for which the user named none.
-
-    That is OpenAI's default where the server has it (a proxy), else the first that it lists (a local server).
-    """
+def _served_model(base_url: str, key: Secret, timeout: float) -> str:
+    """Return the model to use of a server for which the user named none."""
     try:
         reply = httpx2.get(
             f"{base_url}/models",
             headers={"Authorization": f"Bearer {key.get_secret_value()}"},
-            timeout=CONNECT_TIMEOUT,
+            timeout=min(timeout, CONNECT_TIMEOUT),
         )
-        served = [str(entry["id"]) for entry in reply.json()["data"]]
+        return first_served([str(entry["id"]) for entry in reply.json()["data"]])
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         # The request that follows meets the same server and reports what is wrong with it.
-        return DEFAULT_OPENAI_MODEL
-    if not served or DEFAULT_OPENAI_MODEL in served:
-        return DEFAULT_OPENAI_MODEL
-    return served[0]
+        return first_served(())

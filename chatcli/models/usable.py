@@ -9,7 +9,7 @@ import httpx2
 from chatcli.errors import ChatcliError
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.langflow_server import LangflowServer
-from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, resolve_model
+from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, first_served, resolve_model
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
 from chatcli.secret import redact
 from chatcli.settings import Settings
@@ -34,6 +34,9 @@ def usable_models(settings: Settings) -> list[UsableModel]:
     """Return the models that can be used now, the default marked, the user's aliases last."""
     chosen = choose_model(settings)
     found = dict(_found(settings))
+    if not chosen.model:  # the server is to say
+        served = [name.model for name in found if name.provider == OPENAI]
+        chosen = ModelName(OPENAI, first_served(served))
     if chosen not in found:
         found = {chosen: "chosen", **found}
     models = [UsableModel(name, source, default=name == chosen) for name, source in found.items()]

@@ -63,6 +63,21 @@ def test_compact_sends_a_summary_and_the_thread_keeps_its_messages(
     assert not any("I'm Bob" in text for _, text in sent)
     tty.wait_for_prompt()
     assert chat.messages("t")[0]["content"] == "Hi! I'm Bob."
+    tty.send_line("/history")
+    tty.wait_for("Hi! I'm Bob.")
+    tty.send_line("/exit")
+    # Another process goes on with the summary.
+    assert chat("-t", "t", "And now?").returncode == 0
+    assert "The user is called Bob." in fake.requests[-1].messages[0][1]
+    tty = terminal("-t", "t")
+    for count, line in enumerate(("/undo", "Who?", "/rewind 3", "Who now?"), 13):
+        tty.wait_for_prompt()
+        tty.send_line(line)
+        fake.wait_for_requests(count // 2)
+    tty.wait_for_prompt()
+    behind_the_summary, before_it = fake.requests[-2:]
+    assert "The user is called Bob." in behind_the_summary.messages[0][1]
+    assert any("I'm Bob" in text for _, text in before_it.messages)
 
 
 def test_automatic_compaction(chat: Chat, fake: FakeOpenAI) -> None:

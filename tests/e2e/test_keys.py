@@ -152,6 +152,8 @@ def test_the_default_and_aliases_are_written_to_the_config_file(chat: Chat, fake
     assert chat("models", "alias", "fast", "openai:gpt-fast").returncode == 0
     assert chat("-m", "fast", "hello").returncode == 0
     assert fake.requests[-1].body["model"] == "gpt-fast"
+    listed = chat("models", "list", "--json").json()
+    assert [model["model"] for model in listed if model["default"]] == ["openai:gpt-fake"]  # what the server has
     assert chat("models", "default", "openai:gpt-default").returncode == 0
     assert chat("hello").returncode == 0
     assert fake.requests[-1].body["model"] == "gpt-default"

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -118,7 +119,8 @@ def _send(
     handler.send_header("Content-Type", content_type)
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
-    handler.wfile.write(data[:sent])
+    with suppress(ConnectionError):  # the client did not wait
+        handler.wfile.write(data[:sent])
 
 
 def _lines(request: ProviderRequest, words: Words) -> tuple[str, Iterator[str]]:

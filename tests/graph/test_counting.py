@@ -1,9 +1,7 @@
 """What fitting the context costs, and which messages stay together."""
 
-import statistics
-import time
-
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -12,6 +10,7 @@ from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from tests.bench.context import conversation, turn_cost
 
 
 def turn(budget: int | None) -> TurnContext:
@@ -19,21 +18,10 @@ def turn(budget: int | None) -> TurnContext:
     return TurnContext(Model(ModelName("openai", "gpt-fake"), client, Limits()), budget)
 
 
-def conversation(count: int) -> list[BaseMessage]:
-    kinds = (HumanMessage, AIMessage)
-    return [kinds[number % 2](f"message {number} " + "word " * 40, id=str(number)) for number in range(count)]
-
-
-def test_counting_a_thousand_messages_costs_a_turn_at_most_5_ms() -> None:
-    counter = TokenCounter()
-    messages = conversation(1000)
-    counter.count(messages)  # each message once, when it is new
-    times = []
-    for _ in range(20):
-        started = time.thread_time()
-        counter.count(messages)
-        times.append(time.thread_time() - started)
-    assert statistics.median(times) <= 0.005
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("budget", [None, 2000, 30_000])
+def test_counting_a_thousand_messages_costs_a_turn_at_most_5_ms(budget: int | None, resumed: bool) -> None:
+    assert turn_cost(1000, budget, resumed=resumed).counting <= 5
 
 
 def test_a_tools_result_is_never_parted_from_its_call() -> None:

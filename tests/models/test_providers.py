@@ -143,6 +143,18 @@ def test_a_timeout_is_in_seconds(provider: str, fake: FakeProvider, monkeypatch:
     assert isinstance(ask(CASES[provider], fake, monkeypatch, seconds=7.5)[-1], TurnFinished)
 
 
+@pytest.mark.parametrize("provider", ["nvidia", "ollama", "bedrock_converse", "mistralai", "cohere", "openrouter"])
+def test_a_server_that_says_nothing_is_given_up(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    fake.delay = 1.5
+    last = ask(CASES[provider], fake, monkeypatch, seconds=0.4)[-1]
+    assert isinstance(last, TurnFailed)
+    assert last.error.exit_code == ExitCode.TEMPORARY
+    assert "did not answer in time" in last.error.message
+
+
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     # langchain-openai itself chooses the protocol by the model.
     events = ask(Case("openai:gpt-5-pro", "/v1"), fake, monkeypatch)

@@ -1,0 +1,58 @@
+"""A `.env` may not send a key from elsewhere to a server that it names itself, whichever provider's."""
+
+from pathlib import Path
+
+import pytest
+
+from chatcli.errors import UsageError
+from chatcli.providers import KEY_VARIABLES, LOCAL, PROVIDERS
+from chatcli.settings import Settings
+
+KEY = "key-7d1f0a5e3c9b4286"
+URL = "http://127.0.0.1:9/v1"
+VARIABLES = [
+    (name, variable)
+    for name, row in PROVIDERS.items()
+    if name != LOCAL
+    for variable in ("CHATCLI_BASE_URL", *row.url_variables)
+] + [("openai", "OPENAI_BASE_URL"), ("langflow", "LANGFLOW_URL")]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    urls = {variable for row in PROVIDERS.values() for variable in row.url_variables}
+    for variable in (*KEY_VARIABLES, *urls, "OPENAI_BASE_URL", "LANGFLOW_URL", "OLLAMA_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize(("provider", "variable"), VARIABLES)
+def test_a_key_of_the_environment_is_not_sent_where_a_dotenv_says(
+    provider: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = PROVIDERS[provider]
+    Path(".env").write_text(f"{variable}={URL}/\n")
+    monkeypatch.setenv((*row.key_variables, *row.own_login)[0], KEY)
+    with pytest.raises(UsageError, match=r"sets the base URL .* but the key comes from elsewhere"):
+        Settings.load().credentials(provider)
+    assert Settings.load({"base_url": URL}).credentials(provider).base_url == URL  # the user's own word
+
+
+@pytest.mark.parametrize(("provider", "variable"), [pair for pair in VARIABLES if PROVIDERS[pair[0]].key_variables])
+def test_a_dotenv_may_name_a_server_and_its_key(provider: str, variable: str) -> None:
+    row = PROVIDERS[provider]
+    Path(".env").write_text(f"{variable}={URL}\n{row.key_variables[0]}={KEY}\n")
+    credentials = Settings.load().credentials(provider)
+    assert credentials.base_url == URL
+    assert credentials.key is not None
+    assert credentials.key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize("provider", [name for name, row in PROVIDERS.items() if row.url_variables])
+def test_the_environments_server_goes_before_the_dotenvs(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = PROVIDERS[provider]
+    Path(".env").write_text(f"{row.url_variables[0]}={URL}\n")
+    monkeypatch.setenv(row.url_variables[-1], "http://127.0.0.1:8")
+    monkeypatch.setenv(row.key_variables[0], KEY)
+    assert Settings.load().credentials(provider).base_url is None  # its client reads it

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from chatcli.bootstrap import build_repl
+from chatcli.build_repl import build_repl
 from chatcli.cli.asked import Asked
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from chatcli.errors import ChatcliError
+from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, first_served, resolve_model
@@ -41,7 +41,10 @@ def usable_models(settings: Settings) -> list[UsableModel]:
         found = {chosen: "chosen", **found}
     models = [UsableModel(name, source, default=name == chosen) for name, source in found.items()]
     for alias, text in settings.aliases.items():
-        models.append(UsableModel(resolve_model(text, settings), "alias", alias=alias))
+        try:
+            models.append(UsableModel(resolve_model(text, settings), "alias", alias=alias))
+        except UsageError as error:
+            raise UsageError(f"the alias {alias}: {error.message}", remedy=error.remedy) from None
     return models
 
 
@@ -64,7 +67,10 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
 
 def _served(url: str, settings: Settings) -> list[str]:
     """Return what an OpenAI-compatible server lists, nothing when it does not answer."""
-    key = settings.credentials(OPENAI).key
+    try:
+        key = settings.credentials(OPENAI).key
+    except AuthError:  # in a locked keyring, say
+        return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
         entries = httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).json()["data"]

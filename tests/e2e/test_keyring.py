@@ -64,6 +64,7 @@ def test_a_locked_keyring_is_told_and_new_keys_go_into_the_file(
     assert "OPENAI_API_KEY" in locked.stderr
     assert "unlock" in locked.stderr.lower()
     assert not keyless.requests
+    assert chat("models", "list").returncode == 0
     # It would stay in the keyring, unknown to everybody.
     assert_told(chat("keys", "delete", "openai"), 2)
     assert_told(chat("keys", "set", "openai", input="another\n"), 2)

@@ -123,7 +123,11 @@ def test_a_key_is_also_asked_for_when_a_command_names_the_model(terminal: OpenTe
     tty.wait_for("Keep it")
     tty.send_line("y")
     tty.wait_for("the key of Groq is kept")
+    tty.send_line("/exit")
+    assert tty.exit_code() == 0
     assert KEY not in tty.text()
+    # Not in the history of what was typed either.
+    assert [file.name for file in home.files() if KEY.encode() in file.read_bytes()] == ["keys.json"]
     assert "groq" in chat("keys", "list").stdout
 
 

@@ -45,9 +45,9 @@ class Secret:
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Return `text` with `secrets`, as they are or encoded, and the passwords of URLs replaced by `***`."""
-    for secret in secrets:
-        for form in sorted(set(_forms(secret.get_secret_value())), key=len, reverse=True):
-            text = text.replace(form, "***")
+    forms = {form for secret in secrets for form in _forms(secret.get_secret_value())}
+    for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(form, "***")
     return _PASSWORD.sub(r"\1:***", text)
 
 

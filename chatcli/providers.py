@@ -38,6 +38,8 @@ class Provider:
         needs: Environment variables that must be set besides the key.
         key_optional: Whether its server may do without a key.
         own_login: The environment variables by which its client finds credentials by itself; "*" for other ways.
+        environment: What its client takes from environment variables alone, set where the user does not: that it
+            sends a request once, and nothing to anybody else.
         no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
 
     """
@@ -58,6 +60,7 @@ class Provider:
     needs: tuple[str, ...] = ()
     key_optional: bool = False
     own_login: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
 
     @property
@@ -147,6 +150,7 @@ _PROVIDERS = (
         ("NVIDIA_API_KEY",),
         ("NVIDIA_BASE_URL",),
         no_retries={},
+        environment={"NVIDIA_USAGE_TELEMETRY_ENABLED": "false"},
     ),
     Provider(
         "fireworks",
@@ -183,6 +187,7 @@ _PROVIDERS = (
         other_names=("watsonx",),
         options={"base_url": "url", "timeout": ""},
         no_retries={},
+        environment={"WATSONX_MAX_RETRIES": "0"},
         needs=("WATSONX_URL", "WATSONX_PROJECT_ID"),
     ),
     Provider(
@@ -194,6 +199,7 @@ _PROVIDERS = (
         price_list="databricks",
         options={"api_key": "", "base_url": ""},
         needs=("DATABRICKS_HOST",),
+        environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
     ),
     Provider(
         "xai", "xAI", "langchain-xai", ("XAI_API_KEY",), ("XAI_API_BASE",), other_names=("grok",), price_list="x-ai"

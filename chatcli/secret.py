@@ -26,6 +26,10 @@ class Secret:
         """Return the text itself."""
         return self._text
 
+    def is_sendable(self) -> bool:
+        """Tell whether an HTTP header can hold it."""
+        return self._text.isascii() and self._text.isprintable()
+
     def __bool__(self) -> bool:
         return bool(self._text)
 

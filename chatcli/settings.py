@@ -324,13 +324,13 @@ def _sendable(key: Secret, provider: str) -> Secret:
         AuthError: An HTTP header can't hold it.
 
     """
-    text = key.get_secret_value().strip()
-    if not (text.isascii() and text.isprintable()):
+    key = Secret(key.get_secret_value().strip())
+    if not key.is_sendable():
         raise AuthError(
             f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied as it is",
             remedy=f"Set {PROVIDERS[provider].key_variables[0]} anew, or: chat keys set {provider}",
         )
-    return Secret(text)
+    return key
 
 
 def _passwords(uri: str) -> list[str]:

@@ -40,4 +40,4 @@ def read_config_file() -> dict[str, Any]:
         return {}
     import tomllib
 
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return tomllib.loads(file.read_text(encoding="utf-8-sig"))

@@ -44,6 +44,8 @@ def set_(ctx: typer.Context, name: Name) -> None:
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
     if not key.get_secret_value():
         raise UsageError("the key is empty: nothing was kept")
+    if not key.is_sendable():
+        raise UsageError("the key has characters that no key has: nothing was kept")
     report_place(provider, keep_key(provider.prefix, key))
 
 

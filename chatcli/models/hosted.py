@@ -52,6 +52,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
 
 
 def _client(name: ModelName, provider: Provider, credentials: Credentials, settings: Settings) -> BaseChatModel:
+    for variable, value in provider.environment.items():  # before its package is imported
+        os.environ.setdefault(variable, value)
     options = _options(provider, credentials, settings)
     if provider.prefix == DATABRICKS:
         from chatcli.models.databricks import databricks_client

@@ -13,8 +13,11 @@ _CONNECTIONS = frozenset(
 )
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
 _REFUSALS = frozenset({"WMLClientError"})  # IBM's, for an unknown model, say
-_SAID_STATUS = re.compile(r"\[([45]\d\d)\]")
-"""NVIDIA's client tells the status in words alone."""
+_SAID_STATUS = {
+    "Exception": re.compile(r"\[([45]\d\d)\]"),
+    "WMLClientError": re.compile(r"Request failed with: .*[ (]([45]\d\d)\)", re.DOTALL),
+}
+"""Who tells the status in words alone: NVIDIA's client, and IBM's."""
 
 _PARSER_ERROR = "HttpProcessingError"
 """aiohttp's for an answer that it can't read, with a status that no server sent."""
@@ -45,7 +48,8 @@ def status(error: BaseException) -> int | None:
             value = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if isinstance(value, int):
                 return value
-        if type(link) is Exception and (said := _SAID_STATUS.match(str(link))):
+        words = _SAID_STATUS.get(type(link).__name__)
+        if words is not None and (said := words.match(str(link))):
             return int(said.group(1))
     return None
 

@@ -8,10 +8,12 @@ from string import Formatter
 from typing import Any
 
 from chatcli.errors import UsageError
+from chatcli.values import not_negative
 
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)
 _KNOWN_KEYS = frozenset({"description", "system", "variables", "model", "temperature"})
+_BRACES = "write braces that are text as {{ and }}"
 _RESERVED = "messages"
 """The place of the conversation in the prompt; no variable may have its name."""
 
@@ -68,11 +70,14 @@ def template_variables(template: str) -> tuple[str, ...]:
         ValueError: The braces do not match, or what stands in them is no plain name.
 
     """
-    names = [name for _text, name, _format, _conversion in Formatter().parse(template) if name is not None]
-    for name in names:
-        if not name.isidentifier() or name == _RESERVED:
-            raise ValueError(f"{{{name}}} is no variable; write braces that are text as {{{{ and }}}}")
-    return tuple(dict.fromkeys(names))
+    try:
+        fields = [found[1:] for found in Formatter().parse(template) if found[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; {_BRACES}") from None
+    for name, form, conversion in fields:
+        if not str(name).isidentifier() or name == _RESERVED or form or conversion:
+            raise ValueError(f"{{{name}{'...' if form or conversion else ''}}} is no variable; {_BRACES}")
+    return tuple(dict.fromkeys(str(name) for name, _form, _conversion in fields))
 
 
 def read_role(path: Path, *, shipped: bool = False) -> Role:
@@ -83,7 +88,7 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         data, template = _split(text) if path.suffix == ".md" else (_read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
@@ -118,6 +123,8 @@ def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bo
     if unused:
         raise ValueError(f"the variable {unused[0]} has a default, but does not stand in the text")
     model, temperature = data.get("model"), data.get("temperature")
-    if not isinstance(model, str | None) or not isinstance(temperature, float | int | None):
+    if not isinstance(model, str | None) or type(temperature) not in (float, int, type(None)):
         raise ValueError("`model` is a text and `temperature` a number")
+    if temperature is not None:
+        not_negative(temperature)
     return Role(path.stem, system, str(data.get("description", "")), defaults, model, temperature, path, shipped)

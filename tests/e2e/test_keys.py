@@ -1,6 +1,7 @@
 """Keys: kept where it is said, asked for once, shown nowhere."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, 
     assert json.loads(file.read_text()) == {}
     assert_told(chat("keys", "delete", "openai"), 2)
     assert_told(chat("keys", "set", "nobody", input="x"), 2)
+    assert_told(chat("keys", "set", "openai", input="\n"), 2)
+    assert_told(chat("keys", "set", "openai", input="sk-…\n"), 2)
 
 
 def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
@@ -142,8 +145,17 @@ def test_a_dotenv_may_not_send_a_kept_key_to_its_own_server(chat: Chat, fake: Fa
     assert not fake.requests
 
 
+WITHOUT_PACKAGE = """
+import sys
+sys.modules["databricks_langchain"] = None  # to Python, it is not installed
+sys.argv[1:] = ["-m", "databricks:fake", "hello"]
+from chatcli.__main__ import run_here
+run_here()
+"""
+
+
 def test_a_missing_package_is_one_line_with_its_command(chat: Chat) -> None:
-    result = chat("-m", "databricks:fake", "hello")
+    result = chat.shell(f"{sys.executable} -c '{WITHOUT_PACKAGE}'")
     assert_told(result, 2)
     assert "pip install 'chatcli[databricks]'" in result.stderr
 

@@ -80,6 +80,36 @@ def test_the_thread_remembers_its_model(chat: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[-1].body["model"] == "gpt-second"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'system = "unclosed', "Unterminated"),
+        (b'system = "x"\ncolour = "red"', "colour"),
+        (b'system = "x\xff"', "utf-8"),
+        (b'system = "a { b"', "braces"),
+        (b'system = "a {b:{c}} {d!x}"', "braces"),
+        (b'system = "x"\ntemperature = -1', "-1"),
+        (b'system = "x"\ntemperature = true', "temperature"),
+        (b'description = "x"', "system prompt"),
+    ],
+)
+def test_a_broken_role_file_is_told_with_what_is_wrong(
+    text: bytes, told: str, chat: Chat, fake: FakeOpenAI, home: Home
+) -> None:
+    write_role(home, "broken.toml", "")
+    Path(home.env["XDG_CONFIG_HOME"], "chatcli", "roles", "broken.toml").write_bytes(text)
+    result = chat("--role", "broken", "hello")
+    assert_told(result, 2)
+    assert "broken.toml" in result.stderr
+    assert told in result.stderr
+
+
+def test_a_role_file_may_begin_with_a_byte_order_mark(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+    write_role(home, "brief.toml", '\ufeffsystem = "Be brief."')
+    assert chat("--role", "brief", "hello").returncode == 0
+    assert system(fake) == "Be brief."
+
+
 def test_roles_are_listed_shown_and_deleted(chat: Chat, home: Home) -> None:
     names = {role["name"]: role for role in chat("roles", "list", "--json").json()}
     assert {"pirate", "translator", "reviewer", "commit", "shell", "explain"} <= set(names)

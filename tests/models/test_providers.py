@@ -16,7 +16,7 @@ from chatcli.errors import ExitCode
 from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
 from chatcli.graph.schema import AnswerSchema, load_schema
-from chatcli.models.names import resolve_model
+from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.settings import Settings
@@ -155,6 +155,14 @@ def test_a_server_that_says_nothing_is_given_up(
     assert "did not answer in time" in last.error.message
 
 
+def test_nvidias_client_sends_no_telemetry(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_nvidia_ai_endpoints")
+    monkeypatch.setenv("NVIDIA_API_KEY", KEY)
+    settings = Settings.load({"base_url": f"{fake.url}/v1"})
+    client: Any = build_model(ModelName("nvidia", "meta/llama-fake"), settings, lambda event: None).client
+    assert client._client.usage_telemetry_enabled is False
+
+
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     # langchain-openai itself chooses the protocol by the model.
     events = ask(Case("openai:gpt-5-pro", "/v1"), fake, monkeypatch)
@@ -189,13 +197,11 @@ def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkey
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize(
-    "provider", ["anthropic", "google_genai", "groq", "cohere", "mistralai", "ollama", "openrouter", "bedrock_converse"]
-)
+@pytest.mark.parametrize("provider", CASES)
 def test_a_failure_has_its_exit_code_and_hides_the_key(
     provider: str, failure: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(PROVIDERS[provider].package.replace("-", "_"))
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     status, error, code = FAILURES[failure]
     fake.failure = status, error
     last = ask(CASES[provider], fake, monkeypatch)[-1]

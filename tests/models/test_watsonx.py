@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,14 +23,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chatcli.errors import ChatcliError, ExitCode
+from chatcli.models.errors import translate
 from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
 from chatcli.settings import Settings
+from tests.models.test_providers import FAILURES
 
 pytest.importorskip("langchain_ibm")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 KEY = "key-7d1f0a5e3c9b4286"
+STREAM = "/ml/v1/text/chat_stream"
 CLOUD = ("iam.cloud.ibm.com", "us-south.ml.cloud.ibm.com", "api.dataplatform.cloud.ibm.com")
 """The hosts of IBM's cloud: its login, its models, its projects."""
 
@@ -65,19 +68,25 @@ class FakeIBM:
 
     port: int
     requests: list[Request]
+    failures: list[tuple[int, dict[str, object]]] = field(default_factory=list)
+    """What to answer the next questions with."""
 
 
 @pytest.fixture
 def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
     requests: list[Request] = []
+    failures: list[tuple[int, dict[str, object]]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
             requests.append(Request(self.headers["host"], path, self.headers.get("authorization", ""), body))
-            data = _answer() if path == "/ml/v1/text/chat_stream" else json.dumps(REPLIES[path]).encode()
-            self.send_response(200)
+            status, data = 200, _answer() if path == STREAM else json.dumps(REPLIES[path]).encode()
+            if path == STREAM and failures:
+                status, error = failures[0]
+                data = json.dumps(error).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "text/event-stream" if path.endswith("stream") else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -96,7 +105,7 @@ def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv("WATSONX_API_KEY", KEY)
         monkeypatch.setenv("WATSONX_PROJECT_ID", "fake-project")
-        yield FakeIBM(port, requests)
+        yield FakeIBM(port, requests, failures)
 
 
 @pytest.fixture
@@ -202,6 +211,23 @@ def test_in_the_cloud_the_key_goes_to_the_login_alone(cloud: FakeIBM) -> None:
     last = cloud.requests[-1]
     assert (last.host, last.path) == ("us-south.ml.cloud.ibm.com", "/ml/v1/text/chat_stream")
     assert last.authorization == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_has_its_exit_code_and_hides_the_key(hub: FakeIBM, failure: str) -> None:
+    status, error, code = FAILURES[failure]
+    hub.failures.append((status, {"errors": [{"code": "failed", **error["error"]}], "status_code": status}))
+    model = build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
+
+    async def ask() -> None:
+        async for _ in model.client.astream("Hi! I'm Bob."):
+            pass
+
+    with pytest.raises(Exception, match=r".") as failed:
+        asyncio.run(ask())
+    told = translate(failed.value, model.endpoint)
+    assert told.exit_code == code, told.message
+    assert KEY not in told.message
 
 
 def test_a_login_that_fails_is_a_failure_of_the_network(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:

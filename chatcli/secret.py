@@ -60,6 +60,16 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
     ]
 
 
+def passwords_in(uri: str) -> list[str]:
+    """Return the password in `uri` as it stands there and as it is meant; it may be in the query too."""
+    user_info = uri.partition("://")[2].rpartition("@")[0]
+    found = [user_info.partition(":")[2]]
+    found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
+    from urllib.parse import unquote
+
+    return found + [unquote(password) for password in found]
+
+
 def _forms(value: str) -> Iterator[str]:
     """Yield how a server or a library may repeat `value`, none where there is nothing to repeat."""
     from base64 import b64encode, urlsafe_b64encode

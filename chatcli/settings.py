@@ -5,20 +5,19 @@ config-file key is the field's name. `.env.example` lists them all.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
-from urllib.parse import unquote, urlsplit
 
 from chatcli import paths, sources
-from chatcli.errors import AuthError, UsageError
+from chatcli.credentials import Credentials, sendable_key
+from chatcli.errors import UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
-from chatcli.secret import Secret, redact, secrets_of
+from chatcli.secret import Secret, passwords_in, redact, secrets_of
 from chatcli.thread_ids import check_thread_id
-from chatcli.values import not_negative, positive, read_value
+from chatcli.values import http_url, not_negative, positive, read_value, tool_rules
 
 if TYPE_CHECKING:
     from chatcli.mcp_servers import McpServer
@@ -41,23 +40,9 @@ _OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The fields that name the server of one provider alone."""
 
 
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
-        raise ValueError("a URL starts with http:// or https://, and a host follows")
-    return url.rstrip("/")
-
-
 def _is_accessible() -> bool:
     """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
-
-
-def _check_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
-    for rule in rules:
-        if not rule.partition(":")[0].strip():
-            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
-    return rules
 
 
 def _read_mcp_tables(tables: Mapping[str, object]) -> "dict[str, McpServer]":
@@ -83,11 +68,11 @@ class Settings:
     no_save: bool = False
     model: str | None = None
     aliases: dict[str, str] = field(default_factory=dict)
-    base_url: Annotated[str, _check_url] | None = None
-    openai_base_url: Annotated[str, _check_url] | None = field(
+    base_url: Annotated[str, http_url] | None = None
+    openai_base_url: Annotated[str, http_url] | None = field(
         default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
-    langflow_url: Annotated[str, _check_url] | None = field(
+    langflow_url: Annotated[str, http_url] | None = field(
         default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
     )
     tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -102,7 +87,7 @@ class Settings:
     # Hidden, since a PostgreSQL URI may hold a password.
     store: str | None = field(default=None, repr=False)
     # A LangGraph server; hidden, since a URL may hold a password too.
-    url: Annotated[str, _check_url] | None = field(default=None, repr=False)
+    url: Annotated[str, http_url] | None = field(default=None, repr=False)
     assistant: str | None = None
     langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
     quiet: bool = False
@@ -121,7 +106,7 @@ class Settings:
     # The config file's tables [mcp.NAME]; --mcp names a file of more.
     mcp_servers: Annotated[dict[str, "McpServer"], _read_mcp_tables] = field(default_factory=dict)
     mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
-    allow: Annotated[tuple[str, ...], _check_rules] = ()
+    allow: Annotated[tuple[str, ...], tool_rules] = ()
     yes: bool = False
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None
@@ -212,7 +197,7 @@ class Settings:
         """Use `key` for `provider` in this run, where nothing else sets one."""
         self._secrets[provider] = key
 
-    def credentials(self, provider: str) -> "Credentials":
+    def credentials(self, provider: str) -> Credentials:
         """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
 
         Raises:
@@ -230,7 +215,7 @@ class Settings:
             self._refuse_borrowed_key(base_url, names, key, variables, row.url_variables)
         if key is not None:
             self._secrets[provider] = key
-            key = _sendable(key, provider)
+            key = sendable_key(key, provider)
         return Credentials(base_url, key)
 
     def server_key(self) -> Secret | None:
@@ -247,7 +232,7 @@ class Settings:
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
         known = (*map(self._set_key, PROVIDERS), *self._secrets.values(), self.langgraph_api_key)
-        passwords = map(Secret, (*_passwords(self.store or ""), *_passwords(self.url or "")))
+        passwords = map(Secret, (*passwords_in(self.store or ""), *passwords_in(self.url or "")))
         named = (*secrets_of(os.environ), *secrets_of(self._dotenv))
         return redact(text, [*filter(None, (*known, *passwords)), *named])
 
@@ -307,38 +292,6 @@ class Settings:
             f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
             remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Where a provider's requests go, None for its own address, and the key that goes with them."""
-
-    base_url: str | None
-    key: Secret | None
-
-
-def _sendable(key: Secret, provider: str) -> Secret:
-    """Return `key` without the white space around it, which a file's last line brings along.
-
-    Raises:
-        AuthError: An HTTP header can't hold it.
-
-    """
-    key = Secret(key.get_secret_value().strip())
-    if not key.is_sendable():
-        raise AuthError(
-            f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied as it is",
-            remedy=f"Set {PROVIDERS[provider].key_variables[0]} anew, or: chat keys set {provider}",
-        )
-    return key
-
-
-def _passwords(uri: str) -> list[str]:
-    """Return the password in `uri` as it stands there and as it is meant; it may be in the query too."""
-    user_info = uri.partition("://")[2].rpartition("@")[0]
-    found = [user_info.partition(":")[2]]
-    found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
-    return found + [unquote(password) for password in found]
 
 
 def user_name(field: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 from chatcli.secret import Secret
 
@@ -51,6 +52,22 @@ def not_negative(number: float) -> float:
     if not 0 <= number < math.inf:
         raise ValueError(f"a number from 0 on, not {number}")
     return number
+
+
+def http_url(url: str) -> str:
+    """Return `url`, an HTTP address with a host, without the slashes at its end."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
+        raise ValueError("a URL starts with http:// or https://, and a host follows")
+    return url.rstrip("/")
+
+
+def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `rules`, each TOOL or TOOL:PATTERN."""
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+    return rules
 
 
 def parse_variable(text: str) -> tuple[str, str]:

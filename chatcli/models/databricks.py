@@ -8,8 +8,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
+from chatcli.credentials import Credentials
 from chatcli.models.names import ModelName
-from chatcli.settings import Credentials
 
 
 def databricks_client(name: ModelName, credentials: Credentials, options: Mapping[str, Any]) -> BaseChatModel:

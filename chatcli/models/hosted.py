@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
+from chatcli.credentials import Credentials
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
@@ -14,7 +15,7 @@ from chatcli.models.names import ModelName
 from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
 from chatcli.models.prices import known_window
 from chatcli.providers import DATABRICKS, PROVIDERS, Provider
-from chatcli.settings import Credentials, Settings
+from chatcli.settings import Settings
 
 
 def build_hosted(name: ModelName, settings: Settings) -> Model:

@@ -57,11 +57,15 @@ class _Run:
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        for number in _HANDED_ON:
-            signal.signal(number, self._hand_on)
-        signal.signal(signal.SIGTSTP, self._stop)
+        before = {number: signal.signal(number, self._hand_on) for number in _HANDED_ON}
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
         self._connection.settimeout(_HEARTBEAT)
-        socket.send_fds(self._connection, [wire.GO], [0, 1, 2])
+        try:
+            socket.send_fds(self._connection, [wire.GO], [0, 1, 2])
+        except OSError:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            raise
         self.begun = True
 
     def follow(self) -> int:

@@ -97,19 +97,24 @@ class _Helper:
         try:
             connection.settimeout(_ASKED_WITHIN)
             data, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
-            try:
-                if not data:
-                    return None
-                request = wire.Request.decode(data)
-                fits = self._fits(request, connection)
-                connection.send(wire.HEARD if fits else wire.NO)
-                if fits and self._fork():
-                    return request, os.dup(descriptors[0]), connection.dup()
-            finally:
-                for number in descriptors:
-                    os.close(number)
-        except (OSError, ValueError, TypeError, IndexError):
+        except OSError:
+            return None
+        try:
+            [folder] = descriptors
+            request = wire.Request.decode(data)
+            fits = self._fits(request, connection)
+            connection.send(wire.HEARD if fits else wire.NO)
+            # Nothing that could fail comes after the fork: a child that went on here would be a second helper.
+            asked = request, os.dup(folder), connection.dup()
+            if fits and self._fork():
+                return asked
+            os.close(asked[1])
+            asked[2].close()
+        except (OSError, ValueError, TypeError):
             pass  # it went away, or is no `chat` of this version
+        finally:
+            for number in descriptors:
+                os.close(number)
         return None
 
     def _fits(self, request: wire.Request, connection: socket.socket) -> bool:

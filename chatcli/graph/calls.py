@@ -103,6 +103,8 @@ def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
 
     Some servers give none, and some count from 0 in each answer.
     """
+    if not answer.tool_calls:
+        return answer
     taken = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     if all(call["id"] and call["id"] not in taken for call in answer.tool_calls):
         return answer

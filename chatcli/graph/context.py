@@ -29,7 +29,20 @@ class FittedContext:
     messages: list[BaseMessage]
     tokens: int
     budget: int | None
-    left_out: list[BaseMessage]
+    dropped: list[BaseMessage]
+    """What did not fit any more."""
+    older: list[BaseMessage]
+    """What came before that, as it stands in the thread."""
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether there is anything that is not sent."""
+        return bool(self.dropped or self.older)
+
+    @property
+    def left_out(self) -> list[BaseMessage]:
+        """What is not sent; this walks through the whole thread."""
+        return [*_sendable(self.older), *self.dropped]
 
 
 def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
@@ -44,12 +57,14 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     """
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
-    head, messages = _split(_prompted(state, turn))
-    newest = messages[newest_turn(messages) :]
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
     limit = limit if limit is None else max(limit - reserved, 1)
-    _refuse_oversized_question([*head, *newest], limit, turn)
     budget = _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None, tighter)
+    opened = open_messages(state)
+    start = _first_in_reach(opened, budget, turn)
+    head, messages = _split(_prompted(state, opened[start:], turn, summed_up=len(opened) < len(state["messages"])))
+    newest = messages[newest_turn(messages) :]
+    _refuse_oversized_question([*head, *newest], limit, turn)
     kept = messages
     if budget is not None and turn.counter.count([*head, *messages]) > budget:
         kept = _newest_that_fit(head, messages, budget, turn)
@@ -57,13 +72,14 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
         if len(kept) < len(newest):
             kept = newest
     sent = adapt_messages([*head, *kept], turn.model)
-    return FittedContext(sent, turn.counter.count(sent), budget, messages[: len(messages) - len(kept)])
+    dropped = messages[: len(messages) - len(kept)]
+    return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start])
 
 
 def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
     """Return the last question alone; of how much the server adds to it nothing is known, so no size is claimed."""
     questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
-    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [])
+    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [])
 
 
 def open_messages(state: ChatState) -> list[BaseMessage]:
@@ -74,14 +90,28 @@ def open_messages(state: ChatState) -> list[BaseMessage]:
     return messages[ids.index(covered) + 1 :] if covered in ids else messages
 
 
-def _prompted(state: ChatState, turn: TurnContext) -> list[BaseMessage]:
-    """Return the system message, where there is one, and every message that could be sent."""
+def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnContext) -> int:
+    """Return from which message on there may be something to send, so that a late turn costs what an early one does.
+
+    It begins a turn behind an answer, so that nothing before it belongs together with what follows. Twice the budget
+    is enough for what pairing and joining take away.
+    """
+    start = 0 if budget is None else turn.counter.reach(messages, 2 * budget)
+    while start > 0:
+        answer = messages[start - 1]
+        if isinstance(messages[start], HumanMessage) and isinstance(answer, AIMessage) and answer.content:
+            break
+        start -= 1
+    return start
+
+
+def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *, summed_up: bool) -> list[BaseMessage]:
+    """Return the system message, where there is one, with the summary if the rest is `summed_up`, and `opened`."""
     template = state.get("template")
     system = state.get("system") or turn.model.default_system
     prompt = role_prompt(template) if template else text_prompt(system)
-    opened = open_messages(state)
     messages = fill_prompt(prompt, state.get("variables", {}) if template else {}, _sendable(opened))
-    if len(opened) == len(state["messages"]):
+    if not summed_up:
         return messages
     head, rest = _split(messages)
     texts = [*(str(message.text) for message in head), f"{SUMMARY_LABEL}\n{state['summary']}"]

@@ -37,7 +37,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     offer = await offer_tools(runtime)
     fitted = fit_context(state, turn, reserved=offer.tokens)
     update = ChatState()
-    if fitted.left_out and turn.auto_compact:
+    if fitted.trimmed and turn.auto_compact:
         update = await compact_state(state, turn)
         fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
         runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
@@ -56,7 +56,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         answer = await _ask(fitted, runtime, offer)
     if answer.usage_metadata is not None and not turn.model.keeps_conversation:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
-    if fitted.left_out:
+    if fitted.trimmed:
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
@@ -91,7 +91,7 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
             "context_budget": fitted.budget,
         }
     )
-    if fitted.left_out and not state.get("trimming_told"):
+    if fitted.trimmed and not state.get("trimming_told"):
         count = len(fitted.left_out)
         runtime.stream_writer(
             {

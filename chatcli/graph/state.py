@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Annotated, TypedDict
 
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -19,6 +20,9 @@ SNAPSHOT_FREQUENCY = 4000
 """Updates of a thread between two full copies of its messages; until then each checkpoint holds what is new."""
 
 
+_id_of = attrgetter("id")
+
+
 def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage] | BaseMessage]) -> list[BaseMessage]:
     """Return `state` with `writes` applied in order, as `add_messages` would, in one pass.
 
@@ -28,7 +32,7 @@ def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage]
     added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
     ids = {message.id for message in added}
     removes = any(isinstance(message, RemoveMessage) for message in added)
-    if not removes and len(ids) == len(added) and not any(message.id in ids for message in state):
+    if not removes and len(ids) == len(added) and ids.isdisjoint(map(_id_of, state)):
         return [*state, *added]
     return _merge(state, added)
 

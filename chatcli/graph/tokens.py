@@ -15,6 +15,8 @@ SAFETY_MARGIN = 1.1
 """The approximation is 4 characters a token; code and CJK take more tokens than it says."""
 MAX_CORRECTION = 4.0
 """CJK text takes about a token a character."""
+_PER_MESSAGE = 5
+"""What the approximation adds to a text for its message and its role, in tokens; joining messages takes it away."""
 
 
 class TokenCounter:
@@ -27,6 +29,15 @@ class TokenCounter:
     def count(self, messages: Sequence[BaseMessage]) -> int:
         """Return about how many tokens `messages` take, rather too many than too few."""
         return int(sum(map(self._one, messages)) * SAFETY_MARGIN * self._correction)
+
+    def reach(self, messages: Sequence[BaseMessage], tokens: int) -> int:
+        """Return the index of the newest message from which on the texts take more than `tokens`; 0 for none."""
+        room = tokens / (SAFETY_MARGIN * self._correction)
+        for index in range(len(messages) - 1, -1, -1):
+            room -= max(self._one(messages[index]) - _PER_MESSAGE, 0)
+            if room < 0:
+                return index
+        return 0
 
     def learn(self, messages: Sequence[BaseMessage], counted: int) -> None:
         """Take from a provider that it counted `counted` tokens in `messages`; 0 says nothing.

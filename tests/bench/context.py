@@ -40,6 +40,14 @@ class TimedCounter(TokenCounter):
         finally:
             self.seconds += time.thread_time() - started
 
+    def reach(self, messages: Sequence[BaseMessage], tokens: int) -> int:
+        """See `TokenCounter.reach`."""
+        started = time.thread_time()
+        try:
+            return super().reach(messages, tokens)
+        finally:
+            self.seconds += time.thread_time() - started
+
 
 def conversation(count: int) -> list[BaseMessage]:
     """Return `count` messages of some 40 words, of the user and the model in turn."""

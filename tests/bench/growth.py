@@ -26,6 +26,7 @@ from langgraph.graph.message import add_messages
 from pydantic import PrivateAttr
 
 from chatcli.chat_session import ChatSession
+from chatcli.garbage import put_off_collections, resume_collections
 from chatcli.graph.build import build_graph
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
@@ -164,6 +165,8 @@ def report(name: str, milliseconds: list[float], stored: int) -> None:
 def main() -> None:
     """Print the table."""
     turns = int(sys.argv[1]) if len(sys.argv) > 1 else TURNS
+    put_off_collections()
+    resume_collections()  # what was imported is left alone, as in `chat`
     with tempfile.TemporaryDirectory() as folder:
         ours, short, naive = (Path(folder) / name / "threads.db" for name in ("ours", "short", "naive"))
         print(f"{'':24} {'turns':>6} {'MB':>9} {'B per B':>9} {'ms @10':>8} {'@100':>8} {'@last':>8}")

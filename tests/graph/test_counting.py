@@ -1,16 +1,21 @@
 """What fitting the context costs, and which messages stay together."""
 
-import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from chatcli.errors import ContextError
 from chatcli.graph.context import fit_context
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from tests.bench.context import conversation, turn_cost
+from tests.bench.context import conversation
 
 
 def turn(budget: int | None) -> TurnContext:
@@ -18,10 +23,60 @@ def turn(budget: int | None) -> TurnContext:
     return TurnContext(Model(ModelName("openai", "gpt-fake"), client, Limits()), budget)
 
 
-@pytest.mark.parametrize("resumed", [False, True])
-@pytest.mark.parametrize("budget", [None, 2000, 30_000])
-def test_counting_a_thousand_messages_costs_a_turn_at_most_5_ms(budget: int | None, resumed: bool) -> None:
-    assert turn_cost(1000, budget, resumed=resumed).counting <= 5
+class Looking(TokenCounter):
+    """Notes which messages it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str | None] = set()
+
+    def _one(self, message: BaseMessage) -> int:
+        self.seen.add(message.id)
+        return super()._one(message)
+
+
+class Everything(TokenCounter):
+    """Looks at every message of a thread."""
+
+    def reach(self, messages: Sequence[BaseMessage], tokens: int) -> int:
+        return 0
+
+
+def test_a_late_turn_looks_at_no_more_messages_than_an_early_one() -> None:
+    looked = []
+    for count in (1_001, 10_001):
+        counter = Looking()
+        fit_context(ChatState(messages=conversation(count)), replace(turn(2000), counter=counter))
+        looked.append(len(counter.seen))
+    assert looked[0] == looked[1] < 100
+
+
+_words = st.sampled_from(["", "a few words", "word " * 60])
+_asks = st.builds(AIMessage, _words, tool_calls=st.just([{"name": "clock", "args": {}, "id": "1"}]))
+_steps = st.one_of(
+    st.tuples(st.builds(HumanMessage, _words)),
+    st.tuples(st.builds(AIMessage, _words)),
+    st.tuples(_asks),
+    st.tuples(_asks, st.builds(ToolMessage, _words, tool_call_id=st.just("1"))),
+)
+
+
+@given(st.lists(_steps, max_size=40), st.integers(20, 400))
+def test_what_lies_out_of_reach_changes_nothing(steps: list[tuple[BaseMessage, ...]], budget: int) -> None:
+    messages = [message for step in steps for message in step]
+    thread = [message.model_copy(update={"id": str(number)}) for number, message in enumerate(messages)]
+    state = ChatState(messages=[*thread, HumanMessage("And now?", id="last")])
+    assert _fitted(state, turn(budget)) == _fitted(state, replace(turn(budget), counter=Everything()))
+
+
+def _fitted(state: ChatState, context: TurnContext) -> object:
+    """Return what is sent and what is not, less the IDs of results that were filled in; None for a refusal."""
+    try:
+        fitted = fit_context(state, context)
+    except ContextError:
+        return None
+    groups = (fitted.messages, fitted.left_out)
+    return [[(message.type, str(message.text)) for message in group] for group in groups], fitted.trimmed
 
 
 def test_a_tools_result_is_never_parted_from_its_call() -> None:

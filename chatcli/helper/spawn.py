@@ -11,7 +11,7 @@ from chatcli.providers import PROVIDERS
 
 def spawn_helper() -> None:
     """Start the helper of this installation in a session of its own, unless it runs; a failure is of no importance."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not sys.executable:  # an embedded interpreter has no file
         return
     with suppress(OSError):
         try:

@@ -84,30 +84,31 @@ def test_the_socket_of_one_that_was_killed_is_cleared_away(helped: Helped, serve
     wait_until(lambda: helped.pid() not in (0, pid))
 
 
-@pytest.mark.parametrize("reply", [b"no", b"heard", b"nonsense", b""], ids=str)
-def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI, reply: bytes) -> None:
-    with Impostor(helped, reply):
-        assert helped("hello").stdout == "You said: hello\n"
-    assert len(server.requests) == 1
+def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI) -> None:
+    with Impostor(helped, b"no", b"heard", b"nonsense", b"") as impostor:
+        for number in range(4):
+            assert helped("hello").stdout == "You said: hello\n"
+            assert len(server.requests) == number + 1
+    assert len([request for request in impostor.received if request]) == 4
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_helper_is_told_nothing(helped: Helped, server: FakeOpenAI) -> None:
     with Impostor(helped, b"heard", user=65534) as impostor:
         assert helped("hello").stdout == "You said: hello\n"
-    assert impostor.received == [b""]
+    assert set(impostor.received) == {b""}
 
 
 class Impostor:
-    """Listens in the helper's place, and answers `reply`."""
+    """Listens in the helper's place, and gives one of `replies` to each who asks."""
 
-    def __init__(self, helped: Helped, reply: bytes, user: int | None = None) -> None:
+    def __init__(self, helped: Helped, *replies: bytes, user: int | None = None) -> None:
         pid = helped.ready()
         [self._path] = helped.folder.glob("*.sock")
         self._path.unlink()
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
         self.received: list[bytes] = []
-        self._reply = reply
+        self._replies = replies
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(self._path))
         if user is not None:
@@ -118,19 +119,25 @@ class Impostor:
         self._thread = Thread(target=self._serve)
 
     def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        with connection:
-            self.received.append(connection.recv(1 << 20))
-            if self.received[-1]:
-                connection.send(self._reply)
-                connection.settimeout(5)
-                connection.recv(16)
+        replies = list(self._replies)
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the listener was shut down
+                return
+            with connection:
+                self.received.append(connection.recv(1 << 20))
+                if self.received[-1]:  # else somebody only looks whether there is a helper
+                    connection.send(replies.pop(0))
+                    connection.settimeout(5)
+                    connection.recv(16)
 
     def __enter__(self) -> "Impostor":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
         self._path.unlink(missing_ok=True)
@@ -170,7 +177,10 @@ def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: Fa
     process = Path(f"/proc/{helped.ready()}")
     assert KEY.encode() not in (process / "environ").read_bytes()
     assert (process / "cwd").readlink() == Path("/")
-    open_files = {str(file.readlink()) for file in (process / "fd").iterdir()}
+    open_files = set()
+    for file in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # a connection that ends meanwhile
+            open_files.add(str(file.readlink()))
     assert {name for name in open_files if not name.startswith("socket:")} == {"/dev/null"}
 
 

@@ -1,6 +1,7 @@
 """Puts the REPL together: the prompt first, and behind it all that handles its lines."""
 
 import os
+import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from chatcli.repl.handler import LineHandler
     from chatcli.repl.loop import Repl
     from chatcli.repl.prompt import Prompt
+
+_KEYS_WAIT = 0.001
+"""Seconds that a thread which imports may go on when a key wants to be shown; it wants that several times a key, and by
+Python's own 0.005 an echo took up to 40 ms."""
 
 
 def build_repl(
@@ -109,6 +114,7 @@ async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
     import asyncio
     from importlib import import_module
 
+    sys.setswitchinterval(_KEYS_WAIT)
     handler = await repl.handler()
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal")
     handler.conversation.warm_up(on_end=prompt.refresh)

@@ -56,8 +56,13 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
     return [
         Secret(value)
         for name, value in environment.items()
-        if _NAME.search(name) and len(value) >= _SHORTEST_NAMED and not value.isdigit()
+        if names_secret(name) and len(value) >= _SHORTEST_NAMED and not value.isdigit()
     ]
+
+
+def names_secret(variable: str) -> bool:
+    """Tell whether the name of `variable` says that it holds a key, a token or a password."""
+    return _NAME.search(variable) is not None
 
 
 def passwords_in(uri: str) -> list[str]:

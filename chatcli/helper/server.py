@@ -14,7 +14,6 @@ from chatcli.helper.child import be
 from chatcli.helper.likeness import Environment, Files, program, world
 from chatcli.paths import runtime_dir
 
-IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
 _IDLE_SECONDS = 300.0
 _LOOK_EVERY = 2.0
 """Seconds between two looks at whether the helper is still wanted."""
@@ -27,7 +26,7 @@ def serve(
     suits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
-    """Be the helper of this installation, until nobody has asked for some minutes (`IDLE_VARIABLE`).
+    """Be the helper of this installation, until nobody has asked for some minutes (`wire.IDLE_VARIABLE`).
 
     It returns in its forked children too: what is registered for Python's end is done there as in any process.
 
@@ -54,7 +53,7 @@ def serve(
 def idle_seconds() -> float:
     """Return how long a helper stays without being asked."""
     try:
-        return max(0.1, float(os.environ[IDLE_VARIABLE]))
+        return max(0.1, float(os.environ[wire.IDLE_VARIABLE]))
     except (KeyError, ValueError):
         return _IDLE_SECONDS
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from chatcli.helper import wire
 from chatcli.helper.client import HEARD_WITHIN
-from chatcli.providers import PROVIDERS
+from chatcli.secret import names_secret
 
 
 def spawn_helper() -> None:
@@ -22,9 +22,12 @@ def spawn_helper() -> None:
 
 def _spawn() -> None:
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    # No key stays with a process that waits: each run brings its own.
-    keys = {variable for provider in PROVIDERS.values() for variable in provider.key_variables}
-    environment = {name: value for name, value in os.environ.items() if name not in keys}
+    # No key, and no store's password, stays with a process that waits: each run brings its own environment.
+    environment = {name: value for name, value in os.environ.items() if not (names_secret(name) or _is_ours(name))}
     # -P: a file in the current folder must not be imported instead of chatcli.
     command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
     os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("CHATCLI_") and name != wire.IDLE_VARIABLE

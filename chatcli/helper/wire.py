@@ -14,6 +14,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
+"""How long a helper stays without being asked."""
 MAX_REQUEST = 1 << 20
 """Bytes; the kernel sets the real limit, and what is larger is not sent."""
 MAX_REPLY = 64

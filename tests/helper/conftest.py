@@ -81,7 +81,13 @@ def module_server() -> Iterator[FakeOpenAI]:
 def module_home(module_server: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helped]:
     """Give a home whose helper is the same for a module: each costs the time of all imports."""
     home = Home.below(tmp_path_factory.mktemp("helped"))
-    home.env.update({"OPENAI_BASE_URL": module_server.base_url, "OPENAI_API_KEY": KEY})
+    home.env.update(
+        {
+            "OPENAI_BASE_URL": module_server.base_url,
+            "OPENAI_API_KEY": KEY,
+            "SOME_TOKEN": KEY,
+        }
+    )
     helped = Helped(home)
     yield helped
     helped.close()

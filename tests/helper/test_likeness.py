@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chatcli.cli.subcommands import SUBCOMMANDS
+from chatcli.helper import asking
 from chatcli.helper.likeness import Environment, Files, world
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
@@ -99,3 +101,7 @@ def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: lis
         assert terminal.text() == str(asked)
     finally:
         terminal.close()
+
+
+def test_the_subcommands_that_are_known_beforehand_are_all_of_them() -> None:
+    assert set(asking._SUBCOMMANDS) == {command.name for command in SUBCOMMANDS}

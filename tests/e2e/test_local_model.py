@@ -47,11 +47,12 @@ def test_three_processes_started_at_once_share_one_server_and_answer_in_words(lo
 
 
 def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
-    assert local("-t", "abc123", "Hi! I'm Bob.", timeout=120).returncode == 0
-    asked = local("-t", "abc123", "What's my name?", timeout=120)
+    same_words = ("--temperature", "0")
+    assert local("-t", "abc123", *same_words, "Hi! I'm Bob.", timeout=120).returncode == 0
+    asked = local("-t", "abc123", *same_words, "What's my name?", timeout=120)
     assert asked.returncode == 0, asked
     assert "Bob" in asked.stdout
-    stranger = local("-t", "abc234", "What's my name?", timeout=120)
+    stranger = local("-t", "abc234", *same_words, "What's my name?", timeout=120)
     assert stranger.returncode == 0, stranger
     assert "Bob" not in stranger.stdout
 
@@ -97,7 +98,7 @@ def test_a_server_killed_in_mid_answer_costs_the_rest_of_that_answer_only(local:
 
 def test_the_conversation_works_in_a_terminal_without_any_key(local: Chat) -> None:
     tty = Terminal(
-        ["chat", "-t", "tty"],
+        ["chat", "-t", "tty", "--temperature", "0"],
         env=local.home.env,
         cwd=local.home.work,
     )
@@ -129,7 +130,16 @@ def test_a_schema_is_a_grammar_to_the_local_model(local: Chat) -> None:
 
 
 def test_a_script_is_a_conversation_with_the_local_model(local: Chat) -> None:
-    played = local("--script", "-", "--max-tokens", "30", input="Hi! I'm Bob.\nWhat's my name?\n", timeout=180)
+    played = local(
+        "--script",
+        "-",
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "30",
+        input="Hi! I'm Bob.\nWhat's my name?\n",
+        timeout=180,
+    )
     assert played.returncode == 0, played
     assert played.stdout.startswith("User: Hi! I'm Bob.\nAI: ")
     assert "Bob" in played.stdout.rpartition("AI: ")[2]

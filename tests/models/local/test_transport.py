@@ -45,7 +45,7 @@ class Embedded:
             api_key=SecretStr("none"),
             http_async_client=self.http,
             max_retries=0,
-            temperature=0.2,
+            temperature=0,  # the same words every time
             stream_usage=True,
         )
 

@@ -12,7 +12,7 @@ from chatcli.errors import InterruptedTurnError
 from chatcli.graph.branches import COMPACTED, current_branch, session_name
 from chatcli.graph.build import ChatGraph
 from chatcli.graph.compact import compact_state
-from chatcli.graph.context import FittedContext, fit_context, refuse_oversized
+from chatcli.graph.context import FittedContext, count_exactly, fit_context, refuse_oversized
 from chatcli.graph.nodes import MODEL_NODE
 from chatcli.graph.question import build_question
 from chatcli.graph.schema import AnswerSchema
@@ -71,7 +71,7 @@ class ChatSession(Session):
         self._stored = stored
         self._context_tokens = context_tokens
         self._auto_compact = auto_compact
-        self._counter = TokenCounter()
+        self._counters: dict[ModelName, TokenCounter] = {}
         self._schema = schema
         self._timeout = timeout or DEFAULT_TIMEOUT
         self.toolbox = toolbox or Toolbox()
@@ -89,7 +89,9 @@ class ChatSession(Session):
             ContextError: The newest question alone is too large.
 
         """
-        return fit_context(await self._state(), self._turn_context())
+        state, turn = await self._state(), self._turn_context()
+        await count_exactly(state, turn)
+        return fit_context(state, turn)
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
@@ -129,7 +131,7 @@ class ChatSession(Session):
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
         question = await asyncio.to_thread(build_question, text, attachments, self.model)
-        refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
+        await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
         return question
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
@@ -156,10 +158,12 @@ class ChatSession(Session):
         return {"messages": [], **stored, **setup_update(self.setup)}
 
     def _turn_context(self) -> TurnContext:
+        # A token of one model is not a token of another.
+        counter = self._counters.setdefault(self.name, TokenCounter(self.model.tokenizer))
         return TurnContext(
             self.model,
             self._context_tokens,
-            self._counter,
+            counter,
             auto_compact=self._auto_compact,
             schema=self._schema,
             timeout=self._timeout,

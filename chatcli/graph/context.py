@@ -45,6 +45,19 @@ class FittedContext:
         return [*_sendable(self.older), *self.dropped]
 
 
+async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 0) -> None:
+    """Let the model's own tokenizer, where there is one, count what may be sent besides `reserved` tokens.
+
+    It costs nothing where all of that fits anyway; to be called before `fit_context`.
+    """
+    if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
+        return
+    opened = open_messages(state)
+    reached = opened[_first_in_reach(opened, budget, turn) :]
+    messages = _prompted(state, reached, turn, summed_up=len(opened) < len(state["messages"]))
+    await turn.counter.look_up(messages, budget)
+
+
 def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
     """Return the context: the system prompt, and the newest whole turns that fit the budget.
 
@@ -57,9 +70,8 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     """
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
-    limit = _smallest(turn.context_tokens, turn.model.limits.request)
-    limit = limit if limit is None else max(limit - reserved, 1)
-    budget = _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None, tighter)
+    limit = _limit(turn, reserved)
+    budget = _smallest(_budget(turn, limit), tighter)
     opened = open_messages(state)
     start = _first_in_reach(opened, budget, turn)
     head, messages = _split(_prompted(state, opened[start:], turn, summed_up=len(opened) < len(state["messages"])))
@@ -139,11 +151,24 @@ def _newest_that_fit(
     return _split(trimmed)[1]
 
 
-def refuse_oversized(question: BaseMessage, system: str | None, context: TurnContext) -> None:
+async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
     """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
-    head: list[BaseMessage] = [SystemMessage(system)] if system else []
-    limit = _smallest(context.context_tokens, context.model.limits.request)
-    _refuse_oversized_question([*head, question], limit, context)
+    least = [SystemMessage(system), question] if system else [question]
+    limit = _limit(turn)
+    if limit is not None:
+        await turn.counter.look_up(least, limit)
+    _refuse_oversized_question(least, limit, turn)
+
+
+def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
+    """Return the largest request that is sent at all, less `reserved` tokens."""
+    limit = _smallest(turn.context_tokens, turn.model.limits.request)
+    return limit if limit is None else max(limit - reserved, 1)
+
+
+def _budget(turn: TurnContext, limit: int | None) -> int | None:
+    """Return how much of a conversation is sent."""
+    return _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None)
 
 
 def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:

@@ -12,7 +12,7 @@ from chatcli.errors import ContextError, RefusedError
 from chatcli.graph.approval import review_calls
 from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
-from chatcli.graph.context import FittedContext, fit_context
+from chatcli.graph.context import FittedContext, count_exactly, fit_context
 from chatcli.graph.finish import finish_reason
 from chatcli.graph.history import heard_before
 from chatcli.graph.offer import Offer, notify, offer_tools
@@ -35,6 +35,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     """
     turn = runtime.context
     offer = await offer_tools(runtime)
+    await count_exactly(state, turn, reserved=offer.tokens)
     fitted = fit_context(state, turn, reserved=offer.tokens)
     update = ChatState()
     if fitted.trimmed and turn.auto_compact:

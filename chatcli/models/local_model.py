@@ -8,7 +8,8 @@ import httpx2
 from chatcli.events import Progress
 from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.local.client import LocalServer
-from chatcli.models.local.transport import EmbeddedTransport
+from chatcli.models.local.tokenizer import embedded_tokenizer
+from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
 from chatcli.models.local.weights import find_weights
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
@@ -16,7 +17,6 @@ from chatcli.models.openai import NO_KEY, chat_client
 from chatcli.secret import Secret
 from chatcli.settings import Settings
 
-BASE_URL = "http://embedded.invalid/v1"  # `.invalid` (RFC 2606) never resolves: only the transport knows the way
 WINDOW = 8192
 ANSWER_ROOM = 1024
 HISTORY = 1500
@@ -31,14 +31,22 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
     """Return the embedded model `name`; its weights and its server come with the first request."""
     server = LocalServer(find_weights(name.model), override=settings.local_model, on_progress=on_progress)
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
+    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=BACKLOG_HOOKS)
     client = chat_client(
         "embedded",
-        BASE_URL,
+        EMBEDDED_URL,
         Secret(NO_KEY),
         replace(settings, timeout=settings.timeout or TIMEOUT, temperature=temperature),
         profile={"image_inputs": False},
-        http_async_client=httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=BACKLOG_HOOKS),
+        http_async_client=http,
     )
     answer = settings.max_tokens or ANSWER_ROOM
     limits = Limits(window=WINDOW, answer=answer, history=HISTORY)
-    return Model(name, client, limits, default_system=SYSTEM, address="the local model")
+    return Model(
+        name,
+        client,
+        limits,
+        default_system=SYSTEM,
+        address="the local model",
+        tokenizer=embedded_tokenizer(http),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from langchain_core.language_models import BaseChatModel
 
 from chatcli.models.names import ModelName
+from chatcli.models.tokenizer import Tokenizer
 from chatcli.providers import LOCAL, OPENAI
 from chatcli.secret import Secret, redact, secrets_of
 
@@ -56,7 +57,8 @@ class Model:
     """The key that is sent, to be struck out of what servers say."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't hold there."""
-
+    tokenizer: Tokenizer | None = None
+    """Its own, if that is at hand."""
     keeps_conversation: bool = False
     """Whether its server keeps the conversation itself, so that only the newest question is sent."""
 

@@ -1,5 +1,6 @@
 """Measures what choosing what is sent costs a turn: `python -m tests.bench.context`."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,15 +63,17 @@ def turn_cost(count: int, budget: int | None, *, resumed: bool) -> Cost:
     counter, costs = TimedCounter(), []
     if not resumed:
         counter.count(messages)
+    runner = asyncio.Runner()
     for number in range(ROUNDS):
         if resumed:
             counter = TimedCounter()
         counter.seconds, started = 0.0, time.thread_time()
         question = HumanMessage("And now?", id=f"question-{number}")
         turn = TurnContext(model, budget, counter)
-        refuse_oversized(question, "Be brief.", turn)
+        runner.run(refuse_oversized(question, "Be brief.", turn))
         fit_context(ChatState(messages=[*messages, question], system="Be brief."), turn)
         costs.append(Cost(1000 * counter.seconds, 1000 * (time.thread_time() - started)))
+    runner.close()
     # The quickest: the others were disturbed.
     return min(costs, key=lambda cost: cost.counting)
 

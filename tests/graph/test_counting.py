@@ -1,5 +1,6 @@
 """What fitting the context costs, and which messages stay together."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import ContextError
-from chatcli.graph.context import fit_context
+from chatcli.graph.context import count_exactly, fit_context
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.models.tokenizer import Tokenizer
 from tests.bench.context import conversation
 
 
@@ -30,7 +32,7 @@ class Looking(TokenCounter):
         super().__init__()
         self.seen: set[str | None] = set()
 
-    def _one(self, message: BaseMessage) -> int:
+    def _one(self, message: BaseMessage) -> float:
         self.seen.add(message.id)
         return super()._one(message)
 
@@ -101,3 +103,58 @@ def test_what_a_provider_counts_corrects_an_approximation_that_is_too_low() -> N
     assert counter.count(messages) >= before * 2 - 2
     counter.learn(messages, 1)
     assert counter.count(messages) >= before * 2 - 2
+
+
+class Characters:
+    """A tokenizer whose tokens are characters; notes what it is asked."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.asked: list[str] = []
+        self._broken = broken
+
+    async def count(self, texts: Sequence[str]) -> list[int] | None:
+        self.asked += texts
+        return None if self._broken else [len(text) for text in texts]
+
+
+def _counted_by(tokenizer: Characters, budget: int) -> TurnContext:
+    own = Tokenizer(tokenizer.count, per_message=2, per_request=1)
+    context = turn(budget)
+    return replace(context, model=replace(context.model, tokenizer=own), counter=TokenCounter(own))
+
+
+def test_the_models_own_tokenizer_counts_each_text_once() -> None:
+    tokenizer, state = Characters(), ChatState(messages=conversation(5), system="Be brief.")
+    context = _counted_by(tokenizer, 1250)
+    asyncio.run(count_exactly(state, context))
+    fitted = fit_context(state, context)
+    assert fitted.tokens == 1 + sum(len(str(message.text)) + 2 for message in fitted.messages)
+    assert sorted(tokenizer.asked) == sorted(str(message.text) for message in fitted.messages)
+    context.counter.learn(fitted.messages, 10 * fitted.tokens)
+    state["messages"] = [*state["messages"], AIMessage("Yes.", id="a"), HumanMessage("And now?", id="q")]
+    tokenizer.asked.clear()
+    asyncio.run(count_exactly(state, context))
+    assert tokenizer.asked == ["Yes.", "And now?"]
+    assert fit_context(state, context).tokens == fitted.tokens + len("Yes.And now?") + 4
+
+
+def test_a_tokenizer_is_not_asked_where_everything_fits_or_nothing_can() -> None:
+    for budget in (100_000, 20):
+        tokenizer = Characters()
+        asyncio.run(count_exactly(ChatState(messages=conversation(6)), _counted_by(tokenizer, budget)))
+        assert tokenizer.asked == []
+
+
+def test_a_tokenizer_that_cannot_be_asked_leaves_the_approximation() -> None:
+    state = ChatState(messages=conversation(6))
+    context = _counted_by(Characters(broken=True), 1000)
+    asyncio.run(count_exactly(state, context))
+    assert fit_context(state, context).tokens == fit_context(state, turn(1000)).tokens + 1
+
+
+def test_what_is_not_text_alone_is_approximated() -> None:
+    call = AIMessage("Let me look.", id="c", tool_calls=[{"name": "clock", "args": {}, "id": "1"}])
+    messages = [HumanMessage("What time is it? " * 9, id="q"), call, ToolMessage("noon " * 9, tool_call_id="1", id="r")]
+    tokenizer = Characters()
+    asyncio.run(count_exactly(ChatState(messages=messages), _counted_by(tokenizer, 100)))
+    assert tokenizer.asked == ["What time is it? " * 9]

@@ -6,7 +6,7 @@ from chatcli.models.local.client import LocalServer
 from chatcli.models.local.runtime import Endpoint
 
 EMBEDDED_URL = "http://embedded.invalid/v1"
-"""The base URL to give to a client that uses `EmbeddedTransport`; no such host exists."""
+"""The base URL to give to a client that uses `EmbeddedTransport`; `.invalid` (RFC 2606) never resolves."""
 
 
 class EmbeddedTransport(httpx2.AsyncBaseTransport):

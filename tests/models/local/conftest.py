@@ -8,6 +8,7 @@ import pytest
 
 from chatcli import paths
 from chatcli.models.local.weights import SMOLLM
+from tests.models.local.embedded import Embedded
 from tests.models.local.hub import Hub
 from tests.models.local.processes import stop_servers
 from tests.models.local.shared_cache import cached
@@ -51,3 +52,10 @@ def wheelhouse(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+@pytest.fixture
+def small(small_weights_cache: Path) -> Iterator[Embedded]:
+    embedded = Embedded(SMOLLM, small_weights_cache)
+    yield embedded
+    embedded.server.close()

@@ -4,57 +4,24 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
-from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
 
 from chatcli.errors import NetworkError
-from chatcli.events import Progress
-from chatcli.models.local.client import LocalServer
-from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
-from chatcli.models.local.weights import QWEN, SMOLLM, Weights
+from chatcli.models.local.weights import QWEN, SMOLLM
+from tests.models.local.embedded import Embedded
 from tests.models.local.processes import kill
 
 pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
 
 
-def _ignore(_: Progress) -> None:
-    pass
-
-
 async def _read(stream: AsyncIterator[AIMessageChunk]) -> None:
     async for _ in stream:
         pass
-
-
-class Embedded:
-    """A chat model on a server of its own."""
-
-    def __init__(self, weights: Weights, override: Path | None) -> None:
-        self.server = LocalServer(weights, override=override, on_progress=_ignore)
-        self.http = httpx2.AsyncClient(transport=EmbeddedTransport(self.server), timeout=60)
-        self.chat = ChatOpenAI(
-            model="embedded",
-            base_url=EMBEDDED_URL,
-            api_key=SecretStr("none"),
-            http_async_client=self.http,
-            max_retries=0,
-            temperature=0,  # the same words every time
-            stream_usage=True,
-        )
-
-
-@pytest.fixture
-def small(small_weights_cache: Path) -> Iterator[Embedded]:
-    embedded = Embedded(SMOLLM, small_weights_cache)
-    yield embedded
-    embedded.server.close()
 
 
 def test_default_model_remembers_a_name(weights_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

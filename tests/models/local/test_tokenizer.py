@@ -1,0 +1,51 @@
+"""The embedded model's own tokenizer counts what its server then says that it has read."""
+
+import asyncio
+from pathlib import Path
+
+import httpx2
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from chatcli.graph.tokens import TokenCounter
+from chatcli.models.local.client import LocalServer
+from chatcli.models.local.tokenizer import embedded_tokenizer
+from chatcli.models.local.transport import EmbeddedTransport
+from chatcli.models.local.weights import SMOLLM
+from tests.models.local.embedded import Embedded
+
+pytestmark = [pytest.mark.local_model, pytest.mark.usefixtures("own_folders")]
+
+CONVERSATION = [
+    SystemMessage("Answer in a word."),
+    HumanMessage("東京の天気はどうですか。" * 5, id="1"),
+    AIMessage("晴れ 🌤️", id="2"),
+    HumanMessage([{"type": "text", "text": "for i in range(10):\n        print(i)\n"}], id="3"),
+    AIMessage("It prints <|im_end|> ten numbers.", id="4"),
+    HumanMessage("Thanks!", id="5"),
+]
+
+
+def test_as_many_as_the_server_then_reads(small: Embedded) -> None:
+    counter = TokenCounter(embedded_tokenizer(small.http))
+
+    async def scenario() -> tuple[int, int]:
+        await counter.look_up(CONVERSATION, 200)
+        answer = await small.chat.ainvoke(CONVERSATION, max_tokens=1)
+        await small.http.aclose()
+        assert answer.usage_metadata is not None
+        return counter.count(CONVERSATION), answer.usage_metadata["input_tokens"]
+
+    counted, read = asyncio.run(scenario())
+    # The server takes what looks like a token of the format for one; only in a text is it several.
+    assert 0 <= counted - read <= 6
+
+
+def test_no_server_means_no_count() -> None:
+    server = LocalServer(SMOLLM, override=Path("/nowhere.gguf"), on_progress=lambda _: None)
+
+    async def scenario() -> list[int] | None:
+        async with httpx2.AsyncClient(transport=EmbeddedTransport(server)) as http:
+            return await embedded_tokenizer(http).count(["Hello."])
+
+    assert asyncio.run(scenario()) is None

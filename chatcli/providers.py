@@ -11,6 +11,7 @@ from typing import Any
 
 OPENAI = "openai"
 DATABRICKS = "databricks"
+IBM = "ibm"
 LANGFLOW = "langflow"
 LOCAL = "local"
 
@@ -30,7 +31,8 @@ class Provider:
         default_model: The model that is meant by the prefix alone, empty where there is no obvious one.
         price_list: Its name in genai-prices.
         options: The client's names for the options that it names in its own way; an empty name means that it has
-            none. An option that is not in here has its usual name.
+            none. An option that is not in here has its usual name. A base URL without a name goes into the first of
+            `url_variables`.
         timeout: Makes of seconds what its client takes as a timeout.
         known_as: The name of its client to `init_chat_model`, where that is not the prefix.
         arguments: Arguments that its client always gets.
@@ -179,7 +181,7 @@ _PROVIDERS = (
         price_list="together",
     ),
     Provider(
-        "ibm",
+        IBM,
         "IBM watsonx",
         "langchain-ibm",
         ("WATSONX_API_KEY", "WATSONX_APIKEY"),
@@ -209,6 +211,7 @@ _PROVIDERS = (
         "Perplexity",
         "langchain-perplexity",
         ("PPLX_API_KEY", "PERPLEXITY_API_KEY"),
+        ("PERPLEXITY_BASE_URL",),
         price_list="perplexity",
         options={"base_url": ""},
     ),

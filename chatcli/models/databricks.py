@@ -13,13 +13,13 @@ from chatcli.models.names import ModelName
 
 
 def databricks_client(name: ModelName, credentials: Credentials, options: Mapping[str, Any]) -> BaseChatModel:
-    """Return the client of the serving endpoint `name` of a workspace: the user's base URL, or DATABRICKS_HOST."""
+    """Return the client of the serving endpoint `name` of the workspace that DATABRICKS_HOST names."""
     from databricks.sdk import WorkspaceClient
     from databricks_langchain import ChatDatabricks
 
     key = credentials.key
     workspace = WorkspaceClient(
-        host=credentials.base_url or os.environ.get("DATABRICKS_HOST"),
+        host=os.environ.get("DATABRICKS_HOST"),
         token=None if key is None else key.get_secret_value(),
     )
 

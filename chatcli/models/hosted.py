@@ -14,7 +14,7 @@ from chatcli.models.model import Endpoint, Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
 from chatcli.models.prices import known_window
-from chatcli.providers import DATABRICKS, PROVIDERS, Provider
+from chatcli.providers import DATABRICKS, IBM, PROVIDERS, Provider
 from chatcli.settings import Settings
 
 
@@ -55,11 +55,17 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
 def _client(name: ModelName, provider: Provider, credentials: Credentials, settings: Settings) -> BaseChatModel:
     for variable, value in provider.environment.items():  # before its package is imported
         os.environ.setdefault(variable, value)
+    if credentials.base_url is not None and provider.options.get("base_url") == "":
+        os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
     if provider.prefix == DATABRICKS:
         from chatcli.models.databricks import databricks_client
 
         return databricks_client(name, credentials, options)
+    if provider.prefix == IBM:
+        from chatcli.models.watsonx import limit_silence
+
+        limit_silence(settings.timeout or DEFAULT_TIMEOUT)
     from langchain.chat_models import init_chat_model
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)

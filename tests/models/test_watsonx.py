@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from cryptography import x509
@@ -70,18 +70,24 @@ class FakeIBM:
     requests: list[Request]
     failures: list[tuple[int, dict[str, object]]] = field(default_factory=list)
     """What to answer the next questions with."""
+    answers: Event = field(default_factory=Event)
+    """Cleared, questions wait for their answers."""
 
 
 @pytest.fixture
 def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
     requests: list[Request] = []
     failures: list[tuple[int, dict[str, object]]] = []
+    answers = Event()
+    answers.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
             requests.append(Request(self.headers["host"], path, self.headers.get("authorization", ""), body))
+            if path == STREAM:
+                answers.wait()
             status, data = 200, _answer() if path == STREAM else json.dumps(REPLIES[path]).encode()
             if path == STREAM and failures:
                 status, error = failures[0]
@@ -105,7 +111,8 @@ def ibm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIBM]:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv("WATSONX_API_KEY", KEY)
         monkeypatch.setenv("WATSONX_PROJECT_ID", "fake-project")
-        yield FakeIBM(port, requests, failures)
+        yield FakeIBM(port, requests, failures, answers)
+        answers.set()
 
 
 @pytest.fixture
@@ -213,21 +220,33 @@ def test_in_the_cloud_the_key_goes_to_the_login_alone(cloud: FakeIBM) -> None:
     assert last.authorization == f"Bearer {TOKEN}"
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-def test_a_failure_has_its_exit_code_and_hides_the_key(hub: FakeIBM, failure: str) -> None:
-    status, error, code = FAILURES[failure]
-    hub.failures.append((status, {"errors": [{"code": "failed", **error["error"]}], "status_code": status}))
+def failed_ask() -> ChatcliError:
+    """Return what is told of a question that fails."""
     model = build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
 
     async def ask() -> None:
         async for _ in model.client.astream("Hi! I'm Bob."):
             pass
 
-    with pytest.raises(Exception, match=r".") as failed:
+    with pytest.raises(Exception, match=r"^") as failed:
         asyncio.run(ask())
-    told = translate(failed.value, model.endpoint)
+    return translate(failed.value, model.endpoint)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_has_its_exit_code_and_hides_the_key(hub: FakeIBM, failure: str) -> None:
+    status, error, code = FAILURES[failure]
+    hub.failures.append((status, {"errors": [{"code": "failed", **error["error"]}], "status_code": status}))
+    told = failed_ask()
     assert told.exit_code == code, told.message
     assert KEY not in told.message
+
+
+def test_silence_is_borne_as_long_as_the_timeout_says(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATCLI_TIMEOUT", "0.5")
+    hub.answers.clear()
+    told = failed_ask()
+    assert told.exit_code == ExitCode.TEMPORARY, told.message
 
 
 def test_a_login_that_fails_is_a_failure_of_the_network(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-HEARD_WITHIN = 0.3
-"""Seconds, after which the helper is taken for hung; it only has to wake up."""
+HEARD_WITHIN = 1.0
+"""Seconds, after which the helper is taken for hung; it only has to wake up, which a busy machine may put off."""
 READY_WITHIN = 3.0
 """Seconds for its child to look at the command line."""
 _HEARTBEAT = 0.2

@@ -17,7 +17,7 @@ from chatcli.paths import runtime_dir
 _IDLE_SECONDS = 300.0
 _LOOK_EVERY = 2.0
 """Seconds between two looks at whether the helper is still wanted."""
-_ASKED_WITHIN = 0.3
+_ASKED_WITHIN = 1.0
 """Seconds for a process that has connected to say what it wants."""
 
 

@@ -61,6 +61,7 @@ class Conversation:
         self._engine: asyncio.Task[Engine] | None = None
         self._session: Session | None = None
         self._opening: asyncio.Task[Session] | None = None
+        self._stopped = False
         self._chosen_model: ModelName | None = None
         self._first = True
         self._branching: tuple[Turn, ...] = ()
@@ -113,8 +114,11 @@ class Conversation:
     ) -> AsyncGenerator[Event, None]:
         """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure."""
         started = time.monotonic()
+        self._stopped = False
         try:
             session = await self._open_session()
+            if self._stopped:  # when it was open already
+                raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
             if isinstance(error, InterruptedTurnError):
@@ -137,6 +141,7 @@ class Conversation:
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for."""
+        self._stopped = True
         if self._opening is not None:
             self._opening.cancel()
         elif self._session is not None:

@@ -4,6 +4,7 @@ import os
 
 from chatcli.garbage import put_off_collections
 from chatcli.helper.likeness import Environment
+from chatcli.helper.spawn import is_there, lock_start
 
 
 def import_all() -> None:
@@ -40,6 +41,12 @@ def main() -> None:
     """Serve until nobody needs it any more."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
     os.chdir("/")  # keeps no file system busy
+    try:
+        lock = lock_start()
+        if is_there():
+            return
+    except OSError:  # another one is starting, or there is no place for it
+        return
     put_off_collections()
     environment = Environment()
     with environment.watched():
@@ -48,7 +55,7 @@ def main() -> None:
     from chatcli.cli.suits_helper import is_for_helper
     from chatcli.helper.server import serve
 
-    serve(environment, is_for_helper, run_here)
+    serve(environment, is_for_helper, run_here, lock)
 
 
 if __name__ == "__main__":

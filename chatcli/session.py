@@ -50,6 +50,7 @@ class Session:
         self._explain = explain
         self._work: asyncio.Task[Any] | None = None
         """What can be stopped beside a turn."""
+        self._stopped = False
         self._turn: RunningTurn | None = None
         self._given: dict[str, Any] = {}
         """The answers to some of several interrupts, by ID, until all are there."""
@@ -138,6 +139,7 @@ class Session:
 
     def interrupt(self) -> None:
         """Stop the running turn, which then ends with `TurnInterrupted`; without one, do nothing."""
+        self._stopped = True
         if self._work is not None:
             self._work.cancel()
         if self._turn is not None:
@@ -247,16 +249,17 @@ class Session:
 
     async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
         """Run the turn that `work` makes; a failure to make it is told as a turn that failed."""
+        self._stopped = False
         self._work = preparing = asyncio.create_task(work)
         await asyncio.wait([preparing])
         self._work = None
         name = str(self.name)
-        if preparing.cancelled():
-            yield TurnStarted(self.thread_id, name)
-            yield TurnInterrupted(self.thread_id, "", name, "", 0)
-        elif (problem := preparing.exception()) is not None:
+        if not preparing.cancelled() and (problem := preparing.exception()) is not None:
             yield TurnStarted(self.thread_id, name)
             yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+        elif self._stopped or preparing.cancelled():  # what was done already when it was stopped is not cancelled
+            yield TurnStarted(self.thread_id, name)
+            yield TurnInterrupted(self.thread_id, "", name, "", 0)
         elif isinstance(result := preparing.result(), ApprovalRequested):
             self._shown.add(result.interrupt_id)
             yield result

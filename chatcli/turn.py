@@ -68,6 +68,7 @@ class RunningTurn:
         self._reader = AnswerReader(named=thread.node is None)
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self._holding = False
         self._journaled = False
 
@@ -76,6 +77,10 @@ class RunningTurn:
         started = time.monotonic()
         yield TurnStarted(self._thread.id, self._name)
         self._task = task = asyncio.create_task(self._pump())
+        # Not the task itself says that it is over: one that is cancelled before it began runs nothing of its code.
+        task.add_done_callback(lambda _: self._arrived.put_nowait(None))
+        if self._stopped:
+            task.cancel()
         try:
             async for event in _merged(self._arrived):
                 yield event
@@ -94,7 +99,8 @@ class RunningTurn:
         yield end
 
     def interrupt(self) -> None:
-        """Stop it: it then ends with `TurnInterrupted`."""
+        """Stop it, also before it has begun: it then ends with `TurnInterrupted`."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
 
@@ -118,7 +124,6 @@ class RunningTurn:
         finally:
             for event in self._reader.finish():
                 self.announce(event)
-            self._arrived.put_nowait(None)
 
     @property
     def _question_id(self) -> str:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import TextIO, cast
 
@@ -82,9 +81,8 @@ def _stream(number: int, mode: str, encoding: str, errors: str, buffering: int =
 
 def _follow(connection: socket.socket, asking: int) -> None:
     """Die with the process that asked, and stop with it; it lets this one go on."""
-    state = Path(f"/proc/{asking}/stat")
     while not select.select([connection], [], [], _LOOK_EVERY)[0]:
         with suppress(OSError):
-            if state.read_text().rpartition(")")[2].split()[0] == "T":
+            if wire.is_stopped(asking):
                 os.kill(os.getpid(), signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -8,8 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-HEARD_WITHIN = 1.0
-"""Seconds, after which the helper is taken for hung; it only has to wake up, which a busy machine may put off."""
+HEARD_WITHIN = 0.3
+"""Seconds for the helper to wake up, before it is looked at."""
+_HUNG_AFTER = 3.0
+"""Seconds, after which a helper that is not stopped is taken for hung: it may have many to fork for."""
 READY_WITHIN = 3.0
 """Seconds for its child to look at the command line."""
 _HEARTBEAT = 0.2
@@ -44,7 +46,7 @@ class _Run:
         folder = os.open(".", os.O_PATH | os.O_DIRECTORY)
         try:
             socket.send_fds(self._connection, [request], [folder])
-            heard = self._connection.recv(wire.MAX_REPLY)
+            heard = self._heard()
         except TimeoutError:
             path.unlink(missing_ok=True)  # it hangs; without its socket it leaves when it wakes up
             raise
@@ -67,6 +69,18 @@ class _Run:
                 signal.signal(number, handler)
             raise
         self.begun = True
+
+    def _heard(self) -> bytes:
+        from chatcli.helper import wire
+
+        try:
+            return self._connection.recv(wire.MAX_REPLY)
+        except TimeoutError:
+            helper, _ = wire.peer(self._connection)
+            if wire.is_stopped(helper):
+                raise
+        self._connection.settimeout(_HUNG_AFTER - HEARD_WITHIN)
+        return self._connection.recv(wire.MAX_REPLY)
 
     def follow(self) -> int:
         """Return the exit code of the child, once it has ended; end by the signal that ended it."""

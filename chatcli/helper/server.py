@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from chatcli.helper import wire
@@ -19,12 +20,15 @@ _LOOK_EVERY = 2.0
 """Seconds between two looks at whether the helper is still wanted."""
 _ASKED_WITHIN = 1.0
 """Seconds for a process that has connected to say what it wants."""
+_UNFIT = 100
+"""What a child ends with that may not run what is asked for; no exit code of `chat`."""
 
 
 def serve(
     environment: Environment,
     suits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
+    lock: int,
 ) -> None:
     """Be the helper of this installation, until nobody has asked for some minutes (`wire.IDLE_VARIABLE`).
 
@@ -34,6 +38,7 @@ def serve(
         environment: What was asked for while everything that runs need was imported.
         suits: Tells whether `chat` with the given arguments, with input or not, may be run in a child.
         run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
+        lock: What keeps other helpers from starting, see `spawn.lock_start`; given up once this one listens.
 
     Raises:
         OSError: No socket can be had.
@@ -45,9 +50,14 @@ def serve(
     gc.freeze()
     path = wire.socket_path()
     with _listen(path) as listener:
-        asked = _Helper(path, listener, environment, files).next_request(idle_seconds())
-    if asked is not None:
-        be(*asked, suits, run)
+        os.close(lock)
+        helper = _Helper(path, listener, environment, files)
+        asked = helper.next_request(idle_seconds())
+    if asked is None:
+        return
+    if not helper.fits(asked):
+        os._exit(_UNFIT)
+    be(*asked, suits, run)
 
 
 def idle_seconds() -> float:
@@ -78,10 +88,9 @@ class _Helper:
         idle_since = time.monotonic()
         while self._in_place():
             ready, _, _ = select.select([self._listener], [], [], min(_LOOK_EVERY, idle_seconds))
-            self._reap()
-            if self._children or ready:
+            if self._reap():
                 idle_since = time.monotonic()
-            elif time.monotonic() - idle_since >= idle_seconds:
+            if not ready and not self._children and time.monotonic() - idle_since >= idle_seconds:
                 self._path.unlink(missing_ok=True)
                 return None
             if ready:
@@ -92,7 +101,7 @@ class _Helper:
         return None
 
     def _take(self, connection: socket.socket) -> Asked | None:
-        """Fork for what is asked by `connection`, if this process may run it; return it in the child."""
+        """Fork for what is asked by `connection`, if it is the same program; return it in the child."""
         try:
             connection.settimeout(_ASKED_WITHIN)
             data, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
@@ -101,11 +110,12 @@ class _Helper:
         try:
             [folder] = descriptors
             request = wire.Request.decode(data)
-            fits = self._fits(request, connection)
-            connection.send(wire.HEARD if fits else wire.NO)
+            # No more than that before the fork: when many ask at once, the last must not take this one for hung.
+            same = wire.peer(connection)[1] == os.getuid() and request.program == self._program
+            connection.send(wire.HEARD if same else wire.NO)
             # Nothing that could fail comes after the fork: a child that went on here would be a second helper.
             asked = request, os.dup(folder), connection.dup()
-            if fits and self._fork():
+            if same and self._fork():
                 return asked
             os.close(asked[1])
             asked[2].close()
@@ -116,14 +126,22 @@ class _Helper:
                 os.close(number)
         return None
 
-    def _fits(self, request: wire.Request, connection: socket.socket) -> bool:
-        pid, user = wire.peer(connection)
-        if user != os.getuid() or request.program != self._program or world(pid) != self._world:
+    def fits(self, asked: Asked) -> bool:
+        """Tell, in the child, whether a run of it would be the one that is asked for; if not, say so."""
+        request, _, connection = asked
+        with suppress(OSError):  # it went away
+            if self._is_like(request, wire.peer(connection)[0]):
+                return True
+            connection.send(wire.NO)
+        return False
+
+    def _is_like(self, request: wire.Request, pid: int) -> bool:
+        if request.environment.get("HOME") != os.environ.get("HOME") or not self._files.unchanged():
+            # Of no use any more to who asks: an upgrade, or he lives elsewhere now. The next helper is another one.
+            if self._in_place():
+                self._path.unlink(missing_ok=True)
             return False
-        if not self._files.unchanged():
-            self._path.unlink(missing_ok=True)  # an upgrade; the next helper is another one
-            return False
-        return self._environment.matches(request.environment)
+        return world(pid) == self._world and self._environment.matches(request.environment)
 
     def _fork(self) -> bool:
         """Fork; tell whether this is the child."""
@@ -133,10 +151,11 @@ class _Helper:
         self._children.add(child)
         return False
 
-    def _reap(self) -> None:
-        for child in list(self._children):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                self._children.discard(child)
+    def _reap(self) -> bool:
+        """Clear away the children that have ended; tell whether one of them has run something."""
+        ended = [os.waitpid(child, os.WNOHANG) for child in self._children]
+        self._children -= {child for child, _ in ended}
+        return any(child and os.waitstatus_to_exitcode(status) != _UNFIT for child, status in ended)
 
     def _in_place(self) -> bool:
         """Tell whether the socket in the folder is still this one."""

@@ -1,11 +1,13 @@
 """Starts the helper, once something was run that it could have run."""
 
+import fcntl
 import os
 import sys
 from contextlib import suppress
 
 from chatcli.helper import wire
 from chatcli.helper.client import HEARD_WITHIN
+from chatcli.paths import runtime_dir
 from chatcli.secret import names_secret
 
 
@@ -14,10 +16,43 @@ def spawn_helper() -> None:
     if sys.platform != "linux" or not sys.executable:  # an embedded interpreter has no file
         return
     with suppress(OSError):
-        try:
-            wire.connect(wire.socket_path(), HEARD_WITHIN).close()
-        except (FileNotFoundError, ConnectionRefusedError):
+        # Given up again at once: the helper takes it itself. Here it spares a start when another one is being made.
+        os.close(lock_start())
+        if not is_there():
             _spawn()
+
+
+def lock_start() -> int:
+    """Keep other helpers from starting: of many one-shots that end together, only one shall leave one behind.
+
+    Returns:
+        The descriptor of the lock, which is given up when it is closed.
+
+    Raises:
+        OSError: Somebody else holds it, or no folder can be had that is this user's alone.
+
+    """
+    folder = os.open(runtime_dir(create=True), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(folder)
+        raise
+    return folder
+
+
+def is_there() -> bool:
+    """Tell whether a helper of this installation listens, whoever made it.
+
+    Raises:
+        OSError: The folder of its socket, or the process behind it, is not this user's.
+
+    """
+    try:
+        wire.connect(wire.socket_path(), HEARD_WITHIN).close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
 
 
 def _spawn() -> None:

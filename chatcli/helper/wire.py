@@ -84,3 +84,13 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     """Return the process ID and the user ID of who is at the other end, by the kernel's word (unix(7))."""
     pid, user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, user
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped, as by Ctrl-Z.
+
+    Raises:
+        OSError: There is none.
+
+    """
+    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "T"

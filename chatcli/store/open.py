@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,7 +60,7 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
         return
     try:
         _create_private(location.path)
-        connection = await aiosqlite.connect(location.path, timeout=BUSY_TIMEOUT)
+        connection = await _connect(location.path)
     except (sqlite3.Error, OSError) as error:
         raise as_store_error(error) or StoreError(f"the store {location.path} can't be used: {error}") from error
     try:
@@ -70,6 +70,20 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
         raise as_store_error(error) or error from error
     finally:
         await connection.close()
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Connect to the database; who is cancelled meanwhile still waits for it, and closes it.
+
+    Else its thread would find the event loop closed, and show a traceback when a one-shot is interrupted early.
+    """
+    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error, OSError):
+            await (await connecting).close()
+        raise
 
 
 def _in_memory() -> Store:

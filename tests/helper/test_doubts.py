@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -171,6 +172,40 @@ def test_it_leaves_when_it_is_not_needed(helped: Helped, server: FakeOpenAI) -> 
     assert len(processes(str(folder))) == 1
     wait_until(lambda: processes(str(folder)) == [])
     assert list(folder.rglob("*.sock")) == []
+
+
+def test_one_that_suits_nobody_leaves_though_it_is_asked(helped: Helped, server: FakeOpenAI) -> None:
+    folder = helped.runtime / "unlike"
+    folder.mkdir(mode=0o700)
+    env = {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "1"}
+    assert helped("hello", env=env | {"TZ": "Asia/Tokyo"}).returncode == 0
+    [first] = processes(str(folder))
+    wait_until(lambda: list(folder.rglob("*.sock")) != [])
+
+    def asked_in_vain() -> bool:
+        assert helped("hello", env=env).returncode == 0
+        return first not in processes(str(folder))
+
+    wait_until(asked_in_vain)
+
+
+def test_another_home_gets_a_helper_of_its_own(helped: Helped, server: FakeOpenAI, tmp_path: Path) -> None:
+    pid = helped.ready()
+    assert helped("hello", env={"HOME": str(tmp_path)}).stdout == "You said: hello\n"
+    wait_until(lambda: helped.pid() not in (0, pid))
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    os.kill(helped.pid(), signal.SIGKILL)  # the tests to come live where they did
+
+
+def test_of_many_that_start_one_stays(helped: Helped) -> None:
+    folder = helped.runtime / "many"
+    folder.mkdir(mode=0o700)
+    env = helped.home.env | {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "1"}
+    command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
+    started = [subprocess.Popen(command, env=env) for _ in range(5)]
+    wait_until(lambda: list(folder.rglob("*.sock")) != [])
+    wait_until(lambda: sum(one.poll() is None for one in started) == 1)
+    assert [one.wait(10) for one in started] == [0] * 5
 
 
 def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: FakeOpenAI) -> None:

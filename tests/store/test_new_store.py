@@ -2,8 +2,11 @@
 
 import asyncio
 import multiprocessing
+import threading
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+
+import pytest
 
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -37,3 +40,23 @@ def test_processes_make_a_store_together(tmp_path: Path) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
+
+
+def test_who_is_stopped_while_it_opens_leaves_no_thread_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stopped(path: Path, steps: int) -> None:
+        opening = asyncio.create_task(_open(path))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+
+    failures: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    before = set(threading.enumerate())
+    for steps in range(1, 7):
+        asyncio.run(stopped(tmp_path / f"{steps}.db", steps))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert failures == []

@@ -1,0 +1,41 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chatcli.bootstrap import build_conversation
+from chatcli.conversation import Conversation
+from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.settings import Settings
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Hang
+
+STEPS = 40
+"""More steps of the event loop than a turn takes before it is at the server."""
+
+
+def test_an_interrupt_is_taken_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with FakeOpenAI() as fake:
+        asyncio.run(_interrupt_everywhere(fake))
+
+
+async def _interrupt_everywhere(fake: FakeOpenAI) -> None:
+    settings = Settings.load({"store": "memory:", "model": "openai:gpt-fake", "base_url": fake.base_url})
+    conversation = build_conversation(settings, "work")
+    assert isinstance((await _asked(conversation))[-1], TurnFinished)
+    fake.default = Hang()
+    for steps in range(1, STEPS):
+        asking = asyncio.create_task(_asked(conversation))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        conversation.interrupt()
+        events = await asyncio.wait_for(asking, 10)
+        kinds = [type(event) for event in events if isinstance(event, TurnStarted | TurnFinished | TurnInterrupted)]
+        assert kinds == [TurnStarted, TurnInterrupted], steps
+    await conversation.close()
+
+
+async def _asked(conversation: Conversation) -> list[Event]:
+    return [event async for event in conversation.run_turn("hello")]

@@ -20,6 +20,7 @@ from chatcli.graph.setup import setup_update
 from chatcli.graph.state import DEFAULT_TIMEOUT, ChatState, TurnContext
 from chatcli.graph.thread import GraphThread
 from chatcli.graph.tokens import TokenCounter
+from chatcli.graph.unanswered import without_refused
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.models.prices import price
@@ -89,7 +90,7 @@ class ChatSession(Session):
             ContextError: The newest question alone is too large.
 
         """
-        return fit_context(await self._state(), self._turn_context())
+        return fit_context(without_refused(await self._state()), self._turn_context())
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
@@ -102,7 +103,9 @@ class ChatSession(Session):
             ChatcliError: There is nothing to compact, or the model failed.
 
         """
-        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
+        self._work = work = asyncio.create_task(
+            compact_state(without_refused(await self._state()), self._turn_context())
+        )
         try:
             await asyncio.wait([work])
         finally:

@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
-from chatcli.errors import ContextError, RefusedError
+from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graph.approval import review_calls
 from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
@@ -19,6 +19,7 @@ from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.structured import ask_structured
+from chatcli.graph.unanswered import leave_out_unanswered, without_refused
 from chatcli.models.errors import BrokenAnswerError, translate
 
 MODEL_NODE = "model"
@@ -29,37 +30,57 @@ TIGHTER = 0.6
 async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
     """Send the context to the model and return its answer.
 
+    What the model refuses is tried once more with less: an overflow with fewer turns, and each refusal without the
+    unanswered questions before the newest one, of which one may have been too large, or filtered.
+
     Raises:
         ChatcliError: The request was not sent or did not succeed.
 
     """
     turn = runtime.context
     offer = await offer_tools(runtime)
-    fitted = fit_context(state, turn, reserved=offer.tokens)
-    update = ChatState()
+    fitted, update = _fit(state, turn, offer)
     if fitted.trimmed and turn.auto_compact:
-        update = await compact_state(state, turn)
-        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
+        update |= await compact_state(without_refused({**state, **update}), turn)
+        fitted = fit_context(without_refused({**state, **update}), turn, reserved=offer.tokens)
         runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _tell_what_is_not_sent(state, runtime)
     try:
         answer = await _ask(fitted, runtime, offer)
-    except ContextError:
-        tighter = int(fitted.tokens * TIGHTER)
-        smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
-        if len(smaller.messages) == len(fitted.messages):
+    except CutAnswerError:
+        raise
+    except RefusedError as error:
+        update |= leave_out_unanswered(without_refused({**state, **update}))
+        tighter = int(fitted.tokens * TIGHTER) if isinstance(error, ContextError) else None
+        sent = without_refused({**state, **update})
+        smaller = fit_context(sent, turn, tighter=tighter, reserved=offer.tokens)
+        if smaller.tokens >= fitted.tokens:
             raise
         fitted = smaller
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
+    if "refused" in update:
+        notice = "the unanswered questions before this one are no longer sent: with them it was refused"
+        runtime.stream_writer({"notice": notice})
     if answer.usage_metadata is not None and not turn.model.keeps_conversation:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
+
+
+def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
+    """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
+    sent = without_refused(state)
+    try:
+        return fit_context(sent, turn, reserved=offer.tokens), ChatState()
+    except ContextError:
+        if not (update := leave_out_unanswered(sent)):
+            raise
+    return fit_context(without_refused({**sent, **update}), turn, reserved=offer.tokens), update
 
 
 def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
@@ -120,7 +141,8 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
         if not (reason := finish_reason(answer)):
             raise BrokenAnswerError
         if reason == "content_filter":
-            raise RefusedError(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+            failure = CutAnswerError if answer.text else RefusedError
+            raise failure(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
         return answer
 
     return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)

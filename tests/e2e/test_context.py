@@ -6,7 +6,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Request, bob, context_too_long
+from tests.fakes.steps import Answer, Fail, Request, bob, content_filtered, context_too_long
 
 pytestmark = pytest.mark.forked
 
@@ -101,3 +101,23 @@ def test_a_joke_arrives_token_by_token(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = Answer("Why did the parrot wear a raincoat? To be polyunsaturated.", chunks=6, delay=0.2)
     events = chat("--format", "jsonl", "Tell me a joke.").events()
     assert len([event for event in events if event["type"] == "text_delta"]) >= 5
+
+
+@pytest.mark.parametrize("refusal", [content_filtered(), context_too_long()], ids=["filtered", "too long"])
+def test_a_question_that_is_refused_again_does_not_spoil_the_next_ones(
+    chat: Chat, fake: FakeOpenAI, refusal: Fail
+) -> None:
+    def answer(request: Request) -> Answer | Fail:
+        return refusal if any("bomb" in text for _, text in request.messages) else Answer("Fine.")
+
+    fake.default = answer
+    assert chat("-t", "t", "hello").returncode == 0
+    assert chat("-t", "t", "a bomb").returncode == 4
+    flowers = chat("-t", "t", "flowers")
+    assert flowers.stdout == "Fine.\n", flowers
+    assert "no longer sent" in flowers.stderr
+    count = len(fake.requests)
+    assert chat("-t", "t", "and bees").stderr == ""
+    assert len(fake.requests) == count + 1
+    assert [text for role, text in fake.requests[-1].messages if role == "user"] == ["hello", "flowers", "and bees"]
+    assert [message["content"] for message in chat.messages("t")][2:4] == ["a bomb", "flowers"]

@@ -2,6 +2,10 @@
 
 from langchain_core.messages import AIMessage
 
+from chatcli.errors import CutAnswerError, RefusedError
+from chatcli.models.errors import BrokenAnswerError
+from chatcli.models.model import Model
+
 _KEYS = ("finish_reason", "status", "stop_reason", "done_reason", "stopReason")
 _WORDS = {
     "completed": "stop",
@@ -28,3 +32,18 @@ def finish_reason(message: AIMessage) -> str:
             word = str(reason).lower()
             return _WORDS.get(word, word)
     return ""
+
+
+def refuse_unfinished(answer: AIMessage, model: Model) -> None:
+    """Raise what became of an `answer` of `model` that did not come to its end.
+
+    Raises:
+        BrokenAnswerError: The server broke off.
+        RefusedError: The content filter stopped it; `CutAnswerError` where a part of it has come.
+
+    """
+    if not (reason := finish_reason(answer)):
+        raise BrokenAnswerError
+    if reason == "content_filter":
+        failure = CutAnswerError if answer.text else RefusedError
+        raise failure(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")

@@ -13,14 +13,14 @@ from chatcli.graph.approval import review_calls
 from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, fit_context
-from chatcli.graph.finish import finish_reason
+from chatcli.graph.finish import refuse_unfinished
 from chatcli.graph.history import heard_before
 from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.structured import ask_structured
 from chatcli.graph.unanswered import leave_out_unanswered, without_refused
-from chatcli.models.errors import BrokenAnswerError, translate
+from chatcli.models.errors import translate
 
 MODEL_NODE = "model"
 TIGHTER = 0.6
@@ -41,9 +41,8 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     offer = await offer_tools(runtime)
     fitted, update = _fit(state, turn, offer)
     if fitted.trimmed and turn.auto_compact:
-        update |= await compact_state(without_refused({**state, **update}), turn)
+        update |= await _compact(without_refused({**state, **update}), runtime)
         fitted = fit_context(without_refused({**state, **update}), turn, reserved=offer.tokens)
-        runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _tell_what_is_not_sent(state, runtime)
@@ -70,6 +69,17 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
+
+
+async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Return the update that sums up the oldest turns; where the model refuses to, they are left out instead."""
+    try:
+        update = await compact_state(state, runtime.context)
+    except RefusedError as error:
+        runtime.stream_writer({"notice": f"the oldest messages are left out, since no summary was made: {error}"})
+        return ChatState()
+    runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+    return update
 
 
 def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
@@ -138,11 +148,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
             seconds=runtime.context.timeout,
             tell=lambda text: runtime.stream_writer({"note": text}),
         )
-        if not (reason := finish_reason(answer)):
-            raise BrokenAnswerError
-        if reason == "content_filter":
-            failure = CutAnswerError if answer.text else RefusedError
-            raise failure(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+        refuse_unfinished(answer, model)
         return answer
 
     return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)

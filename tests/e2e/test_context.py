@@ -6,7 +6,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Fail, Request, bob, content_filtered, context_too_long
+from tests.fakes.steps import Answer, Drop, Fail, Request, bob, content_filtered, context_too_long
 
 pytestmark = pytest.mark.forked
 
@@ -89,6 +89,38 @@ def test_automatic_compaction(chat: Chat, fake: FakeOpenAI) -> None:
         result = chat("-t", "t", "--context-tokens", "120", "--auto-compact", f"question {number} " + "word " * 15)
         assert result.stdout == "Fine.\n", result
     assert any("SUMMARY" in text for _, text in fake.requests[-1].messages)
+
+
+@pytest.mark.parametrize(
+    ("summary", "told"),
+    [
+        (Answer(""), "no summary was made"),
+        (content_filtered(), "no summary was made"),
+        (Answer("A long story. " * 100), "as a summary"),
+    ],
+    ids=["none", "refused", "too long"],
+)
+def test_a_poor_summary_does_not_cost_the_question(
+    chat: Chat, fake: FakeOpenAI, summary: Answer | Fail, told: str
+) -> None:
+    fake.default = lambda request: summary if "Summarise" in request.messages[0][1] else Answer("Fine.")
+    for number in range(3):
+        assert chat("-t", "t", f"question {number} " + "word " * 30).returncode == 0
+    result = chat("-t", "t", "--context-tokens", "120", "--auto-compact", "And now?")
+    assert result.stdout == "Fine.\n", result
+    assert told in result.stderr
+    assert fake.requests[-1].last == "And now?"
+
+
+def test_a_summary_that_breaks_off_is_none(chat: Chat, fake: FakeOpenAI) -> None:
+    for number in range(3):
+        assert chat("-t", "t", f"question {number} " + "word " * 30).returncode == 0
+    fake.script(Drop("Half a summ", "end"))
+    compacting = ("-t", "t", "--context-tokens", "120", "--auto-compact")
+    assert_told(chat(*compacting, "And now?"), 75)
+    fake.default = Answer("Whole.")
+    assert chat(*compacting, "And now?").returncode == 0
+    assert "Half" not in fake.requests[-1].messages[0][1]
 
 
 def test_the_context_is_told_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:

@@ -98,6 +98,8 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 def _split(text: str) -> tuple[dict[str, Any], str]:
     found = _FRONT_MATTER.match(text)
     if found is None:
+        if text.startswith("+++\n"):
+            raise ValueError("the keys before its text have no end: a second line of +++")
         return {}, text.strip()
     return _read_toml(found[1]), text[found.end() :].strip()
 

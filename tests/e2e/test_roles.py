@@ -104,6 +104,15 @@ def test_a_broken_role_file_is_told_with_what_is_wrong(
     assert told in result.stderr
 
 
+def test_a_broken_role_file_does_not_hide_the_other_roles(chat: Chat, home: Home) -> None:
+    write_role(home, "broken.md", '+++\ndescription = "x"\nNo end.')
+    result = chat("roles", "list", "--json")
+    assert result.returncode == 0, result
+    assert "pirate" in {role["name"] for role in result.json()}
+    assert "broken.md" in result.stderr
+    assert "no end" in result.stderr
+
+
 def test_a_role_file_may_begin_with_a_byte_order_mark(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     write_role(home, "brief.toml", '\ufeffsystem = "Be brief."')
     assert chat("--role", "brief", "hello").returncode == 0

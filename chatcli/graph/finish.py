@@ -39,11 +39,21 @@ def refuse_unfinished(answer: AIMessage, model: Model) -> None:
 
     Raises:
         BrokenAnswerError: The server broke off.
-        RefusedError: The content filter stopped it; `CutAnswerError` where a part of it has come.
+        RefusedError: The model refused to answer, or the content filter stopped it; `CutAnswerError` where a part of
+            the answer has come.
 
     """
+    if not answer.text and (refusal := _refusal(answer)):
+        raise RefusedError(f"{model.name} refused to answer: {refusal}", remedy="Put it another way.")
     if not (reason := finish_reason(answer)):
         raise BrokenAnswerError
     if reason == "content_filter":
         failure = CutAnswerError if answer.text else RefusedError
         raise failure(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+
+
+def _refusal(answer: AIMessage) -> str:
+    """Return the words of OpenAI's models where they refuse to answer, empty where they do not."""
+    blocks = answer.content if isinstance(answer.content, list) else []
+    said = [answer.additional_kwargs.get("refusal"), *(block.get("refusal") for block in blocks if type(block) is dict)]
+    return " ".join(" ".join(filter(None, said)).split())

@@ -90,6 +90,16 @@ SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {
     ),
     "an error as a text": (Fail(400, {"error": "the model is not loaded"}), 4, "the model is not loaded"),
     "FastAPI": (Fail(403, {"detail": "Not authenticated"}), 3, "Not authenticated"),
+    "a refusal": (
+        Garbage(
+            b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "refusal": "I can not"}}]}\n\n'
+            b'data: {"choices": [{"index": 0, "delta": {"refusal": " help."}}]}\n\n'
+            b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n',
+            "text/event-stream",
+        ),
+        4,
+        "I can not help.",
+    ),
     "an error event with a status": (
         Garbage(b'data: {"error": {"message": "bad parameter", "code": 400}}\n\n', "text/event-stream"),
         4,

@@ -25,6 +25,11 @@ from chatcli.models.errors import translate
 MODEL_NODE = "model"
 TIGHTER = 0.6
 """What is tried of a context that the provider found too long."""
+LEAST_TO_LEARN_FROM = 500
+"""Tokens of a context whose size, as the provider counts it, says how far off ours is.
+
+Of a shorter one, what the provider adds itself is too large a part: its chat template, a prompt of its own.
+"""
 
 
 async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
@@ -63,7 +68,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: with them it was refused"
         runtime.stream_writer({"notice": notice})
-    if answer.usage_metadata is not None and not turn.model.keeps_conversation:
+    if answer.usage_metadata is not None and fitted.tokens >= LEAST_TO_LEARN_FROM:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True

@@ -6,7 +6,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Drop, Fail, Request, bob, content_filtered, context_too_long
+from tests.fakes.steps import Answer, Drop, Fail, Request, TokenCount, bob, content_filtered, context_too_long
 
 pytestmark = pytest.mark.forked
 
@@ -121,6 +121,12 @@ def test_a_summary_that_breaks_off_is_none(chat: Chat, fake: FakeOpenAI) -> None
     fake.default = Answer("Whole.")
     assert chat(*compacting, "And now?").returncode == 0
     assert "Half" not in fake.requests[-1].messages[0][1]
+
+
+def test_what_a_server_adds_to_a_short_question_is_not_taken_for_its_length(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Answer("Fine.", usage=TokenCount(70, 3))  # a chat template's
+    result = chat("--script", "-", "--context-tokens", "1000", input="hi\n" + "word " * 300)
+    assert result.returncode == 0, result
 
 
 def test_the_context_is_told_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:

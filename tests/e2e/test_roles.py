@@ -151,3 +151,16 @@ def write_role(home: Home, name: str, text: str) -> None:
     folder = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "roles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
+
+
+def test_what_is_told_of_a_missing_variable_helps_in_a_conversation(
+    terminal: OpenTerminal, fake: FakeOpenAI, home: Home
+) -> None:
+    write_role(home, "brief.toml", 'system = "Be {how}."')
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/role brief")
+    tty.wait_for("in a conversation: /role brief")
+    tty.wait_for_prompt()
+    tty.send_line("/role brief how=brief")
+    tty.wait_for("role brief with how=brief")

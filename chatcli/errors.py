@@ -5,7 +5,8 @@
     ├── AuthError           auth             3  a key is missing or was refused
     │   └── MissingKeyError
     ├── RefusedError        refused          4  the model refused the request
-    │   └── ContextError    context          4  the request does not fit the model's context
+    │   ├── ContextError    context          4  the request does not fit the model's context
+    │   └── CutAnswerError
     ├── StoreError          store            5  the store can't be used
     ├── NetworkError        network         75  try again later
     ├── InterruptedTurnError     interrupted    130  the user stopped it
@@ -86,6 +87,10 @@ class ContextError(RefusedError):
     """The request does not fit the model's context."""
 
     code = "context"
+
+
+class CutAnswerError(RefusedError):
+    """The model's content filter stopped an answer of which a part has been shown."""
 
 
 class StoreError(ChatcliError):

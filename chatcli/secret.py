@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 _PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
+_KEY_IN_QUERY = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature)=)[^&\s'\"#]+", re.IGNORECASE)
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SHORTEST = 4
 """Characters of a key: what is shorter is a placeholder, and stands in many words."""
@@ -44,11 +45,11 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Return `text` with `secrets`, as they are or encoded, and the passwords of URLs replaced by `***`."""
+    """Return `text` with `secrets`, as they are or encoded, and the passwords and keys in URLs replaced by `***`."""
     forms = {form for secret in secrets for form in _forms(secret.get_secret_value())}
     for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
         text = text.replace(form, "***")
-    return _PASSWORD.sub(r"\1:***", text)
+    return _KEY_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***", text))
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[Secret]:

@@ -282,7 +282,7 @@ class Settings:
         A repository that somebody clones can bring such a file along to collect keys.
         """
         dotenv = _set_by(self._dotenv)
-        its_own = {dotenv[name] for name in names if name in dotenv} | set(map(self._dotenv.get, url_variables))
+        its_own = {dotenv[name] for name in names if self.is_dotenv(name)} | set(map(self._dotenv.get, url_variables))
         if url is None or url.rstrip("/") not in {str(one).rstrip("/") for one in its_own} or self.is_option(names[0]):
             return
         if key is not None and key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):

@@ -154,18 +154,20 @@ def _list(value: object) -> tuple[str, ...]:
 
 
 def _table(value: object) -> dict[str, Any]:
-    """Read a table, a text with a JSON object, or a list of `KEY=VALUE`, as the command line gives it."""
+    """Read a table, a text with a JSON object or one `KEY=VALUE`, or a list of those, as the command line gives it."""
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("{") else [value]
     if isinstance(value, list | tuple):
         return dict(map(parse_variable, value))
-    if isinstance(value, str):
-        value = _json(value)
     if not isinstance(value, dict):
         raise ValueError(f"a table, not {value!r}")
     return value
 
 
 def _tables(value: object) -> dict[str, dict[str, Any]]:
-    """Read a table of tables, a text with a JSON object, or a list of `TABLE.KEY=VALUE`."""
+    """Read a table of tables, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list of those."""
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        value = [value]
     if not isinstance(value, list | tuple):
         return {name: _table(table) for name, table in _table(value).items()}
     tables: dict[str, dict[str, Any]] = {}

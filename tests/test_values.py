@@ -25,7 +25,9 @@ from chatcli.values import not_negative, positive, read_value
         (tuple[str, ...], '["a", "b"]', ("a", "b")),
         (tuple[str, ...], ["a", "b"], ("a", "b")),
         (dict[str, str], '{"a": "b"}', {"a": "b"}),
+        (dict[str, str], "a=b", {"a": "b"}),
         (dict[str, str], ["a=b", 'c="d=e"'], {"a": "b", "c": "d=e"}),
+        (dict[str, dict[str, Any]], "A b.c=0.2", {"A b": {"c": 0.2}}),
         (Annotated[float, not_negative] | None, "0", 0.0),
     ],
 )

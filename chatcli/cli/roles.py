@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from chatcli.bootstrap import build_renderer
 from chatcli.cli import complete
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.rendering.sanitize import sanitize
 from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
 from chatcli.roles.role import Role, read_role
 from chatcli.settings import Settings
@@ -52,7 +54,9 @@ def roles(ctx: typer.Context) -> None:
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles."""
     settings = _settings(ctx)
-    found = [read_role(path, shipped=path.parent == SHIPPED) for path in role_files().values()]
+    found, broken = _read_roles()
+    for problem in broken:  # one broken file must not hide the others
+        print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
     if as_json or settings.format == "json":
         print(json.dumps([_as_json(role) for role in found], indent=2))
         return
@@ -105,6 +109,17 @@ def delete(name: OwnName) -> None:
         raise UsageError(f"the role {name!r} is shipped with chatcli and can't be deleted")
     path.unlink()
     print(f"deleted {path}")
+
+
+def _read_roles() -> tuple[list[Role], list[UsageError]]:
+    """Return the roles, and what is wrong with the files that can't be used."""
+    found, broken = [], []
+    for path in role_files().values():
+        try:
+            found.append(read_role(path, shipped=path.parent == SHIPPED))
+        except UsageError as problem:
+            broken.append(problem)
+    return found, broken
 
 
 def _as_json(role: Role) -> dict[str, object]:

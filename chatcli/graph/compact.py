@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
-from chatcli.errors import UsageError
+from chatcli.errors import RefusedError, UsageError
 from chatcli.graph.context import open_messages
+from chatcli.graph.finish import refuse_unfinished
+from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.models.errors import translate
 
@@ -41,18 +44,28 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
     summary = state.get("summary", "") if len(messages) < len(state["messages"]) else ""
     for piece in _pieces(older, turn):
         summary = await _summarise(summary, piece, turn)
+    limit = turn.context_tokens or turn.model.limits.request
+    if limit is not None:  # a longer one would leave no room for a question
+        summary = _cut(summary, limit // 2 * CHARACTERS_PER_TOKEN)
     return ChatState(summary=summary, summarised=older[-1].id or "")
 
 
 async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
     before = f"Summary of what came before:\n{summary}\n\n" if summary else ""
     request = [SystemMessage(INSTRUCTIONS), HumanMessage(f"{before}{piece}")]
+    # Untagged, LangGraph would stream the summary as if it were the answer.
+    config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
-        # Untagged, LangGraph would stream the summary as if it were the answer.
-        answer = await turn.model.client.ainvoke(request, {"tags": [TAG_NOSTREAM]})
+        # Streamed, as some servers do nothing else, and asked again, as every question is.
+        answer = await receive(
+            lambda: turn.model.client.astream(request, config), turn.model, seconds=turn.timeout, tell=lambda text: None
+        )
+        refuse_unfinished(answer, turn.model)
     except Exception as error:
         raise translate(error, turn.model.endpoint) from error
-    return str(answer.text).strip()
+    if not (text := str(answer.text).strip()):
+        raise RefusedError(f"{turn.model.name} gave no summary", remedy="Try again, or choose another model.")
+    return text
 
 
 def _pieces(messages: Sequence[BaseMessage], turn: TurnContext) -> Iterator[str]:
@@ -60,10 +73,13 @@ def _pieces(messages: Sequence[BaseMessage], turn: TurnContext) -> Iterator[str]
     room = (turn.model.limits.request or 2 * PIECE_TOKENS) // 2 * CHARACTERS_PER_TOKEN
     piece = ""
     for message in messages:
-        text = str(message.text)
-        line = f"{message.type}: {text[:room]}{' [...]' if len(text) > room else ''}\n"
+        line = f"{message.type}: {_cut(str(message.text), room)}\n"
         if piece and len(piece) + len(line) > room:
             yield piece
             piece = ""
         piece += line
     yield piece
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[:room]} [...]"

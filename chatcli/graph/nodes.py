@@ -8,26 +8,35 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
-from chatcli.errors import ContextError, RefusedError
+from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graph.approval import review_calls
 from chatcli.graph.calls import name_calls
 from chatcli.graph.compact import compact_state
 from chatcli.graph.context import FittedContext, count_exactly, fit_context
-from chatcli.graph.finish import finish_reason
+from chatcli.graph.finish import refuse_unfinished
 from chatcli.graph.history import heard_before
 from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.structured import ask_structured
-from chatcli.models.errors import BrokenAnswerError, translate
+from chatcli.graph.unanswered import leave_out_unanswered, without_refused
+from chatcli.models.errors import translate
 
 MODEL_NODE = "model"
 TIGHTER = 0.6
 """What is tried of a context that the provider found too long."""
+LEAST_TO_LEARN_FROM = 500
+"""Tokens of a context whose size, as the provider counts it, says how far off ours is.
+
+Of a shorter one, what the provider adds itself is too large a part: its chat template, a prompt of its own.
+"""
 
 
 async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
     """Send the context to the model and return its answer.
+
+    What the model refuses is tried once more with less: an overflow with fewer turns, and each refusal without the
+    unanswered questions before the newest one, of which one may have been too large, or filtered.
 
     Raises:
         ChatcliError: The request was not sent or did not succeed.
@@ -35,32 +44,59 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     """
     turn = runtime.context
     offer = await offer_tools(runtime)
-    await count_exactly(state, turn, reserved=offer.tokens)
-    fitted = fit_context(state, turn, reserved=offer.tokens)
-    update = ChatState()
+    fitted, update = await _fit(state, turn, offer)
     if fitted.trimmed and turn.auto_compact:
-        update = await compact_state(state, turn)
-        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
-        runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+        update |= await _compact(without_refused({**state, **update}), runtime)
+        fitted = fit_context(without_refused({**state, **update}), turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _tell_what_is_not_sent(state, runtime)
     try:
         answer = await _ask(fitted, runtime, offer)
-    except ContextError:
-        tighter = int(fitted.tokens * TIGHTER)
-        smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
-        if len(smaller.messages) == len(fitted.messages):
+    except CutAnswerError:
+        raise
+    except RefusedError as error:
+        update |= leave_out_unanswered(without_refused({**state, **update}))
+        tighter = int(fitted.tokens * TIGHTER) if isinstance(error, ContextError) else None
+        sent = without_refused({**state, **update})
+        smaller = fit_context(sent, turn, tighter=tighter, reserved=offer.tokens)
+        if smaller.tokens >= fitted.tokens:
             raise
         fitted = smaller
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
-    if answer.usage_metadata is not None and not turn.model.keeps_conversation:
+    if "refused" in update:
+        notice = "the unanswered questions before this one are no longer sent: with them it was refused"
+        runtime.stream_writer({"notice": notice})
+    if answer.usage_metadata is not None and fitted.tokens >= LEAST_TO_LEARN_FROM:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
     return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
+
+
+async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Return the update that sums up the oldest turns; where the model refuses to, they are left out instead."""
+    try:
+        update = await compact_state(state, runtime.context)
+    except RefusedError as error:
+        runtime.stream_writer({"notice": f"the oldest messages are left out, since no summary was made: {error}"})
+        return ChatState()
+    runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+    return update
+
+
+async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
+    """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
+    sent = without_refused(state)
+    await count_exactly(sent, turn, reserved=offer.tokens)
+    try:
+        return fit_context(sent, turn, reserved=offer.tokens), ChatState()
+    except ContextError:
+        if not (update := leave_out_unanswered(sent)):
+            raise
+    return fit_context(without_refused({**sent, **update}), turn, reserved=offer.tokens), update
 
 
 def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
@@ -118,10 +154,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
             seconds=runtime.context.timeout,
             tell=lambda text: runtime.stream_writer({"note": text}),
         )
-        if not (reason := finish_reason(answer)):
-            raise BrokenAnswerError
-        if reason == "content_filter":
-            raise RefusedError(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+        refuse_unfinished(answer, model)
         return answer
 
     return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)

@@ -76,6 +76,8 @@ class ChatState(TypedDict, total=False):
     """Whether the user was told that messages are left out."""
     prompt_told: bool
     """Whether the user was told that the model takes no system prompt."""
+    refused: list[str]
+    """The IDs of unanswered questions that are not sent any more, since the model refused those after them too."""
     asked: list[str]
     """The IDs of the calls that wait for the user's approval."""
     allowed: list[str]

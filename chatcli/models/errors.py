@@ -33,9 +33,15 @@ _OVERFLOW_WORDS = (
     "context_length_exceeded",
     "exceed_context_size",
     "exceeds the available context size",
+    "Context size has been exceeded",  # llama.cpp in mid-answer
+    "larger context length",  # LM Studio
     "context window",
     "maximum context length",
+    "maximum prompt length",  # xAI
     "prompt is too long",
+    "Input is too long",  # Bedrock
+    "string_above_max_length",
+    "`max_new_tokens` must be <=",  # Text Generation Inference, Together
     "exceeds the maximum number of tokens",
     "too many tokens",
     "reduce the length of the messages",

@@ -58,11 +58,27 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
 
     """
     text = settings.aliases.get(text.strip(), text)
-    return parse_model(text, custom_server=settings.openai_endpoint is not None)
+    custom_server = settings.openai_endpoint is not None
+    return parse_model(text, custom_server=custom_server, default=_default_provider(settings))
 
 
-def parse_model(text: str, *, custom_server: bool) -> ModelName:
-    """Read `provider:model`, or a model of the default provider.
+def _default_provider(settings: Settings) -> str:
+    """Return whose models go by their names alone: those of the provider that answers where none is named.
+
+    That is OpenAI where the local model answers, which has names of its own.
+    """
+    if settings.openai_endpoint is not None:
+        return OPENAI
+    prefix, colon, _model = (settings.model or "").strip().partition(":")
+    prefix = OTHER_NAMES.get(prefix, prefix)
+    if colon and prefix in PROVIDERS and prefix != LOCAL:
+        return prefix
+    with_key = (row.prefix for row in PROVIDERS.values() if row.default_model and settings.has_key(row.prefix))
+    return next(with_key, OPENAI)
+
+
+def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> ModelName:
+    """Read `provider:model`, or a model of the `default` provider.
 
     A colon need not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of the server that `--base-url`
     names (`custom_server`), where only langchain's own prefixes are providers.
@@ -90,7 +106,7 @@ def parse_model(text: str, *, custom_server: bool) -> ModelName:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
     if text == LOCAL or (text in LOCAL_MODELS and not custom_server):
         return _of_provider(LOCAL, "" if text == LOCAL else text)
-    return ModelName(OPENAI, text)
+    return ModelName(default, text)
 
 
 def _of_provider(provider: str, model: str) -> ModelName:

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx2
 import openai
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -24,6 +25,19 @@ ANSWER_ROOM = 16_000
 """Tokens kept for the answer where the user sets no --max-tokens."""
 NO_KEY = "none"
 """What a server without authentication gets, since the client insists on sending something."""
+
+
+class RefusingChatOpenAI(ChatOpenAI):
+    """Keeps what the model says where it refuses to answer, which langchain leaves out of a stream."""
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        choices = chunk.get("choices")
+        if converted is not None and choices and (refusal := choices[0]["delta"].get("refusal")):
+            converted.message.additional_kwargs["refusal"] = refusal
+        return converted
 
 
 def build_openai(name: ModelName, settings: Settings) -> Model:
@@ -68,7 +82,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         options["temperature"] = settings.temperature
     if settings.max_tokens is not None:
         options |= _answer_limit(base_url, settings.max_tokens)
-    return ChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
+    return RefusingChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
 
 
 def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:

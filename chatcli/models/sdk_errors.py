@@ -42,8 +42,10 @@ def status(error: BaseException) -> int | None:
         for holder in (link, response):
             for name in ("status_code", "code", "status"):
                 value = getattr(holder, name, None)
-                if isinstance(value, int) and 400 <= value <= 599:
-                    return int(value)
+                # OpenAI's client keeps the code of an error event in mid-stream as text.
+                number = int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
+                if 400 <= number <= 599:
+                    return number
         if isinstance(response, Mapping):  # botocore
             value = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if isinstance(value, int):
@@ -70,13 +72,18 @@ def header(error: BaseException, name: str) -> str | None:
 
 
 def body(error: BaseException) -> dict[str, Any]:
-    """Return the error object that a server sent, or an empty one."""
+    """Return the error object that a server sent, or an empty one.
+
+    Of servers that send a text instead (LM Studio), or name it otherwise (FastAPI), that is its message.
+    """
     for link in chain(error):
         for name in ("body", "details"):
             found = getattr(link, name, None)
-            if isinstance(found, dict):
-                inner = found.get("error", found)
-                return inner if isinstance(inner, dict) else found
+            inner = found.get("error", found) if isinstance(found, dict) else found
+            if isinstance(inner, dict):
+                return {"message": inner["detail"], **inner} if "detail" in inner else inner
+            if isinstance(inner, str) and inner.strip() and not inner.lstrip().startswith("<"):  # no page of a proxy
+                return {"message": inner}
     return {}
 
 

@@ -56,9 +56,10 @@ class Role:
         values = {**self.defaults, **given}
         missing = [name for name in self.variables if name not in values]
         if missing:
+            value = f"{missing[0]}=VALUE"
             raise UsageError(
                 f"the role {self.name} needs a value for {', '.join(missing)}",
-                remedy=f"Give it with -v {missing[0]}=VALUE, or in a conversation: /set {missing[0]}=VALUE",
+                remedy=f"Give it with -v {value}, or in a conversation: /role {self.name} {value}",
             )
         return {name: values[name] for name in self.variables}
 
@@ -98,6 +99,8 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 def _split(text: str) -> tuple[dict[str, Any], str]:
     found = _FRONT_MATTER.match(text)
     if found is None:
+        if text.startswith("+++\n"):
+            raise ValueError("the keys before its text have no end: a second line of +++")
         return {}, text.strip()
     return _read_toml(found[1]), text[found.end() :].strip()
 

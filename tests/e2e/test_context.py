@@ -6,7 +6,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Request, bob, context_too_long
+from tests.fakes.steps import Answer, Drop, Fail, Request, TokenCount, bob, content_filtered, context_too_long
 
 pytestmark = pytest.mark.forked
 
@@ -91,6 +91,44 @@ def test_automatic_compaction(chat: Chat, fake: FakeOpenAI) -> None:
     assert any("SUMMARY" in text for _, text in fake.requests[-1].messages)
 
 
+@pytest.mark.parametrize(
+    ("summary", "told"),
+    [
+        (Answer(""), "no summary was made"),
+        (content_filtered(), "no summary was made"),
+        (Answer("A long story. " * 100), "as a summary"),
+    ],
+    ids=["none", "refused", "too long"],
+)
+def test_a_poor_summary_does_not_cost_the_question(
+    chat: Chat, fake: FakeOpenAI, summary: Answer | Fail, told: str
+) -> None:
+    fake.default = lambda request: summary if "Summarise" in request.messages[0][1] else Answer("Fine.")
+    for number in range(3):
+        assert chat("-t", "t", f"question {number} " + "word " * 30).returncode == 0
+    result = chat("-t", "t", "--context-tokens", "120", "--auto-compact", "And now?")
+    assert result.stdout == "Fine.\n", result
+    assert told in result.stderr
+    assert fake.requests[-1].last == "And now?"
+
+
+def test_a_summary_that_breaks_off_is_none(chat: Chat, fake: FakeOpenAI) -> None:
+    for number in range(3):
+        assert chat("-t", "t", f"question {number} " + "word " * 30).returncode == 0
+    fake.script(Drop("Half a summ", "end"))
+    compacting = ("-t", "t", "--context-tokens", "120", "--auto-compact")
+    assert_told(chat(*compacting, "And now?"), 75)
+    fake.default = Answer("Whole.")
+    assert chat(*compacting, "And now?").returncode == 0
+    assert "Half" not in fake.requests[-1].messages[0][1]
+
+
+def test_what_a_server_adds_to_a_short_question_is_not_taken_for_its_length(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Answer("Fine.", usage=TokenCount(70, 3))  # a chat template's
+    result = chat("--script", "-", "--context-tokens", "1000", input="hi\n" + "word " * 300)
+    assert result.returncode == 0, result
+
+
 def test_the_context_is_told_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:
     finished = chat("--format", "jsonl", "--context-tokens", "500", "hello").events()[-1]
     assert 0 < finished["context_tokens"] < 500
@@ -101,3 +139,23 @@ def test_a_joke_arrives_token_by_token(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = Answer("Why did the parrot wear a raincoat? To be polyunsaturated.", chunks=6, delay=0.2)
     events = chat("--format", "jsonl", "Tell me a joke.").events()
     assert len([event for event in events if event["type"] == "text_delta"]) >= 5
+
+
+@pytest.mark.parametrize("refusal", [content_filtered(), context_too_long()], ids=["filtered", "too long"])
+def test_a_question_that_is_refused_again_does_not_spoil_the_next_ones(
+    chat: Chat, fake: FakeOpenAI, refusal: Fail
+) -> None:
+    def answer(request: Request) -> Answer | Fail:
+        return refusal if any("bomb" in text for _, text in request.messages) else Answer("Fine.")
+
+    fake.default = answer
+    assert chat("-t", "t", "hello").returncode == 0
+    assert chat("-t", "t", "a bomb").returncode == 4
+    flowers = chat("-t", "t", "flowers")
+    assert flowers.stdout == "Fine.\n", flowers
+    assert "no longer sent" in flowers.stderr
+    count = len(fake.requests)
+    assert chat("-t", "t", "and bees").stderr == ""
+    assert len(fake.requests) == count + 1
+    assert [text for role, text in fake.requests[-1].messages if role == "user"] == ["hello", "flowers", "and bees"]
+    assert [message["content"] for message in chat.messages("t")][2:4] == ["a bomb", "flowers"]

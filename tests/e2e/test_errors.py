@@ -16,6 +16,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import (
     Answer,
     Drop,
+    Fail,
     Garbage,
     Hang,
     Stall,
@@ -79,6 +80,41 @@ def test_a_broken_answer_is_kept_as_a_partial_one(chat: Chat, fake: FakeOpenAI, 
     fake.default = Answer("Fine.")
     assert chat("-t", "work", "Go on.").stdout == "Fine.\n"
     assert fake.requests[-1].messages[-2:] == [("assistant", "Half an ans"), ("user", "Go on.")]
+
+
+SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {
+    "LM Studio": (
+        Fail(400, {"error": "Try to load the model with a larger context length, or provide a shorter input"}),
+        4,
+        "does not fit the context",
+    ),
+    "an error as a text": (Fail(400, {"error": "the model is not loaded"}), 4, "the model is not loaded"),
+    "FastAPI": (Fail(403, {"detail": "Not authenticated"}), 3, "Not authenticated"),
+    "a refusal": (
+        Garbage(
+            b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "refusal": "I can not"}}]}\n\n'
+            b'data: {"choices": [{"index": 0, "delta": {"refusal": " help."}}]}\n\n'
+            b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n',
+            "text/event-stream",
+        ),
+        4,
+        "I can not help.",
+    ),
+    "an error event with a status": (
+        Garbage(b'data: {"error": {"message": "bad parameter", "code": 400}}\n\n', "text/event-stream"),
+        4,
+        "bad parameter",
+    ),
+}
+
+
+def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
+    for name, (step, code, words) in SAID_OTHERWISE.items():
+        with subtests.test(name):
+            fake.default = step
+            result = chat("What now?")
+            assert_told(result, code)
+            assert words in result.stderr
 
 
 def test_a_rate_limit_that_ends_is_waited_for(chat: Chat, fake: FakeOpenAI) -> None:

@@ -104,6 +104,15 @@ def test_a_broken_role_file_is_told_with_what_is_wrong(
     assert told in result.stderr
 
 
+def test_a_broken_role_file_does_not_hide_the_other_roles(chat: Chat, home: Home) -> None:
+    write_role(home, "broken.md", '+++\ndescription = "x"\nNo end.')
+    result = chat("roles", "list", "--json")
+    assert result.returncode == 0, result
+    assert "pirate" in {role["name"] for role in result.json()}
+    assert "broken.md" in result.stderr
+    assert "no end" in result.stderr
+
+
 def test_a_role_file_may_begin_with_a_byte_order_mark(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     write_role(home, "brief.toml", '\ufeffsystem = "Be brief."')
     assert chat("--role", "brief", "hello").returncode == 0
@@ -142,3 +151,16 @@ def write_role(home: Home, name: str, text: str) -> None:
     folder = Path(home.env["XDG_CONFIG_HOME"]) / "chatcli" / "roles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
+
+
+def test_what_is_told_of_a_missing_variable_helps_in_a_conversation(
+    terminal: OpenTerminal, fake: FakeOpenAI, home: Home
+) -> None:
+    write_role(home, "brief.toml", 'system = "Be {how}."')
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/role brief")
+    tty.wait_for("in a conversation: /role brief")
+    tty.wait_for_prompt()
+    tty.send_line("/role brief how=brief")
+    tty.wait_for("role brief with how=brief")

@@ -149,7 +149,8 @@ class Garbage:
     content_type: str = "text/html"
 
 
-Step = Answer | Calls | Gated | Fail | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Answer | Calls]
+Reply = Answer | Calls | Fail
+Step = Reply | Gated | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Reply]
 
 
 def echo(request: Request) -> Answer:

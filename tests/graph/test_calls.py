@@ -47,3 +47,13 @@ def test_a_call_that_was_cut_off_keeps_no_arguments() -> None:
     answer = name_calls(whole_answer(AIMessageChunk(content="", tool_call_chunks=parts)), [told("1")])
     assert [call["args"] for call in answer.tool_calls] == [{}, {"command": "ls"}, {}]
     assert [is_cut(call, answer) for call in answer.tool_calls] == [True, False, False]
+
+
+def test_an_answer_in_blocks_has_no_empty_texts() -> None:
+    thinking = {"type": "thinking", "thinking": "Hm.", "index": 0}
+    chunks = [
+        AIMessageChunk(content=""),
+        AIMessageChunk(content=[thinking]),
+        AIMessageChunk(content=[{"type": "text", "text": "", "index": 1}]),
+    ]
+    assert whole_answer(chunks[0] + chunks[1:]).content == [thinking]

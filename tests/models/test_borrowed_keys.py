@@ -56,3 +56,11 @@ def test_the_environments_server_goes_before_the_dotenvs(provider: str, monkeypa
     monkeypatch.setenv(row.url_variables[-1], "http://127.0.0.1:8")
     monkeypatch.setenv(row.key_variables[0], KEY)
     assert Settings.load().credentials(provider).base_url is None  # its client reads it
+
+
+@pytest.mark.parametrize("variable", ["CHATCLI_BASE_URL", "OPENAI_BASE_URL"])
+def test_what_the_environment_says_too_is_not_the_dotenvs_doing(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text(f"{variable}={URL}\n")
+    monkeypatch.setenv(variable, URL)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert Settings.load().credentials("openai").base_url == URL

@@ -8,7 +8,7 @@ from keyring.backends import fail
 
 from chatcli.keys import keep_key
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
-from chatcli.secret import Secret
+from chatcli.secret import Secret, redact
 from chatcli.settings import Settings
 
 KEY = "key-7d1f0a5e3c9b4286"
@@ -33,3 +33,8 @@ def test_a_key_is_in_no_text_of_ours(
     assert credentials.key is not None
     assert credentials.key.get_secret_value() == KEY
     assert KEY not in f"{settings!r} {settings} {credentials!r} {settings.redact(f'refused: {KEY}')}"
+
+
+def test_a_key_in_a_url_is_in_no_text_of_ours() -> None:
+    told = redact(f"http://me:{KEY}@host/v1?a=b&api_key={KEY}&c=d can't be reached", ())
+    assert told == "http://me:***@host/v1?a=b&api_key=***&c=d can't be reached"

@@ -54,15 +54,10 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     try:
         answer = await _ask(fitted, runtime, offer)
     except CutAnswerError:
-        raise
+        raise  # what was shown of it can't be taken back
     except RefusedError as error:
-        update |= leave_out_unanswered(without_refused({**state, **update}))
-        tighter = int(fitted.tokens * TIGHTER) if isinstance(error, ContextError) else None
-        sent = without_refused({**state, **update})
-        smaller = fit_context(sent, turn, tighter=tighter, reserved=offer.tokens)
-        if smaller.tokens >= fitted.tokens:
-            raise
-        fitted = smaller
+        fitted, left_out = _fit_less(fitted, {**state, **update}, turn, offer, error)
+        update |= left_out
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
     if "refused" in update:
@@ -97,6 +92,18 @@ async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[Fitte
         if not (update := leave_out_unanswered(sent)):
             raise
     return fit_context(without_refused({**sent, **update}), turn, reserved=offer.tokens), update
+
+
+def _fit_less(
+    refused: FittedContext, state: ChatState, turn: TurnContext, offer: Offer, error: RefusedError
+) -> tuple[FittedContext, ChatState]:
+    """Return what to try after `refused`, and the update that goes with it; raise `error` if there is nothing."""
+    update = leave_out_unanswered(without_refused(state))
+    tighter = int(refused.tokens * TIGHTER) if isinstance(error, ContextError) else None
+    smaller = fit_context(without_refused({**state, **update}), turn, tighter=tighter, reserved=offer.tokens)
+    if smaller.tokens >= refused.tokens:
+        raise error
+    return smaller, update
 
 
 def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:

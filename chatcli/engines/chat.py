@@ -159,8 +159,11 @@ class ChatEngine:
 
 def _import_engine() -> None:
     import logging
+    import warnings
 
     # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
+    # Of a server's chunk whose fields have other types than OpenAI's, which does no harm.
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     import chatcli.chat_session
     import chatcli.store.open  # noqa: F401 - imported for the caller

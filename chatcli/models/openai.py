@@ -27,15 +27,17 @@ NO_KEY = "none"
 """What a server without authentication gets, since the client insists on sending something."""
 
 
-class RefusingChatOpenAI(ChatOpenAI):
-    """Keeps what the model says where it refuses to answer, which langchain leaves out of a stream."""
+class WholeChatOpenAI(ChatOpenAI):
+    """Keeps what langchain leaves out of a stream: a refusal's words, and the end of an answer without a delta."""
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
     ) -> ChatGenerationChunk | None:
+        choice = (chunk.get("choices") or [{}])[0]
+        if choice.get("finish_reason") and choice.get("delta") is None:
+            choice["delta"] = {}
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
-        choices = chunk.get("choices")
-        if converted is not None and choices and (refusal := choices[0]["delta"].get("refusal")):
+        if converted is not None and (refusal := (choice.get("delta") or {}).get("refusal")):
             converted.message.additional_kwargs["refusal"] = refusal
         return converted
 
@@ -82,7 +84,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         options["temperature"] = settings.temperature
     if settings.max_tokens is not None:
         options |= _answer_limit(base_url, settings.max_tokens)
-    return RefusingChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
+    return WholeChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
 
 
 def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:

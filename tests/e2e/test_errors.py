@@ -108,6 +108,17 @@ SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {
 }
 
 
+def test_an_unusual_stream_is_a_whole_answer(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Garbage(
+        b'data: {"choices": [{"index": 0, "delta": {"content": [{"type": "text", "text": "Fi"}]}}]}\n\n'
+        b'data: {"choices": [{"index": 0, "delta": {"content": "ne."}}]}\n\n'
+        b'data: {"choices": [{"index": 0, "delta": null, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n',
+        "text/event-stream",
+    )
+    result = chat("What now?")
+    assert (result.stdout, result.stderr) == ("Fine.\n", "")
+
+
 def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
     for name, (step, code, words) in SAID_OTHERWISE.items():
         with subtests.test(name):

@@ -28,7 +28,8 @@ class Provider:
             takes credentials of another kind by its own rules.
         url_variables: The environment variables by which its client can be pointed at another server.
         other_names: Further prefixes that mean it.
-        default_model: The model that is meant by the prefix alone, empty where there is no obvious one.
+        default_model: The model that is meant by the prefix alone, and by its key where nothing is chosen; empty
+            where models are the user's own deployments.
         price_list: Its name in genai-prices.
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name. A base URL without a name goes into the first of
@@ -133,7 +134,13 @@ _PROVIDERS = (
         own_login=("*",),
     ),
     Provider(
-        "groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), ("GROQ_API_BASE", "GROQ_BASE_URL"), price_list="groq"
+        "groq",
+        "Groq",
+        "langchain-groq",
+        ("GROQ_API_KEY",),
+        ("GROQ_API_BASE", "GROQ_BASE_URL"),
+        default_model="llama-3.3-70b-versatile",
+        price_list="groq",
     ),
     Provider(
         "cohere",
@@ -141,6 +148,7 @@ _PROVIDERS = (
         "langchain-cohere",
         ("COHERE_API_KEY", "CO_API_KEY"),
         ("CO_API_URL",),
+        default_model="command-a-03-2025",
         price_list="cohere",
         options={"api_key": "cohere_api_key", "timeout": "timeout_seconds"},
         no_retries={},
@@ -151,6 +159,7 @@ _PROVIDERS = (
         "langchain-nvidia-ai-endpoints",
         ("NVIDIA_API_KEY",),
         ("NVIDIA_BASE_URL",),
+        default_model="meta/llama-3.3-70b-instruct",
         no_retries={},
         environment={"NVIDIA_USAGE_TELEMETRY_ENABLED": "false"},
     ),
@@ -160,6 +169,7 @@ _PROVIDERS = (
         "langchain-fireworks",
         ("FIREWORKS_API_KEY",),
         ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+        default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
     ),
     Provider(
@@ -169,6 +179,7 @@ _PROVIDERS = (
         ("MISTRAL_API_KEY",),
         ("MISTRAL_BASE_URL",),
         other_names=("mistral",),
+        default_model="mistral-medium-latest",
         price_list="mistral",
         timeout=ceil,
     ),
@@ -178,6 +189,7 @@ _PROVIDERS = (
         "langchain-together",
         ("TOGETHER_API_KEY",),
         ("TOGETHER_API_BASE",),
+        default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
     ),
     Provider(
@@ -204,7 +216,14 @@ _PROVIDERS = (
         environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
     ),
     Provider(
-        "xai", "xAI", "langchain-xai", ("XAI_API_KEY",), ("XAI_API_BASE",), other_names=("grok",), price_list="x-ai"
+        "xai",
+        "xAI",
+        "langchain-xai",
+        ("XAI_API_KEY",),
+        ("XAI_API_BASE",),
+        other_names=("grok",),
+        default_model="grok-4",
+        price_list="x-ai",
     ),
     Provider(
         "perplexity",
@@ -212,6 +231,7 @@ _PROVIDERS = (
         "langchain-perplexity",
         ("PPLX_API_KEY", "PERPLEXITY_API_KEY"),
         ("PERPLEXITY_BASE_URL",),
+        default_model="sonar",
         price_list="perplexity",
         options={"base_url": ""},
     ),
@@ -221,6 +241,7 @@ _PROVIDERS = (
         "langchain-deepseek",
         ("DEEPSEEK_API_KEY",),
         ("DEEPSEEK_API_BASE",),
+        default_model="deepseek-chat",
         price_list="deepseek",
     ),
     Provider(
@@ -238,6 +259,7 @@ _PROVIDERS = (
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
+        default_model="openrouter/auto",
         price_list="openrouter",
         timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.

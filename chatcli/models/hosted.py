@@ -86,7 +86,8 @@ def _require_package(provider: Provider) -> None:
 
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
-        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'"
+        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'",
+        remedy="Or choose another model, e.g. chat -m local; `chat models list` has those that can be used.",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 _TEXTS = ("content", "reasoning_content", "reasoning")
 """Where a delta holds text; more than one of them in a delta, and it is left as it is."""
+_DATA = re.compile(rb"(?:\A|[\r\n])data")
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 
@@ -25,17 +26,24 @@ class DeltaJoiner:
 
     Joined are chunks of one choice that hold nothing but a piece of text, and are equal otherwise. All else passes
     as it is, in its order: tool calls, several choices, log probabilities, the usage, the end, what is no chunk at all.
+    Events without data are left out: comments, and a `retry` alone, which the SDK would take for an empty chunk.
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._run: _Run | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that are complete with `data`; none is held back for those that are still to come."""
-        *events, self._rest = _EVENT_END.split(self._rest + data)
+        self._rest += data
+        if b"\n" not in data and b"\r" not in data:
+            return b""  # a long line is not looked through again with each piece of it
+        *events, rest = _EVENT_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         joined: list[bytes] = []
         for event in events:
+            if not _DATA.search(event):
+                continue  # nothing is told by it (https://html.spec.whatwg.org/multipage/server-sent-events.html)
             piece = _read_text(event)
             if piece is not None and self._run is not None and _same(self._run, piece):
                 self._run.texts += piece.texts
@@ -50,7 +58,7 @@ class DeltaJoiner:
 
     def rest(self) -> bytes:
         """Return what was left incomplete when the stream ended."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return rest
 
     def _end_run(self) -> list[bytes]:

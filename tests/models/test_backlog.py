@@ -108,6 +108,16 @@ def test_an_event_without_data_is_none(nothing: str) -> None:
     assert DeltaJoiner().feed(body) == b"id: 8\ndata: [DONE]\n\n"
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_halves_of_a_character_become_one(*, together: bool) -> None:
+    joiner = DeltaJoiner()
+    chunks = [_chunk({"content": text}) for text in ("a\ud83d", "\ude00b", "\ude00c", "\U0001f600")]
+    bodies = [_sent(chunks)] if together else [_sent([chunk]) for chunk in chunks]
+    events = b"".join(joiner.feed(body) for body in bodies).decode().split("\n\n")
+    texts = [json.loads(event.removeprefix("data: "))["choices"][0]["delta"]["content"] for event in events if event]
+    assert "".join(texts) == "a\U0001f600b\ufffdc\U0001f600"
+
+
 def test_a_long_line_costs_no_more_than_its_length() -> None:
     joiner = DeltaJoiner()
     body = _sent([_chunk({"content": "x" * 5_000_000})])

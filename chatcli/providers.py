@@ -34,6 +34,7 @@ class Provider:
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name. A base URL without a name goes into the first of
             `url_variables`.
+        window_option: The client's name for the model's window, where the server cuts what is longer without a word.
         timeout: Makes of seconds what its client takes as a timeout.
         known_as: The name of its client to `init_chat_model`, where that is not the prefix.
         arguments: Arguments that its client always gets.
@@ -56,6 +57,7 @@ class Provider:
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    window_option: str = ""
     timeout: Callable[[float], object] = float
     known_as: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -250,6 +252,7 @@ _PROVIDERS = (
         "langchain-ollama",
         own_login=("OLLAMA_API_KEY",),
         options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
+        window_option="num_ctx",
         timeout=lambda seconds: {"timeout": seconds},
         no_retries={},
     ),

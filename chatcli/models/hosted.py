@@ -122,6 +122,8 @@ def _options(provider: Provider, credentials: Credentials, settings: Settings) -
     }
     named = {provider.options.get(option, option): value for option, value in chosen.items() if value is not None}
     named.pop("", None)
+    if provider.window_option and (budget := settings.context_tokens):
+        named[provider.window_option] = budget + (settings.max_tokens or min(ANSWER_ROOM, budget))
     given = {
         name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
     }

@@ -51,7 +51,14 @@ _SDKS = frozenset(
     | {"google", "requests", "aiohttp", "together", "fireworks"}
 )
 """The packages whose exceptions tell of a model's server; langchain's own are in `langchain_core.exceptions`."""
-_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key", "API key could not be found")
+_KEY_WORDS = (
+    "API_KEY_INVALID",
+    "API key not valid",
+    "invalid api key",
+    "API key could not be found",
+    "invalid_api_key",  # the next two where a failure has no status of its own
+    "authentication_error",
+)
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
 
 

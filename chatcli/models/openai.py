@@ -9,9 +9,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import MissingKeyError
-from chatcli.models.backlog import BACKLOG_HOOKS
+from chatcli.models.backlog import join_backlog
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName, first_served
+from chatcli.models.unstreamed import take_unstreamed
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
 from chatcli.settings import Settings
@@ -25,6 +26,8 @@ ANSWER_ROOM = 16_000
 """Tokens kept for the answer where the user sets no --max-tokens."""
 NO_KEY = "none"
 """What a server without authentication gets, since the client insists on sending something."""
+STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
+"""What the HTTP client is given as `event_hooks`."""
 
 
 class WholeChatOpenAI(ChatOpenAI):
@@ -77,7 +80,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         "stream_chunk_timeout": None,
         "stream_usage": True,
         "max_retries": 0,  # `graph.retry` asks again, and says so
-        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=BACKLOG_HOOKS),
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
         **extra,
     }
     if settings.temperature is not None:

@@ -105,6 +105,13 @@ SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {
         4,
         "bad parameter",
     ),
+    "an error under status 200": (
+        Fail(200, {"error": {"message": "the model is not loaded", "code": 400}}),
+        4,
+        "the model is not loaded",
+    ),
+    "an error under status 200, without a code": (Fail(200, {"detail": "no worker is free"}), 75, "no worker is free"),
+    "a refused key under status 200": (Fail(200, unauthorized().body), 3, "Incorrect API key"),
 }
 
 
@@ -117,6 +124,14 @@ def test_an_unusual_stream_is_a_whole_answer(chat: Chat, fake: FakeOpenAI) -> No
     )
     result = chat("What now?")
     assert (result.stdout, result.stderr) == ("Fine.\n", "")
+
+
+def test_an_answer_that_was_not_streamed_is_taken_whole(chat: Chat, fake: FakeOpenAI) -> None:
+    message = {"role": "assistant", "content": "Fine."}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    fake.default = Fail(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
+    answer = chat("--json", "What now?").json()
+    assert (answer["content"], answer["finish_reason"], answer["usage"]["total_tokens"]) == ("Fine.", "stop", 5)
 
 
 def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:

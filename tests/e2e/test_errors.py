@@ -1,5 +1,6 @@
 """Failures: the exit code, two lines at most, and nothing lost."""
 
+import json
 import os
 import signal
 import socket
@@ -132,6 +133,37 @@ def test_an_answer_that_was_not_streamed_is_taken_whole(chat: Chat, fake: FakeOp
     fake.default = Fail(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
     answer = chat("--json", "What now?").json()
     assert (answer["content"], answer["finish_reason"], answer["usage"]["total_tokens"]) == ("Fine.", "stop", 5)
+
+
+UNKNOWN = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+USAGES: dict[str, tuple[object, dict[str, int]]] = {
+    "fractions": (
+        {"prompt_tokens": 5.6, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0.1}},
+        {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8},
+    ),
+    "words": ({"prompt_tokens": "many", "completion_tokens": None}, UNKNOWN),
+    "no object": ("many", UNKNOWN),
+    "details that are no object": (
+        {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "prompt_tokens_details": "none"},
+        {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7},
+    ),
+}
+
+
+def test_no_answer_is_lost_to_its_usage(
+    chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests, tmp_path: Path
+) -> None:
+    schema = tmp_path / "any.json"
+    schema.write_text('{"type": "object"}')
+    for name, (usage, read) in USAGES.items():
+        with subtests.test(name):
+            delta = {"role": "assistant", "content": "{}"}
+            choice = {"index": 0, "delta": delta, "finish_reason": "stop"}
+            chunk = {"object": "chat.completion.chunk", "choices": [choice], "usage": usage}
+            fake.default = Garbage(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode(), "text/event-stream")
+            for options in ((), ("--schema", str(schema))):
+                answer = chat("--json", *options, "What now?").json()
+                assert (answer["content"], answer["usage"]) == ("{}", read)
 
 
 def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:

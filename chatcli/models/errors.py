@@ -124,6 +124,11 @@ def _passing_failure(error: Exception, where: str, status: int | None) -> Networ
     cause = _transport_cause(error)
     if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
         return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more with --timeout.")
+    if sdk_errors.is_out_of_credit(error):
+        return NetworkError(
+            f"{where} has no credit left for this key: {_reason(error)}",
+            remedy="See to the plan and the billing of its account, or choose another model with -m.",
+        )
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):

@@ -25,6 +25,7 @@ from tests.fakes.steps import (
     StreamError,
     content_filtered,
     context_too_long,
+    out_of_credit,
     rate_limited,
     server_error,
     unauthorized,
@@ -180,6 +181,14 @@ def test_a_rate_limit_that_ends_is_waited_for(chat: Chat, fake: FakeOpenAI) -> N
     assert chat("hello").stdout == "Fine.\n"
     first, second = fake.requests
     assert second.arrived - first.arrived >= 1
+
+
+def test_an_account_without_credit_is_told_at_once(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = out_of_credit()
+    result = chat("hello")
+    assert_told(result, 75)
+    assert "billing of its account" in result.stderr
+    assert len(fake.requests) == 1
 
 
 def test_a_missing_key_is_told_with_its_variable(chat: Chat) -> None:

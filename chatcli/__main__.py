@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
 from chatcli.garbage import put_off_collections
-from chatcli.tracing import finish_tracing
+from chatcli.tracing import finish_tracing, trace_failure
+
+MAX_REASON = 300
+"""Characters of LangSmith's own words that are repeated."""
 
 
 def main() -> None:
@@ -43,13 +46,20 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
     _flush()
     traced = finish_tracing()
-    if not traced:
-        sys.stderr.write("LangSmith did not take the whole trace in time; what is missing of it is lost\n")
-        _flush()
+    if not traced or trace_failure():
+        _tell_untraced(trace_failure() or "it did not answer in time")
     on_end(code)
     if not traced:
         os._exit(code)
     sys.exit(code)
+
+
+def _tell_untraced(reason: str) -> None:
+    from chatcli.secret import redact, secrets_of
+
+    reason = redact(reason, secrets_of(os.environ))[:MAX_REASON]
+    sys.stderr.write(f"LangSmith did not take the whole trace: {reason}\n")
+    _flush()
 
 
 def _flush() -> None:

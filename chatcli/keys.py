@@ -6,12 +6,15 @@ One file in the config folder says which keys are kept and where, since a keyrin
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from chatcli import paths
 from chatcli.errors import AuthError, UsageError
 from chatcli.providers import PROVIDERS
 from chatcli.secret import Secret
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"
@@ -58,12 +61,11 @@ def read_key(provider: str) -> Secret | None:
     key = kept[provider]
     if key is not None:
         return Secret(key)
-    import keyring
     from keyring.errors import KeyringError
 
     variable = PROVIDERS[provider].key_variables[0]
     try:
-        key = keyring.get_password(SERVICE, provider)
+        key = _keyring().get_password(SERVICE, provider)
     except KeyringError as error:
         raise AuthError(
             f"the key of {provider} is in the system keyring, which can't be read: {error}",
@@ -107,11 +109,10 @@ def forget_key(provider: str) -> bool:
     if provider not in kept:
         return False
     if kept.pop(provider) is None:
-        import keyring
         from keyring.errors import KeyringError, PasswordDeleteError
 
         try:
-            keyring.delete_password(SERVICE, provider)
+            _keyring().delete_password(SERVICE, provider)
         except PasswordDeleteError:
             pass  # somebody else deleted it
         except KeyringError as error:
@@ -122,16 +123,33 @@ def forget_key(provider: str) -> bool:
 
 def _keep_in_keyring(provider: str, key: Secret) -> str:
     """Put `key` into the system keyring; return why that can't be done, empty when it was done."""
-    import keyring
     from keyring.errors import KeyringError
 
-    if keyring.get_keyring().priority <= 0:  # the backends that fail always, or keep nothing
-        return "there is none"
     try:
+        keyring = _keyring()
+        if keyring.priority <= 0:  # the backends that fail always, or keep nothing
+            return "there is none"
         keyring.set_password(SERVICE, provider, key.get_secret_value())
     except KeyringError as error:
         return str(error)
     return ""
+
+
+def _keyring() -> "KeyringBackend":
+    """Return the keyring that the user names (PYTHON_KEYRING_BACKEND), else the best of those that encrypt.
+
+    Raises:
+        InitError: The one that is named can't be loaded.
+
+    """
+    from keyring import core
+    from keyring.errors import InitError
+
+    try:
+        core.init_backend(limit=core.recommended)  # without the limit, a plain file would do (keyrings.alt)
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise InitError(f"its backend can't be loaded: {error}") from None
+    return core.get_keyring()
 
 
 def _read() -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any
 
 OPENAI = "openai"
+BEDROCK = "bedrock_converse"
 DATABRICKS = "databricks"
 IBM = "ibm"
 LANGFLOW = "langflow"
@@ -126,7 +127,7 @@ _PROVIDERS = (
         no_retries={"max_retries": 1},  # counts the first attempt
     ),
     Provider(
-        "bedrock_converse",
+        BEDROCK,
         "AWS Bedrock",
         "langchain-aws",
         other_names=("bedrock", "aws"),

@@ -1,6 +1,7 @@
 """Reads one setting: text from the environment, or a value from TOML or the command line, as its field's type."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from chatcli.secret import Secret
 
+_VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
@@ -84,6 +86,16 @@ def parse_variable(text: str) -> tuple[str, str]:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     return name.strip(), value
+
+
+def parse_variables(text: str) -> dict[str, str]:
+    """Read `KEY=VALUE`, as many as `text` has; a value with white space stands in quotes.
+
+    Raises:
+        ValueError: A part of it is none.
+
+    """
+    return dict(map(parse_variable, _VARIABLE.findall(text)))
 
 
 def parse_entry(text: str) -> tuple[str, str, Any]:

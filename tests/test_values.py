@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from chatcli.secret import Secret
-from chatcli.values import not_negative, positive, read_value
+from chatcli.values import not_negative, parse_variables, positive, read_value
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,19 @@ from chatcli.values import not_negative, positive, read_value
 )
 def test_a_value_is_read_as_its_kind(kind: Any, given: object, value: object) -> None:
     assert read_value(kind, given) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("", {}),
+        ("language=French tone=dry", {"language": "French", "tone": "dry"}),
+        ("""language="old French"  tone='very dry'""", {"language": "old French", "tone": "very dry"}),
+        ("""name=O'Brien said="hm"m tone="dry""", {"name": "O'Brien", "said": '"hm"m', "tone": '"dry'}),
+    ],
+)
+def test_variables_may_stand_in_quotes(text: str, variables: dict[str, str]) -> None:
+    assert parse_variables(text) == variables
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import typer
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
+from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
@@ -22,14 +23,14 @@ app = typer.Typer(
     help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
 
 
 @app.callback()
-def config(ctx: typer.Context) -> None:
+def config(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings unless a sub-command follows."""
+    choose_json(ctx, as_json)
     if ctx.invoked_subcommand is None:
         show(ctx)
 

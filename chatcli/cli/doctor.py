@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chatcli.bootstrap import build_renderer, repair_store
+from chatcli.cli.as_json import AsJson
 from chatcli.doctor import Finding, examine
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
@@ -14,7 +15,6 @@ from chatcli.settings import Settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Make the store's index of threads and messages anew.")]
 
 

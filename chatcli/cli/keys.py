@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import build_renderer
+from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.keys import Kept, forget_key, keep_key, kept_keys, where_kept
@@ -26,8 +27,9 @@ Name = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's pr
 
 
 @app.callback()
-def keys(ctx: typer.Context) -> None:
+def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the keys unless a sub-command follows."""
+    choose_json(ctx, as_json)
     if ctx.invoked_subcommand is None:
         list_(ctx)
 
@@ -50,7 +52,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List which providers have a key and where it is; never the key itself."""
     settings = ctx.find_object(Settings)
     assert settings is not None

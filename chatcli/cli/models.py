@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import build_renderer, pull_local_model
+from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.cli.config_file import set_value
 from chatcli.errors import UsageError
 from chatcli.events import Listing
@@ -19,13 +20,13 @@ app = typer.Typer(
     help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="provider:model, an alias, or a model's name.")]
 
 
 @app.callback()
-def models(ctx: typer.Context) -> None:
+def models(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the models unless a sub-command follows."""
+    choose_json(ctx, as_json)
     if ctx.invoked_subcommand is None:
         list_(ctx)
 

@@ -12,6 +12,7 @@ import typer
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
 from chatcli.cli import complete
+from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.rendering.sanitize import sanitize
@@ -40,12 +41,12 @@ app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None,
 _NAME_HELP = "The role's name; capitals do not matter."
 Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]
 OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.own_roles)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def roles(ctx: typer.Context) -> None:
+def roles(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles unless a sub-command follows."""
+    choose_json(ctx, as_json)
     if ctx.invoked_subcommand is None:
         list_(ctx)
 

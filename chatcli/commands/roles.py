@@ -6,7 +6,7 @@ from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.events import Event, Notice
 from chatcli.roles.library import find_role, role_files
 from chatcli.roles.setup import Setup
-from chatcli.values import parse_variable
+from chatcli.values import parse_variable, parse_variables
 
 NO_ROLE = ("none", "off")
 
@@ -18,11 +18,11 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
     if not arguments:
         yield Notice(f"{_described(setup)}. There are: {', '.join(role_files())}")
         return
-    name, *variables = arguments.split()
+    name, _, variables = arguments.partition(" ")
     if name.lower() in NO_ROLE and name.lower() not in role_files():
         setup = setup.with_system("")
     else:
-        setup = setup.with_role(find_role(name), dict(map(parse_variable, variables)))
+        setup = setup.with_role(find_role(name), parse_variables(variables))
     await conversation.use_setup(setup)
     yield Notice(_described(setup))
 

@@ -14,6 +14,7 @@ from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
+from chatcli.tracing import watch_tracing
 
 if TYPE_CHECKING:
     from chatcli.chat_session import ChatSession
@@ -167,3 +168,5 @@ def _import_engine() -> None:
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     import chatcli.chat_session
     import chatcli.store.open  # noqa: F401 - imported for the caller
+
+    watch_tracing()

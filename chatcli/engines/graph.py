@@ -15,6 +15,7 @@ from chatcli.models.names import ModelName
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
+from chatcli.tracing import watch_tracing
 
 if TYPE_CHECKING:
     from chatcli.graph.load import AnyPregel
@@ -123,4 +124,6 @@ def _load(spec: GraphSpec) -> tuple[object, list[str]]:
     from chatcli.graph.project import enter_project
 
     told = enter_project(spec)
-    return import_graph(spec), told
+    graph = import_graph(spec)
+    watch_tracing()
+    return graph, told

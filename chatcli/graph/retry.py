@@ -108,6 +108,8 @@ def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
 def _passing_reason(error: Exception) -> str | None:
     """Return why it may help to ask again, or None; not every client's errors are langchain's."""
     status = sdk_errors.status(error)
+    if sdk_errors.is_out_of_credit(error):
+        return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"
     if isinstance(error, ModelAPIError) or (status is not None and status >= 500):

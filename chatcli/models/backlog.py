@@ -24,10 +24,6 @@ async def join_backlog(response: httpx2.Response) -> None:
         response.stream = BacklogStream(response.stream)
 
 
-BACKLOG_HOOKS = {"response": [join_backlog]}
-"""What a client is given as `event_hooks`."""
-
-
 class BacklogStream(httpx2.AsyncByteStream):
     """Reads `stream` ahead in a task of its own, and gives all that is there, its deltas joined."""
 

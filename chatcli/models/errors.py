@@ -51,7 +51,14 @@ _SDKS = frozenset(
     | {"google", "requests", "aiohttp", "together", "fireworks"}
 )
 """The packages whose exceptions tell of a model's server; langchain's own are in `langchain_core.exceptions`."""
-_KEY_WORDS = ("API_KEY_INVALID", "API key not valid", "invalid api key", "API key could not be found")
+_KEY_WORDS = (
+    "API_KEY_INVALID",
+    "API key not valid",
+    "invalid api key",
+    "API key could not be found",
+    "invalid_api_key",  # the next two where a failure has no status of its own
+    "authentication_error",
+)
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
 
 
@@ -117,6 +124,11 @@ def _passing_failure(error: Exception, where: str, status: int | None) -> Networ
     cause = _transport_cause(error)
     if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
         return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more with --timeout.")
+    if sdk_errors.is_out_of_credit(error):
+        return NetworkError(
+            f"{where} has no credit left for this key: {_reason(error)}",
+            remedy="See to the plan and the billing of its account, or choose another model with -m.",
+        )
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):

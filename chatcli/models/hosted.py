@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from chatcli.credentials import Credentials
 from chatcli.errors import MissingKeyError, UsageError
+from chatcli.models.bedrock import missing_login
 from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.model import Endpoint, Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
 from chatcli.models.prices import known_window
-from chatcli.providers import DATABRICKS, IBM, PROVIDERS, Provider
+from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
 from chatcli.settings import Settings
 
 
@@ -37,6 +38,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except ImportError:
         raise _not_installed(provider) from None
     except ValueError as error:
+        if provider.prefix == BEDROCK and (missing := missing_login()) is not None:
+            raise translate(missing, endpoint) from error
         reason = endpoint.redact(_first_problem(error))
         raise UsageError(f"{name} can't be set up: {reason}", remedy=_needs(provider)) from None
     except Exception as error:
@@ -75,7 +78,8 @@ def _client(name: ModelName, provider: Provider, credentials: Credentials, setti
 def _first_problem(error: ValueError) -> str:
     """Return what is wrong; all of pydantic's message would repeat what was given, the key among it."""
     if isinstance(error, ValidationError):
-        return error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        return problem.rpartition("Service error: ")[2]  # AWS's own words, behind a guess of langchain's
     return str(error).partition("\n")[0]
 
 

@@ -6,14 +6,13 @@ from dataclasses import replace
 import httpx2
 
 from chatcli.events import Progress
-from chatcli.models.backlog import BACKLOG_HOOKS
 from chatcli.models.local.client import LocalServer
 from chatcli.models.local.tokenizer import embedded_tokenizer
 from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
 from chatcli.models.local.weights import find_weights
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.models.openai import NO_KEY, chat_client
+from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
 from chatcli.secret import Secret
 from chatcli.settings import Settings
 
@@ -31,7 +30,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
     """Return the embedded model `name`; its weights and its server come with the first request."""
     server = LocalServer(find_weights(name.model), override=settings.local_model, on_progress=on_progress)
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
-    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=BACKLOG_HOOKS)
+    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(
         "embedded",
         EMBEDDED_URL,

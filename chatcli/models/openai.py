@@ -1,5 +1,6 @@
 """Models of OpenAI and of every server that speaks its chat-completions protocol."""
 
+import math
 from typing import Any
 
 import httpx2
@@ -9,9 +10,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import MissingKeyError
-from chatcli.models.backlog import BACKLOG_HOOKS
+from chatcli.models.backlog import join_backlog
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName, first_served
+from chatcli.models.unstreamed import take_unstreamed
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
 from chatcli.settings import Settings
@@ -25,10 +27,15 @@ ANSWER_ROOM = 16_000
 """Tokens kept for the answer where the user sets no --max-tokens."""
 NO_KEY = "none"
 """What a server without authentication gets, since the client insists on sending something."""
+STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
+"""What the HTTP client is given as `event_hooks`."""
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain leaves out of a stream: a refusal's words, and the end of an answer without a delta."""
+    """Keeps what langchain leaves out of a stream: a refusal's words, and the end of an answer without a delta.
+
+    Nor is an answer lost to a usage that langchain can't read.
+    """
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
@@ -36,10 +43,30 @@ class WholeChatOpenAI(ChatOpenAI):
         choice = (chunk.get("choices") or [{}])[0]
         if choice.get("finish_reason") and choice.get("delta") is None:
             choice["delta"] = {}
+        chunk["usage"] = _read_usage(chunk.get("usage"))
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         if converted is not None and (refusal := (choice.get("delta") or {}).get("refusal")):
             converted.message.additional_kwargs["refusal"] = refusal
         return converted
+
+    def _get_generation_chunk_from_completion(self, completion: openai.BaseModel) -> ChatGenerationChunk:
+        usage = completion.model_dump(include={"usage"}, warnings=False).get("usage")
+        return super()._get_generation_chunk_from_completion(
+            completion.model_copy(update={"usage": _read_usage(usage)})
+        )
+
+
+def _read_usage(usage: Any) -> dict[str, Any]:
+    """Return the counts of a server's `usage` as whole numbers, which langchain wants, without what is no number."""
+    if not isinstance(usage, dict):
+        return {}
+    counts: dict[str, Any] = {}
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            counts[name] = _read_usage(value)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            counts[name] = round(value)
+    return counts
 
 
 def build_openai(name: ModelName, settings: Settings) -> Model:
@@ -77,7 +104,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         "stream_chunk_timeout": None,
         "stream_usage": True,
         "max_retries": 0,  # `graph.retry` asks again, and says so
-        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=BACKLOG_HOOKS),
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
         **extra,
     }
     if settings.temperature is not None:

@@ -87,6 +87,12 @@ def body(error: BaseException) -> dict[str, Any]:
     return {}
 
 
+def is_out_of_credit(error: BaseException) -> bool:
+    """Tell whether a rate limit is in truth an account without credit, which OpenAI tells under the same status."""
+    found = body(error)
+    return "insufficient_quota" in (found.get("code"), found.get("type"))
+
+
 def is_timeout(error: BaseException) -> bool:
     """Tell whether an HTTP library gave up waiting."""
     return _is_any(error, _TIMEOUTS)

@@ -1,5 +1,6 @@
 """Failures: the exit code, two lines at most, and nothing lost."""
 
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from tests.fakes.steps import (
     StreamError,
     content_filtered,
     context_too_long,
+    out_of_credit,
     rate_limited,
     server_error,
     unauthorized,
@@ -105,6 +107,13 @@ SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {
         4,
         "bad parameter",
     ),
+    "an error under status 200": (
+        Fail(200, {"error": {"message": "the model is not loaded", "code": 400}}),
+        4,
+        "the model is not loaded",
+    ),
+    "an error under status 200, without a code": (Fail(200, {"detail": "no worker is free"}), 75, "no worker is free"),
+    "a refused key under status 200": (Fail(200, unauthorized().body), 3, "Incorrect API key"),
 }
 
 
@@ -117,6 +126,45 @@ def test_an_unusual_stream_is_a_whole_answer(chat: Chat, fake: FakeOpenAI) -> No
     )
     result = chat("What now?")
     assert (result.stdout, result.stderr) == ("Fine.\n", "")
+
+
+def test_an_answer_that_was_not_streamed_is_taken_whole(chat: Chat, fake: FakeOpenAI) -> None:
+    message = {"role": "assistant", "content": "Fine."}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    fake.default = Fail(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
+    answer = chat("--json", "What now?").json()
+    assert (answer["content"], answer["finish_reason"], answer["usage"]["total_tokens"]) == ("Fine.", "stop", 5)
+
+
+UNKNOWN = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+USAGES: dict[str, tuple[object, dict[str, int]]] = {
+    "fractions": (
+        {"prompt_tokens": 5.6, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0.1}},
+        {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8},
+    ),
+    "words": ({"prompt_tokens": "many", "completion_tokens": None}, UNKNOWN),
+    "no object": ("many", UNKNOWN),
+    "details that are no object": (
+        {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "prompt_tokens_details": "none"},
+        {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7},
+    ),
+}
+
+
+def test_no_answer_is_lost_to_its_usage(
+    chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests, tmp_path: Path
+) -> None:
+    schema = tmp_path / "any.json"
+    schema.write_text('{"type": "object"}')
+    for name, (usage, read) in USAGES.items():
+        with subtests.test(name):
+            delta = {"role": "assistant", "content": "{}"}
+            choice = {"index": 0, "delta": delta, "finish_reason": "stop"}
+            chunk = {"object": "chat.completion.chunk", "choices": [choice], "usage": usage}
+            fake.default = Garbage(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode(), "text/event-stream")
+            for options in ((), ("--schema", str(schema))):
+                answer = chat("--json", *options, "What now?").json()
+                assert (answer["content"], answer["usage"]) == ("{}", read)
 
 
 def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
@@ -133,6 +181,14 @@ def test_a_rate_limit_that_ends_is_waited_for(chat: Chat, fake: FakeOpenAI) -> N
     assert chat("hello").stdout == "Fine.\n"
     first, second = fake.requests
     assert second.arrived - first.arrived >= 1
+
+
+def test_an_account_without_credit_is_told_at_once(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = out_of_credit()
+    result = chat("hello")
+    assert_told(result, 75)
+    assert "billing of its account" in result.stderr
+    assert len(fake.requests) == 1
 
 
 def test_a_missing_key_is_told_with_its_variable(chat: Chat) -> None:

@@ -61,6 +61,24 @@ def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: Fake
     assert json.loads(file.read_text()) == {}
 
 
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [
+        ({}, "there is none"),  # but for keyrings.alt's, which is a plain file
+        ({"PYTHON_KEYRING_BACKEND": "nowhere.Keyring"}, "No module named 'nowhere'"),
+        ({"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Nothing"}, "Nothing"),
+    ],
+)
+def test_what_is_no_system_keyring_is_not_called_one(
+    chat: Chat, home: Home, backend: dict[str, str], reason: str
+) -> None:
+    kept = chat("keys", "set", "openai", input=f"{KEY}\n", env=backend)
+    assert kept.returncode == 0, kept
+    assert "not encrypted" in kept.stderr
+    assert reason in kept.stderr
+    assert [path.name for path in home.files() if KEY.encode() in path.read_bytes()] == ["keys.json"]
+
+
 @pytest.mark.parametrize("line", ["/thread deep", "/role hasty"])
 def test_a_key_is_asked_for_when_a_thread_or_a_role_names_the_model(
     terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI, home: Home, line: str

@@ -162,5 +162,5 @@ def test_what_is_told_of_a_missing_variable_helps_in_a_conversation(
     tty.send_line("/role brief")
     tty.wait_for("in a conversation: /role brief")
     tty.wait_for_prompt()
-    tty.send_line("/role brief how=brief")
-    tty.wait_for("role brief with how=brief")
+    tty.send_line('/role brief how="very brief"')
+    tty.wait_for("role brief with how=very brief")

@@ -129,6 +129,14 @@ def test_the_settings_in_effect_are_shown_without_their_secrets(chat: Chat, fake
     assert "schema" in shown
 
 
+@pytest.mark.parametrize("group", ["threads", "models", "roles", "keys", "config"])
+def test_a_group_that_lists_by_itself_prints_json_too(chat: Chat, fake: FakeOpenAI, group: str) -> None:
+    command = "show" if group == "config" else "list"
+    listed = chat("--json", group, command).json()
+    assert chat(group, "--json").json() == listed
+    assert chat(group, "--json", command).json() == listed
+
+
 def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
     path = chat("config", "path").stdout.strip()
     assert path == str(chat.home.root / ".config" / "chatcli" / "config.toml")

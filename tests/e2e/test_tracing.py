@@ -13,13 +13,23 @@ from tests.conftest import KEY
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 
+GRAPH = """
+from langgraph.graph import START, MessagesState, StateGraph
+
+def answer(state):
+    return {"messages": [("ai", f"You said: {state['messages'][-1].text}")]}
+
+graph = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer").compile()
+"""
+
 
 class Tracer:
-    """Takes what LangSmith's client sends; what it asks has no body."""
+    """Takes what LangSmith's client sends, or refuses it with another `status`; what it asks has no body."""
 
     def __init__(self) -> None:
+        self.status = 200
         self.bodies: list[bytes] = []
-        bodies = self.bodies
+        bodies, tracer = self.bodies, self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -42,7 +52,7 @@ class Tracer:
                 return data
 
             def _reply(self) -> None:
-                self.send_response(200)
+                self.send_response(tracer.status)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
@@ -74,6 +84,19 @@ def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: 
     assert b'"thread_id":"traced-thread"' in sent
     assert b"You said: hello" in sent
     assert KEY.encode() not in sent
+
+
+@pytest.mark.parametrize("graph", [(), ("--graph", "graph.py:graph")], ids=["chat", "a graph"])
+def test_a_trace_that_is_refused_is_told(
+    chat: Chat, fake: FakeOpenAI, tracer: Tracer, home: Home, graph: tuple[str, ...]
+) -> None:
+    (home.work / "graph.py").write_text(GRAPH)
+    tracer.status = 401
+    result = chat(*graph, "hello", env={"LANGSMITH_TRACING": "true"})
+    assert (result.returncode, result.stdout) == (0, "You said: hello\n")
+    assert result.stderr.startswith("LangSmith did not take the whole trace: Authentication failed")
+    assert len(result.stderr.splitlines()) == 1
+    assert "ls-test" not in result.stderr
 
 
 @pytest.mark.parametrize("listening", [True, False], ids=["it hangs", "it is away"])

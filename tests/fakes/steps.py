@@ -185,6 +185,11 @@ def rate_limited(retry_after: str | None = None) -> Fail:
     return Fail(429, _error("Rate limit reached.", "requests", "rate_limit_exceeded"), headers)
 
 
+def out_of_credit() -> Fail:
+    message = "You exceeded your current quota, please check your plan and billing details."
+    return Fail(429, _error(message, "insufficient_quota", "insufficient_quota"))
+
+
 def server_error(status: int = 500) -> Fail:
     return Fail(status, _error("The server had an error.", "server_error", None))
 

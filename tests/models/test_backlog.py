@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.backlog import BACKLOG_HOOKS, BacklogStream
+from chatcli.models.backlog import BacklogStream, join_backlog
 from chatcli.models.deltas import DeltaJoiner
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
@@ -65,7 +65,7 @@ async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessag
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
 
     transport = httpx2.MockTransport(respond)
-    http = httpx2.AsyncClient(transport=transport, event_hooks=BACKLOG_HOOKS if joined else {})
+    http = httpx2.AsyncClient(transport=transport, event_hooks={"response": [join_backlog] if joined else []})
     model = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http, stream_usage=True)
     answer = AIMessageChunk(content="")
     async with http:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chatcli.chat_session import ChatSession
-from chatcli.errors import ExitCode
+from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
 from chatcli.graph.schema import AnswerSchema, load_schema
@@ -202,6 +202,44 @@ def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkey
     assert signature.startswith("AWS4-HMAC-SHA256 Credential=AKIAFAKE/")
     assert "/eu-west-1/bedrock/aws4_request" in signature
     assert KEY not in str(request)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        ([], ExitCode.AUTH, "Unable to locate credentials"),
+        (["AWS_REGION"], ExitCode.AUTH, "Unable to locate credentials"),
+        (["AWS_ACCESS_KEY_ID", "AWS_REGION"], ExitCode.AUTH, "missing: AWS_SECRET_ACCESS_KEY"),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], ExitCode.USAGE, "You must specify a region"),
+    ],
+)
+def test_what_bedrock_lacks_is_told_apart(
+    given: list[str],
+    code: ExitCode,
+    words: str,
+    fake: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("langchain_aws")
+    for variable in ("AWS_DEFAULT_REGION", "AWS_PROFILE", *AWS):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    case = dataclasses.replace(CASES["bedrock_converse"], env={name: AWS[name] for name in given})
+    failure = _failure(case, fake, monkeypatch)
+    assert failure.exit_code == code
+    assert words in failure.message
+
+
+def _failure(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> ChatcliError:
+    """Ask, and give what is told, whether the client can't be made or its request fails."""
+    try:
+        last = ask(case, fake, monkeypatch)[-1]
+    except ChatcliError as error:
+        return error
+    assert isinstance(last, TurnFailed)
+    return last.error
 
 
 @pytest.mark.parametrize("failure", FAILURES)

@@ -2,6 +2,7 @@
 
 import typer
 
+from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.cli.threads import change, look, transfer
 
 app = typer.Typer(
@@ -19,7 +20,8 @@ app.command("import")(transfer.import_)
 
 
 @app.callback()
-def threads(ctx: typer.Context) -> None:
+def threads(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the threads unless a sub-command follows."""
+    choose_json(ctx, as_json)
     if ctx.invoked_subcommand is None:
         look.list_(ctx)

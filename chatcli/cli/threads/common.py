@@ -20,7 +20,6 @@ ThreadIds = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=complete.threads),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

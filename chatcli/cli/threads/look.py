@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from chatcli.bootstrap import read_thread
+from chatcli.cli.as_json import AsJson
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
-from chatcli.cli.threads.common import AsJson, ThreadId
+from chatcli.cli.threads.common import ThreadId
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread

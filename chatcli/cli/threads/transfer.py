@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import import_file, read_whole_thread
+from chatcli.cli.as_json import AsJson
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
-from chatcli.cli.threads.common import AsJson, ThreadId
+from chatcli.cli.threads.common import ThreadId
 from chatcli.errors import UsageError
 from chatcli.events import Notice
 from chatcli.export import ExportFormat, format_of, thread_lines, write_file

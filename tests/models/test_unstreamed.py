@@ -1,0 +1,74 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.models.openai import STREAM_HOOKS
+from chatcli.models.unstreamed import as_events
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+
+
+def _model(body: bytes) -> tuple[ChatOpenAI, httpx2.AsyncClient]:
+    """Give the real client of a server that answers every request with `body` as JSON."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 7):
+            yield body[start : start + 7]
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "application/json; charset=utf-8"}, content=pieces())
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond), event_hooks=STREAM_HOOKS)
+    return ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http), http
+
+
+def _streamed(body: bytes, **options: Any) -> AIMessageChunk:
+    async def run() -> AIMessageChunk:
+        model, http = _model(body)
+        answer = AIMessageChunk(content="")
+        async with http:
+            async for chunk in model.astream("hello", **options):
+                answer += chunk
+        return answer
+
+    return asyncio.run(run())
+
+
+def _completion(message: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"message": message}]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_whole_completion_is_the_answer(indent: int | None) -> None:
+    message = {"role": "assistant", "content": "Fine.", "tool_calls": [CALL, {**CALL, "id": "call_2"}]}
+    answer = _streamed(json.dumps(_completion(message), indent=indent).encode())
+    assert answer.content == "Fine."
+    assert [(call["id"], call["args"]) for call in answer.tool_calls] == [("call_1", {"a": 1}), ("call_2", {"a": 1})]
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+def test_events_with_the_type_of_json_are_events() -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]} for text in ("Fi", "ne.")]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
+    assert _streamed(body).content == "Fine."
+
+
+def test_a_request_for_no_stream_is_answered_as_it_is() -> None:
+    async def run() -> str:
+        model, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
+        async with http:
+            return (await model.ainvoke("hello")).text
+
+    assert asyncio.run(run()) == "Fine."
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"choices": ["Fine."]}', b'{"models": []}'])
+def test_what_is_no_answer_passes_as_it_is(body: bytes) -> None:
+    assert as_events(body) == body

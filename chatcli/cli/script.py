@@ -1,7 +1,6 @@
 """`--script`: a conversation written down, one question a line."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from chatcli.events import WAITING, Event, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
+from chatcli.signals import STOPPING
 
 Question = tuple[int, str]
 """The number of its line, from 1 on, and its text."""
@@ -59,7 +59,7 @@ async def play(
         conversation.interrupt()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         loop.add_signal_handler(number, stop)
     last: Event | None = None
     try:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from chatcli.signals import STOPPING
+
 HEARD_WITHIN = 0.3
 """Seconds for the helper to wake up, before it is looked at."""
 _HUNG_AFTER = 3.0
@@ -15,7 +17,7 @@ _HUNG_AFTER = 3.0
 READY_WITHIN = 3.0
 """Seconds for its child to look at the command line."""
 _HEARTBEAT = 0.2
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT)
+_HANDED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 
 
 def run_by_helper(arguments: list[str]) -> int | None:
@@ -105,7 +107,7 @@ class _Run:
                 return b""
 
     def _hand_on(self, number: int, _frame: FrameType | None) -> None:
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number in STOPPING:
             self._last_signal = number
         self._send(number)
 

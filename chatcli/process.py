@@ -1,0 +1,59 @@
+"""The process that a run of `chat` has for itself: its streams, its signals and its end."""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TextIO, cast
+
+from chatcli.garbage import put_off_collections
+from chatcli.signals import end_on_signals
+from chatcli.tracing import finish_tracing
+
+
+def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
+    """Run `chat` with the process's arguments and leave with its exit code, which `on_end` is told before."""
+    end_on_signals(on_end)
+    put_off_collections()
+    # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
+    sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
+    for stream in (sys.stdout, sys.stderr):
+        # An ASCII terminal shows a question mark for what it lacks, instead of ending the answer.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        from chatcli.cli.main import run
+
+        code = run(arguments())
+    except KeyboardInterrupt:
+        code = 130
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
+    _flush()
+    traced = finish_tracing()
+    if not traced:
+        sys.stderr.write("LangSmith did not take the whole trace in time; what is missing of it is lost\n")
+        _flush()
+    on_end(code)
+    if not traced:
+        os._exit(code)
+    sys.exit(code)
+
+
+def arguments() -> list[str]:
+    """Return the arguments as the UTF-8 that they nearly always are, whatever the locale says; else replaced."""
+    return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # else Python would try again when it exits, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _null(mode: str) -> TextIO:
+    return cast("TextIO", Path(os.devnull).open(mode))

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
@@ -13,16 +14,32 @@ from chatcli.signals import end_on_signals
 from chatcli.tracing import finish_tracing
 
 
+class _Aside(io.TextIOWrapper):
+    """Standard error, on which nothing depends: what can't be written there (a full disk, no reader) is lost."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+
 def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     """Run `chat` with the process's arguments and leave with its exit code, which `on_end` is told before."""
     end_on_signals(on_end)
     put_off_collections()
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
-    for stream in (sys.stdout, sys.stderr):
-        # An ASCII terminal shows a question mark for what it lacks, instead of ending the answer.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    # An ASCII terminal shows a question mark for what it lacks, instead of ending the answer.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        encoding = sys.stderr.encoding
+        sys.stderr = _Aside(sys.stderr.detach(), encoding, errors="replace", line_buffering=True)
     try:
         from chatcli.cli.main import run
 
@@ -48,11 +65,11 @@ def arguments() -> list[str]:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:  # else Python would try again when it exits, and complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # else Python would try again when it exits, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _null(mode: str) -> TextIO:

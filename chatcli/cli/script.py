@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from chatcli.attachments import STDIN
@@ -78,5 +77,4 @@ async def play(
 
 
 def _tell_line(line: int, thread_id: str) -> None:
-    with suppress(BrokenPipeError):  # nobody reads stderr: the exit code tells
-        print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)
+    print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)

@@ -13,7 +13,6 @@ def import_all() -> None:
     import httpcore2  # noqa: F401
     import openai.resources.chat.completions.completions  # noqa: F401
 
-    import chatcli.__main__
     import chatcli.chat_session
     import chatcli.cli.app
     import chatcli.cli.coercion
@@ -29,6 +28,7 @@ def import_all() -> None:
     import chatcli.models.local.client
     import chatcli.models.openai
     import chatcli.models.registry
+    import chatcli.process
     import chatcli.rendering.json
     import chatcli.rendering.late
     import chatcli.rendering.plain
@@ -51,9 +51,9 @@ def main() -> None:
     environment = Environment()
     with environment.watched():
         import_all()
-    from chatcli.__main__ import run_here
     from chatcli.cli.suits_helper import is_for_helper
     from chatcli.helper.server import serve
+    from chatcli.process import run_here
 
     serve(environment, is_for_helper, run_here, lock)
 

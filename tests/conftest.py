@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tests.models.local.shared_cache import cached
 from tests.postgres import Postgres, running_postgres
 
 KEY = "sk-test-5fe2c0b49d7a41e8"
+
+
+# Under nohup, all that the tests start would ignore hang-ups.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

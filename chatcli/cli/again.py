@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 
 from chatcli.settings import Settings
 from chatcli.store.location import choose_server
@@ -17,5 +16,4 @@ def resume_command(settings: Settings, thread_id: str) -> str:
 
 def tell_waiting(settings: Settings, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
-    with suppress(BrokenPipeError):  # nobody reads stderr: the answer's reason tells
-        print(f"It waits for an answer: {resume_command(settings, thread_id)} --resume-with JSON", file=sys.stderr)
+    print(f"It waits for an answer: {resume_command(settings, thread_id)} --resume-with JSON", file=sys.stderr)

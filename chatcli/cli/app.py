@@ -9,6 +9,7 @@ from chatcli import __version__
 from chatcli.cli import options
 from chatcli.cli.group import PromptGroup
 from chatcli.errors import UsageError
+from chatcli.signals import leave_signals_to_python
 
 EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
 4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
@@ -100,6 +101,8 @@ def chat(
     given = given_settings(ctx.params)
     if continue_ + resume + (thread is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
+    if ctx.invoked_subcommand is not None:
+        leave_signals_to_python()
     if ctx.invoked_subcommand in ("config", "doctor"):  # they must work, above all, when the config file is wrong
         ctx.obj = given
         return

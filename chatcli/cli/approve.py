@@ -1,7 +1,6 @@
 """Asks, on a terminal, what the turn of a one-shot waits for: whether a tool may run, say."""
 
 import asyncio
-import signal
 import sys
 
 from chatcli.conversation import Conversation
@@ -10,8 +9,7 @@ from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFi
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from chatcli.signals import take_signals
 
 
 def has_user(settings: Settings) -> bool:
@@ -51,12 +49,10 @@ async def _read_line(conversation: Conversation) -> str:
 
     sys.stderr.write("> ")
     sys.stderr.flush()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, give_up)
+    take_signals(loop, give_up)
     loop.add_reader(sys.stdin, read)
     try:
         return await typed
     finally:
         loop.remove_reader(sys.stdin)
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, conversation.interrupt)
+        take_signals(loop, conversation.interrupt)

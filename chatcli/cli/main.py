@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.signals import ignore_signals
 
 if TYPE_CHECKING:
     import typer
@@ -34,6 +35,7 @@ def run(args: list[str]) -> int:
             f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
         )
         failure.__cause__ = error
+    ignore_signals()
     from chatcli.cli.report import report
 
     with suppress(OSError):  # nobody can be told, but for the exit code

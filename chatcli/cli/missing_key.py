@@ -6,6 +6,7 @@ from chatcli.keys import keep_key
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
 from chatcli.settings import Settings
+from chatcli.signals import leave_signals_to_python
 
 
 def ask_missing_key(settings: Settings, name: ModelName) -> None:
@@ -18,6 +19,7 @@ def ask_missing_key(settings: Settings, name: ModelName) -> None:
         return
     from chatcli.cli.keys import ask_key, report_place
 
+    leave_signals_to_python()
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
     key = ask_key(provider)
     if not key.get_secret_value():

@@ -1,7 +1,6 @@
 """Runs a one-shot or a script, and names its exit code."""
 
 import asyncio
-import signal
 
 from chatcli.cli.again import tell_waiting
 from chatcli.cli.approve import answer_waiting, has_user
@@ -14,6 +13,7 @@ from chatcli.events import WAITING, Event, TurnFailed, TurnFinished, TurnInterru
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
+from chatcli.signals import take_signals
 
 
 def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> ExitCode:
@@ -33,9 +33,7 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
 
 
 async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, conversation.interrupt)
+    take_signals(asyncio.get_running_loop(), conversation.interrupt)
     try:
         if asked.answer is not None:
             events = conversation.answer(asked.answer)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from chatcli.errors import ChatcliError, InternalError, UsageError
 from chatcli.secret import redact, secrets_of
+from chatcli.signals import wanted_format
 
 
 def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None:
@@ -22,7 +23,7 @@ def report(failure: ChatcliError, args: list[str]) -> None:
 
     # What nobody foresaw may hold anything; all other messages are made without keys.
     message = _redact(failure.message) if isinstance(failure, InternalError) else failure.message
-    if _wants_json(args):
+    if wanted_format(args).startswith("json"):
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         print(json.dumps({"thread_id": None, "error": error}))
     print(f"error: {sanitize(message)}", file=sys.stderr)
@@ -39,11 +40,3 @@ def _redact(text: str) -> str:
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
         return Settings.load().redact(text)
     return redact(text, secrets_of(os.environ))
-
-
-def _wants_json(args: list[str]) -> bool:
-    """Tell whether JSON was asked for, even when the command line could not be read as a whole."""
-    words = " ".join(args).replace("--format=", "--format ")
-    if "--format" in words:
-        return "--format json" in words
-    return "--json" in args or os.environ.get("CHATCLI_FORMAT", "").startswith("json")

@@ -1,10 +1,8 @@
 """`--script`: a conversation written down, one question a line."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from chatcli.attachments import STDIN
@@ -16,6 +14,7 @@ from chatcli.events import WAITING, Event, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
+from chatcli.signals import take_signals
 
 Question = tuple[int, str]
 """The number of its line, from 1 on, and its text."""
@@ -58,9 +57,7 @@ async def play(
         stopped = True
         conversation.interrupt()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop)
+    take_signals(asyncio.get_running_loop(), stop)
     last: Event | None = None
     try:
         for line, text in questions:
@@ -78,5 +75,4 @@ async def play(
 
 
 def _tell_line(line: int, thread_id: str) -> None:
-    with suppress(BrokenPipeError):  # nobody reads stderr: the exit code tells
-        print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)
+    print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)

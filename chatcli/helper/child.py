@@ -13,6 +13,7 @@ from threading import Thread
 from typing import TextIO, cast
 
 from chatcli.helper import wire
+from chatcli.signals import STOPPING
 
 _LOOK_EVERY = 0.05
 """Seconds between two looks at whether the process that asked is stopped."""
@@ -33,9 +34,10 @@ def be(
         folder: The descriptor of its folder.
         connection: To the process that asked.
         suits: Tells whether `chat` with the given arguments, with input or not, may be run here.
-        run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
+        run: Runs `chat` with `sys.argv`, unblocks signals, tells what it is given the exit code, ends with SystemExit.
 
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that is handed on waits for what can take it
     os.fchdir(folder)
     os.close(folder)
     os.environ.clear()

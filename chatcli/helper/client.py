@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from chatcli.signals import STOPPING
+
 HEARD_WITHIN = 0.3
 """Seconds for the helper to wake up, before it is looked at."""
 _HUNG_AFTER = 3.0
@@ -15,7 +17,7 @@ _HUNG_AFTER = 3.0
 READY_WITHIN = 3.0
 """Seconds for its child to look at the command line."""
 _HEARTBEAT = 0.2
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT)
+_HANDED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 
 
 def run_by_helper(arguments: list[str]) -> int | None:
@@ -59,7 +61,8 @@ class _Run:
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        before = {number: signal.signal(number, self._hand_on) for number in _HANDED_ON}
+        heeded = [number for number in _HANDED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hand_on) for number in heeded}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
         self._connection.settimeout(_HEARTBEAT)
         try:
@@ -105,7 +108,7 @@ class _Run:
                 return b""
 
     def _hand_on(self, number: int, _frame: FrameType | None) -> None:
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number in STOPPING:
             self._last_signal = number
         self._send(number)
 

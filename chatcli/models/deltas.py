@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class DeltaJoiner:
         *events, rest = _EVENT_END.split(bytes(self._rest))
         self._rest = bytearray(rest)
         joined: list[bytes] = []
-        for event in events:
+        for event in (event.removeprefix(BOM_UTF8) for event in events):  # before the first, some servers send one
             if not _DATA.search(event):
                 continue  # nothing is told by it (https://html.spec.whatwg.org/multipage/server-sent-events.html)
             piece = _read_text(event)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chatcli.repl.hangup import silence_dead_terminal
 from chatcli.repl.prompt import Prompt
+from chatcli.signals import take_signals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,9 +51,7 @@ class Repl:
 
         With `choices`, the user picks one of these threads before.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop)
+        take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
             if choices:
                 await (await self.handler()).pick(choices)

@@ -171,7 +171,7 @@ WITHOUT_PACKAGE = """
 import sys
 sys.modules["databricks_langchain"] = None  # to Python, it is not installed
 sys.argv[1:] = ["-m", "databricks:fake", "hello"]
-from chatcli.__main__ import run_here
+from chatcli.process import run_here
 run_here()
 """
 

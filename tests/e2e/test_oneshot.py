@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, TokenCount, server_error
+from tests.fakes.steps import Answer, TokenCount, server_error, unauthorized
 
 LONG_TEXT = "".join(f"line {number} of a long answer\n" for number in range(10_000))
 
@@ -98,8 +98,13 @@ def test_no_reader_at_all_is_no_error(chat: Chat, fake: FakeOpenAI, command: str
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat) -> None:
-    assert chat.shell("chat --nonsense 2> /dev/full").returncode == 2
+@pytest.mark.parametrize("place", ["2> /dev/full", "2> >(true)"], ids=["full", "no reader"])
+def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat, fake: FakeOpenAI, place: str) -> None:
+    assert chat.shell(f"chat --nonsense {place}").returncode == 2
+    fake.default = unauthorized()
+    assert chat.shell(f"chat hello {place}").returncode == 3
+    told = chat.shell(f"chat --json hello {place}")
+    assert (told.returncode, told.json()["error"]["code"]) == (3, "auth")
 
 
 def test_an_output_that_takes_nothing_is_told_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:

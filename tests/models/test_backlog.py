@@ -101,6 +101,12 @@ def test_every_line_end_ends_an_event(end: str) -> None:
     assert DeltaJoiner().feed(f"data: [DONE]{end}".encode()) == b"data: [DONE]\n\n"
 
 
+def test_a_byte_order_mark_costs_no_event() -> None:
+    body = _sent([_chunk({"content": "a"})])
+    joiner = DeltaJoiner()
+    assert joiner.feed(b"\xef\xbb\xbf" + body) + joiner.feed(body) == body * 2
+
+
 @pytest.mark.parametrize("nothing", ["retry: 1000", "id: 7", "event: ping", ": a comment", ":", ""])
 def test_an_event_without_data_is_none(nothing: str) -> None:
     """The SDK makes an empty chunk of it, and fails, once a `retry` or an `id` came in the stream."""

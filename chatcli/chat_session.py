@@ -20,7 +20,6 @@ from chatcli.graph.setup import setup_update
 from chatcli.graph.state import DEFAULT_TIMEOUT, ChatState, TurnContext
 from chatcli.graph.thread import GraphThread
 from chatcli.graph.tokens import TokenCounter
-from chatcli.graph.unanswered import without_refused
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.models.prices import price
@@ -90,7 +89,7 @@ class ChatSession(Session):
             ContextError: The newest question alone is too large.
 
         """
-        state, turn = without_refused(await self._state()), self._turn_context()
+        state, turn = await self._state(), self._turn_context()
         await count_exactly(state, turn)
         return fit_context(state, turn)
 
@@ -105,9 +104,7 @@ class ChatSession(Session):
             ChatcliError: There is nothing to compact, or the model failed.
 
         """
-        self._work = work = asyncio.create_task(
-            compact_state(without_refused(await self._state()), self._turn_context())
-        )
+        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
         try:
             await asyncio.wait([work])
         finally:

@@ -12,8 +12,9 @@ from chatcli import __version__, keys, paths
 from chatcli.errors import ChatcliError
 from chatcli.helper.state import find_helper
 from chatcli.mcp_servers import McpServer
+from chatcli.models.hosted_packages import is_installed
 from chatcli.models.names import choose_model
-from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.providers import LOCAL, PROVIDERS, Provider
 from chatcli.secret import redact
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store, open_threads
@@ -103,11 +104,19 @@ def _model(settings: Settings) -> Iterator[Finding]:
     except ChatcliError as error:
         yield Finding("model", "problem", error.message, error.remedy)
         return
-    yield Finding("model", "ok", f"{name} answers where none is named")
+    answers, provider = f"{name} answers where none is named", PROVIDERS.get(name.provider)
+    if provider is not None and not is_installed(provider):
+        yield Finding("model", "problem", f"{answers}, and its package is missing", _install(provider))
+    else:
+        yield Finding("model", "ok", answers)
     if settings.openai_endpoint is not None:
         yield _reach("endpoint", settings.openai_endpoint, "/models", "--base-url, OPENAI_BASE_URL")
     if settings.langflow_url is not None:
         yield _reach("Langflow", settings.langflow_url, "/health", "LANGFLOW_URL")
+
+
+def _install(provider: Provider) -> str:
+    return f"pip install 'chatcli[{provider.extra}]', or name another model: chat models default local"
 
 
 def _reach(subject: str, url: str, path: str, setting: str) -> Finding:

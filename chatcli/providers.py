@@ -29,11 +29,13 @@ class Provider:
             takes credentials of another kind by its own rules.
         url_variables: The environment variables by which its client can be pointed at another server.
         other_names: Further prefixes that mean it.
-        default_model: The model that is meant by the prefix alone, empty where there is no obvious one.
+        default_model: The model that is meant by the prefix alone, and by its key where nothing is chosen; empty
+            where models are the user's own deployments.
         price_list: Its name in genai-prices.
         options: The client's names for the options that it names in its own way; an empty name means that it has
             none. An option that is not in here has its usual name. A base URL without a name goes into the first of
             `url_variables`.
+        window_option: The client's name for the model's window, where the server cuts what is longer without a word.
         timeout: Makes of seconds what its client takes as a timeout.
         known_as: The name of its client to `init_chat_model`, where that is not the prefix.
         arguments: Arguments that its client always gets.
@@ -56,6 +58,7 @@ class Provider:
     default_model: str = ""
     price_list: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    window_option: str = ""
     timeout: Callable[[float], object] = float
     known_as: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -134,7 +137,13 @@ _PROVIDERS = (
         own_login=("*",),
     ),
     Provider(
-        "groq", "Groq", "langchain-groq", ("GROQ_API_KEY",), ("GROQ_API_BASE", "GROQ_BASE_URL"), price_list="groq"
+        "groq",
+        "Groq",
+        "langchain-groq",
+        ("GROQ_API_KEY",),
+        ("GROQ_API_BASE", "GROQ_BASE_URL"),
+        default_model="llama-3.3-70b-versatile",
+        price_list="groq",
     ),
     Provider(
         "cohere",
@@ -142,6 +151,7 @@ _PROVIDERS = (
         "langchain-cohere",
         ("COHERE_API_KEY", "CO_API_KEY"),
         ("CO_API_URL",),
+        default_model="command-a-03-2025",
         price_list="cohere",
         options={"api_key": "cohere_api_key", "timeout": "timeout_seconds"},
         no_retries={},
@@ -152,6 +162,7 @@ _PROVIDERS = (
         "langchain-nvidia-ai-endpoints",
         ("NVIDIA_API_KEY",),
         ("NVIDIA_BASE_URL",),
+        default_model="meta/llama-3.3-70b-instruct",
         no_retries={},
         environment={"NVIDIA_USAGE_TELEMETRY_ENABLED": "false"},
     ),
@@ -161,6 +172,7 @@ _PROVIDERS = (
         "langchain-fireworks",
         ("FIREWORKS_API_KEY",),
         ("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+        default_model="accounts/fireworks/models/gpt-oss-120b",
         price_list="fireworks",
     ),
     Provider(
@@ -170,6 +182,7 @@ _PROVIDERS = (
         ("MISTRAL_API_KEY",),
         ("MISTRAL_BASE_URL",),
         other_names=("mistral",),
+        default_model="mistral-medium-latest",
         price_list="mistral",
         timeout=ceil,
     ),
@@ -179,6 +192,7 @@ _PROVIDERS = (
         "langchain-together",
         ("TOGETHER_API_KEY",),
         ("TOGETHER_API_BASE",),
+        default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
         price_list="together",
     ),
     Provider(
@@ -205,7 +219,14 @@ _PROVIDERS = (
         environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
     ),
     Provider(
-        "xai", "xAI", "langchain-xai", ("XAI_API_KEY",), ("XAI_API_BASE",), other_names=("grok",), price_list="x-ai"
+        "xai",
+        "xAI",
+        "langchain-xai",
+        ("XAI_API_KEY",),
+        ("XAI_API_BASE",),
+        other_names=("grok",),
+        default_model="grok-4",
+        price_list="x-ai",
     ),
     Provider(
         "perplexity",
@@ -213,6 +234,7 @@ _PROVIDERS = (
         "langchain-perplexity",
         ("PPLX_API_KEY", "PERPLEXITY_API_KEY"),
         ("PERPLEXITY_BASE_URL",),
+        default_model="sonar",
         price_list="perplexity",
         options={"base_url": ""},
     ),
@@ -222,6 +244,7 @@ _PROVIDERS = (
         "langchain-deepseek",
         ("DEEPSEEK_API_KEY",),
         ("DEEPSEEK_API_BASE",),
+        default_model="deepseek-chat",
         price_list="deepseek",
     ),
     Provider(
@@ -230,6 +253,7 @@ _PROVIDERS = (
         "langchain-ollama",
         own_login=("OLLAMA_API_KEY",),
         options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
+        window_option="num_ctx",
         timeout=lambda seconds: {"timeout": seconds},
         no_retries={},
     ),
@@ -239,6 +263,7 @@ _PROVIDERS = (
         "langchain-openrouter",
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
+        default_model="openrouter/auto",
         price_list="openrouter",
         timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
@@ -35,7 +36,8 @@ def run(args: list[str]) -> int:
         failure.__cause__ = error
     from chatcli.cli.report import report
 
-    report(failure, args)
+    with suppress(OSError):  # nobody can be told, but for the exit code
+        report(failure, args)
     return failure.exit_code
 
 

@@ -13,7 +13,7 @@ _SPEAKERS = {"human": "you", "ai": "model"}
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """List what the next question would be sent with, and what is left out."""
     fitted = await context.conversation.context()
-    groups = (("left out", fitted.left_out), ("sent", fitted.messages))
+    groups = (("summed up", fitted.summed_up), ("left out", fitted.left_out), ("sent", fitted.messages))
     rows = [
         (state, _SPEAKERS.get(message.type, message.type), _excerpt(str(message.text)))
         for state, messages in groups
@@ -22,6 +22,8 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
     yield Listing("Context", ("", "who", "text"), tuple(rows))
     budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"
     counts = f"{len(fitted.messages)} messages are sent, {len(fitted.left_out)} left out"
+    if fitted.summed_up:
+        counts += f", {len(fitted.summed_up)} sent as a summary"
     yield Notice(f"{counts}: about {fitted.tokens} tokens, {budget}")
 
 

@@ -36,12 +36,12 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
     """
     if turn.model.keeps_conversation:
         raise UsageError(f"{turn.model.name} keeps the conversation itself: there is nothing to compact here")
-    messages = open_messages(state)
+    summed_up, messages = open_messages(state)
     starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
     if len(starts) < 2:
         raise UsageError("there is nothing to compact yet: the newest turn is always kept")
     older = messages[: starts[-min(KEPT_TURNS, len(starts) - 1)]]
-    summary = state.get("summary", "") if len(messages) < len(state["messages"]) else ""
+    summary = state.get("summary", "") if summed_up else ""
     for piece in _pieces(older, turn):
         summary = await _summarise(summary, piece, turn)
     limit = turn.context_tokens or turn.model.limits.request

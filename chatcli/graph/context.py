@@ -33,6 +33,8 @@ class FittedContext:
     """What did not fit any more."""
     older: list[BaseMessage]
     """What came before that, as it stands in the thread."""
+    summed_up: list[BaseMessage]
+    """What came before that, and a summary stands for."""
 
     @property
     def trimmed(self) -> bool:
@@ -52,9 +54,9 @@ async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 
     """
     if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
         return
-    opened = open_messages(state)
+    summed_up, opened = open_messages(state)
     reached = opened[_first_in_reach(opened, budget, turn) :]
-    messages = _prompted(state, reached, turn, summed_up=len(opened) < len(state["messages"]))
+    messages = _prompted(state, reached, turn, summed_up=bool(summed_up))
     await turn.counter.look_up(messages, budget)
 
 
@@ -72,11 +74,11 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
         return _newest_question(state, turn)
     limit = _limit(turn, reserved)
     budget = _smallest(_budget(turn, limit), tighter)
-    opened = open_messages(state)
+    summed_up, opened = open_messages(state)
     start = _first_in_reach(opened, budget, turn)
-    head, messages = _split(_prompted(state, opened[start:], turn, summed_up=len(opened) < len(state["messages"])))
+    head, messages = _split(_prompted(state, opened[start:], turn, summed_up=bool(summed_up)))
     newest = messages[newest_turn(messages) :]
-    _refuse_oversized_question([*head, *newest], limit, turn)
+    _refuse_oversized_question(head, newest, turn, reserved)
     kept = messages
     if budget is not None and turn.counter.count([*head, *messages]) > budget:
         kept = _newest_that_fit(head, messages, budget, turn)
@@ -85,21 +87,23 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
             kept = newest
     sent = adapt_messages([*head, *kept], turn.model)
     dropped = messages[: len(messages) - len(kept)]
-    return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start])
+    return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start], summed_up)
 
 
 def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
     """Return the last question alone; of how much the server adds to it nothing is known, so no size is claimed."""
     questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
-    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [])
+    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
 
 
-def open_messages(state: ChatState) -> list[BaseMessage]:
-    """Return the messages that no summary stands for."""
+def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """Return the messages that a summary stands for, and those after them, less what the model refuses to hear."""
     messages = state.get("messages", [])
     covered = state.get("summarised")
     ids = [message.id for message in messages] if covered else []
-    return messages[ids.index(covered) + 1 :] if covered in ids else messages
+    start = ids.index(covered) + 1 if covered in ids else 0
+    opened, refused = messages[start:], state.get("refused", ())
+    return messages[:start], [message for message in opened if message.id not in refused] if refused else opened
 
 
 def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnContext) -> int:
@@ -153,11 +157,11 @@ def _newest_that_fit(
 
 async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
     """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
-    least = [SystemMessage(system), question] if system else [question]
+    head: list[BaseMessage] = [SystemMessage(system)] if system else []
     limit = _limit(turn)
     if limit is not None:
-        await turn.counter.look_up(least, limit)
-    _refuse_oversized_question(least, limit, turn)
+        await turn.counter.look_up([*head, question], limit)
+    _refuse_oversized_question(head, [question], turn)
 
 
 def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
@@ -189,13 +193,18 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
     return joined
 
 
-def _refuse_oversized_question(least: list[BaseMessage], limit: int | None, turn: TurnContext) -> None:
-    size = turn.counter.count(least)
-    if limit is not None and size > limit:
-        raise ContextError(
-            f"the question takes about {size} tokens, and the limit of {turn.model.name} here is {limit}",
-            remedy="Send less, raise --context-tokens, or choose a model with a larger context.",
-        )
+def _refuse_oversized_question(
+    head: list[BaseMessage], newest: list[BaseMessage], turn: TurnContext, reserved: int = 0
+) -> None:
+    count, limit = turn.counter.count, _limit(turn)
+    if limit is None or count([*head, *newest]) + reserved <= limit:
+        return
+    beside = {"the system prompt": count(head), "the tools": reserved}
+    more = "".join(f", {what} {size}" for what, size in beside.items() if size)
+    raise ContextError(
+        f"the question takes about {count(newest)} tokens{more}, and the limit of {turn.model.name} here is {limit}",
+        remedy="Send less, raise --context-tokens, or choose a model with a larger context.",
+    )
 
 
 def _smallest(*bounds: int | None) -> int | None:

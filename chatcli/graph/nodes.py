@@ -19,7 +19,7 @@ from chatcli.graph.offer import Offer, notify, offer_tools
 from chatcli.graph.retry import receive
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.structured import ask_structured
-from chatcli.graph.unanswered import leave_out_unanswered, without_refused
+from chatcli.graph.unanswered import leave_out_unanswered
 from chatcli.models.errors import translate
 
 MODEL_NODE = "model"
@@ -46,8 +46,8 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     offer = await offer_tools(runtime)
     fitted, update = await _fit(state, turn, offer)
     if fitted.trimmed and turn.auto_compact:
-        update |= await _compact(without_refused({**state, **update}), runtime)
-        fitted = fit_context(without_refused({**state, **update}), turn, reserved=offer.tokens)
+        update |= await _compact({**state, **update}, runtime)
+        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _tell_what_is_not_sent(state, runtime)
@@ -84,23 +84,22 @@ async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
 
 async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
     """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
-    sent = without_refused(state)
-    await count_exactly(sent, turn, reserved=offer.tokens)
+    await count_exactly(state, turn, reserved=offer.tokens)
     try:
-        return fit_context(sent, turn, reserved=offer.tokens), ChatState()
+        return fit_context(state, turn, reserved=offer.tokens), ChatState()
     except ContextError:
-        if not (update := leave_out_unanswered(sent)):
+        if not (update := leave_out_unanswered(state)):
             raise
-    return fit_context(without_refused({**sent, **update}), turn, reserved=offer.tokens), update
+    return fit_context({**state, **update}, turn, reserved=offer.tokens), update
 
 
 def _fit_less(
     refused: FittedContext, state: ChatState, turn: TurnContext, offer: Offer, error: RefusedError
 ) -> tuple[FittedContext, ChatState]:
     """Return what to try after `refused`, and the update that goes with it; raise `error` if there is nothing."""
-    update = leave_out_unanswered(without_refused(state))
+    update = leave_out_unanswered(state)
     tighter = int(refused.tokens * TIGHTER) if isinstance(error, ContextError) else None
-    smaller = fit_context(without_refused({**state, **update}), turn, tighter=tighter, reserved=offer.tokens)
+    smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
     if smaller.tokens >= refused.tokens:
         raise error
     return smaller, update

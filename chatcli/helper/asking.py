@@ -7,6 +7,7 @@ _OFF = ("0", "false", "f", "no", "n", "off")
 _SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
 
+_OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
 _FLAGS = {"--quiet", "-q", "--continue", "-c", "--no-save", "--json", "--plain", "--auto-compact", "--debug"}
 
 
@@ -19,6 +20,8 @@ def may_ask(arguments: list[str]) -> bool:
         return False
     if any("/dev/" in argument or "/proc/" in argument for argument in arguments):
         return False  # a descriptor of this process, or its terminal
+    if any(value.startswith(_OWN) for value in os.environ.values()):
+        return False  # such a descriptor, as in CHATCLI_SCHEMA=<(command)
     try:
         standard = [stream.fileno() if stream else -1 for stream in (sys.stdin, sys.stdout, sys.stderr)] == [0, 1, 2]
         terminals = [number for number in (0, 1, 2) if os.isatty(number)]

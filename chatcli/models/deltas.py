@@ -7,6 +7,8 @@ from typing import Any
 
 _TEXTS = ("content", "reasoning_content", "reasoning")
 """Where a delta holds text; more than one of them in a delta, and it is left as it is."""
+_DATA = re.compile(rb"(?:\A|[\r\n])data")
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 
@@ -25,18 +27,29 @@ class DeltaJoiner:
 
     Joined are chunks of one choice that hold nothing but a piece of text, and are equal otherwise. All else passes
     as it is, in its order: tool calls, several choices, log probabilities, the usage, the end, what is no chunk at all.
+    Events without data are left out: comments, and a `retry` alone, which the SDK would take for an empty chunk.
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._run: _Run | None = None
+        self._half = ""
+        """The first half of a character (a surrogate) that the next text begins with the other half of."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that are complete with `data`; none is held back for those that are still to come."""
-        *events, self._rest = _EVENT_END.split(self._rest + data)
+        self._rest += data
+        if b"\n" not in data and b"\r" not in data:
+            return b""  # a long line is not looked through again with each piece of it
+        *events, rest = _EVENT_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         joined: list[bytes] = []
         for event in events:
+            if not _DATA.search(event):
+                continue  # nothing is told by it (https://html.spec.whatwg.org/multipage/server-sent-events.html)
             piece = _read_text(event)
+            if piece is not None and (self._half or _HALVES.search(event)):
+                piece = self._mended(piece)
             if piece is not None and self._run is not None and _same(self._run, piece):
                 self._run.texts += piece.texts
                 continue
@@ -50,8 +63,15 @@ class DeltaJoiner:
 
     def rest(self) -> bytes:
         """Return what was left incomplete when the stream ended."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return rest
+
+    def _mended(self, piece: _Run) -> _Run:
+        """Return `piece` with whole characters: servers cut between two halves, and neither can be stored."""
+        text = self._half + "".join(piece.texts)
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        text = text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _Run(piece.frame, piece.key, [text], _framed(piece, text))
 
     def _end_run(self) -> list[bytes]:
         run, self._run = self._run, None
@@ -59,8 +79,16 @@ class DeltaJoiner:
             return []
         if len(run.texts) == 1:
             return [run.first]
-        run.frame["choices"][0]["delta"][run.key] = "".join(run.texts)
-        return [b"data: " + json.dumps(run.frame).encode()]
+        return [_framed(run, "".join(run.texts))]
+
+
+def _framed(run: _Run, text: str) -> bytes:
+    """Return the event of `run` with `text` as its text."""
+    delta = run.frame["choices"][0]["delta"]
+    delta[run.key] = text
+    event = b"data: " + json.dumps(run.frame).encode()
+    delta[run.key] = ""
+    return event
 
 
 def _same(run: _Run, piece: _Run) -> bool:

@@ -90,7 +90,8 @@ def _require_package(provider: Provider) -> None:
 
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
-        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'"
+        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'",
+        remedy="Or choose another model, e.g. chat -m local; `chat models list` has those that can be used.",
     )
 
 
@@ -125,6 +126,8 @@ def _options(provider: Provider, credentials: Credentials, settings: Settings) -
     }
     named = {provider.options.get(option, option): value for option, value in chosen.items() if value is not None}
     named.pop("", None)
+    if provider.window_option and (budget := settings.context_tokens):
+        named[provider.window_option] = budget + (settings.max_tokens or min(ANSWER_ROOM, budget))
     given = {
         name: os.environ[variable] for name, variable in provider.from_environment.items() if os.environ.get(variable)
     }

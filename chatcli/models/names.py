@@ -78,7 +78,7 @@ def _default_provider(settings: Settings) -> str:
 
 
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> ModelName:
-    """Read `provider:model`, or a model of the `default` provider.
+    """Read `provider:model`, a provider alone, whose default model is meant, or a model of the `default` provider.
 
     A colon need not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of the server that `--base-url`
     names (`custom_server`), where only langchain's own prefixes are providers.
@@ -91,7 +91,7 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> Mod
     provider, colon, model = text.partition(":")
     if not custom_server:
         provider = OTHER_NAMES.get(provider, provider)
-    if colon and provider in PROVIDERS:
+    if provider in PROVIDERS and (colon or provider == LOCAL or not custom_server):
         return _of_provider(provider, model)
     if colon and not custom_server:
         import difflib
@@ -104,8 +104,8 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> Mod
         )
     if not text:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
-    if text == LOCAL or (text in LOCAL_MODELS and not custom_server):
-        return _of_provider(LOCAL, "" if text == LOCAL else text)
+    if text in LOCAL_MODELS and not custom_server:
+        return _of_provider(LOCAL, text)
     return ModelName(default, text)
 
 

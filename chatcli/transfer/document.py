@@ -30,6 +30,7 @@ class ThreadDocument:
     temperature: float | None = None
     summary: str = ""
     summarised: str = ""
+    refused: tuple[str, ...] = ()
     remembered_model: str = ""
     """With whom the thread goes on, the state's `model`; a thread of another program remembers none."""
     turns: int = 0

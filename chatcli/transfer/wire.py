@@ -89,6 +89,7 @@ class WireThread(_Strict):
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     summary: str = ""
     summarised: str = ""
+    refused: list[str] = []
     remembered_model: str = ""
     turns: int = 0
     created_at: str = ""
@@ -105,6 +106,8 @@ def thread_as_json(document: ThreadDocument) -> dict[str, Any]:
     for field in ("temperature", "summary", "summarised", "remembered_model"):
         if (value := getattr(document, field)) not in (None, ""):
             header[field] = value
+    if document.refused:
+        header["refused"] = list(document.refused)
     for field in ("turns", "created_at", "updated_at"):
         header[field] = getattr(document, field)
     return header
@@ -159,6 +162,7 @@ def read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage]
         temperature=head.temperature,
         summary=head.summary,
         summarised=head.summarised,
+        refused=tuple(head.refused),
         remembered_model=head.remembered_model,
     )
 

@@ -48,6 +48,7 @@ def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocu
         temperature=values.get("temperature"),
         summary=values.get("summary", ""),
         summarised=values.get("summarised", ""),
+        refused=tuple(values.get("refused", ())),
         remembered_model=values.get("model", ""),
         turns=summary.turns,
         created_at=summary.created_at,
@@ -119,6 +120,7 @@ def _first_update(document: ThreadDocument) -> dict[str, Any]:
     """Return what the thread's state has beside its messages: only what there is of it."""
     fields = ("role", "template", "variables", "summary", "summarised")
     update = {field: value for field in fields if (value := getattr(document, field))}
+    update |= {"refused": list(document.refused)} if document.refused else {}
     update |= {"model": document.remembered_model} if document.remembered_model else {}
     update |= {} if document.system is None else {"system": document.system}
     return update | ({} if document.temperature is None else {"temperature": document.temperature})

@@ -1,5 +1,7 @@
 """What is sent: trimmed, shown, summed up, and tried again smaller."""
 
+import re
+
 import pytest
 
 from tests.e2e.checks import assert_told
@@ -55,7 +57,7 @@ def test_compact_sends_a_summary_and_the_thread_keeps_its_messages(
     tty.send_line("/compact")
     tty.wait_for("The user is called Bob.")
     tty.send_line("/context")
-    tty.wait_for("tokens")
+    tty.wait_for("2 sent as a summary")
     tty.send_line("Who am I?")
     fake.wait_for_requests(5)
     sent = fake.requests[-1].messages
@@ -159,3 +161,11 @@ def test_a_question_that_is_refused_again_does_not_spoil_the_next_ones(
     assert len(fake.requests) == count + 1
     assert [text for role, text in fake.requests[-1].messages if role == "user"] == ["hello", "flowers", "and bees"]
     assert [message["content"] for message in chat.messages("t")][2:4] == ["a bomb", "flowers"]
+
+
+def test_what_takes_the_room_of_a_question_is_told(chat: Chat, fake: FakeOpenAI) -> None:
+    result = chat("--tools", "--context-tokens", "100", "-s", "Be brief.", "What time is it?")
+    assert_told(result, 4)
+    told = r"the question takes about \d+ tokens, the system prompt \d+, the tools \d+, and the limit of .* is 100"
+    assert re.search(told, result.stderr), result
+    assert fake.requests == []

@@ -34,10 +34,12 @@ def test_it_finds_everything_in_order_and_tells_no_key(chat: Chat, fake: FakeOpe
 def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
     database(chat).parent.mkdir(parents=True)
     database(chat).write_bytes(b"this is no database at all, but long enough to be taken for one" * 100)
-    result = chat("doctor", "--json", env={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    missing = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "CHATCLI_MODEL": "databricks:fake"}
+    result = chat("doctor", "--json", env=missing)
     assert result.returncode == 1
     problems = {finding["subject"]: finding for finding in result.json() if finding["state"] == "problem"}
-    assert {"store", "endpoint"} <= set(problems)
+    assert {"store", "model", "endpoint"} <= set(problems)
+    assert "pip install 'chatcli[databricks]'" in problems["model"]["remedy"]
     assert all(problem["remedy"] for problem in problems.values())
 
 

@@ -98,6 +98,10 @@ def test_no_reader_at_all_is_no_error(chat: Chat, fake: FakeOpenAI, command: str
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat) -> None:
+    assert chat.shell("chat --nonsense 2> /dev/full").returncode == 2
+
+
 def test_an_output_that_takes_nothing_is_told_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell("chat hello > /dev/full")
     assert result.returncode == 1, result

@@ -32,6 +32,7 @@ from tests.helper.conftest import Helped
         "trap '' INT; chat hello",
         "chat hello <&-",
         "chat -f <(echo text) hello",
+        "CHATCLI_SCHEMA_OF_MINE=<(echo text) chat hello",
         "chat --script <(echo hello)",
         "echo hello > questions; chat --script questions",
     ],

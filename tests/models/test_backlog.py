@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -83,8 +84,8 @@ def test_a_joined_stream_makes_an_equal_message(data: st.DataObject, body: bytes
 
 @given(st.lists(st.one_of(TEXT.map(lambda text: _chunk({"content": text}, index=1)), CHUNKS), max_size=8))
 def test_what_is_not_text_alone_passes_as_it_is(chunks: list[dict[str, Any] | str]) -> None:
-    body = _sent([chunk for chunk in chunks if "content" not in json.dumps(chunk)])
-    assert DeltaJoiner().feed(body) == body
+    others = [chunk for chunk in chunks if "content" not in json.dumps(chunk)]
+    assert DeltaJoiner().feed(_sent(others)) == _sent([chunk for chunk in others if chunk != ": a comment"])
 
 
 def test_text_that_came_together_is_one_delta() -> None:
@@ -98,6 +99,32 @@ def test_text_that_came_together_is_one_delta() -> None:
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
 def test_every_line_end_ends_an_event(end: str) -> None:
     assert DeltaJoiner().feed(f"data: [DONE]{end}".encode()) == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("nothing", ["retry: 1000", "id: 7", "event: ping", ": a comment", ":", ""])
+def test_an_event_without_data_is_none(nothing: str) -> None:
+    """The SDK makes an empty chunk of it, and fails, once a `retry` or an `id` came in the stream."""
+    body = f"{nothing}\n\nid: 8\ndata: [DONE]\n\n".encode()
+    assert DeltaJoiner().feed(body) == b"id: 8\ndata: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_halves_of_a_character_become_one(*, together: bool) -> None:
+    joiner = DeltaJoiner()
+    chunks = [_chunk({"content": text}) for text in ("a\ud83d", "\ude00b", "\ude00c", "\U0001f600")]
+    bodies = [_sent(chunks)] if together else [_sent([chunk]) for chunk in chunks]
+    events = b"".join(joiner.feed(body) for body in bodies).decode().split("\n\n")
+    texts = [json.loads(event.removeprefix("data: "))["choices"][0]["delta"]["content"] for event in events if event]
+    assert "".join(texts) == "a\U0001f600b\ufffdc\U0001f600"
+
+
+def test_a_long_line_costs_no_more_than_its_length() -> None:
+    joiner = DeltaJoiner()
+    body = _sent([_chunk({"content": "x" * 5_000_000})])
+    began = time.process_time()
+    parts = [joiner.feed(body[place : place + 4096]) for place in range(0, len(body), 4096)]
+    assert b"".join(parts) == body
+    assert time.process_time() - began < 3  # 15 s when it was looked through with each piece
 
 
 class _Connection(httpx2.AsyncByteStream):

@@ -1,12 +1,24 @@
-"""Whose model a name without a provider is."""
+"""Which model is meant when less than `provider:model` is said."""
 
 from pathlib import Path
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
-from chatcli.models.names import resolve_model
-from chatcli.providers import KEY_VARIABLES
+from chatcli.errors import UsageError
+from chatcli.models.names import choose_model, resolve_model
+from chatcli.providers import KEY_VARIABLES, PROVIDERS, Provider
 from chatcli.settings import Settings
+
+WITH_DEFAULT = [row for row in PROVIDERS.values() if row.default_model]
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for variable in (*KEY_VARIABLES, "OPENAI_BASE_URL", "CHATCLI_MODEL"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -21,15 +33,40 @@ from chatcli.settings import Settings
     ],
 )
 def test_a_bare_name_is_a_model_of_the_default_provider(
-    keys: tuple[str, ...], model: str | None, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keys: tuple[str, ...], model: str | None, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for variable in (*KEY_VARIABLES, "OPENAI_BASE_URL", "CHATCLI_MODEL"):
-        monkeypatch.delenv(variable, raising=False)
     for variable in keys:
         monkeypatch.setenv(variable, "a-key")
     settings = Settings.load({"model": model})
     assert str(resolve_model("some-model", settings)) == f"{provider}:some-model"
     custom = Settings.load({"model": model, "base_url": "http://127.0.0.1:9/v1"})
     assert str(resolve_model("some-model", custom)) == "openai:some-model"
+
+
+@pytest.mark.parametrize(
+    "provider", [row for row in PROVIDERS.values() if row.default_model], ids=lambda row: row.prefix
+)
+def test_a_key_alone_chooses_its_providers_default_model(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(provider.key_variables[0], "a-key")
+    chosen = choose_model(Settings.load())
+    assert str(chosen) == f"{provider.prefix}:{provider.default_model}"
+    for name in (provider.prefix, *provider.other_names, f"{provider.prefix}:"):
+        assert resolve_model(name, Settings.load()) == chosen
+
+
+@pytest.mark.parametrize("provider", ["ollama", "azure", "langflow"])
+def test_a_provider_without_a_default_model_asks_which(provider: str) -> None:
+    with pytest.raises(UsageError, match="which model of"):
+        resolve_model(provider, Settings.load())
+
+
+def test_a_server_of_ones_own_may_call_its_model_as_a_provider_is_called() -> None:
+    settings = Settings.load({"base_url": "http://127.0.0.1:9/v1"})
+    assert str(resolve_model("mistral", settings)) == "openai:mistral"
+
+
+def test_default_models_are_on_the_price_list() -> None:
+    own_prices = ("nvidia", "openrouter")  # none on the list; a router, whose prices are those of what it chooses
+    for row in WITH_DEFAULT:
+        if row.prefix not in own_prices:
+            assert get_snapshot().find_provider_model(row.default_model, None, row.price_list, None), row.prefix

@@ -163,6 +163,14 @@ def test_nvidias_client_sends_no_telemetry(fake: FakeProvider, monkeypatch: pyte
     assert client._client.usage_telemetry_enabled is False
 
 
+def test_ollama_is_asked_for_a_window_of_the_budgets_size(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("langchain_ollama")
+    monkeypatch.setenv("CHATCLI_CONTEXT_TOKENS", "20000")
+    monkeypatch.setenv("CHATCLI_MAX_TOKENS", "500")
+    ask(CASES["ollama"], fake, monkeypatch)
+    assert fake.requests[-1].body["options"]["num_ctx"] == 20500
+
+
 def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     # langchain-openai itself chooses the protocol by the model.
     events = ask(Case("openai:gpt-5-pro", "/v1"), fake, monkeypatch)

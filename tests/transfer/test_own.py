@@ -73,6 +73,7 @@ def documents(draw: st.DrawFn) -> ThreadDocument:
         document = replace(
             document, remembered_model=draw(TEXTS), summary=draw(TEXTS), summarised=draw(st.sampled_from(ids))
         )
+        document = replace(document, refused=tuple(draw(st.lists(st.sampled_from(ids), max_size=2))))
     return document
 
 

@@ -49,11 +49,15 @@ class WholeChatOpenAI(ChatOpenAI):
             converted.message.additional_kwargs["refusal"] = refusal
         return converted
 
-    def _get_generation_chunk_from_completion(self, completion: openai.BaseModel) -> ChatGenerationChunk:
-        usage = completion.model_dump(include={"usage"}, warnings=False).get("usage")
-        return super()._get_generation_chunk_from_completion(
-            completion.model_copy(update={"usage": _read_usage(usage)})
-        )
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload = super()._get_request_payload(*args, **kwargs)
+        if "response_format" in payload:
+            # Where the SDK sees one, it parses the answer too, and fails on chunks that are not quite OpenAI's.
+            payload["extra_body"] = {
+                **payload.get("extra_body", {}),
+                "response_format": payload.pop("response_format"),
+            }
+        return payload
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:

@@ -158,9 +158,8 @@ def test_no_answer_is_lost_to_its_usage(
     schema.write_text('{"type": "object"}')
     for name, (usage, read) in USAGES.items():
         with subtests.test(name):
-            delta = {"role": "assistant", "content": "{}"}
-            choice = {"index": 0, "delta": delta, "finish_reason": "stop"}
-            chunk = {"object": "chat.completion.chunk", "choices": [choice], "usage": usage}
+            choice = {"index": 0, "delta": {"content": "{}"}, "finish_reason": "stop"}
+            chunk = {"choices": [choice], "usage": usage}
             fake.default = Garbage(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode(), "text/event-stream")
             for options in ((), ("--schema", str(schema))):
                 answer = chat("--json", *options, "What now?").json()

@@ -53,10 +53,8 @@ class WholeChatOpenAI(ChatOpenAI):
         payload = super()._get_request_payload(*args, **kwargs)
         if "response_format" in payload:
             # Where the SDK sees one, it parses the answer too, and fails on chunks that are not quite OpenAI's.
-            payload["extra_body"] = {
-                **payload.get("extra_body", {}),
-                "response_format": payload.pop("response_format"),
-            }
+            body = payload.get("extra_body") or {}
+            payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
         return payload
 
 

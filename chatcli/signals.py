@@ -44,7 +44,7 @@ def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
             try:
                 if stream is not None:  # closed by the caller
                     os.write(stream.fileno(), text.encode())
-            except OSError:  # nobody can be told, but for the exit code
+            except (OSError, ValueError):  # nobody can be told, but for the exit code
                 pass
         on_end(_INTERRUPTED)
         os._exit(_INTERRUPTED)

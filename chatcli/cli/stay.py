@@ -9,7 +9,6 @@ from chatcli.cli.asked import Asked
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
-from chatcli.signals import leave_signals_to_python
 from chatcli.store.location import choose_store, open_threads
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ async def _stay(
     stored: str | None,
     resume: bool,
 ) -> ExitCode:
-    leave_signals_to_python()  # not before there is an event loop: one that is interrupted while it is made complains
     location = choose_store(settings)
     choices = _thread_choices(settings) if resume else ()
     past = open_threads(location).said(stored, PAST_MESSAGES) if stored and not location.in_memory else []

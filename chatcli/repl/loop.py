@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chatcli.repl.hangup import silence_dead_terminal
 from chatcli.repl.prompt import Prompt
-from chatcli.signals import take_signals
+from chatcli.signals import leave_signals_to_python, take_signals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,6 +51,7 @@ class Repl:
 
         With `choices`, the user picks one of these threads before.
         """
+        leave_signals_to_python()  # from here on the terminal has to be left as it was
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
             if choices:

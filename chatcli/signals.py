@@ -27,6 +27,14 @@ _SAID = {
 }
 
 
+def is_survived(number: int) -> bool:
+    """Tell whether `number` is a hang-up that this process was started to ignore, by nohup.
+
+    An interrupt is taken all the same: shells let background jobs ignore it, and a `kill -INT` means them.
+    """
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
     """Let the signals that ask to stop end the process at once, until an event loop takes them; blocked ones come now.
 
@@ -50,7 +58,7 @@ def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
         os._exit(_INTERRUPTED)
 
     for number in STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if not is_survived(number):
             signal.signal(number, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
@@ -58,16 +66,16 @@ def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
 def leave_signals_to_python() -> None:
     """Let the signals do what they do in any Python program, for what has something to unwind: the terminal, say."""
     for number in STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if not is_survived(number):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def take_signals(
     loop: "AbstractEventLoop", callback: Callable[[], None], numbers: Sequence[signal.Signals] = STOPPING
 ) -> None:
-    """Let `loop` call `callback` for each signal of `numbers`, less those that were to be ignored, as by nohup."""
+    """Let `loop` call `callback` for each signal of `numbers`."""
     for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if not is_survived(number):
             loop.add_signal_handler(number, callback)
 
 

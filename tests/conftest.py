@@ -17,7 +17,6 @@ from tests.postgres import Postgres, running_postgres
 
 KEY = "sk-test-5fe2c0b49d7a41e8"
 
-
 # Under nohup, all that the tests start would ignore hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

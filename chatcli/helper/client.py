@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from chatcli.signals import STOPPING
+from chatcli.signals import STOPPING, is_survived
 
 HEARD_WITHIN = 0.3
 """Seconds for the helper to wake up, before it is looked at."""
@@ -61,7 +61,7 @@ class _Run:
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        heeded = [number for number in _HANDED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+        heeded = [number for number in _HANDED_ON if not is_survived(number)]
         before = {number: signal.signal(number, self._hand_on) for number in heeded}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
         self._connection.settimeout(_HEARTBEAT)

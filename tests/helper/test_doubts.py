@@ -29,7 +29,7 @@ from tests.helper.conftest import Helped
         "umask 027; chat hello",
         "ulimit -n 200; chat hello",
         "nice -n 1 chat hello",
-        "trap '' INT; chat hello",
+        "trap '' HUP; chat hello",
         "chat hello <&-",
         "chat -f <(echo text) hello",
         "CHATCLI_SCHEMA_OF_MINE=<(echo text) chat hello",

@@ -3,24 +3,27 @@
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from fnmatch import fnmatch
+from collections.abc import Awaitable, Callable, Iterator
+from glob import escape
 from pathlib import Path
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.tools import grep
+import chatcli
+from chatcli.secret_files import is_in_private_folder, is_secret_path
+from chatcli.tools.grep import open_regular
 from chatcli.tools.process import run_process
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_TEXT = 30_000
-"""Characters of a file that are read at once."""
+"""Bytes of a file that are read at once."""
+MAX_SHOWN = 200
+"""Characters of a path that a message repeats."""
 MAX_ENTRIES = 500
-SECRETS = (
-    *(".env*", ".netrc", ".npmrc", ".pypirc", "*credentials*"),
-    *("*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
-)
-"""Names of files that are likely to hold keys: reading one is asked about, and a search leaves them out."""
+MAX_LINKS = 40
+"""Symbolic links on the way to one file, as many as the kernel follows."""
+_PACKAGES = str(Path(chatcli.__file__).parents[1])
+_GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep import main; main(sys.argv[2])"
 
 
 def file_tools(root: Path, seconds: float) -> list[Tool]:
@@ -28,7 +31,7 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
     root = root.resolve()
 
     async def read_file(path: str, first_line: int = 1) -> str:
-        """Read a text file in the current folder.
+        """Read a text file in the current folder. The user is asked first where its name says that it holds secrets.
 
         Args:
             path: The file, relative to the current folder.
@@ -41,31 +44,46 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
 
         Args:
             path: The folder, relative to the current folder.
-            recursive: Whether to list what is in its folders too; hidden folders are left out.
+            recursive: Whether to list what is in its folders too, but for hidden folders and those of secrets.
         """
         return _list(root, _inside(root, path), path, recursive=recursive)
 
     async def search_files(pattern: str, path: str = ".", names: str = "*") -> str:
         """Search the files in a folder, and in the folders in it, for a pattern.
 
+        Hidden files, links, and files whose names say that they hold secrets are left out.
+
         Args:
             pattern: A regular expression, as Python has them; lines that it is found in are the result.
             path: The folder, relative to the current folder.
             names: Which files are searched, for instance "*.py".
         """
-        wanted = {"root": str(root), "folder": str(_inside(root, path)), "pattern": pattern, "names": names}
-        return await _search({**wanted, "skipped": SECRETS}, root, seconds)
+        folder = _inside(root, path)
+        if not folder.is_dir():
+            raise ToolException(f"{path} is no folder")
+        wanted = {"root": str(root), "folder": str(folder), "pattern": pattern, "names": names}
+        return await _search(wanted, root, seconds)
 
-    def holds_secrets(arguments: Arguments) -> bool:
-        return _holds_secrets(root, str(arguments.get("path", "")))
+    def reads_secrets(arguments: Arguments) -> bool:
+        return _is_asked_about(root, _path(arguments), hidden=True)
 
-    def path_of(arguments: Arguments) -> str:
-        return str(arguments.get("path", ""))
+    def lists_secrets(arguments: Arguments) -> bool:
+        return _is_asked_about(root, _path(arguments), hidden=False)
+
+    def file_of(arguments: Arguments) -> str:
+        """Return the file that is really meant, so that no rule for a folder is led out of it by `..` or a link."""
+        try:
+            return str(_inside(root, _path(arguments)).relative_to(root))
+        except ToolException:
+            return _path(arguments)
+
+    def this_file(arguments: Arguments) -> str:
+        return escape(file_of(arguments))
 
     return [
-        Tool(_tool(read_file), asks=holds_secrets, subject=path_of, suggest=path_of),
-        Tool(_tool(list_files), asks=lambda arguments: False, subject=path_of),
-        Tool(_tool(search_files), asks=holds_secrets, subject=path_of, suggest=path_of),
+        Tool(_tool(read_file), asks=reads_secrets, subject=file_of, suggest=this_file),
+        Tool(_tool(list_files), asks=lists_secrets, subject=file_of, suggest=this_file),
+        Tool(_tool(search_files), asks=reads_secrets, subject=file_of, suggest=this_file),
     ]
 
 
@@ -73,14 +91,41 @@ def _tool(coroutine: Callable[..., Awaitable[str]]) -> StructuredTool:
     return StructuredTool.from_function(coroutine=coroutine, parse_docstring=True, handle_tool_error=True)
 
 
-def _holds_secrets(root: Path, path: str) -> bool:
-    """Tell whether `path` is, or is in, a hidden folder, or has a name of `SECRETS`."""
-    found = Path(os.path.abspath(root / path))  # noqa: PTH100 - links stay: where they lead is looked at besides
-    parts = {*_relative(root, found), *_relative(root, found.resolve())}
-    folders = {part for part in parts if part != found.name or found.is_dir()}
-    if any(part.startswith(".") for part in folders):
-        return True
-    return any(fnmatch(part.lower(), pattern) for part in parts for pattern in SECRETS)
+def _path(arguments: Arguments) -> str:
+    return str(arguments.get("path", "."))
+
+
+def _is_asked_about(root: Path, path: str, *, hidden: bool) -> bool:
+    """Return whether `path`, or what a link on the way leads to, has a secret name or is in a folder that has one.
+
+    With `hidden`, so is what is in a hidden folder. What no tool takes is not asked about.
+    """
+    try:
+        _inside(root, path)
+    except ToolException:
+        return False
+    for found in _ways(root / path):
+        parts = _relative(root, found)
+        if is_secret_path(parts) or is_in_private_folder(found.parts):
+            return True
+        folders = parts if os.path.isdir(found) else parts[:-1]  # noqa: PTH112 - Path's raises where it may not look
+        if hidden and any(part.startswith(".") for part in folders):
+            return True
+    return False
+
+
+def _ways(path: Path) -> Iterator[Path]:
+    """Yield `path`, and what it becomes with each of its symbolic links."""
+    for _ in range(MAX_LINKS):
+        yield Path(os.path.abspath(path))  # noqa: PTH100 - links stay: each is a name of its own
+        at = Path(path.anchor)
+        for number, part in enumerate(path.parts[1:], 2):
+            folder, at = at, at.parent if part == ".." else at / part
+            if os.path.islink(at):  # noqa: PTH114 - as above
+                path = Path(folder, at.readlink(), *path.parts[number:])
+                break
+        else:
+            return
 
 
 def _relative(root: Path, path: Path) -> tuple[str, ...]:
@@ -94,35 +139,43 @@ def _inside(root: Path, path: str) -> Path:
         ToolException: It is outside, or no path.
 
     """
+    shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
     try:
         found = (root / path).resolve()
+        if not found.is_relative_to(root):
+            raise ToolException(f"{shown} is outside of the current folder, {root}, which is all that may be read")
+        found.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # each tool says what it looks for
     except (OSError, ValueError, RuntimeError) as error:
-        raise ToolException(f"{path} is no path: {error}") from None
-    if not found.is_relative_to(root):
-        raise ToolException(f"{path} is outside of the current folder, {root}, which is all that may be read")
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ToolException(f"{shown} can't be read: {reason}") from None
     return found
 
 
 def _read(file: Path, path: str, first_line: int) -> str:
+    if file.is_dir():
+        raise ToolException(f"{path} is a folder")
     if not file.is_file():
-        raise ToolException(f"{path} is {'a folder' if file.is_dir() else 'no file'}")
-    lines, size = [], 0
+        raise ToolException(f"{path} is {'no regular file' if file.exists() else 'no file'}")
+    parts, size, number = [], 0, 1
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb", opener=open_regular) as opened:
             if b"\0" in opened.read(1024):
                 raise ToolException(f"{path} is no text")
             opened.seek(0)
-            for number, line in enumerate(opened, 1):
-                if number < first_line:
-                    continue
-                lines.append(line.decode("utf-8", "replace"))
-                size += len(lines[-1])
-                if size > MAX_TEXT:
-                    cut = "".join(lines)[:MAX_TEXT]
-                    return f"{cut}\n[cut in line {number}; the file goes on]"
+            # In pieces, since a line may be as long as the file.
+            while piece := opened.readline(MAX_TEXT + 1):
+                if number >= first_line:
+                    parts.append(piece)
+                    size += len(piece)
+                    if size > MAX_TEXT:
+                        cut = b"".join(parts)[:MAX_TEXT].decode("utf-8", "replace")
+                        return f"{cut}\n[cut in line {number}; the file goes on]"
+                number += piece.endswith(b"\n")
     except OSError as error:
         raise ToolException(f"{path} can't be read: {error.strerror}") from None
-    return "".join(lines) or "[nothing]"
+    return b"".join(parts).decode("utf-8", "replace") or "[nothing]"
 
 
 def _list(root: Path, folder: Path, path: str, *, recursive: bool) -> str:
@@ -133,7 +186,9 @@ def _list(root: Path, folder: Path, path: str, *, recursive: bool) -> str:
         for parent, folders, files in os.walk(folder, onerror=_raise):
             here = Path(parent).relative_to(root)
             entries += [f"{here / name}/" for name in sorted(folders)] + [str(here / name) for name in sorted(files)]
-            folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+            folders[:] = sorted(
+                name for name in folders if recursive and not name.startswith(".") and not is_secret_path([name])
+            )
             if len(entries) > MAX_ENTRIES:
                 return "\n".join([*entries[:MAX_ENTRIES], f"[only the first {MAX_ENTRIES} are shown]"])
     except OSError as error:
@@ -145,8 +200,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-async def _search(wanted: dict[str, object], root: Path, seconds: float) -> str:
-    command = [sys.executable, "-I", "-S", grep.__file__, json.dumps(wanted)]
+async def _search(wanted: dict[str, str], root: Path, seconds: float) -> str:
+    command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _GREP, _PACKAGES, json.dumps(wanted)]
     finished = await run_process(command, cwd=root, env={}, seconds=seconds)
     if finished.exit_code is None:
         raise ToolException(f"the search took longer than {seconds:g} seconds; try a simpler pattern or fewer files")

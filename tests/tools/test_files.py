@@ -1,9 +1,19 @@
 import asyncio
+import os
+import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from chatcli.secret_files import is_secret_path
 from chatcli.tools.files import file_tools
+
+
+def asks(root: Path, tool: str, path: str) -> bool:
+    [found] = [each for each in file_tools(root, 5) if each.name == tool]
+    return found.asks({"path": path})
 
 
 def run(root: Path, tool: str, seconds: float = 5, **arguments: object) -> str:
@@ -58,3 +68,90 @@ def test_long_files_are_read_in_parts(root: Path) -> None:
     assert run(root, "read_file", path="long", first_line=9_999) == "line 9999\nline 10000\n"
     assert "is no text" in run(root, "read_file", path="image")
     assert "is a folder" in run(root, "read_file", path="src")
+
+
+SECRETS = (
+    *("Credentials.json", "ID_RSA", ".PGPASS", ".my.cnf", ".netrc", ".vault-token", ".bash_history", "psql_HISTORY"),
+    *("prod.env", "my.key", "KEY.PEM", "store.p12", "x.jks", "vault.kdbx", "id_ed25519_work", "Service-Account-7.json"),
+    *("secrets.yaml", ".npmrc", ".pypirc", "key.pem.", "key.pem ", "key.pem~", ".id_rsa.swp", "id_rsa.pub.bak"),
+    *("\uff49\uff44_rsa", "\u017fecrets.toml", "my.\u212aey", "id\u200b_rsa", "server.key.old.1"),
+)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_or_folder_with_a_secret_name_is_read_by_no_tool_unasked(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / name).write_text("needle")
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    (tmp_path / "folder" / name / "x").write_text("needle")
+    assert run(tmp_path, "search_files", pattern="needle") == "no matches\n"
+    assert f"{name}/x" not in run(tmp_path, "list_files", recursive=True)
+    for path in (f"file/{name}", f"folder/{name}/x", f"folder/../file/{name}", f"./file//{name}"):
+        assert asks(tmp_path, "read_file", path)
+    assert asks(tmp_path, "search_files", f"folder/{name}")
+    assert asks(tmp_path, "list_files", f"folder/{name}")
+    # What is approved is done.
+    assert run(tmp_path, "read_file", path=f"file/{name}") == "needle"
+    assert "needle" in run(tmp_path, "search_files", path=f"folder/{name}", pattern="needle")
+
+
+def test_a_link_is_no_way_round_a_secret_name(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("needle")
+    (tmp_path / "keys.d").mkdir()
+    (tmp_path / "keys.d" / "x").write_text("needle")
+    (tmp_path / ".env").symlink_to("data")
+    (tmp_path / "innocent").symlink_to(".env")
+    (tmp_path / ".ssh").symlink_to("keys.d")
+    (tmp_path / "docs").symlink_to(tmp_path / ".ssh")
+    for path in (".env", "innocent", ".ssh/x", "docs/x", "docs/../innocent"):
+        assert asks(tmp_path, "read_file", path), path
+    assert not asks(tmp_path, "read_file", "data")
+    assert asks(tmp_path, "list_files", "docs")
+    private = tmp_path / ".aws" / "cli"
+    private.mkdir(parents=True)
+    assert asks(private, "read_file", "config")
+
+
+def test_ordinary_names_are_read_unasked(tmp_path: Path) -> None:
+    for path in ("notes.md", "keyboard.py", "environment.yml", "src/history.py", "monkey", "token.py", ".gitignore"):
+        assert not asks(tmp_path, "read_file", path), path
+        assert not asks(tmp_path, "list_files", path), path
+
+
+@pytest.mark.parametrize("tool", ["read_file", "list_files", "search_files"])
+@pytest.mark.parametrize("path", ["a\0b", "a" * 5000, "a/" * 2500, "\ud800", "/" * 5000])
+def test_a_path_that_can_be_none_is_refused_unasked(root: Path, tool: str, path: str) -> None:
+    more = {"pattern": "x"} if tool == "search_files" else {}
+    assert not asks(root, tool, path)
+    told = run(root, tool, path=path, **more)
+    assert "can't be read" in told or "outside" in told or "is no folder" in told
+    assert len(told) < 500
+
+
+def test_pipes_sockets_and_devices_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)  # the path of a socket may have some 100 bytes
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        (tmp_path / "text").write_text("needle")
+        assert run(tmp_path, "search_files", pattern="needle") == "text:1: needle\n"
+        for special in ("pipe", "socket"):
+            assert run(tmp_path, "read_file", path=special) == f"{special} is no regular file"
+    assert run(Path("/dev"), "read_file", path="zero") == "zero is no regular file"
+
+
+def test_a_line_as_long_as_the_file_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("x" * 100_000 + "\nlast")
+    assert run(tmp_path, "read_file", path="long") == "x" * 30_000 + "\n[cut in line 1; the file goes on]"
+    assert run(tmp_path, "read_file", path="long", first_line=2) == "last"
+
+
+@given(st.text(min_size=1, max_size=8), st.sampled_from([".env", "id_rsa", "my.key", "x_history", ".ssh"]), st.data())
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_a_secret_name_is_found_whatever_its_case_and_whatever_stands_around_it(
+    other: str, name: str, data: st.DataObject
+) -> None:
+    spelt = "".join(data.draw(st.sampled_from([letter, letter.upper()])) for letter in name)
+    end = data.draw(st.sampled_from(["", ".", " ", "~", ".bak", ".. "]))
+    assert is_secret_path([other, f"{spelt}{end}", other])
+    is_secret_path([other])  # no text is too much for it

@@ -1,0 +1,65 @@
+"""Which files are likely to hold secrets, by their names: one rule for everything that reads files for a model.
+
+It imports only the standard library, since the search for a pattern runs as a program of its own (`tools/grep.py`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from fnmatch import translate
+
+_PRIVATE_FOLDERS = frozenset(
+    (
+        *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".gcloud", ".oci", ".vault", ".password-store"),
+        *(".mozilla", ".thunderbird", ".bitcoin", ".ethereum", ".electrum"),
+    )
+)
+"""Folders that programs keep for keys, tokens and passwords: whatever is in one is secret."""
+_PATTERNS = (
+    # Environments and credentials of programs.
+    *(".env*", "*.env", "*.env.*", "*credentials*", "secret", "secrets", "secret.*", "secrets.*", "*.secret"),
+    *("*.secrets", ".secret*", "client_secret*", "client-secret*", "*service-account*", "*service_account*"),
+    *("password", "passwords", "password.*", "passwords.*", "passwd", "shadow", ".htpasswd", "auth.json", "*.token"),
+    *(".netrc", "_netrc", ".authinfo", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf", ".npmrc", ".yarnrc*"),
+    *(".pypirc", ".gem", ".vault-token", ".dockercfg", ".dockerconfigjson", "kubeconfig*", "*.kubeconfig"),
+    *(".s3cfg", ".boto", ".terraformrc", "*.tfstate", "*.tfvars", "*.tfvars.json", "rclone.conf", ".msmtprc"),
+    # Keys, and stores of keys.
+    *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.gpg", "*.ovpn"),
+    *("*.keychain", "*.keychain-db", "*.agekey", "secring.*", "ssh_host_*_key", "wallet.dat"),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_xmss*"),
+    # What was typed into a shell or a database's client: passwords are among it.
+    *("*_history", "*.history", ".lesshst", ".viminfo"),
+)
+_SECRET = re.compile("|".join(map(translate, (*_PATTERNS, *_PRIVATE_FOLDERS))))
+_COPY = re.compile(r"(?:~|#|\.(?:bak|backup|copy|old|orig|save|tmp|sw[a-p]|\d+))\Z")
+"""The end of a copy's name, as editors and people make it: `server.key~`, `server.key.bak`, `.server.key.swp`."""
+
+
+def is_secret_path(parts: Iterable[str]) -> bool:
+    """Return whether one of `parts`, the names of folders and of a file, says that it is likely to hold a secret."""
+    return any(_is_secret_name(part) for part in parts)
+
+
+def is_in_private_folder(parts: Iterable[str]) -> bool:
+    """Return whether one of `parts` is a folder that a program keeps for secrets alone, such as `.ssh`."""
+    return any(_plain(part) in _PRIVATE_FOLDERS for part in parts)
+
+
+def _is_secret_name(name: str) -> bool:
+    name = _plain(name)
+    while name:
+        if _SECRET.match(name) or _SECRET.match(name.lstrip(".#")):
+            return True
+        name, cut = _COPY.subn("", name)
+        if not cut:
+            break
+    return False
+
+
+def _plain(name: str) -> str:
+    """Return `name` without what some file systems, or the eye, take no notice of.
+
+    That is case, the width of letters, invisible characters, and spaces and dots at the end.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(letter for letter in folded if unicodedata.category(letter) != "Cf").strip().rstrip(". ")

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.postgres_connection import parameters
+from chatcli.store.postgres_errors import as_postgres_error
 from chatcli.store.postgres_rebuild import indexable
 from chatcli.store.postgres_schema import ADD_MESSAGE
 from chatcli.store.postgres_threads import IDLE, PostgresThreads
@@ -89,8 +90,11 @@ async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
 
     """
     kwargs = {**parameters(uri), "autocommit": True, "row_factory": dict_row}
-    async with await psycopg.AsyncConnection.connect(**kwargs) as connection, connection.transaction():
-        yield PostgresSaver(connection, serde=CompressedSerializer())
+    try:
+        async with await psycopg.AsyncConnection.connect(**kwargs) as connection, connection.transaction():
+            yield PostgresSaver(connection, serde=CompressedSerializer())
+    except psycopg.Error as error:
+        raise as_postgres_error(error) from error
 
 
 def _pool(uri: str) -> "AsyncConnectionPool[_Connection]":

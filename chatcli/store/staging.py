@@ -1,20 +1,56 @@
 """A place beside a store where threads are written in peace, to appear in the store all together or not at all."""
 
+import fcntl
+import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from chatcli.store.errors import as_store_error
 from chatcli.store.sqlite_threads import connect
 
 
+_PREFIX = ".import-"
+_LOCK = "lock"
+"""A file in a staging folder that its process holds a lock on for as long as it lives."""
+
+
 @contextmanager
 def staging_path(path: Path) -> Iterator[Path]:
-    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=path.parent) as folder:
-        yield Path(folder) / "threads.db"
+    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end.
+
+    What a process left behind that was killed in the middle is removed first.
+    """
+    parent = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)  # nobody takes a new folder, not yet locked, for a dead process's
+        _remove_leftovers(path.parent)
+        temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
+        lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(parent)
+    try:
+        with temporary as folder:
+            yield Path(folder) / "threads.db"
+    finally:
+        os.close(lock)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the staging folders in `folder` whose process is dead."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it is in use, somebody else's, or gone by now
+            with suppress(FileNotFoundError):
+                lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(lock)
+            shutil.rmtree(left)
 
 
 def adopt(path: Path, staged: Path) -> None:

@@ -1,6 +1,5 @@
 """Threads out of a store, and documents into one: through the graph, as turns write them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -77,9 +76,6 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
         graph = build_graph(staged)
         for document in documents:
             await _write(graph, ids[document.thread_id], document)
-    for document in documents:
-        if document.title:
-            await asyncio.to_thread(store.threads.rename, ids[document.thread_id], document.title)
     return ids
 
 
@@ -100,11 +96,13 @@ def _free_id(thread_id: str, taken: set[str]) -> str:
 async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> None:
     first = _first_update(document)
     beginning, turns = _split(document.messages)
-    if beginning or not turns:
-        config = _config(thread_id, document.model)
+    if beginning or document.title or not turns:
+        # The first checkpoint with a title gives the index that of the thread, in the same transaction as the rest.
+        config = _config(thread_id, document.model, title=document.title)
         # A thread's first checkpoint holds no messages for the index: they come with later ones.
         await graph.aupdate_state(config, {"messages": [], **first}, as_node=MODEL_NODE)
         first = {}
+        config = _config(thread_id, document.model)
         for message in beginning:
             await graph.aupdate_state(config, {"messages": [message]}, as_node=MODEL_NODE)
     for number, (question, *answers) in enumerate(turns, 1):
@@ -138,9 +136,13 @@ def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[lis
     return beginning, turns
 
 
-def _config(thread_id: str, model: str, turn: int = 0, question: BaseMessage | None = None) -> RunnableConfig:
+def _config(
+    thread_id: str, model: str, turn: int = 0, question: BaseMessage | None = None, *, title: str = ""
+) -> RunnableConfig:
     """Return the config of an update, with the metadata that `Session` gives its turns."""
     metadata: dict[str, str | int] = {"chatcli_model": model}
+    if title:
+        metadata["chatcli_title"] = title
     if question is not None:
         metadata["chatcli_turn"] = turn
         metadata["chatcli_title"] = " ".join(question.text.split())[:TITLE_LENGTH]

@@ -1,10 +1,13 @@
 """`chat threads export` and `import`, through the executable."""
 
+import fcntl
 import json
 import re
 import signal
+import sqlite3
 import stat
 import time
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -225,6 +228,38 @@ def test_an_import_is_killed_and_leaves_the_store_as_it_was(chat: Chat, fake: Fa
     running.close()
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["mine"]
     assert len(chat.messages("mine")) == 2
+
+
+def test_titles_come_with_the_threads_or_not_at_all(chat: Chat, home: Home) -> None:
+    chat("threads", "import", "-", input=GOOD)
+    store = home.root / ".local/share/chatcli/threads.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE OF title ON threads WHEN NEW.title = 'Mine'"
+            " BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    titled = GOOD.replace('"thread_id": "good"', '"thread_id": "titled", "title": "Mine"')
+    assert_told(chat("threads", "import", "-", input=titled), 5)
+    assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["good"]
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("DROP TRIGGER refuse")
+    chat("threads", "import", "-", input=titled)
+    newest = chat("threads", "list", "--json").json()[0]
+    assert (newest["thread_id"], newest["title"], newest["turns"]) == ("titled", "Mine", 1)
+
+
+def test_the_next_import_removes_what_a_killed_one_left(chat: Chat, home: Home) -> None:
+    folder = home.root / ".local/share/chatcli"
+    folder.mkdir(parents=True)
+    dead, alive = folder / ".import-dead", folder / ".import-alive"
+    for left in (dead, alive):
+        left.mkdir()
+        (left / "threads.db").write_bytes(b"x")
+        (left / "lock").touch()
+    with (alive / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert chat("threads", "import", "-", input=GOOD).returncode == 0
+    assert sorted(folder.glob(".import-*")) == [alive]
 
 
 def test_a_thousand_turns_are_imported_in_time(chat: Chat, home: Home) -> None:

@@ -189,6 +189,19 @@ def test_a_store_of_a_newer_chatcli_is_refused(store: str, chat: Chat, fake: Fak
     assert len(fake.requests) == 1
 
 
+def test_titles_of_an_import_come_with_the_threads_or_not_at_all(store: str, chat: Chat) -> None:
+    thread = '{"format": "chatcli-thread", "version": 1, "thread_id": "a", "title": "Mine", "messages": []}'
+    assert chat("threads", "import", "-", input=thread.replace("Mine", "")).returncode == 0
+    with psycopg.connect(store) as connection:
+        connection.execute("ALTER TABLE chatcli_threads ADD CONSTRAINT refuse CHECK (title <> 'Mine')")
+    assert_told(chat("threads", "import", "-", input=thread), 5)
+    assert [listed["thread_id"] for listed in chat("threads", "list", "--json").json()] == ["a"]
+    with psycopg.connect(store) as connection:
+        connection.execute("ALTER TABLE chatcli_threads DROP CONSTRAINT refuse")
+    assert chat("threads", "import", "-", input=thread).stdout == "a-2\n"
+    assert chat("threads", "list", "--json").json()[0]["title"] == "Mine"
+
+
 def test_a_connection_that_is_lost_in_mid_turn_fails_the_turn(store: str, chat: Chat, fake: FakeOpenAI) -> None:
     gate = Event()
     fake.script(Gated("slow", gate, " answer"))

@@ -15,6 +15,7 @@ from chatcli.bootstrap import build_renderer
 from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.files import replace_privately
 from chatcli.schemas import NAMES, read_all, read_schema
 from chatcli.secret import Secret
 from chatcli.settings import Settings, user_name
@@ -61,8 +62,7 @@ def edit(ctx: typer.Context) -> None:
     file = paths.config_file()
     paths.private_dir(file.parent)
     if not file.exists():
-        with open(file, "x", encoding="utf-8", opener=paths.private_opener) as new:
-            new.write(_FIRST_LINES)
+        replace_privately(file, [_FIRST_LINES])
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     try:
         code = subprocess.run([*editor, str(file)], check=False).returncode  # noqa: S603 - the user's own editor

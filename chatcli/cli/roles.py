@@ -15,6 +15,7 @@ from chatcli.cli import complete
 from chatcli.cli.as_json import AsJson, choose_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.files import replace_privately
 from chatcli.rendering.sanitize import sanitize
 from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
 from chatcli.roles.role import Role, read_role
@@ -88,8 +89,7 @@ def edit(name: Name) -> None:
         shipped = role_files().get(path.stem)
         path = path if shipped is None else path.with_suffix(shipped.suffix)
         paths.private_dir(paths.private_dir(paths.config_dir()) / "roles")
-        text = TEMPLATE if shipped is None else shipped.read_text("utf-8")
-        path.write_text(text, encoding="utf-8")
+        replace_privately(path, [TEMPLATE if shipped is None else shipped.read_text("utf-8")])
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
         done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the user's own editor

@@ -24,14 +24,14 @@ def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = Fal
         OSError: The disk is full, or the folder does not exist or may not be written to.
 
     """
-    target = Path(os.path.realpath(path))
-    if target.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    old = target.stat() if target.exists() else None
+    old = path.stat() if path.exists() else None
     if old is not None and not stat.S_ISREG(old.st_mode):
         with path.open("w", encoding="utf-8") as stream:  # a folder raises; of a pipe or a device nothing is replaced
             stream.writelines(parts)
         return
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)  # its mode is 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

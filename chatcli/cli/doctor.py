@@ -25,7 +25,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     try:
         settings = Settings.load(options)
     except ChatcliError as error:
-        asked = options.get("format") or os.environ.get("CHATCLI_FORMAT")
+        asked: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
         settings = Settings(format=asked if asked in FORMATS else None)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:

@@ -17,7 +17,7 @@ from chatcli.graph.nodes import MODEL_NODE
 from chatcli.graph.question import build_question
 from chatcli.graph.schema import AnswerSchema
 from chatcli.graph.setup import setup_update
-from chatcli.graph.state import DEFAULT_TIMEOUT, ChatState, TurnContext
+from chatcli.graph.state import ChatState, TurnContext
 from chatcli.graph.thread import GraphThread
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Model
@@ -25,6 +25,7 @@ from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles.setup import Setup
 from chatcli.session import Session
+from chatcli.settings import DEFAULT_TIMEOUT
 from chatcli.store.threads import Threads
 from chatcli.tools.toolbox import Toolbox
 from chatcli.turn import RunningTurn

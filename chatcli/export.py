@@ -1,13 +1,12 @@
 """Threads as files: what they hold in each format, written whole or not at all."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatcli.errors import UsageError
+from chatcli.files import replace_privately
 
 if TYPE_CHECKING:
     from chatcli.rendering.page import ThreadPage
@@ -44,26 +43,12 @@ def write_file(path: Path, lines: Iterable[str]) -> None:
         OSError: The disk is full or fails.
 
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("w", encoding="utf-8") as pipe:  # or a device: nothing to replace
-            pipe.writelines(f"{line}\n" for line in lines)
-        return
-    target = path.resolve()  # what a link leads to, not the link
-    if target.is_dir():
+    if path.is_dir():
         raise UsageError(f"{path} is a folder", remedy="Name a file.")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
+        replace_privately(path, (f"{line}\n" for line in lines))
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink()
-        raise
 
 
 def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[str]:

@@ -3,7 +3,6 @@
 One file in the config folder says which keys are kept and where, since a keyring can't be listed.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -166,11 +165,19 @@ def _read() -> dict[str, str | None]:
 
 
 def _write(kept: dict[str, str | None]) -> None:
-    """Replace the file in one step, readable by its owner alone from the first byte on."""
+    """Replace the file in one step, readable by its owner alone from the first byte on.
+
+    Raises:
+        UsageError: It can't be written; it is as it was before.
+
+    """
     import json
 
-    path = paths.private_dir(paths.config_dir()) / "keys.json"
-    draft = path.with_suffix(f".{os.getpid()}.new")
-    with open(draft, "x", encoding="utf-8", opener=paths.private_opener) as file:
-        json.dump(kept, file, indent=2)
-    draft.replace(path)
+    from chatcli.files import replace_privately
+
+    path = keys_file()
+    try:
+        paths.private_dir(path.parent)
+        replace_privately(path, [json.dumps(kept, indent=2)])
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}", remedy="It is as it was before.") from None

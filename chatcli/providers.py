@@ -14,6 +14,8 @@ BEDROCK = "bedrock_converse"
 DATABRICKS = "databricks"
 IBM = "ibm"
 LANGFLOW = "langflow"
+LANGFLOW_URL = "http://localhost:7860"
+"""Where `langflow run` listens."""
 LOCAL = "local"
 
 

@@ -3,8 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]+(?=@)")
-_KEY_IN_QUERY = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature)=)[^&\s'\"#]+", re.IGNORECASE)
+HIDDEN = "***"
+"""What stands for a secret that is not shown."""
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*(?=@)")
+_KEY_IN_QUERY = re.compile(
+    r"([?&;#](?:[\w.%-]{0,40}(?:key|token|secret|passw|passphrase|pwd|signature|credential)[\w.%-]{0,40}"
+    r"|auth|authorization|sig|code|pass|pw)=)[^&;\s'\"#]+",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SHORTEST = 4
 """Characters of a key: what is shorter is a placeholder, and stands in many words."""
@@ -45,11 +51,20 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Return `text` with `secrets`, as they are or encoded, and the passwords and keys in URLs replaced by `***`."""
+    """Return `text` with `secrets`, as they are or encoded, and the passwords and keys in URLs replaced by `***`.
+
+    Who logs in by an HTTP address is hidden with the password: many services take a key as the name.
+    """
     forms = {form for secret in secrets for form in _forms(secret.get_secret_value())}
     for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(form, "***")
-    return _KEY_IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***", text))
+        text = text.replace(form, HIDDEN)
+    return _KEY_IN_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(_hide_user_info, text))
+
+
+def _hide_user_info(match: re.Match[str]) -> str:
+    name, colon, _password = match[0].partition(":")
+    by_http = match.string[max(match.start() - 8, 0) : match.start()].lower().endswith(("http://", "https://"))
+    return HIDDEN if by_http else f"{name}:{HIDDEN}" if colon else name
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[Secret]:

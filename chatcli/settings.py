@@ -6,7 +6,7 @@ config-file key is the field's name. `.env.example` lists them all.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from chatcli.mcp_servers import McpServer
 
 Format = Literal["text", "markdown", "json", "jsonl"]
+FORMATS = get_args(Format)
 ColorMode = Literal["auto", "always", "never"]
 ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
+DEFAULT_TIMEOUT = 120.0
+"""Seconds without a byte from a model, retries included, where the user sets no --timeout."""
+LOCAL_TIMEOUT = 600.0
+"""The same for the local model: a full window is read in over a minute, and a busy machine takes longer."""
+DEFAULT_TOOL_TIMEOUT = 60.0
+"""Seconds for a call of a tool, where the user sets no --tool-timeout and no --timeout."""
+DEFAULT = "default"
+"""Where a value comes from that nobody set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
@@ -117,6 +126,7 @@ class Settings:
 
     # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
     _given: frozenset[str] = field(default=frozenset(), repr=False)
+    _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
     _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
 
@@ -140,7 +150,7 @@ class Settings:
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
-        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
+        settings = cls(**_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv)
         settings._refuse_dangerous_dotenv()
         return settings
 
@@ -157,6 +167,17 @@ class Settings:
     def is_option(self, name: str) -> bool:
         """Tell whether the command line itself sets the field `name`."""
         return name in self._given
+
+    def source(self, name: str) -> str:
+        """Return where the value of the field `name` comes from, in words: `option`, `environment NAME`, and so on."""
+        if self.is_option(name):
+            return "option"
+        one = next(one for one in fields(self) if one.name == name)
+        if variable := _variable_of(one, os.environ):
+            return f"environment {variable}"
+        if _variable_of(one, self._dotenv):
+            return ".env"
+        return "config file" if name in self._written else DEFAULT
 
     def is_dotenv(self, name: str) -> bool:
         """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
@@ -289,7 +310,7 @@ class Settings:
             return
         what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
         raise UsageError(
-            f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
+            f"the .env file in this folder sets the {what} {redact(url, [])}, but the key comes from elsewhere",
             remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
         )
 
@@ -318,13 +339,13 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
 
 def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what the variables of `environment` set, by field; an empty one sets nothing."""
-    found = {}
-    for one in fields(Settings):
-        for variable in one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",)):
-            if value := environment.get(variable):
-                found[one.name] = value
-                break
-    return found
+    variables = {one.name: _variable_of(one, environment) for one in fields(Settings)}
+    return {name: environment[variable] for name, variable in variables.items() if variable}
+
+
+def _variable_of(one: Field[Any], environment: Mapping[str, str]) -> str | None:
+    """Return the variable of `environment` that sets the field `one`, if any."""
+    return next(filter(environment.get, one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))), None)
 
 
 def _read(texts: Mapping[str, object]) -> dict[str, Any]:

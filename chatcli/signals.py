@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from chatcli.command_line import split
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop."""
-_INTERRUPTED = 130  # ExitCode.INTERRUPTED; this module is imported first of all, so it imports no other of ours
+_INTERRUPTED = 130  # ExitCode.INTERRUPTED; this module is imported first of all, so it imports next to nothing of ours
 # Written out: a handler that imports `json` may find it half imported.
 _SAID = {
     "json": (
@@ -87,9 +89,8 @@ def ignore_signals() -> None:
 
 def wanted_format(arguments: list[str]) -> str:
     """Return the format that was asked for, even when the command line can't be read as a whole; empty for none."""
-    if "--json" in arguments:
+    options = list(split(arguments))
+    if ("--json", None) in options:
         return "json"
-    words = "\0".join(arguments).replace("--format=", "--format\0")
-    if "--format\0" in words:
-        return words.partition("--format\0")[2].partition("\0")[0]
-    return os.environ.get("CHATCLI_FORMAT", "")
+    chosen = [value for option, value in options if option == "--format" and value is not None]
+    return chosen[-1] if chosen else os.environ.get("CHATCLI_FORMAT", "")

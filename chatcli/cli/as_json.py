@@ -1,6 +1,7 @@
-"""The option `--json` of sub-commands, and of the groups of them that list when they stand alone."""
+"""What sub-commands print as JSON: by their option `--json`, or by `chat --format json` or `jsonl`."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -17,3 +18,22 @@ def choose_json(ctx: typer.Context, as_json: bool) -> None:
         ctx.obj = ctx.obj.with_options({"format": "json"})
     else:  # of `chat config`, the options that were given
         ctx.obj = {**(ctx.obj or {}), "format": "json"}
+
+
+def print_as_json(value: Any, chosen: str | None, as_json: bool = False) -> bool:
+    """Print `value` if JSON is asked for; return whether it is.
+
+    Args:
+        value: A list is printed as one value a line in "jsonl", anything else on one line.
+        chosen: The format of `chat` itself.
+        as_json: Whether the sub-command has its option `--json`, which goes before that format.
+
+    """
+    if as_json or chosen == "json":
+        print(json.dumps(value, indent=2))
+    elif chosen == "jsonl":
+        for one in value if isinstance(value, list) else [value]:
+            print(json.dumps(one))
+    else:
+        return False
+    return True

@@ -1,23 +1,23 @@
 """`chat config`: the settings in effect, the file that holds them, and the shape of what chat prints as JSON."""
 
-import json
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
-from chatcli.cli.as_json import AsJson, choose_json
+from chatcli.cli.as_json import AsJson, choose_json, print_as_json
+from chatcli.effective import effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.files import replace_privately
 from chatcli.schemas import NAMES, read_all, read_schema
-from chatcli.secret import Secret
-from chatcli.settings import Settings, user_name
+from chatcli.settings import Settings
 
 app = typer.Typer(
     help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
@@ -37,15 +37,14 @@ def config(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the settings in effect; of a key, only that it is set."""
+    """Show the settings in effect and where each comes from; of a key, only that it is set."""
     settings = Settings.load(ctx.find_object(dict))
-    values = {user_name(name): _shown(getattr(settings, name), settings.redact) for name in Settings.names()}
-    if as_json or settings.format == "json":
-        print(json.dumps(values, indent=2))
+    found = effective_settings(settings)
+    if print_as_json({name: asdict(one) for name, one in found.items()}, settings.format, as_json):
         return
-    rows = tuple((name, "" if value is None else _in_words(value)) for name, value in values.items())
+    rows = tuple((name, str(one), one.source) for name, one in found.items())
     renderer = build_renderer(settings)
-    renderer.render(Listing("Settings", ("setting", "value"), rows))
+    renderer.render(Listing("Settings", ("setting", "value", "from"), rows))
     renderer.close()
 
 
@@ -61,8 +60,7 @@ def edit(ctx: typer.Context) -> None:
     file = paths.config_file()
     paths.private_dir(file.parent)
     if not file.exists():
-        with open(file, "x", encoding="utf-8", opener=paths.private_opener) as new:
-            new.write(_FIRST_LINES)
+        replace_privately(file, [_FIRST_LINES])
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     try:
         code = subprocess.run([*editor, str(file)], check=False).returncode  # noqa: S603 - the user's own editor
@@ -76,28 +74,12 @@ def edit(ctx: typer.Context) -> None:
 
 @app.command()
 def schema(
+    ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.")] = None,
 ) -> None:
     """Print the JSON Schema of what chat prints as JSON."""
     if name is not None and name not in NAMES:
         raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
-    print(json.dumps(read_all() if name is None else read_schema(name), indent=2))
-
-
-def _shown(value: Any, redact: Callable[[str], str]) -> Any:
-    """Return a setting's value as JSON can hold it, without what is secret in it."""
-    if isinstance(value, Secret):
-        return "***"
-    if isinstance(value, tuple):
-        return [_shown(part, redact) for part in value]
-    if isinstance(value, dict):
-        return {name: _shown(part, redact) for name, part in value.items()}
-    if isinstance(value, bool | int | float | None):
-        return value
-    return redact(str(value))
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={part}" for name, part in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    shown = read_all() if name is None else read_schema(name)
+    asked = (ctx.find_object(dict) or {}).get("format") or os.environ.get("CHATCLI_FORMAT")
+    print_as_json(shown, "jsonl" if asked == "jsonl" else "json")

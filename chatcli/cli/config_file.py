@@ -1,12 +1,11 @@
 """Changes config.toml where a command is to be remembered; comments and order in it stay."""
 
-import os
-
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from chatcli import paths
 from chatcli.errors import UsageError
+from chatcli.files import replace_privately
 
 
 def set_value(key: str, value: str, *, table: str | None = None) -> None:
@@ -22,8 +21,8 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
         section = document if table is None else document.setdefault(table, tomlkit.table())
         section[key] = value
         paths.private_dir(path.parent)
-        draft = path.with_suffix(f".{os.getpid()}.new")
-        draft.write_text(tomlkit.dumps(document), encoding="utf-8")
-        draft.replace(path)
-    except (OSError, TOMLKitError) as error:
+        replace_privately(path, [tomlkit.dumps(document)], keep_mode=True)
+    except OSError as error:
+        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="It is as it was before.") from None
+    except (ValueError, TOMLKitError) as error:  # no UTF-8, no TOML
         raise UsageError(f"{path} can't be changed: {error}", remedy="Mend it by hand: `chat config edit`.") from None

@@ -1,17 +1,17 @@
 """`chat doctor`: what is installed, configured and reachable."""
 
 import dataclasses
-import json
+import os
 from typing import Annotated, Any
 
 import typer
 
 from chatcli.bootstrap import build_renderer, repair_store
-from chatcli.cli.as_json import AsJson
+from chatcli.cli.as_json import AsJson, print_as_json
 from chatcli.doctor import Finding, examine
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
-from chatcli.settings import Settings
+from chatcli.settings import FORMATS, Settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,15 +25,14 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     try:
         settings = Settings.load(options)
     except ChatcliError as error:
-        settings = Settings()
+        asked: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
+        settings = Settings(format=asked if asked in FORMATS else None)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
             repair_store(settings)
-        findings = list(examine(settings))
-    if as_json or settings.format == "json":
-        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
-    else:
+        findings = [_cleaned(finding, settings) for finding in examine(settings)]
+    if not print_as_json([dataclasses.asdict(finding) for finding in findings], settings.format, as_json):
         renderer = build_renderer(settings)
         rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
         renderer.render(Listing("Doctor", ("what", "state", "detail"), rows))
@@ -43,3 +42,8 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
         renderer.close()
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
+
+
+def _cleaned(finding: Finding, settings: Settings) -> Finding:
+    """Return `finding` without any key, whatever a server or a library said."""
+    return dataclasses.replace(finding, detail=settings.redact(finding.detail), remedy=settings.redact(finding.remedy))

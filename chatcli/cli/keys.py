@@ -1,14 +1,13 @@
 """`chat keys`: keys that chatcli keeps for providers."""
 
 import getpass
-import json
 import sys
 from typing import Annotated
 
 import typer
 
 from chatcli.bootstrap import build_renderer
-from chatcli.cli.as_json import AsJson, choose_json
+from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.keys import Kept, forget_key, keep_key, kept_keys, where_kept
@@ -63,8 +62,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
             rows.append((provider.prefix, where_kept(kept[provider.prefix])))
-    if as_json or settings.format == "json":
-        print(json.dumps([{"provider": prefix, "place": place} for prefix, place in rows], indent=2))
+    if print_as_json([{"provider": prefix, "place": place} for prefix, place in rows], settings.format, as_json):
         return
     renderer = build_renderer(settings)
     renderer.render(Listing("Keys", ("provider", "place"), tuple(rows)))

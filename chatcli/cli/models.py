@@ -1,13 +1,12 @@
 """`chat models`: which models there are."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from chatcli.bootstrap import build_renderer, pull_local_model
-from chatcli.cli.as_json import AsJson, choose_json
+from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.cli.config_file import set_value
 from chatcli.errors import UsageError
 from chatcli.events import Listing
@@ -36,8 +35,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the models that can be used as things are set, the default marked."""
     settings = _settings(ctx)
     usable = usable_models(settings)
-    if as_json or settings.format == "json":
-        print(json.dumps([_as_json(model) for model in usable], indent=2))
+    if print_as_json([_as_json(model) for model in usable], settings.format, as_json):
         return
     rows = tuple(
         (model.alias or str(model.name), "default" if model.default else "", _source(model)) for model in usable
@@ -54,8 +52,8 @@ def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     settings = _settings(ctx)
     flows = LangflowServer.of(settings).flows()
-    if as_json or settings.format == "json":
-        print(json.dumps([{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows], indent=2))
+    found = [{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows]
+    if print_as_json(found, settings.format, as_json):
         return
     rows = tuple((f"{LANGFLOW}:{flow.handle}", flow.name, flow.description) for flow in flows)
     renderer = build_renderer(settings)

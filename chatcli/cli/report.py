@@ -21,14 +21,14 @@ def report(failure: ChatcliError, args: list[str]) -> None:
     """Tell of `failure`, which ended the run of `args` before a renderer could."""
     from chatcli.rendering.sanitize import sanitize
 
-    # What nobody foresaw may hold anything; all other messages are made without keys.
-    message = _redact(failure.message) if isinstance(failure, InternalError) else failure.message
+    # What nobody foresaw may hold anything; all other messages are made without keys, but for those in a URL.
+    message = _redact(failure.message) if isinstance(failure, InternalError) else redact(failure.message, [])
     if wanted_format(args).startswith("json"):
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         print(json.dumps({"thread_id": None, "error": error}))
     print(f"error: {sanitize(message)}", file=sys.stderr)
     if failure.remedy:
-        print(sanitize(failure.remedy), file=sys.stderr)
+        print(sanitize(redact(failure.remedy, [])), file=sys.stderr)
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
         report_traceback(failure, _redact)
 

@@ -1,6 +1,5 @@
 """`chat roles`: named system prompts with variables."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -12,9 +11,10 @@ import typer
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
 from chatcli.cli import complete
-from chatcli.cli.as_json import AsJson, choose_json
+from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.files import replace_privately
 from chatcli.rendering.sanitize import sanitize
 from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
 from chatcli.roles.role import Role, read_role
@@ -58,8 +58,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     found, broken = _read_roles()
     for problem in broken:  # one broken file must not hide the others
         print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
-    if as_json or settings.format == "json":
-        print(json.dumps([_as_json(role) for role in found], indent=2))
+    if print_as_json([_as_json(role) for role in found], settings.format, as_json):
         return
     rows = tuple(
         (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
@@ -74,10 +73,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Show a role: its prompt, its variables and their defaults."""
     role = find_role(name)
-    if as_json or _settings(ctx).format == "json":
-        print(json.dumps(_as_json(role), indent=2))
-        return
-    print(role.path.read_text(encoding="utf-8").rstrip("\n"))
+    if not print_as_json(_as_json(role), _settings(ctx).format, as_json):
+        print(role.path.read_text(encoding="utf-8").rstrip("\n"))
 
 
 @app.command()
@@ -88,8 +85,7 @@ def edit(name: Name) -> None:
         shipped = role_files().get(path.stem)
         path = path if shipped is None else path.with_suffix(shipped.suffix)
         paths.private_dir(paths.private_dir(paths.config_dir()) / "roles")
-        text = TEMPLATE if shipped is None else shipped.read_text("utf-8")
-        path.write_text(text, encoding="utf-8")
+        replace_privately(path, [TEMPLATE if shipped is None else shipped.read_text("utf-8")])
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
         done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the user's own editor

@@ -1,15 +1,13 @@
 """Commands about what is seen: /help, /plain, /theme, /config, /clear, /exit."""
 
-import re
 from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.effective import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.secret import Secret
-from chatcli.settings import THEMES, Settings
+from chatcli.settings import THEMES
 
-_PASSWORD = re.compile(r"//[^/@\s]+@")  # of a URL
 KEYS = (
     ("Enter", "send"),
     ("Alt-Enter, Ctrl-J", "new line; Shift-Enter too, where the terminal tells it from Enter"),
@@ -58,15 +56,12 @@ async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the settings of this run; keys are not shown, only whether they are set."""
-    rows = tuple((name, _shown(getattr(context.settings, name))) for name in Settings.names())
-    yield Listing("Settings", ("setting", "value"), rows)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Secret):
-        return "set"  # whatever it is: not even its length is told
-    return "" if value is None else _PASSWORD.sub("//***@", str(value))
+    """Show the settings of this run and where each comes from; of a key, only that it is set."""
+    found = effective_settings(context.settings)
+    here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
+    changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
+    rows = tuple((name, str(one), one.source) for name, one in (found | changed).items())
+    yield Listing("Settings", ("setting", "value", "from"), rows)
 
 
 async def clear_screen(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -12,10 +12,9 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from chatcli.graph.schema import AnswerSchema
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Model
+from chatcli.settings import DEFAULT_TIMEOUT
 from chatcli.tools.toolbox import Toolbox
 
-DEFAULT_TIMEOUT = 120.0
-"""Seconds within which a request that failed is asked again, where the user sets no --timeout."""
 SNAPSHOT_FREQUENCY = 4000
 """Updates of a thread between two full copies of its messages; until then each checkpoint holds what is new."""
 

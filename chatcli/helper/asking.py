@@ -3,20 +3,23 @@
 import os
 import sys
 
-_OFF = ("0", "false", "f", "no", "n", "off")
-_SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
-_ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
+from chatcli.command_line import ESCAPED, SUBCOMMANDS, WORD, split
 
+_OFF = ("0", "false", "f", "no", "n", "off")
+_ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
+_ELSEWHERE |= {"--install-completion", "--show-completion"}
 _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
-_FLAGS = {"--quiet", "-q", "--continue", "-c", "--no-save", "--json", "--plain", "--auto-compact", "--debug"}
 
 
 def may_ask(arguments: list[str]) -> bool:
     """Tell whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
     if sys.platform != "linux" or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
         return False
-    first = arguments[0] if arguments else ""
-    if first in _SUBCOMMANDS or not _ELSEWHERE.isdisjoint(arguments):
+    parts = list(split(arguments))
+    words = [part for part in parts if part[0] in (WORD, ESCAPED)]
+    if not _ELSEWHERE.isdisjoint(option for option, _ in parts):
+        return False
+    if words and words[0][0] == WORD and words[0][1] in SUBCOMMANDS:
         return False
     if any("/dev/" in argument or "/proc/" in argument for argument in arguments):
         return False  # a descriptor of this process, or its terminal
@@ -28,15 +31,4 @@ def may_ask(arguments: list[str]) -> bool:
         ours = all(os.tcgetpgrp(number) == os.getpgrp() for number in terminals)
     except (OSError, ValueError):
         return False
-    return standard and ours and (0 not in terminals or _has_words(arguments))
-
-
-def _has_words(arguments: list[str]) -> bool:
-    """Tell whether there is a prompt among `arguments`, as far as that can be told without Typer."""
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--" or not argument.startswith("-"):
-            return argument != "--" or next(rest, None) is not None
-        if argument not in _FLAGS and "=" not in argument:
-            next(rest, None)  # its value
-    return False
+    return standard and ours and (0 not in terminals or bool(words))

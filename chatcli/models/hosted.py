@@ -13,10 +13,10 @@ from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.model import Endpoint, Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
+from chatcli.models.openai import ANSWER_ROOM
 from chatcli.models.prices import known_window
 from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
-from chatcli.settings import Settings
+from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
 
 def build_hosted(name: ModelName, settings: Settings) -> Model:

@@ -20,9 +20,9 @@ from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, words_of
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
-from chatcli.models.openai import CONNECT_TIMEOUT, DEFAULT_TIMEOUT
+from chatcli.models.openai import CONNECT_TIMEOUT
 from chatcli.providers import LANGFLOW
-from chatcli.settings import Settings
+from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
 USER = "User"
 """The sender of the question, which Langflow repeats."""

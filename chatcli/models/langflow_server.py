@@ -11,12 +11,10 @@ from typing import Any
 import httpx2
 
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
-from chatcli.providers import LANGFLOW
+from chatcli.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.secret import Secret, redact
 from chatcli.settings import Settings
 
-DEFAULT_URL = "http://localhost:7860"
-"""Where `langflow run` listens."""
 LIST_TIMEOUT = 5.0
 """Seconds within which a server lists its flows."""
 MAX_REASON = 300
@@ -56,7 +54,7 @@ class LangflowServer:
 
         """
         credentials = settings.credentials(LANGFLOW)
-        return cls(credentials.base_url or DEFAULT_URL, credentials.key)
+        return cls(credentials.base_url or LANGFLOW_URL, credentials.key)
 
     @property
     def place(self) -> str:

@@ -14,15 +14,13 @@ from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
 from chatcli.secret import Secret
-from chatcli.settings import Settings
+from chatcli.settings import LOCAL_TIMEOUT, Settings
 
 WINDOW = 8192
 ANSWER_ROOM = 1024
 HISTORY = 1500
 """Tokens of history worth sending: two cores read some 110 a second before the first word of the answer."""
 TEMPERATURE = 0.2
-TIMEOUT = 600.0
-"""Seconds: a full window is read in over a minute, and a busy machine takes longer."""
 SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told you earlier."
 
 
@@ -35,7 +33,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         "embedded",
         EMBEDDED_URL,
         Secret(NO_KEY),
-        replace(settings, timeout=settings.timeout or TIMEOUT, temperature=temperature),
+        replace(settings, timeout=settings.timeout or LOCAL_TIMEOUT, temperature=temperature),
         profile={"image_inputs": False},
         http_async_client=http,
     )

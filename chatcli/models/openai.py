@@ -16,11 +16,9 @@ from chatcli.models.names import ModelName, first_served
 from chatcli.models.unstreamed import take_unstreamed
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
-from chatcli.settings import Settings
+from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
-DEFAULT_TIMEOUT = 120.0
-"""Seconds without a byte from the server after which a request is given up."""
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connection alone: a host that is down should not cost a whole timeout."""
 ANSWER_ROOM = 16_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
-from chatcli.secret import Secret
+from chatcli.secret import Secret, redact
 
 if TYPE_CHECKING:
     import httpx
@@ -44,8 +44,8 @@ class ServerAddress:
 
     @property
     def shown(self) -> str:
-        """The address as messages name it, without a password."""
-        return re.sub(r"//[^/@]*@", "//", self.url)
+        """The address as messages name it, without a password or key."""
+        return redact(re.sub(r"//[^/@]*@", "//", self.url), [])
 
     @property
     def headers(self) -> dict[str, str]:

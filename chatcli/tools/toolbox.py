@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import BaseTool
 
 from chatcli.mcp_servers import McpServer
-from chatcli.settings import Settings
+from chatcli.settings import DEFAULT_TOOL_TIMEOUT, Settings
 from chatcli.tools.builtin import builtin_tools
 from chatcli.tools.rules import Rules
 from chatcli.tools.tool import Arguments, Tool
@@ -21,7 +21,6 @@ from chatcli.tools.tool import Arguments, Tool
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
 
-DEFAULT_SECONDS = 60.0
 MAX_STEPS = 25
 START_SECONDS = 30.0
 """Within these, all servers must have told their tools; some are fetched when they are first started."""
@@ -49,7 +48,7 @@ class Toolbox:
         *,
         builtin: bool = False,
         can_ask: bool = False,
-        seconds: float = DEFAULT_SECONDS,
+        seconds: float = DEFAULT_TOOL_TIMEOUT,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
     ) -> None:
@@ -137,7 +136,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         Rules(settings.allow, everything=settings.yes),
         builtin=settings.tools is True,
         can_ask=can_ask,
-        seconds=settings.tool_timeout or settings.timeout or DEFAULT_SECONDS,
+        seconds=settings.tool_timeout or settings.timeout or DEFAULT_TOOL_TIMEOUT,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
     )

@@ -1,6 +1,7 @@
 """Keys: kept where it is said, asked for once, shown nowhere."""
 
 import json
+import stat
 import sys
 from pathlib import Path
 
@@ -194,3 +195,31 @@ def test_the_default_and_aliases_are_written_to_the_config_file(chat: Chat, fake
     models = chat("models", "list", "--json").json()
     assert [model["model"] for model in models if model["default"]] == ["openai:gpt-default"]
     assert ("fast", "openai:gpt-fast") in [(model["alias"], model["model"]) for model in models]
+
+
+def test_a_changed_config_file_keeps_its_mode_and_its_link(chat: Chat) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    assert chat("models", "default", "local").returncode == 0
+    assert (stat.S_IMODE(config.stat().st_mode), stat.S_IMODE(config.parent.stat().st_mode)) == (0o600, 0o700)
+    dotfiles = chat.home.root / "dotfiles.toml"
+    config.rename(dotfiles)
+    config.symlink_to(dotfiles)
+    for mode in (0o600, 0o644):
+        dotfiles.chmod(mode)
+        assert chat("models", "alias", f"a{mode}", "local").returncode == 0
+        assert config.is_symlink()
+        assert stat.S_IMODE(dotfiles.stat().st_mode) == mode
+        assert f"a{mode}" in dotfiles.read_text()
+
+
+@pytest.mark.parametrize("command", ["chat models default local", "echo sk-another-key | chat keys set anthropic"])
+def test_what_cannot_be_written_leaves_the_old_file(chat: Chat, command: str) -> None:
+    folder = chat.home.root / ".config" / "chatcli"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text('model = "openai:old"\n')
+    (folder / "keys.json").write_text('{"openai": "sk-old-key"}')
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = chat.shell(f"ulimit -f 0; {command}", env=NO_KEYRING)  # as a disk that is full, for this process alone
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 2), result
+    assert "File too large" in result.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

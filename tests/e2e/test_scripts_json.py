@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from chatcli.models.local.weights import QWEN
 from chatcli.schemas import NAMES, read_schema
 from tests.conftest import KEY
 from tests.e2e.checks import assert_told
@@ -115,6 +116,133 @@ def test_one_document_holds_all_schemas(chat: Chat, fake: FakeOpenAI) -> None:
     assert_told(chat("config", "schema", "nonsense"), 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("models", ["models"]),
+        ("roles", ["roles", "list"]),
+        ("role", ["roles", "show", "translator"]),
+        ("keys", ["keys", "list"]),
+        ("config", ["config"]),
+        ("doctor", ["doctor"]),
+        ("threads", ["threads"]),
+        ("thread", ["threads", "show", "sky"]),
+        ("search", ["threads", "search", "hello"]),
+        ("models", ["config", "schema", "models"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_jsonl_is_one_value_a_line_and_json_the_same_as_one_value(
+    chat: Chat, fake: FakeOpenAI, name: str, command: list[str]
+) -> None:
+    chat("-t", "sky", "hello")
+    whole = chat("--format", "json", *command).json()
+    lines = chat("--format", "jsonl", *command).events()
+    stated = [whole.pop("format"), lines[0].pop("format")] if name == "config" else []
+    assert [one["value"] for one in stated] in ([], ["json", "jsonl"])
+    assert lines
+    if command[0] == "doctor":  # how large the store is, and so on
+        whole, lines = ([finding["subject"] for finding in found] for found in (whole, lines))
+    assert lines == (whole if isinstance(whole, list) else [whole])
+    by_variable = chat(*command, env={"CHATCLI_FORMAT": "jsonl"})
+    assert len(by_variable.events()) == len(lines)
+
+
+def test_doctor_keeps_to_the_format_though_the_settings_are_wrong(chat: Chat) -> None:
+    result = chat("--format", "jsonl", "doctor", env={"CHATCLI_TEMPERATURE": "hot"})
+    assert result.returncode == 1
+    assert [(event["subject"], event["state"]) for event in result.events()] == [("settings", "problem")]
+
+
+def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(chat: Chat, fake: FakeOpenAI) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('quiet = true\nmax_steps = 7\n[aliases]\nmonkey = "local"\n')
+    env = {"CHATCLI_TOOLS": "0", "CHATCLI_FILE": '["a.txt", "b.png"]', "OPENAI_BASE_URL": "", "NO_COLOR": "1"}
+    shown = chat("--timeout", "9", "config", "--json", env=env).json()
+    default = {"value": None, "source": "default"}
+    store = f"sqlite:///{chat.home.env['XDG_DATA_HOME']}/chatcli/threads.db"
+    assert {name: (one["value"], one["source"]) for name, one in shown.items() if one != default} == {
+        "no_save": (False, "default"),
+        "model": ("openai:gpt-5-mini", "default"),
+        "aliases": ({"monkey": "local"}, "config file"),
+        "langflow_url": ("http://localhost:7860", "default"),
+        "tweak": ({}, "default"),
+        "var": ({}, "default"),
+        "auto_compact": (False, "default"),
+        "format": ("json", "option"),
+        "store": (store, "default"),
+        "quiet": (True, "config file"),
+        "color": ("never", "environment NO_COLOR"),
+        "theme": ("auto", "default"),
+        "editing_mode": ("emacs", "default"),
+        "plain": (False, "default"),
+        "file": (["a.txt", "b.png"], "environment CHATCLI_FILE"),
+        "allow_private_urls": (False, "default"),
+        "timeout": (9, "option"),
+        "tools": (False, "environment CHATCLI_TOOLS"),
+        "mcp": ({}, "default"),
+        "allow": ([], "default"),
+        "yes": (False, "default"),
+        "max_steps": (7, "config file"),
+        "tool_timeout": (9, "option"),
+        "helper": (False, "environment CHATCLI_HELPER"),
+        "debug": (False, "default"),
+        "local_model": (f"{chat.home.env['XDG_CACHE_HOME']}/chatcli/models/{QWEN.file_name}", "default"),
+        "openai_api_key": ("***", "environment OPENAI_API_KEY"),
+    }
+    words = {line.split()[0]: line.split(None, 1)[1] for line in chat("config", env=env).stdout.splitlines()[1:]}
+    rows = {name: " ".join(words[name].split()) for name in ("tools", "file", "thread", "var", "quiet", "timeout")}
+    assert rows == {
+        "tools": "off environment CHATCLI_TOOLS",
+        "file": "a.txt, b.png environment CHATCLI_FILE",
+        "thread": "none default",
+        "var": "none default",
+        "quiet": "on config file",
+        "timeout": "120 default",
+    }
+
+
+@pytest.mark.parametrize(
+    ("env", "args", "expected"),
+    [
+        ({"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, [], {"model": "local:qwen2.5-coder-0.5b", "timeout": 600}),
+        ({"OPENAI_BASE_URL": ""}, ["-m", "gpt-x"], {"model": "openai:gpt-x", "timeout": 120}),
+        ({"CHATCLI_NO_SAVE": "1"}, [], {"store": "memory:"}),
+        ({"CHATCLI_STORE": "sqlite:///here.db"}, [], {"store": "sqlite:///{work}/here.db"}),
+        ({"CHATCLI_TIMEOUT": "7"}, [], {"tool_timeout": 7}),
+        ({}, ["--no-tools"], {"tools": False}),
+        ({"ACCESSIBLE": "1"}, [], {"plain": True}),
+        ({"CHATCLI_MODEL": "nonsense:x", "OPENAI_BASE_URL": ""}, [], {"model": "nonsense:x"}),
+        ({}, ["--url", "http://localhost:1"], {"store": None, "model": None}),
+    ],
+    ids=lambda value: " ".join(value) if value else "none",
+)
+def test_what_is_shown_as_in_effect(
+    chat: Chat, fake: FakeOpenAI, env: dict[str, str], args: list[str], expected: dict[str, Any]
+) -> None:
+    shown = chat(*args, "config", "show", "--json", env=env).json()
+    for name, value in expected.items():
+        wanted = value.format(work=chat.home.work) if isinstance(value, str) else value
+        assert shown[name]["value"] == wanted
+
+
+@pytest.mark.parametrize("command", [["config"], ["config", "--json"], ["doctor"], ["models"], ["hello"]])
+def test_no_key_of_a_url_is_shown(chat: Chat, fake: FakeOpenAI, command: list[str]) -> None:
+    url = "http://sk-as-name:sk-password@127.0.0.1:9/sk-no/v1?api_key=sk-query&sig=sk-signature&a=b"
+    for variable in ("CHATCLI_BASE_URL", "OPENAI_BASE_URL", "CHATCLI_URL"):
+        env = {
+            variable: url,
+            "CHATCLI_TWEAK": '{"OpenAI": {"api_key": "sk-tweak"}}',
+            "CHATCLI_VAR": "token=sk-variable",
+        }
+        result = chat("--timeout", "1", *command, env=env)
+        shown = result.stdout + result.stderr
+        assert shown
+        for secret in ("name", "password", "query", "signature", "tweak", "variable"):
+            assert f"sk-{secret}" not in shown, shown
+
+
 def test_the_settings_in_effect_are_shown_without_their_secrets(chat: Chat, fake: FakeOpenAI) -> None:
     env = {"CHATCLI_BASE_URL": "http://me:hunter2@localhost:8000/v1", "CHATCLI_TEMPERATURE": "0.5"}
     for args in (("config",), ("config", "show"), ("config", "show", "--json"), ("--json", "config", "show")):
@@ -124,8 +252,8 @@ def test_the_settings_in_effect_are_shown_without_their_secrets(chat: Chat, fake
         assert "hunter2" not in result.stdout
         assert "0.5" in result.stdout
     shown = chat("-t", "sky", "config", "show", "--json", env=env).json()
-    assert (shown["thread"], shown["openai_api_key"]) == ("sky", "***")
-    assert shown["base_url"] == "http://me:***@localhost:8000/v1"
+    assert (shown["thread"]["value"], shown["openai_api_key"]["value"]) == ("sky", "***")
+    assert shown["base_url"] == {"value": "http://***@localhost:8000/v1", "source": "environment CHATCLI_BASE_URL"}
     assert "schema" in shown
 
 
@@ -142,7 +270,7 @@ def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
     assert path == str(chat.home.root / ".config" / "chatcli" / "config.toml")
     edited = chat("config", "edit", env={"EDITOR": "sed -i '$a temperature = 0.5'"})
     assert edited.returncode == 0, edited
-    assert chat("config", "show", "--json").json()["temperature"] == 0.5
+    assert chat("config", "show", "--json").json()["temperature"]["value"] == 0.5
     broken = chat("config", "edit", env={"VISUAL": "sed -i '$a temprature = 1'"})
     assert_told(broken, 2)
     assert_told(chat("config", "show"), 2)

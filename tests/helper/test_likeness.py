@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.cli.subcommands import SUBCOMMANDS
-from chatcli.helper import asking
 from chatcli.helper.likeness import Environment, Files, world
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
@@ -90,6 +88,18 @@ def test_a_process_is_in_its_own_world() -> None:
         (["threads", "list"], False),
         (["-i", "hello"], False),
         (["--no-helper", "hello"], False),
+        (["--helper", "hello"], True),
+        (["--tools", "hello"], True),
+        (["--no-tools", "hello"], True),
+        (["--yes", "hello"], True),
+        (["--allow-private-urls", "hello"], True),
+        (["-qc", "hello"], True),
+        (["-tabc", "hello"], True),
+        (["-qtabc"], False),
+        (["-qi", "hello"], False),
+        (["--", "-i"], True),
+        (["--helper", "threads", "list"], False),
+        (["-m", "threads", "hello"], True),
     ],
 )
 def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
@@ -101,7 +111,3 @@ def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: lis
         assert terminal.text() == str(asked)
     finally:
         terminal.close()
-
-
-def test_the_subcommands_that_are_known_beforehand_are_all_of_them() -> None:
-    assert set(asking._SUBCOMMANDS) == {command.name for command in SUBCOMMANDS}

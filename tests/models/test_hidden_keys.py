@@ -35,4 +35,24 @@ def test_a_key_is_in_no_text_of_ours(
 
 def test_a_key_in_a_url_is_in_no_text_of_ours() -> None:
     told = redact(f"http://me:{KEY}@host/v1?a=b&api_key={KEY}&c=d can't be reached", ())
-    assert told == "http://me:***@host/v1?a=b&api_key=***&c=d can't be reached"
+    assert told == "http://***@host/v1?a=b&api_key=***&c=d can't be reached"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"https://{KEY}@host/v1", "https://***@host/v1"),
+        (f"https://{KEY}:@host/v1", "https://***@host/v1"),
+        (f"https://{KEY}:x-oauth-basic@host", "https://***@host"),
+        (f"postgresql://me:{KEY}@host/chat", "postgresql://me:***@host/chat"),
+        (f"postgresql://me:{KEY}@{KEY}@host/chat", "postgresql://me:***@host/chat"),
+        (f"https://host/v1?subscription-key={KEY}", "https://host/v1?subscription-key=***"),
+        (f"https://host/v1?sv=2024&sig={KEY}&se=1", "https://host/v1?sv=2024&sig=***&se=1"),
+        (f"https://host/f?code={KEY}", "https://host/f?code=***"),
+        (f"https://host/#access_token={KEY}", "https://host/#access_token=***"),
+        (f"https://host/?X-Amz-Credential={KEY};pwd={KEY}", "https://host/?X-Amz-Credential=***;pwd=***"),
+        ("https://host/a?design=1&author=me see me@host", "https://host/a?design=1&author=me see me@host"),
+    ],
+)
+def test_the_keys_that_a_url_may_hold(url: str, shown: str) -> None:
+    assert redact(f"{url} fails", ()) == f"{shown} fails"

@@ -30,11 +30,6 @@ def settings_of(ctx: typer.Context, store: str | None, url: str | None) -> Setti
     return settings.with_options({"store": store, "url": url})
 
 
-def wants_json(settings: Settings, as_json: bool) -> bool:
-    """Tell whether JSON was asked for, by the sub-command's option or by the format of `chat` itself."""
-    return as_json or settings.format in ("json", "jsonl")
-
-
 def threads_of(settings: Settings) -> Threads:
     """Return the threads of the store that `settings` name."""
     return open_threads(choose_store(settings))

@@ -1,14 +1,13 @@
 """`chat threads list`, `show` and `search`: what is there."""
 
 import dataclasses
-import json
 import re
 from typing import Annotated, Any
 
 import typer
 
 from chatcli.bootstrap import read_thread
-from chatcli.cli.as_json import AsJson
+from chatcli.cli.as_json import AsJson, print_as_json
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import ThreadId
@@ -28,10 +27,8 @@ def list_(
     """List the threads, the newest first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).recent(limit)
-    if common.wants_json(settings, as_json):
-        print(json.dumps([dataclasses.asdict(thread) for thread in found], indent=2))
-        return
-    common.show(settings, listing(found))
+    if not print_as_json([dataclasses.asdict(thread) for thread in found], settings.format, as_json):
+        common.show(settings, listing(found))
 
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
@@ -41,10 +38,8 @@ def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: S
     settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     messages = asyncio.run(read_thread(settings, summary.thread_id))
-    if common.wants_json(settings, as_json):
-        print(json.dumps(_as_json(summary, messages), indent=2))
-        return
-    common.show(settings, *messages)
+    if not print_as_json(_as_json(summary, messages), settings.format, as_json):
+        common.show(settings, *messages)
 
 
 def search(
@@ -58,10 +53,8 @@ def search(
     """Find messages by their words, the best first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
-    if common.wants_json(settings, as_json):
-        print(json.dumps([_match_as_json(match) for match in found], indent=2))
-        return
-    common.show(settings, *(MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found))
+    if not print_as_json([_match_as_json(match) for match in found], settings.format, as_json):
+        common.show(settings, *(MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found))
 
 
 def listing(threads: list[ThreadSummary]) -> Listing:

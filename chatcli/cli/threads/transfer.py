@@ -1,13 +1,12 @@
 """`chat threads export` and `import`: threads as files."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chatcli.bootstrap import import_file, read_whole_thread
-from chatcli.cli.as_json import AsJson
+from chatcli.cli.as_json import AsJson, print_as_json
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import ThreadId
@@ -68,11 +67,11 @@ def import_(
     settings = common.settings_of(ctx, store, url)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
     imported = asyncio.run(import_file(settings, file))
-    if common.wants_json(settings, as_json):
-        print(json.dumps([{"thread_id": new, "original_id": old} for old, new in imported.items()], indent=2))
-    else:
-        for new in imported.values():
-            print(new)
+    found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
+    if print_as_json(found, settings.format, as_json):
+        return
+    for new in imported.values():
+        print(new)
     renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
-    if renamed and not as_json:
+    if renamed:
         common.show(settings, *renamed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatcli import paths
+from chatcli.files import replace_privately
 from chatcli.models.local.weights import Weights
 
 _LOOPBACK = "http://127.0.0.1:"
@@ -70,12 +71,8 @@ class Runtime:
 
     def write_endpoint(self, endpoint: Endpoint) -> None:
         """Write the state file (0600) in one step: no reader ever sees half of it."""
-        draft = self.state_file.with_suffix(".new")
-        draft.unlink(missing_ok=True)
         state = {"base_url": endpoint.base_url, "api_key": endpoint.api_key, "pid": endpoint.pid}
-        with open(draft, "x", opener=paths.private_opener) as file:
-            json.dump(state, file)
-        draft.replace(self.state_file)
+        replace_privately(self.state_file, [json.dumps(state)])
 
     def forget_endpoint(self, endpoint: Endpoint | None = None) -> None:
         """Delete the state file; given an `endpoint`, only if it is the one in it."""

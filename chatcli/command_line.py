@@ -1,0 +1,44 @@
+"""The grammar of the command line, for what reads it before Typer is imported; a test compares it with Typer's."""
+
+from collections.abc import Iterator, Sequence
+
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
+VALUED = frozenset(
+    (
+        *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),
+        *("--max-tokens", "--context-tokens", "--tweak", "--file", "-f", "--format", "--schema", "--script", "--graph"),
+        *("--resume-with", "--store", "--url", "--assistant", "--color", "--theme", "--editing-mode", "--timeout"),
+        *("--mcp", "--allow", "--max-steps", "--tool-timeout"),
+    )
+)
+"""The options of `chat` that take a value; all others are flags."""
+WORD, ESCAPED = "", "--"
+"""What stands in place of an option before a word, and before one that follows `--`."""
+
+
+def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each option of `chat ARGUMENTS` with its value, None for a flag, and each word with WORD or ESCAPED.
+
+    What is wrong is split all the same.
+    """
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            yield from ((ESCAPED, word) for word in rest)
+        elif argument == "-" or not argument.startswith("-"):
+            yield WORD, argument
+        elif argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            yield name, value if equals else next(rest, None) if name in VALUED else None
+        else:
+            yield from _split_short(argument, rest)
+
+
+def _split_short(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the options of one letter that stand together in `argument`; the last one may take a value."""
+    for place, letter in enumerate(argument[1:], 1):
+        name = f"-{letter}"
+        if name in VALUED:
+            yield name, argument[place + 1 :] or next(rest, None)
+            return
+        yield name, None

@@ -1,0 +1,82 @@
+"""The grammar that is known before Typer is imported, against Typer's own."""
+
+import random
+
+import pytest
+import typer
+from typer.core import TyperOption
+from typer.main import get_command
+
+from chatcli.cli.app import app
+from chatcli.cli.group import SUBCOMMAND
+from chatcli.cli.main import read_command_line
+from chatcli.cli.subcommands import SUBCOMMANDS as COMMANDS
+from chatcli.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, split
+from chatcli.helper import asking
+from chatcli.signals import wanted_format
+
+
+def options(*, flags: bool) -> list[TyperOption]:
+    command = get_command(app)
+    found = [one for one in command.get_params(typer.Context(command)) if isinstance(one, TyperOption)]
+    return [one for one in found if bool(one.is_flag or one.count) == flags]
+
+
+def test_the_copy_is_the_grammar() -> None:
+    assert set(SUBCOMMANDS) == {command.name for command in COMMANDS}
+    assert {name for one in options(flags=False) for name in one.opts} == VALUED
+    flags = {name for one in options(flags=True) for name in (*one.opts, *one.secondary_opts)}
+    assert flags | {"-h"} >= asking._ELSEWHERE  # Typer adds that one when it reads a command line
+    assert not flags & VALUED
+
+
+def test_any_command_line_is_split_as_typer_splits_it() -> None:
+    chance = random.Random(7)
+    valued = [name for name in sorted(VALUED) if name not in ("--temperature", "--timeout", "--max-tokens")]
+    valued = [name for name in valued if name not in ("--context-tokens", "--max-steps", "--tool-timeout")]
+    flags = ["--quiet", "-q", "-c", "--helper", "--no-tools", "--tools", "--yes", "--allow-private-urls", "--json"]
+    pieces = [*valued, *flags, *(f"{name}=--json" for name in valued if name.startswith("--"))]
+    pieces += ["-qc", "-qtabc", "-mgpt", "-qm", "word", "-", "--", "two words", "threads", "--format", "text"]
+    parameters = {name: one.name for one in options(flags=False) for name in one.opts}
+    for _ in range(1000):
+        line = chance.choices(pieces, k=chance.randint(0, 6))
+        try:
+            context = read_command_line(line)
+        except typer.TyperException:
+            continue  # a value is missing at the end
+        parts = list(split(line))
+        words = [part for part in parts if part[0] in (WORD, ESCAPED)]
+        if SUBCOMMAND in context.meta:
+            assert words[0] == (WORD, context.meta[SUBCOMMAND]), line
+            continue
+        assert [word for _, word in words] == context.args, line
+        given: dict[str | None, list[str | None]] = {}
+        for option, value in parts:
+            if option in parameters:
+                given.setdefault(parameters[option], []).append(value)
+        for name, values in given.items():
+            taken = context.params[name or ""]
+            assert (taken if isinstance(taken, list) else [str(taken)]) == (
+                values if isinstance(taken, list) else values[-1:]
+            ), line
+        assert (wanted_format(line) == "json") == (context.params["json"] or context.params["format_"] == "json"), line
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("hello --json", "json"),
+        ("-- hello --json", ""),
+        ("-s --json hello", ""),
+        ("-qs --json hello", ""),
+        ("--system=--json hello", ""),
+        ("--format text --format=jsonl hello", "jsonl"),
+        ("--format json --nonsense", "json"),
+        ("threads list --json", "json"),
+        ("doctor --repair --json", "json"),
+        ("hello --format", ""),
+    ],
+)
+def test_the_format_that_is_wanted(line: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHATCLI_FORMAT", raising=False)
+    assert wanted_format(line.split()) == wanted

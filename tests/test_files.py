@@ -1,0 +1,109 @@
+"""Files that are replaced in one step."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatcli.files import replace_privately
+
+KILLED_HALFWAY = """
+import os, signal, sys
+from pathlib import Path
+from chatcli.files import replace_privately
+
+def parts():
+    yield "new" * 10_000
+    os.kill(os.getpid(), signal.SIGKILL)
+
+replace_privately(Path(sys.argv[1]), parts())
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    before = os.umask(0)
+    try:
+        replace_privately(path, ["one ", "two"])
+    finally:
+        os.umask(before)
+    assert (path.read_text(), mode(path)) == ("one two", 0o600)
+
+
+@pytest.mark.parametrize("old", [0o600, 0o640, 0o644])
+def test_the_mode_is_private_or_stays(tmp_path: Path, old: int) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(old)
+    replace_privately(path, ["new"], keep_mode=True)
+    assert (path.read_text(), mode(path)) == ("new", old)
+    replace_privately(path, ["newer"])
+    assert (path.read_text(), mode(path)) == ("newer", 0o600)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    target, between, link = tmp_path / "dotfiles" / "target", tmp_path / "between", tmp_path / "link"
+    link.symlink_to("between")
+    between.symlink_to(target)
+    for text in ("made", "replaced"):  # the first time the link leads nowhere
+        replace_privately(link, [text])
+        assert (link.is_symlink(), between.is_symlink(), target.read_text()) == (True, True, text)
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_links_in_a_circle_stay(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.symlink_to(two)
+    two.symlink_to(one)
+    with pytest.raises(OSError, match="symbolic links"):
+        replace_privately(one, ["text"])
+    assert one.is_symlink()
+    assert two.is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    os.chown(path, 1234, 2345)
+    replace_privately(path, ["new"], keep_mode=True)
+    assert (path.read_text(), path.stat().st_uid, path.stat().st_gid) == ("new", 1234, 2345)
+
+
+def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED_HALFWAY, path], check=False)
+    assert (done.returncode, path.read_text()) == (-signal.SIGKILL, "old")
+    assert all(mode(left) == 0o600 for left in tmp_path.iterdir() if left != path)
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    def parts() -> Iterator[str]:
+        yield "new"
+        raise OSError("it fails")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(OSError, match="it fails"):
+        replace_privately(path, parts())
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        replace_privately(link, ["text"])
+    assert link.is_symlink()

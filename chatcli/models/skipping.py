@@ -20,16 +20,23 @@ def refuse_skipping(prefix: str, client: BaseChatModel) -> None:
         _watch_nvidia(client)
 
 
-def require_object(data: str | bytes) -> None:
+def require_object(data: str | bytes, *inside: str) -> None:
     """Return when `data` is a JSON object, as every event of every protocol is.
 
+    Args:
+        data: What an event holds.
+        inside: Names of objects, each inside the one before; they may be missing.
+
     Raises:
-        ValueError: It is anything else.
+        ValueError: `data`, or one of the objects in it, is anything else.
 
     """
     value = json.loads(data)
-    if not isinstance(value, dict):
-        raise ValueError(f"an event is {type(value).__name__}, not an object")
+    for name in (*inside, ""):
+        if not isinstance(value, dict):
+            raise ValueError(f"an event has {type(value).__name__} for an object")
+        if (value := value.get(name)) is None:
+            return
 
 
 async def check_lines(lines: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -57,7 +64,7 @@ def _watch_cohere(client: Any) -> None:
 
     async def check(response: httpx.Response) -> None:
         lines = response.aiter_lines
-        response.aiter_lines = lambda: check_lines(lines())  # type: ignore[method-assign, assignment]
+        response.aiter_lines = lambda: check_lines(lines())  # type: ignore[method-assign]
 
     key = client.cohere_api_key
     client.async_client = cohere.AsyncClient(

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from chatcli.chat_session import ChatSession
 from chatcli.errors import ChatcliError, ExitCode
-from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
+from chatcli.events import Event, Notice, ReasoningDelta, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
 from chatcli.graph.schema import AnswerSchema, load_schema
 from chatcli.models.names import ModelName, resolve_model
@@ -96,8 +96,9 @@ def ask(
     schema: AnswerSchema | None = None,
     timeout: float = 0.1,
     seconds: float = 20.0,
+    questions: Sequence[str] = ("Hi! I'm Bob.",),
 ) -> list[Event]:
-    """Run one turn with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
+    """Run turns with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
     provider = PROVIDERS[case.model.partition(":")[0]]
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)
@@ -115,7 +116,7 @@ def ask(
         async with open_store(StoreLocation(None)) as store:
             graph = build_graph(store.checkpointer)
             session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
-            return [event async for event in session.run_turn("Hi! I'm Bob.")]
+            return [event for question in questions for event in [e async for e in session.run_turn(question)]]
 
     return asyncio.run(run())
 
@@ -181,6 +182,30 @@ def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.Monk
     assert isinstance(last, TurnFinished), last
     assert (last.content, last.finish_reason) == (ANSWER, "stop")
     assert fake.requests[-1].path == "/v1/responses"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_of_an_openai_compatible_server_is_shown_apart_and_not_sent_back(
+    field: str, whole: bool, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reason(events: list[bytes]) -> list[bytes]:
+        if whole:
+            message = {"role": "assistant", "content": "4", field: "two and two"}
+            return [json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()]
+        frame: dict[str, Any] = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+        deltas = [{field: "two "}, {"content": None, field: "and "}, {"content": "", field: "two"}, {"content": "4"}]
+        chunks = [{**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), *events[-2:]]
+
+    fake.spoil = reason
+    fake.content_type = "application/json" if whole else None
+    events = ask(CASES["openai"], fake, monkeypatch, questions=("What is 2+2?", "Sure?"))
+    last = events[-1]
+    assert isinstance(last, TurnFinished), last
+    assert last.content == "4"
+    assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "two and two" * 2
+    assert "two and two" not in str(fake.requests[-1].body)
 
 
 def test_vertex_ai_is_asked_as_the_service_account_that_logged_in(

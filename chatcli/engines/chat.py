@@ -166,6 +166,8 @@ def _import_engine() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     # Of a server's chunk whose fields have other types than OpenAI's, which does no harm.
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+    # Of a provider's client, such as a coroutine that Gemini's never awaits after a 5xx: not the user's to mend.
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
     import chatcli.chat_session
     import chatcli.store.open  # noqa: F401 - imported for the caller
 

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from chatcli.errors import NetworkError
 from chatcli.graph.calls import whole_answer
 from chatcli.models import sdk_errors
-from chatcli.models.errors import BrokenAnswerError
+from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL
 
@@ -57,20 +57,27 @@ async def receive(
 
 
 async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk]) -> AIMessage:
-    """Return the whole of `stream`; what has arrived of it is in `chunks` also when it breaks."""
+    """Return the whole of `stream`; what has arrived of it is in `chunks` also when it breaks.
+
+    This is the one place where a client reads an answer: whatever it raises here that says nothing of its own comes of
+    what the server sent.
+    """
     try:
         async for message in stream:
             if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
                 return whole_answer(message)  # of a model that does not stream
             assert isinstance(message, AIMessageChunk)
             chunks.append(message)
-    except (ModelAPIError, ModelConnectionError) as error:
-        if any(chunk.content for chunk in chunks):
+        if not chunks:
+            raise BrokenAnswerError
+        return whole_answer(chunks[0] + chunks[1:])
+    except Exception as error:
+        begun = any(chunk.content for chunk in chunks)
+        if begun and isinstance(error, ModelAPIError | ModelConnectionError | ConnectionError):
             raise BrokenAnswerError from error
+        if is_unreadable(error, begun=begun):
+            raise UnreadableAnswerError(begun=begun) from error
         raise
-    if not chunks:
-        raise BrokenAnswerError
-    return whole_answer(chunks[0] + chunks[1:])
 
 
 def _wanted_pause(error: Exception) -> float | None:
@@ -108,10 +115,14 @@ def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
 def _passing_reason(error: Exception) -> str | None:
     """Return why it may help to ask again, or None; not every client's errors are langchain's."""
     status = sdk_errors.status(error)
-    if sdk_errors.is_out_of_credit(error):
+    if sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
         return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"
+    if status == 408:
+        return "the server gave up waiting for the request"
+    if status == 409:
+        return "the server is busy with another request"
     if isinstance(error, ModelAPIError) or (status is not None and status >= 500):
         return "the server failed"
     if isinstance(error, ModelConnectionError):

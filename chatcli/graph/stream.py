@@ -238,7 +238,10 @@ def _label(node: Node) -> str:
 
 def _reasoning(message: BaseMessage) -> Iterator[str]:
     if isinstance(message, AIMessageChunk) and isinstance(message.content, str):
-        return  # plain text, by far the most chunks
+        # Plain text, by far the most chunks. Beside it, clients keep reasoning here.
+        if message.additional_kwargs and isinstance(text := message.additional_kwargs.get("reasoning_content"), str):
+            yield text
+        return
     for block in message.content_blocks:
         if block["type"] == "reasoning" and (text := block.get("reasoning")):
             yield text

@@ -13,7 +13,7 @@ from langchain_core import exceptions as langchain
 from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.providers import PROVIDERS
+from chatcli.providers import OPENAI, PROVIDERS
 
 MAX_MESSAGE = 400
 """Characters of an error message, which may repeat a server's own words."""
@@ -66,6 +66,37 @@ class BrokenAnswerError(Exception):
     """The stream ended without saying that the answer was complete."""
 
 
+class UnreadableAnswerError(Exception):
+    """The server sent what its client can't read; the cause is what the client raised.
+
+    Args:
+        begun: Whether a part of the answer had arrived.
+
+    """
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__("unreadable answer")
+        self.begun = begun
+
+
+_READING = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a client raises when it reads something of another shape than its protocol has."""
+
+
+def is_unreadable(error: Exception, *, begun: bool) -> bool:
+    """Return whether `error`, which a client raised while it streamed, says only that it can't read what came.
+
+    Not every client has an error of its own for that, and none has the same. So it is whatever tells of no status,
+    connection, limit or refusal. Once an answer has `begun`, the request was in order, and words in the error may be
+    the answer's own.
+    """
+    if isinstance(error, ChatcliError | BrokenAnswerError | ImportError | NotImplementedError):
+        return False
+    if begun and isinstance(error, _READING) and sdk_errors.status(error) is None:
+        return True
+    return sdk_errors.is_unreadable(error) or isinstance(_classify(error, "", "", ()), InternalError)
+
+
 def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
     """Return `error`, met while asking `endpoint`, as the failure that the user is told."""
     if isinstance(error, ChatcliError):
@@ -100,6 +131,8 @@ def _is_providers(error: Exception) -> bool:
 
 def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...]) -> ChatcliError:
     status = sdk_errors.status(error)
+    if isinstance(error, UnreadableAnswerError):
+        return _unreadable(error, where, name)
     if isinstance(error, langchain.ContextOverflowError) or status == 413 or _says(error, _OVERFLOW_WORDS):
         return _overflow(error, name)
     if isinstance(error, _AUTH) or status in (401, 403) or _says(error, _KEY_WORDS):
@@ -116,10 +149,10 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
         )
     if _says(error, _FILTER_WORDS):
         return RefusedError(f"{where} filtered the request: {_reason(error)}", remedy="Put it another way.")
-    return _passing_failure(error, where, status) or _refusal(error, where, status)
+    return _passing_failure(error, where, name, status) or _refusal(error, where, status)
 
 
-def _passing_failure(error: Exception, where: str, status: int | None) -> NetworkError | None:
+def _passing_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
     """Return what may go away by itself."""
     cause = _transport_cause(error)
     if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
@@ -142,12 +175,28 @@ def _passing_failure(error: Exception, where: str, status: int | None) -> Networ
         )
     if _is_server_fault(error, status):
         return NetworkError(f"{where} failed: {_reason(error)}", remedy="Try again later.")
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or _says(error, ("No generation",)):
-        return NetworkError(
-            f"{where} sent what is no OpenAI-compatible answer",
-            remedy="Check the base URL; it often ends in /v1.",
-        )
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return _no_answer(where, name, error)
     return None
+
+
+def _unreadable(error: UnreadableAnswerError, where: str, name: str) -> NetworkError:
+    cause = error.__cause__ or error
+    if error.begun:
+        return NetworkError(
+            f"{where} sent a part of its answer that can't be read ({_kind(cause)})",
+            remedy="What had arrived is kept in the thread; ask again.",
+        )
+    return _no_answer(where, name, cause)
+
+
+def _no_answer(where: str, name: str, error: BaseException) -> NetworkError:
+    hint = "Check the base URL; it often ends in /v1." if name.startswith(f"{OPENAI}:") else "Check the base URL."
+    return NetworkError(f"{where} sent what can't be read as an answer ({_kind(error)})", remedy=hint)
+
+
+def _kind(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_line(str(error))}"
 
 
 def _is_server_fault(error: Exception, status: int | None) -> bool:
@@ -156,7 +205,7 @@ def _is_server_fault(error: Exception, status: int | None) -> bool:
     An error event in mid-stream has no status, only a type.
     """
     if status is not None:
-        return status >= 500
+        return status >= 500 or status == 409  # a conflict with another request, which the SDKs repeat too
     if isinstance(error, openai.APIError):
         return "invalid" not in f"{error.type} {error.code}"
     return isinstance(error, langchain.ModelAPIError)

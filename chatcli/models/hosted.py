@@ -15,6 +15,7 @@ from chatcli.models.model import Endpoint, Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import ANSWER_ROOM
 from chatcli.models.prices import known_window
+from chatcli.models.skipping import refuse_skipping
 from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
 from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
@@ -72,6 +73,7 @@ def _client(name: ModelName, provider: Provider, credentials: Credentials, setti
     from langchain.chat_models import init_chat_model
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
+    refuse_skipping(provider.prefix, client)
     return client
 
 

@@ -25,12 +25,14 @@ ANSWER_ROOM = 16_000
 """Tokens kept for the answer where the user sets no --max-tokens."""
 NO_KEY = "none"
 """What a server without authentication gets, since the client insists on sending something."""
+REASONING = "reasoning_content"
+"""Where a message has the reasoning that a server streams beside the answer."""
 STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
 """What the HTTP client is given as `event_hooks`."""
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain leaves out of a stream: a refusal's words, and the end of an answer without a delta.
+    """Keeps what langchain leaves out of a stream: reasoning, a refusal's words, and the end of an answer without a delta.
 
     Nor is an answer lost to a usage that langchain can't read.
     """
@@ -43,8 +45,13 @@ class WholeChatOpenAI(ChatOpenAI):
             choice["delta"] = {}
         chunk["usage"] = _read_usage(chunk.get("usage"))
         converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
-        if converted is not None and (refusal := (choice.get("delta") or {}).get("refusal")):
-            converted.message.additional_kwargs["refusal"] = refusal
+        if converted is not None:
+            delta = choice.get("delta") or {}
+            if refusal := delta.get("refusal"):
+                converted.message.additional_kwargs["refusal"] = refusal
+            if (reasoning := delta.get("reasoning_content") or delta.get("reasoning")) and isinstance(reasoning, str):
+                # Where other clients of langchain keep it. None sends it back: it is no part of the conversation.
+                converted.message.additional_kwargs[REASONING] = reasoning
         return converted
 
     def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

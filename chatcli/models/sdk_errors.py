@@ -12,6 +12,7 @@ _CONNECTIONS = frozenset(
     {"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"}
 )
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+_UNREADABLE = frozenset({"SSEError"})  # httpx-sse's and Cohere's, for another content type
 _REFUSALS = frozenset({"WMLClientError"})  # IBM's, for an unknown model, say
 _SAID_STATUS = {
     "Exception": re.compile(r"\[([45]\d\d)\]"),
@@ -101,6 +102,11 @@ def is_timeout(error: BaseException) -> bool:
 def is_break(error: BaseException) -> bool:
     """Tell whether the connection ended in mid-answer."""
     return _is_any(error, _BREAKS)
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Return whether a client refused the form of what came, under a name that says something else."""
+    return _is_any(error, _UNREADABLE)
 
 
 def is_connection(error: BaseException) -> bool:

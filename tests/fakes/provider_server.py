@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +37,8 @@ class FakeProvider:
         delay: Seconds before each answer.
         failing: How many more requests fail; None fails all.
         cut: Whether the connection ends in the middle of each answer.
+        spoil: Makes of the events of an answer what is sent; None sends them as they are.
+        content_type: What an answer is called; None names it rightly.
 
     """
 
@@ -49,6 +51,8 @@ class FakeProvider:
         self.delay = 0.0
         self.failing: int | None = None
         self.cut = False
+        self.spoil: Callable[[list[bytes]], list[bytes]] | None = None
+        self.content_type: str | None = None
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -92,12 +96,9 @@ class FakeProvider:
             status, error = self.failure
             _send(handler, status, "application/json", json.dumps(error).encode(), self.retry_after)
             return
-        if request.path.endswith("/converse-stream"):
-            _send(handler, 200, "application/vnd.amazon.eventstream", b"".join(_bedrock()))
-            return
-        content_type, lines = _lines(request, self.words)
-        data = "".join(lines).encode()
-        _send(handler, 200, content_type, data, sent=len(data) // 2 if self.cut else None)
+        content_type, events = _events(request, self.words)
+        data = b"".join(events if self.spoil is None else self.spoil(events))
+        _send(handler, 200, self.content_type or content_type, data, sent=len(data) // 2 if self.cut else None)
 
 
 def _body(text: bytes) -> dict[str, Any]:
@@ -123,14 +124,16 @@ def _send(
         handler.wfile.write(data[:sent])
 
 
-def _lines(request: ProviderRequest, words: Words) -> tuple[str, Iterator[str]]:
+def _events(request: ProviderRequest, words: Words) -> tuple[str, list[bytes]]:
     path = request.path.partition("?")[0]
+    if path.endswith("/converse-stream"):
+        return "application/vnd.amazon.eventstream", list(_bedrock())
     if path.endswith("/chat/completions") and not request.body.get("stream"):
-        return "application/json", _whole_chat_completion(words)
+        return "application/json", [text.encode() for text in _whole_chat_completion(words)]
     for end, protocol in _PROTOCOLS.items():
         if path.endswith(end):
             kind = "application/x-ndjson" if protocol is _ollama else "text/event-stream"
-            return kind, protocol(words)
+            return kind, [text.encode() for text in protocol(words)]
     raise AssertionError(f"no protocol has the path {path}")
 
 
@@ -263,14 +266,25 @@ def _bedrock() -> Iterator[bytes]:
     yield _aws_event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
 
 
+def with_payload(event: bytes, payload: bytes) -> bytes:
+    """Return `event`, of whatever protocol, with other bytes where its JSON was."""
+    head, data, _ = event.partition(b"data:")
+    if data:
+        return b"%sdata: %s\n\n" % (head, payload)
+    return payload + b"\n" if event.startswith(b"{") else _aws_message("contentBlockDelta", payload)
+
+
 def _aws_event(kind: str, value: object) -> bytes:
+    return _aws_message(kind, json.dumps(value).encode())
+
+
+def _aws_message(kind: str, payload: bytes) -> bytes:
     """Return one message: sizes and their checksum, headers, payload, and the checksum of it all."""
     fields = {":message-type": "event", ":event-type": kind, ":content-type": "application/json"}
     headers = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
         for name, text in fields.items()
     )
-    payload = json.dumps(value).encode()
     sizes = (16 + len(headers) + len(payload)).to_bytes(4, "big") + len(headers).to_bytes(4, "big")
     message = sizes + crc32(sizes).to_bytes(4, "big") + headers + payload
     return message + crc32(message).to_bytes(4, "big")

@@ -3,8 +3,11 @@
 import asyncio
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from chatcli.chat_session import ChatSession
 from chatcli.errors import ChatcliError, ExitCode
-from chatcli.events import Event, Notice, TextDelta, TurnFailed, TurnFinished
+from chatcli.events import Event, Notice, ReasoningDelta, TextDelta, TurnFailed, TurnFinished
 from chatcli.graph.build import build_graph
 from chatcli.graph.schema import AnswerSchema, load_schema
 from chatcli.models.names import ModelName, resolve_model
@@ -22,7 +25,7 @@ from chatcli.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider
+from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload
 from tests.models.service_account import write_service_account
 
 # What the providers' packages warn of themselves is not ours to mend.
@@ -93,8 +96,9 @@ def ask(
     schema: AnswerSchema | None = None,
     timeout: float = 0.1,
     seconds: float = 20.0,
+    questions: Sequence[str] = ("Hi! I'm Bob.",),
 ) -> list[Event]:
-    """Run one turn with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
+    """Run turns with the real client; failures are tried again for `timeout` seconds, silence lasts `seconds`."""
     provider = PROVIDERS[case.model.partition(":")[0]]
     for name, value in case.env.items():
         monkeypatch.setenv(name, value)
@@ -112,7 +116,7 @@ def ask(
         async with open_store(StoreLocation(None)) as store:
             graph = build_graph(store.checkpointer)
             session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
-            return [event async for event in session.run_turn("Hi! I'm Bob.")]
+            return [event for question in questions for event in [e async for e in session.run_turn(question)]]
 
     return asyncio.run(run())
 
@@ -178,6 +182,30 @@ def test_openais_responses_protocol(fake: FakeProvider, monkeypatch: pytest.Monk
     assert isinstance(last, TurnFinished), last
     assert (last.content, last.finish_reason) == (ANSWER, "stop")
     assert fake.requests[-1].path == "/v1/responses"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_of_an_openai_compatible_server_is_shown_apart_and_not_sent_back(
+    field: str, whole: bool, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reason(events: list[bytes]) -> list[bytes]:
+        if whole:
+            message = {"role": "assistant", "content": "4", field: "two and two"}
+            return [json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()]
+        frame: dict[str, Any] = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+        deltas = [{field: "two "}, {"content": None, field: "and "}, {"content": "", field: "two"}, {"content": "4"}]
+        chunks = [{**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), *events[-2:]]
+
+    fake.spoil = reason
+    fake.content_type = "application/json" if whole else None
+    events = ask(CASES["openai"], fake, monkeypatch, questions=("What is 2+2?", "Sure?"))
+    last = events[-1]
+    assert isinstance(last, TurnFinished), last
+    assert last.content == "4"
+    assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "two and two" * 2
+    assert "two and two" not in str(fake.requests[-1].body)
 
 
 def test_vertex_ai_is_asked_as_the_service_account_that_logged_in(
@@ -286,6 +314,88 @@ def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkey
     assert len(fake.requests) == 2
     (note,) = [event.text for event in events if isinstance(event, Notice)]
     return note
+
+
+@pytest.mark.parametrize("status", [408, 409])
+@pytest.mark.parametrize("provider", CASES)
+def test_a_request_that_may_succeed_later_is_repeated(
+    provider: str, status: int, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.failure = status, {"error": {"code": status, "message": "Try again"}}
+    fake.failing = 1
+    assert isinstance(ask(CASES[provider], fake, monkeypatch, timeout=20)[-1], TurnFinished)
+    fake.failing = None
+    last = ask(CASES[provider], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed)
+    assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
+
+
+MIDDLE = 3
+"""An event in the middle of an answer, whatever the protocol: some of the text came before it."""
+
+
+def _with_payload(payload: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    return lambda events: [*events[:MIDDLE], with_payload(events[MIDDLE], payload), *events[MIDDLE + 1 :]]
+
+
+SPOILT: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "broken JSON": _with_payload(b'{"choi'),
+    "no JSON": _with_payload(b"oops"),
+    "not UTF-8": _with_payload(b"\xff\xfe\xfa"),
+    "a list": _with_payload(b"[1, 2]"),
+    "a number": _with_payload(b"3"),
+    "null": _with_payload(b"null"),
+    "a text": _with_payload(b'"text"'),
+    "fields of other types": _with_payload(
+        b'{"choices": [{"delta": 4}], "candidates": [{"content": 3}], "message": 3,'
+        b' "type": "content-delta", "delta": 3}'
+    ),
+    "cut in mid-event": lambda events: [*events[:MIDDLE], events[MIDDLE][: len(events[MIDDLE]) // 2]],
+    "no end": lambda events: events[:MIDDLE],
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+@pytest.mark.parametrize("provider", CASES)
+def test_an_unreadable_event_is_told_and_what_came_before_is_kept(
+    provider: str, spoilt: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    if provider == "anthropic" and spoilt == "fields of other types":
+        pytest.skip("its protocol wants events of unknown types to be skipped")
+    fake.spoil = SPOILT[spoilt]
+    last = ask(CASES[provider], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed), last
+    assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
+    assert "OpenAI" not in last.error.message
+    assert "kept" in last.error.remedy
+    assert last.content
+    assert ANSWER.startswith(last.content)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("provider", CASES)
+def test_a_page_in_place_of_an_answer(provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.content_type = "text/html"
+    fake.spoil = lambda events: [b"<html><body>Bad gateway</body></html>"]
+    last = ask(CASES[provider], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed), last
+    assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
+
+
+def test_gemini_warns_of_nothing_when_its_server_fails(fake: FakeProvider, tmp_path: Path) -> None:
+    pytest.importorskip("langchain_google_genai")
+    fake.failure = FAILURES["a failing server"][:2]
+    chat = [sys.executable, "-m", "chatcli", "-m", "google_genai:gemini-fake", "--base-url", fake.url, "--no-helper"]
+    environment = {**os.environ, "HOME": str(tmp_path), "GOOGLE_API_KEY": KEY}
+    done = subprocess.run(
+        [*chat, "--timeout", "2", "hi"], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert done.returncode == ExitCode.TEMPORARY
+    assert "Warning" not in done.stderr
+    assert "tracemalloc" not in done.stderr
 
 
 PERSON = {

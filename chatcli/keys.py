@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chatcli import paths
 from chatcli.errors import AuthError, UsageError
+from chatcli.nested import read_json
 from chatcli.providers import PROVIDERS
 from chatcli.secret import Secret
 
@@ -156,9 +157,7 @@ def _read() -> dict[str, str | None]:
     try:
         if not path.exists():
             return {}
-        import json
-
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} can't be read: {error}", remedy="Mend or delete it.") from None
     return kept if isinstance(kept, dict) else {}

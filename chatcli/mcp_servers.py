@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from chatcli.errors import UsageError
+from chatcli.nested import read_json
 from chatcli.values import read_value
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
@@ -117,7 +118,7 @@ def read_servers(path: Path) -> dict[str, McpServer]:
 
     """
     try:
-        document = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        document = read_json(path.expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
     except ValueError as error:

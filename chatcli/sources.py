@@ -5,6 +5,7 @@ from typing import Any
 
 from chatcli import paths
 from chatcli.errors import UsageError
+from chatcli.nested import read_toml
 
 DOTENV = ".env"
 
@@ -38,6 +39,4 @@ def read_config_file() -> dict[str, Any]:
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
     if not file.exists():
         return {}
-    import tomllib
-
-    return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    return read_toml(file.read_text(encoding="utf-8-sig"))

@@ -2,15 +2,19 @@
 
 import math
 import re
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
+from chatcli.nested import TooDeepError, read_json
 from chatcli.secret import Secret
 
 _VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
@@ -68,7 +72,7 @@ def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
     """Return `rules`, each TOOL or TOOL:PATTERN."""
     for rule in rules:
         if not rule.partition(":")[0].strip():
-            raise ValueError(f"TOOL or TOOL:PATTERN, not {rule!r}")
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {_shown(rule)}")
     return rules
 
 
@@ -81,7 +85,7 @@ def parse_variable(text: str) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"{text!r} is no KEY=VALUE")
+        raise ValueError(f"{_shown(text)} is no KEY=VALUE")
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
@@ -108,9 +112,11 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
     place, equals, written = text.partition("=")
     table, dot, key = place.rpartition(".")
     if not (equals and dot and table.strip() and key.strip()):
-        raise ValueError(f"NAME.FIELD=VALUE, not {text!r}")
+        raise ValueError(f"NAME.FIELD=VALUE, not {_shown(text)}")
     try:
-        value = _json(written)
+        value = read_json(written)
+    except TooDeepError:
+        raise
     except ValueError:
         value = written
     return table.strip(), key.strip(), value
@@ -118,13 +124,13 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
 
 def _one_of(choices: tuple[str, ...], value: object) -> str:
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
+        raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}, not {_shown(value)}")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str | Path):
-        raise ValueError(f"a text, not {value!r}")
+        raise ValueError(f"a text, not {_shown(value)}")
     return str(value)
 
 
@@ -133,7 +139,7 @@ def _flag(value: object) -> bool:
         return value
     word = str(value).strip().lower()
     if word not in _TRUE + _FALSE:
-        raise ValueError(f"true or false, not {value!r}")
+        raise ValueError(f"true or false, not {_shown(value)}")
     return word in _TRUE
 
 
@@ -143,17 +149,17 @@ def _integer(value: object) -> int:
     except ValueError:
         number = math.nan
     if number != number // 1:
-        raise ValueError(f"a whole number, not {value!r}")
+        raise ValueError(f"a whole number, not {_shown(value)}")
     return int(value) if isinstance(value, str | int) else int(number)
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"a number, not {value!r}")
+        raise ValueError(f"a number, not {_shown(value)}")
     try:
         return float(value)
     except ValueError:
-        raise ValueError(f"a number, not {value!r}") from None
+        raise ValueError(f"a number, not {_shown(value)}") from None
 
 
 def _list(value: object) -> tuple[str, ...]:
@@ -161,7 +167,7 @@ def _list(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = _json(value) if value.startswith("[") else [value]
     if not isinstance(value, list | tuple):
-        raise ValueError(f"a list, not {value!r}")
+        raise ValueError(f"a list, not {_shown(value)}")
     return tuple(map(_text, value))
 
 
@@ -172,7 +178,7 @@ def _table(value: object) -> dict[str, Any]:
     if isinstance(value, list | tuple):
         return dict(map(parse_variable, value))
     if not isinstance(value, dict):
-        raise ValueError(f"a table, not {value!r}")
+        raise ValueError(f"a table, not {_shown(value)}")
     return value
 
 
@@ -189,12 +195,15 @@ def _tables(value: object) -> dict[str, dict[str, Any]]:
 
 
 def _json(text: str) -> object:
-    import json  # few settings hold any
-
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError as error:
-        raise ValueError(f"JSON, not {text!r}: {error}") from None
+        raise ValueError(f"JSON, not {_shown(text)}: {error}") from None
+
+
+def _shown(value: object) -> str:
+    """Return `value` as a message shows it: a file may hold megabytes for a number."""
+    return _SHORT.repr(value)
 
 
 _READERS: dict[Any, Callable[[object], Any]] = {

@@ -1,12 +1,12 @@
 """What a user's answer to an interrupt means: the resume value that the graph gets."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatcli.calls import is_review, reviewed_actions
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
+from chatcli.nested import TooDeepError, read_json
 
 _WORDS = {
     "approve": ("approve", "a", "yes", "y", "ok"),
@@ -63,9 +63,16 @@ def read_answer(request: ApprovalRequested, text: str) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Return what `text` is as JSON, where that is an object or a list, else the text itself."""
+    """Return what `text` is as JSON, where that is an object or a list, else the text itself.
+
+    Raises:
+        UsageError: It is nested too deeply.
+
+    """
     try:
-        value = json.loads(text)
+        value = read_json(text)
+    except TooDeepError as error:
+        raise UsageError(f"the answer can't be used: {error}") from None
     except ValueError:
         return text
     return value if isinstance(value, dict | list) else text

@@ -1,6 +1,5 @@
 """The calls that answers ask for, and their results: which are open, and what stands for those that never came."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
@@ -15,6 +14,7 @@ from langchain_core.messages import (
 )
 
 from chatcli.graph.history import newest_turn
+from chatcli.nested import read_json
 
 CUT = "chatcli_cut_calls"
 """The key of an answer's metadata for the IDs of calls that were cut off."""
@@ -62,7 +62,7 @@ def _is_empty_text(block: str | dict[str, Any]) -> bool:
 def _object(text: str | None) -> dict[str, Any] | None:
     """Return the JSON object that `text` is; None when it is none."""
     try:
-        value = json.loads(text or "{}")
+        value = read_json(text or "{}")
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -1,12 +1,12 @@
 """The JSON Schema that an answer must follow."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.errors import UsageError
+from chatcli.nested import read_json
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -30,7 +30,7 @@ class AnswerSchema:
         from referencing.exceptions import Unresolvable
 
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = read_json(text, parse_constant=_refuse_constant)
         except ValueError as error:
             return f"it is not JSON: {error}"
         try:
@@ -56,7 +56,7 @@ def load_schema(path: Path) -> AnswerSchema:
     from referencing import Registry
 
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = read_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"the schema {path} can't be read: {(error.strerror or '').lower()}") from None
     except ValueError as error:

@@ -1,7 +1,6 @@
 """What `--graph` names: found and checked before anything of it is run."""
 
 import importlib.util
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from chatcli.errors import UsageError
 from chatcli.models.names import GRAPH, ModelName
+from chatcli.nested import read_json
 
 PROJECT_FILE = "langgraph.json"
 _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
@@ -96,7 +96,7 @@ def _in_project(file: Path, name: str) -> GraphSpec:
 
 def _read_project(file: Path, name: str) -> dict[str, Any]:
     try:
-        project = json.loads(file.read_text())
+        project = read_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(
             f"{name!r} names no graph: there is no {PROJECT_FILE} in {file.parent}", remedy=_FORMS

@@ -6,6 +6,8 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Any
 
+from chatcli.nested import read_json
+
 _TEXTS = ("content", "reasoning_content", "reasoning")
 """Where a delta holds text; more than one of them in a delta, and it is left as it is."""
 _DATA = re.compile(rb"(?:\A|[\r\n])data")
@@ -102,7 +104,7 @@ def _read_text(event: bytes) -> _Run | None:
     if not event.startswith(b"data:") or not payload.startswith(b"{") or b"\n" in payload or b"\r" in payload:
         return None
     try:
-        chunk = json.loads(payload)
+        chunk = read_json(payload)
     except ValueError:
         return None
     choices = chunk.get("choices")

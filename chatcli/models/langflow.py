@@ -1,7 +1,6 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so that only the newest question is sent."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +20,7 @@ from chatcli.models.langflow_server import LangflowServer, words_of
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import CONNECT_TIMEOUT
+from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW
 from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
@@ -132,7 +132,7 @@ class FlowModel(BaseChatModel):
             await self._check(reply)
             async for line in _lines(reply):
                 try:
-                    event = json.loads(line)
+                    event = read_json(line)
                     yield event["event"], event["data"]
                 except (ValueError, KeyError, TypeError):
                     raise self.server.stranger() from None

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
+from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.secret import Secret, redact
 from chatcli.settings import Settings
@@ -85,7 +86,7 @@ class LangflowServer:
         if not reply.is_success:
             raise self.failure(reply, "the list of flows")
         try:
-            return [_flow(entry) for entry in reply.json() if not entry.get("is_component")]
+            return [_flow(entry) for entry in read_json(reply.content) if not entry.get("is_component")]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self.stranger() from None
 
@@ -147,7 +148,7 @@ def words_of(value: object) -> str:
 
 def _body(reply: httpx2.Response) -> object:
     try:
-        return reply.json()
+        return read_json(reply.content)
     except ValueError:
         return ""  # a proxy's page says less than its status
 

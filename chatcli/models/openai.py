@@ -14,6 +14,7 @@ from chatcli.models.backlog import join_backlog
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName, first_served
 from chatcli.models.unstreamed import take_unstreamed
+from chatcli.nested import read_json
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
 from chatcli.settings import DEFAULT_TIMEOUT, Settings
@@ -145,7 +146,7 @@ def _served_model(base_url: str, key: Secret, timeout: float) -> str:
             headers={"Authorization": f"Bearer {key.get_secret_value()}"},
             timeout=min(timeout, CONNECT_TIMEOUT),
         )
-        return first_served([str(entry["id"]) for entry in reply.json()["data"]])
+        return first_served([str(entry["id"]) for entry in read_json(reply.content)["data"]])
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         # The request that follows meets the same server and reports what is wrong with it.
         return first_served(())

@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx2
 
+from chatcli.nested import read_json
+
 
 async def take_unstreamed(response: httpx2.Response) -> None:
     """Let the reader of `response` get an event stream where JSON came instead; a hook of an httpx2 client.
@@ -51,7 +53,7 @@ class UnstreamedBody(httpx2.AsyncByteStream):
 def as_events(body: bytes) -> bytes:
     """Return `body`, a whole chat completion or an error, as an event; what is neither comes back as it is."""
     try:
-        answer = json.loads(body)
+        answer = read_json(body)
     except ValueError:
         return body
     choices = answer.get("choices")
@@ -68,7 +70,7 @@ def as_events(body: bytes) -> bytes:
 
 def _wants_stream(request: httpx2.Request) -> bool:
     try:
-        body = json.loads(request.content)
+        body = read_json(request.content)
     except ValueError:
         return False
     return isinstance(body, dict) and body.get("stream") is True

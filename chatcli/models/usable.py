@@ -10,6 +10,7 @@ from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, first_served, resolve_model
+from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
 from chatcli.secret import redact
 from chatcli.settings import Settings
@@ -73,7 +74,7 @@ def _served(url: str, settings: Settings) -> list[str]:
         return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        entries = httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).json()["data"]
+        entries = read_json(httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).content)["data"]
         return [str(entry["id"]) for entry in entries]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []
@@ -92,7 +93,7 @@ def _pulled_by_ollama() -> list[str]:
     host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
     url = host if host.startswith("http") else f"http://{host}"
     try:
-        entries = httpx2.get(f"{url}/api/tags", timeout=LOCAL_TIMEOUT).json()["models"]
+        entries = read_json(httpx2.get(f"{url}/api/tags", timeout=LOCAL_TIMEOUT).content)["models"]
         return [str(entry["name"]) for entry in entries]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []

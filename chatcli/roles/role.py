@@ -8,6 +8,7 @@ from string import Formatter
 from typing import Any
 
 from chatcli.errors import UsageError
+from chatcli.nested import read_toml
 from chatcli.values import not_negative
 
 SUFFIXES = (".toml", ".md")
@@ -90,7 +91,7 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
-        data, template = _split(text) if path.suffix == ".md" else (_read_toml(text), None)
+        data, template = _split(text) if path.suffix == ".md" else (read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
         raise UsageError(f"the role file {path} can't be used: {error}", remedy="See `chat roles --help`.") from None
@@ -102,13 +103,7 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
         if text.startswith("+++\n"):
             raise ValueError("the keys before its text have no end: a second line of +++")
         return {}, text.strip()
-    return _read_toml(found[1]), text[found.end() :].strip()
-
-
-def _read_toml(text: str) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads(text)
+    return read_toml(found[1]), text[found.end() :].strip()
 
 
 def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bool) -> Role:

@@ -3,6 +3,9 @@
 VERSION = 1
 """Kept as the database's `user_version`; raised when a store that this code writes could not be read by older code."""
 
+SEARCHED = 8_000_000
+"""Characters of a message that are searched: what the largest windows hold. The index takes noise ever more slowly."""
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS threads (
     thread_id TEXT PRIMARY KEY,
@@ -41,7 +44,7 @@ CREATE TABLE IF NOT EXISTS journal (
 
 # Two statements instead of an upsert: LangGraph's INSERT OR REPLACE imposes its conflict policy on the trigger's
 # statements (https://sqlite.org/lang_createtrigger.html).
-TRIGGERS = """
+TRIGGERS = f"""
 CREATE TRIGGER IF NOT EXISTS index_thread AFTER INSERT ON checkpoints WHEN NEW.checkpoint_ns = '' BEGIN
     INSERT INTO threads (thread_id, title, model, turns, created_at, updated_at)
         SELECT NEW.thread_id, '', '', 0, strftime('%Y-%m-%dT%H:%M:%fZ'), ''
@@ -57,16 +60,16 @@ CREATE TRIGGER IF NOT EXISTS index_thread AFTER INSERT ON checkpoints WHEN NEW.c
         WHERE thread_id = NEW.thread_id;
 END;
 CREATE TRIGGER IF NOT EXISTS index_text AFTER INSERT ON messages BEGIN
-    INSERT INTO messages_fts (rowid, text) VALUES (NEW.id, NEW.text);
+    INSERT INTO messages_fts (rowid, text) VALUES (NEW.id, substr(NEW.text, 1, {SEARCHED}));
 END;
 CREATE TRIGGER IF NOT EXISTS reindex_text AFTER UPDATE OF text ON messages BEGIN
-    INSERT INTO messages_fts (messages_fts, rowid, text) VALUES ('delete', OLD.id, OLD.text);
-    INSERT INTO messages_fts (rowid, text) VALUES (NEW.id, NEW.text);
+    INSERT INTO messages_fts (messages_fts, rowid, text) VALUES ('delete', OLD.id, substr(OLD.text, 1, {SEARCHED}));
+    INSERT INTO messages_fts (rowid, text) VALUES (NEW.id, substr(NEW.text, 1, {SEARCHED}));
 END;
 CREATE TRIGGER IF NOT EXISTS forget_text AFTER DELETE ON messages BEGIN
-    INSERT INTO messages_fts (messages_fts, rowid, text) VALUES ('delete', OLD.id, OLD.text);
+    INSERT INTO messages_fts (messages_fts, rowid, text) VALUES ('delete', OLD.id, substr(OLD.text, 1, {SEARCHED}));
 END;
-"""
+"""  # noqa: S608 - a number of ours
 
 ADD_MESSAGE = """
 INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted) VALUES (?, ?, ?, ?, ?, ?)

@@ -9,6 +9,8 @@ COMPRESSED = "+zlib"
 """Marks a compressed blob behind the type tag, so that stores written without compression stay readable."""
 WORTHWHILE = 128
 """Bytes below which compression gains nothing."""
+LARGE = 1 << 20
+"""Bytes from which on compression is fast rather than thorough: noise takes six times as long else, for 6 % less."""
 
 
 class CompressedSerializer(JsonPlusSerializer):
@@ -25,7 +27,7 @@ class CompressedSerializer(JsonPlusSerializer):
         tag, data = super().dumps_typed(obj)
         if len(data) < WORTHWHILE:
             return tag, data
-        return tag + COMPRESSED, zlib.compress(data)
+        return tag + COMPRESSED, zlib.compress(data, 1 if len(data) >= LARGE else -1)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Return the object that `dumps_typed` made `data` of, compressed or not."""

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from chatcli import paths
 from chatcli.errors import StoreError
+from chatcli.nested import read_json
 from chatcli.tools.tool import Arguments, Tool
 
 
@@ -49,7 +50,7 @@ def kept_rules() -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        return [str(json.loads(rule)) if rule.startswith('"') else rule for rule in rules]
+        return [str(read_json(rule)) if rule.startswith('"') else rule for rule in rules]
     except (OSError, ValueError) as error:
         raise StoreError(f"the allow rules in {path} can't be read: {error}") from None
 

@@ -4,7 +4,12 @@ import json
 from collections import Counter
 from typing import Any
 
+from chatcli import nested
+from chatcli.nested import read_json
 from chatcli.transfer.document import refuse
+
+MAX_DEPTH = 2 * nested.MAX_DEPTH
+"""A thread holds arguments of tools, which may be nested as deeply as is allowed, some levels down."""
 
 
 def parse_json(text: str, where: str = "") -> Any:
@@ -15,12 +20,10 @@ def parse_json(text: str, where: str = "") -> Any:
 
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise refuse(where or f"line {error.lineno}", f"no JSON: {error.msg} at column {error.colno}") from None
-    except RecursionError:
-        raise refuse(where or "the file", "is nested too deeply") from None
-    except ValueError as error:  # a key that is there twice, a number of thousands of digits
+    except ValueError as error:  # a key that is there twice, a number of thousands of digits, nested too deeply
         raise refuse(where or "the file", str(error)) from None
 
 

@@ -1,10 +1,10 @@
 """Reads a file of any kind that can be imported; what is wrong with it is found before anything is written."""
 
-import json
 import sys
 from pathlib import Path
 
 from chatcli.errors import UsageError
+from chatcli.nested import read_json
 from chatcli.transfer import own
 from chatcli.transfer.chatgpt import is_chatgpt, read_chatgpt
 from chatcli.transfer.document import ThreadDocument, check_unique, refuse
@@ -76,6 +76,6 @@ def _read_text(data: bytes) -> list[ThreadDocument]:
 def _is_jsonl(text: str) -> bool:
     first = text.lstrip().partition("\n")[0]
     try:
-        return own.is_jsonl_head(json.loads(first))
-    except (ValueError, RecursionError):
+        return own.is_jsonl_head(read_json(first))
+    except ValueError:
         return False

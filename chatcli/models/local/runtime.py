@@ -7,6 +7,7 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.files import replace_privately
 from chatcli.models.local.weights import Weights
+from chatcli.nested import read_json
 
 _LOOPBACK = "http://127.0.0.1:"
 
@@ -63,7 +64,7 @@ class Runtime:
     def read_endpoint(self) -> Endpoint | None:
         """Return what the state file says, or None when it is missing or says nothing sensible."""
         try:
-            state = json.loads(self.state_file.read_bytes())
+            state = read_json(self.state_file.read_bytes())
             endpoint = Endpoint(str(state["base_url"]), str(state["api_key"]), int(state["pid"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -1,0 +1,71 @@
+"""JSON and TOML from outside, with a bound on how deeply their values are nested.
+
+A value that is nested deeper than Python's stack breaks whatever walks it later: what prints, stores or validates it.
+"""
+
+from typing import Any
+
+MAX_DEPTH = 100
+"""Lists and tables within each other; what people and models write has some ten."""
+
+
+class TooDeepError(ValueError):
+    """A value that is nested too deeply, whatever it is otherwise."""
+
+    def __init__(self, max_depth: int) -> None:
+        super().__init__(f"it is nested too deeply, more than {max_depth} levels")
+
+
+def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) -> Any:
+    """Return what `text` holds; `options` are those of `json.loads`.
+
+    Raises:
+        ValueError: It is no JSON, or, as a TooDeepError, nested too deeply.
+
+    """
+    import json  # few runs read any
+
+    try:
+        value = json.loads(text, **options)
+    except RecursionError:
+        raise TooDeepError(max_depth) from None
+    opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if opened > max_depth:
+        check_depth(value, max_depth)
+    return value
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Return what `text` holds.
+
+    Raises:
+        ValueError: It is no TOML, or, as a TooDeepError, nested too deeply.
+
+    """
+    import tomllib
+
+    try:
+        value = tomllib.loads(text)
+    except RecursionError:
+        raise TooDeepError(MAX_DEPTH) from None
+    check_depth(value)
+    return value
+
+
+def check_depth(value: Any, max_depth: int = MAX_DEPTH) -> None:
+    """Refuse a `value` of lists and tables that is nested too deeply.
+
+    Raises:
+        TooDeepError: It is.
+
+    """
+    level: list[Any] = [value]
+    for _ in range(max_depth):
+        level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise TooDeepError(max_depth)
+
+
+def _parts(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -1,0 +1,83 @@
+"""Files and settings that are made to break what reads them: one line and the documented exit code, nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.checks import assert_told
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+
+pytestmark = pytest.mark.forked
+
+DEPTHS = [150, 990, 20_000]
+
+
+def _lists(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def _config(chat: Chat, name: str) -> Path:
+    path = chat.home.root / ".config" / "chatcli" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _assert_refused(chat: Chat, fake: FakeOpenAI, *args: str, env: dict[str, str] | None = None) -> None:
+    result = chat(*args, "hello", env=env)
+    assert_told(result, 2)
+    assert len(result.stderr) < 1000
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize(
+    ("variable", "around"),
+    [
+        ("CHATCLI_FILE", "{}"),
+        ("CHATCLI_ALLOW", "{}"),
+        ("CHATCLI_ALIASES", '{{"a": {}}}'),
+        ("CHATCLI_TWEAK", '{{"a": {{"b": {}}}}}'),
+        ("CHATCLI_MCP_SERVERS", '{{"a": {{"args": {}}}}}'),
+    ],
+)
+def test_a_variable_that_is_nested_too_deeply(
+    chat: Chat, fake: FakeOpenAI, variable: str, around: str, depth: int
+) -> None:
+    _assert_refused(chat, fake, env={variable: around.format(_lists(depth))})
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_config_file_that_is_nested_too_deeply(chat: Chat, fake: FakeOpenAI, depth: int) -> None:
+    config = _config(chat, "config.toml")
+    for text in (f"file = {_lists(depth)}", f"aliases = {{a = {_lists(depth)}}}", f"{'aliases.' * depth}b = 'c'"):
+        config.write_text(text)
+        _assert_refused(chat, fake)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_files_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI, depth: int) -> None:
+    (chat.home.work / "deep.json").write_text('{"mcpServers": {"a": {"args": %s}}}' % _lists(depth))
+    _assert_refused(chat, fake, "--mcp", "deep.json")
+    _assert_refused(chat, fake, "--schema", "deep.json")
+    (chat.home.work / "langgraph.json").write_text('{"graphs": {"a": %s}}' % _lists(depth))
+    _assert_refused(chat, fake, "--graph", "a")
+    roles = _config(chat, "roles/deep.toml")
+    roles.parent.mkdir(exist_ok=True)
+    roles.write_text(f"system = 'x'\nvariables = {_lists(depth)}")
+    _assert_refused(chat, fake, "--role", "deep")
+    roles.with_suffix(".md").write_text(f"+++\nvariables = {_lists(depth)}\n+++\nx")
+    roles.unlink()
+    _assert_refused(chat, fake, "--role", "deep")
+
+
+def test_a_langgraph_json_that_is_no_utf_8(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "langgraph.json").write_bytes(b'{"graphs": {"\xff": "a"}}')
+    _assert_refused(chat, fake, "--graph", "a")
+
+
+def test_options_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI) -> None:
+    deep = _lists(20_000)
+    for args in (("--tweak", f"a.b={deep}"), ("-v", f"a={deep}"), ("-v", deep), ("--allow", f":{deep}")):
+        _assert_refused(chat, fake, *args)
+    assert_told(chat("--thread", "t", "--resume-with", deep), 2)

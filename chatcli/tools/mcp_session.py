@@ -10,11 +10,11 @@ import anyio
 from langchain_mcp_adapters.tools import load_mcp_tools
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
 
 from chatcli import __version__, paths
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.mcp_servers import McpServer
+from chatcli.tools.mcp_http import AnsweringClient
 from chatcli.tools.process import inherited_environment, leashed
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSessio
         if server.type == "sse":
             raise UsageError("its transport, SSE, is no longer spoken; give the URL of its streamable HTTP")
         async with (
-            create_mcp_http_client(headers=dict(server.headers)) as client,
+            AnsweringClient(dict(server.headers)) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),
             _Session(read, write, client_info=info) as session,
         ):

@@ -24,9 +24,10 @@ _HARMLESS = frozenset(
 """Commands that can be offered with any arguments: none makes them run a program, write, send, or show a file's text.
 
 So a name is missing here unless every option of it is known to be harmless. `git log`, `git diff` and `git show` write
-to any file by `--output=FILE`; `cat`, `head`, `grep`, `git diff --no-index` and, in its errors, `du` show any file, also
-one with keys; `sort`, `tree` and `find` write or run by an option. Every shell, interpreter and package manager runs
-commands, and so do `env`, `xargs` or `make`. Whoever wants such a rule can write it: `--allow 'run_shell:git log *'`.
+to any file by `--output=FILE`; `cat`, `head`, `grep`, `git diff --no-index` and, in its errors, `du` show any file,
+also one with keys; `sort`, `tree` and `find` write or run by an option. Every shell, interpreter and package manager
+runs commands, and so do `env`, `xargs` or `make`. Whoever wants such a rule can write it: `--allow
+'run_shell:git log *'`.
 """
 
 

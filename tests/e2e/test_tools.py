@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_command_gets_no_variable_that_is_not_known_to_be_harmless(chat: Chat,
 
 def test_bad_arguments_are_a_result_for_the_model_and_ask_nobody(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     lone, deep, huge = '"\\ud800"', "[" * 900 + "]" * 900, "1" + "0" * 400
-    bad = [
+    bad: list[tuple[str, Any]] = [
         *(("read_file", {"path": path}) for path in ("a\0b", "a" * 5000, ["x"], 5, None)),
         *((tool, f'{{"path": {lone}}}') for tool in ("read_file", "list_files", "search_files")),
         *(

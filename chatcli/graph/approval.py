@@ -11,8 +11,9 @@ from typing import Any, Literal, TypedDict, cast
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
+from pydantic import BaseModel, ValidationError
 
-from chatcli.graph.calls import calls_of, is_cut, open_calls, result_of, steps_of_turn
+from chatcli.graph.calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.graph.offer import notify
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.tools.rules import keep_rule, suggest_rule
@@ -96,8 +97,21 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
     if steps > limit:
         return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
     if is_cut(call, answer):
-        return "Not run: the arguments are not a JSON object."
-    return f"There is no tool {call['name']}." if tool is None else ""
+        return "Not run: the arguments are not a JSON object, or hold what is no text or no ordinary number."
+    return f"There is no tool {call['name']}." if tool is None else _unfit_arguments(tool, call["args"])
+
+
+def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
+    """Return why a built-in tool does not take `arguments`, empty when it does; an MCP server looks at its own."""
+    schema = tool.runnable.args_schema
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return ""
+    try:
+        schema.model_validate(arguments)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return f"Not run: the arguments don't fit: {wrong}"
+    return ""
 
 
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
@@ -141,6 +155,8 @@ def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
         edited = read.get("edited_action")
         if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):
             raise ValueError('an edit holds {"edited_action": {"name": ..., "args": {...}}}')
+        if not is_plain(edited["args"]):
+            raise ValueError("the arguments hold what is no text or no ordinary number")
         if edited.get("name") not in tools:
             raise ValueError(f"there is no tool {edited.get('name')}")
     return cast("Decision", read)

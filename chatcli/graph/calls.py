@@ -1,5 +1,7 @@
 """The calls that answers ask for, and their results: which are open, and what stands for those that never came."""
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
@@ -18,6 +20,9 @@ from chatcli.nested import read_json
 
 CUT = "chatcli_cut_calls"
 """The key of an answer's metadata for the IDs of calls that were cut off."""
+MAX_DEPTH = 64
+"""Levels of lists and objects in a call's arguments."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 NO_RESULT = "The call was interrupted; there is no result."
 
 
@@ -25,7 +30,8 @@ def whole_answer(answer: AIMessage) -> AIMessage:
     """Return `answer`, perhaps put together of chunks, as the message that is stored.
 
     A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as at
-    the length limit, and half a command may do what the whole would not. It stays a call, for the model to be told.
+    the length limit, and half a command may do what the whole would not. So is one with arguments that no client can
+    send again. It stays a call, for the model to be told.
     """
     calls: list[ToolCall] = []
     cut: list[str] = []
@@ -37,7 +43,7 @@ def whole_answer(answer: AIMessage) -> AIMessage:
     for part in parts:
         arguments = _object(part["args"])
         call_id = part["id"] or _new_id()
-        calls.append(ToolCall(name=part["name"] or "", args=arguments or {}, id=call_id, type="tool_call"))
+        calls.append(ToolCall(name=as_text(part["name"] or ""), args=arguments or {}, id=call_id, type="tool_call"))
         if arguments is None:
             cut.append(call_id)
     metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
@@ -60,12 +66,38 @@ def _is_empty_text(block: str | dict[str, Any]) -> bool:
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
-    """Return the JSON object that `text` is; None when it is none."""
+    """Return the JSON object that `text` is; None when it is none, or holds what can't be stored or sent again."""
     try:
         value = read_json(text or "{}")
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and is_plain(value) else None
+
+
+def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Return whether `value`, read from JSON, can be written again by every provider's client and every store.
+
+    So it has no lone surrogates, no NaN, no whole number beyond 64 bits, and is nested `depth` levels at most.
+    """
+    match value:
+        case str():
+            return not _SURROGATE.search(value)
+        case bool() | None:
+            return True
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case list():
+            return depth > 0 and all(is_plain(part, depth - 1) for part in value)
+        case dict():
+            return depth > 0 and all(is_plain(key) and is_plain(part, depth - 1) for key, part in value.items())
+    return False
+
+
+def as_text(text: str) -> str:
+    """Return `text` with what can't be written as UTF-8, lone surrogates, replaced."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _new_id() -> str:
@@ -85,9 +117,10 @@ def is_cut(call: ToolCall, answer: AIMessage) -> bool:
 def result_of(call: ToolCall, text: str, *, status: Literal["success", "error"] = "error") -> ToolMessage:
     """Return the message that tells the model how `call` ended.
 
-    It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages.
+    It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
+    can't be sent of the text is replaced: the name of a file may be no Unicode.
     """
-    return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status=status, id=str(uuid4()))
+    return ToolMessage(as_text(text), tool_call_id=str(call["id"]), name=call["name"], status=status, id=str(uuid4()))
 
 
 def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:

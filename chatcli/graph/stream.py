@@ -20,8 +20,8 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.graph.finish import finish_reason
-from chatcli.graph.speakers import SEPARATOR, Speakers
 from chatcli.providers import LANGFLOW
+from chatcli.speakers import SEPARATOR, Speakers
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""

@@ -1,8 +1,9 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so that only the newest question is sent."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from chatcli.errors import RefusedError, UsageError
+from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, words_of
 from chatcli.models.model import Limits, Model
@@ -23,6 +25,7 @@ from chatcli.models.openai import CONNECT_TIMEOUT
 from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW
 from chatcli.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.speakers import Speakers
 
 USER = "User"
 """The sender of the question, which Langflow repeats."""
@@ -32,11 +35,13 @@ _PROFILE = ModelProfile(image_inputs=False, pdf_inputs=False, tool_calling=False
 
 
 def build_langflow(name: ModelName, settings: Settings) -> Model:
-    """Return the flow `name` of the server that `settings` name; nothing is asked yet.
+    """Return the flow `name` of the server that `settings` name, which is asked for its fields if some are set.
 
     Raises:
-        UsageError: The command line sets what only the flow itself can, or a `.env` would send a key that is not its
-            own to a server that it names itself.
+        UsageError: The command line sets what only the flow itself can, a tweak is for no field of the flow, or a
+            `.env` would send a key that is not its own to a server that it names itself.
+        AuthError: The server wants another key before it tells the flow's fields.
+        NetworkError: It can't be reached for them.
 
     """
     for option in ("temperature", "max_tokens"):
@@ -46,6 +51,8 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
                 remedy=f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE",
             )
     server = LangflowServer.of(settings)
+    if settings.tweak:
+        _check_tweaks(name.model, settings.tweak, server.fields(name.model))
     client = FlowModel(
         flow=name.model,
         server=server,
@@ -56,6 +63,24 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
     return Model(
         name, client, Limits(), address=server.url, key=server.key, custom_server=True, keeps_conversation=True
     )
+
+
+def _check_tweaks(
+    flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Mapping[str, Sequence[str]] | None
+) -> None:
+    """Refuse a tweak that Langflow would take no notice of; without `fields` the server tells more when it runs."""
+    for component, values in {} if fields is None else tweaks.items():
+        if component not in fields:
+            raise UsageError(
+                f"--tweak: the flow {flow} has no component {component}",
+                remedy=f"Its components, by title and by ID: {', '.join(fields) or 'none'}.",
+            )
+        for field in values:
+            if field not in fields[component]:
+                raise UsageError(
+                    f"--tweak: {component} in the flow {flow} has no field {field}",
+                    remedy=f"Its fields: {', '.join(fields[component]) or 'none'}.",
+                )
 
 
 class FlowModel(BaseChatModel):
@@ -157,6 +182,7 @@ class _Answer:
         self._usage: UsageMetadata | None = None
         self._streamed: dict[str, str] = {}
         """The text of each message that came in tokens, by the message's ID."""
+        self._speakers = Speakers()
 
     def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
         """Yield the text that `event` adds to the answer.
@@ -167,11 +193,13 @@ class _Answer:
         """
         match event:
             case "token":
-                yield self._separator(message_id := str(data.get("id", "")))
+                message_id = str(data.get("id", ""))
                 self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
-                yield data["chunk"]
+                yield from _texts(self._speakers.say(message_id, TextDelta(data["chunk"])))
             case "add_message":
                 self._note(data)
+                if (data.get("properties") or {}).get("state") == "complete":
+                    yield from _texts(self._speakers.end(str(data.get("id", ""))))
             case "error":
                 where = f" at {data['sender']}" if data.get("sender") else ""
                 raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.say(data)}")
@@ -207,26 +235,68 @@ class _Answer:
                 f"the flow {self._flow} gave no answer: it has no chat output",
                 remedy="Add a Chat Output to the flow in Langflow.",
             )
-        for number, (text, sender) in enumerate(messages):
-            self._sender = sender or self._sender
-            # What came in tokens is here again, perhaps with other white space around it.
-            if not any(text.strip() in streamed for streamed in self._streamed.values()):
-                yield self._separator(f"end-{number}")
-                self._streamed[f"end-{number}"] = text
-                yield text
+        yield from _texts(self._speakers.end_all())
+        for number, output in enumerate(self._not_streamed(messages)):
+            yield from _texts(self._speakers.say(f"end-{number}", TextDelta(output.text)))
+            yield from _texts(self._speakers.end(f"end-{number}"))
+        self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
-    def _separator(self, message_id: str) -> str:
-        """Return what stands before a text of the message `message_id`: a flow may answer with several."""
-        return "\n\n" if self._streamed and message_id not in self._streamed else ""
+    def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
+        """Return those of `outputs` that did not come in tokens; each message in tokens stands for one output alone.
+
+        It is known by its ID, or by its text: that of the output has other white space around it, and may be only the
+        end of what an agent said.
+        """
+        rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
+        for is_same in (_has_same_id, _has_same_text, _is_part):
+            unknown = []
+            for output in left:
+                found = next((key for key, text in rest.items() if is_same(output, key, text)), None)
+                if found is None:
+                    unknown.append(output)
+                else:
+                    del rest[found]
+            left = unknown
+        return left
 
 
-def _messages(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the text and the sender of each chat output; a flow without one has none."""
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What a chat output of a flow says in the end; `message_id` is empty where the server does not tell."""
+
+    text: str
+    sender: str
+    message_id: str
+
+
+def _has_same_id(output: _Output, message_id: str, text: str) -> bool:
+    return output.message_id == message_id
+
+
+def _has_same_text(output: _Output, message_id: str, text: str) -> bool:
+    return output.text.strip() == text.strip()
+
+
+def _is_part(output: _Output, message_id: str, text: str) -> bool:
+    return output.text.strip() in text
+
+
+def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
+    return (piece.text for piece in pieces)
+
+
+def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
+    """Yield what each chat output says; a flow without one has none."""
     outputs = [output for run in result.get("outputs") or () for output in run.get("outputs") or () if output]
     for output in outputs:
         results = (output.get("results") or {}).get("message")
-        for message in output.get("messages") or ([results] if results else ()):
-            yield words_of(message.get("message", message.get("text"))), message.get("sender") or ""
+        told = output.get("messages") or ([results] if results else ())
+        # The message of the result has an ID, those of the list have none.
+        message_id = str(results.get("id") or "") if isinstance(results, Mapping) and len(told) == 1 else ""
+        for message in told:
+            yield _Output(
+                words_of(message.get("message", message.get("text"))), message.get("sender") or "", message_id
+            )
 
 
 def _newest_question(messages: Sequence[BaseMessage]) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -77,17 +78,51 @@ class LangflowServer:
 
         """
         options = {"remove_example_flows": "true", "header_flows": "true"}
+        listed = self._get("", "the list of flows", timeout, options)
         try:
-            reply = httpx2.get(f"{self.url}/api/v1/flows/", params=options, headers=self.headers, timeout=timeout)
+            return [_flow(entry) for entry in listed if not entry.get("is_component")]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self.stranger() from None
+
+    def fields(self, handle: str, timeout: float = LIST_TIMEOUT) -> dict[str, list[str]] | None:
+        """Return what a tweak of the flow `handle` can set: the fields of each component, by its title and by its ID.
+
+        None where the server shows no such flow to this user. The titles come first.
+
+        Raises:
+            AuthError: The key is missing or refused.
+            NetworkError: The server can't be reached, fails, or is no Langflow.
+            RefusedError: It refused for another reason.
+
+        """
+        found = next((flow for flow in self.flows(timeout) if handle in (flow.endpoint, flow.id)), None)
+        if found is None:
+            return None
+        flow = self._get(quote(found.id, safe=""), f"the flow {handle}", timeout)
+        try:
+            nodes = {str(node["id"]): node["data"].get("node") or {} for node in (flow["data"] or {}).get("nodes", ())}
+            fields = {number: _fields(node.get("template") or {}) for number, node in nodes.items()}
+            titles = {
+                str(node["display_name"]): fields[number] for number, node in nodes.items() if "display_name" in node
+            }
+        except (KeyError, TypeError, AttributeError):
+            raise self.stranger() from None
+        return titles | fields
+
+    def _get(self, what: str, name: str, timeout: float, options: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON at `what` among the flows; messages call it `name`."""
+        try:
+            address = f"{self.url}/api/v1/flows/{what}"
+            reply = httpx2.get(address, params=options, headers=self.headers, timeout=timeout)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except httpx2.InvalidURL as error:
             raise RefusedError(f"{self.place} is no URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
-            raise self.failure(reply, "the list of flows")
+            raise self.failure(reply, name)
         try:
-            return [_flow(entry) for entry in read_json(reply.content) if not entry.get("is_component")]
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return read_json(reply.content)
+        except ValueError:
             raise self.stranger() from None
 
     def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
@@ -144,6 +179,11 @@ def words_of(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(map(words_of, value))
     return "" if value is None else str(value)
+
+
+def _fields(template: Mapping[str, Any]) -> list[str]:
+    """Return the fields that a tweak may set; the code of a component is none, Langflow refuses it."""
+    return [name for name, field in template.items() if isinstance(field, Mapping) and name != "code"]
 
 
 def _body(reply: httpx2.Response) -> object:

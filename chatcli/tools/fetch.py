@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from glob import escape
 from urllib.parse import urlsplit
 
 from langchain_core.tools import StructuredTool, ToolException
@@ -46,9 +47,14 @@ def _url(arguments: Arguments) -> str:
 
 
 def _suggest(arguments: Arguments) -> str:
-    """Return the pattern for every address of the same server."""
-    parts = urlsplit(_url(arguments))
-    return f"{parts.scheme}://{parts.netloc}/*"
+    """Return the pattern for every address of the same server, or for this one where it names no server."""
+    url = _url(arguments)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return escape(url)
+    pattern = f"{parts.scheme}://{escape(parts.netloc)}/*"  # a `*` in it is the model's, not the rule's
+    return pattern if parts.netloc and fnmatchcase(url, pattern) else escape(url)
 
 
 async def _in_thread(work: Callable[[], bytes]) -> bytes:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import anyio
 from langchain_mcp_adapters.tools import load_mcp_tools
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
-from mcp.client.stdio import get_default_environment
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
 
 from chatcli import __version__, paths
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.mcp_servers import McpServer
-from chatcli.tools.process import leashed
+from chatcli.tools.mcp_http import AnsweringClient
+from chatcli.tools.process import inherited_environment, leashed
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -96,7 +95,7 @@ async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSessio
         if server.type == "sse":
             raise UsageError("its transport, SSE, is no longer spoken; give the URL of its streamable HTTP")
         async with (
-            create_mcp_http_client(headers=dict(server.headers)) as client,
+            AnsweringClient(dict(server.headers)) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),
             _Session(read, write, client_info=info) as session,
         ):
@@ -118,8 +117,8 @@ def _log(name: str) -> TextIO:
 
 
 def _parameters(server: McpServer) -> StdioServerParameters:
-    """Return how the server is started: with the SDK's few harmless variables and its own, so without our keys."""
-    env = {**get_default_environment(), **server.env}
+    """Return how the server is started: with the harmless variables of this process and its own, so without keys."""
+    env = {**inherited_environment(), **server.env}
     found = server.command_path()
     if found is None:
         raise UsageError(f"its command {server.command} is not found")

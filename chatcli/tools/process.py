@@ -14,6 +14,25 @@ KEPT = 200_000
 DRAIN = 0.1
 """Seconds for what is still in the pipe when the command is over; what it left running may hold the pipe open."""
 
+_INHERITED = frozenset(
+    (
+        # Who runs it, where, and in which language.
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"),
+        *("TMPDIR", "TMP", "TEMP", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
+        *("XDG_CONFIG_DIRS", "XDG_DATA_DIRS", "EDITOR", "VISUAL", "PAGER", "MANPATH"),
+        # Where compilers, interpreters and their libraries are.
+        *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYENV_ROOT", "PYENV_VERSION", "PYTHONPATH", "NVM_DIR"),
+        *("NODE_PATH", "VOLTA_HOME", "GOPATH", "GOROOT", "GOBIN", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME"),
+        *("GRADLE_USER_HOME", "ANDROID_HOME", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH", "LD_LIBRARY_PATH"),
+        *("DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "HOMEBREW_PREFIX", "NIX_PATH", "NIX_PROFILES"),
+        # Which certificates are trusted.
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        *("NIX_SSL_CERT_FILE", "GIT_SSL_CAINFO", "NO_PROXY", "no_proxy"),
+    )
+)
+_PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"))
+"""Inherited too, unless the address holds a password."""
+
 # The kernel kills the command when this process dies, by whatever signal; on other systems it sees its pipe close.
 _LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
@@ -24,6 +43,23 @@ class Finished:
 
     output: str
     exit_code: int | None
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return what of this process's environment a program gets that a model has called, a shell or an MCP server.
+
+    It is a list of what is harmless, since nobody can list the names that keys have. The doors to other programs are
+    missing with purpose: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
+    and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
+    and exported shell functions would run code before the command does.
+    """
+    return {name: value for name, value in os.environ.items() if _is_inherited(name, value)}
+
+
+def _is_inherited(name: str, value: str) -> bool:
+    if value.startswith("()"):  # an exported function of old shells
+        return False
+    return name in _INHERITED or name.startswith("LC_") or (name in _PROXIES and "@" not in value)
 
 
 def leashed(command: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Rules:
 def suggest_rule(tool: Tool, arguments: Arguments) -> str:
     """Return the rule for calls like this one."""
     pattern = tool.suggest(arguments)
-    return f"{tool.full_name}:{pattern}" if pattern else tool.full_name
+    return tool.full_name if pattern is None else f"{tool.full_name}:{pattern}"
 
 
 def kept_rules() -> list[str]:
@@ -75,7 +75,7 @@ def keep_rule(rule: str) -> None:
 
 
 def _matches(rule: str, tool: Tool, arguments: Arguments) -> bool:
-    name, _, pattern = rule.partition(":")
+    name, colon, pattern = rule.partition(":")
     if not (fnmatchcase(tool.name, name) or fnmatchcase(tool.full_name, name)):
         return False
-    return pattern in ("", "*") or tool.matches(tool.subject(arguments), pattern)
+    return not colon or pattern == "*" or tool.matches(tool.subject(arguments), pattern)

@@ -19,8 +19,8 @@ def _as_json(arguments: Arguments) -> str:
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _whole_tool(arguments: Arguments) -> str:
-    return ""
+def _whole_tool(arguments: Arguments) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Tool:
         asks: Tells whether a call with these arguments can change or leak something, so that the user is asked.
         subject: Returns what of the arguments the patterns of rules are matched with.
         matches: Tells whether a pattern matches such a subject.
-        suggest: Returns the pattern for calls like this one, empty for every call.
+        suggest: Returns the pattern for calls like this one, None for every call.
         server: The MCP server that has it, empty for a built-in tool.
 
     """
@@ -41,7 +41,7 @@ class Tool:
     asks: Callable[[Arguments], bool] = _always
     subject: Callable[[Arguments], str] = _as_json
     matches: Callable[[str, str], bool] = fnmatchcase
-    suggest: Callable[[Arguments], str] = _whole_tool
+    suggest: Callable[[Arguments], str | None] = _whole_tool
     server: str = ""
 
     @property

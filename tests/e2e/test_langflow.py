@@ -76,6 +76,30 @@ def test_tweaks_and_files_go_along(chat: Chat, langflow: FakeLangflow, home: Hom
     assert "--tweak COMPONENT.temperature" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("tweak", "words"),
+    [
+        ("Lamp.color=red", ("no component Lamp", "Language Model", "LanguageModel-x1")),
+        (
+            "Language Model.colour=red",
+            ("Language Model in the flow parrot has no field colour", "temperature, model_name"),
+        ),
+        ("LanguageModel-x1.code=1", ("has no field code",)),
+    ],
+)
+def test_a_tweak_of_what_is_not_there_is_refused_before_the_flow_runs(
+    chat: Chat, langflow: FakeLangflow, tweak: str, words: tuple[str, ...]
+) -> None:
+    refused = chat(*PARROT, "-t", "abc", "--tweak", "A.b=1", "--tweak", tweak, "hi")
+    assert_told(refused, 2)
+    assert all(each in refused.stderr for each in words), refused
+    assert langflow.runs == []
+    assert chat("threads", "list", "--json").json() == []
+    assert_told(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_API_KEY": "wrong-key-5512"}), 3)
+    assert_told(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_URL": "http://127.0.0.1:9"}), 75)
+    assert_told(chat("-m", "langflow:nowhere", "--tweak", "A.b=1", "hi"), 4)
+
+
 def test_a_flow_that_takes_over_a_thread_is_told_of_once(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI) -> None:
     untold = "knows nothing of what was said before"
     assert untold not in chat(*PARROT, "-t", "new", "hi").stderr

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
+from tests.fakes.web import FakeWeb
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
 
@@ -36,17 +39,28 @@ def notes(home: Home) -> Path:
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes], Path]]]:
+    """Give what runs the server over HTTP, and returns its address, its process and the folder of its notes."""
+    with ExitStack() as stack:
+
+        def start(*kind: str) -> tuple[str, subprocess.Popen[bytes], Path]:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            notes = Path(tempfile.mkdtemp(dir=tmp_path))
+            environment = {**os.environ, "MCP_NOTES": str(notes)}
+            process = subprocess.Popen([sys.executable, SERVER, str(port), *kind], env=environment)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            wait_until(lambda: _answers(port))
+            return f"http://127.0.0.1:{port}/mcp", process, notes
+
+        yield start
+
+
+@pytest.fixture
+def url(served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]) -> str:
     """Run the server over HTTP."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SERVER, str(port)])
-    try:
-        wait_until(lambda: _answers(port))
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.kill()
-        process.wait()
+    return served()[0]
 
 
 def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat, fake: FakeOpenAI, notes: Path) -> None:
@@ -92,6 +106,39 @@ def test_a_server_over_http_and_one_that_is_broken(chat: Chat, home: Home, fake:
     assert "the MCP server broken is left out" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert fake.requests[2].results == ["42", "remembered: y"]
+
+
+@pytest.mark.parametrize("kind", ["", "json", "resumable"])
+def test_a_server_over_http_that_is_killed_is_noticed_at_once(
+    chat: Chat,
+    home: Home,
+    fake: FakeOpenAI,
+    served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]],
+    kind: str,
+) -> None:
+    url, process, notes = served(kind)
+    (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"web": {"url": url}}}))
+    two = Calls([("wait", {"seconds": 600}), ("wait", {"seconds": 600})])
+    fake.script(two, call("add", a=1, b=1), Answer("it is gone"))
+    # Without the notice, each call would take its whole time.
+    running = chat.start("--mcp", "servers.json", "--tool-timeout", "600", "wait")
+    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2)
+    process.kill()
+    done = running.finish(timeout=60)
+    assert done.stdout == "it is gone\n", done
+    assert "Traceback" not in done.stderr
+    for result in fake.requests[2].results:
+        assert "the connection to the server failed" in result
+
+
+def test_a_server_over_http_that_refuses_is_told_with_its_reason(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    with FakeWeb() as web:
+        (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"web": {"url": f"{web.url}/none"}}}))
+        done = chat("--mcp", "servers.json", "hi")
+    assert done.returncode == 0, done
+    assert "the MCP server web is left out: " in done.stderr
+    (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"web": {"url": "http://127.0.0.1:9/mcp"}}}))
+    assert "left out: the connection to the server failed" in chat("--mcp", "servers.json", "hi").stderr
 
 
 @pytest.mark.parametrize("text", ["{", '{"mcpServers": {"x": {"args": []}}}', "[]"])

@@ -1,7 +1,10 @@
 """The model acts with the built-in tools: what runs, what is refused, and what is left when it is cut short."""
 
+import os
 import signal
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,11 +50,82 @@ def test_without_a_user_to_ask_only_what_a_rule_allows_runs(chat: Chat, home: Ho
     assert fake.requests[1].results[0] == "one"
     assert all("needs the user's approval" in result for result in fake.requests[1].results[1:])
     assert not (home.work / "file").exists()
-    assert "--allow 'run_shell:touch file *'" in done.stderr or "--allow 'run_shell:touch *'" in done.stderr
+    assert "--allow 'run_shell:touch file' or --yes" in done.stderr
     fake.script(call("run_shell", command="touch file; echo $OPENAI_API_KEY."), Answer("done"))
     assert chat("--tools", "--yes", "go").returncode == 0
     assert fake.requests[-1].results == ["."]
     assert (home.work / "file").exists()
+
+
+def test_a_command_gets_no_variable_that_is_not_known_to_be_harmless(chat: Chat, fake: FakeOpenAI) -> None:
+    keys = {
+        **dict.fromkeys(("OLLAMA_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LANGSMITH_API_KEY"), "k"),
+        **dict.fromkeys(("LANGGRAPH_API_KEY", "PGPASSWORD", "MY_OWN_TOKEN", "GITHUB_TOKEN"), "k"),
+        **dict.fromkeys(("SSH_AUTH_SOCK", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"), "/tmp/x"),
+        "BASH_ENV": "/tmp/x",
+        "HTTPS_PROXY": "http://me:secret@proxy",
+        "CHATCLI_STORE": "memory:",
+    }
+    harmless = {
+        "VIRTUAL_ENV": "/venv",
+        "EDITOR": "vi",
+        "LC_ALL": "C.UTF-8",
+        "http_proxy": "http://proxy",
+        "NO_PROXY": "127.0.0.1",
+    }
+    fake.script(call("run_shell", command="env"), Answer("done"))
+    assert chat("--tools", "--yes", "--no-save", "go", env={**keys, **harmless}).returncode == 0
+    got = dict(line.split("=", 1) for line in fake.requests[1].results[0].splitlines())
+    assert not set(keys) & set(got)
+    assert harmless.items() <= got.items()
+    assert {"PATH", "HOME", "LANG", "TERM"} <= set(got)
+
+
+def test_bad_arguments_are_a_result_for_the_model_and_ask_nobody(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    lone, deep, huge = '"\\ud800"', "[" * 900 + "]" * 900, "1" + "0" * 400
+    bad: list[tuple[str, Any]] = [
+        *(("read_file", {"path": path}) for path in ("a\0b", "a" * 5000, ["x"], 5, None)),
+        *((tool, f'{{"path": {lone}}}') for tool in ("read_file", "list_files", "search_files")),
+        *(
+            ("read_file", f'{{"path": "x", "first_line": {line}}}')
+            for line in (huge, "1e999", "NaN", deep, '"x"', lone)
+        ),
+        ("read_file", f'{{"path": "x", {lone}: 1}}'),
+        ("run_shell", f'{{"command": {lone}}}'),
+        ("run_shell", {"command": {"a": 1}}),
+        ("list_files", {"path": "a\0b"}),
+        ("search_files", {"pattern": "x", "path": "a" * 5000}),
+        ("fetch_url", f'{{"url": "http://{lone[1:-1]}"}}'),
+        ("f\ud800", {}),
+    ]
+    fake.script(Calls(bad), Answer("I see."), Answer("again"))
+    done = chat("--tools", "--thread", "work", "--json", "go")
+    assert done.returncode == 0, done
+    assert done.json()["content"] == "I see."
+    assert "nobody can be asked" not in done.stderr
+    results = fake.requests[1].results
+    assert len(results) == len(bad)
+    expected = ("can't be read", "Not run: the arguments", "There is no tool")
+    assert [result for result in results if not any(part in result for part in expected)] == []
+    # The thread can be stored, sent and shown.
+    assert chat("--thread", "work", "more").stdout == "again\n"
+    assert chat.messages("work")
+    assert chat("threads", "export", "work", "--format", "json").returncode == 0
+
+
+def test_a_call_that_fails_when_it_runs_is_a_result_too(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    Path(os.fsdecode(os.fsencode(home.work) + b"/\xff")).touch()
+    bad = [
+        ("run_shell", {"command": "echo a\0b"}),
+        ("fetch_url", {"url": "http://["}),
+        ("fetch_url", {"url": "http://a\0b/"}),
+        ("search_files", {"pattern": "(" * 5000}),
+        ("list_files", {}),
+    ]
+    fake.script(Calls(bad), Answer("I see."))
+    assert chat("--tools", "--yes", "go").stdout == "I see.\n"
+    assert len(fake.requests[1].results) == len(bad)
+    assert fake.requests[1].results[-1] == "\N{REPLACEMENT CHARACTER}"
 
 
 def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_told_to_the_model(chat: Chat, fake: FakeOpenAI) -> None:

@@ -27,6 +27,26 @@ FLOWS = [
 ]
 
 
+def node(node_id: str, title: str, *fields: str) -> dict[str, Any]:
+    """Give a component of a flow as the flow's data hold it."""
+    template: dict[str, Any] = {"_type": "Component", "code": {"type": "code", "value": "..."}}
+    template |= {name: {"name": name, "type": "str", "value": ""} for name in fields}
+    return {
+        "id": node_id,
+        "type": "genericNode",
+        "data": {"id": node_id, "node": {"display_name": title, "template": template}},
+    }
+
+
+NODES = [
+    node("ChatInput-x1", "Chat Input", "input_value", "sender"),
+    node("LanguageModel-x1", "Language Model", "temperature", "model_name"),
+    node("Prompt-x1", "Prompt", "template"),
+    node("A-x1", "A", "b"),
+    {"id": "note-1", "type": "noteNode", "data": {"id": "note-1", "type": "note", "node": {"description": "hi"}}},
+]
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """One run of a flow as it was asked for; header names are lower case."""
@@ -205,6 +225,8 @@ class FakeLangflow:
             return
         if urlsplit(handler.path).path == "/api/v1/flows/":
             _send(handler, 200, FLOWS)
+        elif urlsplit(handler.path).path == f"/api/v1/flows/{FLOW_ID}":
+            _send(handler, 200, {**FLOWS[0], "data": {"nodes": NODES, "edges": [], "viewport": {}}})
         else:
             _send(handler, 404, {"detail": "Not Found"})
 

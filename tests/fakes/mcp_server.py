@@ -1,5 +1,7 @@
 """A real MCP server with small tools: over stdio, or over streamable HTTP on the port that is its argument.
 
+A second argument says how it answers over HTTP: "json" without events, "resumable" with events that have a number.
+
 With a folder in MCP_NOTES, it writes there what a test wants to know of it: its process ID, its environment, and the
 calls that it began and was told to give up.
 """
@@ -12,9 +14,33 @@ import time
 from pathlib import Path
 
 from mcp.server.fastmcp import FastMCP
-from mcp.types import ToolAnnotations
+from mcp.server.streamable_http import EventCallback, EventStore
+from mcp.types import JSONRPCMessage, ToolAnnotations
 
-server = FastMCP("fake", host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 0, log_level="ERROR")
+
+class Numbered(EventStore):
+    """Gives each event a number, by which a client asks for what came after it; here that is nothing."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+        self._count += 1
+        return f"{stream_id}/{self._count}"
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        return last_event_id.rpartition("/")[0]
+
+
+kind = sys.argv[2] if len(sys.argv) > 2 else ""
+server = FastMCP(
+    "fake",
+    host="127.0.0.1",
+    port=int(sys.argv[1]) if len(sys.argv) > 1 else 0,
+    log_level="ERROR",
+    json_response=kind == "json",
+    event_store=Numbered() if kind == "resumable" else None,
+)
 notes = Path(os.environ["MCP_NOTES"]) if "MCP_NOTES" in os.environ else None
 
 

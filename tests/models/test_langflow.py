@@ -39,6 +39,8 @@ def ask(timeout: float = 0.1) -> list[Event]:
     return asyncio.run(run())
 
 
+FIRST, SECOND = streamed(["O", "ne."], "One.", "a", "1"), streamed(["Tw", "o."], "Two.", "a", "2")
+MIXED = [piece for pair in zip(FIRST, SECOND, strict=True) for piece in pair]
 TWO = [*streamed(["O", "ne."], "One.", "a", "1"), *streamed(["Tw", "o."], "Two.", "a", "2")]
 
 
@@ -52,6 +54,15 @@ TWO = [*streamed(["O", "ne."], "One.", "a", "1"), *streamed(["Tw", "o."], "Two."
         ([*streamed(["\nHe", "llo \n"], "Hello", "a"), end("a", " Hello")], "\nHello \n", 2),
         # Several chat outputs, one of them without tokens.
         ([*TWO, end("a", "One.", "Two.", "Three.")], "One.\n\nTwo.\n\nThree.", 7),
+        # At the same time: the second is shown when the first has ended.
+        ([*MIXED, end("a", "One.", "Two.")], "One.\n\nTwo.", 5),
+        ([*MIXED[:-2], end("a", "One.", "Two.")], "One.\n\nTwo.", 5),
+        # Outputs that say the same, or a part of what another says.
+        ([end("a", "Yes.", "Yes.")], "Yes.\n\nYes.", 3),
+        ([*streamed(["Yes, ", "I do."], "Yes, I do.", "a"), end("a", "Yes", "Yes, I do.")], "Yes, I do.\n\nYes", 4),
+        ([*FIRST, end("a", "One.", "One.")], "One.\n\nOne.", 4),
+        # What an agent said on its way is in its tokens only.
+        ([*streamed(["Let me see. ", "Four."], "Four.", "a"), end("a", "Four.")], "Let me see. Four.", 2),
         ([{"event": "build_start", "data": {"id": "x"}}, end("a", "")], "", 0),
     ],
 )

@@ -2,6 +2,7 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -121,7 +122,7 @@ def test_ordinary_names_are_read_unasked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tool", ["read_file", "list_files", "search_files"])
 @pytest.mark.parametrize("path", ["a\0b", "a" * 5000, "a/" * 2500, "\ud800", "/" * 5000])
 def test_a_path_that_can_be_none_is_refused_unasked(root: Path, tool: str, path: str) -> None:
-    more = {"pattern": "x"} if tool == "search_files" else {}
+    more: dict[str, Any] = {"pattern": "x"} if tool == "search_files" else {}
     assert not asks(root, tool, path)
     told = run(root, tool, path=path, **more)
     assert "can't be read" in told or "outside" in told or "is no folder" in told

@@ -2,6 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatcli import paths
 from chatcli.tools.builtin import builtin_tools
@@ -26,6 +28,18 @@ def allows(rule: str, tool: str, **arguments: Any) -> bool:
         ("run_shell:git *", "git log `rm x`", False),
         ("run_shell:git *", "git log\nrm x", False),
         ("run_shell:git *", "git log > /etc/passwd", False),
+        ("run_shell:git *", "git log & rm x", False),
+        ("run_shell:git *", "git log\r\nrm x", False),
+        ("run_shell:git *", "git log <(rm x)", False),
+        ("run_shell:git *", "git log \\\nrm x", False),
+        ("run_shell:git *", "git log ${x:=y}", False),
+        ("run_shell:git *", "git log {--output=x,HEAD}", False),
+        ("run_shell:git *", "git log\0rm x", False),
+        ("run_shell:git *", "\u00a0git log", False),
+        ("run_shell:git *", " git log\n", True),
+        ("run_shell:", "ls", False),
+        ("run_shell:echo [*]", "echo *", True),
+        ("run_shell:echo [*]", "echo x", False),
         ("run_shell:make && make test", "make && make test", True),
         ("run_shell", "anything | goes", True),
         ("run_shell:*", "anything | goes", True),
@@ -44,11 +58,136 @@ def test_a_pattern_with_a_wildcard_is_for_single_commands(rule: str, command: st
         ("git status -s", "run_shell:git status *"),
         ("ls -l", "run_shell:ls *"),
         ("make && make test", "run_shell:make && make test"),
+        ("git log --oneline -1", "run_shell:git log --oneline -1"),
+        ("echo *.py", "run_shell:echo *"),
+        ("ls\t-l", "run_shell:ls\t-l"),
+        ("rm *", "run_shell:rm [*]"),
+        ("", "run_shell:"),
     ],
 )
 def test_the_rule_that_is_offered_allows_the_call(command: str, rule: str) -> None:
     assert suggest_rule(TOOLS["run_shell"], {"command": command}) == rule
     assert allows(rule, "run_shell", command=command)
+
+
+ANY_COMMAND = (
+    *(
+        "bash",
+        "sh",
+        "/bin/bash",
+        "zsh -c",
+        "env",
+        "timeout",
+        "sudo",
+        "sudo -n",
+        "FOO=1",
+        "FOO=1 ls",
+        "xargs",
+        "xargs -n1",
+    ),
+    *("python", "python3", "python -c", "perl", "perl -e", "node -e", "awk", "ruby", "nice", "nohup", "watch", "ssh"),
+    *(
+        "find",
+        "find . -exec",
+        "npx",
+        "uvx",
+        "uv run",
+        "git -c",
+        "git",
+        "git -C",
+        "make",
+        "docker",
+        "docker run",
+        "time",
+    ),
+    *("exec", "eval", "command", "builtin", "source", ".", "npm", "npm run", "cargo", "go run", "pip", "tar", "rsync"),
+    *(
+        "git log",
+        "git diff",
+        "git grep",
+        "git show",
+        "git config",
+        "sed",
+        "vim",
+        "less",
+        "man",
+        "cat",
+        "tee",
+        "curl",
+        "dd",
+    ),
+    *("ls;", "'ls'", "\\ls", "ls&", "*", "?", "[a-z]s", "~/ls", "./ls", "ls\u00a0"),
+)
+
+
+@pytest.mark.parametrize("program", ANY_COMMAND)
+@pytest.mark.parametrize("rest", ["", " *", " x", " -x y"])
+def test_no_rule_is_offered_that_runs_any_command(program: str, rest: str) -> None:
+    rule = suggest_rule(TOOLS["run_shell"], {"command": f"{program}{rest}"})
+    assert allows(rule, "run_shell", command=f"{program}{rest}")
+    for other in (
+        "rm",
+        "bash -c 'rm x'",
+        f"{program} rm",
+        f"{program} -c rm",
+        f"{program}{rest} rm",
+        f"{program}{rest}x",
+    ):
+        assert not allows(rule, "run_shell", command=other), rule
+
+
+WORDS = (
+    "ls",
+    "git",
+    "status",
+    "log",
+    "-c",
+    "rm",
+    "bash",
+    "*",
+    "?",
+    "[a]",
+    ";",
+    "|",
+    "$(x)",
+    "{a,b}",
+    "'",
+    "~",
+    "=",
+    "",
+)
+
+
+@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=5), st.lists(st.sampled_from(WORDS), max_size=5))
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_the_offered_rule_is_for_this_command_or_for_a_harmless_one(words: list[str], others: list[str]) -> None:
+    command, other = " ".join(words), " ".join(others)
+    rule = suggest_rule(TOOLS["run_shell"], {"command": command})
+    assert allows(rule, "run_shell", command=command)
+    if allows(rule, "run_shell", command=other) and other.strip() != command.strip():
+        assert other.strip().split()[:1] == ["ls"] or other.strip().split()[:2] == ["git", "status"]
+        assert not set(";|$`&<>{}()\n") & set(other)
+
+
+def test_a_pattern_of_the_models_own_is_no_pattern_of_the_rule() -> None:
+    rule = suggest_rule(TOOLS["read_file"], {"path": ".env*"})
+    assert allows(rule, "read_file", path=".env*")
+    assert not allows(rule, "read_file", path=".env.local")
+    for url in ("https://*/x", "http://[", "", "*", "https:///x", "HTTPS://a.example/"):
+        rule = suggest_rule(TOOLS["fetch_url"], {"url": url})
+        assert allows(rule, "fetch_url", url=url)
+        assert not allows(rule, "fetch_url", url="https://evil.example/x")
+
+
+def test_a_rule_for_a_folder_is_not_led_out_of_it(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / ".env").write_text("x")
+    (tmp_path / "docs" / "link").symlink_to("../.env")
+    tools = {tool.name: tool for tool in builtin_tools(tmp_path, 1, allow_private=False)}
+    rules = Rules(["read_file:docs/*"])
+    assert rules.allows(tools["read_file"], {"path": "docs/my.key"})
+    assert not rules.allows(tools["read_file"], {"path": "docs/../.env"})
+    assert not rules.allows(tools["read_file"], {"path": "docs/link"})
 
 
 def test_addresses_are_allowed_by_server() -> None:

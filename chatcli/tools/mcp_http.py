@@ -1,0 +1,118 @@
+"""The HTTP client for an MCP server, on which no request stays without an answer.
+
+The SDK takes no notice of an answer that breaks off, or that is none: whoever waits for it waits until the time is up.
+So every answer ends here with an error for its request, which counts where the server's own did not come before it.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+from mcp.shared._httpx_utils import MCP_DEFAULT_SSE_READ_TIMEOUT, MCP_DEFAULT_TIMEOUT
+
+RequestId = int | str
+
+_EVENTS = "text/event-stream"
+_RESUMES = "last-event-id"
+_EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
+_CODE = -32000
+"""JSON-RPC's code for what an implementation has to say."""
+
+
+class AnsweringClient(httpx.AsyncClient):
+    """Makes an answer of what goes wrong with a request."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__(headers=headers, timeout=httpx.Timeout(MCP_DEFAULT_TIMEOUT, read=MCP_DEFAULT_SSE_READ_TIMEOUT))
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Return the answer to `request`; one that waits for a result gets an error in its place."""
+        number = _request_id(request)
+        try:
+            response = await super().send(request, **options)
+        except httpx.TransportError as error:
+            return _instead(request, number, error)
+        if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
+            return response  # the SDK knows what these mean
+        if response.is_error:
+            await response.aclose()
+            reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+            return _events(request, _failure(number, reason))
+        kept = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
+        headers = {**kept, "content-type": _EVENTS}
+        return httpx.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
+
+
+class _Answer(httpx.AsyncByteStream):
+    """The events of `response`, and behind them the error of the request `number`, which got no result by then."""
+
+    def __init__(self, response: httpx.Response, number: RequestId) -> None:
+        self._response = response
+        self._number = number
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        reason, end, resumable = "the server closed the connection in mid-call", b"\n", False
+        try:
+            if self._response.headers.get("content-type", "").lower().startswith(_EVENTS):
+                async for part in self._response.aiter_bytes():
+                    resumable = resumable or _EVENT_ID.search(end + part) is not None
+                    end = (end + part)[-8:]
+                    yield part
+            else:
+                yield _event(json.loads(await self._response.aread()))
+        except httpx.TransportError as error:
+            reason = _reason(error)
+        except ValueError:
+            reason = "the server sent what is no answer of MCP"
+        if not resumable:  # else the SDK asks for the rest, by the number of the last event
+            yield b"\n\n" + _event(_failure(self._number, reason))
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _request_id(request: httpx.Request) -> RequestId | None:
+    """Return the number of the request that waits for a result; None for anything else, such as a notification.
+
+    A GET for the rest of an answer waits too. The SDK puts the number in itself, so any does.
+    """
+    if request.method == "GET":
+        return -1 if _RESUMES in request.headers else None
+    if request.method != "POST":
+        return None
+    message: dict[str, Any] = json.loads(request.content)
+    number: RequestId | None = message.get("id") if "method" in message else None
+    return number
+
+
+def _instead(request: httpx.Request, number: RequestId | None, error: httpx.TransportError) -> httpx.Response:
+    """Return what stands for the answer to `request`, which `error` prevented.
+
+    Raises:
+        TransportError: The SDK handles it: it opens a stream for the server's own messages, and can do without.
+
+    """
+    if number is not None:
+        return _events(request, _failure(number, _reason(error)))
+    if request.method == "GET":
+        raise error
+    # A notification, or the end of the session: nobody waits, and the SDK would end every other call for it.
+    return httpx.Response(httpx.codes.ACCEPTED if request.method == "POST" else httpx.codes.NO_CONTENT, request=request)
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _failure(number: RequestId, reason: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "error": {"code": _CODE, "message": reason}}
+
+
+def _event(message: object) -> bytes:
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
+
+
+def _events(request: httpx.Request, message: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(200, headers={"content-type": _EVENTS}, content=_event(message), request=request)

@@ -294,6 +294,14 @@ class KeyRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmationRequested:
+    """The user is to answer `question` with yes or no; after a yes the `line` is to be entered."""
+
+    question: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadsOffered:
     """The user is to pick one of `choices`, the newest first."""
 
@@ -337,6 +345,7 @@ Event = (
     | PlainToggled
     | ThemeChosen
     | KeyRequested
+    | ConfirmationRequested
     | ThreadsOffered
     | ScreenCleared
     | ExitRequested

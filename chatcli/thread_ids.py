@@ -1,7 +1,7 @@
-"""The IDs of threads."""
+"""The IDs of threads, and their titles."""
 
 MAX_LENGTH = 200
-"""The longest thread ID, in characters."""
+"""The longest thread ID, and the longest title that a user gives, in characters."""
 
 
 def new_thread_id() -> str:
@@ -18,3 +18,16 @@ def check_thread_id(thread_id: str) -> str:
     if not thread_id.isprintable():
         raise ValueError("a thread ID has printable characters only")
     return thread_id
+
+
+def check_title(text: str) -> str:
+    """Return `text` as a title, each run of blanks made one space, when it is 1 to 200 printable characters.
+
+    Raises:
+        ValueError: It is not.
+
+    """
+    title = " ".join(text.split())
+    if not 1 <= len(title) <= MAX_LENGTH or not title.isprintable():
+        raise ValueError(f"a title has 1 to {MAX_LENGTH} printable characters")
+    return title

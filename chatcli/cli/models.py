@@ -80,7 +80,13 @@ def alias(ctx: typer.Context, short: Annotated[str, typer.Argument(metavar="NAME
 
 
 def _as_json(model: UsableModel) -> dict[str, object]:
-    return {"model": str(model.name), "alias": model.alias, "default": model.default, "source": model.source}
+    return {
+        "model": str(model.name),
+        "alias": model.alias,
+        "default": model.default,
+        "source": model.source,
+        "download_bytes": model.download_bytes,
+    }
 
 
 def _source(model: UsableModel) -> str:

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.errors import UsageError
-from chatcli.events import Event, Notice, ThreadChanged, ThreadsOffered
+from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadsOffered
 from chatcli.store.choices import thread_choices
+from chatcli.store.threads import delete_threads
+from chatcli.thread_ids import check_title
 
 
 async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -41,19 +43,22 @@ async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterato
     """Give this thread the title TEXT."""
     if not arguments:
         raise UsageError("give a title: /rename TEXT")
+    title = check_title(arguments)
     threads = await context.conversation.threads()
-    await asyncio.to_thread(threads.rename, context.conversation.thread_id, arguments)
-    yield Notice(f"renamed to {arguments}")
+    await asyncio.to_thread(threads.rename, context.conversation.thread_id, title)
+    yield Notice(f"renamed to {title}")
 
 
 async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Delete this thread for ever, all branches of it; asks for `/delete yes`."""
+    """Delete this thread for ever, all branches of it, after a yes."""
     thread_id = context.conversation.thread_id
     if arguments != "yes":
-        yield Notice(f"this deletes thread {thread_id} for ever; to do it, type /delete yes", "warning")
+        if arguments:
+            raise UsageError("/delete deletes the current thread; another one: chat threads delete ID")
+        yield ConfirmationRequested(f"Delete thread {thread_id} for ever?", "/delete yes")
         return
     threads = await context.conversation.threads()
-    await asyncio.to_thread(threads.delete, [thread_id])
+    await asyncio.to_thread(delete_threads, threads, [thread_id])
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

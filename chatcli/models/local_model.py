@@ -7,6 +7,7 @@ import httpx2
 
 from chatcli.events import Progress
 from chatcli.models.local.client import LocalServer
+from chatcli.models.local.fetch import require_override
 from chatcli.models.local.tokenizer import embedded_tokenizer
 from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
 from chatcli.models.local.weights import find_weights
@@ -25,8 +26,16 @@ SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told
 
 
 def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Progress], None]) -> Model:
-    """Return the embedded model `name`; its weights and its server come with the first request."""
-    server = LocalServer(find_weights(name.model), override=settings.local_model, on_progress=on_progress)
+    """Return the embedded model `name`; its weights and its server come with the first request.
+
+    Raises:
+        UsageError: `settings.local_model` can't be a copy of its weights.
+
+    """
+    weights = find_weights(name.model)
+    if settings.local_model is not None:
+        require_override(settings.local_model, weights)
+    server = LocalServer(weights, override=settings.local_model, on_progress=on_progress)
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
     http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(

@@ -33,7 +33,7 @@ STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain leaves out of a stream: reasoning, a refusal's words, and the end of an answer without a delta.
+    """Keeps what langchain leaves out of a stream: reasoning, a refusal, and the end of an answer without a delta.
 
     Nor is an answer lost to a usage that langchain can't read.
     """

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 
@@ -17,6 +17,7 @@ from chatcli.settings import Settings
 
 SERVER_TIMEOUT = 5.0
 """Seconds for a server that the user named."""
+ON_THIS_MACHINE = "on this machine"
 LOCAL_TIMEOUT = 0.5
 """Seconds: a server on this machine answers at once, or is not there."""
 
@@ -29,6 +30,8 @@ class UsableModel:
     source: str
     default: bool = False
     alias: str = ""
+    download_bytes: int = 0
+    """What has to be fetched before its first use."""
 
 
 def usable_models(settings: Settings) -> list[UsableModel]:
@@ -40,13 +43,29 @@ def usable_models(settings: Settings) -> list[UsableModel]:
         chosen = ModelName(OPENAI, first_served(served))
     if chosen not in found:
         found = {chosen: "chosen", **found}
-    models = [UsableModel(name, source, default=name == chosen) for name, source in found.items()]
+    models = [_usable(UsableModel(name, source, default=name == chosen), settings) for name, source in found.items()]
     for alias, text in settings.aliases.items():
         try:
-            models.append(UsableModel(resolve_model(text, settings), "alias", alias=alias))
+            models.append(_usable(UsableModel(resolve_model(text, settings), "alias", alias=alias), settings))
         except UsageError as error:
             raise UsageError(f"the alias {alias}: {error.message}", remedy=error.remedy) from None
     return models
+
+
+def _usable(model: UsableModel, settings: Settings) -> UsableModel:
+    """Return `model`, with what must be fetched for it."""
+    if model.name.provider != LOCAL:
+        return model
+    from chatcli.models.local.fetch import is_fetched
+    from chatcli.models.local.weights import find_weights
+
+    weights = find_weights(model.name.model)
+    if is_fetched(weights, settings.local_model):
+        return model
+    if settings.local_model is not None:
+        return replace(model, source=f"not what CHATCLI_LOCAL_MODEL names, {settings.local_model}")
+    source = f"can be fetched ({weights.size / 1e6:.0f} MB)" if model.source == ON_THIS_MACHINE else model.source
+    return replace(model, source=source, download_bytes=weights.size)
 
 
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
@@ -59,7 +78,7 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
             missing = "" if is_installed(provider) else f", but needs: pip install 'chatcli[{provider.extra}]'"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     for model in LOCAL_MODELS:
-        yield ModelName(LOCAL, model), "on this machine"
+        yield ModelName(LOCAL, model), ON_THIS_MACHINE
     for model in _flows(settings):
         yield ModelName(LANGFLOW, model), "Langflow"
     for model in _pulled_by_ollama():

@@ -1,5 +1,6 @@
 """Plain text: the answer on one stream, everything else on the other."""
 
+import os
 from typing import TextIO
 
 from chatcli.errors import ChatcliError
@@ -45,6 +46,7 @@ class PlainRenderer:
         self._progress = ProgressLines()
         self._calls = OpenCalls()
         self._line_open = False
+        self._shown = False
         self._answered = False
         self._node = ""
 
@@ -130,14 +132,30 @@ class PlainRenderer:
                 self._tell(line, "error")
 
     def _show(self, text: str) -> None:
+        self._shown = True
         self._out.write(text)
         self._out.flush()
 
     def _tell(self, text: str, level: str = "info") -> None:
         if self._quiet and level != "error":
             return
-        self._err.write(f"{sanitize(text)}\n")
+        self._err.write(f"{self._fresh_line()}{sanitize(text)}\n")
         self._err.flush()
+
+    def _fresh_line(self) -> str:
+        """Return what brings a terminal's cursor to the beginning of a line, wherever it is.
+
+        `out` may end at the same terminal by way of another program (`chat ... | cat`), which shows the answer when it
+        likes. So nobody knows the cursor's column: spaces as wide as the screen move to the next line from every column
+        but the first, since terminals break a line that is full only when more comes.
+        """
+        if not self._shown or not self._err.isatty():
+            return ""
+        try:
+            columns = os.get_terminal_size(self._err.fileno()).columns
+        except OSError:
+            return ""
+        return " " * columns + "\r"
 
 
 def notice_text(notice: Notice) -> str:

@@ -22,6 +22,7 @@ from chatcli.errors import ChatcliError
 from chatcli.events import (
     WAITING,
     ApprovalRequested,
+    ConfirmationRequested,
     EditorRequested,
     Event,
     ExitRequested,
@@ -137,6 +138,11 @@ class LineHandler:
                 self._offer(last)
             case ThreadsOffered(choices):
                 await self.pick(choices)
+            case ConfirmationRequested(question, line):
+                if (await self._prompt.ask(f"{question} [y/N] ")).lower() in ("y", "yes"):
+                    await self.handle(line)
+                else:
+                    self._renderer.render(Notice("nothing was changed"))
             case KeyRequested(provider, line):
                 await self._ask_key(PROVIDERS[provider], line)
             case _:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chatcli.errors import UsageError
+from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 
 MATCH_START, MATCH_END = "\x02", "\x03"
@@ -100,6 +100,28 @@ class Threads(Protocol):
 
     def unlock(self, thread_id: str) -> None:
         """Give the thread free."""
+
+
+def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
+    """Delete `thread_ids`, each once, while no other process can begin a turn on one of them.
+
+    Raises:
+        StoreError: The store can't be used, or another process has a turn on one of them; nothing is deleted then.
+
+    """
+    held: list[str] = []
+    try:
+        for thread_id in thread_ids:
+            if not threads.try_lock(thread_id):
+                raise StoreError(
+                    f"another chat is answering on thread {thread_id!r}; nothing was deleted",
+                    remedy="Try again when it is done.",
+                )
+            held.append(thread_id)
+        threads.delete(thread_ids)
+    finally:
+        for thread_id in held:
+            threads.unlock(thread_id)
 
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:

@@ -129,12 +129,56 @@ def test_threads_are_picked_renamed_and_deleted(chat: Chat, fake: FakeOpenAI, te
     tty.wait_for("You said: about bananas")
     tty.wait_for_prompt()
     tty.send_line("/delete")
-    tty.wait_for("/delete yes")
+    tty.wait_for("for ever? [y/N]")
+    tty.send_line("n")
+    tty.wait_for("nothing was changed")
     tty.wait_for_prompt()
-    tty.send_line("/delete yes")
+    tty.send_line("/delete")
+    tty.wait_for(lambda text: text.count("for ever? [y/N]") >= 2)
+    tty.send_line("yes")
     tty.wait_for("deleted bbb")
     threads = json.loads(chat("threads", "list", "--json").stdout)
     assert [(thread["thread_id"], thread["title"]) for thread in threads] == [("aaa", "All about apples")]
+
+
+@pytest.mark.parametrize("where", ["SQLite", "PostgreSQL"])
+def test_a_thread_that_another_process_answers_on_is_not_deleted(
+    where: str, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal, request: pytest.FixtureRequest
+) -> None:
+    if where == "PostgreSQL":
+        chat.home.env["CHATCLI_STORE"] = request.getfixturevalue("postgres").new_database()
+    chat("-t", "abc", "one")
+    tty = terminal("-t", "abc")
+    tty.wait_for_prompt()
+    fake.script(Stall("half"))
+    running = chat.start("--format", "jsonl", "-t", "abc", "more")
+    running.wait_for_output("half")
+    tty.send_line("/delete")
+    tty.wait_for("for ever? [y/N]")
+    tty.send_line("y")
+    tty.wait_for("another chat is answering on thread 'abc'; nothing was deleted")
+    for refused in (chat("threads", "delete", "abc"), chat("threads", "prune", "--older-than", "0d", "--yes")):
+        assert refused.returncode == 5, refused
+        assert "another chat is answering" in refused.stderr
+    running.close()
+    assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["abc"]
+    tty.wait_for_prompt()
+    tty.send_line("/delete yes")
+    tty.wait_for("deleted abc")
+
+
+@pytest.mark.parametrize("title", ["x" * 201, "a\x1b]0;b", "a\u202eb"])
+def test_a_title_is_bounded_and_printable(title: str, chat: Chat, terminal: OpenTerminal) -> None:
+    chat("-t", "abc", "one")
+    refused = chat("threads", "rename", "abc", title)
+    assert refused.returncode == 2
+    assert "1 to 200 printable characters" in refused.stderr
+    tty = terminal("-t", "abc")
+    tty.wait_for_prompt()
+    tty.send(f"\x1b[200~/rename {title}\x1b[201~\r")
+    tty.wait_for("1 to 200 printable characters")
+    (thread,) = chat("threads", "list", "--json").json()
+    assert thread["title"] == "one"
 
 
 def test_a_screen_reader_hears_a_list_to_pick_from(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:

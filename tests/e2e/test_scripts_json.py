@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,3 +282,30 @@ def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
 def test_the_schemas_are_valid_themselves() -> None:
     for name in NAMES:
         Draft202012Validator.check_schema(read_schema(name))
+
+
+def test_weights_that_are_not_here_are_listed_with_what_there_is_to_fetch(chat: Chat) -> None:
+    def listed() -> dict[str, dict[str, Any]]:
+        return {model["model"]: model for model in chat("models", "list", "--json").json()}
+
+    smallest = listed()["local:smollm2-135m"]
+    assert (smallest["source"], smallest["download_bytes"]) == ("can be fetched (98 MB)", 98_362_432)
+    assert "can be fetched (98 MB)" in chat("models", "list").stdout
+    weights = Path(chat.home.env["XDG_CACHE_HOME"]) / "chatcli" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with weights.open("wb") as file:
+        file.truncate(98_362_432)
+    smallest = listed()["local:smollm2-135m"]
+    assert (smallest["source"], smallest["download_bytes"]) == ("on this machine", 0)
+
+
+@pytest.mark.parametrize("content", [None, "hello"])
+def test_a_file_that_is_no_local_model_is_refused_before_anything_is_stored(chat: Chat, content: str | None) -> None:
+    path = Path(chat.home.env["XDG_CACHE_HOME"]) / "own.gguf"
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    result = chat("-m", "local", "-t", "refused", "hi", env={"CHATCLI_LOCAL_MODEL": str(path)})
+    assert result.returncode == 2, result
+    assert "CHATCLI_LOCAL_MODEL" in result.stderr
+    assert chat("threads", "show", "refused").returncode != 0

@@ -1,9 +1,13 @@
 """The model acts while a user is there to be asked: in the REPL, in a one-shot, and after a restart."""
 
+import threading
+from contextlib import closing
+
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat, Home
+from tests.e2e.program import EXECUTABLE, Chat, Home
+from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Request, call
+from tests.fakes.steps import Answer, Calls, Gated, Request, call
 
 ECHO = "echo approved > proof-of-a-command-that-is-longer-than-the-line-of-a-call-and-must-be-shown-to-its-very-end"
 
@@ -69,3 +73,20 @@ def test_a_one_shot_in_a_terminal_asks_too_and_waits_for_the_next_run_when_it_is
     window.send_key("ctrl-d")
     done = chat("--tools", "--thread", "work", "--resume-with", '{"decisions": [{"type": "reject"}]}')
     assert done.stdout == "So: The user refused this call.\n", done
+
+
+def test_tool_lines_have_lines_of_their_own_beside_an_answer_that_is_piped_to_the_terminal(
+    home: Home, fake: FakeOpenAI
+) -> None:
+    go_on = threading.Event()
+    (home.work / "notes.txt").write_text("buy milk")
+    fake.script(Calls([("read_file", {"path": "notes.txt"})], text="Let me look."), Gated("It says", go_on, " milk."))
+    line = f"{EXECUTABLE} --tools --yes 'what does it say?' | cat"
+    with closing(Terminal(["/bin/sh", "-c", line], env=home.env, cwd=home.work)) as tty:
+        tty.wait_for("It says")
+        go_on.set()
+        tty.wait_for("It says milk.")
+        lines = [shown for shown in tty.lines() if shown.strip()]
+    assert [shown.startswith("read_file") for shown in lines if "read_file" in shown] == [True]
+    assert "Let me look." in lines
+    assert lines[-1] == "It says milk."

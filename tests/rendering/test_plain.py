@@ -1,5 +1,11 @@
+import fcntl
 import io
+import os
+import pty
+import struct
+import termios
 
+import pyte
 import pytest
 
 from chatcli.errors import AuthError, NetworkError
@@ -112,6 +118,22 @@ def test_past_messages_are_blocks() -> None:
 
 def test_the_rest_is_silent() -> None:
     assert show(ReasoningDelta("hm"), ScreenCleared(), ExitRequested()) == ("", "")
+
+
+@pytest.mark.parametrize("text", ["half a li", "x" * 20, "x" * 21, "whole\n", ""])
+def test_a_notice_has_a_line_of_its_own_on_a_terminal_that_shows_the_answer_too(text: str) -> None:
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 20, 0, 0))
+    screen = pyte.Screen(20, 10)
+    with os.fdopen(follower, "w") as terminal:
+        renderer = PlainRenderer(terminal, terminal)
+        for event in (TextDelta(text), Notice("first"), Notice("second"), TextDelta("the rest")):
+            renderer.render(event)
+        pyte.ByteStream(screen).feed(os.read(leader, 4096))
+    os.close(leader)
+    shown = [line.rstrip() for line in screen.display if line.strip()]
+    before = [text[start : start + 20].rstrip() for start in range(0, len(text), 20)]
+    assert shown == [*before, "first", "second", "the rest"]
 
 
 def test_close_ends_an_open_line() -> None:

@@ -2,8 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -13,17 +12,15 @@ from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
 from chatcli.cli.threads.common import ThreadId, ThreadIds, Yes
 from chatcli.cli.threads.look import listing
-from chatcli.errors import StoreError, UsageError
+from chatcli.errors import UsageError
 from chatcli.events import Notice
 from chatcli.providers import LANGFLOW
 from chatcli.rendering.sanitize import sanitize_line
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store
-from chatcli.store.threads import Threads, ThreadSummary, find_thread
-from chatcli.thread_ids import check_thread_id, new_thread_id
+from chatcli.store.threads import Threads, ThreadSummary, delete_threads, find_thread
+from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 
-MAX_TITLE = 200
-"""Characters of a title."""
 _MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 
@@ -36,9 +33,10 @@ def rename(
     url: Url = None,
 ) -> None:
     """Give a thread another title."""
-    new = " ".join(" ".join(title).split())
-    if not new or len(new) > MAX_TITLE or not new.isprintable():
-        raise UsageError(f"a title has 1 to {MAX_TITLE} printable characters")
+    try:
+        new = check_title(" ".join(title))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     threads = common.threads_of(common.settings_of(ctx, store, url))
     threads.rename(find_thread(threads, thread).thread_id, new)
 
@@ -57,8 +55,7 @@ def delete(
     if not yes and common.can_ask():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
-    with _held(threads, found):
-        threads.delete([summary.thread_id for summary in found])
+    delete_threads(threads, [summary.thread_id for summary in found])
 
 
 def fork(
@@ -112,8 +109,7 @@ def prune(
     # One of them may have been used while the question stood there.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = _size(settings)
-    with _held(threads, old):
-        threads.delete([summary.thread_id for summary in old])
+    delete_threads(threads, [summary.thread_id for summary in old])
     common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(settings), 0):,} bytes given back"))
 
 
@@ -136,21 +132,3 @@ def _size(settings: Settings) -> int:
     """Return the size of the store's file in bytes, 0 when it is none."""
     path = choose_store(settings).path
     return path.stat().st_size if path is not None and path.exists() else 0
-
-
-@contextmanager
-def _held(threads: Threads, found: Sequence[ThreadSummary]) -> Iterator[None]:
-    """Keep other processes from running turns on the threads; refuse those on which one runs now."""
-    held: list[str] = []
-    try:
-        for summary in found:
-            if not threads.try_lock(summary.thread_id):
-                raise StoreError(
-                    f"another chat is answering on thread {summary.thread_id!r}; nothing was deleted",
-                    remedy="Try again when it is done.",
-                )
-            held.append(summary.thread_id)
-        yield
-    finally:
-        for thread_id in held:
-            threads.unlock(thread_id)

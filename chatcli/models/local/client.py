@@ -46,6 +46,7 @@ class LocalServer:
         self._presence: FileLock | None = None
         self._known: Endpoint | None = None
         self._turn = asyncio.Lock()
+        self._override_verified = False
 
     async def ensure(self) -> Endpoint:
         """Return the address and the key of a server that is ready; fetch and start what is missing.
@@ -62,6 +63,10 @@ class LocalServer:
         async with self._turn:
             try:
                 runtime = Runtime.of(self._weights)
+                if self._override is not None and not self._override_verified:
+                    # Also where a server runs already: it may serve another copy, but none in place of a wrong file.
+                    await self._fetch()
+                    self._override_verified = True
                 await self._announce_presence(runtime)
                 if not self._is_running(runtime):
                     self.distrust()

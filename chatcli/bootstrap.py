@@ -1,6 +1,7 @@
 """The composition root: with `build_repl`, the only place that names concrete stores, models and renderers."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -163,8 +164,8 @@ async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]
 
     async with open_store(choose_store(settings)) as store:
         thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
-        await recover_unless_running(thread)
-        return as_shown(await thread.messages())
+        unstored = await recover_unless_running(thread)
+        return as_shown([*await thread.history(), *unstored])
 
 
 async def read_model(settings: Settings, thread_id: str) -> str:
@@ -204,8 +205,10 @@ async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "Th
 
     async with open_store(choose_store(settings)) as store:
         graph = build_graph(store.checkpointer)
-        await recover_unless_running(GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE))
-        return await read_document(store, summary)
+        thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
+        unstored = await recover_unless_running(thread)
+        document = await read_document(store, summary)
+        return replace(document, messages=[*document.messages, *unstored])
 
 
 async def import_file(settings: Settings, path: Path) -> dict[str, str]:

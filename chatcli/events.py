@@ -27,6 +27,9 @@ INTERRUPTED = "interrupted"
 WAITING = "interrupt"
 """The finish reason of a turn that waits for the user's answer to an `ApprovalRequested`."""
 
+NO_ANSWER = "no_answer"
+"""The finish reason of a turn in which a user graph came to its end without a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -93,6 +96,8 @@ class ApprovalRequested:
     payload: Any
     response_schema: Mapping[str, Any] | None = None
     """The JSON Schema of the answer, where the graph gives one."""
+    among: int = 1
+    """How many answers the graph waits for at once; of several, each is given by its ID."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from chatcli.events import (
 )
 from chatcli.graph.answers import read_answer, read_answers
 from chatcli.graph.branches import Turn, current_branch, read_turns
-from chatcli.graph.history import as_shown
+from chatcli.graph.history import as_shown, is_question
 from chatcli.graph.question import build_question
 from chatcli.graph.repair import recover_unless_running
 from chatcli.graph.thread import GraphThread, messages_of
@@ -38,16 +38,23 @@ class Session:
         thread: Where the turns are stored.
         name: Who answers.
         explain: Makes of what ends a turn early what the user is told.
+        context: Makes what each turn's graph runs with beside its state; raises UsageError where that can't be made.
 
     """
 
     def __init__(
-        self, thread: GraphThread, name: ModelName, *, explain: Callable[[BaseException], ChatcliError] = as_failure
+        self,
+        thread: GraphThread,
+        name: ModelName,
+        *,
+        explain: Callable[[BaseException], ChatcliError] = as_failure,
+        context: Callable[[], Any] = lambda: None,
     ) -> None:
         self.thread_id = thread.id
         self._thread = thread
         self._name = name
         self._explain = explain
+        self._context = context
         self._work: asyncio.Task[Any] | None = None
         """What can be stopped beside a turn."""
         self._stopped = False
@@ -118,13 +125,14 @@ class Session:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
 
         Raises:
-            UsageError: The thread has no question, or waits for an answer to an interrupt.
+            UsageError: The thread has no question, waits for an answer to an interrupt, or its graph can't be run.
 
         """
         await self._refuse_pending()
+        self._context()  # refused before anything changes
         snapshot = await self._thread.snapshot()
         messages = messages_of(snapshot)
-        question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+        question = next(filter(is_question, reversed(messages)), None)
         if question is None:
             raise UsageError("there is no question to ask again")
         if snapshot.next:
@@ -153,7 +161,7 @@ class Session:
     async def history(self) -> list[MessageShown]:
         """Return the thread's questions and answers as they are shown, oldest first."""
         await recover_unless_running(self._thread)
-        return as_shown(await self._thread.messages())
+        return as_shown(await self._thread.history())
 
     async def turns(self) -> list[Turn]:
         """Return the thread's turns, on all of its branches."""
@@ -205,7 +213,8 @@ class Session:
         return await asyncio.to_thread(build_question, text, attachments, None)
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
-        return RunningTurn(self._thread, str(self.name), graph_input, question, explain=self._explain)
+        context = self._context()
+        return RunningTurn(self._thread, str(self.name), graph_input, question, context=context, explain=self._explain)
 
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
         await self._refuse_pending()
@@ -237,7 +246,7 @@ class Session:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
         messages = await self._thread.messages()
-        question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+        question = next(filter(is_question, reversed(messages)), None)
         return self._new_turn(Command(resume=dict(answers)), question)
 
     async def _refuse_pending(self) -> None:

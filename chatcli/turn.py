@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from langchain_core.messages import HumanMessage
+from langgraph.types import Command
 
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
+    NO_ANSWER,
     WAITING,
     Event,
     FlowAnswer,
@@ -22,8 +24,9 @@ from chatcli.events import (
     TurnStarted,
     Usage,
 )
+from chatcli.graph.history import newest_turn
 from chatcli.graph.repair import keep_turn, recover
-from chatcli.graph.stream import AnswerReader
+from chatcli.graph.stream import AnswerReader, as_requests
 from chatcli.graph.thread import LOCK_INTERVAL, GraphThread
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import Partial
@@ -94,7 +97,9 @@ class RunningTurn:
         if isinstance(end, TurnFinished):
             if self._reader.paused:
                 yield Notice("the graph stopped at a breakpoint; /retry goes on from there")
-            for request in self._reader.interrupts.values():
+            elif end.finish_reason == NO_ANSWER:
+                yield Notice("the graph ended without an answer", "warning")
+            for request in as_requests(self._reader.interrupts.values()):
                 yield request
         yield end
 
@@ -121,9 +126,18 @@ class RunningTurn:
                 async for part in thread.stream(self._input, config, self._context):
                     for event in self._reader.read(part):
                         self.announce(event)
+                await self._read_unstreamed()
         finally:
             for event in self._reader.finish():
                 self.announce(event)
+
+    async def _read_unstreamed(self) -> None:
+        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
+        if self._thread.node is not None or self._reader.content or isinstance(self._input, Command):
+            return
+        messages = await self._thread.messages()
+        for event in self._reader.read_stored(messages[newest_turn(messages) :]):
+            self.announce(event)
 
     @property
     def _question_id(self) -> str:
@@ -158,7 +172,7 @@ class RunningTurn:
             checkpoint_id=await self._thread.checkpoint_id(),
             model=self._name,
             content=reader.content,
-            finish_reason=WAITING if reader.interrupts else reader.finish_reason or "stop",  # not all graphs say
+            finish_reason=self._finish_reason(),
             usage=reader.usage,
             elapsed_ms=_elapsed_ms(started),
             messages_in_context=reader.messages_in_context,
@@ -168,6 +182,14 @@ class RunningTurn:
             cost_usd=self._cost(reader.usage),
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
         )
+
+    def _finish_reason(self) -> str:
+        reader = self._reader
+        if reader.interrupts:
+            return WAITING
+        if self._thread.node is None and not reader.content and not reader.paused:
+            return NO_ANSWER
+        return reader.finish_reason or "stop"  # not all graphs say
 
     async def _keep(self) -> str:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""

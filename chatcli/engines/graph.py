@@ -65,11 +65,16 @@ class GraphEngine:
     async def session(self, thread_id: str, opening: Opening) -> "Session":
         """Return a hold on the thread `thread_id`; there is nothing to choose when it is opened."""
         from chatcli.graph.failures import running_failure
+        from chatcli.graph.runtime_context import build_context
         from chatcli.graph.thread import GraphThread
         from chatcli.session import Session
 
-        thread = GraphThread(self._graph, self.threads, thread_id)
-        return Session(thread, self._spec.model_name, explain=partial(running_failure, spec=self._spec))
+        return Session(
+            GraphThread(self._graph, self.threads, thread_id),
+            self._spec.model_name,
+            explain=partial(running_failure, spec=self._spec),
+            context=partial(build_context, self._graph.context_schema, {}),
+        )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Refuse: the graph chooses its own models.

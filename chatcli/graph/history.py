@@ -1,12 +1,13 @@
 """What a thread has said so far."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.calls import call_text, result_text
 from chatcli.events import INTERRUPTED
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, human_role
 
 
 def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
@@ -15,7 +16,7 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
     calls: dict[str | None, str] = {}
     for message in messages:
         if isinstance(message, HumanMessage):
-            shown.append(MessageShown("user", message.text))
+            shown.append(MessageShown(human_role(message.additional_kwargs), message.text))
         elif isinstance(message, AIMessage):
             interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
             if message.text or interrupted or not message.tool_calls:
@@ -28,10 +29,15 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
     return shown
 
 
+def is_question(message: BaseMessage) -> TypeGuard[HumanMessage]:
+    """Return whether the user asked `message`; a summary of older turns is a human message too."""
+    return isinstance(message, HumanMessage) and human_role(message.additional_kwargs) == "user"
+
+
 def newest_turn(messages: Sequence[BaseMessage]) -> int:
-    """Return where the newest turn begins: at the last human message."""
+    """Return where the newest turn begins: at the last question."""
     for index in range(len(messages) - 1, -1, -1):
-        if isinstance(messages[index], HumanMessage):
+        if is_question(messages[index]):
             return index
     return 0
 

@@ -18,6 +18,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.graph.calls import NO_RESULT, calls_of, result_of
 from chatcli.graph.history import newest_turn
 from chatcli.graph.thread import GraphThread, messages_of
+from chatcli.store.threads import Partial
 
 
 async def keep_turn(
@@ -57,25 +58,47 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
     ids = [message.id for message in messages]
     unfinished = bool(snapshot.next) and not snapshot.interrupts and partial.question_id in ids
     if unfinished:
-        since = messages[ids.index(partial.question_id) :]
-        said = any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
-        await _append_rest(thread, config, snapshot, "" if said else partial.text)
+        await _append_rest(thread, config, snapshot, "" if _is_said(partial, messages) else partial.text)
     await asyncio.to_thread(thread.threads.clear_partial, thread.id)
     return unfinished
 
 
-async def recover_unless_running(thread: GraphThread) -> None:
+async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
     """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
 
-    Of a thread of another graph, this one can't tell what is pending: it is left to the next turn there.
+    Of a thread of another graph, this one can't tell what is pending: to store it is left to the next turn there.
+
+    Returns:
+        What belongs to the thread and could not be stored.
+
     """
-    if thread.node is not None and await thread.is_foreign():
-        return
-    if thread.threads.try_lock(thread.id):
-        try:
-            await recover(thread, thread.config())
-        finally:
-            thread.threads.unlock(thread.id)
+    if not thread.threads.try_lock(thread.id):
+        return []
+    try:
+        if thread.node is not None and await thread.is_foreign():
+            return await _journalled(thread)
+        await recover(thread, thread.config())
+        return []
+    finally:
+        thread.threads.unlock(thread.id)
+
+
+async def _journalled(thread: GraphThread) -> list[BaseMessage]:
+    """Return the partial answer that stands in the journal alone."""
+    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
+    messages = await thread.messages() if partial is not None else []
+    if partial is None or _is_said(partial, messages):
+        return []
+    return [_partial_answer(partial.text)]
+
+
+def _is_said(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
+    """Return whether `messages` hold the answer that `partial` is the beginning of, or not its question."""
+    ids = [message.id for message in messages]
+    if partial.question_id not in ids:
+        return True
+    since = messages[ids.index(partial.question_id) :]
+    return any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
 
 
 def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -89,9 +112,13 @@ async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: St
     """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
     rest = unanswered_calls(messages_of(snapshot))
     if partial:
-        rest.append(AIMessage(partial, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED}))
+        rest.append(_partial_answer(partial))
     if rest:
         # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
         labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
         config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
         await thread.append(config, rest)
+
+
+def _partial_answer(text: str) -> AIMessage:
+    return AIMessage(text, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED})

@@ -18,7 +18,7 @@ from chatcli.events import ApprovalRequested
 from chatcli.graph.branches import current_branch, read_turns
 from chatcli.graph.revive import revive_message, revive_messages
 from chatcli.graph.server_graph import ServerGraph, revive_interrupt
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.graph.thread import GraphThread
 from chatcli.store.server import server_failures
 from chatcli.store.server_threads import ServerThreads
@@ -71,7 +71,7 @@ class ServerThread(GraphThread):
             version="v2",
             on_disconnect="cancel",
             multitask_strategy="enqueue",
-            durability="sync",
+            durability="async",  # "sync" fails on apps with a subgraph that has no checkpointer
             on_run_created=runs.append,
         )
         with server_failures(self.graph.server):
@@ -88,7 +88,7 @@ class ServerThread(GraphThread):
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
-        return tuple(map(as_request, (await self.snapshot()).interrupts))
+        return as_requests((await self.snapshot()).interrupts)
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
         """See `GraphThread.keep_question`; while another client's run has the thread, nobody else may write to it."""

@@ -3,8 +3,9 @@
 The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/langgraph/streaming
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
@@ -33,13 +34,22 @@ Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
 """What langchain's middleware marks its own calls with: summaries, the choice of tools."""
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class _Said:
-    """A message of this turn: the node that says it, and its text as far as it came."""
+    """A message of this turn: the node that says it, and its text as far as it came.
+
+    `task` is that run of the node: its checkpoint's namespace, which begins with those of the graphs around it.
+    """
 
     node: Node
+    task: str = ""
+    by_model: bool = False
+    """Whether a model said it, whose text the node may write again as a message of its own."""
+    repeated_by: set[str] = field(default_factory=set)
+    """The tasks that have done so: the node's, and those of the nodes that run its graph."""
     pieces: list[str] = field(default_factory=list)
 
     @property
@@ -70,7 +80,7 @@ class AnswerReader:
         self.context_budget: int | None = None
         self.flow: Mapping[str, str] | None = None
         """What Langflow says of its answer beside the text."""
-        self.interrupts: dict[str, ApprovalRequested] = {}
+        self.interrupts: dict[str, Interrupt[Any]] = {}
         """What the graph waits for, by the interrupts' IDs."""
         self.paused = False
         """Whether the graph stopped at a breakpoint of its own, which asks nothing."""
@@ -99,7 +109,7 @@ class AnswerReader:
             message, metadata = part["data"]
             node = part["ns"], str(metadata.get("langgraph_node", ""))
             if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
-                yield from self._read_message(message, node)
+                yield from self._read_message(message, node, metadata)
             elif isinstance(message, ToolMessage):
                 # A node may write a call and its result at once; only the update then tells of the call.
                 self._early_results.append(message)
@@ -111,6 +121,12 @@ class AnswerReader:
                 for each in update if isinstance(update, list) else [update]:
                     yield from self._read_update(each, (part["ns"], name))
             yield from self._read_early_results()
+
+    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[AnswerEvent]:
+        """Yield the answers among `messages`, which the state holds and no stream part had."""
+        for message in messages:
+            if isinstance(message, AIMessage) and message.text:
+                yield from self._read_message(message, ((), ""))
 
     def finish(self) -> Iterator[AnswerEvent]:
         """Yield what was kept back; the stream has ended."""
@@ -133,15 +149,21 @@ class AnswerReader:
         if notice := data.get("notice"):
             yield Notice(notice)
 
-    def _read_message(self, message: AIMessage, node: Node) -> Iterator[AnswerEvent]:
+    def _read_message(
+        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = _NO_METADATA
+    ) -> Iterator[AnswerEvent]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)
-        if whole and self._is_said(message, node):
-            self._said.setdefault(message_id, _Said(node))
-            return
+        said = self._said.get(message_id)
+        if said is None:
+            task = str(metadata.get("langgraph_checkpoint_ns", ""))
+            by_model = not whole or "ls_model_type" in metadata
+            repeats = not by_model and self._repeats(message, node, task)
+            said = self._said[message_id] = _Said(node, task, by_model)
+            if repeats:
+                return
         for reasoning in _reasoning(message):
             yield ReasoningDelta(reasoning)
-        said = self._said.setdefault(message_id, _Said(node))
         if text := message.text:
             said.pieces.append(text)
             yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
@@ -152,10 +174,25 @@ class AnswerReader:
         if whole or getattr(message, "chunk_position", None) == "last":
             yield from self._speakers.end(message_id)
 
-    def _is_said(self, message: AIMessage, node: Node) -> bool:
-        """Tell whether a whole message repeats what its node streamed: a node may make a message of its own of that."""
-        texts = [said.text for said in self._said.values() if said.node == node]
-        return bool(message.text) and message.text in (*texts, "".join(texts))
+    def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
+        """Return whether a message that a node writes is what was shown already, each time once.
+
+        That is the text of its model, or of a graph that it ran: a node may make a message of its own of that.
+        """
+        by = task or str(node)
+        shown = [
+            said
+            for said in self._said.values()
+            if by not in said.repeated_by
+            and ((said.by_model and _same_run(said, node, task)) or _within(said, node, task))
+            and said.text
+        ]
+        for repeated in [*([said] for said in shown), shown]:
+            if repeated and message.text == "".join(said.text for said in repeated):
+                for said in repeated:
+                    said.repeated_by.add(by)
+                return True
+        return False
 
     def _read_update(self, update: object, node: Node) -> Iterator[AnswerEvent]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
@@ -204,7 +241,7 @@ class AnswerReader:
     def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
         self.paused = not interrupts
         for interrupt in interrupts:
-            self.interrupts[interrupt.id] = as_request(interrupt)
+            self.interrupts[interrupt.id] = interrupt
 
     def _add_usage(self, message: AIMessage) -> None:
         counts = message.usage_metadata
@@ -216,10 +253,17 @@ class AnswerReader:
         )
 
 
-def as_request(interrupt: Interrupt[Any]) -> ApprovalRequested:
-    """Return `interrupt` as what the user is asked."""
-    schema = interrupt.response_schema
-    return ApprovalRequested(interrupt.id, interrupt.value, schema if isinstance(schema, Mapping) else None)
+def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequested, ...]:
+    """Return `interrupts`, all that a graph waits for, as what the user is asked."""
+    return tuple(
+        ApprovalRequested(
+            interrupt.id,
+            interrupt.value,
+            interrupt.response_schema if isinstance(interrupt.response_schema, Mapping) else None,
+            len(interrupts),
+        )
+        for interrupt in interrupts
+    )
 
 
 def _in_words(data: object) -> str:
@@ -228,6 +272,19 @@ def _in_words(data: object) -> str:
     if set(data) == {"notice"}:
         return str(data["notice"])
     return ", ".join(f"{key}: {value}" for key, value in data.items())
+
+
+def _same_run(said: _Said, node: Node, task: str) -> bool:
+    return said.task == task if said.task and task else said.node == node
+
+
+def _within(said: _Said, node: Node, task: str) -> bool:
+    """Return whether a graph said it that the node runs."""
+    if said.task and task:
+        return said.task.startswith(f"{task}|")
+    namespace, name = node
+    inside = said.node[0][len(namespace) :]
+    return said.node[0][: len(namespace)] == namespace and bool(inside) and inside[0].partition(":")[0] == name
 
 
 def _label(node: Node) -> str:

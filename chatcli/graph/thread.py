@@ -14,7 +14,9 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
-from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_request
+from chatcli.graph.stored_first import StoredFirst
+from chatcli.graph.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.graph.whole_history import whole_history
 from chatcli.models.names import GRAPH
 from chatcli.store.threads import Threads
 
@@ -67,16 +69,22 @@ class GraphThread:
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
 
-        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them.
+        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them. A new question is on
+        disk before any node runs.
         """
-        parts = cast("Pregel[Any, Any, Any, Any]", self.graph).astream(
+        graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
+        if self.node is None and isinstance(graph_input, Mapping):
+            first = StoredFirst()
+            graph = graph.copy(update={"checkpointer": first.watch(self._checkpointer)})
+            config = {**config, "callbacks": [first]}
+        parts = graph.astream(
             graph_input,
             config,
             context=context,
             stream_mode=list(STREAM_MODES),
             subgraphs=True,
             version="v2",
-            durability="sync",  # the question is on disk before the request is sent
+            durability="sync" if self.node is not None else "async",
         )
         return cast("AsyncIterator[Mapping[str, Any]]", parts)
 
@@ -84,9 +92,18 @@ class GraphThread:
         """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
         return await self.graph.aget_state(self.config())
 
-    async def messages(self) -> list[BaseMessage]:
-        """Return the thread's messages, oldest first; none when it does not exist."""
-        return messages_of(await self.snapshot())
+    async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
+        """Return the thread's messages, now or at a checkpoint, oldest first; none when it does not exist."""
+        if not checkpoint_id:
+            return messages_of(await self.snapshot())
+        config = self.config()
+        config["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+        return messages_of(await self.graph.aget_state(config))
+
+    async def history(self) -> list[BaseMessage]:
+        """Return the thread's messages, and those that its graph has removed from the state on this branch."""
+        steps = await asyncio.to_thread(self.threads.steps, self.id)
+        return await whole_history(await self.messages(), steps, self.messages)
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """Return what the graph waits for: the answers to these interrupts."""
@@ -96,7 +113,7 @@ class GraphThread:
             write[1] == INTERRUPT for write in newest.pending_writes or ()
         ):
             return ()
-        return tuple(map(as_request, (await self.snapshot()).interrupts))
+        return as_requests((await self.snapshot()).interrupts)
 
     async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
         """Write `question` as if the graph had been asked it: the answer is pending then."""

@@ -14,7 +14,8 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
-from chatcli.rendering.page import SPEAKERS, ThreadPage
+from chatcli.message import SPEAKERS
+from chatcli.rendering.page import ThreadPage
 
 MAX_MARKDOWN = 500_000
 """Characters of an answer above which it is shown as it was written: a browser, too, has its limits."""
@@ -57,7 +58,8 @@ def html_page(page: ThreadPage) -> Iterator[str]:
     yield f'<h1>{escape(page.heading)}</h1><p class="facts">{escape(page.facts)}</p>'
     for speaker, text, interrupted in page.sections():
         answer = speaker == SPEAKERS["assistant"]
-        yield f'<article class="{"assistant" if answer else "user"}"><h2>{escape(speaker)}</h2>'
+        kind = "assistant" if answer else "summary" if speaker == SPEAKERS["summary"] else "user"
+        yield f'<article class="{kind}"><h2>{escape(speaker)}</h2>'
         if answer and len(text) <= MAX_MARKDOWN:
             yield markdown.render(text)
         else:  # what a user typed, line by line as they typed it

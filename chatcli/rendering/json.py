@@ -136,7 +136,9 @@ def _fields(event: Event) -> dict[str, Any]:
     if isinstance(event, Notice):
         return {"text": event.text, "level": event.level}
     if isinstance(event, TextDelta | ApprovalRequested):
-        return {key: value for key, value in asdict(event).items() if key in _ALWAYS or value}
+        fields = asdict(event)
+        fields.pop("among", None)  # the others stand beside it
+        return {key: value for key, value in fields.items() if key in _ALWAYS or value}
     return asdict(event)
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chatcli.message import MessageShown
+from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.sanitize import sanitize, sanitize_line
-
-SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 @dataclass(frozen=True, slots=True)

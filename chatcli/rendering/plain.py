@@ -20,12 +20,10 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.message import MessageShown
+from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
-
-_SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool"}
 
 
 class PlainRenderer:
@@ -173,14 +171,14 @@ def error_lines(error: ChatcliError) -> list[str]:
 
 def message_block(message: MessageShown) -> str:
     """Return a past message as a block: who said it, what, and a blank line."""
-    speaker = _SPEAKERS.get(message.role, sanitize_line(message.role))
+    speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
     text = sanitize(message.text).rstrip("\n")
     return f"{speaker}: {text}\n{'[interrupted]' if message.interrupted else ''}".rstrip("\n") + "\n\n"
 
 
 def match_block(match: MatchShown) -> str:
     """Return what a search found as a block: the thread, who said it and what, and a blank line."""
-    speaker = _SPEAKERS.get(match.role, sanitize_line(match.role))
+    speaker = SPEAKERS.get(match.role, sanitize_line(match.role))
     snippet = sanitize_line("".join(text for text, _ in match.parts))
     return f"{sanitize_line(match.thread_id)}  {sanitize_line(match.title)}\n{speaker}: {snippet}\n\n"
 

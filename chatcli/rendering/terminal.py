@@ -10,7 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from chatcli import events
-from chatcli.message import MessageShown
+from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.clipboard import fill_clipboard
 from chatcli.rendering.draft import draft_lines
@@ -284,8 +284,9 @@ class TerminalRenderer:
         if event.role == "user":
             glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))
             self._print(glyph + Text(text, style="bold"))
-        elif event.role == "tool":
-            self._print(Text(text, style=self._theme.resolve(Style(dim=True))))
+        elif event.role != "assistant":
+            name = "" if event.role == "tool" else f"{SPEAKERS.get(event.role, sanitize_line(event.role))}: "
+            self._print(Text(f"{name}{text}", style=self._theme.resolve(Style(dim=True))))
         else:
             answer = self._new_answer()
             answer.feed(text)

@@ -40,13 +40,14 @@ class OpenCalls:
 
 
 def request_lines(request: ApprovalRequested) -> list[str]:
-    """Return what a graph asks, readably, and how to answer."""
+    """Return what a graph asks, readably, and how to answer; with its ID where the graph waits for several answers."""
+    lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
     if not is_review(request.payload):
         schema = request.response_schema or {}
         kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
-        return [*payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
+        return [*lines, *payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
     problem = request.payload.get("problem")  # with an answer that was no decision, says our own graph
-    lines = [f"error: {sanitize_line(str(problem))}"] if problem else []
+    lines += [f"error: {sanitize_line(str(problem))}"] if problem else []
     actions = reviewed_actions(request.payload)
     for action in actions:
         # Whole: what is approved unseen might be anything.

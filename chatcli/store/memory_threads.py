@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.errors import UsageError
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Partial, Step, ThreadSummary
 
 
@@ -32,7 +32,7 @@ class MemoryThreads:
         for summary in self.recent():
             for message in self._said(summary.thread_id):
                 if words and all(word in message.text.casefold() for word in words):
-                    role = "user" if isinstance(message, HumanMessage) else "assistant"
+                    role = _role(message)
                     found.append(Match(summary.thread_id, summary.title, role, _marked(message.text, words)))
         return found[:limit]
 
@@ -76,10 +76,7 @@ class MemoryThreads:
 
     def said(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.said`."""
-        shown = [
-            MessageShown("user" if isinstance(message, HumanMessage) else "assistant", message.text)
-            for message in self._said(thread_id)
-        ]
+        shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
         return shown[-limit:]
 
     def steps(self, thread_id: str) -> list[Step]:
@@ -150,3 +147,7 @@ def _step(checkpoint: CheckpointTuple) -> Step:
         facts.get("chatcli_title", ""),
         facts.get("source", ""),
     )
+
+
+def _role(message: HumanMessage | AIMessage) -> str:
+    return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"

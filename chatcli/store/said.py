@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from chatcli.events import INTERRUPTED
+from chatcli.message import human_role
 
 
 def said_in(
@@ -28,7 +29,7 @@ def said_in(
                     str(where["thread_id"]),
                     message.id,
                     str(where["checkpoint_id"]),
-                    "user" if isinstance(message, HumanMessage) else "assistant",
+                    human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant",
                     message.text,
                     message.response_metadata.get("finish_reason") == INTERRUPTED,
                 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatcli.events import INTERRUPTED
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import ThreadSummary
 
 NAME, TITLE = "chatcli_thread", "chatcli_title"
@@ -65,10 +65,15 @@ def messages_in(values: Row) -> list[Row]:
 def shown_in(values: Row) -> list[MessageShown]:
     """Return the questions and answers of a state as they are shown."""
     return [
-        MessageShown(_SPEAKERS[message["type"]], text, _finish_reason(message) == INTERRUPTED)
+        MessageShown(_role(message), text, _finish_reason(message) == INTERRUPTED)
         for message in messages_in(values)
         if message.get("type") in _SPEAKERS and (text := _text(message.get("content")))
     ]
+
+
+def _role(message: Row) -> str:
+    role = _SPEAKERS[message["type"]]
+    return human_role(message.get("additional_kwargs") or {}) if role == "user" else role
 
 
 def checkpoint_id(state: Row) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
+from chatcli.message import human_role
 from chatcli.roles.role import template_variables
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 
@@ -20,8 +21,10 @@ _KINDS: Mapping[str, type[BaseMessage]] = {
     "assistant": AIMessage,
     "system": SystemMessage,
     "tool": ToolMessage,
+    "summary": HumanMessage,
+    "notification": HumanMessage,
 }
-_ROLES = {kind: role for role, kind in _KINDS.items()}
+_ROLES: dict[type[BaseMessage], str] = {AIMessage: "assistant", SystemMessage: "system", ToolMessage: "tool"}
 
 
 class _Strict(BaseModel):
@@ -59,7 +62,7 @@ class WireMessage(_Strict):
 
     type: Literal["message"] = "message"
     id: Annotated[str, Field(min_length=1)] | None = None
-    role: Literal["user", "assistant", "system", "tool"]
+    role: Literal["user", "assistant", "system", "tool", "summary", "notification"]
     content: str | list[str | _Block]
     interrupted: bool = False
     name: str | None = None
@@ -121,6 +124,8 @@ def message_as_json(message: BaseMessage) -> dict[str, Any]:
 
     """
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
+    if isinstance(message, HumanMessage):
+        role = human_role(message.additional_kwargs)
     if role is None:
         raise UsageError(
             f"the thread holds a message of the type {message.type!r}, which can't be exported as JSON",

@@ -5,13 +5,14 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
 
 from chatcli.graph.build import ChatGraph, build_graph
+from chatcli.graph.history import is_question
 from chatcli.graph.nodes import MODEL_NODE
-from chatcli.graph.thread import TITLE_LENGTH
+from chatcli.graph.thread import TITLE_LENGTH, GraphThread
 from chatcli.models.names import GRAPH
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
@@ -29,8 +30,9 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
         StoreError: The store can't be used.
 
     """
-    state = await build_graph(store.checkpointer).aget_state({"configurable": {"thread_id": summary.thread_id}})
-    return document_of(summary, state.values)
+    thread = GraphThread(build_graph(store.checkpointer), store.threads, summary.thread_id, MODEL_NODE)
+    values = (await thread.snapshot()).values
+    return document_of(summary, {**values, "messages": await thread.history()})
 
 
 def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
@@ -129,7 +131,7 @@ def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[lis
     beginning: list[BaseMessage] = []
     turns: list[list[BaseMessage]] = []
     for message in messages:
-        if isinstance(message, HumanMessage):
+        if is_question(message):
             turns.append([message])
         else:
             (turns[-1] if turns else beginning).append(message)

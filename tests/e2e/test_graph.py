@@ -100,6 +100,25 @@ def test_what_is_no_conversation_is_refused_in_words(chat: Chat) -> None:
     assert "--model has no effect" in chat(*spec("graph"), "-m", "local", "hi").stderr
 
 
+def test_a_graph_gets_its_context(chat: Chat) -> None:
+    assert ok(chat(*spec("with_settings"), "hi")).stdout == "by a default\n"
+    assert ok(chat(*spec("with_settings"), "hi", env={"MODEL": "the environment"})).stdout == "by the environment\n"
+    assert ok(chat(*spec("with_user"), "may")).stdout == "for None\n"
+    refused = chat(*spec("with_user"), "--json", "must")
+    assert refused.returncode == 2, refused
+    assert refused.json()["error"]["message"] == "the graph's context needs the field user"
+
+
+def test_a_subgraph_may_have_no_checkpointer(chat: Chat) -> None:
+    assert ok(chat(*spec("delegating"), "hi")).stdout == "You asked: hi.\n"
+
+
+def test_a_graph_that_gives_no_answer_is_told(chat: Chat) -> None:
+    answer = ok(chat(*spec("silent"), "--json", "hi"))
+    assert (answer.json()["content"], answer.json()["finish_reason"]) == ("", "no_answer")
+    assert answer.stderr == "warning: the graph ended without an answer\n"
+
+
 def test_failures_name_the_line_of_the_users_code(chat: Chat) -> None:
     failed = chat(*spec("failing"), "-t", "t", "hi")
     assert failed.returncode == 1
@@ -187,6 +206,17 @@ def test_several_interrupts_are_answered_by_their_ids(chat: Chat) -> None:
     answers = json.dumps({ids["first"]: "a", ids["second"]: "b"})
     done = ok(chat("-t", "t", "--resume-with", answers, "--json")).json()
     assert sorted(done["content"].split("\n\n")) == ["first: a", "second: b"]
+
+
+def test_of_several_interrupts_each_is_shown_with_its_id(chat: Chat, terminal: OpenTerminal) -> None:
+    asked = ok(chat(*spec("two_questions"), "-t", "t", "go"))
+    approvals = ok(chat(*spec("two_questions"), "--json", "go")).json()["approvals"]
+    assert [line for line in asked.stderr.splitlines() if line.startswith("Interrupt ")] != []
+    tty = terminal("-t", "t")
+    tty.wait_for(lambda text: text.count("Interrupt ") == 2 and "first" in text and "second" in text)
+    assert len(approvals) == 2
+    assert all(set(approval) == {"interrupt_id", "payload"} for approval in approvals)
+    assert "Interrupt " not in ok(chat(*spec("asking"), "go")).stderr
 
 
 def test_a_script_stops_where_the_graph_asks(chat: Chat) -> None:

@@ -1,5 +1,6 @@
 """Agents that langchain's `create_agent` makes, as graphs of the user's own."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -74,3 +75,24 @@ def test_nodes_that_answer_at_the_same_time_are_shown_one_after_the_other(chat: 
     texts = ok(chat(*spec("both"), "go"))
     assert texts.stdout == f"{fake.default.text}\n\n{fake.default.text}\n"
     assert texts.stderr in ("[left]\n", "[right]\n")
+
+
+def test_a_summary_is_no_words_of_the_user_and_hides_no_turn(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Answer("one"), Answer("two"), Answer("THE SUMMARY"), Answer("three"))
+    for question in ("q1", "q2", "q3"):
+        ok(chat(*spec("summarising"), "-t", "t", question))
+    summary = "Here is a summary of the conversation to date:\n\nTHE SUMMARY"
+    whole = [("user", "q1"), ("assistant", "one"), ("user", "q2"), ("summary", summary)]
+    whole += [("assistant", "two"), ("user", "q3"), ("assistant", "three")]
+    assert [(message["role"], message["content"]) for message in chat.messages("t")] == whole
+
+    exported = ok(chat("threads", "export", "t", "--format", "json", "-o", "t.json"))
+    data = json.loads((chat.home.work / "t.json").read_text())
+    assert [(message["role"], message["content"]) for message in data["messages"]] == whole
+    for kind in ("md", "html"):
+        exported = ok(chat("threads", "export", "t", "--format", kind))
+        assert "Summary" in exported.stdout
+        assert exported.stdout.count("User") == 3
+    ok(chat("threads", "delete", "t", "--yes"))
+    ok(chat("threads", "import", "t.json"))
+    assert [(message["role"], message["content"]) for message in chat.messages("t")] == whole

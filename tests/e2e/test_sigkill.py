@@ -78,6 +78,36 @@ def test_an_answer_on_its_way_survives_a_kill(chat: Chat, fake: FakeOpenAI) -> N
     assert [text for _, text in fake.requests[-1].messages] == ["why?", "the beginning of an answer", "go on"]
 
 
+ASKING = """
+from langchain_openai import ChatOpenAI
+from langgraph.graph import START, MessagesState, StateGraph
+
+async def ask(state):
+    return {"messages": [await ChatOpenAI(model="gpt-fake").ainvoke(state["messages"])]}
+
+graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
+"""
+"""A user graph, which asks a model."""
+
+
+def test_an_answer_of_a_user_graph_survives_a_kill(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    fake.script(Stall("the beginning of an answer"))
+    running = chat.start("--graph", "asking.py:graph", "-t", "abc", "why?")
+    running.wait_for_output("the beginning of an answer")
+    wait_for_journal(chat)
+    running.process.kill()
+    running.finish()
+    kept = [("why?", False), ("the beginning of an answer", True)]
+    assert [(m["content"], m["interrupted"]) for m in chat.messages("abc")] == kept
+    assert "the beginning of an answer" in chat("threads", "export", "abc").stdout
+    result = chat("-t", "abc", "go on")
+    assert result.returncode == 0, result
+    assert [text for _, text in fake.requests[-1].messages] == ["why?", "the beginning of an answer", "go on"]
+    answered = [("go on", False), ("You said: go on", False)]
+    assert [(m["content"], m["interrupted"]) for m in chat.messages("abc")] == [*kept, *answered]
+
+
 def wait_for_journal(chat: Chat) -> None:
     """Wait for what must happen within a second."""
     database = Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"

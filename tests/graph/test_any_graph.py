@@ -4,10 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
+from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Overwrite, interrupt
 
 from chatcli.events import (
     WAITING,
@@ -26,6 +32,8 @@ from chatcli.models.names import ModelName
 from chatcli.session import Session
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.store.own_saver import own_store
+from tests.fakes.openai_server import FakeOpenAI
 
 CALL = {"name": "weigh", "args": {"what": "a cat"}, "id": "call-1", "type": "tool_call"}
 
@@ -161,3 +169,123 @@ def test_going_back_leaves_the_state_as_it_was() -> None:
             assert [turn.current for turn in await session.turns()] == [False, False]
 
     asyncio.run(run())
+
+
+SAME = AIMessage("same")
+
+
+def one_node(node: Any) -> StateGraph[Any]:
+    return StateGraph(MessagesState).add_node("speak", node).add_edge(START, "speak")
+
+
+async def told(builder: StateGraph[Any]) -> TurnFinished:
+    async for session in opened(builder):
+        last = (await gather(session.run_turn("hi")))[-1]
+    assert isinstance(last, TurnFinished), last
+    return last
+
+
+async def model_says(text: str) -> AIMessage:
+    return await FakeListChatModel(responses=[text]).ainvoke("hi")
+
+
+async def copy_of_model(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage((await model_says("same")).text)]}
+
+
+async def copy_and_more(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage((await model_says("same")).text), AIMessage("same")]}
+
+
+async def joined(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage((await model_says("one")).text + (await model_says("two")).text)]}
+
+
+async def unstreamed_model(state: MessagesState) -> dict[str, Any]:
+    model = ChatOpenAI(model="gpt-fake", disable_streaming=True)
+    return {"messages": [AIMessage((await model.ainvoke([HumanMessage("hi")])).text)]}
+
+
+async def relay(state: MessagesState) -> dict[str, Any]:
+    inner = await one_node(copy_of_model).compile().ainvoke({"messages": state["messages"]})
+    return {"messages": [AIMessage(inner["messages"][-1].text)]}
+
+
+@pytest.mark.parametrize(
+    ("node", "content"),
+    [
+        pytest.param(lambda state: {"messages": [AIMessage("one"), AIMessage("one")]}, "one one", id="messages"),
+        pytest.param(lambda state: {"messages": [("ai", "same")] * 3}, "same same same", id="plain data"),
+        pytest.param(lambda state: {"messages": Overwrite([*state["messages"], SAME])}, "same", id="overwritten"),
+        pytest.param(lambda state: {"messages": ("ai", "same")}, "same", id="one tuple"),
+        pytest.param(copy_of_model, "same", id="a copy of what was streamed"),
+        pytest.param(copy_and_more, "same same", id="a copy, and one more"),
+        pytest.param(joined, "one two", id="two streams joined"),
+        pytest.param(unstreamed_model, "You said: hi", id="a copy of what came at once"),
+        pytest.param(relay, "same", id="a copy of what a graph inside said"),
+        pytest.param(
+            one_node(lambda state: {"messages": [("ai", "same")] * 2}).compile(), "same same", id="a subgraph"
+        ),
+    ],
+)
+def test_a_text_is_shown_as_often_as_it_is_written(
+    node: Any, content: str, fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", fake.key or "any")
+    assert asyncio.run(told(one_node(node))).content.replace("\n\n", " ") == content
+
+
+class LateSaver(InMemorySaver):
+    """A saver that lets everything else run before it stores a checkpoint, or fails."""
+
+    fails = False
+
+    async def aput(self, config: RunnableConfig, *rest: Any) -> RunnableConfig:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        if self.fails:
+            raise OSError(28, "No space left on device")
+        return await super().aput(config, *rest)
+
+
+def questions_in(saver: InMemorySaver) -> str:
+    return str([found.checkpoint["channel_values"] for found in saver.list({"configurable": {"thread_id": "t"}})])
+
+
+async def on_late_store(node: Any, saver: LateSaver) -> Event:
+    store = own_store(saver)
+    graph = node if not isinstance(node, StateGraph) else node.compile()
+    thread = GraphThread(graph.copy(update={"checkpointer": saver}), store.threads, "t")
+    session = Session(thread, ModelName("graph", "test"))
+    await gather(session.run_turn("the first question"))
+    return (await gather(session.run_turn("the second question")))[-1]
+
+
+@pytest.mark.parametrize("kind", ["async", "sync", "functional"])
+def test_no_node_runs_before_the_question_is_stored(kind: str) -> None:
+    saver = LateSaver()
+    seen = []
+
+    async def look(state: Any) -> dict[str, Any]:
+        return look_at_once(state)
+
+    def look_at_once(state: Any) -> dict[str, Any]:
+        seen.append(questions_in(saver))
+        return {"messages": [AIMessage("seen")]}
+
+    node = entrypoint()(look) if kind == "functional" else one_node(look if kind == "async" else look_at_once)
+    asyncio.run(on_late_store(node, saver))
+    first, second = seen
+    assert "the first question" in first
+    assert "the second question" in second
+
+
+def test_a_question_that_can_not_be_stored_is_not_asked() -> None:
+    saver = LateSaver()
+    saver.fails = True
+    ran: list[Any] = []
+    last = asyncio.run(on_late_store(one_node(ran.append), saver))
+    assert isinstance(last, TurnFailed)
+    assert "No space left" in last.error.message
+    assert ran == []

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain.agents.middleware import HumanInTheLoopMiddleware, SummarizationMiddleware
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
@@ -27,6 +27,9 @@ agent = create_agent(MODEL, [weigh], checkpointer=InMemorySaver())
 careful = create_agent(MODEL, [weigh], middleware=[HumanInTheLoopMiddleware(interrupt_on={"weigh": True})])
 each = create_agent(
     MODEL, [weigh], middleware=[HumanInTheLoopMiddleware(interrupt_on={"weigh": True}, interrupt_mode="per_call")]
+)
+summarising = create_agent(
+    MODEL, [], middleware=[SummarizationMiddleware(MODEL, trigger=("messages", 4), keep=("messages", 2))]
 )
 
 

@@ -1,8 +1,10 @@
 """Small graphs of a user's own, for `--graph tests/graphs/small.py:NAME`; none needs a model or a key."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -11,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph, add_messages
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 WEIGH = {"name": "weigh", "args": {"what": "a cat"}, "id": "call-1", "type": "tool_call"}
@@ -151,3 +154,45 @@ def count(state: Counted) -> dict[str, Any]:
 counting = StateGraph(Counted)
 counting.add_node("count", count)
 counting.add_edge(START, "count")
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """A context in the shape of LangGraph's templates, which reads the environment where it is made."""
+
+    model: str = "a default"
+
+    def __post_init__(self) -> None:
+        self.model = os.environ.get("MODEL", self.model)
+
+
+class Wanted(TypedDict):
+    """A context whose field is read only for one question."""
+
+    user: str
+
+
+def name_model(state: MessagesState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Answer with the context's field."""
+    return {"messages": [AIMessage(f"by {runtime.context.model}")]}
+
+
+def name_user(state: MessagesState, runtime: Runtime[Wanted]) -> dict[str, Any]:
+    """Answer with what the context has, or must have."""
+    read = runtime.context.__getitem__ if state["messages"][-1].text == "must" else runtime.context.get
+    return {"messages": [AIMessage(f"for {read('user')}")]}
+
+
+with_settings = StateGraph(MessagesState, Settings).add_node(name_model).add_edge(START, "name_model")
+with_user = StateGraph(MessagesState, Wanted).add_node(name_user).add_edge(START, "name_user")
+
+without_checkpointer = builder_of(echo).compile(checkpointer=False)
+
+
+async def delegate(state: MessagesState) -> dict[str, Any]:
+    """Let a graph answer that keeps nothing."""
+    return {"messages": (await without_checkpointer.ainvoke(state))["messages"][-1:]}
+
+
+delegating = builder_of(delegate)
+silent = builder_of(lambda state: {})

@@ -1,0 +1,51 @@
+"""Messages that a graph has removed from its state are still told, in their place."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+from tests.graph.test_any_graph import gather, opened
+
+Written = list[BaseMessage]
+
+
+def keep_newest(messages: Written) -> Written:
+    return [RemoveMessage(id=str(message.id)) for message in messages[:-1]]
+
+
+def keep_first(messages: Written) -> Written:
+    return [RemoveMessage(id=str(message.id)) for message in messages[1:]]
+
+
+def remove_all(messages: Written) -> Written:
+    return [RemoveMessage(id=REMOVE_ALL_MESSAGES)]
+
+
+def summarise(messages: Written) -> Written:
+    summary = HumanMessage("a summary", additional_kwargs={"lc_source": "summarization"})
+    return [RemoveMessage(id=REMOVE_ALL_MESSAGES), summary, *messages[-1:]] if len(messages) == 3 else []
+
+
+@pytest.mark.parametrize("change", [keep_newest, keep_first, remove_all, summarise])
+def test_what_was_removed_is_told_in_its_place(change: Any) -> None:
+    def speak(state: MessagesState) -> dict[str, Any]:
+        question = state["messages"][-1].text
+        return {"messages": [*change(state["messages"]), AIMessage(f"re: {question}")]}
+
+    async def run() -> None:
+        builder = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak")
+        async for session in opened(builder):
+            for question in ("one", "two", "three"):
+                await gather(session.run_turn(question))
+            told = [message.text for message in await session.history() if message.role != "summary"]
+            assert told == ["one", "re: one", "two", "re: two", "three", "re: three"]
+            await session.undo()
+            await gather(session.run_turn("four"))
+            told = [message.text for message in await session.history() if message.role != "summary"]
+            assert told == ["one", "re: one", "two", "re: two", "four", "re: four"]
+
+    asyncio.run(run())

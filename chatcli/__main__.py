@@ -2,6 +2,10 @@
 
 import sys
 
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` looks into the current folder first: a file there must not be imported instead of a library.
+    del sys.path[0]
+
 from chatcli.signals import end_on_signals
 
 

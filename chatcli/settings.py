@@ -1,4 +1,4 @@
-"""What the user chose: option > environment > .env > config file > default.
+"""What the user chose: option > environment > trusted .env > config file > default.
 
 Every option of `chat` is a field here; its environment variable is `CHATCLI_` and the field's name in capitals, its
 config-file key is the field's name. `.env.example` lists them all.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths, sources
 from chatcli.credentials import Credentials, sendable_key
-from chatcli.errors import UsageError
+from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret, passwords_in, redact, secrets_of
@@ -35,6 +35,9 @@ PLAIN_CHAT = (
 
 SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
 """The variables of a LangGraph server's key, the first that is set before the others."""
+
+NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
+"""The settings that no file of a folder sets, trusted or not: what is attached, asked and approved is the user's."""
 
 _OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The fields that name the server of one provider alone."""
@@ -118,6 +121,7 @@ class Settings:
     # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
+    _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
     _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -134,14 +138,17 @@ class Settings:
 
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
+        folder = sources.read_dotenv()
+        dotenv = _settable(folder.variables) if folder.trusted else {}
         try:
-            dotenv = sources.read_dotenv()
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
-            raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
+            raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
-        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv)
-        settings._refuse_dangerous_dotenv()
+        settings = cls(**_read(texts), _given=frozenset(given), _dotenv=dotenv, _folder=folder)
+        if settings.is_dotenv("mcp_servers"):
+            literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
+            settings = replace(settings, mcp_servers=literal)
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
@@ -159,8 +166,24 @@ class Settings:
         return name in self._given
 
     def is_dotenv(self, name: str) -> bool:
-        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        """Return whether the field `name` is what the trusted `.env` of this folder says."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    @property
+    def folder(self) -> sources.Dotenv:
+        """The `.env` of the current folder, whether it counts or not."""
+        return self._folder
+
+    def explain(self, error: ChatcliError) -> ChatcliError:
+        """Return `error`; where a key is missing since the `.env` that sets it is not trusted, it says so."""
+        keys = [name for name in _key_variables() if name in self._folder.variables and name not in self._dotenv]
+        keys = [name for name in keys if not os.environ.get(name)]
+        if not isinstance(error, AuthError) or not keys or self._folder.trusted:
+            return error
+        reason = f"the .env of this folder sets {', '.join(keys)}, but is not trusted"
+        explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
+        explained.__cause__ = error
+        return explained
 
     def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
@@ -201,33 +224,16 @@ class Settings:
         """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
 
         Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
             AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
-        row, base_url = PROVIDERS[provider], self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
-        if key is not None or "*" in row.own_login or any(map(os.environ.get, row.own_login)):
-            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
-            variables = (*row.key_variables, "CHATCLI_OPENAI_API_KEY")
-            self._refuse_borrowed_key(base_url, names, key, variables, row.url_variables)
         if key is not None:
             self._secrets[provider] = key
             key = sendable_key(key, provider)
-        return Credentials(base_url, key)
-
-    def server_key(self) -> Secret | None:
-        """Return the key of the LangGraph server that `url` names.
-
-        Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
-
-        """
-        if self.langgraph_api_key is not None:
-            self._refuse_borrowed_key(self.url, ("url",), self.langgraph_api_key, SERVER_KEY_VARIABLES)
-        return self.langgraph_api_key
+        return Credentials(self._own_url(provider), key)
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
@@ -258,41 +264,6 @@ class Settings:
                     return Secret(value)
         return None
 
-    def _refuse_dangerous_dotenv(self) -> None:
-        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
-        for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
-            if self.is_dotenv(name):
-                raise UsageError(
-                    f"the .env file in this folder sets `{user_name(name)}`, which would run code on its word alone",
-                    remedy=f"To allow it, say so by --{user_name(name)}, in the environment or in config.toml.",
-                )
-
-    def _refuse_borrowed_key(
-        self,
-        url: str | None,
-        names: tuple[str, ...],
-        key: Secret | None,
-        variables: tuple[str, ...],
-        url_variables: tuple[str, ...] = (),
-    ) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself.
-
-        It may do so by one of the fields `names` or of the `url_variables`; the key may stand in one of `variables`.
-        Without a `key`, the provider's client finds one by itself.
-        A repository that somebody clones can bring such a file along to collect keys.
-        """
-        dotenv = _set_by(self._dotenv)
-        its_own = {dotenv[name] for name in names if self.is_dotenv(name)} | set(map(self._dotenv.get, url_variables))
-        if url is None or url.rstrip("/") not in {str(one).rstrip("/") for one in its_own} or self.is_option(names[0]):
-            return
-        if key is not None and key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
-            return
-        what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
-        raise UsageError(
-            f"the .env file in this folder sets the {what} {url}, but the key comes from elsewhere",
-            remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
-        )
-
 
 def user_name(field: str) -> str:
     """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
@@ -300,6 +271,53 @@ def user_name(field: str) -> str:
     `mcp` is a table in the config file, and the name of a file as an option.
     """
     return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
+
+
+_VARIABLES: dict[str, tuple[str, ...]] = {
+    one.name: one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))
+    for one in fields(Settings)
+    if not one.name.startswith("_")
+}
+"""The environment variables that set each setting, the first that is set before the others."""
+
+
+def is_ours(variable: str) -> bool:
+    """Return whether `variable` is one that chatcli reads from a trusted `.env`, or that looks as if it were."""
+    return variable in _foreign_variables() or variable.startswith("CHATCLI_")
+
+
+def is_address(variable: str) -> bool:
+    """Return whether `variable` says where questions are sent, and the key with them."""
+    of_settings = {name for one in ("base_url", "openai_base_url", "langflow_url", "url") for name in _VARIABLES[one]}
+    return variable in of_settings or any(variable in row.url_variables for row in PROVIDERS.values())
+
+
+def is_never_of_a_folder(variable: str) -> bool:
+    """Return whether no `.env` may set `variable`, though it is one of chatcli's."""
+    return is_ours(variable) and not _settable({variable: ""})
+
+
+def _settable(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what of `variables` a trusted `.env` sets: settings, and the keys and addresses of providers.
+
+    What other programs and libraries read (proxies, certificates, LANGSMITH_*, HOME, PAGER) it never sets.
+    """
+    of_settings = [of_one for name, of_one in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
+    settable = {variable for of_one in of_settings for variable in of_one} | _foreign_variables()
+    return {variable: value for variable, value in variables.items() if variable in settable}
+
+
+def _foreign_variables() -> set[str]:
+    """Return the variables that have a name of others, and set a key or an address."""
+    addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
+    of_settings = {variable for of_one in _VARIABLES.values() for variable in of_one}
+    return addresses | {name for name in of_settings if not name.startswith("CHATCLI_")} | set(_key_variables())
+
+
+def _key_variables() -> list[str]:
+    """Return the variables that hold a key."""
+    names = [name for row in PROVIDERS.values() for name in row.key_variables]
+    return [*dict.fromkeys(names), "CHATCLI_OPENAI_API_KEY", *SERVER_KEY_VARIABLES]
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
@@ -319,10 +337,10 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
 def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what the variables of `environment` set, by field; an empty one sets nothing."""
     found = {}
-    for one in fields(Settings):
-        for variable in one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",)):
+    for name, variables in _VARIABLES.items():
+        for variable in variables:
             if value := environment.get(variable):
-                found[one.name] = value
+                found[name] = value
                 break
     return found
 

@@ -13,6 +13,7 @@ import typer
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
 from chatcli.cli.as_json import AsJson, choose_json
+from chatcli.cli.trusting import load_settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.schemas import NAMES, read_all, read_schema
@@ -38,7 +39,7 @@ def config(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings in effect; of a key, only that it is set."""
-    settings = Settings.load(ctx.find_object(dict))
+    settings = load_settings(ctx.find_object(dict) or {})
     values = {user_name(name): _shown(getattr(settings, name), settings.redact) for name in Settings.names()}
     if as_json or settings.format == "json":
         print(json.dumps(values, indent=2))

@@ -7,6 +7,7 @@ from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.errors import UsageError
 from chatcli.events import Event, Notice, ThreadChanged, ThreadsOffered
 from chatcli.store.choices import thread_choices
+from chatcli.store.location import granted
 
 
 async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -54,6 +55,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
         return
     threads = await context.conversation.threads()
     await asyncio.to_thread(threads.delete, [thread_id])
+    await asyncio.to_thread(granted(context.settings, thread_id).forget)
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

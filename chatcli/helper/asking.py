@@ -4,7 +4,7 @@ import os
 import sys
 
 _OFF = ("0", "false", "f", "no", "n", "off")
-_SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
+_SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "doctor")
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
 
 _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")

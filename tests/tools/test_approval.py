@@ -21,6 +21,7 @@ from tests.fakes.steps import Answer, Calls, call
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
+    monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
     with FakeOpenAI() as server:
         yield server
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
     away.write_text("CHATCLI_SYSTEM=of another folder\n")
     file = home.work / ".env"
 
-    makers = {
+    makers: dict[str, tuple[Callable[[], object], str]] = {
         "a link out of the folder": (lambda: file.symlink_to(away), "leaves the folder"),
         "a link upwards": (lambda: file.symlink_to("../away"), "leaves the folder"),
         "a link to a device": (lambda: file.symlink_to("/dev/zero"), "leaves the folder"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths, sources
 from chatcli.credentials import Credentials, sendable_key
-from chatcli.errors import AuthError, ChatcliError, UsageError
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret, passwords_in, redact, secrets_of
@@ -174,16 +174,24 @@ class Settings:
         """The `.env` of the current folder, whether it counts or not."""
         return self._folder
 
-    def explain(self, error: ChatcliError) -> ChatcliError:
-        """Return `error`; where a key is missing since the `.env` that sets it is not trusted, it says so."""
-        keys = [name for name in _key_variables() if name in self._folder.variables and name not in self._dotenv]
-        keys = [name for name in keys if not os.environ.get(name)]
-        if not isinstance(error, AuthError) or not keys or self._folder.trusted:
+    def explain(self, error: ChatcliError, provider: str = "") -> ChatcliError:
+        """Return `error` of the model's `provider`; if a key is missing that an untrusted `.env` sets, it says so."""
+        if not isinstance(error, AuthError) or self._folder.trusted:
             return error
-        reason = f"the .env of this folder sets {', '.join(keys)}, but is not trusted"
+        keys = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
+        left_out = [name for name in keys if name in self._folder.variables]
+        if not left_out:
+            return error
+        reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"
         explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
         explained.__cause__ = error
         return explained
+
+    def _missing_keys(self, provider: str) -> tuple[str, ...]:
+        """Return the variables of the key of `provider`, else of the LangGraph server, where there is no such key."""
+        if provider in PROVIDERS:
+            return () if self.sets_key(provider) or provider in self._secrets else _key_variables(provider)
+        return SERVER_KEY_VARIABLES if self.url is not None and self.langgraph_api_key is None else ()
 
     def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
@@ -310,14 +318,14 @@ def _settable(variables: Mapping[str, str]) -> dict[str, str]:
 def _foreign_variables() -> set[str]:
     """Return the variables that have a name of others, and set a key or an address."""
     addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
+    keys = {variable for provider in PROVIDERS for variable in _key_variables(provider)}
     of_settings = {variable for of_one in _VARIABLES.values() for variable in of_one}
-    return addresses | {name for name in of_settings if not name.startswith("CHATCLI_")} | set(_key_variables())
+    return addresses | keys | {name for name in of_settings if not name.startswith("CHATCLI_")}
 
 
-def _key_variables() -> list[str]:
-    """Return the variables that hold a key."""
-    names = [name for row in PROVIDERS.values() for name in row.key_variables]
-    return [*dict.fromkeys(names), "CHATCLI_OPENAI_API_KEY", *SERVER_KEY_VARIABLES]
+def _key_variables(provider: str) -> tuple[str, ...]:
+    """Return the variables that hold a key of `provider`."""
+    return _VARIABLES["openai_api_key"] if provider == OPENAI else PROVIDERS[provider].key_variables
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:

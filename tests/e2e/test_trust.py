@@ -204,6 +204,9 @@ def test_a_key_that_only_an_untrusted_dotenv_sets_is_missing_and_said_so(chat: C
     assert "sets ANTHROPIC_API_KEY, but is not trusted" in result.json()["error"]["message"]
     assert "sk-of-somebody" not in result.stdout + result.stderr
     assert result.stderr.count("chat trust") == 2
+    other = chat("-m", "groq:x", "hi")
+    assert other.returncode == 3
+    assert "but is not trusted" not in other.stderr  # its key is missing for another reason
 
 
 def test_trust_is_for_one_content_at_one_place(chat: Chat, home: Home, fake: FakeOpenAI) -> None:

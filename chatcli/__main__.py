@@ -2,6 +2,11 @@
 
 import sys
 
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` looks into the current folder first: a file there must not be imported instead of a library.
+    # Something else takes its place, since the first place counts as the script's own (`helper.likeness`).
+    sys.path[0] = sys.prefix
+
 from chatcli.signals import end_on_signals
 
 

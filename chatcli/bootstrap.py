@@ -11,7 +11,7 @@ from chatcli.models.names import ModelName, choose_model
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
 from chatcli.settings import Settings
-from chatcli.store.location import choose_server, choose_store
+from chatcli.store.location import choose_server, choose_store, granted
 
 if TYPE_CHECKING:
     from chatcli.conversation import Conversation
@@ -230,7 +230,10 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
 
     documents = read_documents(path)
     async with open_store(choose_store(settings)) as store:
-        return await import_documents(store, documents)
+        ids = await import_documents(store, documents)
+    for new_id in ids.values():  # of a thread that is long gone, perhaps
+        granted(settings, new_id).forget()
+    return ids
 
 
 def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:

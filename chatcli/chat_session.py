@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.errors import InterruptedTurnError
+from chatcli.grants import Grants
 from chatcli.graph.branches import COMPACTED, current_branch, session_name
 from chatcli.graph.build import ChatGraph
 from chatcli.graph.compact import compact_state
@@ -48,6 +49,8 @@ class ChatSession(Session):
         schema: What every answer must validate against.
         timeout: Seconds that attempts to be answered may take together.
         toolbox: What the model may call.
+        grants: What the user granted the thread.
+        foreign_rules: Whether the store holds rules of calls, as older versions wrote them; they don't count.
 
     """
 
@@ -65,6 +68,8 @@ class ChatSession(Session):
         schema: AnswerSchema | None = None,
         timeout: float | None = None,
         toolbox: Toolbox | None = None,
+        grants: Grants | None = None,
+        foreign_rules: bool = False,
     ) -> None:
         super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
         self.model = model
@@ -76,6 +81,8 @@ class ChatSession(Session):
         self._schema = schema
         self._timeout = timeout or DEFAULT_TIMEOUT
         self.toolbox = toolbox or Toolbox()
+        self._grants = grants or Grants("", thread_id)
+        self._foreign_rules = foreign_rules
         self._storing: Setup | None = None
 
     @property
@@ -122,7 +129,7 @@ class ChatSession(Session):
 
     async def allowed(self) -> list[str]:
         """Return the rules of tool calls that run unasked in this thread."""
-        return list((await self._thread.snapshot()).values.get("allowed", ()))
+        return await asyncio.to_thread(lambda: self._grants.rules)
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """See `Session.rewind`."""
@@ -135,12 +142,19 @@ class ChatSession(Session):
         await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
         return question
 
+    async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
+        for request in await self._thread.pending():
+            self.toolbox.note_shown(request.payload)
+        return await super()._answer(answers)
+
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         setup = self.setup.with_model(str(self.name))
         asks = isinstance(graph_input, Mapping)
         self._storing = setup if asks else self._stored
         if asks and setup != self._stored:
             graph_input = {**graph_input, **setup_update(setup)}
+        if asks and self._foreign_rules:
+            graph_input = {**graph_input, "allowed": []}
         return RunningTurn(
             self._thread,
             str(self.name),
@@ -152,6 +166,7 @@ class ChatSession(Session):
 
     def _finished(self) -> None:
         self._stored = self._storing
+        self._foreign_rules = False
 
     async def _state(self) -> ChatState:
         """Return the thread's state, with the setup that the next turn will store."""
@@ -170,6 +185,7 @@ class ChatSession(Session):
             timeout=self._timeout,
             session_name=self._session_name,
             toolbox=self.toolbox,
+            grants=self._grants,
         )
 
     async def _session_name(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "doctor")
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "doctor")
 VALUED = frozenset(
     (
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),

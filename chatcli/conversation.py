@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
@@ -125,7 +126,7 @@ class Conversation:
                 elapsed_ms = round((time.monotonic() - started) * 1000)
                 yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
             else:
-                yield TurnFailed(self.thread_id, str(self.model_name), "", error)
+                yield TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
             return
         self.turns += 1
         for turn in self._branching:
@@ -135,9 +136,14 @@ class Conversation:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
+                if isinstance(event, TurnFailed):
+                    event = replace(event, error=self._explained(event.error))
                 while self._untold and not isinstance(event, TurnStarted):
                     yield self._untold.pop(0)
                 yield event
+
+    def _explained(self, error: ChatcliError) -> ChatcliError:
+        return self._settings.explain(error, self.model_name.provider)
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for."""

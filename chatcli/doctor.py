@@ -43,12 +43,22 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("packages", "ok", versions)
     config = paths.config_file()
     yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
+    yield from _folder(settings)
     yield _threads(settings)
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
     yield _helper(settings)
     yield from _mcp_servers(settings)
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    dotenv = settings.folder
+    if dotenv.problem:
+        yield Finding(".env", "problem", f"it is left out: {dotenv.problem}", "Mend or remove it.")
+    elif dotenv.file is not None:
+        state = "is trusted" if dotenv.trusted else "is not trusted and sets nothing; chat trust shows what it would"
+        yield Finding(".env", "ok", f"the one of this folder {state}")
 
 
 def _threads(settings: Settings) -> Finding:

@@ -50,6 +50,8 @@ class McpServer:
     url: str | None = None
     type: Annotated[str, _known_transport] | None = None
     disabled: bool = False
+    literal: bool = field(default=False, repr=False)
+    """Whether `${NAME}` stays as it is, as every value of a `.env` does; no key of the table."""
 
     @classmethod
     def read(cls, table: object) -> Self:
@@ -61,7 +63,7 @@ class McpServer:
         """
         if not isinstance(table, Mapping):
             raise ValueError(f"a table, not {table!r}")
-        kinds = {one.name: one.type for one in fields(cls)}
+        kinds = {one.name: one.type for one in fields(cls) if one.name != "literal"}
         if unknown := sorted(set(table) - set(kinds)):
             raise ValueError(f"{unknown[0]} is no key of a server; the keys are {', '.join(kinds)}")
         values = {}
@@ -89,6 +91,8 @@ class McpServer:
             UsageError: It names a variable that is not set and has no default.
 
         """
+        if self.literal:
+            return self
         return replace(self, **{one.name: _fill(getattr(self, one.name)) for one in fields(self)})
 
 
@@ -130,7 +134,7 @@ def read_servers(path: Path) -> dict[str, McpServer]:
 
 
 def _read_server(path: Path, name: str, entry: Any) -> McpServer:
-    known = {one.name for one in fields(McpServer)}
+    known = {one.name for one in fields(McpServer) if one.name != "literal"}
     table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
     try:
         return McpServer.read(table)

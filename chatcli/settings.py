@@ -1,4 +1,4 @@
-"""What the user chose: option > environment > .env > config file > default.
+"""What the user chose: option > environment > trusted .env > config file > default.
 
 Every option of `chat` is a field here; its environment variable is `CHATCLI_` and the field's name in capitals, its
 config-file key is the field's name. `.env.example` lists them all.
@@ -6,13 +6,13 @@ config-file key is the field's name. `.env.example` lists them all.
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths, sources
 from chatcli.credentials import Credentials, sendable_key
-from chatcli.errors import UsageError
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret, passwords_in, redact, secrets_of
@@ -44,6 +44,9 @@ PLAIN_CHAT = (
 
 SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
 """The variables of a LangGraph server's key, the first that is set before the others."""
+
+NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
+"""The settings that no file of a folder sets, trusted or not: what is attached, asked and approved is the user's."""
 
 _OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 """The fields that name the server of one provider alone."""
@@ -128,6 +131,7 @@ class Settings:
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
+    _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
     _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -144,14 +148,19 @@ class Settings:
 
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
+        folder = sources.read_dotenv()
+        dotenv = _settable(folder.variables) if folder.trusted else {}
         try:
-            dotenv = sources.read_dotenv()
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
-            raise UsageError(f"the settings in {paths.config_file()} or .env can't be read: {error}") from None
+            raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
-        settings = cls(**_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv)
-        settings._refuse_dangerous_dotenv()
+        settings = cls(
+            **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
+        )
+        if settings.is_dotenv("mcp_servers"):
+            literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
+            settings = replace(settings, mcp_servers=literal)
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
@@ -172,16 +181,39 @@ class Settings:
         """Return where the value of the field `name` comes from, in words: `option`, `environment NAME`, and so on."""
         if self.is_option(name):
             return "option"
-        one = next(one for one in fields(self) if one.name == name)
-        if variable := _variable_of(one, os.environ):
+        if variable := _variable_of(name, os.environ):
             return f"environment {variable}"
-        if _variable_of(one, self._dotenv):
+        if _variable_of(name, self._dotenv):
             return ".env"
         return "config file" if name in self._written else DEFAULT
 
     def is_dotenv(self, name: str) -> bool:
-        """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
+        """Return whether the field `name` is what the trusted `.env` of this folder says."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    @property
+    def folder(self) -> sources.Dotenv:
+        """The `.env` of the current folder, whether it counts or not."""
+        return self._folder
+
+    def explain(self, error: ChatcliError, provider: str = "") -> ChatcliError:
+        """Return `error` of the model's `provider`; if a key is missing that an untrusted `.env` sets, it says so."""
+        if not isinstance(error, AuthError) or self._folder.trusted:
+            return error
+        keys = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
+        left_out = [name for name in keys if name in self._folder.variables]
+        if not left_out:
+            return error
+        reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"
+        explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
+        explained.__cause__ = error
+        return explained
+
+    def _missing_keys(self, provider: str) -> tuple[str, ...]:
+        """Return the variables of the key of `provider`, else of the LangGraph server, where there is no such key."""
+        if provider in PROVIDERS:
+            return () if self.sets_key(provider) or provider in self._secrets else _key_variables(provider)
+        return SERVER_KEY_VARIABLES if self.url is not None and self.langgraph_api_key is None else ()
 
     def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
@@ -222,33 +254,16 @@ class Settings:
         """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
 
         Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
             AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
-        row, base_url = PROVIDERS[provider], self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
-        if key is not None or "*" in row.own_login or any(map(os.environ.get, row.own_login)):
-            names = ("base_url", *filter(None, [_OWN_URLS.get(provider)]))
-            variables = (*row.key_variables, "CHATCLI_OPENAI_API_KEY")
-            self._refuse_borrowed_key(base_url, names, key, variables, row.url_variables)
         if key is not None:
             self._secrets[provider] = key
             key = sendable_key(key, provider)
-        return Credentials(base_url, key)
-
-    def server_key(self) -> Secret | None:
-        """Return the key of the LangGraph server that `url` names.
-
-        Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
-
-        """
-        if self.langgraph_api_key is not None:
-            self._refuse_borrowed_key(self.url, ("url",), self.langgraph_api_key, SERVER_KEY_VARIABLES)
-        return self.langgraph_api_key
+        return Credentials(self._own_url(provider), key)
 
     def redact(self, text: str) -> str:
         """Return `text` with every key and password that these settings know replaced by `***`."""
@@ -279,41 +294,6 @@ class Settings:
                     return Secret(value)
         return None
 
-    def _refuse_dangerous_dotenv(self) -> None:
-        """Refuse a `.env` that would run code, or let tools run unasked: a cloned repository may bring one."""
-        for name in ("graph", "yes", "allow", "mcp_file", "mcp_servers"):
-            if self.is_dotenv(name):
-                raise UsageError(
-                    f"the .env file in this folder sets `{user_name(name)}`, which would run code on its word alone",
-                    remedy=f"To allow it, say so by --{user_name(name)}, in the environment or in config.toml.",
-                )
-
-    def _refuse_borrowed_key(
-        self,
-        url: str | None,
-        names: tuple[str, ...],
-        key: Secret | None,
-        variables: tuple[str, ...],
-        url_variables: tuple[str, ...] = (),
-    ) -> None:
-        """Refuse a `.env` that would send a key from elsewhere to a `url` that it sets itself.
-
-        It may do so by one of the fields `names` or of the `url_variables`; the key may stand in one of `variables`.
-        Without a `key`, the provider's client finds one by itself.
-        A repository that somebody clones can bring such a file along to collect keys.
-        """
-        dotenv = _set_by(self._dotenv)
-        its_own = {dotenv[name] for name in names if self.is_dotenv(name)} | set(map(self._dotenv.get, url_variables))
-        if url is None or url.rstrip("/") not in {str(one).rstrip("/") for one in its_own} or self.is_option(names[0]):
-            return
-        if key is not None and key.get_secret_value() in (self._dotenv.get(variable) for variable in variables):
-            return
-        what, option = names[0].replace("_", " ").replace("url", "URL"), names[0].replace("_", "-")
-        raise UsageError(
-            f"the .env file in this folder sets the {what} {redact(url, [])}, but the key comes from elsewhere",
-            remedy=f"To send your key there, say so with --{option}, or put the key into that .env too.",
-        )
-
 
 def user_name(field: str) -> str:
     """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
@@ -321,6 +301,53 @@ def user_name(field: str) -> str:
     `mcp` is a table in the config file, and the name of a file as an option.
     """
     return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
+
+
+_VARIABLES: dict[str, tuple[str, ...]] = {
+    one.name: one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))
+    for one in fields(Settings)
+    if not one.name.startswith("_")
+}
+"""The environment variables that set each setting, the first that is set before the others."""
+
+
+def is_ours(variable: str) -> bool:
+    """Return whether `variable` is one that chatcli reads from a trusted `.env`, or that looks as if it were."""
+    return variable in _foreign_variables() or variable.startswith("CHATCLI_")
+
+
+def is_address(variable: str) -> bool:
+    """Return whether `variable` says where questions are sent, and the key with them."""
+    of_settings = {name for one in ("base_url", "openai_base_url", "langflow_url", "url") for name in _VARIABLES[one]}
+    return variable in of_settings or any(variable in row.url_variables for row in PROVIDERS.values())
+
+
+def is_never_of_a_folder(variable: str) -> bool:
+    """Return whether no `.env` may set `variable`, though it is one of chatcli's."""
+    return is_ours(variable) and not _settable({variable: ""})
+
+
+def _settable(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what of `variables` a trusted `.env` sets: settings, and the keys and addresses of providers.
+
+    What other programs and libraries read (proxies, certificates, LANGSMITH_*, HOME, PAGER) it never sets.
+    """
+    of_settings = [of_one for name, of_one in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
+    settable = {variable for of_one in of_settings for variable in of_one} | _foreign_variables()
+    return {variable: value for variable, value in variables.items() if variable in settable}
+
+
+def _foreign_variables() -> set[str]:
+    """Return the variables that have a name of others, and set a key or an address."""
+    addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
+    keys = {variable for provider in PROVIDERS for variable in _key_variables(provider)}
+    of_settings = {variable for of_one in _VARIABLES.values() for variable in of_one}
+    return addresses | keys | {name for name in of_settings if not name.startswith("CHATCLI_")}
+
+
+def _key_variables(provider: str) -> tuple[str, ...]:
+    """Return the variables that hold a key of `provider`."""
+    return _VARIABLES["openai_api_key"] if provider == OPENAI else PROVIDERS[provider].key_variables
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
@@ -339,13 +366,13 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
 
 def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what the variables of `environment` set, by field; an empty one sets nothing."""
-    variables = {one.name: _variable_of(one, environment) for one in fields(Settings)}
+    variables = {name: _variable_of(name, environment) for name in _VARIABLES}
     return {name: environment[variable] for name, variable in variables.items() if variable}
 
 
-def _variable_of(one: Field[Any], environment: Mapping[str, str]) -> str | None:
-    """Return the variable of `environment` that sets the field `one`, if any."""
-    return next(filter(environment.get, one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))), None)
+def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
+    """Return the variable of `environment` that sets the field `name`, if any; an empty one sets nothing."""
+    return next(filter(environment.get, _VARIABLES[name]), None)
 
 
 def _read(texts: Mapping[str, object]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def chat(
 ) -> None:
     """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
     from chatcli.cli.start import start
-    from chatcli.settings import Settings
+    from chatcli.cli.trusting import load_settings
 
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
@@ -103,9 +103,11 @@ def chat(
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
     if ctx.invoked_subcommand is not None:
         leave_signals_to_python()
-    if ctx.invoked_subcommand in ("config", "doctor"):  # they must work, above all, when the config file is wrong
+    # They must work, above all, when the config file or a trusted .env is wrong.
+    if ctx.invoked_subcommand in ("config", "doctor", "trust"):
         ctx.obj = given
         return
-    ctx.obj = settings = Settings.load(given)
+    converses = ctx.invoked_subcommand is None and (interactive or resume or not ctx.args)
+    ctx.obj = settings = load_settings(given, starts_conversation=converses)
     if ctx.invoked_subcommand is None:
         raise typer.Exit(start(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))

@@ -12,6 +12,7 @@ import typer
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
 from chatcli.cli.as_json import AsJson, choose_json, print_as_json
+from chatcli.cli.trusting import load_settings
 from chatcli.effective import effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
@@ -38,7 +39,7 @@ def config(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show the settings in effect and where each comes from; of a key, only that it is set."""
-    settings = Settings.load(ctx.find_object(dict))
+    settings = load_settings(ctx.find_object(dict) or {})
     found = effective_settings(settings)
     if print_as_json({name: asdict(one) for name, one in found.items()}, settings.format, as_json):
         return

@@ -8,6 +8,7 @@ import typer
 
 from chatcli.bootstrap import build_renderer, repair_store
 from chatcli.cli.as_json import AsJson, print_as_json
+from chatcli.cli.trusting import load_settings
 from chatcli.doctor import Finding, examine
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
@@ -23,7 +24,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
     """Tell what is installed, configured and reachable, each with its remedy."""
     options: dict[str, Any] = ctx.find_object(dict) or {}
     try:
-        settings = Settings.load(options)
+        settings = load_settings(options)
     except ChatcliError as error:
         asked: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
         settings = Settings(format=asked if asked in FORMATS else None)

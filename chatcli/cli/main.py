@@ -50,9 +50,9 @@ def _program(args: list[str]) -> int:
         return _parsed(args)
     # Nothing to parse: without Typer, the prompt is there in two thirds of the time.
     from chatcli.cli.start import start
-    from chatcli.settings import Settings
+    from chatcli.cli.trusting import load_settings
 
-    return start(Settings.load(), [])
+    return start(load_settings({}, starts_conversation=True), [])
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":

@@ -1,12 +1,13 @@
 """Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.models.names import GRAPH
 from chatcli.settings import PLAIN_CHAT, Settings
-from chatcli.store.location import choose_store, open_threads
+from chatcli.store.location import choose_store, granted, open_threads
 
 if TYPE_CHECKING:
     from chatcli.graph.spec import GraphSpec
@@ -30,6 +31,8 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None
         spec: str | None = settings.graph
     else:
         spec = (None if options or thread_id is None else recorded_graph(settings, thread_id)) or None
+        if spec is not None:
+            _refuse_foreign(settings, str(thread_id), spec)
         if spec is not None and not settings.quiet:
             print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
     if spec is None:
@@ -40,12 +43,7 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None
 
 
 def recorded_graph(settings: Settings, thread_id: str) -> str:
-    """Return the graph that the stored thread `thread_id` ran last, empty for none.
-
-    Raises:
-        UsageError: A `.env` names the store, and so would choose the code that is run.
-
-    """
+    """Return the graph that the stored thread `thread_id` ran last, says its store; empty for none."""
     location = choose_store(settings)
     if location.in_memory:
         return ""
@@ -54,11 +52,13 @@ def recorded_graph(settings: Settings, thread_id: str) -> str:
     except StoreError:
         return ""  # the turn tells
     provider, _, recorded = models.get(thread_id, "").partition(":")
-    if provider != GRAPH:
-        return ""
-    if settings.is_dotenv("store"):
+    return recorded if provider == GRAPH else ""
+
+
+def _refuse_foreign(settings: Settings, thread_id: str, graph: str) -> None:
+    """Refuse to run `graph` unless the user named it for this thread before: a store may come from somewhere else."""
+    if granted(settings, thread_id).graph != graph:
         raise UsageError(
-            f"the thread {thread_id} ran the graph {recorded}, says a store that this folder's .env names",
-            remedy="To run that code, say so with --graph.",
+            f"the store says that the thread {thread_id} goes on with the graph {graph}, which you did not name for it",
+            remedy=f"To run that code, name it: --graph {shlex.quote(graph)}",
         )
-    return recorded

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from chatcli.errors import ChatcliError, InternalError, UsageError
+from chatcli.errors import AuthError, ChatcliError, InternalError, UsageError
 from chatcli.secret import redact, secrets_of
 from chatcli.signals import wanted_format
 
@@ -21,6 +21,7 @@ def report(failure: ChatcliError, args: list[str]) -> None:
     """Tell of `failure`, which ended the run of `args` before a renderer could."""
     from chatcli.rendering.sanitize import sanitize
 
+    failure = _explained(failure)
     # What nobody foresaw may hold anything; all other messages are made without keys, but for those in a URL.
     message = _redact(failure.message) if isinstance(failure, InternalError) else redact(failure.message, [])
     if wanted_format(args).startswith("json"):
@@ -31,6 +32,16 @@ def report(failure: ChatcliError, args: list[str]) -> None:
         print(sanitize(redact(failure.remedy, [])), file=sys.stderr)
     if "--debug" in args or os.environ.get("CHATCLI_DEBUG"):
         report_traceback(failure, _redact)
+
+
+def _explained(failure: ChatcliError) -> ChatcliError:
+    if not isinstance(failure, AuthError):
+        return failure
+    from chatcli.settings import Settings
+
+    with contextlib.suppress(UsageError):  # the settings themselves are wrong
+        return Settings.load().explain(failure)
+    return failure
 
 
 def _redact(text: str) -> str:

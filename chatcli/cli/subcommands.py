@@ -32,5 +32,6 @@ SUBCOMMANDS = (
     Subcommand("roles", "chatcli.cli.roles", "Named system prompts with variables."),
     Subcommand("keys", "chatcli.cli.keys", "Keys of providers, kept in the system keyring or a private file."),
     Subcommand("config", "chatcli.cli.config", "Settings, and JSON Schemas."),
+    Subcommand("trust", "chatcli.cli.trust", "Trust the files of a folder, or list what is trusted."),
     Subcommand("doctor", "chatcli.cli.doctor", "Tell what is installed, configured and reachable."),
 )

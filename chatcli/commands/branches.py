@@ -1,5 +1,6 @@
 """Commands about a thread's branches: /undo, /retry, /edit, /fork, /history, /rewind. None destroys anything."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.errors import UsageError
 from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
 from chatcli.providers import LANGFLOW
+from chatcli.store.location import granted
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     name = check_thread_id(arguments) if arguments else new_thread_id()
     origin = await context.conversation.session()
     await origin.fork(name)
+    await asyncio.to_thread(granted(context.settings, origin.thread_id).copy_to, name)
     messages = await context.conversation.open_thread(name)
     yield ThreadChanged(name, tuple(messages))
     yield Notice(f"forked from {origin.thread_id}")

@@ -7,6 +7,7 @@ from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadsOffered
 from chatcli.store.choices import thread_choices
+from chatcli.store.location import granted
 from chatcli.store.threads import delete_threads
 from chatcli.thread_ids import check_title
 
@@ -59,6 +60,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
         return
     threads = await context.conversation.threads()
     await asyncio.to_thread(delete_threads, threads, [thread_id])
+    await asyncio.to_thread(granted(context.settings, thread_id).forget)
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

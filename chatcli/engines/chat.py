@@ -1,18 +1,19 @@
 """The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.engine import Opening
-from chatcli.events import Progress
+from chatcli.events import Notice, Progress
+from chatcli.grants import Grants
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.registry import build_model
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
-from chatcli.store.location import choose_store
+from chatcli.store.location import choose_store, granted
 from chatcli.store.threads import Threads, find_thread
 from chatcli.tracing import watch_tracing
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from chatcli.graph.build import ChatGraph
     from chatcli.graph.schema import AnswerSchema
     from chatcli.models.model import Model
-    from chatcli.roles.setup import Setup
     from chatcli.store.open import Store
     from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
@@ -35,7 +35,7 @@ class ChatEngine:
         graph: "ChatGraph",
         store: "Store",
         settings: Settings,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
         *,
@@ -49,13 +49,14 @@ class ChatEngine:
         self._on_progress = on_progress
         self._resources = resources
         self._schema = schema
+        self._grants: dict[str, Grants] = {}
         self._models: dict[tuple[ModelName, float | None], Model] = {}
 
     @classmethod
     async def open(
         cls,
         settings: Settings,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[Progress | Notice], None],
         schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
@@ -120,9 +121,12 @@ class ChatEngine:
 
         """
         from chatcli.chat_session import ChatSession
+        from chatcli.graph.setup import setup_of
 
         settings = self._settings
-        stored = await self._setup(thread_id)
+        values = await self._values(thread_id)
+        stored = None if values is None else setup_of(values)
+        rules = (values or {}).get("allowed")
         setup = opening_setup(settings, stored, first=opening.first)
         if opening.first:
             name = opening.chosen or opening_model(settings, setup)
@@ -140,14 +144,27 @@ class ChatEngine:
             schema=self._schema,
             timeout=settings.timeout,
             toolbox=self.toolbox,
+            grants=self._granted(thread_id, rules),
+            foreign_rules=bool(rules),
         )
 
-    async def _setup(self, thread_id: str) -> "Setup | None":
-        from chatcli.graph.setup import read_setup
+    def _granted(self, thread_id: str, foreign_rules: object) -> Grants:
+        """Return what the user granted the thread; report the rules that its store has, which don't count."""
+        if isinstance(foreign_rules, list) and foreign_rules:
+            named = ", ".join(map(str, foreign_rules[:3])) + (", ..." if len(foreign_rules) > 3 else "")
+            notice = (
+                f"the store's own rules of calls that run unasked in thread {thread_id} are dropped ({named}):"
+                " `approve thread` or --allow gives them again"
+            )
+            self._on_progress(Notice(notice, "warning"))
+        return self._grants.setdefault(thread_id, granted(self._settings, thread_id))
+
+    async def _values(self, thread_id: str) -> "Mapping[str, Any] | None":
+        from chatcli.graph.setup import read_values
         from chatcli.store.errors import as_store_error
 
         try:
-            return await read_setup(self._graph, thread_id)
+            return await read_values(self._graph, thread_id)
         except Exception as error:
             if (failure := as_store_error(error)) is not None:
                 raise failure from error

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, redirect_stdout
+from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from chatcli.engine import Opening
 from chatcli.engines.prints import PrintedLines
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.grants import Grants
 from chatcli.graph.spec import GraphSpec
 from chatcli.models.names import ModelName
 from chatcli.settings import Settings
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 class GraphEngine:
     """The user's graph, compiled, and the store of its threads."""
 
-    def __init__(self, graph: "AnyPregel", spec: GraphSpec, store: "Store", resources: AsyncExitStack) -> None:
+    def __init__(
+        self, graph: "AnyPregel", spec: GraphSpec, store: "Store", resources: AsyncExitStack, store_key: str = ""
+    ) -> None:
         self.threads: Threads = store.threads
         self._graph = graph
         self._spec = spec
         self._store = store
+        self._store_key = store_key
         self._resources = resources
 
     @classmethod
@@ -56,19 +60,22 @@ class GraphEngine:
             from chatcli.graph.load import make_graph
             from chatcli.store.open import open_store
 
-            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            location = choose_store(settings)
+            store = await resources.enter_async_context(open_store(location))
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)
-            return cls(graph, spec, store, resources.pop_all())
+            return cls(graph, spec, store, resources.pop_all(), location.key)
         raise AssertionError("unreachable: no resource swallows exceptions")
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
-        """Return a hold on the thread `thread_id`; there is nothing to choose when it is opened."""
+        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
         from chatcli.graph.failures import running_failure
         from chatcli.graph.runtime_context import build_context
         from chatcli.graph.thread import GraphThread
         from chatcli.session import Session
 
+        with suppress(OSError):  # then the thread needs --graph the next time
+            await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
         return Session(
             GraphThread(self._graph, self.threads, thread_id),
             self._spec.model_name,

@@ -13,12 +13,12 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
 
+from chatcli.errors import StoreError
 from chatcli.graph.calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.graph.offer import notify
 from chatcli.graph.state import ChatState, TurnContext
 from chatcli.tools.rules import keep_rule, suggest_rule
 from chatcli.tools.tool import Tool
-from chatcli.tools.toolbox import Toolbox
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")
@@ -36,10 +36,10 @@ class Decision(TypedDict, total=False):
 
 
 def review_calls(
-    answer: AIMessage, state: ChatState, toolbox: Toolbox, tools: Mapping[str, Tool], tell: Callable[[str], None]
+    answer: AIMessage, state: ChatState, turn: TurnContext, tools: Mapping[str, Tool], tell: Callable[[str], None]
 ) -> ChatState:
     """Return the update that stores `answer`, the refusals of calls that can't run, and what must be asked about."""
-    calls = calls_of(answer)
+    calls, toolbox = calls_of(answer), turn.toolbox
     if not calls:
         return ChatState(messages=[answer])
     messages: list[BaseMessage] = [answer]
@@ -53,7 +53,7 @@ def review_calls(
         tool = tools.get(call["name"])
         if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
             messages.append(result_of(call, reason))
-        elif tool is None or toolbox.rules.allows(tool, call["args"], state.get("allowed", ())):
+        elif tool is None or toolbox.rules.allows(tool, call["args"], turn.grants.rules):
             continue
         elif toolbox.can_ask:
             asked.append(str(call["id"]))
@@ -70,17 +70,21 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
 
     LangGraph runs a node that was interrupted again from its beginning, so nothing is done before the answer is there.
     """
-    tools = await runtime.context.toolbox.open(notify(runtime))
+    turn = runtime.context
+    tools = await turn.toolbox.open(notify(runtime))
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
     request, problem = _request(calls, tools), ""
     while True:
         reply = interrupt({**request, "problem": problem} if problem else request)
+        if not turn.toolbox.has_shown(request):
+            problem = "what was shown before is not what would run"
+            continue
         try:
             decisions = _read_decisions(reply, calls, tools)
         except ValueError as error:
             problem = str(error)
             continue
-        return _apply(state, calls, decisions, request)
+        return _apply(state, calls, decisions, request, turn)
 
 
 def _without_calls(answer: AIMessage) -> AIMessage:
@@ -163,25 +167,39 @@ def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
 
 
 def _apply(
-    state: ChatState, calls: Sequence[ToolCall], decisions: Sequence[Decision], request: Mapping[str, Any]
+    state: ChatState,
+    calls: Sequence[ToolCall],
+    decisions: Sequence[Decision],
+    request: Mapping[str, Any],
+    turn: TurnContext,
 ) -> ChatState:
     edited: dict[str, ToolCall] = {}
     refusals: list[BaseMessage] = []
-    allowed = list(state.get("allowed", ()))
     for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
         if decision["type"] == "reject":
             words = decision.get("message", "")
             refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
         elif decision["type"] == "edit":
             new = decision["edited_action"]
-            edited[str(call["id"])] = ToolCall(
-                name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call"
-            )
-        elif decision["scope"] == "always" and "rule" in action:
-            keep_rule(action["rule"])
-        elif decision["scope"] == "thread" and "rule" in action:
-            allowed.append(action["rule"])
-    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[], allowed=allowed)
+            mine = ToolCall(name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call")
+            edited[str(call["id"])] = mine
+            turn.toolbox.approve(mine)
+        else:
+            turn.toolbox.approve(call)
+            if "rule" in action:
+                _keep(action["rule"], decision["scope"], turn)
+    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])
+
+
+def _keep(rule: str, scope: str, turn: TurnContext) -> None:
+    """Let calls like `rule` run unasked for as long as `scope` says."""
+    if scope == "always":
+        keep_rule(rule)
+    elif scope == "thread":
+        try:
+            turn.grants.allow(rule)
+        except OSError as error:
+            raise StoreError(f"the rule {rule} can't be kept: {error}") from None
 
 
 def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:

@@ -68,7 +68,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if fitted.trimmed:
         update["trimming_told"] = True
     answer = name_calls(answer, state["messages"])
-    return {**update, **review_calls(answer, state, turn.toolbox, offer.tools, notify(runtime))}
+    return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
 
 
 async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:

@@ -1,5 +1,8 @@
 """A thread's setup in its state."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from chatcli.graph.build import ChatGraph
@@ -9,12 +12,23 @@ from chatcli.roles.setup import Setup
 
 async def read_setup(graph: ChatGraph, thread_id: str) -> Setup | None:
     """Return the setup of the thread `thread_id`, or None when there is no such thread; its messages are not read."""
+    values = await read_values(graph, thread_id)
+    return None if values is None else setup_of(values)
+
+
+async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | None:
+    """Return what the newest state of the thread holds beside its messages, or None when there is no such thread."""
     checkpointer = graph.checkpointer
     assert isinstance(checkpointer, BaseCheckpointSaver)
     newest = await checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
     if newest is None:
         return None
-    values = newest.checkpoint["channel_values"]
+    values: Mapping[str, Any] = newest.checkpoint["channel_values"]
+    return values
+
+
+def setup_of(values: Mapping[str, Any]) -> Setup:
+    """Return the setup in a thread's `values`."""
     return Setup(
         system=values.get("system") or "",
         role=values.get("role") or "",

@@ -9,6 +9,7 @@ from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
+from chatcli.grants import Grants
 from chatcli.graph.schema import AnswerSchema
 from chatcli.graph.tokens import TokenCounter
 from chatcli.models.model import Model
@@ -80,7 +81,7 @@ class ChatState(TypedDict, total=False):
     asked: list[str]
     """The IDs of the calls that wait for the user's approval."""
     allowed: list[str]
-    """The rules of calls that run without asking in this thread."""
+    """Where older versions kept rules of calls; never used, and emptied with the next question (`grants.Grants`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +102,5 @@ class TurnContext:
     """Tells what a server that keeps the conversation itself is to know this branch of the thread by."""
     toolbox: Toolbox = field(default_factory=Toolbox)
     """What the model may call; nothing by default."""
+    grants: Grants = field(default_factory=lambda: Grants("", ""))
+    """What the user granted the thread."""

@@ -48,6 +48,8 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     tool = (await toolbox.open(notify(runtime))).get(call["name"])
     if tool is None:
         return ChatState(messages=[result_of(call, f"There is no tool {call['name']} now.")])
+    if not toolbox.may_run(call, runtime.context.grants.rules):
+        return ChatState(messages=[result_of(call, "The call needs the user's approval, which it did not get here.")])
     try:
         async with asyncio.timeout(toolbox.seconds + GRACE):
             result = await _invoke(tool, call, _room(runtime.context.model))

@@ -82,7 +82,6 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
 
     Raises:
         MissingKeyError: No key is set, and OpenAI's own server would want one.
-        UsageError: A `.env` sets the server, and the key comes from elsewhere.
 
     """
     credentials = settings.credentials(OPENAI)

@@ -7,7 +7,7 @@ from typing import Any
 NAMES = (
     *("answer", "failure", "event"),  # of a turn
     *("threads", "thread", "search", "export", "imported"),
-    *("models", "flows", "roles", "role", "keys", "config", "doctor"),
+    *("models", "flows", "roles", "role", "keys", "config", "trust", "doctor"),
 )
 
 

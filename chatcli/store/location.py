@@ -12,6 +12,7 @@ from chatcli.errors import UsageError
 from chatcli.settings import PLAIN_CHAT, Settings
 
 if TYPE_CHECKING:
+    from chatcli.grants import Grants
     from chatcli.store.server import ServerAddress
     from chatcli.store.threads import Threads
 
@@ -38,6 +39,16 @@ class StoreLocation:
     def in_memory(self) -> bool:
         """Whether the store is gone with the process."""
         return self.path is None and self.uri is None and self.server is None
+
+    @property
+    def key(self) -> str:
+        """What tells the store from others on this machine, without a password; empty for one in memory."""
+        if self.path is not None:
+            return f"{SQLITE}{self.path.resolve()}"
+        if self.uri is not None:
+            user, at, rest = self.uri.partition("://")[2].rpartition("@")
+            return f"{POSTGRES[0]}{user.partition(':')[0]}{at}{re.sub(r'(?<=[?&])password=[^&]*&?', '', rest)}"
+        return ""
 
 
 def open_threads(location: StoreLocation) -> "Threads":
@@ -69,7 +80,7 @@ def choose_server(settings: Settings) -> "ServerAddress | None":
     An option that is for turns here goes before a server that the environment or the config file names.
 
     Raises:
-        UsageError: An option has no effect on a server, or a `.env` would send a key to a server that may not have it.
+        UsageError: An option has no effect on a server.
 
     """
     options = [name for name in _LOCAL_OPTIONS if settings.is_option(name)]
@@ -83,14 +94,14 @@ def choose_server(settings: Settings) -> "ServerAddress | None":
         )
     from chatcli.store.server import ServerAddress
 
-    return ServerAddress(settings.url, settings.server_key(), settings.assistant)
+    return ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant)
 
 
 def choose_store(settings: Settings) -> StoreLocation:
     """Return the store that the user chose, else the default one in the data folder.
 
     Raises:
-        UsageError: The URI is of no known kind, or can't be read; or a key would go to a server that may not have it.
+        UsageError: The URI is of no known kind, or can't be read.
 
     """
     if (server := choose_server(settings)) is not None:
@@ -107,6 +118,13 @@ def choose_store(settings: Settings) -> StoreLocation:
         f"unknown store {settings.store.split(':')[0]!r}",
         remedy="Known stores: sqlite:///PATH, postgresql://USER@HOST/DATABASE and memory:.",
     )
+
+
+def granted(settings: Settings, thread_id: str) -> "Grants":
+    """Return what the user granted the thread `thread_id` of the store that they chose."""
+    from chatcli.grants import Grants
+
+    return Grants(choose_store(settings).key, thread_id)
 
 
 @contextmanager

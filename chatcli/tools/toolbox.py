@@ -3,13 +3,15 @@
 import asyncio
 import contextvars
 import importlib.util
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 
 from chatcli.mcp_servers import McpServer
@@ -61,6 +63,8 @@ class Toolbox:
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
+        self._shown: set[str] = set()
+        self._approved: set[str] = set()
         self._opening: asyncio.Task[None] | None = None
         self._told = False
 
@@ -97,6 +101,26 @@ class Toolbox:
         for session in self.sessions:
             if session.problem:
                 yield f"the MCP server {session.name} is left out: {session.problem}"
+
+    def note_shown(self, request: object) -> None:
+        """Note the calls that the user was shown in a request for approval."""
+        self._shown |= set(map(_fingerprint, _actions(request)))
+
+    def has_shown(self, request: Mapping[str, Any]) -> bool:
+        """Return whether the user was shown every call of `request`: what a store says of it may be another call."""
+        return set(map(_fingerprint, _actions(request))) <= self._shown
+
+    def approve(self, call: ToolCall) -> None:
+        """Note that the user approved `call`."""
+        self._approved.add(_fingerprint(call))
+
+    def may_run(self, call: ToolCall, more: Iterable[str]) -> bool:
+        """Return whether `call` runs now: a rule allows it, or the user approved it in this process.
+
+        That it stands in a thread as one to be run says nothing: the store may come from somewhere else.
+        """
+        tool = self.tools[call["name"]]
+        return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
 
     async def close(self) -> None:
         """End every session; servers that were started here end too."""
@@ -140,6 +164,17 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
     )
+
+
+def _actions(request: object) -> list[Mapping[str, Any]]:
+    """Return the calls in a request for approval; none in what is no such request."""
+    actions = request.get("action_requests") if isinstance(request, Mapping) else None
+    return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
+
+
+def _fingerprint(call: Mapping[str, Any]) -> str:
+    """Return what is the same for calls that do the same."""
+    return json.dumps([call.get("name"), call.get("args")], sort_keys=True, default=str)
 
 
 def _asks(tool: BaseTool, arguments: Arguments) -> bool:

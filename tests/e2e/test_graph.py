@@ -302,7 +302,9 @@ def test_neither_a_folder_nor_an_imported_file_names_the_code_to_run(chat: Chat)
     ok(chat("threads", "import", "t.json"))
     assert json.loads(ok(chat("threads", "list", "--json")).stdout)[0]["model"] == ""
     (chat.home.work / ".env").write_text(f"CHATCLI_GRAPH={SMALL}:graph\n")
-    refused = chat("hi")
-    assert refused.returncode == 2
-    assert "which would run code" in refused.stderr
+    left_out = chat("-m", "openai:x", "hi")
+    assert left_out.returncode == 3
+    assert "CHATCLI_GRAPH" in left_out.stderr
     assert ok(chat(*spec("graph"), "hi")).stdout == "You asked: hi.\n"
+    ok(chat("trust", "--yes"))
+    assert ok(chat("hi")).stdout == "You asked: hi.\n"

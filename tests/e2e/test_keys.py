@@ -160,12 +160,16 @@ def test_a_key_is_also_asked_for_when_a_resumed_thread_names_the_model(
     assert len(fake.requests) == 1
 
 
-def test_a_dotenv_may_not_send_a_kept_key_to_its_own_server(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
+def test_an_untrusted_dotenv_does_not_send_a_kept_key_to_its_own_server(
+    chat: Chat, fake: FakeOpenAI, home: Home
+) -> None:
     forget_environment(home)
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
     Path(home.work, ".env").write_text(f"CHATCLI_BASE_URL={home.env.pop('OPENAI_BASE_URL')}\n")
-    assert_told(chat("hello"), 2)
+    assert json.loads(chat("config", "--json").stdout)["base_url"] is None
     assert not fake.requests
+    assert chat("trust", "--yes").returncode == 0
+    assert chat("hello").returncode == 0
 
 
 WITHOUT_PACKAGE = """

@@ -140,13 +140,19 @@ def test_the_flows_of_the_server_are_listed(chat: Chat, langflow: FakeLangflow) 
     assert_told(chat("-m", "langflow:", "hi"), 2)
 
 
-def test_a_dotenv_may_not_send_the_key_to_its_own_langflow(chat: Chat, langflow: FakeLangflow, home: Home) -> None:
+def test_an_untrusted_dotenv_does_not_send_the_key_to_its_own_langflow(
+    chat: Chat, langflow: FakeLangflow, home: Home
+) -> None:
     Path(home.work, ".env").write_text(f"LANGFLOW_URL={home.env.pop('LANGFLOW_URL')}\n")
-    assert_told(chat(*PARROT, "hi"), 2)
-    assert_told(chat("models", "langflow"), 2)
+    config = home.root / ".config" / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('langflow_url = "http://127.0.0.1:9"\n')  # which a trusted .env would go before
+    assert chat(*PARROT, "hi").returncode == 75
+    assert chat("models", "langflow").returncode == 75
     assert not langflow.runs
     with Path(home.work, ".env").open("a") as file:
         file.write(f"LANGFLOW_API_KEY={home.env.pop('LANGFLOW_API_KEY')}\n")
+    assert chat("trust", "--yes").returncode == 0
     assert chat(*PARROT, "hi").returncode == 0
 
 

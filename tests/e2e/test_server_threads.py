@@ -39,14 +39,16 @@ def test_the_key_is_sent_and_never_shown(at_server: Chat) -> None:
     assert "lg-wrong" not in refused.stderr + shown.stdout + shown.stderr
 
 
-def test_an_env_file_does_not_send_a_key_from_elsewhere(chat: Chat, home: Home, langgraph_server: str) -> None:
+def test_an_untrusted_env_file_sends_no_key_to_its_own_server(chat: Chat, home: Home, langgraph_server: str) -> None:
     env_file = home.work / ".env"
     env_file.write_text(f"CHATCLI_URL={langgraph_server}\n")
-    refused = chat("threads", env={"LANGSMITH_API_KEY": "lg-mine-1234"})
-    assert refused.returncode == 2
-    assert "lg-mine" not in refused.stderr
-    env_file.write_text(f"CHATCLI_URL={langgraph_server}\nLANGGRAPH_API_KEY=lg-test-0c9e71\n")
+    here = chat("threads", env={"LANGSMITH_API_KEY": "lg-wrong-1234"})
+    assert here.returncode == 0  # the server would refuse the key
+    assert "lg-wrong" not in here.stderr
+    env_file.write_text(f"CHATCLI_URL={langgraph_server}\nLANGGRAPH_API_KEY=lg-wrong-77aa\n")
     assert chat("threads").returncode == 0
+    assert chat("trust", "--yes").returncode == 0
+    assert chat("threads").returncode == 3  # asked for once it is trusted
 
 
 def assert_one_failure(result: Result, text: str) -> None:

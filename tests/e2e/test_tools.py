@@ -191,13 +191,24 @@ def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
     assert _unpaired(fake.requests[-1]) == []
 
 
-@pytest.mark.parametrize("line", ["CHATCLI_YES=1", "CHATCLI_ALLOW=run_shell", "CHATCLI_MCP=servers.json"])
-def test_a_folder_can_switch_on_nothing_dangerous(chat: Chat, home: Home, fake: FakeOpenAI, line: str) -> None:
+@pytest.mark.parametrize("line", ["CHATCLI_YES=1", "CHATCLI_ALLOW=run_shell"])
+@pytest.mark.parametrize("trust", ["", "1"])
+def test_a_folder_can_let_no_tool_run_unasked(chat: Chat, home: Home, fake: FakeOpenAI, line: str, trust: str) -> None:
     (home.work / ".env").write_text(line)
+    fake.script(call("run_shell", command="touch ran"), Answer("done"))
+    done = chat("--tools", "go", env={"CHATCLI_TRUST": trust})
+    assert done.returncode == 0, done
+    assert line.partition("=")[0] in done.stderr
+    assert "needs the user's approval" in fake.requests[-1].results[-1]
+    assert not (home.work / "ran").exists()
+
+
+def test_a_folder_can_switch_on_no_servers(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    (home.work / ".env").write_text("CHATCLI_MCP=servers.json\nCHATCLI_TOOLS=1\n")
     done = chat("go")
-    assert done.returncode == 2
-    assert ".env file in this folder sets" in done.stderr
-    assert fake.requests == []
+    assert done.returncode == 0, done
+    assert "CHATCLI_MCP, CHATCLI_TOOLS" in done.stderr
+    assert fake.requests[0].tools == []
 
 
 def test_no_tool_is_offered_unless_it_is_switched_on(chat: Chat, fake: FakeOpenAI) -> None:

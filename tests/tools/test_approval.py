@@ -1,18 +1,24 @@
 """Calls that wait for the user: what an answer does, in this process and in a later one."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli import paths
 from chatcli.bootstrap import build_conversation
 from chatcli.conversation import Conversation
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
+from chatcli.graph.build import build_graph
+from chatcli.graph.nodes import MODEL_NODE
 from chatcli.settings import Settings
+from chatcli.store.location import StoreLocation
+from chatcli.store.open import open_store
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 
@@ -21,14 +27,17 @@ from tests.fakes.steps import Answer, Calls, call
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
+    monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
     with FakeOpenAI() as server:
         yield server
 
 
 @asynccontextmanager
-async def process(fake: FakeOpenAI, thread: str = "work") -> AsyncIterator[Conversation]:
+async def process(
+    fake: FakeOpenAI, thread: str = "work", store: str = "sqlite:///threads.db"
+) -> AsyncIterator[Conversation]:
     """Hold a conversation as one run of the program does."""
-    options = {"store": "sqlite:///threads.db", "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
+    options = {"store": store, "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
     conversation = build_conversation(Settings.load(options), thread, can_ask=True)
     try:
         yield conversation
@@ -169,3 +178,74 @@ def test_turns_with_calls_are_summarised_and_trimmed_whole(fake: FakeOpenAI) -> 
     asyncio.run(run())
     roles = [role for role, _ in fake.requests[-1].messages]
     assert roles == ["system", *["user", "assistant", "tool", "assistant"] * 2, "user", "assistant", "tool"]
+
+
+def test_what_a_foreign_store_lets_run_is_asked_about_all_the_same(fake: FakeOpenAI) -> None:
+    """Two calls wait; the store says that one of them was approved already, and shows another command for the other."""
+    commands = {"one": "touch one", "two": "touch two"}
+    calls = [{"name": "run_shell", "args": {"command": text}, "id": name} for name, text in commands.items()]
+    fake.script(Answer("understood"), call("run_shell", command="touch three"), Answer("done"))
+
+    async def forge() -> None:
+        async with open_store(StoreLocation(Path("threads.db"))) as store:
+            messages = [HumanMessage("go"), AIMessage("", tool_calls=calls)]
+            config: Any = {"configurable": {"thread_id": "work"}, "metadata": {"chatcli_turn": 1}}
+            values: Any = {"messages": messages, "asked": ["one"], "allowed": ["run_shell:touch *"]}
+            await build_graph(store.checkpointer).aupdate_state(config, values, as_node=MODEL_NODE)
+
+    async def forge_what_is_shown() -> None:
+        async with open_store(StoreLocation(Path("threads.db"))) as store:
+            newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": "work"}})
+            assert newest is not None
+            [(task, _, [waiting])] = [w for w in newest.pending_writes or () if w[1] == "__interrupt__"]
+            waiting.value["action_requests"][0]["args"] = {"command": "ls"}
+            await store.checkpointer.aput_writes(newest.config, [("__interrupt__", [waiting])], task)
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            requested([event async for event in (await conversation.session()).retry()])
+        await forge_what_is_shown()
+        async with process(fake) as conversation:
+            [shown] = await conversation.pending()
+            assert shown.payload["action_requests"][0]["args"] == {"command": "ls"}
+            again = requested(await answer(conversation, "approve"))
+            assert [action["args"]["command"] for action in again["action_requests"]] == ["touch one"]
+            assert len(fake.requests) == 0  # neither has run
+            assert isinstance((await answer(conversation, "approve"))[-1], TurnFinished)
+            requested(await ask(conversation))
+
+    asyncio.run(forge())
+    asyncio.run(run())
+    approved, forged = fake.requests[0].results
+    assert "approval" not in approved
+    assert "needs the user's approval" in forged
+    assert Path("one").exists()
+    assert not Path("two").exists()
+    assert not Path("three").exists()
+
+
+def test_a_rule_for_a_thread_is_in_no_store(fake: FakeOpenAI) -> None:
+    fake.default = lambda request: (
+        Answer("done") if request.messages[-1][0] == "tool" else call("run_shell", command="ls")
+    )
+
+    async def allow() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            await answer(conversation, [{"type": "approve", "scope": "thread"}])
+            assert await conversation.allowed() == ["run_shell:ls *"]
+        async with open_store(StoreLocation(Path("threads.db"))) as store:
+            newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": "work"}})
+            assert newest is not None
+            assert "allowed" not in newest.checkpoint["channel_values"]
+
+    async def ask_in_a_copy() -> None:
+        async with process(fake, store="sqlite:///other.db") as conversation:
+            assert await conversation.allowed() == []
+            requested(await ask(conversation))
+
+    asyncio.run(allow())
+    shutil.copy("threads.db", "other.db")
+    asyncio.run(ask_in_a_copy())
+    kept = [path for path in paths.state_dir().rglob("*") if path.is_file()]
+    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]

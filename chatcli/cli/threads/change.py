@@ -17,8 +17,8 @@ from chatcli.events import Notice
 from chatcli.providers import LANGFLOW
 from chatcli.rendering.sanitize import sanitize_line
 from chatcli.settings import Settings
-from chatcli.store.location import choose_store
-from chatcli.store.threads import Threads, ThreadSummary, delete_threads, find_thread
+from chatcli.store.location import choose_store, granted
+from chatcli.store.threads import Threads, ThreadSummary, find_thread
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 
 _MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
@@ -49,13 +49,14 @@ def delete(
     url: Url = None,
 ) -> None:
     """Delete threads, all of them or, when one can't be, none; on a terminal this asks first."""
-    threads = common.threads_of(common.settings_of(ctx, store, url))
+    settings = common.settings_of(ctx, store, url)
+    threads = common.threads_of(settings)
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
     if not yes and common.can_ask():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
-    delete_threads(threads, [summary.thread_id for summary in found])
+    _delete(settings, threads, found)
 
 
 def fork(
@@ -76,9 +77,11 @@ def fork(
         check_thread_id(new_id)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    threads = common.threads_of(common.settings_of(ctx, store, url))
+    settings = common.settings_of(ctx, store, url)
+    threads = common.threads_of(settings)
     origin = find_thread(threads, thread)
     threads.fork(origin.thread_id, new_id, at)
+    granted(settings, origin.thread_id).copy_to(new_id)
     print(new_id)
     if origin.model.partition(":")[0] == LANGFLOW:
         print(NEW_SESSION, file=sys.stderr)
@@ -109,8 +112,15 @@ def prune(
     # One of them may have been used while the question stood there.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = _size(settings)
-    delete_threads(threads, [summary.thread_id for summary in old])
+    _delete(settings, threads, old)
     common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(settings), 0):,} bytes given back"))
+
+
+def _delete(settings: Settings, threads: Threads, found: Sequence[ThreadSummary]) -> None:
+    """Delete `found`, and what the user granted them; refuse where another process runs a turn on one."""
+    delete_threads(threads, [summary.thread_id for summary in found])
+    for summary in found:
+        granted(settings, summary.thread_id).forget()
 
 
 def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:

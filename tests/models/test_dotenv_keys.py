@@ -1,12 +1,12 @@
-"""A `.env` may not send a key from elsewhere to a server that it names itself, whichever provider's."""
+"""An untrusted `.env` sends no key anywhere, whichever provider's; a trusted one may name a server and a key."""
 
 from pathlib import Path
 
 import pytest
 
-from chatcli.errors import UsageError
 from chatcli.providers import KEY_VARIABLES, LOCAL, PROVIDERS
 from chatcli.settings import Settings
+from chatcli.trust import read_folder, trust
 
 KEY = "key-7d1f0a5e3c9b4286"
 URL = "http://127.0.0.1:9/v1"
@@ -22,9 +22,15 @@ VARIABLES = [
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("CHATCLI_TRUST", raising=False)
     urls = {variable for row in PROVIDERS.values() for variable in row.url_variables}
     for variable in (*KEY_VARIABLES, *urls, "OPENAI_BASE_URL", "LANGFLOW_URL", "OLLAMA_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
+
+
+def trust_this_folder() -> None:
+    trust(read_folder(Path()))
 
 
 @pytest.mark.parametrize(("provider", "variable"), VARIABLES)
@@ -34,15 +40,19 @@ def test_a_key_of_the_environment_is_not_sent_where_a_dotenv_says(
     row = PROVIDERS[provider]
     Path(".env").write_text(f"{variable}={URL}/\n")
     monkeypatch.setenv((*row.key_variables, *row.own_login)[0], KEY)
-    with pytest.raises(UsageError, match=r"sets the base URL .* but the key comes from elsewhere"):
-        Settings.load().credentials(provider)
+    assert Settings.load().credentials(provider).base_url is None
     assert Settings.load({"base_url": URL}).credentials(provider).base_url == URL  # the user's own word
+    trust_this_folder()
+    assert (Settings.load().credentials(provider).base_url or "").rstrip("/") == URL
 
 
 @pytest.mark.parametrize(("provider", "variable"), [pair for pair in VARIABLES if PROVIDERS[pair[0]].key_variables])
-def test_a_dotenv_may_name_a_server_and_its_key(provider: str, variable: str) -> None:
+def test_a_trusted_dotenv_may_name_a_server_and_its_key(provider: str, variable: str) -> None:
     row = PROVIDERS[provider]
     Path(".env").write_text(f"{variable}={URL}\n{row.key_variables[0]}={KEY}\n")
+    untrusted = Settings.load()
+    assert (untrusted.credentials(provider).base_url, untrusted.credentials(provider).key) == (None, None)
+    trust_this_folder()
     credentials = Settings.load().credentials(provider)
     assert credentials.base_url == URL
     assert credentials.key is not None
@@ -53,14 +63,7 @@ def test_a_dotenv_may_name_a_server_and_its_key(provider: str, variable: str) ->
 def test_the_environments_server_goes_before_the_dotenvs(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = PROVIDERS[provider]
     Path(".env").write_text(f"{row.url_variables[0]}={URL}\n")
+    trust_this_folder()
     monkeypatch.setenv(row.url_variables[-1], "http://127.0.0.1:8")
     monkeypatch.setenv(row.key_variables[0], KEY)
     assert Settings.load().credentials(provider).base_url is None  # its client reads it
-
-
-@pytest.mark.parametrize("variable", ["CHATCLI_BASE_URL", "OPENAI_BASE_URL"])
-def test_what_the_environment_says_too_is_not_the_dotenvs_doing(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text(f"{variable}={URL}\n")
-    monkeypatch.setenv(variable, URL)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert Settings.load().credentials("openai").base_url == URL

@@ -51,8 +51,8 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
                 remedy=f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE",
             )
     server = LangflowServer.of(settings)
-    if settings.tweak:
-        _check_tweaks(name.model, settings.tweak, server.fields(name.model))
+    if settings.tweak and (fields := server.fields(name.model)) is not None:
+        _check_tweaks(name.model, settings.tweak, fields)
     client = FlowModel(
         flow=name.model,
         server=server,
@@ -65,11 +65,9 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
     )
 
 
-def _check_tweaks(
-    flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Mapping[str, Sequence[str]] | None
-) -> None:
-    """Refuse a tweak that Langflow would take no notice of; without `fields` the server tells more when it runs."""
-    for component, values in {} if fields is None else tweaks.items():
+def _check_tweaks(flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a tweak that Langflow would take no notice of."""
+    for component, values in tweaks.items():
         if component not in fields:
             raise UsageError(
                 f"--tweak: the flow {flow} has no component {component}",

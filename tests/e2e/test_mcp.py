@@ -122,7 +122,7 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
     fake.script(two, call("add", a=1, b=1), Answer("it is gone"))
     # Without the notice, each call would take its whole time.
     running = chat.start("--mcp", "servers.json", "--tool-timeout", "600", "wait")
-    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2)
+    wait_until(lambda: (notes / "waiting").exists() and len((notes / "waiting").read_text().splitlines()) == 2, 60)
     process.kill()
     done = running.finish(timeout=60)
     assert done.stdout == "it is gone\n", done

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "sk-langflow-91c4e7d2a0b5f386"
 FLOW_ID = "8f5c6f0e-6d5e-4a39-9c4f-6b1c8d2f7a10"
-FLOWS = [
+FLOWS: list[dict[str, Any]] = [
     {
         "id": FLOW_ID,
         "name": "Parrot",

@@ -58,6 +58,8 @@ class ServerGraph(RemoteGraph):
 
     async def _missing_fields(self, words: str) -> list[str]:
         """Return the required fields of the app's context that its refusal names."""
+        if not re.search("missing|required", words):
+            return []
         with server_failures(self.server):
             schemas = await self.api.assistants.get_schemas(self.assistant_id)
         required = (schemas.get("context_schema") or {}).get("required") or []

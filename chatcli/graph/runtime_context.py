@@ -30,7 +30,7 @@ class _TypedContext(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         if name in inspect.get_annotations(self._schema):
-            raise _missing([name])
+            raise missing_fields([name])
         raise KeyError(name)
 
 
@@ -48,7 +48,7 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
     if is_typeddict(schema) or typing_extensions.is_typeddict(schema):
         return _TypedContext(schema, given)
     if missing := [name for name in _required(schema) if name not in given]:
-        raise _missing(missing)
+        raise missing_fields(missing)
     try:
         return schema(**given)
     except Exception as error:
@@ -69,8 +69,9 @@ def _required(schema: type) -> list[str]:
     ]
 
 
-def _missing(names: list[str]) -> MissingFieldError:
+def missing_fields(
+    names: list[str], remedy: str = "Give a default in the graph's context_schema."
+) -> MissingFieldError:
+    """Return the refusal to run a graph without values for the fields `names` of its context."""
     fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
-    return MissingFieldError(
-        f"the graph's context needs {fields}", remedy="Give a default in the graph's context_schema."
-    )
+    return MissingFieldError(f"the graph's context needs {fields}", remedy=remedy)

@@ -1,5 +1,6 @@
 """A graph that runs on a LangGraph server: LangGraph's RemoteGraph, and what that leaves to its user."""
 
+import re
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -8,9 +9,13 @@ from langgraph.types import Interrupt, StateSnapshot
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 
-from chatcli.errors import GraphError
+from chatcli.errors import ChatcliError, GraphError
 from chatcli.graph.revive import revive_messages
+from chatcli.graph.runtime_context import missing_fields
 from chatcli.store.server import MESSAGE_LENGTH, ServerAddress, server_failures
+
+_REFUSALS = ("TypeError", "ValidationError")
+"""What a constructor of a context raises where a field is missing."""
 
 
 class ServerGraph(RemoteGraph):
@@ -42,12 +47,23 @@ class ServerGraph(RemoteGraph):
         with server_failures(self.server):
             return await super().aupdate_state(config, values, as_node, **options)
 
-    def failure(self, error: RemoteException) -> GraphError:
+    async def failure(self, error: RemoteException) -> ChatcliError:
         """Return what the app's exception `error` is to the user."""
         told = error.args[0] if error.args else {}
         data = told if isinstance(told, dict) else {"message": told}
         words = " ".join(f"{data.get('error', 'error')}: {data.get('message', '')}".split())[:MESSAGE_LENGTH]
+        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(words)):
+            return missing_fields(missing, "Give values in the context of the assistant on the server.")
         return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")
+
+    async def _missing_fields(self, words: str) -> list[str]:
+        """Return the required fields of the app's context that its refusal names."""
+        if not re.search("missing|required", words):
+            return []
+        with server_failures(self.server):
+            schemas = await self.api.assistants.get_schemas(self.assistant_id)
+        required = (schemas.get("context_schema") or {}).get("required") or []
+        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", words)]
 
 
 def revive_interrupt(data: Any) -> Interrupt:

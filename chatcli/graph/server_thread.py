@@ -80,7 +80,7 @@ class ServerThread(GraphThread):
                     while (part := await self._next(parts)) is not None:
                         yield _revived(part)
             except RemoteException as error:
-                raise self.graph.failure(error) from error
+                raise await self.graph.failure(error) from error
             except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
                 await self._stop(runs)
                 raise

@@ -272,3 +272,20 @@ def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: s
     assert "echo, approve, count" in refused.value.remedy
     with pytest.raises(UsageError, match="no `messages`; it holds: numbers"):
         asyncio.run(opened("count"))
+
+
+def test_an_app_gets_its_context_and_may_call_a_graph_without_a_checkpointer(run: Run) -> None:
+    async def work(session: Session) -> None:
+        assert await answered(session, "hi") == "Good morning"
+
+    run(work, "greeting")
+
+
+def test_a_field_that_the_context_of_an_app_needs_is_named(run: Run) -> None:
+    async def work(session: Session) -> None:
+        *_, end = await ask(session, "hi")
+        assert isinstance(end, TurnFailed)
+        assert isinstance(end.error, UsageError)
+        assert end.error.message == "the graph's context needs the field name"
+
+    run(work, "addressed")

@@ -1,6 +1,7 @@
 """The apps on the tests' LangGraph server; they need no model and no key."""
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
@@ -8,6 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 
@@ -68,3 +70,27 @@ weather = (
     .add_edge("tools", "look_up")
     .compile()
 )
+
+
+@dataclass
+class Greeting:
+    """A context with defaults."""
+
+    words: str = "Good morning"
+
+
+@dataclass
+class Addressed(Greeting):
+    """A context that needs a value."""
+
+    name: str = field(kw_only=True)
+
+
+async def greet(state: MessagesState, runtime: Runtime[Greeting]) -> dict[str, list[AnyMessage]]:
+    """Say the words of the context, by a graph that keeps nothing."""
+    return {"messages": (await saying.ainvoke({"messages": [AIMessage(runtime.context.words)]}))["messages"]}
+
+
+saying = StateGraph(MessagesState).add_node("say", lambda state: {}).add_edge(START, "say").compile(checkpointer=False)
+greeting = StateGraph(MessagesState, Greeting).add_node("greet", greet).add_edge(START, "greet").compile()
+addressed = StateGraph(MessagesState, Addressed).add_node("greet", lambda state: {}).add_edge(START, "greet").compile()

@@ -31,12 +31,23 @@ class _Aside(io.TextIOWrapper):
             super().flush()
 
 
+class _Closed(io.TextIOWrapper):
+    """Standard output that the caller closed (`>&-`): what is written there is lost, which is noted."""
+
+    lost = False
+
+    def write(self, text: str) -> int:
+        self.lost = self.lost or bool(text)
+        return super().write(text)
+
+
 def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     """Run `chat` with the process's arguments and leave with its exit code, which `on_end` is told before."""
     end_on_signals(on_end)
     put_off_collections()
     # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
-    sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), sys.stdout or _null("w"), sys.stderr or _null("w")
+    closed = None if sys.stdout else _Closed(io.BufferedWriter(io.FileIO(os.devnull, "w")))
+    sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), closed or sys.stdout, sys.stderr or _null("w")
     # An ASCII terminal shows a question mark for what it lacks, instead of ending the answer.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -49,6 +60,9 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
         code = run(arguments())
     except KeyboardInterrupt:
         code = 130
+    if closed is not None and closed.lost and code == 0:
+        sys.stderr.write("error: the output can't be written: standard output is closed\n")
+        code = 1
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
     _flush()

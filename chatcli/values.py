@@ -46,6 +46,13 @@ def read_value(kind: Any, value: object) -> Any:
     return _READERS[origin or kind](value)
 
 
+def choices(kind: Any) -> tuple[str, ...]:
+    """Return the texts that a `kind` is limited to, none where it is not."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(text for part in get_args(kind) for text in choices(part))
+
+
 def positive(number: float) -> float:
     """Return `number`, which is more than 0 and finite."""
     if not 0 < number < math.inf:

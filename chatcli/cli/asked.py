@@ -1,5 +1,7 @@
 """What one run is asked: the prompt or the script, what goes along with it, and the form of the answer."""
 
+import os
+import stat
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -58,6 +60,8 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
 
         return Asked(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
+    if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
+        print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
     asks = bool(words) or piped is not None or STDIN in settings.file
     return Asked(prompt_text(words, piped) if asks else None, attachments, (), schema)
 
@@ -80,3 +84,8 @@ def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
 
 def _stdin() -> BinaryIO | None:
     return sys.stdin.buffer if sys.stdin is not None else None
+
+
+def _is_pipe() -> bool:
+    """Return whether standard input is a pipe; under cron, systemd and `ssh -n` it is /dev/null."""
+    return stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)

@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ NEWEST = 50
 TITLE_LENGTH = 40
 
 _SAFE_ID = re.compile(r"[\w.,@%+=/-]+", re.ASCII)
+_SAFE_NAME = re.compile(r"[\w.,@%+=/:-]+", re.ASCII)
 _UNSAFE_IN_TITLE = re.compile(r"[^\w ,.?-]+")
 
 Offer = tuple[str, str]
@@ -41,31 +43,77 @@ def threads(incomplete: str) -> list[Offer]:
 
 
 def models(incomplete: str) -> list[Offer]:
-    """Return the models that are known by name."""
-    from chatcli.models.names import DEFAULT_OPENAI_MODEL, LOCAL_MODELS, ModelName
-    from chatcli.providers import LOCAL, OPENAI
+    """Return the models that are known by name: the local ones, what providers answer with by default, and aliases."""
+    from chatcli.errors import ChatcliError
+    from chatcli.providers import PROVIDERS
+    from chatcli.settings import Settings
 
-    names = [ModelName(LOCAL, model) for model in LOCAL_MODELS] + [ModelName(OPENAI, DEFAULT_OPENAI_MODEL)]
-    return [(str(name), "") for name in names if str(name).startswith(incomplete)]
+    names = [name for name, _ in local_models("")]
+    names += [f"{row.prefix}:{row.default_model}" for row in PROVIDERS.values() if row.default_model]
+    with contextlib.suppress(ChatcliError):
+        names += Settings.load().aliases
+    return _fitting(names, incomplete)
+
+
+def local_models(incomplete: str) -> list[Offer]:
+    """Return the local models, whose weights can be fetched."""
+    from chatcli.models.names import LOCAL_MODELS, ModelName
+    from chatcli.providers import LOCAL
+
+    return _fitting([str(ModelName(LOCAL, model)) for model in LOCAL_MODELS], incomplete)
+
+
+def providers(incomplete: str) -> list[Offer]:
+    """Return the providers that take a key."""
+    from chatcli.providers import PROVIDERS
+
+    return _fitting([row.prefix for row in PROVIDERS.values() if not row.keyless], incomplete)
+
+
+def kept_keys(incomplete: str) -> list[Offer]:
+    """Return the providers whose key is kept."""
+    from chatcli import keys
+    from chatcli.errors import ChatcliError
+
+    with contextlib.suppress(ChatcliError):
+        return _fitting(keys.kept_keys(), incomplete)
+    return []
+
+
+def schemas(incomplete: str) -> list[Offer]:
+    """Return the names of the JSON Schemas."""
+    from chatcli.schemas import NAMES
+
+    return _fitting(NAMES, incomplete)
+
+
+def values_of(setting: str) -> Callable[[str], list[Offer]]:
+    """Return what completes the option that sets `setting`, which takes one of some words."""
+
+    def offer(incomplete: str) -> list[Offer]:
+        from dataclasses import fields
+
+        from chatcli.settings import Settings
+        from chatcli.values import choices
+
+        kind = next(one.type for one in fields(Settings) if one.name == setting)
+        return _fitting(choices(kind), incomplete)
+
+    return offer
 
 
 def roles(incomplete: str) -> list[Offer]:
     """Return the roles by name; no file of theirs is read."""
     from chatcli.roles.library import role_files
 
-    return [(name, "") for name in role_files() if name.startswith(incomplete) and _SAFE_ID.fullmatch(name)]
+    return _fitting(role_files(), incomplete)
 
 
 def own_roles(incomplete: str) -> list[Offer]:
     """Return the roles that the user wrote: the only ones that can be deleted."""
     from chatcli.roles.library import SHIPPED, role_files
 
-    found = role_files().items()
-    return [
-        (name, "")
-        for name, path in found
-        if path.parent != SHIPPED and name.startswith(incomplete) and _SAFE_ID.fullmatch(name)
-    ]
+    return _fitting([name for name, path in role_files().items() if path.parent != SHIPPED], incomplete)
 
 
 def files(incomplete: str) -> list[Offer]:
@@ -79,6 +127,10 @@ def files(incomplete: str) -> list[Offer]:
     except OSError:  # no such folder: nothing to offer
         return []
     return [(path, "") for path in found if path.startswith(incomplete) and _SAFE_ID.fullmatch(path)]
+
+
+def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
+    return [(name, "") for name in names if name.startswith(incomplete) and _SAFE_NAME.fullmatch(name)]
 
 
 def run_completion(command: "TyperGroup") -> None:

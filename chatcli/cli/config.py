@@ -11,6 +11,7 @@ import typer
 
 from chatcli import paths
 from chatcli.bootstrap import build_renderer
+from chatcli.cli import complete
 from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.cli.trusting import load_settings
 from chatcli.effective import effective_settings
@@ -76,7 +77,10 @@ def edit(ctx: typer.Context) -> None:
 @app.command()
 def schema(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.", autocompletion=complete.schemas),
+    ] = None,
 ) -> None:
     """Print the JSON Schema of what chat prints as JSON."""
     if name is not None and name not in NAMES:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import build_renderer
+from chatcli.cli import complete
 from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.errors import UsageError
 from chatcli.events import Listing
@@ -22,7 +23,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Name = Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's prefix, e.g. openai or anthropic.")]
+_HELP = "The provider's prefix, e.g. openai or anthropic."
+Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.providers)]
+KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.kept_keys)]
 
 
 @app.callback()
@@ -70,7 +73,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def delete(name: Name) -> None:
+def delete(name: KeptName) -> None:
     """Delete a kept key."""
     provider = _provider(name)
     if not forget_key(provider.prefix):

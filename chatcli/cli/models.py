@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import build_renderer, pull_local_model
+from chatcli.cli import complete
 from chatcli.cli.as_json import AsJson, choose_json, print_as_json
 from chatcli.cli.config_file import set_value
 from chatcli.errors import UsageError
@@ -19,7 +20,12 @@ app = typer.Typer(
     help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
 )
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="provider:model, an alias, or a model's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=complete.models
+    ),
+]
 
 
 @app.callback()
@@ -102,7 +108,14 @@ def _settings(ctx: typer.Context) -> Settings:
 @app.command()
 def pull(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="local, or a local model such as local:smollm2-135m.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="local, or a local model such as local:smollm2-135m.",
+            autocompletion=complete.local_models,
+        ),
+    ],
 ) -> None:
     """Fetch a local model's weights ahead of its first use."""
     settings = ctx.find_object(Settings)

@@ -57,7 +57,13 @@ AutoCompact = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="text, markdown, json or jsonl.", show_default=False),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="text, markdown, json or jsonl.",
+        show_default=False,
+        autocompletion=complete.values_of("format"),
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Store = Annotated[
@@ -123,10 +129,24 @@ ResumeWith = Annotated[
 ]
 Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Answer, then stay in the conversation.")]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Show the answer only.")]
-Color = Annotated[str | None, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
-Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="auto, dark, light or mono.")]
+Color = Annotated[
+    str | None,
+    typer.Option("--color", metavar="WHEN", help="auto, always or never.", autocompletion=complete.values_of("color")),
+]
+Theme = Annotated[
+    str | None,
+    typer.Option(
+        "--theme", metavar="NAME", help="auto, dark, light or mono.", autocompletion=complete.values_of("theme")
+    ),
+]
 EditingMode = Annotated[
-    str | None, typer.Option("--editing-mode", metavar="MODE", help="Keys of the input line: emacs or vi.")
+    str | None,
+    typer.Option(
+        "--editing-mode",
+        metavar="MODE",
+        help="Keys of the input line: emacs or vi.",
+        autocompletion=complete.values_of("editing_mode"),
+    ),
 ]
 Plain = Annotated[bool | None, typer.Option("--plain", help="Show the text as it comes, without Markdown rendering.")]
 Timeout = Annotated[

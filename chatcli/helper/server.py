@@ -52,12 +52,13 @@ def serve(
     with _listen(path) as listener:
         os.close(lock)
         helper = _Helper(path, listener, environment, files)
-        asked = helper.next_request(idle_seconds())
-    if asked is None:
+        connection = helper.next_connection(idle_seconds())
+    if connection is None:
         return
-    if not helper.fits(asked):
+    asked = helper.read_request(connection)
+    if asked is None:
         os._exit(_UNFIT)
-    be(*asked, suits, run)
+    be(*asked, connection, suits, run)
 
 
 def idle_seconds() -> float:
@@ -68,8 +69,8 @@ def idle_seconds() -> float:
         return _IDLE_SECONDS
 
 
-Asked = tuple[wire.Request, int, socket.socket]
-"""A request, the descriptor of its folder, and the connection that it came by."""
+Asked = tuple[wire.Request, int]
+"""A request, and the descriptor of its folder."""
 
 
 class _Helper:
@@ -83,8 +84,11 @@ class _Helper:
         self._program = program()
         self._children: set[int] = set()
 
-    def next_request(self, idle_seconds: float) -> Asked | None:
-        """Return, in a forked child, what it is to run; None in the helper, which is no longer wanted."""
+    def next_connection(self, idle_seconds: float) -> socket.socket | None:
+        """Return, in a forked child, the connection by which a run is asked for; None in the helper, once not wanted.
+
+        What is asked for (keys, the question) is read by the child alone: the helper stays, and so would its copies.
+        """
         idle_since = time.monotonic()
         while self._in_place():
             ready, _, _ = select.select([self._listener], [], [], min(_LOOK_EVERY, idle_seconds))
@@ -96,44 +100,39 @@ class _Helper:
             if ready:
                 connection, _ = self._listener.accept()
                 with connection:
-                    if (asked := self._take(connection)) is not None:
-                        return asked
+                    if (asking := self._take(connection)) is not None:
+                        return asking
         return None
 
-    def _take(self, connection: socket.socket) -> Asked | None:
-        """Fork for what is asked by `connection`, if it is the same program; return it in the child."""
+    def _take(self, connection: socket.socket) -> socket.socket | None:
+        """Fork for whoever asks for something by `connection`; return a copy of it in the child."""
         try:
             connection.settimeout(_ASKED_WITHIN)
-            data, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
-        except OSError:
-            return None
-        try:
-            [folder] = descriptors
-            request = wire.Request.decode(data)
+            if not connection.recv(1, socket.MSG_PEEK):  # only looked whether a helper listens
+                return None
             # No more than that before the fork: when many ask at once, the last must not take this one for hung.
-            same = wire.peer(connection)[1] == os.getuid() and request.program == self._program
-            connection.send(wire.HEARD if same else wire.NO)
+            same_user = wire.peer(connection)[1] == os.getuid()
+            connection.send(wire.HEARD if same_user else wire.NO)
             # Nothing that could fail comes after the fork: a child that went on here would be a second helper.
-            asked = request, os.dup(folder), connection.dup()
-            if same and self._fork():
-                return asked
-            os.close(asked[1])
-            asked[2].close()
-        except (OSError, ValueError, TypeError):
-            pass  # it went away, or is no `chat` of this version
-        finally:
-            for number in descriptors:
-                os.close(number)
+            asking = connection.dup()
+            if same_user and self._fork():
+                return asking
+            asking.close()
+        except OSError:
+            pass  # it went away
         return None
 
-    def fits(self, asked: Asked) -> bool:
-        """Tell, in the child, whether a run of it would be the one that is asked for; if not, say so."""
-        request, _, connection = asked
-        with suppress(OSError):  # it went away
-            if self._is_like(request, wire.peer(connection)[0]):
-                return True
+    def read_request(self, connection: socket.socket) -> Asked | None:
+        """Return, in the child, what is asked for by `connection`; say so and return None when it does not fit here."""
+        with suppress(OSError, ValueError, TypeError):  # it went away, or is no `chat` of this version
+            connection.settimeout(_ASKED_WITHIN)
+            data, [folder], _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
+            request = wire.Request.decode(data)
+            if request.program == self._program and self._is_like(request, wire.peer(connection)[0]):
+                return request, folder
+        with suppress(OSError):
             connection.send(wire.NO)
-        return False
+        return None
 
     def _is_like(self, request: wire.Request, pid: int) -> bool:
         if request.environment.get("HOME") != os.environ.get("HOME") or not self._files.unchanged():

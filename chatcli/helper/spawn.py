@@ -8,7 +8,7 @@ from contextlib import suppress
 from chatcli.helper import wire
 from chatcli.helper.client import HEARD_WITHIN
 from chatcli.paths import runtime_dir
-from chatcli.secret import names_secret
+from chatcli.secret import names_secret, redact
 
 
 def spawn_helper() -> None:
@@ -58,11 +58,12 @@ def is_there() -> bool:
 def _spawn() -> None:
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     # No key, and no store's password, stays with a process that waits: each run brings its own environment.
-    environment = {name: value for name, value in os.environ.items() if not (names_secret(name) or _is_ours(name))}
+    environment = {name: value for name, value in os.environ.items() if not _is_left_out(name, value)}
     # -P: a file in the current folder must not be imported instead of chatcli.
     command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
     os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
 
 
-def _is_ours(name: str) -> bool:
-    return name.startswith("CHATCLI_") and name != wire.IDLE_VARIABLE
+def _is_left_out(name: str, value: str) -> bool:
+    ours = name.startswith("CHATCLI_") and name != wire.IDLE_VARIABLE
+    return ours or names_secret(name) or redact(value, []) != value  # a proxy's or a database's password

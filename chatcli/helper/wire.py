@@ -1,9 +1,9 @@
 """What `chat` and the helper say to each other: messages over a SOCK_SEQPACKET socket in a private folder.
 
-`chat` sends a `Request` with its folder, and the helper answers HEARD, or NO. The child then says NO, or READY and its
-process ID. Only after the answer GO, with which the standard streams come, anything is done: so `chat` may give up any
-time before and do it itself, and a helper that hangs holds no pipe open. At the end the child sends its exit code; the
-end of the connection is its end.
+`chat` sends a `Request` with its folder, and the helper answers HEARD, or NO to another user; it does not read the
+request, which holds keys. Its child does, and says NO, or READY and its process ID. Only after the answer GO, with
+which the standard streams come, anything is done: so `chat` may give up any time before and do it itself, and a helper
+that hangs holds no pipe open. At the end the child sends its exit code; the end of the connection is its end.
 """
 
 import json

@@ -6,6 +6,7 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, TokenCount, server_error, unauthorized
 
+CLOSED = "error: the output can't be written: standard output is closed\n"
 LONG_TEXT = "".join(f"line {number} of a long answer\n" for number in range(10_000))
 
 
@@ -114,9 +115,43 @@ def test_an_output_that_takes_nothing_is_told_in_a_line(chat: Chat, fake: FakeOp
     assert result.stderr.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    "command", ["--version", "--help", "models", "threads list --json", "config path", "--json hi"]
+)
+def test_an_output_that_takes_nothing_is_a_failure_of_every_command(chat: Chat, fake: FakeOpenAI, command: str) -> None:
+    chat("hello")
+    closed = chat.shell(f"chat {command} >&-")
+    assert (closed.returncode, closed.stderr) == (1, CLOSED)
+    full = chat.shell(f"chat {command} > /dev/full")
+    assert (full.returncode, full.stderr) == (1, CLOSED.replace("standard output is closed", "No space left on device"))
+    assert chat.shell(f"chat {command} >&- 2>&-").returncode == 1
+    assert chat.shell(f"chat {command} <&- 2>&-").returncode == 0
+
+
+def test_a_closed_output_that_nothing_is_written_to_is_no_failure(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("-t", "work", "hello")
+    result = chat.shell("chat threads delete work >&- <&-")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert chat.shell("chat threads show work >&-").returncode == 2
+
+
+@pytest.mark.parametrize("empty", [":", "echo", "printf ' \\n\\n'"])
+def test_an_empty_pipe_is_warned_of_and_the_question_is_asked(chat: Chat, fake: FakeOpenAI, empty: str) -> None:
+    result = chat.shell(f"{empty} | chat 'commit message'")
+    assert (result.returncode, result.stdout) == (0, "You said: commit message\n")
+    assert result.stderr == "warning: nothing came through the pipe; the question is asked without it\n"
+    assert chat.shell(f"{empty} | chat -q 'commit message'").stderr == ""
+    assert chat.shell(f"{empty} | chat").returncode == 2
+
+
+@pytest.mark.parametrize("stdin", ["< /dev/null", "<&-"])
+def test_an_input_that_is_no_pipe_is_not_warned_of(chat: Chat, fake: FakeOpenAI, stdin: str) -> None:
+    assert chat.shell(f"chat 'commit message' {stdin}").stderr == ""
+
+
 def test_a_closed_output_costs_the_sight_of_the_answer_only(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell("chat -t work hello >&-")
-    assert "Error" not in result.stderr
+    assert (result.returncode, result.stderr) == (1, CLOSED)
     assert [message["content"] for message in chat.messages("work")] == ["hello", "You said: hello"]
 
 

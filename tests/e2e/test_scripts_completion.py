@@ -1,7 +1,14 @@
 """What Tab completes in a shell, by the variables that its completion script sets."""
 
-import pytest
+import dataclasses
 
+import pytest
+import typer
+from typer.main import get_command
+
+from chatcli.cli.app import app
+from chatcli.settings import Settings
+from chatcli.values import choices
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -43,8 +50,47 @@ def test_threads_are_completed_with_their_titles(chat: Chat, fake: FakeOpenAI) -
 def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> None:
     assert "local:smollm2-135m" in complete(chat, "bash", "-m", "")
     assert complete(chat, "bash", "-m", "local", ":", "smo") == ["smollm2-135m"]
+    alias = chat.home.root / ".config" / "chatcli" / "config.toml"
+    alias.parent.mkdir(parents=True)
+    alias.write_text('[aliases]\nfast = "groq:x"\n"$(touch pwned)" = "groq:x"\n')
+    offered = complete(chat, "bash", "models", "default", "")
+    assert {"fast", "openai:gpt-5-mini", "local:smollm2-135m"} <= set(offered)
+    assert "pwned" not in "".join(offered)
     assert complete(chat, "bash", "-m", "local", ":") == ["qwen2.5-coder-0.5b", "smollm2-135m"]
     assert complete(chat, "fish", "-m", "local:smo") == ["local:smollm2-135m"]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["--theme", ""], ["auto", "dark", "light", "mono"]),
+        (["--color", "a"], ["auto", "always"]),
+        (["--format", ""], ["text", "markdown", "json", "jsonl"]),
+        (["--editing-mode", ""], ["emacs", "vi"]),
+        (["keys", "set", "o"], ["openai", "openrouter"]),
+        (["keys", "delete", ""], ["groq"]),
+        (["models", "pull", ""], ["local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
+        (["models", "alias", "fast", "local:s"], ["local:smollm2-135m"]),
+        (["config", "schema", "m"], ["models"]),
+        (["threads", "export", "--format", ""], ["md", "json", "html", "jsonl"]),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_fixed_values_are_completed(chat: Chat, words: list[str], offered: list[str]) -> None:
+    folder = chat.home.root / ".config" / "chatcli"
+    folder.mkdir(parents=True)
+    (folder / "keys.json").write_text('{"groq": "gsk-0123456789"}')
+    assert complete(chat, "fish", *words) == offered
+
+
+def test_every_option_with_fixed_values_offers_them() -> None:
+    command = get_command(app)
+    options = {one.name: one for one in command.get_params(typer.Context(command))}
+    for field in dataclasses.fields(Settings):
+        name = "format_" if field.name == "format" else field.name
+        if choices(field.type) and name in options:
+            found = options[name].shell_complete(typer.Context(command), "")
+            assert [item.value for item in found] == list(choices(field.type))
 
 
 def test_roles_are_completed(chat: Chat) -> None:
@@ -93,8 +139,10 @@ def test_bash_completes_with_the_installed_script(chat: Chat, fake: FakeOpenAI) 
         eval "$(_CHAT_COMPLETE=source_bash chat)"
         COMP_WORDS=(chat -t s); COMP_CWORD=2; _chat_completion chat; echo "${COMPREPLY[@]}"
         COMP_WORDS=(chat -m local : q); COMP_CWORD=4; _chat_completion chat; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(chat --theme ""); COMP_CWORD=2; _chat_completion chat; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(chat keys set gr); COMP_CWORD=3; _chat_completion chat; echo "${COMPREPLY[@]}"
     """
-    assert chat.shell(script).stdout.split() == ["sky", "qwen2.5-coder-0.5b"]
+    assert chat.shell(script).stdout.split() == ["sky", "qwen2.5-coder-0.5b", "auto", "dark", "light", "mono", "groq"]
 
 
 def test_completion_imports_nothing_heavy(chat: Chat, fake: FakeOpenAI) -> None:

@@ -13,9 +13,9 @@ from threading import Event, Thread
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.program import EXECUTABLE, wait_until
+from tests.e2e.program import EXECUTABLE, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Gated
+from tests.fakes.steps import Answer, Gated
 from tests.helper.conftest import Helped
 
 
@@ -218,6 +218,60 @@ def test_it_holds_no_key_and_no_folder_while_it_waits(helped: Helped, server: Fa
         with suppress(FileNotFoundError):  # a connection that ends meanwhile
             open_files.add(str(file.readlink()))
     assert {name for name in open_files if not name.startswith("socket:")} == {"/dev/null"}
+
+
+def test_nothing_of_a_run_is_left_in_its_memory(helped: Helped, server: FakeOpenAI) -> None:
+    memory_of(helped.pid(), skip=True)
+    names = ("key", "url", "option", "question", "piped", "answer")
+    marks = {name: f"{name}-{os.urandom(8).hex()}" for name in names}
+    gate = Event()
+    server.key = None
+    server.script(Gated(marks["answer"], gate, "."))
+    server.default = Answer(marks["answer"])
+    env = {"OPENAI_API_KEY": marks["key"], "SERVICE_ADDRESS": f"https://me:{marks['url']}@host/"}
+    words = ["-s", marks["option"], marks["question"]]
+    before = helped.pid()
+    running = helped.start(*words, env=env)
+    running.wait_for_output(marks["answer"])
+    assert len(helped.children()) == 1
+    gate.set()
+    assert running.finish().returncode == 0
+    assert helped(*words, env=env, input=marks["piped"]).stdout == f"{marks['answer']}\n"
+    assert [request.key for request in server.requests] == [marks["key"]] * 2
+    server.key = KEY
+    assert helped.pid() == before
+    memory = memory_of(before)
+    assert b"chatcli" in memory
+    assert {name: memory.count(mark.encode()) for name, mark in marks.items()} == dict.fromkeys(marks, 0)
+
+
+def test_one_that_is_started_gets_no_password_of_a_url(server: FakeOpenAI, tmp_path: Path) -> None:
+    other = Helped(Home.below(tmp_path))
+    try:
+        other.home.env.update(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
+        other.home.env["HTTPS_PROXY"] = "http://me:proxy-password@localhost:9"
+        memory = memory_of(other.ready(), skip=True)
+        assert b"proxy-password" not in memory
+    finally:
+        other.close()
+
+
+def memory_of(pid: int, *, skip: bool = False) -> bytes:
+    """Give all that the process holds in memory that it may write to; with `skip`, skip where nobody may read it."""
+    found = []
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                place, rights = line.split()[:2]
+                if "w" in rights:
+                    start, end = (int(part, 16) for part in place.split("-"))
+                    memory.seek(start)
+                    found.append(memory.read(end - start))
+    except PermissionError as error:
+        if skip:
+            pytest.skip(f"the memory of another process can't be read here: {error}")
+        raise
+    return b"".join(found)
 
 
 def processes(runtime: str) -> list[int]:

@@ -137,3 +137,15 @@ def test_doctor_tells_of_it(helped: Helped) -> None:
     [found] = [finding for finding in helped("doctor", "--json").json() if finding["subject"] == "helper"]
     assert found["state"] == "ok"
     assert f"process {helped.pid()}" in found["detail"]
+
+
+@pytest.mark.parametrize("place", ["> /dev/full", ">&-"])
+def test_an_output_that_takes_nothing_is_a_failure(helped: Helped, server: FakeOpenAI, place: str) -> None:
+    result = helped.shell(f"chat hello {place}")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the output can't be written: ")
+
+
+def test_an_empty_pipe_is_warned_of(helped: Helped, server: FakeOpenAI) -> None:
+    assert helped.shell(": | chat hello").stderr.startswith("warning: nothing came through the pipe")
+    assert helped.shell("chat hello < /dev/null").stderr == ""

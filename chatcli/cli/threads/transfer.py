@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from chatcli.bootstrap import import_file, read_whole_thread
+from chatcli.cli import complete
 from chatcli.cli.as_json import AsJson, print_as_json
 from chatcli.cli.options import Store, Url
 from chatcli.cli.threads import common
@@ -25,7 +26,10 @@ def export(
         typer.Option("--format", help="By default that of FILE's name, else md.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; by default stdout.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to; by default stdout.", autocompletion=complete.files
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     store: Store = None,
@@ -54,7 +58,9 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="chat's JSON or JSONL, ChatGPT's conversations.json, llm's logs.db, or \"-\"."
+            metavar="FILE",
+            help="chat's JSON or JSONL, ChatGPT's conversations.json, llm's logs.db, or \"-\".",
+            autocompletion=complete.files,
         ),
     ],
     as_json: AsJson = False,

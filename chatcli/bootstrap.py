@@ -208,8 +208,11 @@ async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "Th
         return await read_document(store, summary)
 
 
-async def import_file(settings: Settings, path: Path) -> dict[str, str]:
-    """Store the threads of the file at `path`; return the ID of each by the one that it has in the file.
+async def import_file(settings: Settings, path: Path) -> tuple[dict[str, str], str]:
+    """Store the threads of the file at `path`.
+
+    Returns:
+        The ID of each by the one that it has in the file, and a line that names what was left out, "" for nothing.
 
     Raises:
         UsageError: Something is wrong with the file; nothing was stored.
@@ -222,12 +225,13 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
             remedy="Import them into a store here: --store sqlite:///PATH.",
         )
     from chatcli.store.open import open_store
+    from chatcli.transfer.document import left_out_line
     from chatcli.transfer.read import read_documents
     from chatcli.transfer.write import import_documents
 
     documents = read_documents(path)
     async with open_store(choose_store(settings)) as store:
-        return await import_documents(store, documents)
+        return await import_documents(store, documents), left_out_line(documents)
 
 
 def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:

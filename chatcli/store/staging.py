@@ -12,7 +12,6 @@ from pathlib import Path
 from chatcli.store.errors import as_store_error
 from chatcli.store.sqlite_threads import connect
 
-
 _PREFIX = ".import-"
 _LOCK = "lock"
 """A file in a staging folder that its process holds a lock on for as long as it lives."""

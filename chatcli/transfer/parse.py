@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from chatcli.transfer.document import refuse
+from chatcli.errors import UsageError
+from chatcli.transfer.document import check_storable, refuse
 
 
 def parse_json(text: str, where: str = "") -> Any:
@@ -15,13 +16,27 @@ def parse_json(text: str, where: str = "") -> Any:
 
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise refuse(where or f"line {error.lineno}", f"no JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise refuse(where or "the file", "is nested too deeply") from None
     except ValueError as error:  # a key that is there twice, a number of thousands of digits
         raise refuse(where or "the file", str(error)) from None
+
+
+def load_json(text: str) -> Any:
+    """Return what a text inside of a message holds; raise ValueError when that is no JSON, or can't be stored."""
+    try:
+        found = json.loads(text)
+        check_storable("the text", found)
+    except (RecursionError, UsageError) as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="chat's JSON or JSONL, ChatGPT's conversations.json, llm's logs.db, or \"-\"."
+            metavar="FILE", help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\"."
         ),
     ],
     as_json: AsJson = False,
@@ -67,12 +67,13 @@ def import_(
 
     settings = common.settings_of(ctx, store, url)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
-    imported = asyncio.run(import_file(settings, file))
+    imported, left_out = asyncio.run(import_file(settings, file))
     if common.wants_json(settings, as_json):
         print(json.dumps([{"thread_id": new, "original_id": old} for old, new in imported.items()], indent=2))
     else:
         for new in imported.values():
             print(new)
-    renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
-    if renamed and not as_json:
-        common.show(settings, *renamed)
+    notices = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    notices += [Notice(left_out, "warning")] if left_out else []
+    if notices and not as_json:
+        common.show(settings, *notices)

@@ -116,8 +116,11 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
     )
 
 
-def repair_store(settings: Settings) -> None:
-    """Make the index of the store anew from its checkpoints.
+def repair_store(settings: Settings) -> list[str]:
+    """Rebuild the index of the store; of a damaged one, keep what can be read, and the file itself beside it.
+
+    Returns:
+        A line for each thread that was damaged, and one that names the file that was kept.
 
     Raises:
         UsageError: It is no SQLite store.
@@ -126,19 +129,31 @@ def repair_store(settings: Settings) -> None:
     """
     import asyncio
 
+    from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
-    from chatcli.store.repair import forget_index
+    from chatcli.store.repair import find_damage, forget_index, refuse_open
 
     async def reopen() -> None:
         async with open_store(location):
             pass  # opening it is what makes the missing index
 
     location = choose_store(settings)
-    if location.path is None:
+    path = location.path
+    if path is None:
         raise UsageError("only a SQLite store can be repaired here", remedy="PostgreSQL has tools of its own.")
-    if location.path.exists():
-        forget_index(location.path)
-        asyncio.run(reopen())
+    if not path.exists():
+        return []
+    from chatcli.transfer.rescue import has_unreadable, rescue
+
+    try:
+        if not find_damage(path) and not has_unreadable(path):
+            forget_index(path)
+            asyncio.run(reopen())
+            return []
+    except DamagedError:
+        pass
+    refuse_open(path)
+    return asyncio.run(rescue(path))
 
 
 async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]":
@@ -183,8 +198,8 @@ async def read_model(settings: Settings, thread_id: str) -> str:
         return setup.model if setup is not None else ""
 
 
-async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "ThreadDocument":
-    """Return all that is stored of the thread that `summary` is of.
+async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
+    """Return all that is stored of the thread that `summary` is of, or that can be read, and what is missing.
 
     Raises:
         StoreError: The store can't be used.
@@ -194,18 +209,28 @@ async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "Th
         from chatcli.engines.server import server_document
         from chatcli.store.server_threads import ServerThreads
 
-        return server_document(ServerThreads(server), summary)
+        return server_document(ServerThreads(server), summary), ""
     from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
     from chatcli.graph.thread import GraphThread
+    from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
     from chatcli.transfer.write import read_document
 
-    async with open_store(choose_store(settings)) as store:
-        graph = build_graph(store.checkpointer)
-        await recover_unless_running(GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE))
-        return await read_document(store, summary)
+    location = choose_store(settings)
+    try:
+        async with open_store(location) as store:
+            graph = build_graph(store.checkpointer)
+            await recover_unless_running(GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE))
+            return await read_document(store, summary), ""
+    except DamagedError as error:
+        if location.path is None:
+            raise
+        from chatcli.transfer.rescue import read_damaged
+
+        document, lost = read_damaged(location.path, summary.thread_id)
+        return document, f"{error.message}; {lost} of its rows are missing here"
 
 
 async def import_file(settings: Settings, path: Path) -> tuple[dict[str, str], str]:

@@ -42,12 +42,15 @@ def export(
         if not common.can_ask():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
-    lines = thread_lines(asyncio.run(read_whole_thread(settings, summary)), chosen)
+    document, missing = asyncio.run(read_whole_thread(settings, summary))
+    lines = thread_lines(document, chosen)
     if output is None:
         for line in lines:
             print(line)
     else:
         write_file(output, lines)
+    if missing:
+        common.show(settings, Notice(missing, "warning"))
 
 
 def import_(

@@ -64,7 +64,14 @@ def installed_llm(version: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             # Versions before 0.34 import httpx, which the OpenAI SDK that they ask for no longer brings along.
-            pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            pip: list[str | Path] = [
+                folder / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+            ]
             subprocess.run([*pip, f"llm=={version}", "httpx"], check=True, timeout=300)
             done.touch()
     return folder / "bin" / "python"

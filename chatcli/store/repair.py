@@ -37,7 +37,7 @@ def find_damage(path: Path) -> str:
 
 
 def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield the threads with values whose checksum is wrong, or whose metadata is no JSON."""
+    """Yield the threads with values whose checksum is wrong, metadata that is no JSON, or a parent that is missing."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints'").fetchone():
         return
     for query in ("SELECT thread_id, type, checkpoint FROM checkpoints", "SELECT thread_id, type, value FROM writes"):
@@ -52,6 +52,16 @@ def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
             json.loads(metadata or b"{}")
         except (ValueError, TypeError):
             yield str(thread_id)
+    yield from (str(thread_id) for (thread_id,) in connection.execute(_WITHOUT_PARENT))
+
+
+_WITHOUT_PARENT = """
+SELECT DISTINCT thread_id FROM checkpoints AS c
+WHERE checkpoint_ns = '' AND parent_checkpoint_id IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM checkpoints AS p
+    WHERE p.thread_id = c.thread_id AND p.checkpoint_ns = '' AND p.checkpoint_id = c.parent_checkpoint_id
+)
+"""
 
 
 def forget_index(path: Path) -> None:

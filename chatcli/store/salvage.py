@@ -14,8 +14,9 @@ Row = Sequence[Value]
 Key = tuple[str, ...]
 
 _TABLE_LEAF, _INDEX_LEAF = 0x0D, 0x0A
-_SIZES = (8192, 4096, 65536, 32768, 16384, 2048, 1024, 512)
-"""The sizes of pages: ours, SQLite's own, and the others."""
+_SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+_OWN_SIZE, _DEFAULT_SIZE = 8192, 4096
+"""The size of pages in a store that chatcli made, and in one that a plain LangGraph checkpointer made."""
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 
@@ -83,36 +84,35 @@ def read_contents(path: Path) -> Contents:
 
     """
     data = path.read_bytes()
-    size = _page_size(data)
-    pages = _Pages(data, size)
     wal = path.with_name(f"{path.name}-wal")
-    if wal.exists():
-        pages.read_wal(wal.read_bytes())
-    contents = Contents()
-    for rowid, row in pages.rows():
-        contents.add(rowid, row)
-    return contents
+    log = wal.read_bytes() if wal.exists() else b""
+    best = Contents()
+    for size in _page_sizes(data, log):
+        contents = Contents()
+        for rowid, row in _Pages(data, size, log).rows():
+            contents.add(rowid, row)
+        if len(contents.checkpoints) > len(best.checkpoints) or size == _OWN_SIZE:
+            best = max(contents, best, key=lambda found: len(found.checkpoints) + len(found.messages))
+        if size == _OWN_SIZE and best.checkpoints:
+            break
+    return best
 
 
-def _page_size(data: bytes) -> int:
-    """Return the size of pages that gives the most leaves their mark; the header may be wrong."""
-
-    def leaves(size: int) -> int:
-        marks = sum(data[start] in (_TABLE_LEAF, _INDEX_LEAF) for start in range(size, len(data), size))
-        return marks * size
-
+def _page_sizes(data: bytes, log: bytes) -> list[int]:
+    """Return the sizes that pages may have, the likeliest first; what the header says may be wrong."""
     (said,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
-    said = 65536 if said == 1 else said
-    candidates = [size for size in (said, *_SIZES) if size in _SIZES]
-    return max(candidates, key=leaves)
+    (logged,) = struct.unpack_from(">I", log.ljust(12, b"\0"), 8)
+    named = [65536 if size == 1 else size for size in (said, logged)]
+    return [size for size in dict.fromkeys((*named, _OWN_SIZE, _DEFAULT_SIZE)) if size in _SIZES]
 
 
 class _Pages:
-    def __init__(self, data: bytes, size: int) -> None:
+    def __init__(self, data: bytes, size: int, log: bytes) -> None:
         self._data, self._size = data, size
         self._newer: dict[int, bytes] = {}
+        self._read_log(log)
 
-    def read_wal(self, data: bytes) -> None:
+    def _read_log(self, data: bytes) -> None:
         """Take the pages of all transactions of the write-ahead log that were committed."""
         frame = _FRAME_HEADER + self._size
         if len(data) < _WAL_HEADER:

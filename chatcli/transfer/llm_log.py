@@ -119,7 +119,7 @@ def read_llm_log(path: Path) -> list[ThreadDocument]:
             if not is_new or "responses" in log.tables:
                 log.require(_OLD)
             return _documents(log)
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:  # SQLite's messages quote what is no text
         raise refuse("the database", str(error)) from None
 
 

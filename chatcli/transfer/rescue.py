@@ -44,8 +44,8 @@ class _Read:
     """A thread's values: by checkpoint the state, the metadata, the messages, the parent.
 
     Attributes:
-        unreadable: How many rows are there and can't be read.
-        lost: These, and those that are named elsewhere and are not there.
+        unreadable: How many rows can't be read, or have a parent that is not there.
+        lost: These, and the messages that the index alone has.
 
     """
 
@@ -156,8 +156,8 @@ def _read(thread: _Thread, serde: CompressedSerializer) -> _Read:
             continue
         if namespace == "" and channel == "messages":
             messages.setdefault(str(name), []).extend(_messages_in(read))
-    unreadable = lost
     lost += sum(parent is not None and parent not in parents for parent in parents.values())
+    unreadable = lost
     known = {message.id for found in messages.values() for message in found}
     for row in thread.messages:  # the index has the text once more
         _, message_id, name, role, text, cut = row

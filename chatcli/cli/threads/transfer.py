@@ -76,7 +76,7 @@ def import_(
     else:
         for new in imported.values():
             print(new)
-    notices = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
-    notices += [Notice(left_out, "warning")] if left_out else []
-    if notices and not as_json:
+    renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    notices = [*([] if as_json else renamed), *([Notice(left_out, "warning")] if left_out else [])]
+    if notices:
         common.show(settings, *notices)

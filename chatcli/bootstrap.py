@@ -117,8 +117,11 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
     )
 
 
-def repair_store(settings: Settings) -> None:
-    """Make the index of the store anew from its checkpoints.
+def repair_store(settings: Settings) -> list[str]:
+    """Rebuild the index of the store; of a damaged one, keep what can be read, and the file itself beside it.
+
+    Returns:
+        A line for each thread that was damaged, and one that names the file that was kept.
 
     Raises:
         UsageError: It is no SQLite store.
@@ -127,19 +130,31 @@ def repair_store(settings: Settings) -> None:
     """
     import asyncio
 
+    from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
-    from chatcli.store.repair import forget_index
+    from chatcli.store.repair import find_damage, forget_index, refuse_open
 
     async def reopen() -> None:
         async with open_store(location):
             pass  # opening it is what makes the missing index
 
     location = choose_store(settings)
-    if location.path is None:
+    path = location.path
+    if path is None:
         raise UsageError("only a SQLite store can be repaired here", remedy="PostgreSQL has tools of its own.")
-    if location.path.exists():
-        forget_index(location.path)
-        asyncio.run(reopen())
+    if not path.exists():
+        return []
+    from chatcli.transfer.rescue import has_unreadable, rescue
+
+    try:
+        if not find_damage(path) and not has_unreadable(path):
+            forget_index(path)
+            asyncio.run(reopen())
+            return []
+    except DamagedError:
+        pass
+    refuse_open(path)
+    return asyncio.run(rescue(path))
 
 
 async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]":
@@ -184,8 +199,8 @@ async def read_model(settings: Settings, thread_id: str) -> str:
         return setup.model if setup is not None else ""
 
 
-async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "ThreadDocument":
-    """Return all that is stored of the thread that `summary` is of.
+async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
+    """Return all that is stored of the thread that `summary` is of, or that can be read, and what is missing.
 
     Raises:
         StoreError: The store can't be used.
@@ -195,24 +210,37 @@ async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "Th
         from chatcli.engines.server import server_document
         from chatcli.store.server_threads import ServerThreads
 
-        return server_document(ServerThreads(server), summary)
+        return server_document(ServerThreads(server), summary), ""
     from chatcli.graph.build import build_graph
     from chatcli.graph.nodes import MODEL_NODE
     from chatcli.graph.repair import recover_unless_running
     from chatcli.graph.thread import GraphThread
+    from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
     from chatcli.transfer.write import read_document
 
-    async with open_store(choose_store(settings)) as store:
-        graph = build_graph(store.checkpointer)
-        thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
-        unstored = await recover_unless_running(thread)
-        document = await read_document(store, summary)
-        return replace(document, messages=[*document.messages, *unstored])
+    location = choose_store(settings)
+    try:
+        async with open_store(location) as store:
+            graph = build_graph(store.checkpointer)
+            thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
+            unstored = await recover_unless_running(thread)
+            document = await read_document(store, summary)
+            return replace(document, messages=[*document.messages, *unstored]), ""
+    except DamagedError as error:
+        if location.path is None:
+            raise
+        from chatcli.transfer.rescue import read_damaged
+
+        document, lost = read_damaged(location.path, summary.thread_id)
+        return document, f"{error.message}; {lost} of its rows are missing here"
 
 
-async def import_file(settings: Settings, path: Path) -> dict[str, str]:
-    """Store the threads of the file at `path`; return the ID of each by the one that it has in the file.
+async def import_file(settings: Settings, path: Path) -> tuple[dict[str, str], str]:
+    """Store the threads of the file at `path`.
+
+    Returns:
+        The ID of each by the one that it has in the file, and a line that names what was left out, "" for nothing.
 
     Raises:
         UsageError: Something is wrong with the file; nothing was stored.
@@ -225,6 +253,7 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
             remedy="Import them into a store here: --store sqlite:///PATH.",
         )
     from chatcli.store.open import open_store
+    from chatcli.transfer.document import left_out_line
     from chatcli.transfer.read import read_documents
     from chatcli.transfer.write import import_documents
 
@@ -233,7 +262,7 @@ async def import_file(settings: Settings, path: Path) -> dict[str, str]:
         ids = await import_documents(store, documents)
     for new_id in ids.values():  # of a thread that is long gone, perhaps
         granted(settings, new_id).forget()
-    return ids
+    return ids, left_out_line(documents)
 
 
 def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:

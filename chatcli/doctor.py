@@ -17,6 +17,7 @@ from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS, Provider
 from chatcli.secret import redact
 from chatcli.settings import Settings
+from chatcli.store.errors import REPAIR
 from chatcli.store.location import StoreLocation, choose_store, open_threads
 from chatcli.store.repair import find_damage
 from chatcli.store.server import ServerAddress, assistants, check_server
@@ -82,8 +83,7 @@ def _store(location: StoreLocation) -> Finding:
         return Finding("store", "ok", f"{location.path} is made with the first turn")
     try:
         if location.path is not None and (damage := find_damage(location.path)):
-            remedy = f"Copy it away, then: sqlite3 {location.path} .recover | sqlite3 recovered.db"
-            return Finding("store", "problem", f"{location.path} is damaged: {damage}", remedy)
+            return Finding("store", "problem", f"{location.path} is damaged: {damage}", REPAIR)
         count = len(open_threads(location).recent())
     except ChatcliError as error:
         return Finding("store", "problem", error.message, error.remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli import paths
+from chatcli.nested import read_json
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -18,11 +19,9 @@ def read_state(path: Path) -> dict[str, Any]:
 
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("it holds no JSON object")
     return data

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -12,17 +13,21 @@ from chatcli.cli.trusting import load_settings
 from chatcli.doctor import Finding, examine
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
+from chatcli.rendering.sanitize import sanitize_line
 from chatcli.settings import FORMATS, Settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Repair = Annotated[bool, typer.Option("--repair", help="Make the store's index of threads and messages anew.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Rebuild the store's index; keep what can be read of a damaged one.")
+]
 
 
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
     """Tell what is installed, configured and reachable, each with its remedy."""
     options: dict[str, Any] = ctx.find_object(dict) or {}
+    repaired: list[str] = []
     try:
         settings = load_settings(options)
     except ChatcliError as error:
@@ -31,8 +36,10 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
-            repair_store(settings)
+            repaired = repair_store(settings)
         findings = [_cleaned(finding, settings) for finding in examine(settings)]
+    for line in repaired:
+        print(sanitize_line(line), file=sys.stderr)
     if not print_as_json([dataclasses.asdict(finding) for finding in findings], settings.format, as_json):
         renderer = build_renderer(settings)
         rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)

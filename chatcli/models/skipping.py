@@ -3,11 +3,12 @@
 Every other client raises, which `graph.retry` takes for an unreadable answer.
 """
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+
+from chatcli.nested import read_json
 
 
 def refuse_skipping(prefix: str, client: BaseChatModel) -> None:
@@ -31,7 +32,7 @@ def require_object(data: str | bytes, *inside: str) -> None:
         ValueError: `data`, or one of the objects in it, is anything else.
 
     """
-    value = json.loads(data)
+    value = read_json(data)
     for name in (*inside, ""):
         if not isinstance(value, dict):
             raise ValueError(f"an event has {type(value).__name__} for an object")

@@ -10,11 +10,10 @@ _REASONS = (
     ("locked", "it is locked by another program", "Close the other program, or try again."),
     ("disk is full", "the disk is full", "Free some space and try again; nothing stored is lost."),
     ("readonly", "it is read-only", "Make it writable, or name another with --store, or use --no-save."),
-    ("not a database", "it is not a chatcli store", "Name another with --store; the file was left as it is."),
     (
-        "malformed",
-        "it is damaged",
-        "Copy it away and recover it with `sqlite3 FILE .recover`; it was left as it is.",
+        "not a database",
+        "it is not a chatcli store, or its beginning is damaged",
+        "Name another with --store, or recover it: chat doctor --repair",
     ),
     (
         "unable to open",
@@ -22,6 +21,43 @@ _REASONS = (
         "Check the path and its permissions, or name another with --store.",
     ),
 )
+
+
+REPAIR = "Recover what can be read, and keep the damaged file beside it: chat doctor --repair"
+_DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt")
+
+
+class DamagedError(StoreError):
+    """Something in the store can't be read: bytes of it have changed."""
+
+
+def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:
+    """Return the failure of a thread whose stored state can't be read because of `problem`."""
+    failure = DamagedError(f"the thread {thread_id} is damaged: {_line(problem)}", remedy=REPAIR)
+    failure.__cause__ = problem
+    return failure
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether `error`, of SQLite or of reading a stored value, comes from bytes that have changed."""
+    if isinstance(error, sqlite3.Error):
+        return any(word in str(error) for word in _DAMAGE)
+    return isinstance(error, DamagedError | UnicodeDecodeError)
+
+
+def as_sqlite_failure(error: Exception) -> StoreError:
+    """Return what SQLite raised as a failure of the store.
+
+    Where its own message quotes a name that is no text any more, that is a UnicodeDecodeError.
+    """
+    if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
+        return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
+    return as_store_error(error) or StoreError(f"the store can't be used: {error}")
+
+
+def _line(problem: BaseException) -> str:
+    text = problem.message if isinstance(problem, ChatcliError) else f"{problem}"
+    return " ".join(text.split())[:200] or type(problem).__name__
 
 
 def as_failure(error: BaseException | None) -> ChatcliError:
@@ -43,7 +79,10 @@ def as_store_error(error: BaseException) -> StoreError | None:
     if isinstance(error, sqlite3.Error):
         for word, reason, remedy in _REASONS:
             if word in str(error):
-                return StoreError(f"the store can't be used: {reason}", remedy=remedy)
+                kind = DamagedError if is_damage(error) else StoreError
+                return kind(f"the store can't be used: {reason}", remedy=remedy)
+        if is_damage(error):
+            return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
         return StoreError(f"the store can't be used: {error}")
     if "psycopg" in sys.modules:  # an extra, and heavy: only a PostgreSQL store has imported it
         import psycopg

@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.store import schema
-from chatcli.store.errors import as_store_error
+from chatcli.store.errors import as_sqlite_failure, as_store_error
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.memory_threads import MemoryThreads
 from chatcli.store.rebuild import rebuild_messages
@@ -64,7 +64,10 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
     except (sqlite3.Error, OSError) as error:
         raise as_store_error(error) or StoreError(f"the store {location.path} can't be used: {error}") from error
     try:
-        checkpointer = await _set_up(location.path, connection)
+        try:
+            checkpointer = await _set_up(location.path, connection)
+        except UnicodeDecodeError as error:
+            raise as_sqlite_failure(error) from error
         yield Store(checkpointer, SqliteThreads(location.path), partial(_staging, location.path))
     except sqlite3.Error as error:  # of whoever uses the store, too
         raise as_store_error(error) or error from error

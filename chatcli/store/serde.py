@@ -5,6 +5,8 @@ from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from chatcli.store.errors import REPAIR, DamagedError
+
 COMPRESSED = "+zlib"
 """Marks a compressed blob behind the type tag, so that stores written without compression stay readable."""
 WORTHWHILE = 128
@@ -30,8 +32,16 @@ class CompressedSerializer(JsonPlusSerializer):
         return tag + COMPRESSED, zlib.compress(data, 1 if len(data) >= LARGE else -1)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Return the object that `dumps_typed` made `data` of, compressed or not."""
-        tag, blob = data
-        if tag.endswith(COMPRESSED):
-            return super().loads_typed((tag.removesuffix(COMPRESSED), zlib.decompress(blob)))
-        return super().loads_typed(data)
+        """Return the object that `dumps_typed` made `data` of, compressed or not.
+
+        Raises:
+            DamagedError: The bytes can't be read.
+
+        """
+        try:
+            tag, blob = data
+            if tag.endswith(COMPRESSED):
+                return super().loads_typed((tag.removesuffix(COMPRESSED), zlib.decompress(blob)))
+            return super().loads_typed(data)
+        except Exception as error:  # of zlib, of msgpack, or of whatever is made of what msgpack reads
+            raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error

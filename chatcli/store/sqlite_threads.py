@@ -10,13 +10,15 @@ from pathlib import Path
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.store import schema
-from chatcli.store.errors import as_store_error
+from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary
 from chatcli.store.turn_locks import TurnLocks
 from chatcli.store.words import words_in
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
+MAX_VERSION = 1000
+"""No chatcli writes a store of a higher version."""
 SNIPPET_WORDS = 12
 
 
@@ -141,8 +143,8 @@ class SqliteThreads:
                     yield connection
             finally:
                 connection.close()
-        except (sqlite3.Error, OSError) as error:
-            raise as_store_error(error) or StoreError(f"the store {self._path} can't be used: {error}") from error
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+            raise as_sqlite_failure(error) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -159,7 +161,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
         _complete(connection)
-    except (StoreError, sqlite3.Error):
+    except (StoreError, sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     return connection
@@ -173,7 +175,9 @@ def _complete(connection: sqlite3.Connection) -> None:
 
 
 def check_version(path: Path, version: int) -> None:
-    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli."""
+    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli, or of none."""
+    if not 0 <= version <= MAX_VERSION:
+        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
     if version > schema.VERSION:
         raise StoreError(
             f"the store {path} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",

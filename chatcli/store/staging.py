@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from chatcli.store.errors import as_store_error
+from chatcli.store.errors import as_sqlite_failure
 from chatcli.store.sqlite_threads import connect
 
 _PREFIX = ".import-"
@@ -66,8 +66,8 @@ def adopt(path: Path, staged: Path) -> None:
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in _COPIES:
                     connection.execute(statement)
-    except sqlite3.Error as error:
-        raise as_store_error(error) or error from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise as_sqlite_failure(error) from error
 
 
 # The triggers of the store itself make its rows of threads and its full-text index.

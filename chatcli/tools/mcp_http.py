@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from mcp.shared._httpx_utils import MCP_DEFAULT_SSE_READ_TIMEOUT, MCP_DEFAULT_TIMEOUT
 
+from chatcli.nested import read_json
+
 RequestId = int | str
 
 _EVENTS = "text/event-stream"
@@ -61,7 +63,7 @@ class _Answer(httpx.AsyncByteStream):
                     end = (end + part)[-8:]
                     yield part
             else:
-                yield _event(json.loads(await self._response.aread()))
+                yield _event(read_json(await self._response.aread()))
         except httpx.TransportError as error:
             reason = _reason(error)
         except ValueError:

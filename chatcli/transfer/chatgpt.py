@@ -1,46 +1,77 @@
 """ChatGPT's data export: `conversations.json`, a list of conversations, each a tree of messages.
 
-What the user saw is taken: questions and answers of the current branch. What passed between the model and its tools,
-hidden context and pictures, which are not part of the file, are left out; a picture leaves `[image]`.
+The current branch is read: questions and answers, canvas documents, code and its output, and the model's thoughts.
+Hidden context is passed over; files are not in the list and are left as their names; all else is named as left out.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from chatcli.events import INTERRUPTED
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
+from chatcli.transfer.foreign import Export, fenced, joined, quoted
+from chatcli.transfer.parse import load_json
 from chatcli.transfer.wire import refusal
 
-IMAGE = "[image]"
+IMAGE, AUDIO = "[image]", "[audio]"
 _CUT_SHORT = "finished_partial_completion"
+_CANVAS = "canmore."
+_OUTPUTS = ("execution_output", "system_error")
+
+# A citation is cut into the text between U+E200 and U+E201; older answers have brackets with a dagger inside. U+E203 to
+# U+E206 mark the words that a citation is for.
+_CITATION = re.compile(r"\ue200[^\ue200\ue201]*\ue201|【\d[^】]{0,40}†[^】]{0,200}】")
+_LOOSE_MARKS = re.compile(r"\ue200[^\s\ue200\ue201]*|[\ue201-\ue206]")
 
 
-class _Export(BaseModel):
-    """OpenAI adds fields now and then: what we don't read may be anything."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class _Author(_Export):
+class _Author(Export):
     role: str
 
 
-class _Content(_Export):
+class _Thought(Export):
+    summary: str | None = None
+    content: str | None = None
+
+
+class _Content(Export):
     content_type: str
     parts: list[str | dict[str, Any]] | None = None
     text: str | None = None
     language: str | None = None
+    thoughts: list[_Thought] | None = None
+    content: str | None = None
 
 
-class _Metadata(_Export):
+class _Source(Export):
+    title: str | None = None
+    url: str | None = None
+
+
+class _Reference(Export):
+    matched_text: str | None = None
+    alt: str | None = None
+    title: str | None = None
+    url: str | None = None
+    items: list[_Source] | None = None
+
+
+class _File(Export):
+    name: str | None = None
+
+
+class _Metadata(Export):
     model_slug: str | None = None
     is_visually_hidden_from_conversation: bool | None = None
+    attachments: list[_File] | None = None
+    content_references: list[_Reference] | None = None
 
 
-class _Message(_Export):
+class _Message(Export):
     id: str
     author: _Author
     content: _Content
@@ -49,12 +80,12 @@ class _Message(_Export):
     metadata: _Metadata | None = None
 
 
-class _Node(_Export):
+class _Node(Export):
     message: _Message | None = None
     parent: str | None = None
 
 
-class _Conversation(_Export):
+class _Conversation(Export):
     title: str | None = None
     update_time: float | None = None
     mapping: dict[str, _Node]
@@ -63,8 +94,18 @@ class _Conversation(_Export):
     id: str | None = None
 
 
+class _Canvas(Export):
+    """What the model sends to the canvas: a new document, changes to it, or comments."""
+
+    name: str | None = None
+    type: str | None = None
+    content: str | None = None
+    updates: list[dict[str, Any]] | None = None
+    comments: list[dict[str, Any]] | None = None
+
+
 def is_chatgpt(data: object) -> bool:
-    """Tell whether `data` is such a list."""
+    """Return whether `data` is such a list."""
     return isinstance(data, list) and all(isinstance(item, dict) and "mapping" in item for item in data) and bool(data)
 
 
@@ -95,14 +136,30 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
         raise refuse(f"{where}.conversation_id", "is missing")
     branch = _branch(where, conversation)
     known: set[str] = set()
-    messages = [message for item in branch if (message := _message(where, item, known)) is not None]
+    messages: list[BaseMessage] = []
+    left_out: list[str] = []
+    canvas: str | None = None
+    for item in branch:
+        check_unique(f"{where}.mapping", item.id, known)
+        if item.recipient and item.recipient.startswith(_CANVAS):
+            canvas, text = _canvas(item.content, canvas)
+        else:
+            text = _text(item)
+        message = _message(item, text)
+        if message is not None:
+            messages.append(message)
+        left_out += _left_out(item, shown=message is not None)
+    every = (node.message for node in conversation.mapping.values())
+    others = {message.id for message in every if message and not _is_hidden(message) and _text(message)} - known
     models = [item.metadata.model_slug for item in branch if item.metadata and item.metadata.model_slug]
+    system = (item.content for item in branch if item.author.role == "system")
     return ThreadDocument(
         thread_id=check_id(f"{where}.conversation_id", thread_id),
         title=" ".join((conversation.title or "").split()),
         model=f"openai:{models[-1]}" if models else "",
-        system=next((text for item in branch if item.author.role == "system" and (text := _text(item.content))), None),
+        system=next((text for content in system if (text := _parts(content))), None),
         messages=messages,
+        left_out=(*left_out, *["message on another branch"] * len(others)),
     )
 
 
@@ -125,36 +182,121 @@ def _branch(where: str, conversation: _Conversation) -> list[_Message]:
     return branch[::-1]
 
 
-def _message(where: str, message: _Message, known: set[str]) -> BaseMessage | None:
-    """Return what the user saw of `message`, or None when that is nothing."""
-    check_unique(f"{where}.mapping", message.id, known)
+def _is_hidden(message: _Message) -> bool:
+    """Return whether ChatGPT never shows `message`: context that it adds, system prompts."""
     hidden = message.metadata is not None and message.metadata.is_visually_hidden_from_conversation
-    text = _text(message.content)
-    if hidden or message.recipient not in (None, "all") or not text:
+    return bool(hidden) or message.author.role == "system" or message.content.content_type.endswith("editable_context")
+
+
+def _message(message: _Message, text: str) -> BaseMessage | None:
+    """Return `message`, whose content is `text`, or None when there is nothing to show."""
+    if _is_hidden(message) or not text:
         return None
     if message.author.role == "user":
         return HumanMessage(text, id=message.id)
-    if message.author.role == "assistant":
+    if message.author.role in ("assistant", "tool"):
         metadata = {"finish_reason": INTERRUPTED} if message.status == _CUT_SHORT else {}
         return AIMessage(text, id=message.id, response_metadata=metadata)
     return None
 
 
-def _text(content: _Content) -> str:
+def _left_out(message: _Message, *, shown: bool) -> list[str]:
+    """Return what of `message` does not come over, by kind."""
+    if _is_hidden(message):
+        return []
+    if not shown:
+        kind = message.content.content_type
+        return [f"{message.author.role} message ({kind})"] if _parts(message.content) or message.content.text else []
+    pictures = _parts(message.content).count(IMAGE)
+    return ["picture"] * pictures + ["file"] * max(0, len(_files(message)) - pictures)
+
+
+def _text(message: _Message) -> str:
+    """Return what `message` shows, as Markdown; nothing for what passes between the model and its tools."""
+    content, role = message.content, message.author.role
     match content.content_type:
-        case "text" | "multimodal_text":
-            return "\n\n".join(filter(None, map(_part, content.parts or [])))
         case "code":
-            language = "" if content.language in (None, "unknown") else content.language
-            return f"```{language}\n{content.text}\n```" if content.text else ""
+            return fenced(content.text or "", content.language)
+        case "thoughts":
+            return quoted("Thoughts", joined(*map(_thought, content.thoughts or [])))
+        case "reasoning_recap":
+            return quoted("Thoughts", content.content or content.text or _parts(content))
+        case kind if kind in _OUTPUTS:
+            return joined("Output:", fenced(content.text)) if content.text else ""
+        case "multimodal_text" if role == "tool":
+            return joined(*(part for part in map(_part, content.parts or []) if part in (IMAGE, AUDIO)))
+        case "text" | "multimodal_text" if role == "user":
+            return joined(_parts(content), *(f"<file name={quoteattr(name)}/>" for name in _files(message)))
+        case "text" | "multimodal_text" if role == "assistant" and message.recipient in (None, "all"):
+            return _without_marks(_parts(content), message.metadata)
         case _:
-            return ""  # the model's thoughts, its tools' output, the user's profile
+            return ""
+
+
+def _thought(thought: _Thought) -> str:
+    return joined(f"*{summary}*" if (summary := (thought.summary or "").strip()) else "", thought.content or "")
+
+
+def _files(message: _Message) -> list[str]:
+    files = (message.metadata.attachments if message.metadata else None) or []
+    return [" ".join((file.name or "file").split()) for file in files]
+
+
+def _parts(content: _Content) -> str:
+    return joined(*map(_part, content.parts or []))
 
 
 def _part(part: str | dict[str, Any]) -> str:
     if isinstance(part, str):
         return part
-    text = part.get("text")
-    if isinstance(text, str):
+    if isinstance(text := part.get("text"), str):
         return text
-    return IMAGE if part.get("content_type") == "image_asset_pointer" else ""
+    match part.get("content_type"):
+        case "image_asset_pointer":
+            return IMAGE
+        case "audio_asset_pointer" | "real_time_user_audio_video_asset_pointer":
+            return AUDIO
+        case _:
+            return ""
+
+
+def _without_marks(text: str, metadata: _Metadata | None) -> str:
+    """Return `text` with the links that its citations stand for; a citation of nothing known is removed."""
+    references = (metadata.content_references if metadata else None) or []
+    links = {reference.matched_text: _link(reference) for reference in references if reference.matched_text}
+    text = _CITATION.sub(lambda mark: links.get(mark[0], ""), text)
+    return _LOOSE_MARKS.sub("", text)
+
+
+def _link(reference: _Reference) -> str:
+    if reference.alt is not None:
+        return reference.alt
+    sources = [*(reference.items or []), _Source(title=reference.title, url=reference.url)]
+    links = [f"[{' '.join((source.title or source.url).split())}]({source.url})" for source in sources if source.url]
+    return f"({', '.join(links)})" if links else ""
+
+
+def _canvas(content: _Content, kind: str | None) -> tuple[str | None, str]:
+    """Return the type of the canvas document and what is done to it; `kind` is the type of the last one.
+
+    A change is a pattern and what takes its place. The patterns of an unknown file are not run: they might never end.
+    """
+    given = content.text or _parts(content)
+    try:
+        canvas = _Canvas.model_validate(load_json(given))
+    except ValueError:  # pydantic's too
+        return kind, fenced(given)
+    if canvas.content is not None:
+        return canvas.type, joined(
+            f"**{' '.join((canvas.name or 'Canvas').split())}**", _body(canvas.content, canvas.type)
+        )
+    changes = [text for update in canvas.updates or [] if isinstance(text := update.get("replacement"), str)]
+    remarks = [text for comment in canvas.comments or [] if isinstance(text := comment.get("comment"), str)]
+    shown = [joined("**Canvas, changed**", *(_body(change, kind) for change in changes))] if changes else []
+    return kind, joined(*shown, *(quoted("Comment", remark) for remark in remarks)) or fenced(given)
+
+
+def _body(text: str, kind: str | None) -> str:
+    """Return the text of a canvas document: Markdown, or code where its type says so."""
+    group, _, language = (kind or "").partition("/")
+    return fenced(text, language) if group == "code" else text

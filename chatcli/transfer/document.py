@@ -1,5 +1,6 @@
 """A whole thread outside of any store."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,9 @@ from langchain_core.messages import BaseMessage
 from chatcli.errors import UsageError
 from chatcli.thread_ids import check_thread_id
 
+NOTHING = "nothing was imported"
+MAX_KINDS = 12
+"""Kinds of things that were left out to name in a line."""
 MAX_DEPTH = 64
 """Levels of lists and objects in one another; what is stored must also be readable again."""
 
@@ -36,11 +40,23 @@ class ThreadDocument:
     turns: int = 0
     created_at: str = ""
     updated_at: str = ""
+    left_out: tuple[str, ...] = ()
+    """What a file of another program holds of the thread that does not come over, a kind for each piece."""
+
+
+def left_out_line(documents: Sequence[ThreadDocument]) -> str:
+    """Return one line that names what of `documents` was left out, "" for nothing."""
+    kinds = Counter(kind for document in documents for kind in document.left_out)
+    named = [kind if number == 1 else f"{kind} ({number})" for kind, number in kinds.most_common(MAX_KINDS)]
+    if not named:
+        return ""
+    rest = len(kinds) - len(named)
+    return f"left out: {', '.join(named)}{f', and {rest} more' if rest else ''}"
 
 
 def refuse(where: str, problem: str) -> UsageError:
     """Return the refusal of a file because of what is at `where`, a field or a line."""
-    return UsageError(f"nothing was imported: {where}: {problem}")
+    return UsageError(f"{NOTHING}: {where}: {problem}")
 
 
 def check_id(where: str, thread_id: str) -> str:

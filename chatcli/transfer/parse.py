@@ -5,8 +5,9 @@ from collections import Counter
 from typing import Any
 
 from chatcli import nested
+from chatcli.errors import UsageError
 from chatcli.nested import read_json
-from chatcli.transfer.document import refuse
+from chatcli.transfer.document import check_storable, refuse
 
 MAX_DEPTH = 2 * nested.MAX_DEPTH
 """A thread holds arguments of tools, which may be nested as deeply as is allowed, some levels down."""
@@ -20,11 +21,25 @@ def parse_json(text: str, where: str = "") -> Any:
 
     """
     try:
-        return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique)
+        return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise refuse(where or f"line {error.lineno}", f"no JSON: {error.msg} at column {error.colno}") from None
     except ValueError as error:  # a key that is there twice, a number of thousands of digits, nested too deeply
         raise refuse(where or "the file", str(error)) from None
+
+
+def load_json(text: str) -> Any:
+    """Return what a text inside of a message holds; raise ValueError when that is no JSON, or can't be stored."""
+    try:
+        found = read_json(text, max_depth=MAX_DEPTH)
+        check_storable("the text", found)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

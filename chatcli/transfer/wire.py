@@ -202,6 +202,10 @@ def read_message(where: str, data: object, known_ids: set[str]) -> BaseMessage:
         message = _KINDS[wire.role].model_validate(given)
     except ValidationError as error:
         raise refusal(f"{where}.", error) from None
+    except KeyError as error:  # of langchain's own validators, which pydantic passes on
+        raise refuse(f"{where}.{error.args[0]}", "field required") from None
+    except (TypeError, AttributeError) as error:
+        raise refuse(where, f"is no message: {error}") from None
     assert message.id is not None
     check_unique(f"{where}.id", message.id, known_ids)
     return message

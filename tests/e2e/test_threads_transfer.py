@@ -19,7 +19,7 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
-from tests.transfer.test_foreign import conversation, llm_log, said
+from tests.transfer.test_foreign import archive, conversation, llm_log, said
 
 pytestmark = pytest.mark.forked
 
@@ -179,6 +179,20 @@ def test_chatgpt_and_llm_files_are_imported(chat: Chat, fake: FakeOpenAI, home: 
         ("assistant", "air"),
         ("user", "go on"),
     ]
+
+
+def test_an_archive_is_imported_and_what_is_left_out_is_named(chat: Chat, home: Home) -> None:
+    question = said("user", "why?", metadata={"attachments": [{"name": "a.pdf"}]})
+    whole = json.dumps([conversation("new", question, said("assistant", "because"))])
+    archive(home.work / "export.zip", {"conversations.json": whole, "chat.html": "<p>"})
+    imported = chat("threads", "import", "export.zip", "--json")
+    assert imported.json() == [{"thread_id": "new", "original_id": "new"}]
+    assert imported.stderr == "warning: left out: file, chat.html\n"
+    archive(home.work / "bad.zip", {"conversations\n.json": whole, "conversations-1.json": "[\x1b"})
+    result = chat("threads", "import", "bad.zip")
+    assert_told(result, 2)
+    assert "conversations-1.json: line 1: no JSON" in result.stderr
+    assert len(chat("threads", "list", "--json").json()) == 1
 
 
 GOOD = '{"format": "chatcli-thread", "version": 1, "thread_id": "good", "messages": [{"role": "user", "content": "x"}]}'

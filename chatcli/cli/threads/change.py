@@ -18,7 +18,7 @@ from chatcli.providers import LANGFLOW
 from chatcli.rendering.sanitize import sanitize_line
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store, granted
-from chatcli.store.threads import Threads, ThreadSummary, find_thread
+from chatcli.store.threads import Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 
 _MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error

@@ -45,12 +45,15 @@ def export(
         if not common.can_ask():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
-    lines = thread_lines(asyncio.run(read_whole_thread(settings, summary)), chosen)
+    document, missing = asyncio.run(read_whole_thread(settings, summary))
+    lines = thread_lines(document, chosen)
     if output is None:
         for line in lines:
             print(line)
     else:
         write_file(output, lines)
+    if missing:
+        common.show(settings, Notice(missing, "warning"))
 
 
 def import_(
@@ -59,7 +62,7 @@ def import_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="chat's JSON or JSONL, ChatGPT's conversations.json, llm's logs.db, or \"-\".",
+            help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
             autocompletion=complete.files,
         ),
     ],
@@ -72,12 +75,13 @@ def import_(
 
     settings = common.settings_of(ctx, store, url)
     common.threads_of(settings)  # refuses a store in memory, which would be gone at once
-    imported = asyncio.run(import_file(settings, file))
+    imported, left_out = asyncio.run(import_file(settings, file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
-    if print_as_json(found, settings.format, as_json):
-        return
-    for new in imported.values():
-        print(new)
-    renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
-    if renamed:
-        common.show(settings, *renamed)
+    renamed = []
+    if not print_as_json(found, settings.format, as_json):
+        for new in imported.values():
+            print(new)
+        renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    notices = [*renamed, *([Notice(left_out, "warning")] if left_out else [])]
+    if notices:
+        common.show(settings, *notices)

@@ -1,0 +1,225 @@
+"""Reads what can be read of a damaged SQLite store: page by page, without SQLite, which stops at the first bad page.
+
+The format is https://sqlite.org/fileformat2.html. Rows are found in the leaves of the trees, whatever leads to them,
+and are told apart by the types of their columns.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Value = int | float | str | bytes | None
+Row = Sequence[Value]
+Key = tuple[str, ...]
+
+_TABLE_LEAF, _INDEX_LEAF = 0x0D, 0x0A
+_SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+_OWN_SIZE, _DEFAULT_SIZE = 8192, 4096
+"""The size of pages in a store that chatcli made, and in one that a plain LangGraph checkpointer made."""
+_INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+
+
+class _BadCellError(Exception):
+    """A cell that can't be read."""
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a store holds, as far as it can be read.
+
+    Attributes:
+        checkpoints: LangGraph's rows: thread, namespace, ID, parent, type, checkpoint, metadata.
+        writes: LangGraph's rows: thread, namespace, checkpoint, task, its path, index, channel, type, value.
+        threads: Our index: thread, title, model, turns, made at, used at.
+        messages: Our index: thread, message, checkpoint, role, text, whether it was interrupted; in order.
+        journal: Answers on their way: thread, question, text.
+
+    """
+
+    checkpoints: dict[Key, Row] = field(default_factory=dict)
+    writes: dict[Key, Row] = field(default_factory=dict)
+    threads: dict[str, Row] = field(default_factory=dict)
+    messages: dict[int, Row] = field(default_factory=dict)
+    journal: dict[str, Row] = field(default_factory=dict)
+
+    def add(self, rowid: int | None, row: list[Value]) -> None:
+        """Take a row, of whichever table it is."""
+        kinds = "".join(_KINDS[type(value)] for value in row)
+        if rowid is None:
+            if kinds == "ttt":
+                self.journal[str(row[0])] = row
+            elif kinds == "tttitt":
+                self.threads[str(row[0])] = row
+        elif kinds in _CHECKPOINTS:
+            self.checkpoints[str(row[0]), str(row[1]), str(row[2])] = row
+        elif kinds in _WRITES:
+            where = _WRITES[kinds]
+            known = [row[place] if place is not None else "" for place in where]
+            self.writes[tuple(map(str, [*known[:4], known[5]]))] = known
+        elif kinds == "nttttti":
+            self.messages[rowid] = row[1:]
+
+
+_KINDS: Mapping[type, str] = {int: "i", float: "f", str: "t", bytes: "b", type(None): "n"}
+_CHECKPOINTS = {"ttt" + parent + "tb" + metadata for parent in "tn" for metadata in "btn"}
+_NEWER, _OLDER, _OLDEST = (0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 8, 4, 5, 6, 7), (0, 1, 2, 3, None, 4, 5, 6, 7)
+_WRITES: Mapping[str, Sequence[int | None]] = {
+    "tttttittb": _NEWER,
+    "tttttittn": _NEWER,
+    "ttttittbt": _OLDER,
+    "ttttittnt": _OLDER,
+    "ttttittb": _OLDEST,
+    "ttttittn": _OLDEST,
+}
+"""The columns of LangGraph's writes in each order that its versions made: where ours are found."""
+
+
+def read_contents(path: Path) -> Contents:
+    """Return what can be read of the store at `path`, with what its write-ahead log holds.
+
+    Raises:
+        OSError: The file itself can't be read.
+
+    """
+    data = path.read_bytes()
+    wal = path.with_name(f"{path.name}-wal")
+    log = wal.read_bytes() if wal.exists() else b""
+    best = Contents()
+    for size in _page_sizes(data, log):
+        contents = Contents()
+        for rowid, row in _Pages(data, size, log).rows():
+            contents.add(rowid, row)
+        if len(contents.checkpoints) > len(best.checkpoints) or size == _OWN_SIZE:
+            best = max(contents, best, key=lambda found: len(found.checkpoints) + len(found.messages))
+        if size == _OWN_SIZE and best.checkpoints:
+            break
+    return best
+
+
+def _page_sizes(data: bytes, log: bytes) -> list[int]:
+    """Return the sizes that pages may have, the likeliest first; what the header says may be wrong."""
+    (said,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
+    (logged,) = struct.unpack_from(">I", log.ljust(12, b"\0"), 8)
+    named = [65536 if size == 1 else size for size in (said, logged)]
+    return [size for size in dict.fromkeys((*named, _OWN_SIZE, _DEFAULT_SIZE)) if size in _SIZES]
+
+
+class _Pages:
+    def __init__(self, data: bytes, size: int, log: bytes) -> None:
+        self._data, self._size = data, size
+        self._newer: dict[int, bytes] = {}
+        self._read_log(log)
+
+    def _read_log(self, data: bytes) -> None:
+        """Take the pages of all transactions of the write-ahead log that were committed."""
+        frame = _FRAME_HEADER + self._size
+        if len(data) < _WAL_HEADER:
+            return
+        salt = data[16:24]
+        pending: dict[int, bytes] = {}
+        for start in range(_WAL_HEADER, len(data) - frame + 1, frame):
+            number, committed = struct.unpack_from(">II", data, start)
+            if data[start + 8 : start + 16] != salt:  # of the log's last round
+                return
+            pending[number] = data[start + _FRAME_HEADER : start + frame]
+            if committed:
+                self._newer |= pending
+                pending = {}
+
+    def rows(self) -> Iterator[tuple[int | None, list[Value]]]:
+        """Yield every row that can be read, with its ID, None in a table without."""
+        count = max(len(self._data) // self._size, max(self._newer, default=0))
+        for number in range(1, count + 1):
+            page = self._page(number)
+            start = 100 if number == 1 else 0
+            if len(page) < self._size or page[start] not in (_TABLE_LEAF, _INDEX_LEAF):
+                continue
+            (cells,) = struct.unpack_from(">H", page, start + 3)
+            for cell in range(min(cells, self._size // 4)):
+                place = start + 8 + 2 * cell
+                try:
+                    (offset,) = struct.unpack_from(">H", page, place)
+                    yield self._cell(page, offset, with_id=page[start] == _TABLE_LEAF)
+                except (_BadCellError, struct.error, IndexError, UnicodeDecodeError, OverflowError):
+                    continue
+
+    def _page(self, number: int) -> bytes:
+        return self._newer.get(number) or self._data[(number - 1) * self._size : number * self._size]
+
+    def _cell(self, page: bytes, offset: int, *, with_id: bool) -> tuple[int | None, list[Value]]:
+        length, offset = _varint(page, offset)
+        rowid = None
+        if with_id:
+            rowid, offset = _varint(page, offset)
+        return rowid, _record(self._payload(page, offset, length, with_id=with_id))
+
+    def _payload(self, page: bytes, offset: int, length: int, *, with_id: bool) -> bytes:
+        """Return a cell's payload, which goes on in a chain of other pages where it is long."""
+        usable = self._size  # no byte of a page is reserved
+        most = usable - 35 if with_id else (usable - 12) * 64 // 255 - 23
+        if length <= most:
+            local = length
+        else:
+            least = (usable - 12) * 32 // 255 - 23
+            local = least + (length - least) % (usable - 4)
+            local = local if local <= most else least
+        if length > len(self._data) + len(self._newer) * self._size:
+            raise _BadCellError
+        pieces, rest = [page[offset : offset + local]], length - local
+        if rest:
+            (number,) = struct.unpack_from(">I", page, offset + local)
+            while rest > 0:
+                overflow = self._page(number)
+                if number < 1 or len(overflow) < self._size:
+                    raise _BadCellError
+                pieces.append(overflow[4 : 4 + rest])
+                rest -= len(pieces[-1])
+                (number,) = struct.unpack_from(">I", overflow, 0)
+        payload = b"".join(pieces)
+        if len(payload) != length:
+            raise _BadCellError
+        return payload
+
+
+def _varint(data: bytes, offset: int) -> tuple[int, int]:
+    value = 0
+    for place in range(offset, offset + 8):
+        value = value << 7 | data[place] & 0x7F
+        if data[place] < 0x80:
+            return value, place + 1
+    return value << 8 | data[offset + 8], offset + 9
+
+
+def _record(data: bytes) -> list[Value]:
+    header, offset = _varint(data, 0)
+    if not 1 <= header <= min(len(data), 200):  # our rows have few columns
+        raise _BadCellError
+    row: list[Value] = []
+    place = header
+    while offset < header:
+        kind, offset = _varint(data, offset)
+        value, width = _value(data, place, kind)
+        row.append(value)
+        place += width
+    if place != len(data):
+        raise _BadCellError
+    return row
+
+
+def _value(data: bytes, place: int, kind: int) -> tuple[Value, int]:
+    if kind == 0:
+        return None, 0
+    if kind in _INTEGERS:
+        width = _INTEGERS[kind]
+        return int.from_bytes(data[place : place + width], signed=True), width
+    if kind == 7:
+        return float(struct.unpack_from(">d", data, place)[0]), 8
+    if kind in (8, 9):
+        return kind - 8, 0
+    if kind < 12:
+        raise _BadCellError
+    width = (kind - 12) // 2
+    piece = data[place : place + width]
+    return (piece if kind % 2 == 0 else piece.decode()), width

@@ -1,0 +1,193 @@
+"""Stores with changed bytes: every command says so with exit code 5, and what can be read is kept."""
+
+import asyncio
+import random
+import sqlite3
+import zlib
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from chatcli.bootstrap import read_thread, read_whole_thread, repair_store
+from chatcli.errors import StoreError
+from chatcli.settings import Settings
+from chatcli.store.location import StoreLocation, choose_store, open_threads
+from chatcli.store.open import open_store
+from chatcli.store.repair import find_damage
+from chatcli.store.salvage import Row, read_contents
+from chatcli.transfer.document import ThreadDocument
+from chatcli.transfer.write import import_documents
+from tests.e2e.checks import assert_told
+from tests.e2e.program import Chat, Home
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer
+
+pytestmark = pytest.mark.forked
+
+LONG = "word " * 400
+
+
+@pytest.fixture
+def store(chat: Chat, fake: FakeOpenAI, home: Home) -> Path:
+    """Give a store with the threads good and bad, three turns each, the second one long."""
+    path = home.work / "threads.db"
+    home.env["CHATCLI_STORE"] = f"sqlite:///{path}"
+    for name in ("good", "bad"):
+        fake.script(Answer("first answer"), Answer(LONG), Answer("third answer"))
+        for question in ("one", "two", "three"):
+            assert chat("-t", name, f"{question} of {name}").returncode == 0
+    return path
+
+
+def damage_value(path: Path, thread: str) -> None:
+    """Change a byte in the middle of the long answer of `thread`, behind SQLite's back."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT value FROM writes WHERE thread_id = ? AND type LIKE '%zlib' AND channel = 'messages'"
+        [value] = [value for (value,) in connection.execute(query, (thread,)) if b"word word" in zlib.decompress(value)]
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = path.read_bytes()
+    assert data.count(value) == 1
+    place = data.index(value) + len(value) // 2
+    path.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
+
+
+def test_a_damaged_value_is_told_with_its_thread(chat: Chat, store: Path, fake: FakeOpenAI) -> None:
+    damage_value(store, "bad")
+    for arguments in (("-t", "bad", "go on"), ("threads", "show", "bad")):
+        result = chat(*arguments)
+        assert_told(result, 5)
+        assert "the thread bad is damaged" in result.stderr
+        assert "chat doctor --repair" in result.stderr
+    assert len(fake.requests) == 6
+    assert {thread["thread_id"] for thread in chat("threads", "list", "--json").json()} == {"good", "bad"}
+    assert chat("-t", "good", "go on").returncode == 0
+    found = chat("doctor")
+    assert found.returncode == 1
+    assert "the threads bad can't be read" in " ".join(found.stdout.split())
+    exported = chat("threads", "export", "bad")
+    assert exported.returncode == 0
+    assert "rows are missing here" in exported.stderr
+    assert [text in exported.stdout for text in ("one of bad", "word word", "third answer")] == [True] * 3
+
+
+def test_repair_keeps_all_that_can_be_read(chat: Chat, store: Path, fake: FakeOpenAI) -> None:
+    before = chat.messages("good")
+    chat("threads", "rename", "good", "A title of mine")
+    damage_value(store, "bad")
+    damaged = store.read_bytes()
+    repaired = chat("doctor", "--repair")
+    assert repaired.returncode == 0, repaired
+    assert "the thread bad was damaged" in repaired.stderr
+    assert store.with_name("threads.db.damaged").read_bytes() == damaged
+    assert chat.messages("good") == before
+    # The text of the value that was lost stands in the index once more.
+    assert [message["content"] for message in chat.messages("bad")] == [
+        "one of bad",
+        "first answer",
+        "two of bad",
+        LONG,
+        "three of bad",
+        "third answer",
+    ]
+    titles = {thread["thread_id"]: thread["title"] for thread in chat("threads", "list", "--json").json()}
+    assert titles == {"good": "A title of mine", "bad": "one of bad"}
+    for name in ("good", "bad"):
+        assert chat("-t", name, "go on").returncode == 0
+        assert len(fake.requests[-1].messages) == 7
+    assert chat("threads", "search", "first", "--json").json()
+    assert chat("doctor").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "place", [0, 16, 18, 100, 8192], ids=["magic", "page size", "version", "schema", "first table"]
+)
+def test_a_damaged_page_costs_no_thread(chat: Chat, store: Path, place: int) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = [chat.messages(name) for name in ("good", "bad")]
+    data = bytearray(store.read_bytes())
+    data[place] ^= 0x5A
+    store.write_bytes(data)
+    assert chat("doctor", "--repair").returncode == 0
+    assert [chat.messages(name) for name in ("good", "bad")] == before
+
+
+def test_what_is_no_store_is_not_repaired(chat: Chat, home: Home) -> None:
+    path = home.work / "text.db"
+    path.write_bytes(b"this is no database. " * 999)
+    before = path.read_bytes()
+    result = chat("doctor", "--repair", env={"CHATCLI_STORE": f"sqlite:///{path}"})
+    assert_told(result, 5)
+    assert path.read_bytes() == before
+    assert [file.name for file in home.work.iterdir()] == ["text.db"]
+
+
+def test_the_reader_of_pages_finds_what_sqlite_does(chat: Chat, store: Path) -> None:
+    """Also what is not yet in the file itself, but in the write-ahead log."""
+    with closing(sqlite3.connect(store)) as held:  # so that the log stays
+        held.execute("SELECT 1 FROM threads").fetchall()
+        chat("-t", "good", "more " * 3000)
+        contents = read_contents(store)
+        found: dict[str, list[Row]] = {
+            "checkpoints": [*contents.checkpoints.values()],
+            "writes": [*contents.writes.values()],
+            "threads": [*contents.threads.values()],
+        }
+        for table, rows in found.items():
+            assert {tuple(row) for row in rows} == set(held.execute(f"SELECT * FROM {table}"))
+
+
+def _documents() -> list[ThreadDocument]:
+    rng = random.Random(1)
+    documents = []
+    for thread in range(4):
+        messages: list[BaseMessage] = []
+        for turn in range(5):
+            messages.append(HumanMessage(f"question {turn}", id=f"q{turn}"))
+            messages.append(AIMessage(f"answer {rng.randbytes(40 if turn % 2 else 2000).hex()}", id=f"a{turn}"))
+        documents.append(ThreadDocument(f"thread-{thread}", "Title", "openai:gpt", "Be brief.", messages))
+    return documents
+
+
+def _try(action: object) -> None:
+    """Call `action`; the only failure that it may have is the store's, in one line."""
+    problem = ""
+    try:
+        assert callable(action)
+        action()
+    except StoreError as error:
+        problem = error.message
+    assert "\n" not in problem
+
+
+def test_changed_bytes_anywhere_are_told_and_repaired(tmp_path: Path) -> None:
+    async def build() -> None:
+        async with open_store(StoreLocation(tmp_path / "base.db")) as store:
+            await import_documents(store, _documents())
+
+    asyncio.run(build())
+    base = (tmp_path / "base.db").read_bytes()
+    for seed in range(25):
+        rng = random.Random(seed)
+        data = bytearray(base)
+        for _ in range(rng.choice((1, 1, 1, 5, 20))):
+            data[rng.choice((rng.randrange(len(data)), rng.randrange(8192)))] ^= rng.randrange(1, 256)
+        path = tmp_path / f"{seed}.db"
+        path.write_bytes(data)
+        settings = Settings.load({"store": f"sqlite:///{path}"})
+        threads = open_threads(choose_store(settings))
+        _try(threads.recent)
+        _try(lambda threads=threads: threads.search("answer"))
+        _try(lambda threads=threads: threads.said("thread-1", 5))
+        _try(lambda settings=settings: asyncio.run(read_thread(settings, "thread-0")))
+        repair_store(settings)
+        assert not find_damage(path)
+        listed = {summary.thread_id: summary for summary in threads.recent()}
+        assert {f"thread-{number}" for number in range(4)} <= set(listed), seed
+        for summary in listed.values():
+            _, missing = asyncio.run(read_whole_thread(settings, summary))
+            assert not missing
+        kept = sum(len(asyncio.run(read_thread(settings, f"thread-{number}"))) for number in range(4))
+        assert kept >= 40 - 20, seed

@@ -1,0 +1,77 @@
+"""The real `llm` of simonw/llm in several versions, each in an environment of its own, made once a machine."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.openai_server import FakeOpenAI
+from tests.models.local.shared_cache import cache_folder
+
+BEFORE, AFTER = "0.31", "0.36"
+"""The last version with `responses`, and one of those with threads."""
+
+
+@dataclass(frozen=True)
+class Llm:
+    """One version of the program, with a log of its own in `folder`, asking `server`."""
+
+    python: Path
+    folder: Path
+    server: FakeOpenAI
+
+    def __call__(self, *args: str) -> str:
+        """Run `llm ARGS` and return what it prints."""
+        return self._run("-m", "llm", *args)
+
+    def script(self, text: str) -> str:
+        """Run Python with the library."""
+        return self._run("-c", text)
+
+    def _run(self, *args: str) -> str:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LLM_USER_PATH": str(self.folder),
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": self.server.base_url,
+        }
+        done = subprocess.run(
+            [self.python, *args],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def installed_llm(version: str) -> Path:
+    """Return the Python of an environment with that version; it is installed when the cache has none."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache_folder() / "llm" / f"{version}-python{python}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers, one installs
+        done = folder / "installed"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            # Versions before 0.34 import httpx, which the OpenAI SDK that they ask for no longer brings along.
+            pip: list[str | Path] = [
+                folder / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+            ]
+            subprocess.run([*pip, f"llm=={version}", "httpx"], check=True, timeout=300)
+            done.touch()
+    return folder / "bin" / "python"

@@ -57,10 +57,10 @@ def test_a_config_file_that_is_nested_too_deeply(chat: Chat, fake: FakeOpenAI, d
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_files_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI, depth: int) -> None:
-    (chat.home.work / "deep.json").write_text('{"mcpServers": {"a": {"args": %s}}}' % _lists(depth))
+    (chat.home.work / "deep.json").write_text(f'{{"mcpServers": {{"a": {{"args": {_lists(depth)}}}}}}}')
     _assert_refused(chat, fake, "--mcp", "deep.json")
     _assert_refused(chat, fake, "--schema", "deep.json")
-    (chat.home.work / "langgraph.json").write_text('{"graphs": {"a": %s}}' % _lists(depth))
+    (chat.home.work / "langgraph.json").write_text(f'{{"graphs": {{"a": {_lists(depth)}}}}}')
     _assert_refused(chat, fake, "--graph", "a")
     roles = _config(chat, "roles/deep.toml")
     roles.parent.mkdir(exist_ok=True)

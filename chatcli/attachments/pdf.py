@@ -13,11 +13,10 @@ def count_pages(name: str, data: bytes) -> int:
 
     """
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     try:
         return len(PdfReader(io.BytesIO(data)).pages)
-    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
         raise _unreadable(name, error) from None
 
 
@@ -30,11 +29,10 @@ def pdf_text(name: str, data: bytes) -> str:
 
     """
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     try:
         pages = [page.extract_text().strip() for page in PdfReader(io.BytesIO(data)).pages]
-    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
         raise _unreadable(name, error) from None
     text = "\n\n".join(page for page in pages if page)
     if not text:
@@ -46,4 +44,5 @@ def pdf_text(name: str, data: bytes) -> str:
 
 
 def _unreadable(name: str, error: Exception) -> UsageError:
-    return UsageError(f"{name} can't be read as a PDF: {error}", remedy="Is it whole, and without a password?")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UsageError(f"{name} can't be read as a PDF: {reason}", remedy="Is it whole, and without a password?")

@@ -56,7 +56,7 @@ def test_any_text_is_a_page(page: str) -> None:
     assert len(html_text(page)) <= len(page)
 
 
-@pytest.mark.parametrize("part", ["<!---->", "<!--", "<a b='", "<!", "</", "<script>", "<a ", "<svg><a b=\""])
+@pytest.mark.parametrize("part", ["<!---->", "<!--", "<a b='", "<!", "</", "<script>", "<a ", '<svg><a b="'])
 def test_a_hostile_page_is_read_in_one_go(part: str) -> None:
     page = part * (2_000_000 // len(part))  # what looks for an end again at each beginning takes hours for it
     assert not is_html(page)

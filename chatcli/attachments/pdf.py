@@ -1,8 +1,16 @@
 """PDFs: their pages, and their text for models that take no PDF."""
 
 import io
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from chatcli.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pypdf import PdfReader
 
 
 def count_pages(name: str, data: bytes) -> int:
@@ -12,12 +20,8 @@ def count_pages(name: str, data: bytes) -> int:
         UsageError: It can't be read.
 
     """
-    from pypdf import PdfReader
-
-    try:
-        return len(PdfReader(io.BytesIO(data)).pages)
-    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
-        raise _unreadable(name, error) from None
+    with _opened(name, data) as reader:
+        return len(reader.pages)
 
 
 def pdf_text(name: str, data: bytes) -> str:
@@ -28,12 +32,8 @@ def pdf_text(name: str, data: bytes) -> str:
         RefusedError: It holds no text, as a scan.
 
     """
-    from pypdf import PdfReader
-
-    try:
-        pages = [page.extract_text().strip() for page in PdfReader(io.BytesIO(data)).pages]
-    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
-        raise _unreadable(name, error) from None
+    with _opened(name, data) as reader:
+        pages = [page.extract_text().strip() for page in reader.pages]
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise RefusedError(
@@ -41,6 +41,17 @@ def pdf_text(name: str, data: bytes) -> str:
             remedy="Use a model that does, such as openai:gpt-5-mini, or recognise its text first.",
         )
     return text
+
+
+@contextmanager
+def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
+    from pypdf import PdfReader
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # else what it mends in silence would stand on stderr
+    try:
+        yield PdfReader(io.BytesIO(data))
+    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
+        raise _unreadable(name, error) from None
 
 
 def _unreadable(name: str, error: Exception) -> UsageError:

@@ -81,7 +81,7 @@ def build_renderer(settings: Settings) -> Renderer:
         case "json":
             from chatcli.rendering.json import JsonRenderer
 
-            return JsonRenderer(sys.stdout, sys.stderr)
+            return JsonRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case "jsonl":
             from chatcli.rendering.json import JsonLinesRenderer
 

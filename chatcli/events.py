@@ -178,6 +178,16 @@ class Progress:
     finished: bool = False
 
 
+def size(count: int) -> str:
+    """Return a number of bytes as people read it: `12.3 MB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A table for the user: `/help`, `chat threads list` and their like."""

@@ -10,10 +10,12 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.attachments.summary import summary
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
+    Notice,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -219,7 +221,10 @@ class Session:
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
         await self._refuse_pending()
         question = await self._question(text, attachments)
-        return self._new_turn({"messages": [question]}, question)
+        turn = self._new_turn({"messages": [question]}, question)
+        for attachment in attachments:  # those of a question that is refused are not sent
+            turn.announce(Notice(await asyncio.to_thread(summary, attachment)))
+        return turn
 
     async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
         """Return the turn that `text` begins or goes on with, or what is to be answered before that."""

@@ -165,7 +165,7 @@ def _number(value: object) -> float:
         raise ValueError(f"a number, not {_shown(value)}")
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"a number, not {_shown(value)}") from None
 
 
@@ -183,7 +183,7 @@ def _table(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         value = _json(value) if value.lstrip().startswith("{") else [value]
     if isinstance(value, list | tuple):
-        return dict(map(parse_variable, value))
+        return dict(parse_variable(_text(item)) for item in value)
     if not isinstance(value, dict):
         raise ValueError(f"a table, not {_shown(value)}")
     return value
@@ -196,7 +196,7 @@ def _tables(value: object) -> dict[str, dict[str, Any]]:
     if not isinstance(value, list | tuple):
         return {name: _table(table) for name, table in _table(value).items()}
     tables: dict[str, dict[str, Any]] = {}
-    for table, key, given in map(parse_entry, value):
+    for table, key, given in (parse_entry(_text(item)) for item in value):
         tables.setdefault(table, {})[key] = given
     return tables
 

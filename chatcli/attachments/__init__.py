@@ -9,6 +9,7 @@ mentions      `@path` in a typed line
 content       the question and its attachments as the content of one message
 image         made smaller where a provider's limit asks for it
 pdf           its text, for models that take no PDF
+summary       what the user is told of it
 """
 
 MAX_BYTES = 256 * 1024 * 1024

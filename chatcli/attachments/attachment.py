@@ -20,3 +20,5 @@ class Attachment:
     data: bytes = field(default=b"", repr=False)
     encoding: str = "utf-8"
     """What `text` was decoded from."""
+    size: int = 0
+    """Bytes that were read."""

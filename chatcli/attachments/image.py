@@ -2,11 +2,14 @@
 
 import io
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from chatcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL import Image
 
 MAX_IMAGE_BYTES = 3_750_000
@@ -25,20 +28,37 @@ def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
         UsageError: It can't be read as an image.
 
     """
-    from PIL import Image, UnidentifiedImageError
+    with _opened(name, data) as image:
+        if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
+            return data, media_type
+        return _reduce(image)
+
+
+def pixels(name: str, data: bytes) -> tuple[int, int]:
+    """Return the width and the height.
+
+    Raises:
+        UsageError: It can't be read as an image.
+
+    """
+    with _opened(name, data) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(name: str, data: bytes) -> "Iterator[Image.Image]":
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             # A picture that is too large to be harmless is an error here, not a warning.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
-                    return data, media_type
-                return _reduce(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{name} can't be read as an image: {error}") from None
+                yield image
     except Image.DecompressionBombWarning as error:
         raise UsageError(f"{name} has too many pixels: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a damaged picture meets whatever the decoders raise
+        raise UsageError(f"{name} can't be read as an image: {' '.join(str(error).split())}") from None
 
 
 def _reduce(image: "Image.Image") -> tuple[bytes, str]:

@@ -1,8 +1,16 @@
 """PDFs: their pages, and their text for models that take no PDF."""
 
 import io
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from chatcli.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pypdf import PdfReader
 
 
 def count_pages(name: str, data: bytes) -> int:
@@ -12,13 +20,8 @@ def count_pages(name: str, data: bytes) -> int:
         UsageError: It can't be read.
 
     """
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
-    try:
-        return len(PdfReader(io.BytesIO(data)).pages)
-    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise _unreadable(name, error) from None
+    with _opened(name, data) as reader:
+        return len(reader.pages)
 
 
 def pdf_text(name: str, data: bytes) -> str:
@@ -29,13 +32,8 @@ def pdf_text(name: str, data: bytes) -> str:
         RefusedError: It holds no text, as a scan.
 
     """
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
-    try:
-        pages = [page.extract_text().strip() for page in PdfReader(io.BytesIO(data)).pages]
-    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise _unreadable(name, error) from None
+    with _opened(name, data) as reader:
+        pages = [page.extract_text().strip() for page in reader.pages]
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise RefusedError(
@@ -45,5 +43,17 @@ def pdf_text(name: str, data: bytes) -> str:
     return text
 
 
+@contextmanager
+def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
+    from pypdf import PdfReader
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # else what it mends in silence would stand on stderr
+    try:
+        yield PdfReader(io.BytesIO(data))
+    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
+        raise _unreadable(name, error) from None
+
+
 def _unreadable(name: str, error: Exception) -> UsageError:
-    return UsageError(f"{name} can't be read as a PDF: {error}", remedy="Is it whole, and without a password?")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UsageError(f"{name} can't be read as a PDF: {reason}", remedy="Is it whole, and without a password?")

@@ -68,9 +68,9 @@ def _read_all(name: str, stream: BinaryIO) -> bytes:
 
 def _identify(name: str, data: bytes) -> Attachment:
     if media_type := image_type(data):
-        return Attachment(name, "image", media_type, data=data)
+        return Attachment(name, "image", media_type, data=data, size=len(data))
     if is_pdf(data):
-        return Attachment(name, "pdf", "application/pdf", data=data)
+        return Attachment(name, "pdf", "application/pdf", data=data, size=len(data))
     decoded = decode(data)
     if decoded is None:
         raise RefusedError(
@@ -78,4 +78,4 @@ def _identify(name: str, data: bytes) -> Attachment:
             remedy="Models take text, PNG, JPEG, WebP and GIF images, and PDF.",
         )
     text, encoding = decoded
-    return Attachment(name, "text", "text/plain", text=text, encoding=encoding)
+    return Attachment(name, "text", "text/plain", text=text, encoding=encoding, size=len(data))

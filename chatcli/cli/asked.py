@@ -59,11 +59,23 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
         from chatcli.cli.script import read_script
 
         return Asked(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
+    if not settings.quiet:
+        _tell_mentions(" ".join(words))
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
     if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
     asks = bool(words) or piped is not None or STDIN in settings.file
     return Asked(prompt_text(words, piped) if asks else None, attachments, (), schema)
+
+
+def _tell_mentions(text: str) -> None:
+    """Say of a file that `text` mentions that it is text here: `@path` attaches one in a conversation alone."""
+    if "@" not in text:
+        return
+    from chatcli.attachments.mentions import find_mentions, missing_mentions
+
+    if sources := [*find_mentions(text), *missing_mentions(text)]:
+        print(f"note: @{sources[0]} is sent as text; attach a file with -f", file=sys.stderr)
 
 
 def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":

@@ -43,6 +43,13 @@ def find_graph(spec: str) -> GraphSpec:
         UsageError: There is no such file, module or name.
 
     """
+    try:
+        return _find(spec)
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, ~ of nobody, a zero byte
+        raise UsageError(f"{spec[:200]!r} names no graph: {error}", remedy=_FORMS) from None
+
+
+def _find(spec: str) -> GraphSpec:
     place, colon, name = spec.strip().rpartition(":")
     if not colon:
         return _in_project(Path.cwd() / PROJECT_FILE, spec.strip())

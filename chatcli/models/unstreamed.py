@@ -56,6 +56,8 @@ def as_events(body: bytes) -> bytes:
         answer = read_json(body)
     except ValueError:
         return body
+    if not isinstance(answer, dict):
+        return body
     choices = answer.get("choices")
     if isinstance(choices, list) and all(isinstance(choice, dict) for choice in choices):
         event = {**answer, "object": "chat.completion.chunk", "choices": list(starmap(_as_delta, enumerate(choices)))}

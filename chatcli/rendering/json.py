@@ -75,8 +75,9 @@ class JsonRenderer(_Streams):
     A `Listing` is written as an array of objects, keyed by its columns in snake case.
     """
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False) -> None:
         super().__init__(out, err)
+        self._quiet = quiet
         self._requests: list[dict[str, Any]] = []
 
     def render(self, event: Event) -> None:
@@ -93,6 +94,8 @@ class JsonRenderer(_Streams):
             case TurnFailed():
                 self._fail(event.thread_id, event.error, {"content": event.content} if event.content else {})
             case Notice(passing=True) if not self._err.isatty():
+                pass
+            case Notice(level=level) if self._quiet and level != "error":
                 pass
             case Notice():
                 self._tell(notice_text(event))

@@ -1,6 +1,6 @@
 """Progress told in lines: the start, every tenth of a download, the end."""
 
-from chatcli.events import Progress
+from chatcli.events import Progress, size
 from chatcli.rendering.sanitize import sanitize_line
 
 _STEP = 10  # percent
@@ -27,13 +27,3 @@ class ProgressLines:
             return None
         self._told[label] = step
         return f"{label}: {step} %"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it: `12.3 MB`."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

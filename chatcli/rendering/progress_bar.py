@@ -9,9 +9,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from chatcli.events import Progress
+from chatcli.events import Progress, size
 from chatcli.rendering.lines import Line, Run
-from chatcli.rendering.progress import size
 from chatcli.rendering.sanitize import sanitize_line
 from chatcli.rendering.tail import Tail
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.attachments.mentions import find_mentions
+from chatcli.attachments.mentions import find_mentions, missing_mentions
 from chatcli.attachments.read import read_attachment
 from chatcli.commands.registry import (
     CommandContext,
@@ -103,6 +103,9 @@ class LineHandler:
         except ChatcliError as error:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             return
+        if typed and "@" in text and (missing := await asyncio.to_thread(missing_mentions, text)):
+            names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            yield Notice(f"there is no file {names}: sent as text", "warning")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
         ask = self.conversation.say if typed else self.conversation.run_turn
         async with aclosing(ask(text, attachments)) as events:

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from chatcli.attachments.mentions import find_mentions
+from chatcli.attachments.mentions import find_mentions, missing_mentions
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +33,29 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_files_that_exist_are_mentioned(line: str, found: list[str]) -> None:
     assert find_mentions(line) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("see @missing.txt, and @src/main.py.", ["missing.txt", "src/main.py"]),
+        ('@"no such file" and @~/x and @./y', ["no such file", "~/x", "./y"]),
+        ("@a.txt is here, @folder too, @https://example.org/x.html too", []),
+        ("ask @alice, me@example.com or @bob. @property, @1.2, @..., @@ -1 +1 @@", []),
+        ("what is @app.get('/x')?", []),
+        ("fix this:\n@pytest.fixture\ndef f(): ...\nas in @b.md", ["b.md"]),
+        ("fix this:\n```python\nx @a.b\n```\nas in @c.d", ["c.d"]),
+        ("@x.md @x.md", ["x.md"]),
+    ],
+)
+def test_a_path_that_is_not_there_is_told_from_a_name(line: str, missing: list[str]) -> None:
+    assert missing_mentions(line) == missing
+
+
+_PARTS = ["@", " ", "\n", "a.txt", '"', "```", "~", "/", "..", "\0", "(", ".", "x" * 300, "\ud800", "https://"]
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(st.lists(st.sampled_from(_PARTS) | st.text(max_size=3)).map("".join))
+def test_any_line_may_be_typed(line: str) -> None:
+    assert not set(find_mentions(line)) & set(missing_mentions(line))

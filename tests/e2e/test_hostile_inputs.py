@@ -1,12 +1,15 @@
 """Files and settings that are made to break what reads them: one line and the documented exit code, nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.attachments.samples import pdf
 from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls
 
 pytestmark = pytest.mark.forked
 
@@ -57,10 +60,10 @@ def test_a_config_file_that_is_nested_too_deeply(chat: Chat, fake: FakeOpenAI, d
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_files_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI, depth: int) -> None:
-    (chat.home.work / "deep.json").write_text('{"mcpServers": {"a": {"args": ' + _lists(depth) + "}}}")
+    (chat.home.work / "deep.json").write_text(f'{{"mcpServers": {{"a": {{"args": {_lists(depth)}}}}}}}')
     _assert_refused(chat, fake, "--mcp", "deep.json")
     _assert_refused(chat, fake, "--schema", "deep.json")
-    (chat.home.work / "langgraph.json").write_text('{"graphs": {"a": ' + _lists(depth) + "}}")
+    (chat.home.work / "langgraph.json").write_text(f'{{"graphs": {{"a": {_lists(depth)}}}}}')
     _assert_refused(chat, fake, "--graph", "a")
     roles = _config(chat, "roles/deep.toml")
     roles.parent.mkdir(exist_ok=True)
@@ -81,3 +84,20 @@ def test_options_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI) -> Non
     for args in (("--tweak", f"a.b={deep}"), ("-v", f"a={deep}"), ("-v", deep), ("--allow", f":{deep}")):
         _assert_refused(chat, fake, *args)
     assert_told(chat("--thread", "t", "--resume-with", deep), 2)
+
+
+@pytest.mark.parametrize("depth", [150, 990, 20_000])
+def test_a_call_whose_arguments_are_nested_too_deeply_fails_by_itself(chat: Chat, fake: FakeOpenAI, depth: int) -> None:
+    fake.script(Calls([("read_file", f'{{"path": {_lists(depth)}}}')]), Answer("done"))
+    result = chat("--tools", "--yes", "go")
+    assert (result.returncode, result.stdout) == (0, "done\n")
+    assert fake.requests[1].results == ["Not run: the arguments are not a JSON object, or are nested too deeply."]
+
+
+def test_a_damaged_pdf_is_mended_in_silence_or_refused(chat: Chat, fake: FakeOpenAI) -> None:
+    whole = pdf("First page")
+    (chat.home.work / "a.pdf").write_bytes(re.sub(rb"startxref\s+\d+", b"startxref\n1", whole))
+    result = chat("-m", "openai:gpt-fake", "-q", "-f", "a.pdf", "what?")
+    assert (result.returncode, result.stderr) == (0, "")
+    (chat.home.work / "a.pdf").write_bytes(whole[:200])
+    assert_told(chat("-m", "openai:gpt-fake", "-f", "a.pdf", "what?"), 2)

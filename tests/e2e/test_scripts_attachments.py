@@ -1,6 +1,7 @@
 """Files that go along with a question: `-f`, and `@path` in the REPL."""
 
 import base64
+import re
 from collections.abc import Callable
 
 import pytest
@@ -21,6 +22,7 @@ def test_a_file_follows_the_question_in_a_block_with_its_name(chat: Chat, fake: 
     (chat.home.work / 'od"d.md').write_text("# no newline at its end")
     result = chat("-f", "notes.txt", "sum it up", "--file", 'od"d.md', input="piped\n")
     assert result.returncode == 0, result
+    assert result.stderr == ('attached notes.txt: 13 B, about 3 tokens\nattached od"d.md: 23 B, about 5 tokens\n')
     assert fake.requests[0].last == (
         "sum it up\n\n<stdin>\npiped\n</stdin>"
         '\n\n<file name="notes.txt">\nfirst\nsecond\n</file>'
@@ -197,3 +199,45 @@ def test_a_path_after_an_at_sign_attaches_a_file_in_the_conversation(
         '\n\n<file name="notes.txt">\nthe notes\n</file>'
         '\n\n<file name="more notes.txt">\nmore of them\n</file>'
     )
+
+
+def test_what_was_attached_is_told_with_what_it_holds(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "cat.png").write_bytes(picture())
+    (chat.home.work / "paper.pdf").write_bytes(pdf("First page", "Second page"))
+    (chat.home.work / "log.txt").write_text("a line of the log\n" * 1000)
+    args = (*IMAGE_MODEL, "-f", "cat.png", "-f", "paper.pdf", "-f", "log.txt", "what?")
+    told = chat("--json", *args)
+    assert told.json()["finish_reason"] == "stop"
+    image, paper, log = told.stderr.splitlines()
+    assert re.fullmatch(r"attached cat\.png: \d+ B, \d+ x \d+ pixels", image)
+    assert re.fullmatch(r"attached paper\.pdf: [\d.]+ k?B, 2 pages", paper)
+    assert log == "attached log.txt: 18.0 kB, about 4,500 tokens"
+    notices = [event["text"] for event in chat("--format", "jsonl", *args).events() if event["type"] == "notice"]
+    assert notices == [image, paper, log]
+    for form in ("text", "json"):
+        assert chat("-q", "--format", form, *args).stderr == ""
+
+
+def test_what_is_refused_is_not_told_as_attached(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "log.txt").write_text("a line of the log\n" * 20_000)
+    assert_told(chat("--context-tokens", "2000", "-f", "log.txt", "what?"), 4)
+
+
+def test_a_path_after_an_at_sign_is_text_for_a_one_shot(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "notes.txt").write_text("the notes\n")
+    for name in ("notes.txt", "missing.txt"):
+        result = chat(f"what is in @{name}?")
+        assert result.stderr == f"note: @{name} is sent as text; attach a file with -f\n"
+        assert fake.requests[-1].last == f"what is in @{name}?"
+    assert chat("-q", "what is in @missing.txt?").stderr == ""
+    assert chat("hello @alice, me@example.com").stderr == ""
+
+
+def test_a_path_that_is_not_there_is_told_in_the_conversation(terminal: OpenTerminal, fake: FakeOpenAI) -> None:
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("what is in @missing.txt?")
+    fake.wait_for_requests(1)
+    tty.wait_for_prompt()
+    assert "there is no file missing.txt: sent as text" in tty.text()
+    assert fake.requests[0].last == "what is in @missing.txt?"

@@ -58,10 +58,11 @@ class Grants:
             self._change(lambda data: data.update(graph=graph))
 
     def copy_to(self, thread_id: str) -> None:
-        """Grant the copy `thread_id` of the thread the same; see `allow`."""
-        copy, granted = Grants(self._store, thread_id), self._read()
-        if granted:
-            copy._change(lambda data: data.update(rules=granted.get("rules", []), graph=granted.get("graph", "")))
+        """Grant the copy `thread_id` of the thread the same, and nothing else; see `allow`."""
+        copy, rules, graph = Grants(self._store, thread_id), self.rules, self.graph
+        copy.forget()
+        if rules or graph:
+            copy._change(lambda data: data.update(rules=rules, graph=graph))
 
     def forget(self) -> None:
         """Take back all: the thread is deleted, and another of its name is not granted the same; see `allow`."""

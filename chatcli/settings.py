@@ -7,6 +7,7 @@ config-file key is the field's name. `.env.example` lists them all.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -324,24 +325,30 @@ def is_address(variable: str) -> bool:
 
 def is_never_of_a_folder(variable: str) -> bool:
     """Return whether no `.env` may set `variable`, though it is one of chatcli's."""
-    return is_ours(variable) and not _settable({variable: ""})
+    return is_ours(variable) and variable not in _settable_variables()
 
 
 def _settable(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what of `variables` a trusted `.env` sets: settings, and the keys and addresses of providers.
+    """Return what of `variables` a trusted `.env` sets."""
+    return {variable: value for variable, value in variables.items() if variable in _settable_variables()}
 
-    What other programs and libraries read (proxies, certificates, LANGSMITH_*, HOME, PAGER) it never sets.
+
+@cache
+def _settable_variables() -> set[str]:
+    """Return the variables that a trusted `.env` sets: settings, and the keys and addresses of providers.
+
+    What other programs and libraries read (proxies, certificates, tracing, HOME, PAGER) it never sets.
     """
-    of_settings = [of_one for name, of_one in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
-    settable = {variable for of_one in of_settings for variable in of_one} | _foreign_variables()
-    return {variable: value for variable, value in variables.items() if variable in settable}
+    of_settings = [variables for name, variables in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
+    return {variable for variables in of_settings for variable in variables} | _foreign_variables()
 
 
+@cache
 def _foreign_variables() -> set[str]:
     """Return the variables that have a name of others, and set a key or an address."""
     addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
     keys = {variable for provider in PROVIDERS for variable in _key_variables(provider)}
-    of_settings = {variable for of_one in _VARIABLES.values() for variable in of_one}
+    of_settings = {variable for variables in _VARIABLES.values() for variable in variables}
     return addresses | keys | {name for name in of_settings if not name.startswith("CHATCLI_")}
 
 

@@ -8,8 +8,11 @@ from chatcli.settings import Settings, is_address, is_never_of_a_folder, is_ours
 from chatcli.sources import DOTENV, Dotenv
 
 _SHOWN_NAMES = 10
+_SHOWN_ROWS = 100
+"""Lines of a question; more than there are settings."""
 _SHOWN_VALUE = 80
-"""Characters of a value that are shown."""
+"""Characters of a value that are shown; those that they are taken from follow."""
+_READ_OF_VALUE = 2000
 
 
 def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:
@@ -56,7 +59,7 @@ def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
     rows = []
     for name, value in variables.items():
-        shown = "***" if names_secret(name) else _line(redact(value, []))
+        shown = "***" if names_secret(name) else _line(redact(value[:_READ_OF_VALUE], []))
         shown = shown if len(shown) <= _SHOWN_VALUE else f"{shown[: _SHOWN_VALUE - 3]}..."
         if not is_ours(name):
             rows.append((_line(name), "", "not read by chat"))
@@ -90,9 +93,13 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
         return settings
     leave_signals_to_python()
     print(f"{_line(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
-    for name, value, remark in shown_settings(settings.folder.variables):
-        if remark != "not read by chat":
-            print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
+    ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
+    # What counts first: a long file must not push it off the screen.
+    rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
+    for name, value, remark in rows[:_SHOWN_ROWS]:
+        print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
+    if len(rows) > _SHOWN_ROWS:
+        print(f"  and {len(rows) - _SHOWN_ROWS} more", file=sys.stderr)
     print("Trust it, as long as it does not change? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer:  # the end of input is no answer

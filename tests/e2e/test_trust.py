@@ -269,6 +269,15 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
         file.unlink()
 
 
+def test_a_long_dotenv_is_reported_in_one_short_line(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    for lines in (["CHATCLI_SYSTEM=" + "x" * 990_000], [f"CHATCLI_X{number}=1" for number in range(50_000)]):
+        env_file(home, *lines)
+        result = chat("hi", timeout=30)
+        [line] = result.stderr.splitlines()
+        assert "chat trust" in line
+        assert len(line) < 400
+
+
 def test_a_folder_of_that_name_is_no_dotenv(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     (home.work / ".env").mkdir()
     assert chat("hi").stderr == ""

@@ -67,3 +67,14 @@ def test_the_environments_server_goes_before_the_dotenvs(provider: str, monkeypa
     monkeypatch.setenv(row.url_variables[-1], "http://127.0.0.1:8")
     monkeypatch.setenv(row.key_variables[0], KEY)
     assert Settings.load().credentials(provider).base_url is None  # its client reads it
+
+
+def test_the_servers_of_a_dotenv_are_not_filled_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    servers = '{"x": {"url": "http://127.0.0.1:9", "headers": {"Key": "${OPENAI_API_KEY}"}}}'
+    Path(".env").write_text(f"CHATCLI_MCP_SERVERS='{servers}'\n")
+    assert Settings.load().servers() == {}
+    trust_this_folder()
+    assert Settings.load().servers()["x"].filled().headers == {"Key": "${OPENAI_API_KEY}"}
+    monkeypatch.setenv("CHATCLI_MCP_SERVERS", servers)  # the user's own
+    assert Settings.load().servers()["x"].filled().headers == {"Key": KEY}

@@ -25,6 +25,7 @@ from chatcli.events import (
 from chatcli.garbage import resume_collections
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.roles.opening import opening_model, switched_model
 from chatcli.roles.setup import Setup
 from chatcli.settings import Settings
 from chatcli.thread_ids import check_thread_id, new_thread_id
@@ -51,7 +52,7 @@ class Conversation:
     """
 
     def __init__(self, settings: Settings, thread_id: str, name: ModelName, open_engine: OpenEngine) -> None:
-        self.thread_id = thread_id
+        self.thread_id = self._begun_on = thread_id
         self.model_name = name
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
@@ -64,15 +65,23 @@ class Conversation:
         self._stopped = False
         self._chosen_model: ModelName | None = None
         self._first = True
+        self._warming: asyncio.Task[None] | None = None
         self._branching: tuple[Turn, ...] = ()
         self._untold: list[Notice] = []
         """Notices that came while no turn ran."""
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
-        opening = self._engine_task()
-        opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-        opening.add_done_callback(lambda task: on_end())
+        self._warming = asyncio.create_task(self._learn_model())
+        self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._warming.add_done_callback(lambda task: on_end())
+
+    async def _learn_model(self) -> None:
+        """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
+        stored = await (await self._opened()).setup(self.thread_id)
+        shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
+        if stored is not None and shown and self.thread_id == self._begun_on:
+            self.model_name = opening_model(self._settings, stored)
 
     @property
     def is_starting(self) -> bool:
@@ -206,10 +215,12 @@ class Conversation:
             ChatcliError: There is no such model, or it has no key; the current one stays.
 
         """
-        model_name = resolve_model(name, self._settings)
+        resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
         session = await self._chat() if self._session is not None else None
-        temperature = session.setup.temperature if session is not None else None
-        model = await (await self._opened()).model(model_name, temperature)
+        engine = await self._opened()
+        setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
+        model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._begun_on)
+        model = await engine.model(model_name, setup.temperature if session is not None else None)
         self.model_name = self._chosen_model = model_name
         if session is not None:
             session.model = model
@@ -262,6 +273,9 @@ class Conversation:
     async def close(self) -> None:
         """Stop what runs and close the engine."""
         self.interrupt()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         if self._engine is not None:
             self._engine.cancel()
             done, _ = await asyncio.wait([self._engine])

@@ -9,6 +9,7 @@ from chatcli.models.names import ModelName
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.session import Session
     from chatcli.store.threads import Threads
     from chatcli.transfer.document import ThreadDocument
@@ -49,6 +50,14 @@ class Engine(Protocol):
 
         Raises:
             ChatcliError: It has no key, is not installed, or this engine's models are not the user's to choose.
+
+        """
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
+
+        Raises:
+            StoreError: The store can't be read.
 
         """
 

@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
@@ -242,9 +242,9 @@ class Session:
 
     async def _refuse_pending(self) -> None:
         if await self._thread.pending():
-            raise UsageError(
+            raise UnansweredRequestError(
                 f"the thread {self.thread_id} waits for an answer of yours",
-                remedy=f"Give it: chat --thread {self.thread_id} --resume-with JSON; or go back by /undo.",
+                remedy="Give it by --resume-with, or go back by /undo.",
             )
 
     async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths, sources
 from chatcli.credentials import Credentials, sendable_key
-from chatcli.errors import UsageError
+from chatcli.endpoints import is_named, was_sent
+from chatcli.errors import AuthError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
 from chatcli.secret import Secret, passwords_in, redact, secrets_of
@@ -119,6 +120,7 @@ class Settings:
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
     _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+    _remembered: bool = field(default=False, repr=False)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -205,6 +207,8 @@ class Settings:
             AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
+        if self._remembered:
+            return self._remembered_credentials(provider)
         row, base_url = PROVIDERS[provider], self._own_url(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
@@ -247,6 +251,46 @@ class Settings:
         if any(map(os.environ.get, variables)):
             return None
         return next(filter(None, map(self._dotenv.get, variables)), None)
+
+    def asked_url(self, provider: str) -> str | None:
+        """Return the server that is named for `provider`: by a setting, or by a variable that its client reads."""
+        variables = PROVIDERS[provider].url_variables
+        return self._own_url(provider) or next(filter(None, map(os.environ.get, variables)), None)
+
+    def is_url_of_dotenv(self, provider: str) -> bool:
+        """Return whether the `.env` in this folder names what `asked_url` returns."""
+        field = "base_url" if self.base_url is not None else _OWN_URLS.get(provider)
+        return self.is_dotenv(field) if field else not any(map(os.environ.get, PROVIDERS[provider].url_variables))
+
+    def at_remembered(self, url: str) -> Self:
+        """Return these settings for a model at `url`, which a thread remembers and no setting names.
+
+        Raises:
+            UsageError: The user has never named that server: only the store says so, which may come from anybody.
+
+        """
+        if not is_named(url):
+            raise UsageError(
+                f"the thread was answered by the server at {url}, which was never named on this machine",
+                remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
+            )
+        return replace(self, base_url=url, _remembered=True)
+
+    def _remembered_credentials(self, provider: str) -> Credentials:
+        """Return the credentials for the server that a thread remembers: its key is one that was sent there before."""
+        row, url = PROVIDERS[provider], self.base_url or ""
+        key = self._set_key(provider) or self._secrets.get(provider)
+        if key is None and provider in kept_keys():
+            key = read_key(provider)
+        if key is not None and was_sent(url, key):
+            return Credentials(url, sendable_key(key, provider))
+        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
+        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
+            raise AuthError(
+                f"the key of {row.title} is not sent to {url}, which only the thread names",
+                remedy="To send it there, name the server: --base-url URL",
+            )
+        return Credentials(url, None)
 
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""

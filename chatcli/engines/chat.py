@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatcli.endpoints import note_endpoint
 from chatcli.engine import Opening
 from chatcli.events import Progress
-from chatcli.models.names import ModelName, resolve_model
+from chatcli.models.names import ModelName
 from chatcli.models.registry import build_model
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
@@ -102,13 +103,14 @@ class ChatEngine:
             ChatcliError: It has no key, or is not installed.
 
         """
-        settings = self._settings
+        settings = self._settings.at_remembered(name.base_url) if name.base_url else self._settings
         if settings.temperature is None and temperature is not None:
             settings = replace(settings, temperature=temperature)
         if (name, temperature) not in self._models:
             # In a thread: it imports a provider's package, and may ask its server what it has.
             model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
             self._models[name, temperature] = model
+            self._note_endpoint(model)
         return self._models[name, temperature]
 
     async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
@@ -122,12 +124,12 @@ class ChatEngine:
         from chatcli.chat_session import ChatSession
 
         settings = self._settings
-        stored = await self._setup(thread_id)
+        stored = await self.setup(thread_id)
         setup = opening_setup(settings, stored, first=opening.first)
         if opening.first:
             name = opening.chosen or opening_model(settings, setup)
         else:
-            name = resolve_model(stored.model, settings) if stored and stored.model else opening.current
+            name = opening_model(settings, stored, first=False) if stored and stored.model else opening.current
         return ChatSession(
             self._graph,
             self.threads,
@@ -142,7 +144,13 @@ class ChatEngine:
             toolbox=self.toolbox,
         )
 
-    async def _setup(self, thread_id: str) -> "Setup | None":
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
+
+        Raises:
+            StoreError: The store can't be read.
+
+        """
         from chatcli.graph.setup import read_setup
         from chatcli.store.errors import as_store_error
 
@@ -152,6 +160,16 @@ class ChatEngine:
             if (failure := as_store_error(error)) is not None:
                 raise failure from error
             raise
+
+    def _note_endpoint(self, model: "Model") -> None:
+        """Note that the user has named the server of `model`, so that threads may go on there.
+
+        The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
+        """
+        settings, provider = self._settings, model.name.provider
+        named = model.base_url and not model.name.base_url and not settings.is_url_of_dotenv(provider)
+        if named and not choose_store(settings).in_memory:
+            note_endpoint(model.base_url, model.key)
 
     async def close(self) -> None:
         """Close the store, and end the servers of tools."""

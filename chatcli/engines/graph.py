@@ -20,6 +20,7 @@ from chatcli.tracing import watch_tracing
 if TYPE_CHECKING:
     from chatcli.graph.load import AnyPregel
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.session import Session
     from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument
@@ -79,6 +80,9 @@ class GraphEngine:
 
         """
         raise UsageError("a graph chooses its own models: change them in its code")
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return None: it is answered in a way of its own."""
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that is stored of the thread `thread_id`.

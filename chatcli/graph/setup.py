@@ -22,6 +22,7 @@ async def read_setup(graph: ChatGraph, thread_id: str) -> Setup | None:
         variables=values.get("variables") or {},
         temperature=values.get("temperature"),
         model=values.get("model") or "",
+        base_url=values.get("base_url") or "",
     )
 
 
@@ -34,4 +35,5 @@ def setup_update(setup: Setup) -> ChatState:
         variables=dict(setup.variables),
         temperature=setup.temperature,
         model=setup.model,
+        base_url=setup.base_url,
     )

@@ -72,6 +72,8 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
         return error
     variables = PROVIDERS[endpoint.name.provider].key_variables
     failure = _classify(error, f"{endpoint.name} at {endpoint.address}", str(endpoint.name), variables)
+    if isinstance(failure, AuthError) and endpoint.name.base_url and endpoint.key is None:
+        failure.remedy = "No key of yours was sent there before. To send it, name the server again: --base-url URL"
     # Cut last: of a key that was cut, the rest would not be recognised.
     return type(failure)(shorten(endpoint.redact(failure.message)), remedy=failure.remedy)
 

@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from chatcli.credentials import Credentials
+from chatcli.endpoints import public_url
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.bedrock import missing_login
 from chatcli.models.errors import translate
@@ -32,7 +33,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     _require_package(provider)
     credentials = settings.credentials(provider.prefix)
     _require_credentials(name, provider, credentials)
-    endpoint = Endpoint(name, address=credentials.base_url or provider.title, key=credentials.key)
+    asked_url = settings.asked_url(provider.prefix)
+    endpoint = Endpoint(name, address=asked_url or provider.title, key=credentials.key)
     try:
         client = _client(name, provider, credentials, settings)
     except ImportError:
@@ -52,6 +54,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
         address=endpoint.address,
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
+        base_url=public_url(asked_url or ""),
     )
 
 

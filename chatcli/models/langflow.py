@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from chatcli.endpoints import public_url
 from chatcli.errors import RefusedError, UsageError
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, words_of
@@ -54,7 +55,14 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
         profile=_PROFILE,
     )
     return Model(
-        name, client, Limits(), address=server.url, key=server.key, custom_server=True, keeps_conversation=True
+        name,
+        client,
+        Limits(),
+        address=server.url,
+        key=server.key,
+        custom_server=True,
+        base_url=public_url(settings.asked_url(LANGFLOW) or ""),
+        keeps_conversation=True,
     )
 
 

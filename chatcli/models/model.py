@@ -57,6 +57,8 @@ class Model:
     """The key that is sent, to be struck out of what servers say."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't hold there."""
+    base_url: str = ""
+    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
     """Its own, if that is at hand."""
     keeps_conversation: bool = False

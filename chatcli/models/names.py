@@ -16,10 +16,14 @@ LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model of a provider; `model` is empty where the server is to be asked what it has."""
+    """A model of a provider; `model` is empty where the server is to be asked what it has.
+
+    `base_url` is the server that a thread remembers for it, empty where the settings say which one is asked.
+    """
 
     provider: str
     model: str
+    base_url: str = ""
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}" if self.model else self.provider

@@ -9,6 +9,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from chatcli.endpoints import public_url
 from chatcli.errors import MissingKeyError
 from chatcli.models.backlog import join_backlog
 from chatcli.models.model import Limits, Model
@@ -93,7 +94,15 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         name = ModelName(OPENAI, _served_model(base_url, key, settings.timeout or DEFAULT_TIMEOUT))
     client = chat_client(name.model, base_url, key, settings)
     custom = base_url != OFFICIAL_BASE_URL
-    return Model(name, client, _limits(client, settings), address=base_url, key=own_key, custom_server=custom)
+    return Model(
+        name,
+        client,
+        _limits(client, settings),
+        address=base_url,
+        key=own_key,
+        custom_server=custom,
+        base_url=public_url(base_url) if custom else "",
+    )
 
 
 def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:

@@ -8,11 +8,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.engine import Engine, OpenEngine, Opening
-from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
+from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     from chatcli.store.threads import Threads
     from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
+
+
+Asked = tuple[str, Sequence[Attachment]]
+"""A question: its text, and what goes along with it."""
+OPEN_TIMEOUT = 2.0
+"""Seconds that the engine gets to open when only a question is to be stored, not counting its imports."""
 
 
 class Conversation:
@@ -66,6 +73,7 @@ class Conversation:
         self._chosen_model: ModelName | None = None
         self._first = True
         self._warming: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._branching: tuple[Turn, ...] = ()
         self._untold: list[Notice] = []
         """Notices that came while no turn ran."""
@@ -93,15 +101,23 @@ class Conversation:
 
         What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
         """
-        async with aclosing(self._on_session(lambda session: session.run_turn(text, attachments))) as events:
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.run_turn(*asked), asked)) as events:
             async for event in events:
                 yield event
 
     async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
-        async with aclosing(self._on_session(lambda session: session.say(text, attachments))) as events:
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.say(*asked), asked)) as events:
             async for event in events:
                 yield event
+
+    async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Store the question `text`, which was stopped before anything could be done about it."""
+        yield TurnStarted(self.thread_id, str(self.model_name))
+        await self._keep((text, attachments))
+        yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
     async def answer(self, text: str) -> AsyncGenerator[Event, None]:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
@@ -119,9 +135,12 @@ class Conversation:
         return await (await self._open_session()).pending(shown=shown)
 
     async def _on_session(
-        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]"
+        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure."""
+        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure.
+
+        The question that is `asked` is stored all the same, unless the user has to mend the command line or the store.
+        """
         started = time.monotonic()
         self._stopped = False
         try:
@@ -130,6 +149,8 @@ class Conversation:
                 raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
+            if asked is not None and not isinstance(error, UsageError | StoreError):
+                await self._keep(asked)
             if isinstance(error, InterruptedTurnError):
                 elapsed_ms = round((time.monotonic() - started) * 1000)
                 yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
@@ -148,10 +169,32 @@ class Conversation:
                     yield self._untold.pop(0)
                 yield event
 
+    async def _keep(self, asked: Asked) -> None:
+        """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""
+        if self._branching:
+            return
+        self._keeping = keeping = asyncio.create_task(self._keep_unasked(*asked))
+        try:
+            await asyncio.wait([keeping])
+        finally:
+            self._keeping = None
+            keeping.cancel()
+        if not keeping.cancelled() and keeping.exception() is None:
+            self.turns += 1
+
+    async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
+        # The process can't end before these imports have, so waiting for them costs nothing.
+        await asyncio.to_thread(import_module, "chatcli.chat_session")
+        engine = await asyncio.wait_for(self._opened(), OPEN_TIMEOUT)
+        opening = Opening(self._first, self._chosen_model, self.model_name)
+        await engine.keep_unasked(self.thread_id, opening, text, attachments)
+
     def interrupt(self) -> None:
-        """Stop the running turn, or the opening that it waits for."""
+        """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
         self._stopped = True
-        if self._opening is not None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        elif self._opening is not None:
             self._opening.cancel()
         elif self._session is not None:
             self._session.interrupt()

@@ -35,7 +35,8 @@ def public_url(url: str) -> str:
 def note_endpoint(url: str, key: Secret | None) -> None:
     """Note that the user has named the server at `url`, a public one, and that `key` goes there, None for none.
 
-    Where something is hidden in `url`, nothing is noted, since it can't be asked. Where the file can't be written, the user has to name the server again.
+    Where something is hidden in `url`, nothing is noted, since it can't be asked. Where the file can't be written,
+    the user has to name the server again.
     """
     if HIDDEN in url:
         return

@@ -1,9 +1,10 @@
 """What a conversation asks of the engine behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
 
@@ -58,6 +59,16 @@ class Engine(Protocol):
 
         Raises:
             StoreError: The store can't be read.
+
+        """
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with; see `graph.unasked`.
+
+        Raises:
+            ChatcliError: The store can't be used.
 
         """
 

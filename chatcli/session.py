@@ -257,13 +257,15 @@ class Session:
         if not preparing.cancelled() and (problem := preparing.exception()) is not None:
             yield TurnStarted(self.thread_id, name)
             yield TurnFailed(self.thread_id, name, "", self._explain(problem))
-        elif self._stopped or preparing.cancelled():  # what was done already when it was stopped is not cancelled
+        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
             yield TurnStarted(self.thread_id, name)
             yield TurnInterrupted(self.thread_id, "", name, "", 0)
         elif isinstance(result := preparing.result(), ApprovalRequested):
             self._shown.add(result.interrupt_id)
             yield result
         else:
+            if self._stopped:  # it was stopped when the question was ready
+                result.interrupt()
             async with aclosing(self._run(result)) as events:
                 async for event in events:
                     yield event

@@ -164,6 +164,15 @@ class Settings:
         """Tell whether the field `name` is what the `.env` in this folder says: whoever made the folder wrote it."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
 
+    def outranks(self, name: str, other: str) -> bool:
+        """Return whether `name` is set by a source that goes before that of `other`; a variable counts as an option."""
+        return self._rank(name) < self._rank(other)
+
+    def _rank(self, name: str) -> int:
+        if self.is_option(name) or name in _set_by(os.environ):
+            return 0
+        return 1 if name in _set_by(self._dotenv) else 2
+
     def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
 

@@ -147,6 +147,8 @@ class RunningTurn:
         if broken is not None:
             error = self._explain(broken)
             try:
+                if not self._holding:  # stopped before it could take the thread
+                    self._holding = self._thread.runs_here and self._thread.threads.try_lock(self._thread.id)
                 checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
                 error, checkpoint_id = self._explain(problem), ""

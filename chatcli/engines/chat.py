@@ -1,15 +1,16 @@
 """The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.endpoints import note_endpoint
 from chatcli.engine import Opening
 from chatcli.events import Progress
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.registry import build_model
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
@@ -126,10 +127,7 @@ class ChatEngine:
         settings = self._settings
         stored = await self.setup(thread_id)
         setup = opening_setup(settings, stored, first=opening.first)
-        if opening.first:
-            name = opening.chosen or opening_model(settings, setup)
-        else:
-            name = opening_model(settings, stored, first=False) if stored and stored.model else opening.current
+        name = self._name(setup, stored, opening)
         return ChatSession(
             self._graph,
             self.threads,
@@ -160,6 +158,34 @@ class ChatEngine:
             if (failure := as_store_error(error)) is not None:
                 raise failure from error
             raise
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with, and how it is to be answered.
+
+        Raises:
+            ChatcliError: The store can't be used, or the role is unknown.
+
+        """
+        from chatcli.graph.nodes import MODEL_NODE
+        from chatcli.graph.setup import setup_update
+        from chatcli.graph.thread import GraphThread
+        from chatcli.graph.unasked import keep_unasked
+
+        stored = await self.setup(thread_id)
+        setup = opening_setup(self._settings, stored, first=opening.first)
+        name = self._name(setup, stored, opening)
+        if name.model:
+            setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
+        thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
+        await keep_unasked(thread, name, text, attachments, setup_update(setup))
+
+    def _name(self, setup: "Setup", stored: "Setup | None", opening: Opening) -> ModelName:
+        """Return the model that answers first on a thread that has `stored`."""
+        if opening.first:
+            return opening.chosen or opening_model(self._settings, setup)
+        return opening_model(self._settings, stored, first=False) if stored and stored.model else opening.current
 
     def _note_endpoint(self, model: "Model") -> None:
         """Note that the user has named the server of `model`, so that threads may go on there.

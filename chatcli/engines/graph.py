@@ -1,11 +1,12 @@
 """The engine of a graph of the user's (`--graph`): loaded from their code, on an open store."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.engine import Opening
 from chatcli.engines.prints import PrintedLines
 from chatcli.errors import UsageError
@@ -83,6 +84,16 @@ class GraphEngine:
 
     async def setup(self, thread_id: str) -> "Setup | None":
         """Return None: it is answered in a way of its own."""
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with."""
+        from chatcli.graph.thread import GraphThread
+        from chatcli.graph.unasked import keep_unasked
+
+        thread = GraphThread(self._graph, self.threads, thread_id)
+        await keep_unasked(thread, self._spec.model_name, text, attachments)
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that is stored of the thread `thread_id`.

@@ -7,13 +7,12 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from chatcli.credentials import Credentials
-from chatcli.endpoints import public_url
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.bedrock import missing_login
 from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.model import Endpoint, Limits, Model
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.openai import ANSWER_ROOM, DEFAULT_TIMEOUT
 from chatcli.models.prices import known_window
 from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
@@ -33,8 +32,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     _require_package(provider)
     credentials = settings.credentials(provider.prefix)
     _require_credentials(name, provider, credentials)
-    asked_url = settings.asked_url(provider.prefix)
-    endpoint = Endpoint(name, address=asked_url or provider.title, key=credentials.key)
+    base_url = custom_url(settings, provider.prefix)
+    endpoint = Endpoint(name, base_url or provider.title, credentials.key, base_url)
     try:
         client = _client(name, provider, credentials, settings)
     except ImportError:
@@ -54,7 +53,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
         address=endpoint.address,
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
-        base_url=public_url(asked_url or ""),
+        base_url=base_url,
     )
 
 

@@ -15,12 +15,11 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from chatcli.endpoints import public_url
 from chatcli.errors import RefusedError, UsageError
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, words_of
 from chatcli.models.model import Limits, Model
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.openai import CONNECT_TIMEOUT, DEFAULT_TIMEOUT
 from chatcli.providers import LANGFLOW
 from chatcli.settings import Settings
@@ -61,7 +60,7 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
         address=server.url,
         key=server.key,
         custom_server=True,
-        base_url=public_url(settings.asked_url(LANGFLOW) or ""),
+        base_url=custom_url(settings, LANGFLOW),
         keeps_conversation=True,
     )
 

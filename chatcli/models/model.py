@@ -36,6 +36,8 @@ class Endpoint:
     name: ModelName
     address: str = ""
     key: Secret | None = None
+    base_url: str = ""
+    """The address, where the user named it."""
 
     def redact(self, text: str) -> str:
         """Return `text` without the key, or what else the environment holds of that kind: some servers repeat it."""
@@ -72,4 +74,4 @@ class Model:
     @property
     def endpoint(self) -> Endpoint:
         """Who is asked, for error messages."""
-        return Endpoint(self.name, self.address, self.key)
+        return Endpoint(self.name, self.address, self.key, self.base_url)

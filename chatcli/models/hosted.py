@@ -121,7 +121,8 @@ def _options(provider: Provider, credentials: Credentials, settings: Settings) -
     seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
-        "base_url": credentials.base_url,
+        # Said again where a variable says it: not every client reads the provider's own.
+        "base_url": credentials.base_url or settings.asked_url(provider.prefix),
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
         "timeout": provider.timeout(seconds),

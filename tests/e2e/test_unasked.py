@@ -11,7 +11,7 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Hang
+from tests.fakes.steps import Hang, echo
 
 HELD = """
 import sys
@@ -74,7 +74,7 @@ def test_a_one_shot_that_is_stopped_during_the_imports_keeps_its_question(
     assert said(chat, "work") == [("user", "hello")]
     listed = chat("threads", "list", "--json").json()
     assert [(thread["title"], thread["turns"]) for thread in listed] == [("hello", 1)]
-    fake.default = FakeOpenAI().default
+    fake.default = echo
     assert chat("-t", "work", "and now?").returncode == 0
     assert fake.requests[-1].messages == [("system", "Be brief."), ("user", "hello\nand now?")]
 

@@ -174,7 +174,9 @@ class RunningTurn:
     async def _keep(self) -> str:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""
         config = self._thread.config(self._name, title=self._title)
-        await keep_turn(self._thread, config, self._question, self._reader.messages)
+        given = self._input if isinstance(self._input, Mapping) else {}
+        beside = {name: value for name, value in given.items() if name != "messages"}
+        await keep_turn(self._thread, config, self._question, self._reader.messages, beside)
         return await self._thread.checkpoint_id()
 
     async def _take_thread(self) -> None:

@@ -5,11 +5,9 @@ followed only as far as this file says the same: nothing is sent to a server tha
 key that the user has sent there before.
 """
 
-import json
 import os
 import re
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 from chatcli import paths
@@ -61,11 +59,15 @@ def was_sent(url: str, key: Secret) -> bool:
 
 
 def _digest(url: str, key: Secret) -> str:
+    from hashlib import sha256  # here and below: what no start needs
+
     return sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read() -> dict[str, list[str]]:
     """Return what is noted; nothing where the file can't be read, so that nothing is trusted."""
+    import json
+
     try:
         noted = json.loads(endpoints_file().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -77,6 +79,8 @@ def _read() -> dict[str, list[str]]:
 
 def _write(noted: dict[str, list[str]]) -> None:
     """Replace the file in one step, readable by its owner alone from the first byte on."""
+    import json
+
     path = paths.private_dir(paths.state_dir()) / endpoints_file().name
     draft = path.with_suffix(f".{os.getpid()}.new")
     try:

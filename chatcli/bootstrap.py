@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chatcli.graph.schema import AnswerSchema
     from chatcli.graph.spec import GraphSpec
     from chatcli.message import MessageShown
+    from chatcli.roles.setup import Setup
     from chatcli.store.threads import ThreadSummary
     from chatcli.transfer.document import ThreadDocument
 
@@ -48,12 +49,13 @@ def build_conversation(
     graph: "GraphSpec | None" = None,
     schema: "AnswerSchema | None" = None,
     *,
+    name: ModelName | None = None,
     can_ask: bool = False,
 ) -> "Conversation":
     """Return a conversation on `thread_id`; nothing is opened or asked yet.
 
     A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
-    a user who can be asked whether a tool may run.
+    a user who can be asked whether a tool may run. `name` is shown as who answers, until the thread is opened.
 
     Raises:
         UsageError: See `who_answers`.
@@ -61,7 +63,7 @@ def build_conversation(
     """
     from chatcli.conversation import Conversation
 
-    begin = partial(Conversation, settings, thread_id, who_answers(settings, graph))
+    begin = partial(Conversation, settings, thread_id, name or who_answers(settings, graph))
     if choose_server(settings) is not None:
         from chatcli.engines.server import ServerEngine
 
@@ -183,8 +185,8 @@ async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]
         return as_shown([*await thread.history(), *unstored])
 
 
-async def read_model(settings: Settings, thread_id: str) -> str:
-    """Return the name of the model that the stored thread `thread_id` remembers, empty for none.
+async def read_thread_setup(settings: Settings, thread_id: str) -> "Setup | None":
+    """Return how the stored thread `thread_id` is answered, None where nothing is stored of it.
 
     Raises:
         StoreError: The store can't be used.
@@ -195,8 +197,7 @@ async def read_model(settings: Settings, thread_id: str) -> str:
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:
-        setup = await read_setup(build_graph(store.checkpointer), thread_id)
-        return setup.model if setup is not None else ""
+        return await read_setup(build_graph(store.checkpointer), thread_id)
 
 
 async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":

@@ -90,6 +90,11 @@ class ChatSession(Session):
         """The model that answers."""
         return self.model.name
 
+    @property
+    def current_setup(self) -> Setup:
+        """How the thread is answered, with the model that answers now."""
+        return self.setup.with_model(str(self.name), self.model.base_url)
+
     async def context(self) -> FittedContext:
         """Return what the next turn would send beside its question.
 
@@ -148,7 +153,7 @@ class ChatSession(Session):
         return await super()._answer(answers)
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
-        setup = self.setup.with_model(str(self.name))
+        setup = self.current_setup
         asks = isinstance(graph_input, Mapping)
         self._storing = setup if asks else self._stored
         if asks and setup != self._stored:

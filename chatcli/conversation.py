@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.engine import Engine, OpenEngine, Opening
-from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
+from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
@@ -26,6 +27,7 @@ from chatcli.events import (
 from chatcli.garbage import resume_collections
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.roles.opening import opening_model, switched_model
 from chatcli.roles.setup import Setup
 from chatcli.settings import Settings
 from chatcli.thread_ids import check_thread_id, new_thread_id
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
+Asked = tuple[str, Sequence[Attachment]]
+"""A question: its text, and what goes along with it."""
+OPEN_TIMEOUT = 2.0
+"""Seconds that the engine gets to open when only a question is to be stored, not counting its imports."""
+
+
 class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
@@ -52,7 +60,7 @@ class Conversation:
     """
 
     def __init__(self, settings: Settings, thread_id: str, name: ModelName, open_engine: OpenEngine) -> None:
-        self.thread_id = thread_id
+        self.thread_id = self._begun_on = thread_id
         self.model_name = name
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
@@ -65,15 +73,24 @@ class Conversation:
         self._stopped = False
         self._chosen_model: ModelName | None = None
         self._first = True
+        self._warming: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._branching: tuple[Turn, ...] = ()
         self._untold: list[Notice] = []
         """Notices that came while no turn ran."""
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
         """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
-        opening = self._engine_task()
-        opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-        opening.add_done_callback(lambda task: on_end())
+        self._warming = asyncio.create_task(self._learn_model())
+        self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._warming.add_done_callback(lambda task: on_end())
+
+    async def _learn_model(self) -> None:
+        """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
+        stored = await (await self._opened()).setup(self.thread_id)
+        shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
+        if stored is not None and shown and self.thread_id == self._begun_on:
+            self.model_name = opening_model(self._settings, stored)
 
     @property
     def is_starting(self) -> bool:
@@ -85,15 +102,23 @@ class Conversation:
 
         What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
         """
-        async with aclosing(self._on_session(lambda session: session.run_turn(text, attachments))) as events:
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.run_turn(*asked), asked)) as events:
             async for event in events:
                 yield event
 
     async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
-        async with aclosing(self._on_session(lambda session: session.say(text, attachments))) as events:
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.say(*asked), asked)) as events:
             async for event in events:
                 yield event
+
+    async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Store the question `text`, which was stopped before anything could be done about it."""
+        yield TurnStarted(self.thread_id, str(self.model_name))
+        await self._keep((text, attachments))
+        yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
     async def answer(self, text: str) -> AsyncGenerator[Event, None]:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
@@ -111,9 +136,12 @@ class Conversation:
         return await (await self._open_session()).pending(shown=shown)
 
     async def _on_session(
-        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]"
+        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure."""
+        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure.
+
+        The question that is `asked` is stored all the same, unless the user has to mend the command line or the store.
+        """
         started = time.monotonic()
         self._stopped = False
         try:
@@ -122,6 +150,8 @@ class Conversation:
                 raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
+            if asked is not None and not isinstance(error, UsageError | StoreError):
+                await self._keep(asked)
             if isinstance(error, InterruptedTurnError):
                 elapsed_ms = round((time.monotonic() - started) * 1000)
                 yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
@@ -145,10 +175,32 @@ class Conversation:
     def _explained(self, error: ChatcliError) -> ChatcliError:
         return self._settings.explain(error, self.model_name.provider)
 
+    async def _keep(self, asked: Asked) -> None:
+        """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""
+        if self._branching:
+            return
+        self._keeping = keeping = asyncio.create_task(self._keep_unasked(*asked))
+        try:
+            await asyncio.wait([keeping])
+        finally:
+            self._keeping = None
+            keeping.cancel()
+        if not keeping.cancelled() and keeping.exception() is None:
+            self.turns += 1
+
+    async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
+        # The process can't end before these imports have, so waiting for them costs nothing.
+        await asyncio.to_thread(import_module, "chatcli.chat_session")
+        engine = await asyncio.wait_for(self._opened(), OPEN_TIMEOUT)
+        opening = Opening(self._first, self._chosen_model, self.model_name)
+        await engine.keep_unasked(self.thread_id, opening, text, attachments)
+
     def interrupt(self) -> None:
-        """Stop the running turn, or the opening that it waits for."""
+        """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
         self._stopped = True
-        if self._opening is not None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        elif self._opening is not None:
             self._opening.cancel()
         elif self._session is not None:
             self._session.interrupt()
@@ -212,10 +264,12 @@ class Conversation:
             ChatcliError: There is no such model, or it has no key; the current one stays.
 
         """
-        model_name = resolve_model(name, self._settings)
+        resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
         session = await self._chat() if self._session is not None else None
-        temperature = session.setup.temperature if session is not None else None
-        model = await (await self._opened()).model(model_name, temperature)
+        engine = await self._opened()
+        setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
+        model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._begun_on)
+        model = await engine.model(model_name, setup.temperature if session is not None else None)
         self.model_name = self._chosen_model = model_name
         if session is not None:
             session.model = model
@@ -268,6 +322,9 @@ class Conversation:
     async def close(self) -> None:
         """Stop what runs and close the engine."""
         self.interrupt()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         if self._engine is not None:
             self._engine.cancel()
             done, _ = await asyncio.wait([self._engine])

@@ -1,14 +1,16 @@
 """What a conversation asks of the engine behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.session import Session
     from chatcli.store.threads import Threads
     from chatcli.transfer.document import ThreadDocument
@@ -49,6 +51,24 @@ class Engine(Protocol):
 
         Raises:
             ChatcliError: It has no key, is not installed, or this engine's models are not the user's to choose.
+
+        """
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
+
+        Raises:
+            StoreError: The store can't be read.
+
+        """
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with; see `graph.unasked`.
+
+        Raises:
+            ChatcliError: The store can't be used.
 
         """
 

@@ -2,6 +2,7 @@
 
     ChatcliError            code          exit  meaning
     ├── UsageError          usage            2  bad usage or configuration
+    │   └── UnansweredRequestError
     ├── AuthError           auth             3  a key is missing or was refused
     │   └── MissingKeyError
     ├── RefusedError        refused          4  the model refused the request
@@ -59,6 +60,10 @@ class UsageError(ChatcliError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+class UnansweredRequestError(UsageError):
+    """A question was asked on a thread that is waiting for an answer to a request of its own."""
 
 
 class AuthError(ChatcliError):

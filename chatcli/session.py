@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.summary import summary
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Event,
@@ -256,9 +256,9 @@ class Session:
 
     async def _refuse_pending(self) -> None:
         if await self._thread.pending():
-            raise UsageError(
+            raise UnansweredRequestError(
                 f"the thread {self.thread_id} waits for an answer of yours",
-                remedy=f"Give it: chat --thread {self.thread_id} --resume-with JSON; or go back by /undo.",
+                remedy="Give it by --resume-with, or go back by /undo.",
             )
 
     async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
@@ -271,13 +271,15 @@ class Session:
         if not preparing.cancelled() and (problem := preparing.exception()) is not None:
             yield TurnStarted(self.thread_id, name)
             yield TurnFailed(self.thread_id, name, "", self._explain(problem))
-        elif self._stopped or preparing.cancelled():  # what was done already when it was stopped is not cancelled
+        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
             yield TurnStarted(self.thread_id, name)
             yield TurnInterrupted(self.thread_id, "", name, "", 0)
         elif isinstance(result := preparing.result(), ApprovalRequested):
             self._shown.add(result.interrupt_id)
             yield result
         else:
+            if self._stopped:  # it was stopped when the question was ready
+                result.interrupt()
             async with aclosing(self._run(result)) as events:
                 async for event in events:
                     yield event

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths, sources
 from chatcli.credentials import Credentials, sendable_key
+from chatcli.endpoints import is_named, was_sent
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
 from chatcli.keys import kept_keys, read_key
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
@@ -134,6 +135,7 @@ class Settings:
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
     _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
     _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+    _remembered: bool = field(default=False, repr=False)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -191,6 +193,15 @@ class Settings:
     def is_dotenv(self, name: str) -> bool:
         """Return whether the field `name` is what the trusted `.env` of this folder says."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    def outranks(self, name: str, other: str) -> bool:
+        """Return whether `name` is set by a source that goes before that of `other`; a variable counts as an option."""
+        return self._rank(name) < self._rank(other)
+
+    def _rank(self, name: str) -> int:
+        if self.is_option(name) or name in _set_by(os.environ):
+            return 0
+        return 1 if name in _set_by(self._dotenv) else 2
 
     @property
     def folder(self) -> sources.Dotenv:
@@ -258,6 +269,8 @@ class Settings:
             AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
 
         """
+        if self._remembered:
+            return self._remembered_credentials(provider)
         key = self._set_key(provider) or self._secrets.get(provider)
         if key is None and provider in kept_keys():
             key = read_key(provider)
@@ -284,6 +297,46 @@ class Settings:
         if any(map(os.environ.get, variables)):
             return None
         return next(filter(None, map(self._dotenv.get, variables)), None)
+
+    def asked_url(self, provider: str) -> str | None:
+        """Return the server that is named for `provider`: by a setting, or by a variable that its client reads."""
+        variables = PROVIDERS[provider].url_variables
+        return self._own_url(provider) or next(filter(None, map(os.environ.get, variables)), None)
+
+    def is_url_of_dotenv(self, provider: str) -> bool:
+        """Return whether the `.env` in this folder names what `asked_url` returns."""
+        field = "base_url" if self.base_url is not None else _OWN_URLS.get(provider)
+        return self.is_dotenv(field) if field else not any(map(os.environ.get, PROVIDERS[provider].url_variables))
+
+    def at_remembered(self, url: str) -> Self:
+        """Return these settings for a model at `url`, which a thread remembers and no setting names.
+
+        Raises:
+            UsageError: The user has never named that server: only the store says so, which may come from anybody.
+
+        """
+        if not is_named(url):
+            raise UsageError(
+                f"the thread was answered by the server at {url}, which was never named on this machine",
+                remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
+            )
+        return replace(self, base_url=url, _remembered=True)
+
+    def _remembered_credentials(self, provider: str) -> Credentials:
+        """Return the credentials for the server that a thread remembers: its key is one that was sent there before."""
+        row, url = PROVIDERS[provider], self.base_url or ""
+        key = self._set_key(provider) or self._secrets.get(provider)
+        if key is None and provider in kept_keys():
+            key = read_key(provider)
+        if key is not None and was_sent(url, key):
+            return Credentials(url, sendable_key(key, provider))
+        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
+        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
+            raise AuthError(
+                f"the key of {row.title} is not sent to {url}, which only the thread names",
+                remedy="To send it there, name the server: --base-url URL",
+            )
+        return Credentials(url, None)
 
     def _set_key(self, provider: str) -> Secret | None:
         """Return the key that the environment or .env sets."""

@@ -161,6 +161,8 @@ class RunningTurn:
         if broken is not None:
             error = self._explain(broken)
             try:
+                if not self._holding:  # stopped before it could take the thread
+                    self._holding = self._thread.runs_here and self._thread.threads.try_lock(self._thread.id)
                 checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
                 error, checkpoint_id = self._explain(problem), ""
@@ -194,7 +196,9 @@ class RunningTurn:
     async def _keep(self) -> str:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""
         config = self._thread.config(self._name, title=self._title)
-        await keep_turn(self._thread, config, self._question, self._reader.messages)
+        given = self._input if isinstance(self._input, Mapping) else {}
+        beside = {name: value for name, value in given.items() if name != "messages"}
+        await keep_turn(self._thread, config, self._question, self._reader.messages, beside)
         return await self._thread.checkpoint_id()
 
     async def _take_thread(self) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import sys
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 from chatcli.bootstrap import build_conversation, build_renderer, who_answers
 from chatcli.cli.asked import Asked
 from chatcli.cli.missing_key import ask_missing_key
-from chatcli.cli.own_graph import chosen_graph
+from chatcli.cli.own_graph import chosen_graph, recorded_model
 from chatcli.errors import ExitCode, UsageError
-from chatcli.models.names import ModelName, resolve_model
+from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
 from chatcli.settings import Settings
 from chatcli.store.location import choose_server, choose_store, open_threads
@@ -24,11 +25,14 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
     thread_id = _choose_thread(settings, continue_=continue_)
     stored = thread_id if continue_ or settings.thread is not None else None
     at_server = choose_server(settings) is not None
-    graph = None if at_server else chosen_graph(settings, stored)
+    recorded = cache(lambda: recorded_model(settings, stored) if stored is not None and not at_server else "")
+    graph = None if at_server else chosen_graph(settings, stored, recorded)
     name = who_answers(settings, graph)
     if graph is None and not at_server:
-        ask_missing_key(settings, name if stored is None else _first_model(settings, stored, name))
-    begin = partial(build_conversation, settings, thread_id, graph, asked.schema)
+        ask_missing_key(settings, name if stored is None else _first_model(settings, stored, recorded, name))
+    if stay and graph is None and stored is not None:
+        name = _shown_model(settings, recorded(), name)
+    begin = partial(build_conversation, settings, thread_id, graph, asked.schema, name=name)
     renderer = build_renderer(settings)
     if stay:
         from chatcli.cli.stay import run_repl
@@ -49,18 +53,29 @@ def _choose_thread(settings: Settings, *, continue_: bool) -> str:
     return newest[0].thread_id
 
 
-def _first_model(settings: Settings, thread_id: str, name: ModelName) -> ModelName:
-    """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own."""
-    location = choose_store(settings)
-    chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
-    if chosen or location.in_memory or not sys.stdin.isatty():
+def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
+    """Return what to show as the model of a stored thread until its state is read: the index's, if that may be it."""
+    provider, _, model = recorded.partition(":")
+    if provider not in PROVIDERS or any(settings.is_option(option) for option in ("model", "role")):
         return name
-    known = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
-    last = known.get(thread_id, "").partition(":")[0]
+    return ModelName(provider, model)
+
+
+def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str], name: ModelName) -> ModelName | None:
+    """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
+
+    None is a model at a server that the thread remembers, which may do without a key.
+    """
+    chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
+    if chosen or choose_store(settings).in_memory or not sys.stdin.isatty():
+        return name
+    last = recorded().partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return name
-    from chatcli.bootstrap import read_model
+    from chatcli.bootstrap import read_thread_setup
+    from chatcli.roles.opening import opening_model
+    from chatcli.roles.setup import Setup
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
-    stored = asyncio.run(read_model(settings, thread_id))
-    return resolve_model(stored, settings) if stored else name
+    first = opening_model(settings, asyncio.run(read_thread_setup(settings, thread_id)) or Setup())
+    return None if first.base_url else first

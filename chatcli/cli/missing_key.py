@@ -9,11 +9,13 @@ from chatcli.settings import Settings
 from chatcli.signals import leave_signals_to_python
 
 
-def ask_missing_key(settings: Settings, name: ModelName) -> None:
+def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     """Ask for the key of the model `name` if it has none and a user is there to ask; offer to keep it.
 
     The key goes to `settings` alone, not to the environment, which every child process would inherit.
     """
+    if name is None:
+        return
     provider = PROVIDERS[name.provider]
     if not settings.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return

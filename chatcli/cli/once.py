@@ -8,7 +8,7 @@ from chatcli.cli.asked import Asked
 from chatcli.cli.report import report_traceback
 from chatcli.cli.script import play
 from chatcli.conversation import Conversation
-from chatcli.errors import ExitCode, InternalError
+from chatcli.errors import ExitCode, InternalError, UnansweredRequestError
 from chatcli.events import WAITING, Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
@@ -25,7 +25,8 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
             last = asyncio.run(_answer(settings, conversation, renderer, asked))
     finally:
         renderer.close()
-    if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+    finished = isinstance(last, TurnFinished) and last.finish_reason == WAITING
+    if finished or (isinstance(last, TurnFailed) and isinstance(last.error, UnansweredRequestError)):
         tell_waiting(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatcli.errors import StoreError, UsageError
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from chatcli.graph.spec import GraphSpec
 
 
-def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None":
+def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[], str]) -> "GraphSpec | None":
     """Return the graph that answers, None for the plain chat.
 
     The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
-    something else that is the plain chat's is asked for.
+    something else that is the plain chat's is asked for. `recorded` returns its model in the index.
 
     Raises:
         UsageError: There is no such graph, or an option has no effect on one.
@@ -30,7 +31,7 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None
             raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
         spec: str | None = settings.graph
     else:
-        spec = (None if options or thread_id is None else recorded_graph(settings, thread_id)) or None
+        spec = (None if options or thread_id is None else recorded_graph(recorded())) or None
         if spec is not None:
             _refuse_foreign(settings, str(thread_id), spec)
         if spec is not None and not settings.quiet:
@@ -42,8 +43,8 @@ def chosen_graph(settings: Settings, thread_id: str | None) -> "GraphSpec | None
     return find_graph(spec)
 
 
-def recorded_graph(settings: Settings, thread_id: str) -> str:
-    """Return the graph that the stored thread `thread_id` ran last, says its store; empty for none."""
+def recorded_model(settings: Settings, thread_id: str) -> str:
+    """Return who answered last on the stored thread `thread_id`, as the index has it; empty where it has nothing."""
     location = choose_store(settings)
     if location.in_memory:
         return ""
@@ -51,7 +52,12 @@ def recorded_graph(settings: Settings, thread_id: str) -> str:
         models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
     except StoreError:
         return ""  # the turn tells
-    provider, _, recorded = models.get(thread_id, "").partition(":")
+    return models.get(thread_id, "")
+
+
+def recorded_graph(model: str) -> str:
+    """Return the graph that a thread ran last, empty for none; `model` is what `recorded_model` returns."""
+    provider, _, recorded = model.partition(":")
     return recorded if provider == GRAPH else ""
 
 

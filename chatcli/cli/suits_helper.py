@@ -1,6 +1,6 @@
 """Which runs of `chat` the helper may do."""
 
-from chatcli.cli.own_graph import recorded_graph
+from chatcli.cli.own_graph import recorded_graph, recorded_model
 from chatcli.settings import Settings
 from chatcli.store.location import choose_store, open_threads
 
@@ -19,7 +19,7 @@ def suits_helper(settings: Settings, *, continue_: bool = False) -> bool:
     thread = settings.thread
     if continue_ and (newest := open_threads(choose_store(settings)).recent(limit=1)):
         thread = newest[0].thread_id
-    return thread is None or not recorded_graph(settings, thread)
+    return thread is None or not recorded_graph(recorded_model(settings, thread))
 
 
 def is_for_helper(args: list[str], has_input: bool) -> bool:

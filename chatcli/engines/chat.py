@@ -1,15 +1,17 @@
 """The plain chat's engine: its graph on an open store, and the models that were built so far."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chatcli.attachments.attachment import Attachment
+from chatcli.endpoints import note_endpoint
 from chatcli.engine import Opening
 from chatcli.events import Notice, Progress
 from chatcli.grants import Grants
-from chatcli.models.names import ModelName, resolve_model
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.registry import build_model
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.settings import Settings
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from chatcli.graph.build import ChatGraph
     from chatcli.graph.schema import AnswerSchema
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.store.open import Store
     from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
@@ -103,13 +106,14 @@ class ChatEngine:
             ChatcliError: It has no key, or is not installed.
 
         """
-        settings = self._settings
+        settings = self._settings.at_remembered(name.base_url) if name.base_url else self._settings
         if settings.temperature is None and temperature is not None:
             settings = replace(settings, temperature=temperature)
         if (name, temperature) not in self._models:
             # In a thread: it imports a provider's package, and may ask its server what it has.
             model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
             self._models[name, temperature] = model
+            self._note_endpoint(model)
         return self._models[name, temperature]
 
     async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
@@ -128,10 +132,7 @@ class ChatEngine:
         stored = None if values is None else setup_of(values)
         rules = (values or {}).get("allowed")
         setup = opening_setup(settings, stored, first=opening.first)
-        if opening.first:
-            name = opening.chosen or opening_model(settings, setup)
-        else:
-            name = resolve_model(stored.model, settings) if stored and stored.model else opening.current
+        name = self._name(setup, stored, opening)
         return ChatSession(
             self._graph,
             self.threads,
@@ -159,6 +160,18 @@ class ChatEngine:
             self._on_progress(Notice(notice, "warning"))
         return self._grants.setdefault(thread_id, granted(self._settings, thread_id))
 
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
+
+        Raises:
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.graph.setup import setup_of
+
+        values = await self._values(thread_id)
+        return None if values is None else setup_of(values)
+
     async def _values(self, thread_id: str) -> "Mapping[str, Any] | None":
         from chatcli.graph.setup import read_values
         from chatcli.store.errors import as_store_error
@@ -169,6 +182,44 @@ class ChatEngine:
             if (failure := as_store_error(error)) is not None:
                 raise failure from error
             raise
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with, and how it is to be answered.
+
+        Raises:
+            ChatcliError: The store can't be used, or the role is unknown.
+
+        """
+        from chatcli.graph.nodes import MODEL_NODE
+        from chatcli.graph.setup import setup_update
+        from chatcli.graph.thread import GraphThread
+        from chatcli.graph.unasked import keep_unasked
+
+        stored = await self.setup(thread_id)
+        setup = opening_setup(self._settings, stored, first=opening.first)
+        name = self._name(setup, stored, opening)
+        if name.model:
+            setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
+        thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
+        await keep_unasked(thread, name, text, attachments, setup_update(setup))
+
+    def _name(self, setup: "Setup", stored: "Setup | None", opening: Opening) -> ModelName:
+        """Return the model that answers first on a thread that has `stored`."""
+        if opening.first:
+            return opening.chosen or opening_model(self._settings, setup)
+        return opening_model(self._settings, stored, first=False) if stored and stored.model else opening.current
+
+    def _note_endpoint(self, model: "Model") -> None:
+        """Note that the user has named the server of `model`, so that threads may go on there.
+
+        The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
+        """
+        settings, provider = self._settings, model.name.provider
+        named = model.base_url and not model.name.base_url and not settings.is_url_of_dotenv(provider)
+        if named and not choose_store(settings).in_memory:
+            note_endpoint(model.base_url, model.key)
 
     async def close(self) -> None:
         """Close the store, and end the servers of tools."""

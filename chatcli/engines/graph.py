@@ -1,11 +1,12 @@
 """The engine of a graph of the user's (`--graph`): loaded from their code, on an open store."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.engine import Opening
 from chatcli.engines.prints import PrintedLines
 from chatcli.errors import UsageError
@@ -21,6 +22,7 @@ from chatcli.tracing import watch_tracing
 if TYPE_CHECKING:
     from chatcli.graph.load import AnyPregel
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.session import Session
     from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument
@@ -91,6 +93,19 @@ class GraphEngine:
 
         """
         raise UsageError("a graph chooses its own models: change them in its code")
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return None: it is answered in a way of its own."""
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with."""
+        from chatcli.graph.thread import GraphThread
+        from chatcli.graph.unasked import keep_unasked
+
+        thread = GraphThread(self._graph, self.threads, thread_id)
+        await keep_unasked(thread, self._spec.model_name, text, attachments)
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that is stored of the thread `thread_id`.

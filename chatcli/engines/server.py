@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.engine import Opening
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from langgraph_sdk.schema import Assistant
 
     from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
     from chatcli.session import Session
     from chatcli.store.server_threads import ServerThreads
     from chatcli.transfer.document import ThreadDocument
@@ -93,6 +95,14 @@ class ServerEngine:
             graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
         )
         return Session(thread, ModelName(SERVER, assistant["name"]))
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return None: it is answered in a way of its own."""
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Do nothing: the server stores what it is asked."""
 
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that the server tells of the newest state of the thread `thread_id`.

@@ -7,7 +7,8 @@ an approval is not cut short: nothing is touched.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -22,7 +23,11 @@ from chatcli.store.threads import Partial
 
 
 async def keep_turn(
-    thread: GraphThread, config: RunnableConfig, question: HumanMessage | None, answers: Sequence[tuple[str, str]]
+    thread: GraphThread,
+    config: RunnableConfig,
+    question: HumanMessage | None,
+    answers: Sequence[tuple[str, str]],
+    beside: Mapping[str, Any],
 ) -> None:
     """Store what a turn has not stored itself.
 
@@ -31,13 +36,15 @@ async def keep_turn(
         config: The updates' config.
         question: What it asked, None where it answered an interrupt.
         answers: What it has said, in order: the ID of each message, and its text as far as it came.
+        beside: What it stores with the question.
 
     """
     snapshot = await thread.snapshot()
     messages = messages_of(snapshot)
     stored = {message.id for message in messages}
     if question is not None and question.id not in stored:
-        await thread.keep_question(config, question)
+        labels = {**config.get("metadata", {}), "chatcli_turn": await thread.turn_number(new=True)}
+        await thread.keep_question({**config, "metadata": labels}, question, beside)
     elif snapshot.next and not snapshot.interrupts:
         # A node may have stored what it streamed as a message of its own, in this turn.
         known = {m.text for m in messages[newest_turn(messages) :] if isinstance(m, AIMessage)}

@@ -90,10 +90,17 @@ class ServerThread(GraphThread):
         """See `GraphThread.pending`."""
         return as_requests((await self.snapshot()).interrupts)
 
-    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
+    @property
+    def runs_here(self) -> bool:
+        """See `GraphThread.runs_here`: the server does."""
+        return False
+
+    async def keep_question(
+        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+    ) -> None:
         """See `GraphThread.keep_question`; while another client's run has the thread, nobody else may write to it."""
         with suppress(NetworkError):
-            await GraphThread.keep_question(self, config, question)
+            await GraphThread.keep_question(self, config, question, beside)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: what stood before the first question becomes the newest state."""

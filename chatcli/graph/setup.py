@@ -36,6 +36,7 @@ def setup_of(values: Mapping[str, Any]) -> Setup:
         variables=values.get("variables") or {},
         temperature=values.get("temperature"),
         model=values.get("model") or "",
+        base_url=values.get("base_url") or "",
     )
 
 
@@ -48,4 +49,5 @@ def setup_update(setup: Setup) -> ChatState:
         variables=dict(setup.variables),
         temperature=setup.temperature,
         model=setup.model,
+        base_url=setup.base_url,
     )

@@ -69,6 +69,8 @@ class ChatState(TypedDict, total=False):
     """What the role asks for."""
     model: str
     """The model that answered last, as `provider:model`."""
+    base_url: str
+    """The server that it was asked at, without a password; empty for its provider's own."""
     summary: str
     """What stands for the oldest messages, up to the one whose ID is `summarised`."""
     summarised: str

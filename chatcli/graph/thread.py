@@ -115,9 +115,16 @@ class GraphThread:
             return ()
         return as_requests((await self.snapshot()).interrupts)
 
-    async def keep_question(self, config: RunnableConfig, question: HumanMessage) -> None:
-        """Write `question` as if the graph had been asked it: the answer is pending then."""
-        await self.graph.aupdate_state(config, {"messages": [question]}, as_node=START)
+    @property
+    def runs_here(self) -> bool:
+        """Whether this process runs the turns, and can write a question that was not asked."""
+        return True
+
+    async def keep_question(
+        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write `question`, and what is set `beside` it, as if the graph had been asked: the answer is pending then."""
+        await self.graph.aupdate_state(config, {**(beside or {}), "messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""

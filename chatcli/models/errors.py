@@ -13,6 +13,7 @@ from langchain_core import exceptions as langchain
 from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
+from chatcli.models.wrong_path import path_failure
 from chatcli.providers import OPENAI, PROVIDERS
 
 MAX_MESSAGE = 400
@@ -102,7 +103,13 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
     if isinstance(error, ChatcliError):
         return error
     variables = PROVIDERS[endpoint.name.provider].key_variables
-    failure = _classify(error, f"{endpoint.name} at {endpoint.address}", str(endpoint.name), variables)
+    # A client may have been pointed elsewhere by a variable that only it knows.
+    address = endpoint.address if "://" in endpoint.address else sdk_errors.asked_host(error) or endpoint.address
+    failure = path_failure(error, endpoint) or _classify(
+        error, f"{endpoint.name} at {address}", str(endpoint.name), variables
+    )
+    if isinstance(failure, AuthError) and endpoint.name.base_url and endpoint.key is None:
+        failure.remedy = "No key of yours was sent there before. To send it, name the server again: --base-url URL"
     # Cut last: of a key that was cut, the rest would not be recognised.
     return type(failure)(shorten(endpoint.redact(failure.message)), remedy=failure.remedy)
 

@@ -12,7 +12,7 @@ from chatcli.models.bedrock import missing_login
 from chatcli.models.errors import translate
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.model import Endpoint, Limits, Model
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.openai import ANSWER_ROOM
 from chatcli.models.prices import known_window
 from chatcli.models.skipping import refuse_skipping
@@ -33,7 +33,8 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     _require_package(provider)
     credentials = settings.credentials(provider.prefix)
     _require_credentials(name, provider, credentials)
-    endpoint = Endpoint(name, address=credentials.base_url or provider.title, key=credentials.key)
+    base_url = custom_url(settings, provider.prefix)
+    endpoint = Endpoint(name, base_url or provider.title, credentials.key, base_url)
     try:
         client = _client(name, provider, credentials, settings)
     except ImportError:
@@ -53,6 +54,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
         address=endpoint.address,
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
+        base_url=base_url,
     )
 
 
@@ -121,7 +123,8 @@ def _options(provider: Provider, credentials: Credentials, settings: Settings) -
     seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
-        "base_url": credentials.base_url,
+        # Said again where a variable says it: not every client reads the provider's own.
+        "base_url": credentials.base_url or settings.asked_url(provider.prefix),
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
         "timeout": provider.timeout(seconds),

@@ -20,7 +20,7 @@ from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, words_of
 from chatcli.models.model import Limits, Model
-from chatcli.models.names import ModelName
+from chatcli.models.names import ModelName, custom_url
 from chatcli.models.openai import CONNECT_TIMEOUT
 from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW
@@ -61,7 +61,14 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
         profile=_PROFILE,
     )
     return Model(
-        name, client, Limits(), address=server.url, key=server.key, custom_server=True, keeps_conversation=True
+        name,
+        client,
+        Limits(),
+        address=server.url,
+        key=server.key,
+        custom_server=True,
+        base_url=custom_url(settings, LANGFLOW),
+        keeps_conversation=True,
     )
 
 

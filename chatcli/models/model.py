@@ -36,6 +36,8 @@ class Endpoint:
     name: ModelName
     address: str = ""
     key: Secret | None = None
+    base_url: str = ""
+    """The address, where the user named it."""
 
     def redact(self, text: str) -> str:
         """Return `text` without the key, or what else the environment holds of that kind: some servers repeat it."""
@@ -57,6 +59,8 @@ class Model:
     """The key that is sent, to be struck out of what servers say."""
     custom_server: bool = False
     """Whether the user named the server: list prices don't hold there."""
+    base_url: str = ""
+    """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
     """Its own, if that is at hand."""
     keeps_conversation: bool = False
@@ -70,4 +74,4 @@ class Model:
     @property
     def endpoint(self) -> Endpoint:
         """Who is asked, for error messages."""
-        return Endpoint(self.name, self.address, self.key)
+        return Endpoint(self.name, self.address, self.key, self.base_url)

@@ -1,14 +1,15 @@
 """How a model is named: `provider:model` or an alias, and which one is meant when less is said."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chatcli.endpoints import public_url
 from chatcli.errors import UsageError
 from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 from chatcli.settings import Settings
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
+OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 GRAPH = "graph"
 """What stands in the place of a provider in the name of a user's graph."""
 LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
@@ -16,10 +17,14 @@ LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model of a provider; `model` is empty where the server is to be asked what it has."""
+    """A model of a provider; `model` is empty where the server is to be asked what it has.
+
+    `base_url` is the server that a thread remembers for it, empty where the settings say which one is asked.
+    """
 
     provider: str
     model: str
+    base_url: str = ""
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}" if self.model else self.provider
@@ -28,11 +33,14 @@ class ModelName:
 def choose_model(settings: Settings) -> ModelName:
     """Return the model that the user named, else that of the first provider that is configured, else the local one.
 
+    A base URL goes before a model that is named by a lesser source, as a default in the config file is: that one is
+    not meant for this server.
+
     Raises:
         UsageError: The name's provider is not known.
 
     """
-    if settings.model is not None:
+    if settings.model is not None and not settings.outranks("base_url", "model"):
         return resolve_model(settings.model, settings)
     if settings.openai_endpoint is not None:
         return ModelName(OPENAI, "")
@@ -42,12 +50,10 @@ def choose_model(settings: Settings) -> ModelName:
     return ModelName(LOCAL, DEFAULT_LOCAL_MODEL)
 
 
-def first_served(served: Sequence[str]) -> str:
-    """Return the model to use of an OpenAI-compatible server that has `served`, where the user named none.
-
-    That is OpenAI's default where the server has it (a proxy), else the first that it lists (a local server).
-    """
-    return DEFAULT_OPENAI_MODEL if not served or DEFAULT_OPENAI_MODEL in served else served[0]
+def custom_url(settings: Settings, provider: str) -> str:
+    """Return the server that the user named for `provider`, as a thread remembers it; empty for the provider's own."""
+    url = settings.asked_url(provider) or ""
+    return "" if provider == LOCAL or (provider, url) == (OPENAI, OFFICIAL_BASE_URL) else public_url(url)
 
 
 def resolve_model(text: str, settings: Settings) -> ModelName:

@@ -9,19 +9,22 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.errors import MissingKeyError
+from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
 from chatcli.models.backlog import join_backlog
-from chatcli.models.model import Limits, Model
-from chatcli.models.names import ModelName, first_served
+from chatcli.models.errors import translate
+from chatcli.models.model import Endpoint, Limits, Model
+from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
 from chatcli.models.unstreamed import take_unstreamed
+from chatcli.models.wrong_path import base_url_hint
 from chatcli.nested import read_json
 from chatcli.providers import OPENAI
 from chatcli.secret import Secret
 from chatcli.settings import DEFAULT_TIMEOUT, Settings
 
-OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 CONNECT_TIMEOUT = 10.0
 """Seconds for the connection alone: a host that is down should not cost a whole timeout."""
+CONNECT_RETRIES = 3
+"""How often a connection is tried again when the server is asked what it has."""
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer where the user sets no --max-tokens."""
 NO_KEY = "none"
@@ -82,6 +85,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
 
     Raises:
         MissingKeyError: No key is set, and OpenAI's own server would want one.
+        ChatcliError: No model is named, and the server does not tell what it has.
 
     """
     credentials = settings.credentials(OPENAI)
@@ -95,10 +99,21 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         )
     key = key or Secret(NO_KEY)
     if not name.model:
-        name = ModelName(OPENAI, _served_model(base_url, key, settings.timeout or DEFAULT_TIMEOUT))
+        public = custom_url(settings, OPENAI)
+        endpoint = Endpoint(name, public, own_key, base_url=public)
+        timeout = settings.timeout or DEFAULT_TIMEOUT
+        name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
     client = chat_client(name.model, base_url, key, settings)
     custom = base_url != OFFICIAL_BASE_URL
-    return Model(name, client, _limits(client, settings), address=base_url, key=own_key, custom_server=custom)
+    return Model(
+        name,
+        client,
+        _limits(client, settings),
+        address=base_url,
+        key=own_key,
+        custom_server=custom,
+        base_url=custom_url(settings, OPENAI),
+    )
 
 
 def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
@@ -137,15 +152,31 @@ def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
     return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
 
 
-def _served_model(base_url: str, key: Secret, timeout: float) -> str:
-    """Return the model to use of a server for which the user named none."""
+def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
+    """Return the model to use of the server `endpoint` at `base_url`, of which the user named none: the first listed.
+
+    Raises:
+        UsageError: It lists none.
+        ChatcliError: It can't be asked.
+
+    """
+    key = endpoint.key or Secret(NO_KEY)
+    transport = httpx2.HTTPTransport(retries=CONNECT_RETRIES)
     try:
-        reply = httpx2.get(
-            f"{base_url}/models",
-            headers={"Authorization": f"Bearer {key.get_secret_value()}"},
-            timeout=min(timeout, CONNECT_TIMEOUT),
+        with httpx2.Client(transport=transport, timeout=min(timeout, CONNECT_TIMEOUT)) as client:
+            reply = client.get(f"{base_url}/models", headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+        reply.raise_for_status()
+        served = [str(entry["id"]) for entry in read_json(reply.content)["data"]]
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = translate(error, endpoint)
+        if not isinstance(failure, RefusedError | UsageError | InternalError):
+            raise failure from error
+        served = []
+    except (ValueError, KeyError, TypeError):
+        served = []
+    if not served:
+        raise UsageError(
+            f"the server at {endpoint.address} lists no models, and none is named",
+            remedy=f"Name one with -m. {base_url_hint(endpoint)}",
         )
-        return first_served([str(entry["id"]) for entry in read_json(reply.content)["data"]])
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-        # The request that follows meets the same server and reports what is wrong with it.
-        return first_served(())
+    return served[0]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 _TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
 _BREAKS = frozenset(
@@ -55,6 +56,33 @@ def status(error: BaseException) -> int | None:
         if words is not None and (said := words.match(str(link))):
             return int(said.group(1))
     return None
+
+
+def asked_host(error: BaseException) -> str:
+    """Return the server that the request of `error` went to, as far as its SDK keeps it; empty where it does not."""
+    for url in _asked_urls(error):
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return ""
+
+
+def asked_path(error: BaseException) -> str:
+    """Return the path that the request of `error` went to, empty where its SDK does not keep it."""
+    return next((path for url in _asked_urls(error) if (path := urlsplit(url).path)), "")
+
+
+def _asked_urls(error: BaseException) -> Iterator[str]:
+    for link in chain(error):
+        for holder in (link, getattr(link, "response", None)):
+            try:
+                request = getattr(holder, "request", None)
+            except RuntimeError:  # httpx's where there is none
+                continue
+            if (url := getattr(request, "url", None)) is not None:
+                yield str(url)
+        if isinstance(told := getattr(link, "kwargs", None), dict) and "endpoint_url" in told:  # botocore
+            yield str(told["endpoint_url"])
 
 
 def header(error: BaseException, name: str) -> str | None:

@@ -9,7 +9,14 @@ import httpx2
 from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.models.hosted_packages import is_installed
 from chatcli.models.langflow_server import LangflowServer
-from chatcli.models.names import LOCAL_MODELS, ModelName, choose_model, first_served, resolve_model
+from chatcli.models.names import (
+    DEFAULT_OPENAI_MODEL,
+    LOCAL_MODELS,
+    OFFICIAL_BASE_URL,
+    ModelName,
+    choose_model,
+    resolve_model,
+)
 from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
 from chatcli.secret import redact
@@ -38,10 +45,11 @@ def usable_models(settings: Settings) -> list[UsableModel]:
     """Return the models that can be used now, the default marked, the user's aliases last."""
     chosen = choose_model(settings)
     found = dict(_found(settings))
-    if not chosen.model:  # the server is to say
-        served = [name.model for name in found if name.provider == OPENAI]
-        chosen = ModelName(OPENAI, first_served(served))
-    if chosen not in found:
+    if not chosen.model and settings.openai_endpoint == OFFICIAL_BASE_URL:
+        chosen = ModelName(OPENAI, DEFAULT_OPENAI_MODEL)
+    elif not chosen.model:  # the server is to say
+        chosen = next((name for name in found if name.provider == OPENAI), chosen)
+    if chosen.model and chosen not in found:
         found = {chosen: "chosen", **found}
     models = [_usable(UsableModel(name, source, default=name == chosen), settings) for name, source in found.items()]
     for alias, text in settings.aliases.items():

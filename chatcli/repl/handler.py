@@ -79,6 +79,11 @@ class LineHandler:
         else:
             await self._consume(self._ask(parse_question(line)))
 
+    async def keep(self, line: str) -> None:
+        """Store the question `line`, which can't be asked any more; do nothing where it is no question."""
+        if not parse_command(line) and not parse_shell(line):
+            await self._consume(self.conversation.keep(parse_question(line), self._waiting))
+
     async def ask_first(self, text: str) -> None:
         """Ask the command line's question, which is never taken for a command or for an answer."""
         await self._consume(self._ask(text, typed=False))

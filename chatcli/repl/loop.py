@@ -70,9 +70,11 @@ class Repl:
     async def _handle(self, line: str) -> None:
         with self._prompt.bracketed_paste():
             handler = await self.handler()
-        if not self._leaving:  # a signal may have come meanwhile
-            await handler.handle(line)
-            self._leaving |= handler.leaving
+        if self._leaving:  # a signal came meanwhile
+            await handler.keep(line)
+            return
+        await handler.handle(line)
+        self._leaving |= handler.leaving
 
     async def close(self) -> None:
         """Stop what runs, and close what handles the lines, if it was opened."""

@@ -1,7 +1,10 @@
 """How a thread is answered when it is opened: what it has stored, and what the user asks for."""
 
+from dataclasses import replace
+
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
+from chatcli.providers import PROVIDERS
 from chatcli.roles.library import find_role
 from chatcli.roles.setup import Setup
 from chatcli.settings import Settings
@@ -24,16 +27,47 @@ def opening_setup(settings: Settings, stored: Setup | None, *, first: bool) -> S
     return stored
 
 
-def opening_model(settings: Settings, setup: Setup) -> ModelName:
+def opening_model(settings: Settings, setup: Setup, *, first: bool = True) -> ModelName:
     """Return the model to begin with: an option's, else the thread's or the role's, else what `choose_model` says.
+
+    Options are for the thread that the program begins on (`first`). A server that an option names is asked for the
+    thread's model only where that thread remembers the same server.
 
     Raises:
         UsageError: The name's provider is not known.
 
     """
-    if setup.model and not settings.is_option("model") and not settings.is_option("base_url"):
-        return resolve_model(setup.model, settings)
-    return choose_model(settings)
+    if first and settings.is_option("model"):
+        return switched_model(settings.model or "", settings, setup, first=first)
+    elsewhere = first and settings.is_option("base_url") and settings.base_url != setup.base_url
+    if not setup.model or elsewhere:
+        return choose_model(settings)
+    return replace(resolve_model(setup.model, settings), base_url=_remembered_url(settings, setup, first=first))
+
+
+def switched_model(text: str, settings: Settings, setup: Setup, *, first: bool) -> ModelName:
+    """Return the model that the user names by `text` on a thread that is answered as `setup` says.
+
+    The server that the thread remembers belongs to its model; a name without a provider is one of that server's too.
+
+    Raises:
+        UsageError: The name's provider is not known.
+
+    """
+    if url := _remembered_url(settings, setup, first=first):
+        there = resolve_model(text, replace(settings, base_url=url))
+        named = settings.aliases.get(text.strip(), text).strip().startswith(f"{there.provider}:")
+        if str(there) == setup.model or (setup.model.startswith(f"{there.provider}:") and not named):
+            return replace(there, base_url=url)
+    return resolve_model(text, settings)
+
+
+def _remembered_url(settings: Settings, setup: Setup, *, first: bool) -> str:
+    """Return the server that the thread remembers for its model, empty for none, or where a setting names one."""
+    provider = setup.model.partition(":")[0]
+    if provider not in PROVIDERS or (settings.is_option("base_url") and not first):
+        return setup.base_url
+    return "" if settings.asked_url(provider) else setup.base_url
 
 
 def _chosen(settings: Settings, setup: Setup) -> Setup:

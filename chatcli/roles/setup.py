@@ -21,6 +21,8 @@ class Setup:
     variables: Mapping[str, str] = field(default_factory=dict)
     temperature: float | None = None
     model: str = ""
+    base_url: str = ""
+    """The server that the model was asked at, where that is not its provider's own."""
 
     def with_system(self, text: str) -> Self:
         """Return this setup with the system prompt `text` in place of a role or another text."""
@@ -41,6 +43,7 @@ class Setup:
             variables=role.fill(given),
             temperature=role.temperature,
             model=role.model or self.model,
+            base_url="" if role.model else self.base_url,
         )
 
     def with_variables(self, given: Mapping[str, str]) -> Self:
@@ -55,6 +58,6 @@ class Setup:
         kept = Role(self.role, self.template, defaults=self.variables)
         return replace(self, variables=kept.fill(given))
 
-    def with_model(self, name: str) -> Self:
-        """Return this setup with the model `name`."""
-        return replace(self, model=name)
+    def with_model(self, name: str, base_url: str) -> Self:
+        """Return this setup with the model `name` at `base_url`, empty for its provider's own server."""
+        return replace(self, model=name, base_url=base_url)

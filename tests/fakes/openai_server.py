@@ -124,7 +124,7 @@ class FakeOpenAI:
             self._changed.notify_all()
 
     def _route(self, connection: Connection, request: Request) -> None:
-        if request.path.startswith("/v1/chat/completions"):
+        if request.path.partition("?")[0] == "/v1/chat/completions":
             with self._changed:
                 step = self._script.popleft() if self._script else self.default
             self._note(self.requests, request)

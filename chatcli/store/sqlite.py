@@ -22,7 +22,21 @@ from chatcli.store.intact import check_checkpoint, check_metadata, check_write
 from chatcli.store.said import said_in
 
 
-class SqliteSaver(CachedHistory, AsyncSqliteSaver):
+class _CheckedSaver(AsyncSqliteSaver):
+    """LangGraph's own saver; what it reads of a history is checked once, before it is remembered."""
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """See `BaseCheckpointSaver.aget_delta_channel_history`; raise DamagedError for what can't have been written."""
+        history = await super().aget_delta_channel_history(config=config, channels=channels)
+        for found in history.values():
+            for _, channel, value in found["writes"]:
+                check_write(channel, value)
+        return history
+
+
+class SqliteSaver(CachedHistory, _CheckedSaver):
     """LangGraph's own saver, which remembers what it read, and indexes what is said as it is written."""
 
     async def aput_writes(

@@ -101,7 +101,7 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
     if steps > limit:
         return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
     if is_cut(call, answer):
-        return "Not run: the arguments are not a JSON object, or hold what can't be stored: odd text, odd numbers, deep nesting."
+        return "Not run: the arguments are not a JSON object, or hold odd text, odd numbers or deep nesting."
     return f"There is no tool {call['name']}." if tool is None else _unfit_arguments(tool, call["args"])
 
 

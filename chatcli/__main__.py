@@ -7,13 +7,13 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     # Something else takes its place, since the first place counts as the script's own (`helper.likeness`).
     sys.path[0] = sys.prefix
 
-from chatcli.signals import end_on_signals
+from chatcli.runtime.signals import end_on_signals
 
 
 def main() -> None:
     """Run `chat` with the process's arguments and leave with its exit code."""
     end_on_signals()  # before all other imports: a signal that comes earlier shows Python's own traceback
-    from chatcli.process import arguments, run_here
+    from chatcli.cli.process import arguments, run_here
 
     code = _run_by_helper(arguments())
     if code is not None:
@@ -23,7 +23,7 @@ def main() -> None:
 
 def _run_by_helper(arguments: list[str]) -> int | None:
     """Return the exit code of the helper's child; None when this process has to do it itself, as it mostly has."""
-    from chatcli.helper.asking import may_ask
+    from chatcli.helper.eligible import may_ask
 
     if not may_ask(arguments):
         return None

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model
 from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
-from chatcli.settings import Settings
 from chatcli.store.location import choose_server, choose_store, granted
 
 if TYPE_CHECKING:
-    from chatcli.conversation import Conversation
-    from chatcli.graph.schema import AnswerSchema
-    from chatcli.graph.spec import GraphSpec
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
+    from chatcli.graphs.user.spec import GraphSpec
     from chatcli.message import MessageShown
     from chatcli.roles.setup import Setup
     from chatcli.store.threads import ThreadSummary
@@ -31,7 +31,7 @@ def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelNa
 
     """
     if choose_server(settings) is not None:
-        from chatcli.store.server_rows import SERVER
+        from chatcli.graphs.server.rows import SERVER
 
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:
@@ -61,18 +61,18 @@ def build_conversation(
         UsageError: See `who_answers`.
 
     """
-    from chatcli.conversation import Conversation
+    from chatcli.conversation.conversation import Conversation
 
     begin = partial(Conversation, settings, thread_id, name or who_answers(settings, graph))
     if choose_server(settings) is not None:
-        from chatcli.engines.server import ServerEngine
+        from chatcli.conversation.server_engine import ServerEngine
 
         return begin(lambda announce: ServerEngine.open(settings))
     if graph is not None:
-        from chatcli.engines.graph import GraphEngine
+        from chatcli.conversation.user_graph_engine import GraphEngine
 
         return begin(lambda announce: GraphEngine.open(settings, graph, announce))
-    from chatcli.engines.chat import ChatEngine
+    from chatcli.conversation.chat_engine import ChatEngine
 
     return begin(lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask))
 
@@ -93,7 +93,7 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            from chatcli.rendering.late import LateRenderer
+            from chatcli.rendering.deferred import LateRenderer
 
             # The streams of now: by then a graph of the user's may have sys.stdout.
             return LateRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
@@ -104,7 +104,7 @@ def build_renderer(settings: Settings) -> Renderer:
 
 
 def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
-    from chatcli.rendering.terminal import TerminalRenderer
+    from chatcli.rendering.terminal.renderer import TerminalRenderer
     from chatcli.rendering.theme import find_theme
 
     console, errors = build_console(out, settings.color), build_console(err, settings.color)
@@ -134,7 +134,7 @@ def repair_store(settings: Settings) -> list[str]:
 
     from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
-    from chatcli.store.repair import find_damage, forget_index, refuse_open
+    from chatcli.store.sqlite.repair import find_damage, forget_index, refuse_open
 
     async def reopen() -> None:
         async with open_store(location):
@@ -166,17 +166,17 @@ async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]
         StoreError: The store can't be used.
 
     """
-    from chatcli.graph.history import as_shown
+    from chatcli.sessions.history import as_shown
 
     if (server := choose_server(settings)) is not None:
-        from chatcli.graph.revive import revive_messages
-        from chatcli.store.server_threads import ServerThreads
+        from chatcli.graphs.server.messages import revive_messages
+        from chatcli.graphs.server.threads import ServerThreads
 
         return as_shown(revive_messages(ServerThreads(server).values(thread_id)))
-    from chatcli.graph.build import build_graph
-    from chatcli.graph.nodes import MODEL_NODE
-    from chatcli.graph.repair import recover_unless_running
-    from chatcli.graph.thread import GraphThread
+    from chatcli.graphs.chat.ask_node import MODEL_NODE
+    from chatcli.graphs.chat.graph import build_graph
+    from chatcli.sessions.repair import recover_unless_running
+    from chatcli.sessions.thread import GraphThread
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:
@@ -192,8 +192,8 @@ async def read_thread_setup(settings: Settings, thread_id: str) -> "Setup | None
         StoreError: The store can't be used.
 
     """
-    from chatcli.graph.build import build_graph
-    from chatcli.graph.setup import read_setup
+    from chatcli.graphs.chat.graph import build_graph
+    from chatcli.graphs.chat.stored_setup import read_setup
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:
@@ -208,17 +208,17 @@ async def read_whole_thread(settings: Settings, summary: "ThreadSummary") -> "tu
 
     """
     if (server := choose_server(settings)) is not None:
-        from chatcli.engines.server import server_document
-        from chatcli.store.server_threads import ServerThreads
+        from chatcli.conversation.server_engine import server_document
+        from chatcli.graphs.server.threads import ServerThreads
 
         return server_document(ServerThreads(server), summary), ""
-    from chatcli.graph.build import build_graph
-    from chatcli.graph.nodes import MODEL_NODE
-    from chatcli.graph.repair import recover_unless_running
-    from chatcli.graph.thread import GraphThread
+    from chatcli.graphs.chat.ask_node import MODEL_NODE
+    from chatcli.graphs.chat.graph import build_graph
+    from chatcli.sessions.repair import recover_unless_running
+    from chatcli.sessions.thread import GraphThread
     from chatcli.store.errors import DamagedError
     from chatcli.store.open import open_store
-    from chatcli.transfer.write import read_document
+    from chatcli.transfer.store_documents import read_document
 
     location = choose_store(settings)
     try:
@@ -255,8 +255,8 @@ async def import_file(settings: Settings, path: Path) -> tuple[dict[str, str], s
         )
     from chatcli.store.open import open_store
     from chatcli.transfer.document import left_out_line
-    from chatcli.transfer.read import read_documents
-    from chatcli.transfer.write import import_documents
+    from chatcli.transfer.read_file import read_documents
+    from chatcli.transfer.store_documents import import_documents
 
     documents = read_documents(path)
     async with open_store(choose_store(settings)) as store:

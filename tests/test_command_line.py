@@ -8,12 +8,12 @@ from typer.core import TyperOption
 from typer.main import get_command
 
 from chatcli.cli.app import app
-from chatcli.cli.group import SUBCOMMAND
+from chatcli.cli.grammar.group import SUBCOMMAND
+from chatcli.cli.grammar.subcommands import SUBCOMMANDS as COMMANDS
 from chatcli.cli.main import read_command_line
-from chatcli.cli.subcommands import SUBCOMMANDS as COMMANDS
-from chatcli.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, split
-from chatcli.helper import asking
-from chatcli.signals import wanted_format
+from chatcli.helper import eligible as asking
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, split
+from chatcli.runtime.signals import wanted_format
 
 
 def options(*, flags: bool) -> list[TyperOption]:

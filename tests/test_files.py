@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.files import replace_privately
+from chatcli.runtime.files import replace_privately
 
 KILLED_HALFWAY = """
 import os, signal, sys

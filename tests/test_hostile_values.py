@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatcli.config.mcp_servers import read_servers
+from chatcli.config.settings import Settings
+from chatcli.config.values import parse_entry, parse_variables, read_value
 from chatcli.errors import ChatcliError
-from chatcli.graph.answers import read_value as read_answer
-from chatcli.graph.spec import find_graph
-from chatcli.mcp_servers import read_servers
-from chatcli.models.deltas import DeltaJoiner
-from chatcli.models.unstreamed import as_events
+from chatcli.graphs.user.spec import find_graph
+from chatcli.models.openai.deltas import DeltaJoiner
+from chatcli.models.openai.unstreamed import as_events
 from chatcli.roles.role import read_role
-from chatcli.settings import Settings
+from chatcli.sessions.interrupt_answers import read_value as read_answer
 from chatcli.thread_ids import check_thread_id
-from chatcli.values import parse_entry, parse_variables, read_value
 
 bounded = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 _ODD = ["{", "}", "[", "]", '"', "=", ":", ",", ".", "http://", "[x", "9" * 400, "1e999", "nan", "\0", "\n", "+++\n"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatcli.nested import MAX_DEPTH, read_json, read_toml
+from chatcli.runtime.parse import MAX_DEPTH, read_json, read_toml
 
 
 def _lists(depth: int) -> str:

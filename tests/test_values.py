@@ -3,8 +3,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from chatcli.secret import Secret
-from chatcli.values import not_negative, parse_variables, positive, read_value
+from chatcli.config.secrets import Secret
+from chatcli.config.values import not_negative, parse_variables, positive, read_value
 
 
 @pytest.mark.parametrize(

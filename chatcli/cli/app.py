@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from chatcli import __version__
-from chatcli.cli import options
-from chatcli.cli.group import PromptGroup
+from chatcli.cli.grammar import options
+from chatcli.cli.grammar.group import PromptGroup
 from chatcli.errors import UsageError
-from chatcli.signals import leave_signals_to_python
+from chatcli.runtime.signals import leave_signals_to_python
 
 EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
 4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
@@ -33,7 +33,7 @@ def _show_version(value: bool) -> None:
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings among the parameters of `chat`, None for one that was not given."""
-    from chatcli.settings import Settings
+    from chatcli.config.settings import Settings
 
     # None given of what is repeatable is an empty list.
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
@@ -93,8 +93,8 @@ def chat(
     version: Version = False,
 ) -> None:
     """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
-    from chatcli.cli.start import start
-    from chatcli.cli.trusting import load_settings
+    from chatcli.cli.load_settings import load_settings
+    from chatcli.cli.run.start import start
 
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")

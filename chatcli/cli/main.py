@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
-from chatcli.signals import ignore_signals
+from chatcli.runtime.signals import ignore_signals
 
 if TYPE_CHECKING:
     import typer
@@ -44,13 +44,13 @@ def run(args: list[str]) -> int:
 
 
 def _program(args: list[str]) -> int:
-    from chatcli.cli.complete import VARIABLE
+    from chatcli.cli.grammar.completion import VARIABLE
 
     if args or VARIABLE in os.environ:
         return _parsed(args)
     # Nothing to parse: without Typer, the prompt is there in two thirds of the time.
-    from chatcli.cli.start import start
-    from chatcli.cli.trusting import load_settings
+    from chatcli.cli.load_settings import load_settings
+    from chatcli.cli.run.start import start
 
     return start(load_settings({}, starts_conversation=True), [])
 
@@ -77,7 +77,7 @@ def _command() -> "TyperGroup":
     from typer.main import get_command
 
     from chatcli.cli.app import app
-    from chatcli.cli.coercion import spare_pydantic
+    from chatcli.cli.grammar.fast_coercion import spare_pydantic
 
     spare_pydantic()
     command = get_command(app)
@@ -88,7 +88,7 @@ def _command() -> "TyperGroup":
 def _parsed(args: list[str]) -> int:
     import typer
 
-    from chatcli.cli.complete import VARIABLE, run_completion
+    from chatcli.cli.grammar.completion import VARIABLE, run_completion
 
     if VARIABLE in os.environ:
         run_completion(_command())

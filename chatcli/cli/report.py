@@ -7,9 +7,9 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, InternalError, UsageError
-from chatcli.secret import redact, secrets_of
-from chatcli.signals import wanted_format
+from chatcli.runtime.signals import wanted_format
 
 
 def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None:
@@ -19,7 +19,7 @@ def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None
 
 def report(failure: ChatcliError, args: list[str]) -> None:
     """Tell of `failure`, which ended the run of `args` before a renderer could."""
-    from chatcli.rendering.sanitize import sanitize
+    from chatcli.sanitize import sanitize
 
     failure = _explained(failure)
     # What nobody foresaw may hold anything; all other messages are made without keys, but for those in a URL.
@@ -37,7 +37,7 @@ def report(failure: ChatcliError, args: list[str]) -> None:
 def _explained(failure: ChatcliError) -> ChatcliError:
     if not isinstance(failure, AuthError):
         return failure
-    from chatcli.settings import Settings
+    from chatcli.config.settings import Settings
 
     with contextlib.suppress(UsageError):  # the settings themselves are wrong
         return Settings.load().explain(failure)
@@ -46,7 +46,7 @@ def _explained(failure: ChatcliError) -> ChatcliError:
 
 def _redact(text: str) -> str:
     """Return `text` without the keys that the settings know, as far as there are any."""
-    from chatcli.settings import Settings
+    from chatcli.config.settings import Settings
 
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
         return Settings.load().redact(text)

@@ -1,6 +1,7 @@
 """Every command, in the order in which `/help` shows them."""
 
-from chatcli.commands import approval, branches, context, model, roles, screen, texts, threads, tools
+from chatcli.commands import approve as approval
+from chatcli.commands import branches, context, model, roles, screen, texts, threads, tools
 from chatcli.commands.registry import CommandRegistry
 
 

@@ -12,7 +12,7 @@ from chatcli.store.location import granted
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
-    from chatcli.graph.branches import Turn
+    from chatcli.sessions.branches import Turn
 
 NEW_SESSION = (
     "Langflow can't go back: the next question begins a new session there, which knows nothing of what was said before"

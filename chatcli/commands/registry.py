@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from chatcli.conversation import Conversation
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event
-from chatcli.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
-from chatcli.effective import Effective, effective_settings
+from chatcli.config.effective import Effective, effective_settings
+from chatcli.config.settings import THEMES
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.settings import THEMES
 
 KEYS = (
     ("Enter", "send"),

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import TextIO, cast
 
 from chatcli.helper import wire
-from chatcli.signals import STOPPING
+from chatcli.runtime.signals import STOPPING
 
 _LOOK_EVERY = 0.05
 """Seconds between two looks at whether the process that asked is stopped."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from chatcli.signals import STOPPING, is_survived
+from chatcli.runtime.signals import STOPPING, is_survived
 
 HEARD_WITHIN = 0.3
 """Seconds for the helper to wake up, before it is looked at."""
@@ -126,7 +126,7 @@ class _Run:
 
 
 def _request(arguments: list[str]) -> bytes:
-    from chatcli.helper.likeness import program
+    from chatcli.helper.same_conditions import program
     from chatcli.helper.wire import Request
 
     encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chatcli.helper import wire
 from chatcli.helper.child import be
-from chatcli.helper.likeness import Environment, Files, program, world
+from chatcli.helper.same_conditions import Environment, Files, program, world
 from chatcli.paths import runtime_dir
 
 _IDLE_SECONDS = 300.0

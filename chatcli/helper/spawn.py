@@ -5,10 +5,10 @@ import os
 import sys
 from contextlib import suppress
 
+from chatcli.config.secrets import names_secret, redact
 from chatcli.helper import wire
 from chatcli.helper.client import HEARD_WITHIN
 from chatcli.paths import runtime_dir
-from chatcli.secret import names_secret, redact
 
 
 def spawn_helper() -> None:
@@ -60,7 +60,7 @@ def _spawn() -> None:
     # No key, and no store's password, stays with a process that waits: each run brings its own environment.
     environment = {name: value for name, value in os.environ.items() if not _is_left_out(name, value)}
     # -P: a file in the current folder must not be imported instead of chatcli.
-    command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
+    command = [sys.executable, "-P", "-m", "chatcli.cli.helper_main"]
     os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
 
 

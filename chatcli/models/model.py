@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
+from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.models.names import ModelName
 from chatcli.models.tokenizer import Tokenizer
 from chatcli.providers import LOCAL, OPENAI
-from chatcli.secret import Secret, redact, secrets_of
 
 
 @dataclass(frozen=True, slots=True)

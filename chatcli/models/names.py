@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from chatcli.endpoints import public_url
+from chatcli.config.endpoints import public_url
+from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
-from chatcli.settings import Settings
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
+from chatcli.config.secrets import redact
+from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
-from chatcli.models.hosted_packages import is_installed
-from chatcli.models.langflow_server import LangflowServer
+from chatcli.models.hosted.packages import is_installed
+from chatcli.models.langflow.server import LangflowServer
 from chatcli.models.names import (
     DEFAULT_OPENAI_MODEL,
     LOCAL_MODELS,
@@ -17,10 +19,8 @@ from chatcli.models.names import (
     choose_model,
     resolve_model,
 )
-from chatcli.nested import read_json
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
-from chatcli.secret import redact
-from chatcli.settings import Settings
+from chatcli.runtime.parse import read_json
 
 SERVER_TIMEOUT = 5.0
 """Seconds for a server that the user named."""

@@ -23,7 +23,7 @@ from chatcli.events import (
 )
 from chatcli.rendering.plain import error_lines, notice_text
 from chatcli.rendering.progress import ProgressLines
-from chatcli.rendering.sanitize import sanitize
+from chatcli.sanitize import sanitize
 
 _LINES = (
     TurnStarted,

@@ -22,8 +22,8 @@ from chatcli.events import (
 )
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.progress import ProgressLines
-from chatcli.rendering.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
+from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 
 class PlainRenderer:

@@ -1,7 +1,7 @@
 """Progress told in lines: the start, every tenth of a download, the end."""
 
 from chatcli.events import Progress, size
-from chatcli.rendering.sanitize import sanitize_line
+from chatcli.sanitize import sanitize_line
 
 _STEP = 10  # percent
 

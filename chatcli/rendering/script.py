@@ -3,7 +3,7 @@
 from chatcli.events import Event
 from chatcli.message import MessageShown
 from chatcli.rendering.plain import PlainRenderer
-from chatcli.rendering.sanitize import sanitize_line
+from chatcli.sanitize import sanitize_line
 
 
 class ScriptRenderer(PlainRenderer):

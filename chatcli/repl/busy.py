@@ -9,8 +9,8 @@ from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
-from chatcli.repl.draft import Draft
 from chatcli.repl.prompt import Prompt
+from chatcli.repl.typeahead import Draft
 
 
 @contextmanager

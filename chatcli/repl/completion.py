@@ -8,7 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatcli.commands.registry import CommandRegistry, parse_command
-from chatcli.rendering.sanitize import sanitize_line
+from chatcli.sanitize import sanitize_line
 
 Choices = Callable[[], Iterable[tuple[str, str]]]
 """Gives the values that an argument may have, each with a word about it."""

@@ -9,15 +9,10 @@ from pathlib import Path
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.mentions import find_mentions, missing_mentions
 from chatcli.attachments.read import read_attachment
-from chatcli.commands.registry import (
-    CommandContext,
-    ParsedCommand,
-    parse_command,
-    parse_question,
-    parse_shell,
-)
+from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, parse_shell
 from chatcli.commands.run import run_command
-from chatcli.commands.shell import ShellCommand
+from chatcli.config.kept_keys import keep_key
+from chatcli.config.secrets import Secret
 from chatcli.errors import ChatcliError
 from chatcli.events import (
     WAITING,
@@ -35,15 +30,14 @@ from chatcli.events import (
     ThreadsOffered,
     TurnFinished,
 )
-from chatcli.export import ExportFormat, format_of, thread_lines, write_file
-from chatcli.keys import keep_key
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.consume import consume
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.busy import busy
 from chatcli.repl.picker import pick_thread
 from chatcli.repl.prompt import Prompt
-from chatcli.secret import Secret
+from chatcli.repl.shell_command import ShellCommand
+from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 
 class LineHandler:

@@ -4,14 +4,14 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from chatcli.repl.hangup import silence_dead_terminal
 from chatcli.repl.prompt import Prompt
-from chatcli.signals import leave_signals_to_python, take_signals
+from chatcli.runtime.dead_streams import silence_dead_terminal
+from chatcli.runtime.signals import leave_signals_to_python, take_signals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from chatcli.conversation import Conversation
+    from chatcli.conversation.conversation import Conversation
     from chatcli.events import ThreadChoice
     from chatcli.repl.handler import LineHandler
 

@@ -7,8 +7,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatcli.events import Event, Listing, ThreadChoice
-from chatcli.rendering.sanitize import sanitize_line
 from chatcli.repl.prompt import Prompt
+from chatcli.sanitize import sanitize_line
 
 
 class _Choices(Completer):

@@ -21,7 +21,7 @@ from prompt_toolkit.styles import Style
 from chatcli.repl.history import LineHistory
 from chatcli.repl.keys import LeavingHint, learn_shift_enter, line_keys, write_in_editor
 from chatcli.repl.paste import Pastes
-from chatcli.repl.replies import ASK_BACKGROUND, ReplyReader
+from chatcli.repl.terminal_replies import ASK_BACKGROUND, ReplyReader
 
 GLYPH = "> "
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})

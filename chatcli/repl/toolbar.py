@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from chatcli.conversation import Conversation
+from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
-from chatcli.rendering.names import short_name
 from chatcli.rendering.renderer import Renderer
-from chatcli.rendering.sanitize import sanitize_line
+from chatcli.rendering.short_names import short_name
+from chatcli.sanitize import sanitize_line
 
 NARROW = 60
 """Columns; a screen that has fewer shows no toolbar."""

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
 from chatcli.providers import PROVIDERS
 from chatcli.roles.library import find_role
 from chatcli.roles.setup import Setup
-from chatcli.settings import Settings
 
 
 def opening_setup(settings: Settings, stored: Setup | None, *, first: bool) -> Setup:

@@ -7,9 +7,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from chatcli.config.values import not_negative
 from chatcli.errors import UsageError
-from chatcli.nested import read_toml
-from chatcli.values import not_negative
+from chatcli.runtime.parse import read_toml
 
 SUFFIXES = (".toml", ".md")
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILINE)

@@ -87,7 +87,7 @@ def as_store_error(error: BaseException) -> StoreError | None:
     if "psycopg" in sys.modules:  # an extra, and heavy: only a PostgreSQL store has imported it
         import psycopg
 
-        from chatcli.store.postgres_errors import as_postgres_error
+        from chatcli.store.postgres.errors import as_postgres_error
 
         if isinstance(error, psycopg.Error):
             return as_postgres_error(error)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatcli import paths
+from chatcli.config.settings import PLAIN_CHAT, Settings
 from chatcli.errors import UsageError
-from chatcli.settings import PLAIN_CHAT, Settings
 
 if TYPE_CHECKING:
-    from chatcli.grants import Grants
-    from chatcli.store.server import ServerAddress
+    from chatcli.config.grants import Grants
+    from chatcli.graphs.server.client import ServerAddress
     from chatcli.store.threads import Threads
 
 MEMORY = "memory:"
@@ -60,16 +60,16 @@ def open_threads(location: StoreLocation) -> "Threads":
 
     """
     if location.server is not None:
-        from chatcli.store.server_threads import ServerThreads
+        from chatcli.graphs.server.threads import ServerThreads
 
         return ServerThreads(location.server)
     if location.uri is not None:
         with postgres_extra():
-            from chatcli.store.postgres_threads import PostgresThreads
+            from chatcli.store.postgres.threads import PostgresThreads
         return PostgresThreads(location.uri)
     if location.path is None:
         raise UsageError("a store in memory keeps no threads", remedy="Name another with --store sqlite:///PATH.")
-    from chatcli.store.sqlite_threads import SqliteThreads
+    from chatcli.store.sqlite.threads import SqliteThreads
 
     return SqliteThreads(location.path)
 
@@ -92,7 +92,7 @@ def choose_server(settings: Settings) -> "ServerAddress | None":
         raise UsageError(
             f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
         )
-    from chatcli.store.server import ServerAddress
+    from chatcli.graphs.server.client import ServerAddress
 
     return ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant)
 
@@ -122,7 +122,7 @@ def choose_store(settings: Settings) -> StoreLocation:
 
 def granted(settings: Settings, thread_id: str) -> "Grants":
     """Return what the user granted the thread `thread_id` of the store that they chose."""
-    from chatcli.grants import Grants
+    from chatcli.config.grants import Grants
 
     return Grants(choose_store(settings).key, thread_id)
 

@@ -16,15 +16,15 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli import paths
 from chatcli.errors import StoreError
-from chatcli.store import schema
 from chatcli.store.errors import as_sqlite_failure, as_store_error
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.memory_threads import MemoryThreads
-from chatcli.store.rebuild import rebuild_messages
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite import SqliteSaver
-from chatcli.store.sqlite_threads import BUSY_TIMEOUT, SqliteThreads, check_version
-from chatcli.store.staging import adopt, staging_path
+from chatcli.store.sqlite import schema
+from chatcli.store.sqlite.rebuild import rebuild_messages
+from chatcli.store.sqlite.saver import SqliteSaver
+from chatcli.store.sqlite.staging import adopt, staging_path
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SqliteThreads, check_version
 from chatcli.store.threads import Threads
 
 
@@ -51,7 +51,7 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
     """
     if location.uri is not None:
         with postgres_extra():
-            from chatcli.store.postgres import open_postgres, staged_postgres
+            from chatcli.store.postgres.saver import open_postgres, staged_postgres
         async with open_postgres(location.uri) as (postgres, threads):
             yield Store(postgres, threads, partial(staged_postgres, location.uri))
         return

@@ -10,9 +10,9 @@ from pathlib import Path
 from langchain_core.tools import StructuredTool, ToolException
 
 import chatcli
-from chatcli.secret_files import is_in_private_folder, is_secret_path
+from chatcli.config.secret_files import is_in_private_folder, is_secret_path
 from chatcli.tools.grep import open_regular
-from chatcli.tools.process import run_process
+from chatcli.tools.run_process import run_process
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_TEXT = 30_000

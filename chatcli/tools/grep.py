@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from chatcli.secret_files import is_secret_path
+from chatcli.config.secret_files import is_secret_path
 
 MAX_MATCHES = 200
 MAX_LINE = 300

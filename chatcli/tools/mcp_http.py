@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from mcp.shared._httpx_utils import MCP_DEFAULT_SSE_READ_TIMEOUT, MCP_DEFAULT_TIMEOUT
 
-from chatcli.nested import read_json
+from chatcli.runtime.parse import read_json
 
 RequestId = int | str
 

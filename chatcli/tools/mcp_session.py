@@ -12,10 +12,10 @@ from mcp import ClientSession, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
 
 from chatcli import __version__, paths
+from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.mcp_servers import McpServer
 from chatcli.tools.mcp_http import AnsweringClient
-from chatcli.tools.process import inherited_environment, leashed
+from chatcli.tools.run_process import inherited_environment, leashed
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from chatcli import paths
 from chatcli.errors import StoreError
-from chatcli.nested import read_json
+from chatcli.runtime.parse import read_json
 from chatcli.tools.tool import Arguments, Tool
 
 

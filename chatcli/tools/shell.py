@@ -7,7 +7,7 @@ from pathlib import Path
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.tools.process import inherited_environment, run_process
+from chatcli.tools.run_process import inherited_environment, run_process
 from chatcli.tools.tool import Arguments, Tool
 
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\\0")

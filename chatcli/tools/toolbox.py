@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 
-from chatcli.mcp_servers import McpServer
-from chatcli.settings import DEFAULT_TOOL_TIMEOUT, Settings
+from chatcli.config.mcp_servers import McpServer
+from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
 from chatcli.tools.builtin import builtin_tools
 from chatcli.tools.rules import Rules
 from chatcli.tools.tool import Arguments, Tool

@@ -14,19 +14,19 @@ from langgraph.types import Overwrite
 
 from chatcli.errors import StoreError
 from chatcli.events import INTERRUPTED
-from chatcli.store import schema
 from chatcli.store.errors import DamagedError
-from chatcli.store.intact import check_checkpoint, check_metadata, check_write
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.rebuild import rebuild_messages
-from chatcli.store.salvage import Contents, Row, read_contents
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite import SqliteSaver
-from chatcli.store.staging import staging_path
+from chatcli.store.sqlite import schema
+from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
+from chatcli.store.sqlite.rebuild import rebuild_messages
+from chatcli.store.sqlite.salvage import Contents, Row, read_contents
+from chatcli.store.sqlite.saver import SqliteSaver
+from chatcli.store.sqlite.staging import staging_path
 from chatcli.thread_ids import check_thread_id
 from chatcli.transfer.document import ThreadDocument
-from chatcli.transfer.write import import_documents
+from chatcli.transfer.store_documents import import_documents
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ import pytest
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.bootstrap import build_conversation
+from chatcli.config.settings import Settings
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
-from chatcli.settings import Settings
 from tests.fakes.openai_server import FakeOpenAI
 
 

@@ -1,7 +1,7 @@
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.inputs import _ABLE
+from chatcli.models.file_inputs import _ABLE
 
 
 def test_the_models_that_a_refusal_names_take_images_and_pdf() -> None:

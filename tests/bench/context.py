@@ -9,9 +9,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.graph.context import fit_context, refuse_oversized
-from chatcli.graph.state import ChatState, TurnContext
-from chatcli.graph.tokens import TokenCounter
+from chatcli.graphs.chat.context import fit_context, refuse_oversized
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 

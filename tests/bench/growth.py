@@ -25,11 +25,11 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import PrivateAttr
 
-from chatcli.chat_session import ChatSession
-from chatcli.garbage import put_off_collections, resume_collections
-from chatcli.graph.build import build_graph
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.runtime.garbage import put_off_collections, resume_collections
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 

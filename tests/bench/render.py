@@ -27,8 +27,8 @@ from rich.live import Live
 from rich.markdown import Markdown
 
 from chatcli.events import TextDelta, TurnFinished, Usage
-from chatcli.rendering.answer import INTERVAL
-from chatcli.rendering.terminal import TerminalRenderer
+from chatcli.rendering.terminal.answer import INTERVAL
+from chatcli.rendering.terminal.renderer import TerminalRenderer
 
 WIDTH, HEIGHT = 120, 40
 RATE = 100  # tokens a second

@@ -25,15 +25,15 @@ from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import SecretStr
 
-from chatcli.conversation import Conversation
-from chatcli.engines.chat import ChatEngine
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
+from chatcli.conversation.chat_engine import ChatEngine
+from chatcli.conversation.conversation import Conversation
 from chatcli.models.names import ModelName
 from chatcli.rendering.consume import consume
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.rendering.renderer import Renderer
-from chatcli.secret import Secret
-from chatcli.settings import Settings
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
 

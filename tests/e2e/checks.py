@@ -4,7 +4,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from chatcli.schemas import read_schema
+from chatcli.cli.schemas import read_schema
 from tests.conftest import KEY
 from tests.e2e.program import Result
 

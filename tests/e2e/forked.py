@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import chatcli.bootstrap
-import chatcli.chat_session
 import chatcli.cli.app
-import chatcli.cli.converse
-import chatcli.models.openai
+import chatcli.cli.run.dispatch
+import chatcli.graphs.chat.session
+import chatcli.models.openai.model
 import chatcli.rendering.plain
 import chatcli.store.open  # noqa: F401 - all of these are imported so that the children need not
 from chatcli.cli.main import run

@@ -86,14 +86,14 @@ def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
 def _import_all() -> None:
     """Import what runs import, so that children need not."""
     import chatcli.cli.app
-    import chatcli.cli.converse
-    import chatcli.engines.chat
-    import chatcli.models.openai
+    import chatcli.cli.run.dispatch
+    import chatcli.conversation.chat_engine
+    import chatcli.models.openai.model
     import chatcli.rendering.json
     import chatcli.rendering.plain
     import chatcli.store.open
-    import chatcli.transfer.read
-    import chatcli.transfer.write  # noqa: F401
+    import chatcli.transfer.read_file
+    import chatcli.transfer.store_documents  # noqa: F401
 
     gc.freeze()
 

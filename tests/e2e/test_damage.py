@@ -11,14 +11,14 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.bootstrap import read_thread, read_whole_thread, repair_store
+from chatcli.config.settings import Settings
 from chatcli.errors import StoreError
-from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store, open_threads
 from chatcli.store.open import open_store
-from chatcli.store.repair import find_damage
-from chatcli.store.salvage import Row, read_contents
+from chatcli.store.sqlite.repair import find_damage
+from chatcli.store.sqlite.salvage import Row, read_contents
 from chatcli.transfer.document import ThreadDocument
-from chatcli.transfer.write import import_documents
+from chatcli.transfer.store_documents import import_documents
 from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI

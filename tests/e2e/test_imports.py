@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from chatcli.cli.subcommands import SUBCOMMANDS
+from chatcli.cli.grammar.subcommands import SUBCOMMANDS
 from tests.bench.processes import Program, run_to_key
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -15,7 +15,14 @@ THREADS = OWN | TYPER | {"platformdirs"}
 _NO_PACKAGES = {"imported package", "org", "__main__", "sitecustomize", "usercustomize"}
 """The report's head, what `copy` looks for in Jython, and what an installation may bring along."""
 PROMPT = OWN | {"platformdirs", "prompt_toolkit", "wcwidth"}
-BEHIND = {"chatcli.events", "chatcli.conversation", "chatcli.commands", "chatcli.repl.handler", "sqlite3", "json"}
+BEHIND = {
+    "chatcli.events",
+    "chatcli.conversation.conversation",
+    "chatcli.commands",
+    "chatcli.repl.handler",
+    "sqlite3",
+    "json",
+}
 """What is imported behind the prompt, in a thread: the packages and modules that would keep it from appearing."""
 
 

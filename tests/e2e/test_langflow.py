@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 from jsonschema import Draft202012Validator
 
-from chatcli.schemas import read_schema
+from chatcli.cli.schemas import read_schema
 from tests.e2e.checks import assert_told
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home

@@ -7,8 +7,8 @@ import typer
 from typer.main import get_command
 
 from chatcli.cli.app import app
-from chatcli.settings import Settings
-from chatcli.values import choices
+from chatcli.config.settings import Settings
+from chatcli.config.values import choices
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 

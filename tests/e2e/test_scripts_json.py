@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from chatcli.cli.schemas import NAMES, read_schema
 from chatcli.models.local.weights import QWEN
-from chatcli.schemas import NAMES, read_schema
 from tests.conftest import KEY
 from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat

@@ -122,7 +122,7 @@ def test_a_written_conversation_is_told_by_speaker(chat: Chat, fake: FakeOpenAI,
 
 
 def test_every_environment_variable_has_its_line() -> None:
-    from chatcli.settings import Settings
+    from chatcli.config.settings import Settings
 
     listed = set(re.findall(r"^(\w+)=$", (README.parent / ".env.example").read_text(), re.MULTILINE))
     settings = [one for one in fields(Settings) if one.name in Settings.names() and not one.name.endswith("_api_key")]

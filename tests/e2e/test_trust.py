@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from chatcli.graph.build import build_graph
-from chatcli.graph.nodes import MODEL_NODE
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import build_graph
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.conftest import KEY

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from chatcli.bootstrap import build_conversation
-from chatcli.conversation import Conversation
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
-from chatcli.settings import Settings
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Hang
 

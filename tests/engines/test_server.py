@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from chatcli.engine import Opening
-from chatcli.engines.server import ServerEngine
+from chatcli.config.settings import Settings
+from chatcli.conversation.engine import Opening
+from chatcli.conversation.server_engine import ServerEngine
 from chatcli.errors import GraphError, NetworkError, UsageError
 from chatcli.events import (
     ApprovalRequested,
@@ -24,8 +25,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.models.names import ModelName
-from chatcli.session import Session
-from chatcli.settings import Settings
+from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
 
 OPENING = Opening(first=True, chosen=None, current=ModelName("langgraph", ""))

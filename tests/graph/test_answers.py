@@ -6,7 +6,7 @@ import pytest
 
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
-from chatcli.graph.answers import read_answer, read_answers
+from chatcli.sessions.interrupt_answers import read_answer, read_answers
 
 REVIEW = {
     "action_requests": [{"name": "weigh", "args": {"what": "a cat"}}],

@@ -27,12 +27,12 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.graph.thread import GraphThread
 from chatcli.models.names import ModelName
-from chatcli.session import Session
+from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread
+from chatcli.store.foreign_saver import own_store
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.own_saver import own_store
 from tests.fakes.openai_server import FakeOpenAI
 
 CALL = {"name": "weigh", "args": {"what": "a cat"}, "id": "call-1", "type": "tool_call"}

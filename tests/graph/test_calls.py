@@ -1,7 +1,7 @@
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
 
-from chatcli.graph.calls import NO_RESULT, is_cut, name_calls, open_calls, pair_calls, whole_answer
+from chatcli.sessions.message_calls import NO_RESULT, is_cut, name_calls, open_calls, pair_calls, whole_answer
 
 
 def asks(*ids: str) -> AIMessage:

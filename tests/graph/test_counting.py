@@ -11,9 +11,9 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.errors import ContextError
-from chatcli.graph.context import count_exactly, fit_context
-from chatcli.graph.state import ChatState, TurnContext
-from chatcli.graph.tokens import TokenCounter
+from chatcli.graphs.chat.context import count_exactly, fit_context
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.models.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
-from chatcli.graph import schema as module
-from chatcli.graph.schema import AnswerSchema, load_schema
+from chatcli.graphs.chat import answer_schema as module
+from chatcli.graphs.chat.answer_schema import AnswerSchema, load_schema
 
 
 def _load(folder: Path, schema: Any) -> AnswerSchema:

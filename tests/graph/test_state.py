@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
-from chatcli.graph.state import append_messages
+from chatcli.graphs.chat.state import append_messages
 
 IDS = st.sampled_from("abcdef")
 MESSAGES = st.one_of(

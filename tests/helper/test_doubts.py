@@ -202,7 +202,7 @@ def test_of_many_that_start_one_stays(helped: Helped) -> None:
     folder = helped.runtime / "many"
     folder.mkdir(mode=0o700)
     env = helped.home.env | {"XDG_RUNTIME_DIR": str(folder), "CHATCLI_HELPER_IDLE_SECONDS": "1"}
-    command = [sys.executable, "-P", "-m", "chatcli.helper_process"]
+    command = [sys.executable, "-P", "-m", "chatcli.cli.helper_main"]
     started = [subprocess.Popen(command, env=env) for _ in range(5)]
     wait_until(lambda: list(folder.rglob("*.sock")) != [])
     wait_until(lambda: sum(one.poll() is None for one in started) == 1)
@@ -279,7 +279,7 @@ def processes(runtime: str) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            named = b"chatcli.helper_process" in (process / "cmdline").read_bytes().split(b"\0")
+            named = b"chatcli.cli.helper_main" in (process / "cmdline").read_bytes().split(b"\0")
             if named and f"XDG_RUNTIME_DIR={runtime}".encode() in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
     return found

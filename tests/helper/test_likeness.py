@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.helper.likeness import Environment, Files, world
+from chatcli.helper.same_conditions import Environment, Files, world
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
 

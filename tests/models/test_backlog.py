@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.backlog import BacklogStream, join_backlog
-from chatcli.models.deltas import DeltaJoiner
+from chatcli.models.openai.backlog import BacklogStream, join_backlog
+from chatcli.models.openai.deltas import DeltaJoiner
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 

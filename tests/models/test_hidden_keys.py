@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.keys import keep_key
+from chatcli.config.kept_keys import keep_key
+from chatcli.config.secrets import Secret, redact
+from chatcli.config.settings import Settings
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
-from chatcli.secret import Secret, redact
-from chatcli.settings import Settings
 
 KEY = "key-7d1f0a5e3c9b4286"
 

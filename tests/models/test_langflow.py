@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatcli.chat_session import ChatSession
+from chatcli.config.settings import Settings
+from chatcli.config.values import parse_entry
 from chatcli.errors import ExitCode
 from chatcli.events import Event, TextDelta, TurnFailed, TurnFinished
-from chatcli.graph.branches import Turn, session_name
-from chatcli.graph.build import build_graph
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.graphs.chat.session import ChatSession
+from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
-from chatcli.models.registry import build_model
-from chatcli.settings import Settings
+from chatcli.sessions.branches import Turn, session_name
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.values import parse_entry
 from tests.fakes.langflow_server import KEY, FakeLangflow, Reply, end, message, question, streamed
 
 

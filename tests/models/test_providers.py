@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from chatcli.chat_session import ChatSession
+from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Notice, ReasoningDelta, TextDelta, TurnFailed, TurnFinished
-from chatcli.graph.build import build_graph
-from chatcli.graph.schema import AnswerSchema, load_schema
+from chatcli.graphs.chat.answer_schema import AnswerSchema, load_schema
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.graphs.chat.session import ChatSession
+from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.models.registry import build_model
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
-from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload

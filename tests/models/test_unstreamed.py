@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai import STREAM_HOOKS
-from chatcli.models.unstreamed import as_events
+from chatcli.models.openai.model import STREAM_HOOKS
+from chatcli.models.openai.unstreamed import as_events
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 

@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, ExitCode
+from chatcli.models.build import build_model
 from chatcli.models.errors import translate
 from chatcli.models.names import ModelName
-from chatcli.models.registry import build_model
-from chatcli.settings import Settings
 from tests.models.test_providers import FAILURES
 
 pytest.importorskip("langchain_ibm")

@@ -8,7 +8,7 @@ import pytest
 from chatcli.commands.screen import KEYS
 from chatcli.events import Event, Listing, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
 from chatcli.message import MessageShown
-from chatcli.rendering.terminal import TerminalRenderer
+from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.corpus import DOCUMENT
 from tests.rendering.screen import Terminal, finished
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from chatcli.rendering import theme
 from chatcli.rendering.lines import EMPTY, Line, Run
-from chatcli.rendering.painter import SYNC_BEGIN, Painter
+from chatcli.rendering.terminal.painter import SYNC_BEGIN, Painter
 from tests.rendering.screen import Terminal
 
 TEXTS = st.sampled_from(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatcli.rendering.sanitize import MAX_SEQUENCE, Sanitizer, sanitize, sanitize_line
+from chatcli.sanitize import MAX_SEQUENCE, Sanitizer, sanitize, sanitize_line
 
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 PARTS = [

@@ -15,7 +15,7 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.rendering.plain import PlainRenderer
-from chatcli.rendering.terminal import TerminalRenderer
+from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.tool_calls import request_lines
 from tests.rendering.screen import Clock, Terminal, finished
 

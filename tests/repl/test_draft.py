@@ -1,6 +1,6 @@
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 
-from chatcli.repl.draft import Draft
+from chatcli.repl.typeahead import Draft
 
 
 def drafted(typed: str) -> tuple[str, ...]:

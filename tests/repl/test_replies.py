@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatcli.repl.replies import ReplyReader, is_dark
+from chatcli.repl.terminal_replies import ReplyReader, is_dark
 
 DARK = "\x1b]11;rgb:1e1e/1e1e/1e1e\x07"
 LIGHT = "\x1b]11;rgb:ff/ff/ff\x1b\\"

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatcli.conversation import Conversation
-from chatcli.engine import Engine
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
 from chatcli.models.names import ModelName
 from chatcli.repl.toolbar import NARROW, Toolbar
-from chatcli.settings import Settings
 
 
 def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:

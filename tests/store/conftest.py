@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatcli.chat_session import ChatSession
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
 from chatcli.events import Event
-from chatcli.graph.build import ChatGraph, build_graph
+from chatcli.graphs.chat.graph import ChatGraph, build_graph
+from chatcli.graphs.chat.session import ChatSession
+from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
-from chatcli.models.registry import build_model
 from chatcli.roles.setup import Setup
-from chatcli.secret import Secret
-from chatcli.settings import Settings
 from chatcli.store.location import StoreLocation, choose_store
 from chatcli.store.open import Store, open_store
 from tests.conftest import KEY

@@ -7,8 +7,8 @@ from pathlib import Path
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 
-from chatcli.chat_session import ChatSession
-from chatcli.graph.build import build_graph
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.graphs.chat.session import ChatSession
 from chatcli.message import MessageShown
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName

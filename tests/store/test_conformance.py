@@ -8,11 +8,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.errors import UsageError
 from chatcli.events import TurnFinished, TurnInterrupted
-from chatcli.graph.nodes import MODEL_NODE
+from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial, find_thread
 from chatcli.transfer.document import ThreadDocument
-from chatcli.transfer.write import import_documents, read_document
+from chatcli.transfer.store_documents import import_documents, read_document
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Fail, Stall
 from tests.store.conftest import Bench, Run

@@ -3,8 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from chatcli.store import schema
 from chatcli.store.serde import LARGE, CompressedSerializer
+from chatcli.store.sqlite import schema
 
 _FASTEST, _USUAL = b"\x78\x01", b"\x78\x9c"
 """How a zlib stream begins, by its level (https://datatracker.ietf.org/doc/html/rfc1950)."""

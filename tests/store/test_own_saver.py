@@ -10,7 +10,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from chatcli.errors import UsageError
-from chatcli.store.own_saver import own_store
+from chatcli.store.foreign_saver import own_store
 
 
 def answer(state: MessagesState) -> MessagesState:

@@ -10,10 +10,10 @@ from threading import Event
 import psycopg
 import pytest
 
-from chatcli.settings import Settings
+from chatcli.config.settings import Settings
 from chatcli.store.location import StoreLocation
-from chatcli.store.postgres_schema import VERSION
-from chatcli.store.postgres_threads import PostgresThreads
+from chatcli.store.postgres.schema import VERSION
+from chatcli.store.postgres.threads import PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
 from tests.e2e.checks import assert_told
 from tests.e2e.program import Chat

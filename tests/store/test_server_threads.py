@@ -5,9 +5,9 @@ import secrets
 import pytest
 
 from chatcli.errors import UsageError
+from chatcli.graphs.server.client import ServerAddress
+from chatcli.graphs.server.threads import ServerThreads
 from chatcli.message import MessageShown
-from chatcli.store.server import ServerAddress
-from chatcli.store.server_threads import ServerThreads
 from chatcli.store.threads import ThreadSummary
 from tests.langgraph_server import OtherProgram
 

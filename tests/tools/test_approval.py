@@ -12,11 +12,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli import paths
 from chatcli.bootstrap import build_conversation
-from chatcli.conversation import Conversation
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
-from chatcli.graph.build import build_graph
-from chatcli.graph.nodes import MODEL_NODE
-from chatcli.settings import Settings
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import build_graph
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.openai_server import FakeOpenAI

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatcli.secret_files import is_secret_path
+from chatcli.config.secret_files import is_secret_path
 from chatcli.tools.files import file_tools
 
 

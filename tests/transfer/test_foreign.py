@@ -13,7 +13,7 @@ import pytest
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.transfer.document import ThreadDocument, left_out_line
-from chatcli.transfer.read import MAX_BYTES, read_documents
+from chatcli.transfer.read_file import MAX_BYTES, read_documents
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

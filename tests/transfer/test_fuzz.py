@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
-from chatcli.transfer.read import read_documents
+from chatcli.transfer.read_file import read_documents
 from tests.transfer.test_foreign import claude, conversation, said, told, words
 
 OWN = {

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from chatcli.transfer.document import ThreadDocument
-from chatcli.transfer.read import read_documents
+from chatcli.transfer.read_file import read_documents
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls
 from tests.llm_programs import AFTER, BEFORE, Llm, installed_llm

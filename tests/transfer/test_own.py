@@ -16,10 +16,10 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.transfer import own
+from chatcli.transfer import chatcli_json as own
 from chatcli.transfer.document import MAX_DEPTH, ThreadDocument
-from chatcli.transfer.read import MAX_BYTES, read_documents
-from chatcli.transfer.write import import_documents, read_document
+from chatcli.transfer.read_file import MAX_BYTES, read_documents
+from chatcli.transfer.store_documents import import_documents, read_document
 
 Write = Callable[[ThreadDocument], Iterator[str]]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import httpx2
 
-from chatcli.models.local.transfer import GIVE_UP_S, POLL_S, STALL_S, SourceError, Transfer
+from chatcli.models.local.download import GIVE_UP_S, POLL_S, STALL_S, SourceError, Transfer
 
 _OFFICIAL_HUB = "https://huggingface.co"
 _QUEUED_CHUNKS = 64

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from chatcli.models.local.transfer import GIVE_UP_S, STALL_S, SourceError, Transfer
+from chatcli.models.local.download import GIVE_UP_S, STALL_S, SourceError, Transfer
 from chatcli.models.local.weights import WheelPart
 
 _BLOCK = 1024 * 1024

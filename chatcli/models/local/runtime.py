@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatcli import paths
-from chatcli.files import replace_privately
 from chatcli.models.local.weights import Weights
-from chatcli.nested import read_json
+from chatcli.runtime.files import replace_privately
+from chatcli.runtime.parse import read_json
 
 _LOOPBACK = "http://127.0.0.1:"
 

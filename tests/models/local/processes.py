@@ -59,7 +59,7 @@ def servers_in(folder: Path) -> list[int]:
     return [
         pid
         for pid, command in command_lines().items()
-        if "chatcli.models.local.server" in command and f"--folder {folder} " in command
+        if "chatcli.models.local.server_main" in command and f"--folder {folder} " in command
     ]
 
 

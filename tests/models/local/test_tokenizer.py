@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from chatcli.graph.tokens import TokenCounter
+from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.local.client import LocalServer
 from chatcli.models.local.tokenizer import embedded_tokenizer
 from chatcli.models.local.transport import EmbeddedTransport

@@ -1,0 +1,1 @@
+"""The command line as Typer reads it: options, sub-commands and completion."""

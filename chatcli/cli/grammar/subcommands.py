@@ -1,0 +1,39 @@
+"""The sub-commands of `chat`: named and described here, and imported only when they are run."""
+
+from importlib import import_module
+from typing import Any
+
+from typer.core import TyperCommand
+from typer.main import get_command
+
+
+class Subcommand(TyperCommand):
+    """A sub-command whose Typer app, `app` in a module of its own, is imported when it is used.
+
+    Args:
+        name: What the user types.
+        module: The module, imported at the earliest when the command line turns out to name this command.
+        help: The line that `chat --help` and a shell's completion show of it; the module says the rest.
+
+    """
+
+    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002 - the name that Typer gives it
+        super().__init__(name, help=help, rich_markup_mode=None)
+        self.module = module
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read `args` as the real command does; the context that is returned is the real one's."""
+        return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
+
+
+SUBCOMMANDS = (
+    Subcommand("threads", "chatcli.cli.subcommands.threads", "The conversations kept so far."),
+    Subcommand("models", "chatcli.cli.subcommands.models", "Which models there are."),
+    Subcommand("roles", "chatcli.cli.subcommands.roles", "Named system prompts with variables."),
+    Subcommand(
+        "keys", "chatcli.cli.subcommands.keys", "Keys of providers, kept in the system keyring or a private file."
+    ),
+    Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
+    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
+    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Tell what is installed, configured and reachable."),
+)

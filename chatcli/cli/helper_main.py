@@ -1,0 +1,62 @@
+"""The helper's process: `python -P -m chatcli.helper_process`, started by `helper.spawn`."""
+
+import os
+
+from chatcli.helper.same_conditions import Environment
+from chatcli.helper.spawn import is_there, lock_start
+from chatcli.runtime.garbage import put_off_collections
+
+
+def import_all() -> None:
+    """Import what one-shots import, so that children need not; what the libraries put off themselves too."""
+    import anyio._backends._asyncio  # noqa: F401
+    import httpcore2  # noqa: F401
+    import openai.resources.chat.completions.completions  # noqa: F401
+
+    import chatcli.cli.app
+    import chatcli.cli.grammar.fast_coercion
+    import chatcli.cli.main
+    import chatcli.cli.process
+    import chatcli.cli.run.dispatch
+    import chatcli.cli.run.helper_fit
+    import chatcli.cli.run.one_shot
+    import chatcli.cli.run.script
+    import chatcli.cli.run.start
+    import chatcli.conversation.chat_engine
+    import chatcli.graphs.chat.session
+    import chatcli.helper.server
+    import chatcli.helper.spawn
+    import chatcli.models.build
+    import chatcli.models.local.client
+    import chatcli.models.openai.model
+    import chatcli.rendering.deferred
+    import chatcli.rendering.json
+    import chatcli.rendering.plain
+    import chatcli.rendering.terminal.renderer
+    import chatcli.store.open
+    import chatcli.tools.toolbox  # noqa: F401
+
+
+def main() -> None:
+    """Serve until nobody needs it any more."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
+    os.chdir("/")  # keeps no file system busy
+    try:
+        lock = lock_start()
+        if is_there():
+            return
+    except OSError:  # another one is starting, or there is no place for it
+        return
+    put_off_collections()
+    environment = Environment()
+    with environment.watched():
+        import_all()
+    from chatcli.cli.process import run_here
+    from chatcli.cli.run.helper_fit import is_for_helper
+    from chatcli.helper.server import serve
+
+    serve(environment, is_for_helper, run_here, lock)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Reads the settings, and asks about or reports a `.env` of the current folder that does not count."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from chatcli.config.files import DOTENV, Dotenv
+from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
+
+_SHOWN_NAMES = 10
+_SHOWN_ROWS = 100
+"""Lines of a question; more than there are settings."""
+_SHOWN_VALUE = 80
+"""Characters of a value that are shown; those that they are taken from follow."""
+_READ_OF_VALUE = 2000
+
+
+def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:
+    """Return the settings of `options` and all other sources; report what of a `.env` does not count.
+
+    Args:
+        options: The command line's, None for one that was not given.
+        starts_conversation: Whether the command line asks nothing itself: then a user at a terminal is asked once
+            whether to trust the `.env`.
+
+    Raises:
+        UsageError: A value is impossible, or the config file can't be read.
+
+    """
+    settings = Settings.load(dict(options))
+    if starts_conversation and _can_ask(settings):
+        return _asked(settings, options)
+    report_dotenv(settings.folder)
+    return settings
+
+
+def report_dotenv(dotenv: Dotenv) -> None:
+    """Print on stderr what of `dotenv` does not count, and what to do about it: one line, or none."""
+    ours = [name for name in dotenv.variables if is_ours(name)]
+    never = [name for name in ours if is_never_of_a_folder(name)]
+    if dotenv.problem:
+        print(f"note: the {DOTENV} of this folder is left out: {_line(dotenv.problem)}", file=sys.stderr)
+    elif ours and not dotenv.trusted:
+        print(
+            f"note: the {DOTENV} of this folder is not trusted and sets nothing: {_names(ours)}."
+            " Look at it and trust it: chat trust",
+            file=sys.stderr,
+        )
+    elif never:
+        print(
+            f"note: no {DOTENV} may set {_names(never)}: left out. Give it by an option or in the environment",
+            file=sys.stderr,
+        )
+
+
+def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return what a `.env` with `variables` sets, as it can be shown: the name, the value, and what to know of it."""
+    from chatcli.config.secrets import names_secret, redact
+
+    rows = []
+    for name, value in variables.items():
+        shown = "***" if names_secret(name) else _line(redact(value[:_READ_OF_VALUE], []))
+        shown = shown if len(shown) <= _SHOWN_VALUE else f"{shown[: _SHOWN_VALUE - 3]}..."
+        if not is_ours(name):
+            rows.append((_line(name), "", "not read by chat"))
+        elif is_never_of_a_folder(name):
+            rows.append((_line(name), shown, "left out: no file of a folder sets it"))
+        else:
+            rows.append(
+                (_line(name), shown, "what you ask, and your key for it, goes there" if is_address(name) else "")
+            )
+    return rows
+
+
+def _can_ask(settings: Settings) -> bool:
+    """Return whether a REPL begins at a terminal, in a folder with a `.env` that the user can decide about."""
+    dotenv = settings.folder
+    if dotenv.file is None or dotenv.trusted or dotenv.problem or not any(map(is_ours, dotenv.variables)):
+        return False
+    if settings.script is not None or settings.resume_with is not None:
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Ask whether to trust the `.env`, unless the answer was no before; return the settings that follow."""
+    from chatcli.config import trust
+    from chatcli.runtime.signals import leave_signals_to_python
+
+    file = settings.folder.file
+    assert file is not None
+    if trust.is_declined(file):
+        return settings
+    leave_signals_to_python()
+    print(f"{_line(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
+    ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
+    # What counts first: a long file must not push it off the screen.
+    rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
+    for name, value, remark in rows[:_SHOWN_ROWS]:
+        print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
+    if len(rows) > _SHOWN_ROWS:
+        print(f"  and {len(rows) - _SHOWN_ROWS} more", file=sys.stderr)
+    print("Trust it, as long as it does not change? [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:  # the end of input is no answer
+        return settings
+    try:
+        if answer.strip().lower() not in ("y", "yes"):
+            trust.decline([file])
+            return settings
+        trust.trust([file])
+    except OSError as error:
+        print(f"note: the answer can't be kept: {error}", file=sys.stderr)
+        return settings
+    settings = Settings.load(dict(options))
+    report_dotenv(settings.folder)
+    return settings
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(map(_line, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
+
+
+def _line(text: str) -> str:
+    from chatcli.sanitize import sanitize_line
+
+    return sanitize_line(text)

@@ -1,0 +1,58 @@
+"""Asks, on a terminal, what the turn of a one-shot waits for: whether a tool may run, say."""
+
+import asyncio
+import sys
+
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.errors import UsageError
+from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished
+from chatcli.rendering.consume import consume
+from chatcli.rendering.renderer import Renderer
+from chatcli.runtime.signals import take_signals
+
+
+def has_user(settings: Settings) -> bool:
+    """Tell whether somebody can be asked: at a terminal, and not in the middle of what a program reads or wrote."""
+    machine = settings.format in ("json", "jsonl") or settings.script is not None
+    return not machine and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def answer_waiting(conversation: Conversation, renderer: Renderer, last: Event | None) -> Event | None:
+    """Ask for what the turn that ended with `last` waits for, until it waits no more; return its last event.
+
+    Who presses Ctrl-C or Ctrl-D leaves it waiting.
+    """
+    while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
+        text = await _read_line(conversation)
+        if not text:
+            return last
+        now = await consume(conversation.say(text), renderer)
+        if not (isinstance(now, TurnFailed) and isinstance(now.error, UsageError)):  # it was no answer: ask again
+            last = now
+    return last
+
+
+async def _read_line(conversation: Conversation) -> str:
+    """Return what the user types, empty for Ctrl-C and Ctrl-D; the signals are the conversation's again after that."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+
+    def give_up() -> None:
+        if not typed.done():
+            typed.set_result("")
+
+    def read() -> None:
+        line = sys.stdin.readline().strip()
+        if not typed.done():
+            typed.set_result(line)
+
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    take_signals(loop, give_up)
+    loop.add_reader(sys.stdin, read)
+    try:
+        return await typed
+    finally:
+        loop.remove_reader(sys.stdin)
+        take_signals(loop, conversation.interrupt)

@@ -1,0 +1,70 @@
+"""Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chatcli.config.settings import PLAIN_CHAT, Settings
+from chatcli.errors import StoreError, UsageError
+from chatcli.models.names import GRAPH
+from chatcli.store.location import choose_store, granted, open_threads
+
+if TYPE_CHECKING:
+    from chatcli.graphs.user.spec import GraphSpec
+
+
+def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[], str]) -> "GraphSpec | None":
+    """Return the graph that answers, None for the plain chat.
+
+    The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
+    something else that is the plain chat's is asked for. `recorded` returns its model in the index.
+
+    Raises:
+        UsageError: There is no such graph, or an option has no effect on one.
+
+    """
+    options = [name for name in PLAIN_CHAT if settings.is_option(name)]
+    if settings.graph is not None:
+        if options:
+            option = options[0].removesuffix("_file").replace("_", "-")
+            raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
+        spec: str | None = settings.graph
+    else:
+        spec = (None if options or thread_id is None else recorded_graph(recorded())) or None
+        if spec is not None:
+            _refuse_foreign(settings, str(thread_id), spec)
+        if spec is not None and not settings.quiet:
+            print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
+    if spec is None:
+        return None
+    from chatcli.graphs.user.spec import find_graph
+
+    return find_graph(spec)
+
+
+def recorded_model(settings: Settings, thread_id: str) -> str:
+    """Return who answered last on the stored thread `thread_id`, as the index has it; empty where it has nothing."""
+    location = choose_store(settings)
+    if location.in_memory:
+        return ""
+    try:
+        models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
+    except StoreError:
+        return ""  # the turn tells
+    return models.get(thread_id, "")
+
+
+def recorded_graph(model: str) -> str:
+    """Return the graph that a thread ran last, empty for none; `model` is what `recorded_model` returns."""
+    provider, _, recorded = model.partition(":")
+    return recorded if provider == GRAPH else ""
+
+
+def _refuse_foreign(settings: Settings, thread_id: str, graph: str) -> None:
+    """Refuse to run `graph` unless the user named it for this thread before: a store may come from somewhere else."""
+    if granted(settings, thread_id).graph != graph:
+        raise UsageError(
+            f"the store says that the thread {thread_id} goes on with the graph {graph}, which you did not name for it",
+            remedy=f"To run that code, name it: --graph {shlex.quote(graph)}",
+        )

@@ -1,0 +1,85 @@
+"""Runs the REPL, and names its exit code."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from chatcli.cli.run.request import Asked
+from chatcli.config.settings import Settings
+from chatcli.errors import ExitCode, UsageError
+from chatcli.rendering.renderer import Renderer
+from chatcli.repl.build import build_repl
+from chatcli.store.location import choose_store, open_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.events import ThreadChoice
+
+PAST_MESSAGES = 6
+"""How many of a resumed thread's messages are shown again."""
+
+
+def run_repl(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    asked: Asked,
+    *,
+    stored: str | None,
+    resume: bool,
+) -> ExitCode:
+    """Ask what is `asked`, then whatever is typed; return the exit code.
+
+    Args:
+        settings: The user's choices.
+        begin: Begins the conversation; called once the prompt is shown, unless something stands before it.
+        renderer: Shows what happens; closed at the end.
+        asked: What the command line asks.
+        stored: The thread that was named, which may be there already; None for a new one.
+        resume: Whether the user picks a thread first.
+
+    """
+    try:
+        return asyncio.run(_stay(settings, begin, renderer, asked, stored=stored, resume=resume))
+    finally:
+        renderer.close()
+
+
+async def _stay(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    asked: Asked,
+    *,
+    stored: str | None,
+    resume: bool,
+) -> ExitCode:
+    location = choose_store(settings)
+    choices = _thread_choices(settings) if resume else ()
+    past = open_threads(location).said(stored, PAST_MESSAGES) if stored and not location.in_memory else []
+    repl = build_repl(settings, begin, renderer, asked.attachments)
+    try:
+        if past:
+            from chatcli.cli.run.resuming import show_past
+
+            await show_past(settings, (await repl.handler()).conversation, renderer, past, waits=asked.prompt is None)
+        stopped = await repl.run(asked.prompt, choices=choices)
+    finally:
+        await repl.close()
+    conversation = repl.conversation
+    if conversation is not None and conversation.turns and not location.in_memory:
+        from chatcli.cli.run.resume_hint import resume_command
+
+        print(f"Resume this conversation with: {resume_command(settings, conversation.thread_id)}", file=sys.stderr)
+    return ExitCode.INTERRUPTED if stopped else ExitCode.OK
+
+
+def _thread_choices(settings: Settings) -> "tuple[ThreadChoice, ...]":
+    from chatcli.commands.thread_choices import thread_choices
+
+    choices = thread_choices(open_threads(choose_store(settings)).recent())
+    if not choices:
+        raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
+    return choices

@@ -1,0 +1,46 @@
+"""What a command line without a sub-command starts: a one-shot or the REPL."""
+
+import sys
+
+from chatcli.config.settings import Settings
+from chatcli.errors import ExitCode, UsageError
+
+
+def start(
+    settings: Settings, words: list[str], *, continue_: bool = False, resume: bool = False, interactive: bool = False
+) -> ExitCode:
+    """Ask the prompt `words`, or converse; return the exit code.
+
+    Args:
+        settings: The user's choices.
+        words: The prompt as it stands on the command line.
+        continue_: Whether the thread used last goes on.
+        resume: Whether the user picks a thread first.
+        interactive: Whether to stay in the conversation after the answer.
+
+    Raises:
+        ChatcliError: The command line contradicts itself, or something can't be read.
+
+    """
+    from chatcli.cli.run.dispatch import converse
+    from chatcli.cli.run.request import read_asked
+
+    asked = read_asked(settings, words)
+    stay = interactive or resume or not (asked.prompt or asked.script or asked.answer is not None)
+    if stay and asked.script:
+        raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
+    if stay and not sys.stdout.isatty():
+        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
+    code = converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    if not stay and code is ExitCode.OK:
+        _leave_helper(settings)
+    return code
+
+
+def _leave_helper(settings: Settings) -> None:
+    """Leave a helper behind, if it could have run this."""
+    from chatcli.cli.run.helper_fit import suits_helper
+    from chatcli.helper.spawn import spawn_helper
+
+    if suits_helper(settings):
+        spawn_helper()

@@ -1,0 +1,1 @@
+"""The sub-commands of `chat`, a module each, imported when they run."""

@@ -1,0 +1,90 @@
+"""`chat config`: the settings in effect, the file that holds them, and the shape of what chat prints as JSON."""
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from chatcli import paths
+from chatcli.bootstrap import build_renderer
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.load_settings import load_settings
+from chatcli.cli.schemas import NAMES, read_all, read_schema
+from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.config.effective import effective_settings
+from chatcli.config.settings import Settings
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.runtime.files import replace_privately
+
+app = typer.Typer(
+    help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
+
+
+_FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
+
+
+@app.callback()
+def config(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the settings unless a sub-command follows."""
+    choose_json(ctx, as_json)
+    if ctx.invoked_subcommand is None:
+        show(ctx)
+
+
+@app.command()
+def show(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the settings in effect and where each comes from; of a key, only that it is set."""
+    settings = load_settings(ctx.find_object(dict) or {})
+    found = effective_settings(settings)
+    if print_as_json({name: asdict(one) for name, one in found.items()}, settings.format, as_json):
+        return
+    rows = tuple((name, str(one), one.source) for name, one in found.items())
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Settings", ("setting", "value", "from"), rows))
+    renderer.close()
+
+
+@app.command()
+def path() -> None:
+    """Print where the config file is, or would be."""
+    print(paths.config_file())
+
+
+@app.command()
+def edit(ctx: typer.Context) -> None:
+    """Open the config file in $VISUAL or $EDITOR, and check it afterwards."""
+    file = paths.config_file()
+    paths.private_dir(file.parent)
+    if not file.exists():
+        replace_privately(file, [_FIRST_LINES])
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    try:
+        code = subprocess.run([*editor, str(file)], check=False).returncode  # noqa: S603 - the user's own editor
+    except OSError as error:
+        raise UsageError(f"the editor {editor[0]} can't be run: {error.strerror}", remedy="Set $EDITOR.") from None
+    if code != 0:
+        raise UsageError(f"the editor {editor[0]} failed with exit code {code}")
+    Settings.load(ctx.find_object(dict))
+    print(f"{file} is fine", file=sys.stderr)
+
+
+@app.command()
+def schema(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.", autocompletion=complete.schemas),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of what chat prints as JSON."""
+    if name is not None and name not in NAMES:
+        raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
+    shown = read_all() if name is None else read_schema(name)
+    asked = (ctx.find_object(dict) or {}).get("format") or os.environ.get("CHATCLI_FORMAT")
+    print_as_json(shown, "jsonl" if asked == "jsonl" else "json")

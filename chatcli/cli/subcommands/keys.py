@@ -1,0 +1,101 @@
+"""`chat keys`: keys that chatcli keeps for providers."""
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from chatcli.bootstrap import build_renderer
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.config.kept_keys import Kept, forget_key, keep_key, kept_keys, where_kept
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
+
+app = typer.Typer(
+    help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+_HELP = "The provider's prefix, e.g. openai or anthropic."
+Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.providers)]
+KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.kept_keys)]
+
+
+@app.callback()
+def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the keys unless a sub-command follows."""
+    choose_json(ctx, as_json)
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("set", context_settings={"allow_extra_args": True})
+def set_(ctx: typer.Context, name: Name) -> None:
+    """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
+    provider = _provider(name)
+    if ctx.args:  # not repeated
+        raise UsageError(
+            "a key is no argument: the shell's history and the list of processes would show it",
+            remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
+        )
+    key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
+    if not key.get_secret_value():
+        raise UsageError("the key is empty: nothing was kept")
+    if not key.is_sendable():
+        raise UsageError("the key has characters that no key has: nothing was kept")
+    report_place(provider, keep_key(provider.prefix, key))
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List which providers have a key and where it is; never the key itself."""
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    kept = kept_keys()
+    rows = []
+    for provider in PROVIDERS.values():
+        if settings.sets_key(provider.prefix):
+            rows.append((provider.prefix, "environment or .env"))
+        elif provider.prefix in kept:
+            rows.append((provider.prefix, where_kept(kept[provider.prefix])))
+    if print_as_json([{"provider": prefix, "place": place} for prefix, place in rows], settings.format, as_json):
+        return
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Keys", ("provider", "place"), tuple(rows)))
+    renderer.close()
+
+
+@app.command()
+def delete(name: KeptName) -> None:
+    """Delete a kept key."""
+    provider = _provider(name)
+    if not forget_key(provider.prefix):
+        raise UsageError(f"no key of {provider.title} is kept", remedy="See `chat keys list`.")
+    print(f"the key of {provider.title} is deleted")
+
+
+def ask_key(provider: Provider) -> Secret:
+    """Ask on the terminal for a key of `provider`, without echo; empty when the user gives none."""
+    return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
+
+
+def report_place(provider: Provider, kept: Kept) -> None:
+    """Say openly where a key has gone."""
+    print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
+
+
+def _provider(name: str) -> Provider:
+    prefix = OTHER_NAMES.get(name.lower(), name.lower())
+    provider = PROVIDERS.get(prefix)
+    if provider is None:
+        raise UsageError(f"unknown provider {name!r}", remedy=f"Known: {', '.join(PROVIDERS)}.")
+    if provider.keyless:
+        raise UsageError(f"{provider.title} takes no key", remedy="See the README's table of providers.")
+    return provider

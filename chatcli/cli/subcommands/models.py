@@ -1,0 +1,130 @@
+"""`chat models`: which models there are."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from chatcli.bootstrap import build_renderer, pull_local_model
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.config.edit_file import set_value
+from chatcli.config.settings import Settings
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.models.names import LOCAL_MODELS, parse_model, resolve_model
+from chatcli.models.usable import UsableModel, usable_models
+from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
+
+app = typer.Typer(
+    help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+)
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=complete.models
+    ),
+]
+
+
+@app.callback()
+def models(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the models unless a sub-command follows."""
+    choose_json(ctx, as_json)
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the models that can be used as things are set, the default marked."""
+    settings = _settings(ctx)
+    usable = usable_models(settings)
+    if print_as_json([_as_json(model) for model in usable], settings.format, as_json):
+        return
+    rows = tuple(
+        (model.alias or str(model.name), "default" if model.default else "", _source(model)) for model in usable
+    )
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Models", ("model", "", "from"), rows))
+    renderer.close()
+
+
+@app.command()
+def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the flows of the Langflow server: LANGFLOW_URL, by default http://localhost:7860."""
+    from chatcli.models.langflow.server import LangflowServer
+
+    settings = _settings(ctx)
+    flows = LangflowServer.of(settings).flows()
+    found = [{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows]
+    if print_as_json(found, settings.format, as_json):
+        return
+    rows = tuple((f"{LANGFLOW}:{flow.handle}", flow.name, flow.description) for flow in flows)
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Flows", ("model", "name", "description"), rows))
+    renderer.close()
+
+
+@app.command()
+def default(ctx: typer.Context, name: Name) -> None:
+    """Let the model NAME answer where no other is named: written to config.toml."""
+    model = resolve_model(name, _settings(ctx))
+    set_value("model", name if name in _settings(ctx).aliases else str(model))
+    print(f"the default model is {model}")
+
+
+@app.command()
+def alias(ctx: typer.Context, short: Annotated[str, typer.Argument(metavar="NAME")], model: Name) -> None:
+    """Let NAME stand for the model MODEL: written to config.toml."""
+    if ":" in short or not short.strip() or short in (*PROVIDERS, *LOCAL_MODELS):
+        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or is a provider or model already")
+    full = resolve_model(model, _settings(ctx))
+    set_value(short, str(full), table="aliases")
+    print(f"{short} stands for {full}")
+
+
+def _as_json(model: UsableModel) -> dict[str, object]:
+    return {
+        "model": str(model.name),
+        "alias": model.alias,
+        "default": model.default,
+        "source": model.source,
+        "download_bytes": model.download_bytes,
+    }
+
+
+def _source(model: UsableModel) -> str:
+    return f"alias of {model.name}" if model.alias else model.source
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    return settings
+
+
+@app.command()
+def pull(
+    ctx: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="local, or a local model such as local:smollm2-135m.",
+            autocompletion=complete.local_models,
+        ),
+    ],
+) -> None:
+    """Fetch a local model's weights ahead of its first use."""
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    name = parse_model(model, custom_server=False)
+    if name.provider != LOCAL:
+        raise typer.BadParameter(f"only local models can be fetched, not {name}")
+    renderer = build_renderer(settings)
+    try:
+        pull_local_model(name, settings, renderer)
+    finally:
+        renderer.close()

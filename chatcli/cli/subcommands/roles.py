@@ -1,0 +1,138 @@
+"""`chat roles`: named system prompts with variables."""
+
+import os
+import shlex
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from chatcli import paths
+from chatcli.bootstrap import build_renderer
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.config.settings import Settings
+from chatcli.errors import UsageError
+from chatcli.events import Listing
+from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
+from chatcli.roles.role import Role, read_role
+from chatcli.runtime.files import replace_privately
+from chatcli.sanitize import sanitize
+
+HELP = """Named system prompts with variables.
+
+A role is a file in the folder `roles` beside config.toml, named after the role: NAME.toml with the keys system,
+description, variables (a table of names and their defaults), model and temperature; or NAME.md, whose text is the
+system prompt, the other keys standing before it between two lines of +++. In the prompt, {name} stands for a variable,
+{{ and }} for braces.
+"""
+TEMPLATE = '''description = ""
+system = """
+You are a helpful assistant. Answer in {language}.
+"""
+
+[variables]
+language = "English"
+'''
+
+app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+
+_NAME_HELP = "The role's name; capitals do not matter."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]
+OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.own_roles)]
+
+
+@app.callback()
+def roles(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the roles unless a sub-command follows."""
+    choose_json(ctx, as_json)
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List the roles."""
+    settings = _settings(ctx)
+    found, broken = _read_roles()
+    for problem in broken:  # one broken file must not hide the others
+        print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
+    if print_as_json([_as_json(role) for role in found], settings.format, as_json):
+        return
+    rows = tuple(
+        (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
+        for role in found
+    )
+    renderer = build_renderer(settings)
+    renderer.render(Listing("Roles", ("name", "variables", "whose", "what it does"), rows))
+    renderer.close()
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Show a role: its prompt, its variables and their defaults."""
+    role = find_role(name)
+    if not print_as_json(_as_json(role), _settings(ctx).format, as_json):
+        print(role.path.read_text(encoding="utf-8").rstrip("\n"))
+
+
+@app.command()
+def edit(name: Name) -> None:
+    """Write a role in $VISUAL or $EDITOR: a new one, your own, or your copy of a shipped one."""
+    path = own_file(name)
+    if not path.exists():
+        shipped = role_files().get(path.stem)
+        path = path if shipped is None else path.with_suffix(shipped.suffix)
+        paths.private_dir(paths.private_dir(paths.config_dir()) / "roles")
+        replace_privately(path, [TEMPLATE if shipped is None else shipped.read_text("utf-8")])
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the user's own editor
+    except OSError as error:
+        raise UsageError(f"the editor {editor!r} can't be started: {error.strerror}", remedy="Set $EDITOR.") from None
+    if done.returncode != 0:
+        raise UsageError(f"the editor {editor!r} failed with {done.returncode}", remedy=f"The file is {path}.")
+    read_role(path)
+    print(path)
+
+
+@app.command()
+def delete(name: OwnName) -> None:
+    """Delete a role of your own; a shipped one of that name is there again."""
+    path = own_file(name)
+    if not path.exists():
+        find_role(name)
+        raise UsageError(f"the role {name!r} is shipped with chatcli and can't be deleted")
+    path.unlink()
+    print(f"deleted {path}")
+
+
+def _read_roles() -> tuple[list[Role], list[UsageError]]:
+    """Return the roles, and what is wrong with the files that can't be used."""
+    found, broken = [], []
+    for path in role_files().values():
+        try:
+            found.append(read_role(path, shipped=path.parent == SHIPPED))
+        except UsageError as problem:
+            broken.append(problem)
+    return found, broken
+
+
+def _as_json(role: Role) -> dict[str, object]:
+    return {
+        "name": role.name,
+        "description": role.description,
+        "system": role.template,
+        "variables": {name: role.defaults.get(name) for name in role.variables},
+        "model": role.model,
+        "temperature": role.temperature,
+        "shipped": role.shipped,
+        "path": str(role.path),
+    }
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    settings = ctx.find_object(Settings)
+    assert settings is not None
+    return settings

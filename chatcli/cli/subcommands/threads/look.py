@@ -1,0 +1,84 @@
+"""`chat threads list`, `show` and `search`: what is there."""
+
+import dataclasses
+import re
+from typing import Annotated, Any
+
+import typer
+
+from chatcli.bootstrap import read_thread
+from chatcli.cli.grammar.options import Store, Url
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.as_json import AsJson, print_as_json
+from chatcli.cli.subcommands.output import ThreadId
+from chatcli.events import Listing, MatchShown
+from chatcli.message import MessageShown
+from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread
+
+_MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
+
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The newest N only.")]
+BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
+
+
+def list_(
+    ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, store: Store = None, url: Url = None
+) -> None:
+    """List the threads, the newest first."""
+    settings = common.settings_of(ctx, store, url)
+    found = common.threads_of(settings).recent(limit)
+    if not print_as_json([dataclasses.asdict(thread) for thread in found], settings.format, as_json):
+        common.show(settings, listing(found))
+
+
+def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
+    """Show what a thread has said so far."""
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    summary = find_thread(common.threads_of(settings), thread)
+    messages = asyncio.run(read_thread(settings, summary.thread_id))
+    if not print_as_json(_as_json(summary, messages), settings.format, as_json):
+        common.show(settings, *messages)
+
+
+def search(
+    ctx: typer.Context,
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that were all said in one message.")],
+    limit: BestLimit = 50,
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Find messages by their words, the best first."""
+    settings = common.settings_of(ctx, store, url)
+    found = common.threads_of(settings).search(" ".join(text), limit)
+    if not print_as_json([_match_as_json(match) for match in found], settings.format, as_json):
+        common.show(settings, *(MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found))
+
+
+def listing(threads: list[ThreadSummary]) -> Listing:
+    """Return `threads` as a table."""
+    rows = tuple((t.thread_id, t.title, str(t.turns), t.updated_at[:16].replace("T", " "), t.model) for t in threads)
+    return Listing("Threads", ("id", "title", "turns", "last used (UTC)", "model"), rows)
+
+
+def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
+    shown = [{"role": m.role, "content": m.text, "interrupted": m.interrupted} for m in messages]
+    return {**dataclasses.asdict(summary), "messages": shown}
+
+
+def _parts(snippet: str) -> tuple[tuple[str, bool], ...]:
+    """Return the pieces of `snippet`, each with whether it is a match."""
+    pieces = _MARKED.split(snippet)  # every second one was between marks
+    return tuple((piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece)
+
+
+def _match_as_json(match: Match) -> dict[str, Any]:
+    snippet, matches = "", []
+    for piece, matching in _parts(match.snippet):
+        if matching:
+            matches.append([len(snippet), len(snippet) + len(piece)])
+        snippet += piece
+    found = {"thread_id": match.thread_id, "title": match.title, "role": match.role}
+    return {**found, "snippet": snippet, "matches": matches}

@@ -1,0 +1,87 @@
+"""`chat threads export` and `import`: threads as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatcli.bootstrap import import_file, read_whole_thread
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.options import Store, Url
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.as_json import AsJson, print_as_json
+from chatcli.cli.subcommands.output import ThreadId
+from chatcli.errors import UsageError
+from chatcli.events import Notice
+from chatcli.sanitize import sanitize_line
+from chatcli.store.threads import find_thread
+from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
+
+
+def export(
+    ctx: typer.Context,
+    thread: ThreadId,
+    format_: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="By default that of FILE's name, else md.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to; by default stdout.", autocompletion=complete.files
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    summary = find_thread(common.threads_of(settings), thread)
+    chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
+    if output is not None and output.is_file() and not force:
+        if not common.can_ask():
+            raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
+        common.confirm(f"Replace {sanitize_line(str(output))}?")
+    document, missing = asyncio.run(read_whole_thread(settings, summary))
+    lines = thread_lines(document, chosen)
+    if output is None:
+        for line in lines:
+            print(line)
+    else:
+        write_file(output, lines)
+    if missing:
+        common.show(settings, Notice(missing, "warning"))
+
+
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
+            autocompletion=complete.files,
+        ),
+    ],
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    common.threads_of(settings)  # refuses a store in memory, which would be gone at once
+    imported, left_out = asyncio.run(import_file(settings, file))
+    found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
+    renamed = []
+    if not print_as_json(found, settings.format, as_json):
+        for new in imported.values():
+            print(new)
+        renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    notices = [*renamed, *([Notice(left_out, "warning")] if left_out else [])]
+    if notices:
+        common.show(settings, *notices)

@@ -1,0 +1,147 @@
+"""`chat trust`: which files of which folders count."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chatcli.bootstrap import build_renderer
+from chatcli.cli.grammar import completion as complete
+from chatcli.cli.load_settings import shown_settings
+from chatcli.cli.subcommands.as_json import AsJson
+from chatcli.config import trust as store
+from chatcli.config.files import DOTENV, parse_dotenv
+from chatcli.config.settings import Settings
+from chatcli.errors import StoreError, UsageError
+from chatcli.events import Listing
+from chatcli.sanitize import sanitize_line
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=complete.files),
+]
+List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Trust the folder no longer.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def trust(
+    ctx: typer.Context,
+    folder: Folder = None,
+    list_: List = False,
+    remove: Remove = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Trust the files of a folder: show what they set, ask, and remember them until they change."""
+    options: dict[str, Any] = ctx.find_object(dict) or {}
+    settings = Settings().with_options(options)
+    if list_ + remove + yes > 1 or (list_ and folder is not None):
+        raise UsageError("--list, --remove, --yes and a folder to list exclude each other", remedy="Give one of them.")
+    if as_json and not list_:
+        raise UsageError("--json is for --list", remedy="chat trust --list --json")
+    if list_:
+        _list(settings, as_json=as_json or settings.format in ("json", "jsonl"))
+        return
+    place = (folder or Path()).expanduser().resolve()
+    try:
+        if remove:
+            _remove(place)
+        else:
+            _trust(settings, place, yes=yes)
+    except OSError as error:
+        raise StoreError(f"{store.state_path()} can't be written: {error.strerror}") from None
+
+
+def _trust(settings: Settings, folder: Path, *, yes: bool) -> None:
+    files = _read(folder)
+    if not files:
+        print(f"{sanitize_line(str(folder))} has no file to trust: {', '.join(store.FILES)}", file=sys.stderr)
+        return
+    _show(settings, files)
+    if all(map(_is_trusted, files)):
+        print(f"{sanitize_line(str(folder))} is trusted already", file=sys.stderr)
+        return
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError("nobody can be asked whether to trust this", remedy="Say it with --yes.")
+        typer.confirm(
+            f"Trust {sanitize_line(str(folder))}, as long as these files do not change?", abort=True, err=True
+        )
+    store.trust(files)
+    print(f"{sanitize_line(str(folder))} is trusted", file=sys.stderr)
+
+
+def _read(folder: Path) -> list[store.FolderFile]:
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    try:
+        files = store.read_folder(folder)
+        for file in files:
+            if file.name == DOTENV:
+                parse_dotenv(file.content)
+    except ValueError as error:
+        raise UsageError(f"{folder / DOTENV} can't be trusted: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{folder / DOTENV} can't be read: {error.strerror}") from None
+    return files
+
+
+def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
+    renderer = build_renderer(settings)
+    for file in files:
+        if file.name == DOTENV:
+            rows = tuple(shown_settings(parse_dotenv(file.content)))
+            renderer.render(Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))
+    renderer.close()
+
+
+def _is_trusted(file: store.FolderFile) -> bool:
+    try:
+        return store.trusted_folders().get(str(file.folder), {}).get(file.name) == file.digest
+    except (OSError, ValueError) as error:
+        print(f"note: {store.state_path()} can't be read and begins again: {error}", file=sys.stderr)
+        return False
+
+
+def _remove(folder: Path) -> None:
+    if not store.forget(folder):
+        raise UsageError(f"{folder} is not trusted", remedy="See `chat trust --list`.")
+    print(f"{sanitize_line(str(folder))} is not trusted any more", file=sys.stderr)
+
+
+def _list(settings: Settings, *, as_json: bool) -> None:
+    try:
+        folders = store.trusted_folders()
+    except (OSError, ValueError) as error:
+        print(f"note: nothing is trusted, since {store.state_path()} can't be read: {error}", file=sys.stderr)
+        folders = {}
+    listed = [
+        (folder, name, digest, _state(folder, name, digest))
+        for folder in folders
+        for name, digest in folders[folder].items()
+    ]
+    if as_json:
+        found: dict[str, list[dict[str, str]]] = {folder: [] for folder in folders}
+        for folder, name, digest, state in listed:
+            found[folder].append({"name": name, "sha256": digest, "state": state})
+        print(json.dumps([{"folder": folder, "files": files} for folder, files in found.items()], indent=2))
+        return
+    renderer = build_renderer(settings)
+    rows = tuple((folder, name, state) for folder, name, _, state in listed)
+    renderer.render(Listing("Trusted", ("folder", "file", "state"), rows))
+    renderer.close()
+
+
+def _state(folder: str, name: str, digest: str) -> str:
+    try:
+        file = store.read_folder_file(name, Path(folder))
+    except (OSError, ValueError):
+        return "changed"
+    return "missing" if file is None else "trusted" if file.digest == digest else "changed"

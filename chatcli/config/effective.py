@@ -1,0 +1,180 @@
+"""The settings in effect: what is really used, where each value comes from, and none of it a key."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatcli import paths
+from chatcli.config.secrets import HIDDEN, Secret, names_secret
+from chatcli.config.settings import DEFAULT, DEFAULT_TIMEOUT, DEFAULT_TOOL_TIMEOUT, LOCAL_TIMEOUT, Settings, user_name
+from chatcli.errors import ChatcliError
+from chatcli.models.local.weights import find_weights
+from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
+from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
+from chatcli.roles.opening import opening_model, opening_setup
+from chatcli.store.location import MEMORY, SQLITE, choose_server, choose_store
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is used of a setting, as JSON can hold it, and where it comes from."""
+
+    value: Any
+    source: str
+
+    def __str__(self) -> str:
+        return ", ".join(_words(self.value)) or "none"
+
+
+def effective_settings(settings: Settings) -> dict[str, Effective]:
+    """Return what is in effect by the names of the settings; keys, passwords and the like are `***`."""
+    found = {}
+    for name in Settings.names():
+        value, source = getattr(settings, name), settings.source(name)
+        used = _USED.get(name)
+        if used is not None:
+            with suppress(ChatcliError):  # what is set can't be used; the command that needs it tells why
+                value, source = used(settings, value, source)
+        found[user_name(name)] = Effective(_shown(value, settings.redact), source)
+    return found
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield the parts of `value` as a user would write them."""
+    match value:
+        case None:
+            pass
+        case bool():
+            yield "on" if value else "off"
+        case float():
+            yield f"{value:g}"
+        case list():
+            yield from map(str, value)
+        case dict():
+            for key, part in value.items():
+                if isinstance(part, dict):
+                    yield from (f"{key}.{field}={text}" for field, text in part.items())
+                else:
+                    yield f"{key}={part}"
+        case _:
+            yield str(value)
+
+
+def _shown(value: Any, redact: Callable[[str], str]) -> Any:
+    """Return `value` as JSON can hold it, without what is secret in it."""
+    match value:
+        case Secret():
+            return HIDDEN
+        case None | bool() | int() | float():
+            return value
+        case tuple() | list():
+            return [_shown(part, redact) for part in value]
+        case dict():
+            return {key: _shown(part, redact) for key, part in value.items()}
+        case _:
+            return redact(str(value))
+
+
+Used = tuple[Any, str]
+"""A value and its source, before what is secret is hidden."""
+
+
+def _model(settings: Settings, _value: Any, source: str) -> Used:
+    if choose_server(settings) is not None:
+        return None, settings.source("url")
+    if settings.graph is not None:
+        return None, settings.source("graph")
+    return str(_answering(settings)), source
+
+
+def _answering(settings: Settings) -> ModelName:
+    """Return the model that answers on a new thread."""
+    return (
+        opening_model(settings, opening_setup(settings, None, first=True)) if settings.role else choose_model(settings)
+    )
+
+
+def _store(settings: Settings, _value: Any, source: str) -> Used:
+    location = choose_store(settings)
+    if location.server is not None:
+        return None, settings.source("url")
+    if location.in_memory:
+        return MEMORY, settings.source("no_save") if settings.no_save else source
+    return location.uri if location.path is None else f"{SQLITE}{location.path.absolute()}", source
+
+
+def _timeout(settings: Settings, value: float | None, source: str) -> Used:
+    default = LOCAL_TIMEOUT if _answering(settings).provider == LOCAL else DEFAULT_TIMEOUT
+    return value or default, source
+
+
+def _tool_timeout(settings: Settings, value: float | None, source: str) -> Used:
+    if value is None and settings.timeout is not None:
+        return settings.timeout, settings.source("timeout")
+    return value or DEFAULT_TOOL_TIMEOUT, source
+
+
+def _local_model(settings: Settings, value: Path | None, source: str) -> Used:
+    if value is not None:
+        return value, source
+    name = _answering(settings)
+    weights = find_weights(name.model if name.provider == LOCAL else DEFAULT_LOCAL_MODEL)
+    return paths.cache_dir() / "models" / weights.file_name, source
+
+
+def _format(settings: Settings, value: str | None, source: str) -> Used:
+    plain = settings.plain or settings.schema_file is not None or not sys.stdout.isatty()
+    return value or ("text" if plain else "markdown"), source
+
+
+def _color(settings: Settings, value: str, source: str) -> Used:
+    if value == "auto":
+        for variable, meant in (("NO_COLOR", "never"), ("FORCE_COLOR", "always")):
+            if os.environ.get(variable):
+                return meant, f"environment {variable}"
+    return value, source
+
+
+def _plain(settings: Settings, value: bool, source: str) -> Used:
+    return value, "environment ACCESSIBLE" if value and source == DEFAULT else source
+
+
+def _openai_key(settings: Settings, value: Secret | None, source: str) -> Used:
+    if value is None and settings.has_key(OPENAI):
+        return Secret(HIDDEN), "chat keys"
+    return value, source
+
+
+def _named(settings: Settings, value: dict[str, Any], source: str) -> Used:
+    """Hide what its name calls a key, in a table or in the tables in it."""
+    return {name: _hidden_by_name(name, part) for name, part in value.items()}, source
+
+
+def _hidden_by_name(name: str, part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _hidden_by_name(key, inner) for key, inner in part.items()}
+    return HIDDEN if names_secret(name) else part
+
+
+_USED: dict[str, Callable[[Settings, Any, str], Used]] = {
+    "model": _model,
+    "store": _store,
+    "timeout": _timeout,
+    "tool_timeout": _tool_timeout,
+    "local_model": _local_model,
+    "format": _format,
+    "color": _color,
+    "plain": _plain,
+    "openai_api_key": _openai_key,
+    "var": _named,
+    "tweak": _named,
+    "langflow_url": lambda settings, value, source: (value or LANGFLOW_URL, source),
+    "tools": lambda settings, value, source: (bool(value), source),
+    "mcp_servers": lambda settings, value, source: (settings.servers(), source),
+    "helper": lambda settings, value, source: (value and sys.platform == "linux", source),
+}
+"""What is really used of settings whose own value does not say it."""

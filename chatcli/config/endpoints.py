@@ -1,0 +1,91 @@
+"""The model servers that the user has named, and the keys that went there: a file in the user's own state folder.
+
+A thread remembers the server that it was asked at, but its store may come from somebody else. So what a thread says is
+followed only as far as this file says the same: nothing is sent to a server that the user has never named, and only a
+key that the user has sent there before.
+"""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from chatcli import paths
+from chatcli.config.secrets import Secret, redact
+
+_USER = re.compile(r"(?<=://)[^/@]+@")
+"""Who logs in; often a token alone."""
+HIDDEN = "***"
+KEYS_A_SERVER = 8
+"""How many keys are remembered of a server, the newest ones."""
+
+
+def endpoints_file() -> Path:
+    """Return where it stands: the base URLs, each with the digests of the keys that were sent there."""
+    return paths.state_dir() / "endpoints.json"
+
+
+def public_url(url: str) -> str:
+    """Return `url` with what may be a password or a key in it replaced by `***`: so a thread remembers it."""
+    return _USER.sub(f"{HIDDEN}@", redact(url, []))
+
+
+def note_endpoint(url: str, key: Secret | None) -> None:
+    """Note that the user has named the server at `url`, a public one, and that `key` goes there, None for none.
+
+    Where something is hidden in `url`, nothing is noted, since it can't be asked. Where the file can't be written,
+    the user has to name the server again.
+    """
+    if HIDDEN in url:
+        return
+    known = _read()
+    digests = known.get(url, [])
+    added = [] if key is None else [_digest(url, key)]
+    if url in known and all(digest in digests for digest in added):
+        return
+    known[url] = [*digests, *added][-KEYS_A_SERVER:]
+    with suppress(OSError):
+        _write(known)
+
+
+def is_named(url: str) -> bool:
+    """Return whether the user has named exactly this `url`."""
+    return url in _read()
+
+
+def was_sent(url: str, key: Secret) -> bool:
+    """Return whether `key` went to the server at `url` when the user named it."""
+    return _digest(url, key) in _read().get(url, [])
+
+
+def _digest(url: str, key: Secret) -> str:
+    from hashlib import sha256  # here and below: what no start needs
+
+    return sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read() -> dict[str, list[str]]:
+    """Return what is noted; nothing where the file can't be read, so that nothing is trusted."""
+    import json
+
+    try:
+        noted = json.loads(endpoints_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(noted, dict):
+        return {}
+    return {url: [str(digest) for digest in digests] for url, digests in noted.items() if isinstance(digests, list)}
+
+
+def _write(noted: dict[str, list[str]]) -> None:
+    """Replace the file in one step, readable by its owner alone from the first byte on."""
+    import json
+
+    path = paths.private_dir(paths.state_dir()) / endpoints_file().name
+    draft = path.with_suffix(f".{os.getpid()}.new")
+    try:
+        with open(draft, "x", encoding="utf-8", opener=paths.private_opener) as file:
+            json.dump(noted, file, indent=2)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

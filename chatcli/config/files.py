@@ -1,0 +1,95 @@
+"""The files that settings are read from: a `.env` in the current folder, and config.toml."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chatcli import paths
+from chatcli.errors import UsageError
+from chatcli.runtime.parse import read_toml
+
+if TYPE_CHECKING:
+    from chatcli.config.trust import FolderFile
+
+DOTENV = ".env"
+_MAX_BLANKS = 1000
+"""Blanks in a row: python-dotenv takes the square of their number."""
+_BLANKS = re.compile(r"[^\S\r\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Dotenv:
+    """The `.env` of the current folder: what counts of it is for `Settings` to say.
+
+    Attributes:
+        variables: What it sets to something, trusted or not; literally, without expanding anything.
+        file: The file as it was read; None where there is none that can be used.
+        trusted: Whether the user has trusted this content.
+        problem: Why the file, or what is known of trust, can't be used.
+
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    file: "FolderFile | None" = None
+    trusted: bool = False
+    problem: str = ""
+
+
+def read_dotenv() -> Dotenv:
+    """Return the `.env` of the current folder. Whatever is wrong with it, it only is not used."""
+    if not os.path.lexists(DOTENV):
+        return Dotenv()
+    from chatcli.config.trust import is_trusted, read_folder_file, state_path
+
+    try:
+        file = read_folder_file(DOTENV)
+        if file is None:
+            return Dotenv()
+        variables = parse_dotenv(file.content)
+    except OSError as error:
+        return Dotenv(problem=f"it can't be read: {error.strerror}")
+    except ValueError as error:
+        return Dotenv(problem=str(error))
+    try:
+        return Dotenv(variables, file, trusted=is_trusted(file))
+    except (OSError, ValueError) as error:
+        return Dotenv(variables, file, problem=f"what you trust can't be read from {state_path()}: {error}")
+
+
+def parse_dotenv(content: bytes) -> dict[str, str]:
+    """Return the variables that a `.env` with `content` sets to something. Values are literal: nothing is expanded.
+
+    Raises:
+        ValueError: It is no such file.
+
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is no UTF-8 text") from None
+    if any(len(blanks) > _MAX_BLANKS for blanks in _BLANKS.findall(text)):
+        raise ValueError(f"it has more than {_MAX_BLANKS} blanks in a row")
+    import io
+
+    from dotenv.parser import parse_stream
+
+    return {line.key: line.value for line in parse_stream(io.StringIO(text)) if line.key and line.value}
+
+
+def read_config_file() -> dict[str, Any]:
+    """Return what config.toml holds; nothing when there is no such file.
+
+    Raises:
+        UsageError: It is a folder.
+        OSError: It can't be read.
+        ValueError: It is no TOML.
+
+    """
+    file = paths.config_file()
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", remedy="It should be a file.")
+    if not file.exists():
+        return {}
+    return read_toml(file.read_text(encoding="utf-8-sig"))

@@ -1,0 +1,161 @@
+"""MCP servers as the user names them: in config.toml, or in a file of the form that other clients use."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from chatcli.config.values import read_value
+from chatcli.errors import UsageError
+from chatcli.runtime.parse import read_json
+
+_VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
+_TRANSPORTS = {
+    "stdio": "stdio",
+    **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
+    "sse": "sse",
+}
+"""What clients call them."""
+
+
+def _known_transport(name: str) -> str:
+    if name not in _TRANSPORTS:
+        raise ValueError(f"stdio or http, not {name!r}")
+    return _TRANSPORTS[name]
+
+
+def _as_texts(table: Mapping[str, object]) -> dict[str, str]:
+    """Return the values as text, which variables are: a port may be written as a number."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in table.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """One server: a `command` that speaks MCP on its standard input and output, or the `url` of one.
+
+    Values may hold `${NAME}` and `${NAME:-default}`, which the environment fills when the server is started; so no
+    key needs to stand in the file.
+    """
+
+    command: str | None = None
+    # Hidden, since these may hold keys.
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Annotated[dict[str, str], _as_texts] = field(default_factory=dict, repr=False)
+    headers: Annotated[dict[str, str], _as_texts] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    url: str | None = None
+    type: Annotated[str, _known_transport] | None = None
+    disabled: bool = False
+    literal: bool = field(default=False, repr=False)
+    """Whether `${NAME}` stays as it is, as every value of a `.env` does; no key of the table."""
+
+    @classmethod
+    def read(cls, table: object) -> Self:
+        """Return the server that a table describes.
+
+        Raises:
+            ValueError: It describes none; the message says what it should be.
+
+        """
+        if not isinstance(table, Mapping):
+            raise ValueError(f"a table, not {table!r}")
+        kinds = {one.name: one.type for one in fields(cls) if one.name != "literal"}
+        if unknown := sorted(set(table) - set(kinds)):
+            raise ValueError(f"{unknown[0]} is no key of a server; the keys are {', '.join(kinds)}")
+        values = {}
+        for name, value in table.items():
+            try:
+                values[name] = read_value(kinds[name], value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        if ("command" in values) == ("url" in values):
+            raise ValueError("a server has either a command or a url")
+        return cls(**values)
+
+    def __str__(self) -> str:
+        return self.command or self.url or ""
+
+    def command_path(self) -> str | None:
+        """Return where the command is, None where it is not found."""
+        path = self.env.get("PATH", os.environ.get("PATH"))
+        return shutil.which(os.path.expanduser(self.command or ""), path=path)  # noqa: PTH111 - it may be a mere name
+
+    def filled(self) -> Self:
+        """Return the server with the environment's values in it.
+
+        Raises:
+            UsageError: It names a variable that is not set and has no default.
+
+        """
+        if self.literal:
+            return self
+        return replace(self, **{one.name: _fill(getattr(self, one.name)) for one in fields(self)})
+
+
+def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
+    """Return the servers of the config file's tables `[mcp.NAME]`, by name.
+
+    Raises:
+        ValueError: One of them describes no server.
+
+    """
+    servers = {}
+    for name, table in tables.items():
+        try:
+            servers[name] = McpServer.read(table)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return servers
+
+
+def read_servers(path: Path) -> dict[str, McpServer]:
+    """Return the servers of the JSON file at `path`, by name: `{"mcpServers": {"NAME": {"command": ...}}}`.
+
+    What other clients keep there besides is left unread.
+
+    Raises:
+        UsageError: It can't be read, or holds no servers.
+
+    """
+    try:
+        document = read_json(path.expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from None
+    listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
+    if not isinstance(listed, dict):
+        raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')
+    return {str(name): _read_server(path, str(name), entry) for name, entry in listed.items()}
+
+
+def _read_server(path: Path, name: str, entry: Any) -> McpServer:
+    known = {one.name for one in fields(McpServer) if one.name != "literal"}
+    table = {key: value for key, value in entry.items() if key in known} if isinstance(entry, Mapping) else entry
+    try:
+        return McpServer.read(table)
+    except ValueError as error:
+        raise UsageError(f"the MCP server {name} in {path}: {error}") from None
+
+
+def _fill(value: Any) -> Any:
+    """Return `value` with the variables in every text of it filled in."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(_variable, value)
+    if isinstance(value, Mapping):
+        return {key: _fill(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_fill, value))
+    return value
+
+
+def _variable(match: re.Match[str]) -> str:
+    name, default = match.group(1), match.group(2)
+    value = os.environ.get(name, default)
+    if value is None:
+        raise UsageError(f"it needs the environment variable {name}, which is not set")
+    return value

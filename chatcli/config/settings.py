@@ -1,0 +1,449 @@
+"""What the user chose: option > environment > trusted .env > config file > default.
+
+Every option of `chat` is a field here; its environment variable is `CHATCLI_` and the field's name in capitals, its
+config-file key is the field's name. `.env.example` lists them all.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+
+from chatcli import paths
+from chatcli.config import files as sources
+from chatcli.config.credentials import Credentials, sendable_key
+from chatcli.config.endpoints import is_named, was_sent
+from chatcli.config.kept_keys import kept_keys, read_key
+from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
+from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
+from chatcli.thread_ids import check_thread_id
+
+if TYPE_CHECKING:
+    from chatcli.config.mcp_servers import McpServer
+
+Format = Literal["text", "markdown", "json", "jsonl"]
+FORMATS = get_args(Format)
+ColorMode = Literal["auto", "always", "never"]
+ThemeName = Literal["auto", "dark", "light", "mono"]
+THEMES = get_args(ThemeName)
+EditingMode = Literal["emacs", "vi"]
+DEFAULT_TIMEOUT = 120.0
+"""Seconds without a byte from a model, retries included, where the user sets no --timeout."""
+LOCAL_TIMEOUT = 600.0
+"""The same for the local model: a full window is read in over a minute, and a busy machine takes longer."""
+DEFAULT_TOOL_TIMEOUT = 60.0
+"""Seconds for a call of a tool, where the user sets no --tool-timeout and no --timeout."""
+DEFAULT = "default"
+"""Where a value comes from that nobody set."""
+PLAIN_CHAT = (
+    *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
+    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
+)
+"""The settings of how a model is asked and what it may do: a graph of the user's, or a server's, has none of them."""
+
+SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
+"""The variables of a LangGraph server's key, the first that is set before the others."""
+
+NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
+"""The settings that no file of a folder sets, trusted or not: what is attached, asked and approved is the user's."""
+
+_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The fields that name the server of one provider alone."""
+
+
+def _is_accessible() -> bool:
+    """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
+    return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _read_mcp_tables(tables: Mapping[str, object]) -> "dict[str, McpServer]":
+    from chatcli.config.mcp_servers import read_tables
+
+    return read_tables(tables)
+
+
+def _variables(*names: str) -> dict[str, tuple[str, ...]]:
+    """Return the metadata of a field that other variables set than the one of its name; the first one counts."""
+    return {"variables": names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one run; keys are `Secret`, so that no repr or log shows them.
+
+    A field's annotation says how its value is read (`values.read_value`): `Annotated` adds checks, functions that
+    return the value or raise ValueError. No pydantic here: importing it takes as long as showing a whole prompt.
+    """
+
+    thread: Annotated[str, check_thread_id] | None = None
+    no_save: bool = False
+    model: str | None = None
+    aliases: dict[str, str] = field(default_factory=dict)
+    base_url: Annotated[str, http_url] | None = None
+    openai_base_url: Annotated[str, http_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_OPENAI_BASE_URL", "OPENAI_BASE_URL")
+    )
+    langflow_url: Annotated[str, http_url] | None = field(
+        default=None, metadata=_variables("CHATCLI_LANGFLOW_URL", "LANGFLOW_URL")
+    )
+    tweak: dict[str, dict[str, Any]] = field(default_factory=dict)
+    system: str | None = None
+    role: str | None = None
+    var: dict[str, str] = field(default_factory=dict)
+    temperature: Annotated[float, not_negative] | None = None
+    max_tokens: Annotated[int, positive] | None = None
+    context_tokens: Annotated[int, positive] | None = None
+    auto_compact: bool = False
+    format: Format | None = None
+    # Hidden, since a PostgreSQL URI may hold a password.
+    store: str | None = field(default=None, repr=False)
+    # A LangGraph server; hidden, since a URL may hold a password too.
+    url: Annotated[str, http_url] | None = field(default=None, repr=False)
+    assistant: str | None = None
+    langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
+    quiet: bool = False
+    color: ColorMode = "auto"
+    theme: ThemeName = "auto"
+    editing_mode: EditingMode = "emacs"
+    plain: bool = field(default_factory=_is_accessible)
+    file: tuple[str, ...] = ()
+    allow_private_urls: bool = False
+    script: str | None = None
+    graph: str | None = None
+    resume_with: str | None = None
+    schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
+    timeout: Annotated[float, positive] | None = None
+    tools: bool | None = None
+    # The config file's tables [mcp.NAME]; --mcp names a file of more.
+    mcp_servers: Annotated[dict[str, "McpServer"], _read_mcp_tables] = field(default_factory=dict)
+    mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
+    allow: Annotated[tuple[str, ...], tool_rules] = ()
+    yes: bool = False
+    max_steps: Annotated[int, positive] = 25
+    tool_timeout: Annotated[float, positive] | None = None
+    helper: bool = True
+    debug: bool = False
+    local_model: Path | None = None
+    openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
+
+    # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
+    _given: frozenset[str] = field(default=frozenset(), repr=False)
+    _written: frozenset[str] = field(default=frozenset(), repr=False)
+    _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
+    _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
+    _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+    _remembered: bool = field(default=False, repr=False)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all settings."""
+        return [one.name for one in fields(cls) if not one.name.startswith("_")]
+
+    @classmethod
+    def load(cls, options: dict[str, Any] | None = None) -> Self:
+        """Read every source; `options` are the command line's, where None means not given.
+
+        Raises:
+            UsageError: A value is impossible, or the config file can't be read.
+
+        """
+        given = {name: value for name, value in (options or {}).items() if value is not None}
+        folder = sources.read_dotenv()
+        dotenv = _settable(folder.variables) if folder.trusted else {}
+        try:
+            written = _by_field(sources.read_config_file())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
+        texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
+        settings = cls(
+            **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
+        )
+        if settings.is_dotenv("mcp_servers"):
+            literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
+            settings = replace(settings, mcp_servers=literal)
+        return settings
+
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """Return these settings with the options of a sub-command on top, where None means not given.
+
+        Raises:
+            UsageError: A value is impossible.
+
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **_read(given), _given=self._given | set(given))
+
+    def is_option(self, name: str) -> bool:
+        """Tell whether the command line itself sets the field `name`."""
+        return name in self._given
+
+    def source(self, name: str) -> str:
+        """Return where the value of the field `name` comes from, in words: `option`, `environment NAME`, and so on."""
+        if self.is_option(name):
+            return "option"
+        if variable := _variable_of(name, os.environ):
+            return f"environment {variable}"
+        if _variable_of(name, self._dotenv):
+            return ".env"
+        return "config file" if name in self._written else DEFAULT
+
+    def is_dotenv(self, name: str) -> bool:
+        """Return whether the field `name` is what the trusted `.env` of this folder says."""
+        return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
+
+    def outranks(self, name: str, other: str) -> bool:
+        """Return whether `name` is set by a source that goes before that of `other`; a variable counts as an option."""
+        return self._rank(name) < self._rank(other)
+
+    def _rank(self, name: str) -> int:
+        if self.is_option(name) or name in _set_by(os.environ):
+            return 0
+        return 1 if name in _set_by(self._dotenv) else 2
+
+    @property
+    def folder(self) -> sources.Dotenv:
+        """The `.env` of the current folder, whether it counts or not."""
+        return self._folder
+
+    def explain(self, error: ChatcliError, provider: str = "") -> ChatcliError:
+        """Return `error` of the model's `provider`; if a key is missing that an untrusted `.env` sets, it says so."""
+        if not isinstance(error, AuthError) or self._folder.trusted:
+            return error
+        keys = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
+        left_out = [name for name in keys if name in self._folder.variables]
+        if not left_out:
+            return error
+        reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"
+        explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
+        explained.__cause__ = error
+        return explained
+
+    def _missing_keys(self, provider: str) -> tuple[str, ...]:
+        """Return the variables of the key of `provider`, else of the LangGraph server, where there is no such key."""
+        if provider in PROVIDERS:
+            return () if self.sets_key(provider) or provider in self._secrets else _key_variables(provider)
+        return SERVER_KEY_VARIABLES if self.url is not None and self.langgraph_api_key is None else ()
+
+    def servers(self) -> "dict[str, McpServer]":
+        """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
+
+        Raises:
+            UsageError: That file can't be read.
+
+        """
+        if self.mcp_file is None:
+            return self.mcp_servers
+        from chatcli.config.mcp_servers import read_servers
+
+        return self.mcp_servers | read_servers(self.mcp_file)
+
+    @property
+    def openai_endpoint(self) -> str | None:
+        """The base URL of the OpenAI-compatible server that the user named, if any."""
+        return self.base_url or self.openai_base_url
+
+    def has_key(self, provider: str) -> bool:
+        """Tell whether there is a key for `provider`; a keyring is not asked for it."""
+        return self.sets_key(provider) or provider in self._secrets or provider in kept_keys()
+
+    def lacks_key(self, provider: str) -> bool:
+        """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
+
+    def sets_key(self, provider: str) -> bool:
+        """Tell whether the environment or .env sets the key of `provider`."""
+        return self._set_key(provider) is not None
+
+    def use_key(self, provider: str, key: Secret) -> None:
+        """Use `key` for `provider` in this run, where nothing else sets one."""
+        self._secrets[provider] = key
+
+    def credentials(self, provider: str) -> Credentials:
+        """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
+
+        Raises:
+            AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
+
+        """
+        if self._remembered:
+            return self._remembered_credentials(provider)
+        key = self._set_key(provider) or self._secrets.get(provider)
+        if key is None and provider in kept_keys():
+            key = read_key(provider)
+        if key is not None:
+            self._secrets[provider] = key
+            key = sendable_key(key, provider)
+        return Credentials(self._own_url(provider), key)
+
+    def redact(self, text: str) -> str:
+        """Return `text` with every key and password that these settings know replaced by `***`."""
+        known = (*map(self._set_key, PROVIDERS), *self._secrets.values(), self.langgraph_api_key)
+        passwords = map(Secret, (*passwords_in(self.store or ""), *passwords_in(self.url or "")))
+        named = (*secrets_of(os.environ), *secrets_of(self._dotenv))
+        return redact(text, [*filter(None, (*known, *passwords)), *named])
+
+    def _own_url(self, provider: str) -> str | None:
+        """Return the server that the user named for `provider`, if any.
+
+        The provider's own variable is its client's affair where the environment sets it; no client reads a `.env`.
+        """
+        if self.base_url is not None or provider in _OWN_URLS:
+            return self.base_url or getattr(self, _OWN_URLS[provider])
+        variables = PROVIDERS[provider].url_variables
+        if any(map(os.environ.get, variables)):
+            return None
+        return next(filter(None, map(self._dotenv.get, variables)), None)
+
+    def asked_url(self, provider: str) -> str | None:
+        """Return the server that is named for `provider`: by a setting, or by a variable that its client reads."""
+        variables = PROVIDERS[provider].url_variables
+        return self._own_url(provider) or next(filter(None, map(os.environ.get, variables)), None)
+
+    def is_url_of_dotenv(self, provider: str) -> bool:
+        """Return whether the `.env` in this folder names what `asked_url` returns."""
+        field = "base_url" if self.base_url is not None else _OWN_URLS.get(provider)
+        return self.is_dotenv(field) if field else not any(map(os.environ.get, PROVIDERS[provider].url_variables))
+
+    def at_remembered(self, url: str) -> Self:
+        """Return these settings for a model at `url`, which a thread remembers and no setting names.
+
+        Raises:
+            UsageError: The user has never named that server: only the store says so, which may come from anybody.
+
+        """
+        if not is_named(url):
+            raise UsageError(
+                f"the thread was answered by the server at {url}, which was never named on this machine",
+                remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
+            )
+        return replace(self, base_url=url, _remembered=True)
+
+    def _remembered_credentials(self, provider: str) -> Credentials:
+        """Return the credentials for the server that a thread remembers: its key is one that was sent there before."""
+        row, url = PROVIDERS[provider], self.base_url or ""
+        key = self._set_key(provider) or self._secrets.get(provider)
+        if key is None and provider in kept_keys():
+            key = read_key(provider)
+        if key is not None and was_sent(url, key):
+            return Credentials(url, sendable_key(key, provider))
+        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
+        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
+            raise AuthError(
+                f"the key of {row.title} is not sent to {url}, which only the thread names",
+                remedy="To send it there, name the server: --base-url URL",
+            )
+        return Credentials(url, None)
+
+    def _set_key(self, provider: str) -> Secret | None:
+        """Return the key that the environment or .env sets."""
+        if provider == OPENAI:
+            return self.openai_api_key
+        for source in (os.environ, self._dotenv):
+            for variable in PROVIDERS[provider].key_variables:
+                if value := source.get(variable):
+                    return Secret(value)
+        return None
+
+
+def user_name(field: str) -> str:
+    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
+
+    `mcp` is a table in the config file, and the name of a file as an option.
+    """
+    return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
+
+
+_VARIABLES: dict[str, tuple[str, ...]] = {
+    one.name: one.metadata.get("variables", (f"CHATCLI_{one.name.upper()}",))
+    for one in fields(Settings)
+    if not one.name.startswith("_")
+}
+"""The environment variables that set each setting, the first that is set before the others."""
+
+
+def is_ours(variable: str) -> bool:
+    """Return whether `variable` is one that chatcli reads from a trusted `.env`, or that looks as if it were."""
+    return variable in _foreign_variables() or variable.startswith("CHATCLI_")
+
+
+def is_address(variable: str) -> bool:
+    """Return whether `variable` says where questions are sent, and the key with them."""
+    of_settings = {name for one in ("base_url", "openai_base_url", "langflow_url", "url") for name in _VARIABLES[one]}
+    return variable in of_settings or any(variable in row.url_variables for row in PROVIDERS.values())
+
+
+def is_never_of_a_folder(variable: str) -> bool:
+    """Return whether no `.env` may set `variable`, though it is one of chatcli's."""
+    return is_ours(variable) and variable not in _settable_variables()
+
+
+def _settable(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what of `variables` a trusted `.env` sets."""
+    return {variable: value for variable, value in variables.items() if variable in _settable_variables()}
+
+
+@cache
+def _settable_variables() -> set[str]:
+    """Return the variables that a trusted `.env` sets: settings, and the keys and addresses of providers.
+
+    What other programs and libraries read (proxies, certificates, tracing, HOME, PAGER) it never sets.
+    """
+    of_settings = [variables for name, variables in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
+    return {variable for variables in of_settings for variable in variables} | _foreign_variables()
+
+
+@cache
+def _foreign_variables() -> set[str]:
+    """Return the variables that have a name of others, and set a key or an address."""
+    addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
+    keys = {variable for provider in PROVIDERS for variable in _key_variables(provider)}
+    of_settings = {variable for variables in _VARIABLES.values() for variable in variables}
+    return addresses | keys | {name for name in of_settings if not name.startswith("CHATCLI_")}
+
+
+def _key_variables(provider: str) -> tuple[str, ...]:
+    """Return the variables that hold a key of `provider`."""
+    return _VARIABLES["openai_api_key"] if provider == OPENAI else PROVIDERS[provider].key_variables
+
+
+def _by_field(written: dict[str, Any]) -> dict[str, Any]:
+    """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
+    known = {user_name(name): name for name in Settings.names()}
+    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+        known["mcp"] = "mcp_file"
+    unknown = sorted(set(written) - set(known))
+    if unknown:
+        raise UsageError(
+            f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
+            remedy=f"Known keys: {', '.join(sorted(known))}.",
+        )
+    return {known[key]: value for key, value in written.items()}
+
+
+def _set_by(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the variables of `environment` set, by field; an empty one sets nothing."""
+    variables = {name: _variable_of(name, environment) for name in _VARIABLES}
+    return {name: environment[variable] for name, variable in variables.items() if variable}
+
+
+def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
+    """Return the variable of `environment` that sets the field `name`, if any; an empty one sets nothing."""
+    return next(filter(environment.get, _VARIABLES[name]), None)
+
+
+def _read(texts: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings that `texts` hold, each as its field's type."""
+    values = {}
+    for one in fields(Settings):
+        if one.name in texts:
+            try:
+                values[one.name] = read_value(one.type, texts[one.name])
+            except ValueError as error:
+                option = user_name(one.name).replace("_", "-")
+                raise UsageError(f"--{option}: {error}", remedy="See `chat --help`.") from None
+    return values

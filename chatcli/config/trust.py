@@ -1,0 +1,177 @@
+"""Which files of a folder the user has trusted: by the folder's resolved path and the SHA-256 of the file's content.
+
+A folder may come from somewhere else, so what it brings along counts only once the user has seen and trusted it. To
+use such a file, read it once by `read_folder_file`, ask `is_trusted` about what was read, and use those bytes.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatcli import paths
+from chatcli.runtime.state_file import change_state, read_state
+
+FILES = (".env",)
+"""The names of the files that `chat trust` looks at."""
+MAX_BYTES = 1_000_000
+RUN_VARIABLE = "CHATCLI_TRUST"
+"""In the real environment, it trusts the current folder for one run."""
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+
+
+class UnsafeFileError(ValueError):
+    """A file of a folder that is never used, whatever the user says; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFile:
+    """A file as it was read: `name` in `folder`, which is resolved."""
+
+    folder: Path
+    name: str
+    content: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the content, in hexadecimal."""
+        import hashlib
+
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def state_path() -> Path:
+    """Return where it is kept what is trusted."""
+    return paths.state_dir() / "trust.json"
+
+
+def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None:
+    """Return the file `name` of `folder`, by default the current one; None when there is no such file.
+
+    Raises:
+        UnsafeFileError: It is a link out of the folder, no regular file, another user's, or too large.
+        OSError: It can't be read.
+
+    """
+    folder = (folder or Path()).resolve()
+    try:
+        target = (folder / name).resolve()
+    except RuntimeError:
+        raise UnsafeFileError("it is a link to itself") from None
+    if not target.is_relative_to(folder):
+        raise UnsafeFileError("it is a link that leaves the folder")
+    try:
+        found = target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return None  # a virtual environment of that name, for example
+    _check(found)  # before it is opened, which may wait (a FIFO) or do something (a device)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with open(target, "rb", opener=lambda path, _: os.open(path, flags)) as file:
+        _check(os.fstat(file.fileno()))  # it may be another one by now
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise UnsafeFileError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
+    return FolderFile(folder, name, content)
+
+
+def is_trusted(file: FolderFile) -> bool:
+    """Return whether the user has trusted this very content at this place, or trusts the current folder in this run.
+
+    Raises:
+        OSError: What is trusted can't be read.
+        ValueError: It is damaged.
+
+    """
+    if os.environ.get(RUN_VARIABLE, "").strip().lower() in _TRUE and file.folder == Path.cwd().resolve():
+        return True
+    return _is_recorded("trusted", file)
+
+
+def is_declined(file: FolderFile) -> bool:
+    """Return whether the user was asked about this content and did not trust it; for failures see `is_trusted`."""
+    return _is_recorded("declined", file)
+
+
+def trusted_folders() -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of each trusted file, by folder and name; for failures see `is_trusted`."""
+    return _section(read_state(state_path()), "trusted")
+
+
+def trust(files: Iterable[FolderFile]) -> None:
+    """Remember that the user trusts `files`.
+
+    Raises:
+        OSError: It can't be written.
+
+    """
+    _record(files, "trusted", "declined")
+
+
+def decline(files: Iterable[FolderFile]) -> None:
+    """Remember that the user was asked about `files` and does not trust them; for failures see `trust`."""
+    _record(files, "declined", "trusted")
+
+
+def forget(folder: Path) -> bool:
+    """Forget what the user said of the files of `folder`; return whether there was anything; see `trust`."""
+    found = False
+
+    def remove(data: dict[str, Any]) -> None:
+        nonlocal found
+        for name in ("trusted", "declined"):
+            data[name] = _section_or_none(data, name)
+            found |= data[name].pop(str(folder), None) is not None
+
+    change_state(state_path(), remove)
+    return found
+
+
+def _check(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafeFileError("it is no regular file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise UnsafeFileError("it belongs to another user")
+    if found.st_size > MAX_BYTES:
+        raise UnsafeFileError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
+
+
+def _is_recorded(section: str, file: FolderFile) -> bool:
+    return _section(read_state(state_path()), section).get(str(file.folder), {}).get(file.name) == file.digest
+
+
+def _record(files: Iterable[FolderFile], section: str, other: str) -> None:
+    files = tuple(files)
+
+    def add(data: dict[str, Any]) -> None:
+        for name in (section, other):
+            data[name] = _section_or_none(data, name)
+        for file in files:
+            data[section].setdefault(str(file.folder), {})[file.name] = file.digest
+            data[other].get(str(file.folder), {}).pop(file.name, None)
+        data[other] = {folder: names for folder, names in data[other].items() if names}
+
+    change_state(state_path(), add)
+
+
+def _section(data: dict[str, Any], name: str) -> dict[str, dict[str, str]]:
+    """Return a part of the file; raise ValueError where it has another shape than it was written with."""
+    section = data.get(name, {})
+    if not isinstance(section, dict) or not all(isinstance(files, dict) for files in section.values()):
+        raise ValueError(f'"{name}" is no table of folders')
+    return section
+
+
+def _section_or_none(data: dict[str, Any], name: str) -> dict[str, dict[str, str]]:
+    try:
+        return _section(data, name)
+    except ValueError:
+        return {}
+
+
+def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:
+    """Return the files of `folder` that can be trusted; for failures see `read_folder_file`."""
+    return [file for name in names if (file := read_folder_file(name, folder)) is not None]

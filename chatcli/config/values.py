@@ -1,0 +1,225 @@
+"""Reads one setting: text from the environment, or a value from TOML or the command line, as its field's type."""
+
+import math
+import re
+import reprlib
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from chatcli.config.secrets import Secret
+from chatcli.runtime.parse import TooDeepError, read_json
+
+_VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
+
+
+def read_value(kind: Any, value: object) -> Any:
+    """Return `value` as a `kind`.
+
+    Args:
+        kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...] or a dict,
+            each also `| None`, or `Annotated` with checks: functions that return the value or raise ValueError. A
+            dict may hold dicts.
+        value: What was given; not None.
+
+    Raises:
+        ValueError: It can't be one; the message says what it should be.
+
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        value = read_value(arguments[0], value)
+        for check in arguments[1:]:
+            value = check(value)
+        return value
+    if origin in (Union, UnionType):
+        return read_value(next(part for part in arguments if part is not NoneType), value)
+    if origin is Literal:
+        return _one_of(arguments, value)
+    if origin is dict and get_origin(arguments[1]) is dict:
+        return _tables(value)
+    return _READERS[origin or kind](value)
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """Return the texts that a `kind` is limited to, none where it is not."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(text for part in get_args(kind) for text in choices(part))
+
+
+def positive(number: float) -> float:
+    """Return `number`, which is more than 0 and finite."""
+    if not 0 < number < math.inf:
+        raise ValueError(f"a number above 0, not {number}")
+    return number
+
+
+def not_negative(number: float) -> float:
+    """Return `number`, which is 0 or more and finite."""
+    if not 0 <= number < math.inf:
+        raise ValueError(f"a number from 0 on, not {number}")
+    return number
+
+
+def http_url(url: str) -> str:
+    """Return `url`, an HTTP address with a host, without the slashes at its end."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
+        raise ValueError("a URL starts with http:// or https://, and a host follows")
+    return url.rstrip("/")
+
+
+def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `rules`, each TOOL or TOOL:PATTERN."""
+    for rule in rules:
+        if not rule.partition(":")[0].strip():
+            raise ValueError(f"TOOL or TOOL:PATTERN, not {_shown(rule)}")
+    return rules
+
+
+def parse_variable(text: str) -> tuple[str, str]:
+    """Read `KEY=VALUE`; the value may be empty, or stand in quotes.
+
+    Raises:
+        ValueError: There is no `=`, or nothing before it.
+
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"{_shown(text)} is no KEY=VALUE")
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    return name.strip(), value
+
+
+def parse_variables(text: str) -> dict[str, str]:
+    """Read `KEY=VALUE`, as many as `text` has; a value with white space stands in quotes.
+
+    Raises:
+        ValueError: A part of it is none.
+
+    """
+    return dict(map(parse_variable, _VARIABLE.findall(text)))
+
+
+def parse_entry(text: str) -> tuple[str, str, Any]:
+    """Read `TABLE.KEY=VALUE`: the value is JSON where it is JSON, else text; the table's name may have dots.
+
+    Raises:
+        ValueError: It has another form.
+
+    """
+    place, equals, written = text.partition("=")
+    table, dot, key = place.rpartition(".")
+    if not (equals and dot and table.strip() and key.strip()):
+        raise ValueError(f"NAME.FIELD=VALUE, not {_shown(text)}")
+    try:
+        value = read_json(written)
+    except TooDeepError:
+        raise
+    except ValueError:
+        value = written
+    return table.strip(), key.strip(), value
+
+
+def _one_of(choices: tuple[str, ...], value: object) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}, not {_shown(value)}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"a text, not {_shown(value)}")
+    return str(value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in _TRUE + _FALSE:
+        raise ValueError(f"true or false, not {_shown(value)}")
+    return word in _TRUE
+
+
+def _integer(value: object) -> int:
+    try:
+        number = _number(value)
+    except ValueError:
+        number = math.nan
+    if number != number // 1:
+        raise ValueError(f"a whole number, not {_shown(value)}")
+    return int(value) if isinstance(value, str | int) else int(number)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"a number, not {_shown(value)}")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"a number, not {_shown(value)}") from None
+
+
+def _list(value: object) -> tuple[str, ...]:
+    """Read a list, or a text: a JSON list, or one item."""
+    if isinstance(value, str):
+        value = _json(value) if value.startswith("[") else [value]
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a list, not {_shown(value)}")
+    return tuple(map(_text, value))
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Read a table, a text with a JSON object or one `KEY=VALUE`, or a list of those, as the command line gives it."""
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("{") else [value]
+    if isinstance(value, list | tuple):
+        return dict(parse_variable(_text(item)) for item in value)
+    if not isinstance(value, dict):
+        raise ValueError(f"a table, not {_shown(value)}")
+    return value
+
+
+def _tables(value: object) -> dict[str, dict[str, Any]]:
+    """Read a table of tables, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list of those."""
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return {name: _table(table) for name, table in _table(value).items()}
+    tables: dict[str, dict[str, Any]] = {}
+    for table, key, given in (parse_entry(_text(item)) for item in value):
+        tables.setdefault(table, {})[key] = given
+    return tables
+
+
+def _json(text: str) -> object:
+    try:
+        return read_json(text)
+    except ValueError as error:
+        raise ValueError(f"JSON, not {_shown(text)}: {error}") from None
+
+
+def _shown(value: object) -> str:
+    """Return `value` as a message shows it: a file may hold megabytes for a number."""
+    return _SHORT.repr(value)
+
+
+_READERS: dict[Any, Callable[[object], Any]] = {
+    str: _text,
+    bool: _flag,
+    int: _integer,
+    float: _number,
+    Path: lambda value: Path(_text(value)),
+    Secret: lambda value: value if isinstance(value, Secret) else Secret(_text(value)),
+    tuple: _list,
+    dict: _table,
+}

@@ -1,0 +1,242 @@
+"""The plain chat's engine: its graph on an open store, and the models that were built so far."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.endpoints import note_endpoint
+from chatcli.config.grants import Grants
+from chatcli.config.settings import Settings
+from chatcli.conversation.engine import Opening
+from chatcli.events import Notice, Progress
+from chatcli.models.build import build_model
+from chatcli.models.names import ModelName, custom_url
+from chatcli.roles.opening import opening_model, opening_setup
+from chatcli.runtime.tracing import watch_tracing
+from chatcli.store.location import choose_store, granted
+from chatcli.store.threads import Threads, find_thread
+
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
+    from chatcli.graphs.chat.graph import ChatGraph
+    from chatcli.graphs.chat.session import ChatSession
+    from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
+    from chatcli.store.open import Store
+    from chatcli.tools.toolbox import Toolbox
+    from chatcli.transfer.document import ThreadDocument
+
+
+class ChatEngine:
+    """The compiled graph on an open store, and the models that were built so far."""
+
+    def __init__(
+        self,
+        graph: "ChatGraph",
+        store: "Store",
+        settings: Settings,
+        on_progress: Callable[[Progress | Notice], None],
+        resources: AsyncExitStack,
+        schema: "AnswerSchema | None" = None,
+        *,
+        toolbox: "Toolbox",
+    ) -> None:
+        self.threads: Threads = store.threads
+        self.toolbox = toolbox
+        self._store = store
+        self._graph = graph
+        self._settings = settings
+        self._on_progress = on_progress
+        self._resources = resources
+        self._schema = schema
+        self._grants: dict[str, Grants] = {}
+        self._models: dict[tuple[ModelName, float | None], Model] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        on_progress: Callable[[Progress | Notice], None],
+        schema: "AnswerSchema | None" = None,
+        *,
+        can_ask: bool = False,
+    ) -> "ChatEngine":
+        """Import what turns need, off the loop's thread so that typing goes on, and open the store.
+
+        `can_ask` says that there is a user who can be asked whether a tool may run.
+
+        Raises:
+            StoreError: The store can't be used.
+            UsageError: The file of MCP servers can't be read.
+
+        """
+        await asyncio.to_thread(_import_engine)
+        from chatcli.graphs.chat.graph import build_graph
+        from chatcli.store.open import open_store
+        from chatcli.tools.toolbox import build_toolbox
+
+        async with AsyncExitStack() as resources:
+            toolbox = build_toolbox(settings, can_ask=can_ask)
+            resources.push_async_callback(toolbox.close)
+            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            graph = build_graph(store.checkpointer)
+            return cls(graph, store, settings, on_progress, resources.pop_all(), schema, toolbox=toolbox)
+        raise AssertionError("unreachable: no resource swallows exceptions")
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`.
+
+        Raises:
+            UsageError: Nothing is stored of it.
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.transfer.store_documents import read_document
+
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await read_document(self._store, summary)
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Return the model `name`, built once; `temperature` is for where the user chose none.
+
+        Raises:
+            ChatcliError: It has no key, or is not installed.
+
+        """
+        settings = self._settings.at_remembered(name.base_url) if name.base_url else self._settings
+        if settings.temperature is None and temperature is not None:
+            settings = replace(settings, temperature=temperature)
+        if (name, temperature) not in self._models:
+            # In a thread: it imports a provider's package, and may ask its server what it has.
+            model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
+            self._models[name, temperature] = model
+            self._note_endpoint(model)
+        return self._models[name, temperature]
+
+    async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
+        """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for.
+
+        Raises:
+            StoreError: The store can't be read.
+            ChatcliError: The model has no key, or the role is unknown.
+
+        """
+        from chatcli.graphs.chat.session import ChatSession
+        from chatcli.graphs.chat.stored_setup import setup_of
+
+        settings = self._settings
+        values = await self._values(thread_id)
+        stored = None if values is None else setup_of(values)
+        rules = (values or {}).get("allowed")
+        setup = opening_setup(settings, stored, first=opening.first)
+        name = self._name(setup, stored, opening)
+        return ChatSession(
+            self._graph,
+            self.threads,
+            thread_id,
+            await self.model(name, setup.temperature),
+            setup=setup,
+            stored=stored,
+            context_tokens=settings.context_tokens,
+            auto_compact=settings.auto_compact,
+            schema=self._schema,
+            timeout=settings.timeout,
+            toolbox=self.toolbox,
+            grants=self._granted(thread_id, rules),
+            foreign_rules=bool(rules),
+        )
+
+    def _granted(self, thread_id: str, foreign_rules: object) -> Grants:
+        """Return what the user granted the thread; report the rules that its store has, which don't count."""
+        if isinstance(foreign_rules, list) and foreign_rules:
+            named = ", ".join(map(str, foreign_rules[:3])) + (", ..." if len(foreign_rules) > 3 else "")
+            notice = (
+                f"the store's own rules of calls that run unasked in thread {thread_id} are dropped ({named}):"
+                " `approve thread` or --allow gives them again"
+            )
+            self._on_progress(Notice(notice, "warning"))
+        return self._grants.setdefault(thread_id, granted(self._settings, thread_id))
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
+
+        Raises:
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.graphs.chat.stored_setup import setup_of
+
+        values = await self._values(thread_id)
+        return None if values is None else setup_of(values)
+
+    async def _values(self, thread_id: str) -> "Mapping[str, Any] | None":
+        from chatcli.graphs.chat.stored_setup import read_values
+        from chatcli.store.errors import as_store_error
+
+        try:
+            return await read_values(self._graph, thread_id)
+        except Exception as error:
+            if (failure := as_store_error(error)) is not None:
+                raise failure from error
+            raise
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with, and how it is to be answered.
+
+        Raises:
+            ChatcliError: The store can't be used, or the role is unknown.
+
+        """
+        from chatcli.graphs.chat.ask_node import MODEL_NODE
+        from chatcli.graphs.chat.stored_setup import setup_update
+        from chatcli.sessions.thread import GraphThread
+        from chatcli.sessions.unasked import keep_unasked
+
+        stored = await self.setup(thread_id)
+        setup = opening_setup(self._settings, stored, first=opening.first)
+        name = self._name(setup, stored, opening)
+        if name.model:
+            setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
+        thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
+        await keep_unasked(thread, name, text, attachments, setup_update(setup))
+
+    def _name(self, setup: "Setup", stored: "Setup | None", opening: Opening) -> ModelName:
+        """Return the model that answers first on a thread that has `stored`."""
+        if opening.first:
+            return opening.chosen or opening_model(self._settings, setup)
+        return opening_model(self._settings, stored, first=False) if stored and stored.model else opening.current
+
+    def _note_endpoint(self, model: "Model") -> None:
+        """Note that the user has named the server of `model`, so that threads may go on there.
+
+        The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
+        """
+        settings, provider = self._settings, model.name.provider
+        named = model.base_url and not model.name.base_url and not settings.is_url_of_dotenv(provider)
+        if named and not choose_store(settings).in_memory:
+            note_endpoint(model.base_url, model.key)
+
+    async def close(self) -> None:
+        """Close the store, and end the servers of tools."""
+        await self._resources.aclose()
+
+
+def _import_engine() -> None:
+    import logging
+    import warnings
+
+    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+    # Of a server's chunk whose fields have other types than OpenAI's, which does no harm.
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+    # Of a provider's client, such as a coroutine that Gemini's never awaits after a 5xx: not the user's to mend.
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    import chatcli.graphs.chat.session
+    import chatcli.store.open  # noqa: F401 - imported for the caller
+
+    watch_tracing()

@@ -1,0 +1,391 @@
+"""The conversation that this process holds: the current thread and model, and the engine behind them.
+
+It exists before LangGraph is imported, so that a prompt can be shown at once; the engine is opened when it is first
+needed, or ahead of that by `warm_up`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.settings import Settings
+from chatcli.conversation.engine import Engine, OpenEngine, Opening
+from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
+from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.message import MessageShown
+from chatcli.models.names import ModelName, resolve_model
+from chatcli.roles.opening import opening_model, switched_model
+from chatcli.roles.setup import Setup
+from chatcli.runtime.garbage import resume_collections
+from chatcli.thread_ids import check_thread_id, new_thread_id
+
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.context import FittedContext
+    from chatcli.graphs.chat.session import ChatSession
+    from chatcli.sessions.branches import Turn
+    from chatcli.sessions.session import Session
+    from chatcli.store.threads import Threads
+    from chatcli.tools.toolbox import Toolbox
+    from chatcli.transfer.document import ThreadDocument
+
+
+Asked = tuple[str, Sequence[Attachment]]
+"""A question: its text, and what goes along with it."""
+OPEN_TIMEOUT = 2.0
+"""Seconds that the engine gets to open when only a question is to be stored, not counting its imports."""
+
+
+class Conversation:
+    """The current thread and model; changes of either take effect with the next turn.
+
+    Args:
+        settings: The user's choices.
+        thread_id: The thread to begin on.
+        open_engine: Opens the engine, at most once at a time; tried again after a failure.
+        name: Who answers first.
+
+    """
+
+    def __init__(self, settings: Settings, thread_id: str, name: ModelName, open_engine: OpenEngine) -> None:
+        self.thread_id = self._begun_on = thread_id
+        self.model_name = name
+        self.turns = 0
+        self.context_usage: tuple[int, int | None] = (0, None)
+        """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
+        self._settings = settings
+        self._open_engine = open_engine
+        self._engine: asyncio.Task[Engine] | None = None
+        self._session: Session | None = None
+        self._opening: asyncio.Task[Session] | None = None
+        self._stopped = False
+        self._chosen_model: ModelName | None = None
+        self._first = True
+        self._warming: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._branching: tuple[Turn, ...] = ()
+        self._untold: list[Notice] = []
+        """Notices that came while no turn ran."""
+
+    def warm_up(self, on_end: Callable[[], None]) -> None:
+        """Begin to open the engine, and call `on_end` after that; a failure is reported by the turn that needs it."""
+        self._warming = asyncio.create_task(self._learn_model())
+        self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._warming.add_done_callback(lambda task: on_end())
+
+    async def _learn_model(self) -> None:
+        """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
+        stored = await (await self._opened()).setup(self.thread_id)
+        shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
+        if stored is not None and shown and self.thread_id == self._begun_on:
+            self.model_name = opening_model(self._settings, stored)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the engine is being opened just now."""
+        return self._engine is not None and not self._engine.done()
+
+    async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
+
+        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
+        """
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.run_turn(*asked), asked)) as events:
+            async for event in events:
+                yield event
+
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
+        asked = text, attachments
+        async with aclosing(self._on_session(lambda session: session.say(*asked), asked)) as events:
+            async for event in events:
+                yield event
+
+    async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Store the question `text`, which was stopped before anything could be done about it."""
+        yield TurnStarted(self.thread_id, str(self.model_name))
+        await self._keep((text, attachments))
+        yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
+        async with aclosing(self._on_session(lambda session: session.answer(text))) as events:
+            async for event in events:
+                yield event
+
+    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
+        """Return what the current thread waits for: the answers to these; see `Session.pending`.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await (await self._open_session()).pending(shown=shown)
+
+    async def _on_session(
+        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure.
+
+        The question that is `asked` is stored all the same, unless the user has to mend the command line or the store.
+        """
+        started = time.monotonic()
+        self._stopped = False
+        try:
+            session = await self._open_session()
+            if self._stopped:  # when it was open already
+                raise InterruptedTurnError("stopped before it began")
+        except ChatcliError as error:
+            yield TurnStarted(self.thread_id, str(self.model_name))
+            if asked is not None and not isinstance(error, UsageError | StoreError):
+                await self._keep(asked)
+            if isinstance(error, InterruptedTurnError):
+                elapsed_ms = round((time.monotonic() - started) * 1000)
+                yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
+            else:
+                yield TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
+            return
+        self.turns += 1
+        for turn in self._branching:
+            await session.rewind_before(turn)
+        self._branching = ()
+        async with aclosing(begin(session)) as events:
+            async for event in events:
+                if isinstance(event, TurnFinished):
+                    self.context_usage = event.context_tokens, event.context_budget
+                if isinstance(event, TurnFailed):
+                    event = replace(event, error=self._explained(event.error))
+                while self._untold and not isinstance(event, TurnStarted):
+                    yield self._untold.pop(0)
+                yield event
+
+    def _explained(self, error: ChatcliError) -> ChatcliError:
+        return self._settings.explain(error, self.model_name.provider)
+
+    async def _keep(self, asked: Asked) -> None:
+        """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""
+        if self._branching:
+            return
+        self._keeping = keeping = asyncio.create_task(self._keep_unasked(*asked))
+        try:
+            await asyncio.wait([keeping])
+        finally:
+            self._keeping = None
+            keeping.cancel()
+        if not keeping.cancelled() and keeping.exception() is None:
+            self.turns += 1
+
+    async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
+        # The process can't end before these imports have, so waiting for them costs nothing.
+        await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
+        engine = await asyncio.wait_for(self._opened(), OPEN_TIMEOUT)
+        opening = Opening(self._first, self._chosen_model, self.model_name)
+        await engine.keep_unasked(self.thread_id, opening, text, attachments)
+
+    def interrupt(self) -> None:
+        """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
+        self._stopped = True
+        if self._keeping is not None:
+            self._keeping.cancel()
+        elif self._opening is not None:
+            self._opening.cancel()
+        elif self._session is not None:
+            self._session.interrupt()
+
+    async def open_thread(self, thread_id: str) -> list[MessageShown]:
+        """Make `thread_id` the current thread, created with its first turn; return its messages so far.
+
+        Raises:
+            ValueError: It is no thread ID.
+            ChatcliError: The store can't be used; the current thread stays.
+
+        """
+        check_thread_id(thread_id)
+        session = await self._session_on(thread_id)
+        messages = await session.history()
+        self.thread_id, self._session, self.turns = thread_id, session, len(messages)
+        self.context_usage = 0, None
+        return messages
+
+    def new_thread(self) -> str:
+        """Make a new thread the current one; return its ID."""
+        self.thread_id, self._session, self.turns = new_thread_id(), None, 0
+        self.context_usage = 0, None
+        return self.thread_id
+
+    async def session(self) -> "Session":
+        """Return the hold on the current thread.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await self._open_session()
+
+    async def document(self) -> "ThreadDocument":
+        """Return all that is stored of the current thread.
+
+        Raises:
+            UsageError: Nothing is stored of it yet.
+            StoreError: The store can't be used.
+
+        """
+        return await (await self._opened()).document(self.thread_id)
+
+    async def threads(self) -> "Threads":
+        """Return the threads of the store."""
+        return (await self._opened()).threads
+
+    def edit(self, turn: "Turn") -> None:
+        """Let the next question begin a new branch in place of `turn`."""
+        self._branching = (turn,)
+
+    def cancel_edit(self) -> None:
+        """Let the next question be a question like any other."""
+        self._branching = ()
+
+    async def use_model(self, name: str) -> ModelName:
+        """Let the model `name` answer from the next turn on.
+
+        Raises:
+            ChatcliError: There is no such model, or it has no key; the current one stays.
+
+        """
+        resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
+        session = await self._chat() if self._session is not None else None
+        engine = await self._opened()
+        setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
+        model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._begun_on)
+        model = await engine.model(model_name, setup.temperature if session is not None else None)
+        self.model_name = self._chosen_model = model_name
+        if session is not None:
+            session.model = model
+        return model_name
+
+    async def setup(self) -> Setup:
+        """Return how the current thread is answered.
+
+        Raises:
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._chat()).setup
+
+    async def use_setup(self, setup: Setup) -> None:
+        """Let the current thread be answered as `setup` says, from the next turn on, which stores it.
+
+        Raises:
+            ChatcliError: The store or the model can't be used; the thread's setup stays.
+
+        """
+        session = await self._chat()
+        name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
+        session.model = await (await self._opened()).model(name, setup.temperature)
+        session.setup = setup
+        self.model_name = name
+
+    async def context(self) -> "FittedContext":
+        """Return what the next turn would send beside its question; see `ChatSession.context`."""
+        return await (await self._chat()).context()
+
+    async def compact(self) -> str:
+        """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
+        return await (await self._chat()).compact()
+
+    async def toolbox(self) -> "Toolbox":
+        """Return what the model may call.
+
+        Raises:
+            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            ChatcliError: The store or the model can't be used.
+
+        """
+        return (await self._chat()).toolbox
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
+        return await (await self._chat()).allowed()
+
+    async def close(self) -> None:
+        """Stop what runs and close the engine."""
+        self.interrupt()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
+        if self._engine is not None:
+            self._engine.cancel()
+            done, _ = await asyncio.wait([self._engine])
+            for task in done:
+                if not task.cancelled() and task.exception() is None:
+                    await task.result().close()
+
+    async def _open_session(self) -> "Session":
+        if self._session is None:
+            self._opening = asyncio.create_task(self._new_session())
+            try:
+                self._session = await self._opening
+            except asyncio.CancelledError:
+                if self._opening.cancelled() and not _being_cancelled():
+                    raise InterruptedTurnError("stopped while it was being prepared") from None
+                raise
+            finally:
+                self._opening = None
+        return self._session
+
+    async def _new_session(self) -> "Session":
+        return await self._session_on(self.thread_id)
+
+    async def _session_on(self, thread_id: str) -> "Session":
+        opening = Opening(self._first, self._chosen_model, self.model_name)
+        session = await (await self._opened()).session(thread_id, opening)
+        self.model_name, self._first = session.name, False
+        return session
+
+    async def _chat(self) -> "ChatSession":
+        """Return the hold on the current thread, where it is the plain chat's."""
+        session = await self._open_session()
+        from chatcli.graphs.chat.session import ChatSession
+
+        if not isinstance(session, ChatSession):
+            raise UsageError(f"{self.model_name} has a model, a system prompt and a context of its own")
+        return session
+
+    async def _opened(self) -> Engine:
+        # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
+        return await asyncio.shield(self._engine_task())
+
+    def _engine_task(self) -> "asyncio.Task[Engine]":
+        failed = self._engine is not None and self._engine.done() and self._engine.exception() is not None
+        if self._engine is None or failed:
+            loop = asyncio.get_running_loop()
+            self._engine = loop.create_task(_open(self._open_engine(lambda event: _announce_soon(loop, self, event))))
+        return self._engine
+
+    def announce(self, event: Event) -> None:
+        """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
+        if self._session is not None and self._session.running:
+            self._session.announce(event)
+        elif isinstance(event, Notice):
+            self._untold.append(event)
+
+
+async def _open(opening: Awaitable[Engine]) -> Engine:
+    engine = await opening
+    resume_collections()  # by now all that is large is imported
+    return engine
+
+
+def _announce_soon(loop: asyncio.AbstractEventLoop, conversation: Conversation, event: Event) -> None:
+    # A late report, when the loop is gone, is nobody's loss.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(conversation.announce, event)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

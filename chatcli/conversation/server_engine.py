@@ -1,0 +1,159 @@
+"""The engine of a LangGraph server: who answers there, and the threads that live there."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.settings import Settings
+from chatcli.conversation.engine import Opening
+from chatcli.errors import UsageError
+from chatcli.graphs.server.client import ServerAddress, assistants, build_client, check_server, refuse_without_messages
+from chatcli.graphs.server.rows import SERVER
+from chatcli.models.names import ModelName
+from chatcli.store.location import choose_server
+from chatcli.store.threads import ThreadSummary, find_thread
+
+if TYPE_CHECKING:
+    from langgraph_sdk.client import LangGraphClient
+    from langgraph_sdk.schema import Assistant
+
+    from chatcli.graphs.server.threads import ServerThreads
+    from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
+    from chatcli.sessions.session import Session
+    from chatcli.transfer.document import ThreadDocument
+
+
+class ServerEngine:
+    """The assistants on a server, which runs and stores the turns."""
+
+    def __init__(
+        self,
+        server: ServerAddress,
+        found: "Sequence[Assistant]",
+        chosen: "Assistant | None",
+        client: "LangGraphClient",
+        threads: "ServerThreads",
+        timeout: float | None,
+    ) -> None:
+        self.threads = threads
+        self._server = server
+        self._found = found
+        self._chosen = chosen
+        self._client = client
+        self._timeout = timeout
+        self._checked: set[str] = set()
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "ServerEngine":
+        """Ask the server that `settings` name who answers there, and import what turns need.
+
+        Raises:
+            ChatcliError: The server does not answer, refuses the key, or has no such assistant.
+
+        """
+        server = choose_server(settings)
+        assert server is not None
+        await asyncio.to_thread(check_server, server)
+        found = await asyncio.to_thread(assistants, server)
+        if not found:
+            raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
+        chosen = None if server.assistant is None else _choose(found, server.assistant)
+        await asyncio.to_thread(_import_engine)  # last, since it takes a second or two
+        from chatcli.graphs.server.threads import ServerThreads
+
+        return cls(server, found, chosen, build_client(server), ServerThreads(server), settings.timeout)
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Refuse: the app has models of its own.
+
+        Raises:
+            UsageError: Always.
+
+        """
+        raise UsageError("the app on the server chooses its model itself")
+
+    async def session(self, thread_id: str, opening: Opening) -> "Session":
+        """Return a hold on the thread `thread_id`: without another choice, who answered there goes on.
+
+        Raises:
+            ChatcliError: The server can't be used, or the app takes no messages.
+
+        """
+        from chatcli.graphs.server.graph import ServerGraph
+        from chatcli.graphs.server.thread import ServerThread
+        from chatcli.sessions.session import Session
+
+        uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
+        assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
+        if assistant["assistant_id"] not in self._checked:
+            await asyncio.to_thread(refuse_without_messages, self._server, assistant)
+            self._checked.add(assistant["assistant_id"])
+        graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
+        thread = ServerThread(
+            graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
+        )
+        return Session(thread, ModelName(SERVER, assistant["name"]))
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return None: it is answered in a way of its own."""
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Do nothing: the server stores what it is asked."""
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that the server tells of the newest state of the thread `thread_id`.
+
+        Raises:
+            UsageError: There is no such thread.
+            ChatcliError: The server can't be used.
+
+        """
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await asyncio.to_thread(server_document, self.threads, summary)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def server_document(threads: "ServerThreads", summary: ThreadSummary) -> "ThreadDocument":
+    """Return what the server tells of the newest state of the thread that `summary` is of.
+
+    Raises:
+        ChatcliError: The server can't be used.
+
+    """
+    from chatcli.graphs.server.messages import revive_messages
+    from chatcli.transfer.store_documents import document_of
+
+    return document_of(summary, {"messages": revive_messages(threads.values(summary.thread_id))})
+
+
+def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
+    """Return the assistant called `name`: by its name, its graph's, or its ID."""
+    for key in ("name", "graph_id", "assistant_id"):
+        for assistant in found:
+            if assistant[key] == name:
+                return assistant
+    names = list(dict.fromkeys(assistant["name"] for assistant in found))
+    raise UsageError(f"the LangGraph server has no assistant {name!r}", remedy=f"It has: {', '.join(names[:10])}.")
+
+
+def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Assistant | None":
+    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none of these."""
+    for key in ("assistant_id", "graph_id"):
+        for assistant in found:
+            if assistant[key] == metadata.get(key):
+                return assistant
+    return None
+
+
+def _import_engine() -> None:
+    import logging
+
+    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())

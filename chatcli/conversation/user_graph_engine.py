@@ -1,0 +1,156 @@
+"""The engine of a graph of the user's (`--graph`): loaded from their code, on an open store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, redirect_stdout, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.grants import Grants
+from chatcli.config.settings import Settings
+from chatcli.conversation.engine import Opening
+from chatcli.conversation.printed_lines import PrintedLines
+from chatcli.errors import UsageError
+from chatcli.events import Notice, Progress
+from chatcli.graphs.user.spec import GraphSpec
+from chatcli.models.names import ModelName
+from chatcli.runtime.tracing import watch_tracing
+from chatcli.store.location import choose_store
+from chatcli.store.threads import Threads, find_thread
+
+if TYPE_CHECKING:
+    from chatcli.graphs.user.load import AnyPregel
+    from chatcli.models.model import Model
+    from chatcli.roles.setup import Setup
+    from chatcli.sessions.session import Session
+    from chatcli.store.open import Store
+    from chatcli.transfer.document import ThreadDocument
+
+
+class GraphEngine:
+    """The user's graph, compiled, and the store of its threads."""
+
+    def __init__(
+        self, graph: "AnyPregel", spec: GraphSpec, store: "Store", resources: AsyncExitStack, store_key: str = ""
+    ) -> None:
+        self.threads: Threads = store.threads
+        self._graph = graph
+        self._spec = spec
+        self._store = store
+        self._store_key = store_key
+        self._resources = resources
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+    ) -> "GraphEngine":
+        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store.
+
+        From then on until `close`, what the graph prints is announced instead.
+
+        Raises:
+            UsageError: The graph can't be loaded, or holds no messages.
+            StoreError: The store can't be used.
+
+        """
+        async with AsyncExitStack() as resources:
+            resources.enter_context(redirect_stdout(PrintedLines(announce)))
+            found, told = await asyncio.to_thread(_load, spec)
+            for line in told:
+                announce(Notice(line, "warning"))
+            from chatcli.graphs.user.load import make_graph
+            from chatcli.store.open import open_store
+
+            location = choose_store(settings)
+            store = await resources.enter_async_context(open_store(location))
+            graph = await make_graph(found, spec, store.checkpointer, resources)
+            graph, store = await _settle_store(graph, store, announce)
+            return cls(graph, spec, store, resources.pop_all(), location.key)
+        raise AssertionError("unreachable: no resource swallows exceptions")
+
+    async def session(self, thread_id: str, opening: Opening) -> "Session":
+        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
+        from chatcli.graphs.user.failures import running_failure
+        from chatcli.sessions.runtime_context import build_context
+        from chatcli.sessions.session import Session
+        from chatcli.sessions.thread import GraphThread
+
+        with suppress(OSError):  # then the thread needs --graph the next time
+            await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
+        return Session(
+            GraphThread(self._graph, self.threads, thread_id),
+            self._spec.model_name,
+            explain=partial(running_failure, spec=self._spec),
+            context=partial(build_context, self._graph.context_schema, {}),
+        )
+
+    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+        """Refuse: the graph chooses its own models.
+
+        Raises:
+            UsageError: Always.
+
+        """
+        raise UsageError("a graph chooses its own models: change them in its code")
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return None: it is answered in a way of its own."""
+
+    async def keep_unasked(
+        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+    ) -> None:
+        """Store the question `text`, which no turn was begun with."""
+        from chatcli.sessions.thread import GraphThread
+        from chatcli.sessions.unasked import keep_unasked
+
+        thread = GraphThread(self._graph, self.threads, thread_id)
+        await keep_unasked(thread, self._spec.model_name, text, attachments)
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`.
+
+        Raises:
+            UsageError: Nothing is stored of it.
+            StoreError: The store can't be read.
+
+        """
+        from chatcli.transfer.store_documents import read_document
+
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await read_document(self._store, summary)
+
+    async def close(self) -> None:
+        """Close the store and what the graph's own context managers hold."""
+        await self._resources.aclose()
+
+
+async def _settle_store(
+    graph: "AnyPregel", store: "Store", announce: Callable[[Notice], None]
+) -> "tuple[AnyPregel, Store]":
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from chatcli.store.foreign_saver import own_store
+
+    own = graph.checkpointer
+    if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
+        return graph, store
+    kind = type(own).__name__
+    try:
+        await own.aget_tuple({"configurable": {"thread_id": "", "checkpoint_ns": ""}})
+    except NotImplementedError:  # it has blocking methods alone, which LangGraph can't call in an event loop
+        announce(Notice(f"the graph's {kind} has no async methods: the store keeps its threads"))
+        return graph.copy(update={"checkpointer": store.checkpointer}), store
+    announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
+    return graph, own_store(own)
+
+
+def _load(spec: GraphSpec) -> tuple[object, list[str]]:
+    from chatcli.graphs.user.load import import_graph
+    from chatcli.graphs.user.project import enter_project
+
+    told = enter_project(spec)
+    graph = import_graph(spec)
+    watch_tracing()
+    return graph, told

@@ -1,0 +1,49 @@
+"""Messages that one model wrote or took, made fit for another."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
+
+from chatcli.models.model import Model
+from chatcli.sessions.question import without_files
+
+
+def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMessage]:
+    """Return `messages` as `model` can take them; those that it can take are the same objects.
+
+    Reasoning of another provider is left out, since only its maker can read it; files that the model does not take
+    are, too. Tool calls become text for a model that knows no tools.
+    """
+    adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
+    if not takes_tools(model):
+        adapted = merge_message_runs([_without_tools(message) for message in adapted])
+    return adapted
+
+
+def takes_tools(model: Model) -> bool:
+    """Tell whether `model` can call tools, as far as is known."""
+    profile: Any = model.client.profile or {}
+    return profile.get("tool_calling") is not False and type(model.client).bind_tools is not BaseChatModel.bind_tools
+
+
+def _without_foreign_blocks(message: BaseMessage, model: Model) -> BaseMessage:
+    if not isinstance(message, AIMessage):
+        return message
+    maker = message.response_metadata.get("model_provider")
+    foreign = maker is not None and maker != model.maker
+    if not foreign or (isinstance(message.content, str) and not message.additional_kwargs):
+        return message
+    return AIMessage(
+        str(message.text), id=message.id, tool_calls=message.tool_calls, response_metadata=message.response_metadata
+    )
+
+
+def _without_tools(message: BaseMessage) -> BaseMessage:
+    if isinstance(message, ToolMessage):
+        return AIMessage(f"[the tool answered: {message.text}]", id=message.id)
+    if isinstance(message, AIMessage) and message.tool_calls:
+        calls = [f"[called the tool {call['name']} with {call['args']}]" for call in message.tool_calls]
+        return AIMessage("\n".join([*([str(message.text)] if message.content else []), *calls]), id=message.id)
+    return message

@@ -1,0 +1,211 @@
+"""Which calls run, which are refused, and which the user is asked about, by an interrupt that outlives the process.
+
+The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with two additions: each action's
+`rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+from pydantic import BaseModel, ValidationError
+
+from chatcli.errors import StoreError
+from chatcli.graphs.chat.offered_tools import notify
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
+from chatcli.tools.rules import keep_rule, suggest_rule
+from chatcli.tools.tool import Tool
+
+APPROVE_NODE = "approve"
+_SCOPES = ("thread", "always")
+"""How long an approval may hold beside this once."""
+_DECISIONS = ("approve", "edit", "reject")
+
+
+class Decision(TypedDict, total=False):
+    """What the user decides about a call."""
+
+    type: Literal["approve", "edit", "reject"]
+    scope: Literal["once", "thread", "always"]
+    edited_action: dict[str, Any]
+    message: str
+
+
+def review_calls(
+    answer: AIMessage, state: ChatState, turn: TurnContext, tools: Mapping[str, Tool], tell: Callable[[str], None]
+) -> ChatState:
+    """Return the update that stores `answer`, the refusals of calls that can't run, and what must be asked about."""
+    calls, toolbox = calls_of(answer), turn.toolbox
+    if not calls:
+        return ChatState(messages=[answer])
+    messages: list[BaseMessage] = [answer]
+    asked: list[str] = []
+    steps = steps_of_turn(state["messages"]) + 1
+    if steps == toolbox.max_steps + 1:
+        tell(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
+    elif steps > toolbox.max_steps + 1:
+        return ChatState(messages=[_without_calls(answer)])
+    for call in calls:
+        tool = tools.get(call["name"])
+        if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
+            messages.append(result_of(call, reason))
+        elif tool is None or toolbox.rules.allows(tool, call["args"], turn.grants.rules):
+            continue
+        elif toolbox.can_ask:
+            asked.append(str(call["id"]))
+        else:
+            rule = suggest_rule(tool, call["args"])
+            how = f"--allow {shlex.quote(rule)} or --yes"
+            tell(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
+            messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
+    return ChatState(messages=messages, asked=asked)
+
+
+async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Ask the user about the calls that need it, and return the update with what they decide.
+
+    LangGraph runs a node that was interrupted again from its beginning, so nothing is done before the answer is there.
+    """
+    turn = runtime.context
+    tools = await turn.toolbox.open(notify(runtime))
+    calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
+    request, problem = _request(calls, tools), ""
+    while True:
+        reply = interrupt({**request, "problem": problem} if problem else request)
+        if not turn.toolbox.has_shown(request):
+            problem = "what was shown before is not what would run"
+            continue
+        try:
+            decisions = _read_decisions(reply, calls, tools)
+        except ValueError as error:
+            problem = str(error)
+            continue
+        return _apply(state, calls, decisions, request, turn)
+
+
+def _without_calls(answer: AIMessage) -> AIMessage:
+    return AIMessage(
+        str(answer.text),
+        id=answer.id,
+        response_metadata=answer.response_metadata,
+        usage_metadata=answer.usage_metadata,
+    )
+
+
+def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int, limit: int) -> str:
+    """Return why `call` can't run, empty when it can."""
+    if steps > limit:
+        return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
+    if is_cut(call, answer):
+        return "Not run: the arguments are not a JSON object, or hold odd text, odd numbers or deep nesting."
+    return f"There is no tool {call['name']}." if tool is None else _unfit_arguments(tool, call["args"])
+
+
+def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
+    """Return why a built-in tool does not take `arguments`, empty when it does; an MCP server looks at its own."""
+    schema = tool.runnable.args_schema
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return ""
+    try:
+        schema.model_validate(arguments)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return f"Not run: the arguments don't fit: {wrong}"
+    return ""
+
+
+def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
+    actions = [_action(call, tools.get(call["name"])) for call in calls]
+    names = dict.fromkeys(call["name"] for call in calls)
+    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
+    return {"action_requests": actions, "review_configs": reviews}
+
+
+def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
+    action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
+    if tool is None:  # it was, in the run that asked first
+        return {**action, "description": "No such tool is switched on now."}
+    if tool.server:
+        action["description"] = f"A tool of the MCP server {tool.server}."
+    return {**action, "rule": suggest_rule(tool, call["args"])}
+
+
+def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
+    """Read an answer: `{"decisions": [...]}` in the order of the calls, or one word or decision for all of them.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
+    decisions = reply.get("decisions", reply) if isinstance(reply, Mapping) else reply
+    if isinstance(decisions, str | Mapping):
+        decisions = [decisions] * len(calls)
+    if not isinstance(decisions, list) or len(decisions) != len(calls):
+        raise ValueError(f"the answer should hold a decision for each of the {len(calls)} calls")
+    return [_read_decision(decision, tools) for decision in decisions]
+
+
+def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
+    read: dict[str, Any] = {"type": decision.strip().lower()} if isinstance(decision, str) else dict(decision or {})
+    if read.get("type") not in _DECISIONS:
+        raise ValueError(f"a decision is one of {', '.join(_DECISIONS)}")
+    if read.setdefault("scope", "once") not in ("once", *_SCOPES):
+        raise ValueError(f"the scope of an approval is once, {' or '.join(_SCOPES)}")
+    if read["type"] == "edit":
+        edited = read.get("edited_action")
+        if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):
+            raise ValueError('an edit holds {"edited_action": {"name": ..., "args": {...}}}')
+        if not is_plain(edited["args"]):
+            raise ValueError("the arguments hold what is no text or no ordinary number")
+        if edited.get("name") not in tools:
+            raise ValueError(f"there is no tool {edited.get('name')}")
+    return cast("Decision", read)
+
+
+def _apply(
+    state: ChatState,
+    calls: Sequence[ToolCall],
+    decisions: Sequence[Decision],
+    request: Mapping[str, Any],
+    turn: TurnContext,
+) -> ChatState:
+    edited: dict[str, ToolCall] = {}
+    refusals: list[BaseMessage] = []
+    for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
+        if decision["type"] == "reject":
+            words = decision.get("message", "")
+            refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
+        elif decision["type"] == "edit":
+            new = decision["edited_action"]
+            mine = ToolCall(name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call")
+            edited[str(call["id"])] = mine
+            turn.toolbox.approve(mine)
+        else:
+            turn.toolbox.approve(call)
+            if "rule" in action:
+                _keep(action["rule"], decision["scope"], turn)
+    return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])
+
+
+def _keep(rule: str, scope: str, turn: TurnContext) -> None:
+    """Let calls like `rule` run unasked for as long as `scope` says."""
+    if scope == "always":
+        keep_rule(rule)
+    elif scope == "thread":
+        try:
+            turn.grants.allow(rule)
+        except OSError as error:
+            raise StoreError(f"the rule {rule} can't be kept: {error}") from None
+
+
+def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:
+    """Return the newest answer with the user's calls in place of the model's, which replaces it in the thread."""
+    if not edited:
+        return []
+    answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+    calls = [edited.get(str(call["id"]), call) for call in answer.tool_calls]
+    return [answer.model_copy(update={"tool_calls": calls})]

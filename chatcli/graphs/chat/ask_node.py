@@ -1,0 +1,166 @@
+"""The node of the plain chat that asks the model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.runtime import Runtime
+
+from chatcli.errors import ContextError, CutAnswerError, RefusedError
+from chatcli.graphs.chat.approval_node import review_calls
+from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context
+from chatcli.graphs.chat.offered_tools import Offer, notify, offer_tools
+from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.graphs.chat.structured_output import ask_structured
+from chatcli.graphs.chat.summary import compact_state
+from chatcli.graphs.chat.unanswered import leave_out_unanswered
+from chatcli.models.errors import translate
+from chatcli.sessions.finish import refuse_unfinished
+from chatcli.sessions.history import heard_before
+from chatcli.sessions.message_calls import name_calls
+
+MODEL_NODE = "model"
+TIGHTER = 0.6
+"""What is tried of a context that the provider found too long."""
+LEAST_TO_LEARN_FROM = 500
+"""Tokens of a context whose size, as the provider counts it, says how far off ours is.
+
+Of a shorter one, what the provider adds itself is too large a part: its chat template, a prompt of its own.
+"""
+
+
+async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Send the context to the model and return its answer.
+
+    What the model refuses is tried once more with less: an overflow with fewer turns, and each refusal without the
+    unanswered questions before the newest one, of which one may have been too large, or filtered.
+
+    Raises:
+        ChatcliError: The request was not sent or did not succeed.
+
+    """
+    turn = runtime.context
+    offer = await offer_tools(runtime)
+    fitted, update = await _fit(state, turn, offer)
+    if fitted.trimmed and turn.auto_compact:
+        update |= await _compact({**state, **update}, runtime)
+        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
+    _report(fitted, state, runtime)
+    if turn.model.keeps_conversation:
+        update |= _tell_what_is_not_sent(state, runtime)
+    try:
+        answer = await _ask(fitted, runtime, offer)
+    except CutAnswerError:
+        raise  # what was shown of it can't be taken back
+    except RefusedError as error:
+        fitted, left_out = _fit_less(fitted, {**state, **update}, turn, offer, error)
+        update |= left_out
+        _report(fitted, state, runtime)
+        answer = await _ask(fitted, runtime, offer)
+    if "refused" in update:
+        notice = "the unanswered questions before this one are no longer sent: with them it was refused"
+        runtime.stream_writer({"notice": notice})
+    if answer.usage_metadata is not None and fitted.tokens >= LEAST_TO_LEARN_FROM:
+        turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
+    if fitted.trimmed:
+        update["trimming_told"] = True
+    answer = name_calls(answer, state["messages"])
+    return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
+
+
+async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Return the update that sums up the oldest turns; where the model refuses to, they are left out instead."""
+    try:
+        update = await compact_state(state, runtime.context)
+    except RefusedError as error:
+        runtime.stream_writer({"notice": f"the oldest messages are left out, since no summary was made: {error}"})
+        return ChatState()
+    runtime.stream_writer({"notice": "the oldest messages are now sent as a summary; see /context"})
+    return update
+
+
+async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
+    """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
+    await count_exactly(state, turn, reserved=offer.tokens)
+    try:
+        return fit_context(state, turn, reserved=offer.tokens), ChatState()
+    except ContextError:
+        if not (update := leave_out_unanswered(state)):
+            raise
+    return fit_context({**state, **update}, turn, reserved=offer.tokens), update
+
+
+def _fit_less(
+    refused: FittedContext, state: ChatState, turn: TurnContext, offer: Offer, error: RefusedError
+) -> tuple[FittedContext, ChatState]:
+    """Return what to try after `refused`, and the update that goes with it; raise `error` if there is nothing."""
+    update = leave_out_unanswered(state)
+    tighter = int(refused.tokens * TIGHTER) if isinstance(error, ContextError) else None
+    smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
+    if smaller.tokens >= refused.tokens:
+        raise error
+    return smaller, update
+
+
+def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Tell once what a model whose server keeps the conversation does not get; return what to remember of that."""
+    name = runtime.context.model.name
+    if not heard_before(state["messages"], name.provider):
+        runtime.stream_writer({"notice": f"{name} knows nothing of what was said before: only the question is sent"})
+    if not (state.get("system") or state.get("template")) or state.get("prompt_told"):
+        return ChatState()
+    runtime.stream_writer({"notice": f"{name} has a prompt of its own: the system prompt is not sent"})
+    return ChatState(prompt_told=True)
+
+
+async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
+    try:
+        return await _answer(context.messages, runtime, offer)
+    except Exception as error:
+        raise translate(error, runtime.context.model.endpoint) from error
+
+
+def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:
+    """Tell the stream's reader what is sent."""
+    runtime.stream_writer(
+        {
+            "messages_in_context": len(fitted.messages),
+            # The answer's own message comes on top of what the thread holds by now.
+            "messages_in_thread": len(state["messages"]) + 1,
+            "context_tokens": fitted.tokens,
+            "context_budget": fitted.budget,
+        }
+    )
+    if fitted.trimmed and not state.get("trimming_told"):
+        count = len(fitted.left_out)
+        runtime.stream_writer(
+            {
+                "notice": f"the {count} oldest messages are no longer sent: the budget is about {fitted.budget} tokens."
+                " See /context; /compact replaces them by a summary"
+            }
+        )
+
+
+async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
+    model, schema = runtime.context.model, runtime.context.schema
+    client = offer.client(model)
+    # With a schema, an answer is shown once it is known to be the valid one.
+    config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
+    own: dict[str, Any] = {}
+    if model.keeps_conversation and runtime.context.session_name is not None:
+        own["session_id"] = await runtime.context.session_name()
+
+    async def ask(messages: Sequence[BaseMessage], options: dict[str, Any]) -> AIMessage:
+        answer = await receive(
+            lambda: client.astream(list(messages), config, **own, **options),
+            model,
+            seconds=runtime.context.timeout,
+            tell=lambda text: runtime.stream_writer({"note": text}),
+        )
+        refuse_unfinished(answer, model)
+        return answer
+
+    return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)

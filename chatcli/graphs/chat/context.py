@@ -1,0 +1,211 @@
+"""What is really sent to the model: the system prompt and the newest messages that fit."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    merge_message_runs,
+    trim_messages,
+)
+
+from chatcli.errors import ContextError
+from chatcli.graphs.chat.adapt import adapt_messages
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
+from chatcli.sessions.history import newest_turn
+from chatcli.sessions.message_calls import calls_of, pair_calls
+
+SUMMARY_LABEL = "Summary of the conversation so far:"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedContext:
+    """What is sent, about how large it is, and what is not sent for want of room; sizes in tokens."""
+
+    messages: list[BaseMessage]
+    tokens: int
+    budget: int | None
+    dropped: list[BaseMessage]
+    """What did not fit any more."""
+    older: list[BaseMessage]
+    """What came before that, as it stands in the thread."""
+    summed_up: list[BaseMessage]
+    """What came before that, and a summary stands for."""
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether there is anything that is not sent."""
+        return bool(self.dropped or self.older)
+
+    @property
+    def left_out(self) -> list[BaseMessage]:
+        """What is not sent; this walks through the whole thread."""
+        return [*_sendable(self.older), *self.dropped]
+
+
+async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 0) -> None:
+    """Let the model's own tokenizer, where there is one, count what may be sent besides `reserved` tokens.
+
+    It costs nothing where all of that fits anyway; to be called before `fit_context`.
+    """
+    if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
+        return
+    summed_up, opened = open_messages(state)
+    reached = opened[_first_in_reach(opened, budget, turn) :]
+    messages = _prompted(state, reached, turn, summed_up=bool(summed_up))
+    await turn.counter.look_up(messages, budget)
+
+
+def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
+    """Return the context: the system prompt, and the newest whole turns that fit the budget.
+
+    A turn is never split, so a tool's result is never parted from the call. `tighter` is a budget below the usual
+    one, for a provider that refused what had fitted that. `reserved` tokens are sent besides: the tools.
+
+    Raises:
+        ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
+
+    """
+    if turn.model.keeps_conversation:
+        return _newest_question(state, turn)
+    limit = _limit(turn, reserved)
+    budget = _smallest(_budget(turn, limit), tighter)
+    summed_up, opened = open_messages(state)
+    start = _first_in_reach(opened, budget, turn)
+    head, messages = _split(_prompted(state, opened[start:], turn, summed_up=bool(summed_up)))
+    newest = messages[newest_turn(messages) :]
+    _refuse_oversized_question(head, newest, turn, reserved)
+    kept = messages
+    if budget is not None and turn.counter.count([*head, *messages]) > budget:
+        kept = _newest_that_fit(head, messages, budget, turn)
+        # A question above the history's share is still sent whole, by itself: only the limit refuses.
+        if len(kept) < len(newest):
+            kept = newest
+    sent = adapt_messages([*head, *kept], turn.model)
+    dropped = messages[: len(messages) - len(kept)]
+    return FittedContext(sent, turn.counter.count(sent), budget, dropped, opened[:start], summed_up)
+
+
+def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
+    """Return the last question alone; of how much the server adds to it nothing is known, so no size is claimed."""
+    questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
+    return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
+
+
+def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """Return the messages that a summary stands for, and those after them, less what the model refuses to hear."""
+    messages = state.get("messages", [])
+    covered = state.get("summarised")
+    ids = [message.id for message in messages] if covered else []
+    start = ids.index(covered) + 1 if covered in ids else 0
+    opened, refused = messages[start:], state.get("refused", ())
+    return messages[:start], [message for message in opened if message.id not in refused] if refused else opened
+
+
+def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnContext) -> int:
+    """Return from which message on there may be something to send, so that a late turn costs what an early one does.
+
+    It begins a turn behind an answer, so that nothing before it belongs together with what follows. Twice the budget
+    is enough for what pairing and joining take away.
+    """
+    start = 0 if budget is None else turn.counter.reach(messages, 2 * budget)
+    while start > 0:
+        answer = messages[start - 1]
+        if isinstance(messages[start], HumanMessage) and isinstance(answer, AIMessage) and answer.content:
+            break
+        start -= 1
+    return start
+
+
+def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *, summed_up: bool) -> list[BaseMessage]:
+    """Return the system message, where there is one, with the summary if the rest is `summed_up`, and `opened`."""
+    template = state.get("template")
+    system = state.get("system") or turn.model.default_system
+    prompt = role_prompt(template) if template else text_prompt(system)
+    messages = fill_prompt(prompt, state.get("variables", {}) if template else {}, _sendable(opened))
+    if not summed_up:
+        return messages
+    head, rest = _split(messages)
+    texts = [*(str(message.text) for message in head), f"{SUMMARY_LABEL}\n{state['summary']}"]
+    return [SystemMessage("\n\n".join(texts)), *rest]
+
+
+def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
+    """Part the system message from the conversation."""
+    size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
+    return messages[:size], messages[size:]
+
+
+def _newest_that_fit(
+    head: list[BaseMessage], messages: list[BaseMessage], budget: int, turn: TurnContext
+) -> list[BaseMessage]:
+    trimmed: list[BaseMessage] = trim_messages(
+        [*head, *messages],
+        max_tokens=budget,
+        token_counter=turn.counter.count,
+        strategy="last",
+        include_system=True,
+        start_on="human",
+        allow_partial=False,
+    )
+    return _split(trimmed)[1]
+
+
+async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
+    """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
+    head: list[BaseMessage] = [SystemMessage(system)] if system else []
+    limit = _limit(turn)
+    if limit is not None:
+        await turn.counter.look_up([*head, question], limit)
+    _refuse_oversized_question(head, [question], turn)
+
+
+def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
+    """Return the largest request that is sent at all, less `reserved` tokens."""
+    limit = _smallest(turn.context_tokens, turn.model.limits.request)
+    return limit if limit is None else max(limit - reserved, 1)
+
+
+def _budget(turn: TurnContext, limit: int | None) -> int | None:
+    """Return how much of a conversation is sent."""
+    return _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None)
+
+
+def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Leave out answers that never came, and join the questions that stand in a row for want of them.
+
+    Several providers refuse two human messages in a row, and a call without its result.
+    """
+    present = [
+        message
+        for message in pair_calls(messages)
+        if not isinstance(message, AIMessage) or message.content or calls_of(message)
+    ]
+    joined: list[BaseMessage] = []
+    for human, run in groupby(present, lambda message: isinstance(message, HumanMessage)):
+        together = list(run)
+        # Only what stands in a row is joined, since joining copies every message.
+        joined += merge_message_runs(together) if human and len(together) > 1 else together
+    return joined
+
+
+def _refuse_oversized_question(
+    head: list[BaseMessage], newest: list[BaseMessage], turn: TurnContext, reserved: int = 0
+) -> None:
+    count, limit = turn.counter.count, _limit(turn)
+    if limit is None or count([*head, *newest]) + reserved <= limit:
+        return
+    beside = {"the system prompt": count(head), "the tools": reserved}
+    more = "".join(f", {what} {size}" for what, size in beside.items() if size)
+    raise ContextError(
+        f"the question takes about {count(newest)} tokens{more}, and the limit of {turn.model.name} here is {limit}",
+        remedy="Send less, raise --context-tokens, or choose a model with a larger context.",
+    )
+
+
+def _smallest(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

@@ -1,0 +1,133 @@
+"""Asking again: for what may pass by itself, as long as nothing of the answer has arrived."""
+
+import asyncio
+import email.utils
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+
+from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
+from chatcli.errors import NetworkError
+from chatcli.models import sdk_errors
+from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable
+from chatcli.models.model import Model
+from chatcli.providers import LOCAL
+from chatcli.sessions.message_calls import whole_answer
+
+ATTEMPTS = 4
+_FIRST_PAUSE = 0.5
+"""Seconds before the second attempt where the server names none; each further pause is twice as long."""
+_MAX_PAUSE = 8.0
+
+
+async def receive(
+    ask: Callable[[], AsyncIterator[BaseMessage]], model: Model, *, seconds: float, tell: Callable[[str], None]
+) -> AIMessage:
+    """Return the answer that streams from `ask`; asked again while the server limits the rate, fails or is away.
+
+    Args:
+        ask: Sends the request; called up to ATTEMPTS times, but not again once text has come.
+        model: Whose server it is. The local one is not asked again: its transport restarts it.
+        seconds: All attempts and the pauses between them begin within these; a server that wants a longer pause
+            than what is left of them ends the attempts at once.
+        tell: Takes a note for the user before each pause.
+
+    """
+    deadline = time.monotonic() + seconds
+    for attempt in range(1, ATTEMPTS):
+        chunks: list[AIMessageChunk] = []
+        try:
+            return await _receive_once(ask(), chunks)
+        except Exception as error:
+            reason = _passing_reason(error)
+            if reason is None or any(chunk.content for chunk in chunks):
+                raise
+            wanted = _wanted_pause(error)
+            pause = _own_pause(attempt) if wanted is None else wanted
+            if model.name.provider == LOCAL or time.monotonic() + pause >= deadline:
+                if wanted:
+                    raise _too_long(model, reason, wanted) from error
+                raise
+            tell(f"{model.name}: {reason}; asking again in {pause:.0f} s")
+        await asyncio.sleep(pause)
+    return await _receive_once(ask(), [])
+
+
+async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk]) -> AIMessage:
+    """Return the whole of `stream`; what has arrived of it is in `chunks` also when it breaks.
+
+    This is the one place where a client reads an answer: whatever it raises here that says nothing of its own comes of
+    what the server sent.
+    """
+    try:
+        async for message in stream:
+            if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
+                return whole_answer(message)  # of a model that does not stream
+            assert isinstance(message, AIMessageChunk)
+            chunks.append(message)
+        if not chunks:
+            raise BrokenAnswerError
+        return whole_answer(chunks[0] + chunks[1:])
+    except Exception as error:
+        begun = any(chunk.content for chunk in chunks)
+        if begun and isinstance(error, ModelAPIError | ModelConnectionError | ConnectionError):
+            raise BrokenAnswerError from error
+        if is_unreadable(error, begun=begun):
+            raise UnreadableAnswerError(begun=begun) from error
+        raise
+
+
+def _wanted_pause(error: Exception) -> float | None:
+    """Return the seconds that the server asks to wait, None when it says nothing."""
+    return retry_after(sdk_errors.header(error, "retry-after"))
+
+
+def _own_pause(attempt: int) -> float:
+    growing = float(_FIRST_PAUSE * 2 ** (attempt - 1))
+    return min(growing, _MAX_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - no secret
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as a number or a date; None when it says neither."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
+    except ValueError:
+        pass  # a date
+    try:
+        return max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
+    return NetworkError(
+        f"{model.name} at {model.address}: {reason}, and it asks to wait {wanted:.0f} seconds",
+        remedy="Try again then, or allow more with --timeout.",
+    )
+
+
+def _passing_reason(error: Exception) -> str | None:
+    """Return why it may help to ask again, or None; not every client's errors are langchain's."""
+    status = sdk_errors.status(error)
+    if sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
+        return None
+    if isinstance(error, ModelRateLimitError) or status == 429:
+        return "the rate limit is reached"
+    if status == 408:
+        return "the server gave up waiting for the request"
+    if status == 409:
+        return "the server is busy with another request"
+    if isinstance(error, ModelAPIError) or (status is not None and status >= 500):
+        return "the server failed"
+    if isinstance(error, ModelConnectionError):
+        return "the server can't be reached"
+    away = status is None and not sdk_errors.is_timeout(error)
+    if away and (sdk_errors.is_connection(error) or sdk_errors.is_break(error)):
+        return "the server can't be reached"
+    return None

@@ -1,0 +1,197 @@
+"""A session of the plain chat: a model, a setup and a context of its own."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.grants import Grants
+from chatcli.config.settings import DEFAULT_TIMEOUT
+from chatcli.errors import InterruptedTurnError
+from chatcli.graphs.chat.answer_schema import AnswerSchema
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context, refuse_oversized
+from chatcli.graphs.chat.graph import ChatGraph
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.graphs.chat.stored_setup import setup_update
+from chatcli.graphs.chat.summary import compact_state
+from chatcli.graphs.chat.token_counter import TokenCounter
+from chatcli.models.model import Model
+from chatcli.models.names import ModelName
+from chatcli.models.prices import price
+from chatcli.roles.setup import Setup
+from chatcli.sessions.branches import COMPACTED, current_branch, session_name
+from chatcli.sessions.question import build_question
+from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread
+from chatcli.sessions.turn import RunningTurn
+from chatcli.store.threads import Threads
+from chatcli.tools.toolbox import Toolbox
+
+NO_SETUP = Setup()
+
+
+class ChatSession(Session):
+    """Runs the plain chat's turns on one thread.
+
+    Args:
+        graph: The compiled app; its checkpointer holds the thread.
+        threads: The store's threads.
+        thread_id: The thread; it need not exist yet.
+        model: Who answers; may be replaced between turns.
+        setup: How the thread is answered; may be replaced between turns, and is stored with the next one.
+        stored: What the thread has stored of that, None for a new thread.
+        context_tokens: The user's budget of what is sent, in tokens.
+        auto_compact: Whether to summarise the oldest turns when they no longer fit.
+        schema: What every answer must validate against.
+        timeout: Seconds that attempts to be answered may take together.
+        toolbox: What the model may call.
+        grants: What the user granted the thread.
+        foreign_rules: Whether the store holds rules of calls, as older versions wrote them; they don't count.
+
+    """
+
+    def __init__(
+        self,
+        graph: ChatGraph,
+        threads: Threads,
+        thread_id: str,
+        model: Model,
+        *,
+        setup: Setup = NO_SETUP,
+        stored: Setup | None = None,
+        context_tokens: int | None = None,
+        auto_compact: bool = False,
+        schema: AnswerSchema | None = None,
+        timeout: float | None = None,
+        toolbox: Toolbox | None = None,
+        grants: Grants | None = None,
+        foreign_rules: bool = False,
+    ) -> None:
+        super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
+        self.model = model
+        self.setup = setup
+        self._stored = stored
+        self._context_tokens = context_tokens
+        self._auto_compact = auto_compact
+        self._counters: dict[ModelName, TokenCounter] = {}
+        self._schema = schema
+        self._timeout = timeout or DEFAULT_TIMEOUT
+        self.toolbox = toolbox or Toolbox()
+        self._grants = grants or Grants("", thread_id)
+        self._foreign_rules = foreign_rules
+        self._storing: Setup | None = None
+
+    @property
+    def name(self) -> ModelName:
+        """The model that answers."""
+        return self.model.name
+
+    @property
+    def current_setup(self) -> Setup:
+        """How the thread is answered, with the model that answers now."""
+        return self.setup.with_model(str(self.name), self.model.base_url)
+
+    async def context(self) -> FittedContext:
+        """Return what the next turn would send beside its question.
+
+        Raises:
+            ContextError: The newest question alone is too large.
+
+        """
+        state, turn = await self._state(), self._turn_context()
+        await count_exactly(state, turn)
+        return fit_context(state, turn)
+
+    async def compact(self) -> str:
+        """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
+
+        The update begins a branch: the messages stay in the thread, and to go back to the turn before it leaves the
+        summary behind.
+
+        Raises:
+            InterruptedTurnError: The user stopped it.
+            ChatcliError: There is nothing to compact, or the model failed.
+
+        """
+        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
+        try:
+            await asyncio.wait([work])
+        finally:
+            self._work = None
+            work.cancel()
+        if work.cancelled():
+            raise InterruptedTurnError("stopped: nothing was compacted")
+        update = work.result()
+        async with self._thread.hold():
+            number = await self._thread.turn_number(new=False)
+            config = self._thread.config(self.name, title=COMPACTED, turn=number)
+            await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
+        return update["summary"]
+
+    async def allowed(self) -> list[str]:
+        """Return the rules of tool calls that run unasked in this thread."""
+        return await asyncio.to_thread(lambda: self._grants.rules)
+
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
+        """See `Session.rewind`."""
+        self._stored = None  # an older state may have another setup
+        await super()._go_to(number, checkpoint_id)
+
+    async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
+        """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
+        question = await asyncio.to_thread(build_question, text, attachments, self.model)
+        await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
+        return question
+
+    async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
+        for request in await self._thread.pending():
+            self.toolbox.note_shown(request.payload)
+        return await super()._answer(answers)
+
+    def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
+        setup = self.current_setup
+        asks = isinstance(graph_input, Mapping)
+        self._storing = setup if asks else self._stored
+        if asks and setup != self._stored:
+            graph_input = {**graph_input, **setup_update(setup)}
+        if asks and self._foreign_rules:
+            graph_input = {**graph_input, "allowed": []}
+        return RunningTurn(
+            self._thread,
+            str(self.name),
+            graph_input,
+            question,
+            context=self._turn_context(),
+            cost=partial(price, self.model),
+        )
+
+    def _finished(self) -> None:
+        self._stored = self._storing
+        self._foreign_rules = False
+
+    async def _state(self) -> ChatState:
+        """Return the thread's state, with the setup that the next turn will store."""
+        stored = cast("ChatState", (await self._thread.snapshot()).values)
+        return {"messages": [], **stored, **setup_update(self.setup)}
+
+    def _turn_context(self) -> TurnContext:
+        # A token of one model is not a token of another.
+        counter = self._counters.setdefault(self.name, TokenCounter(self.model.tokenizer))
+        return TurnContext(
+            self.model,
+            self._context_tokens,
+            counter,
+            auto_compact=self._auto_compact,
+            schema=self._schema,
+            timeout=self._timeout,
+            session_name=self._session_name,
+            toolbox=self.toolbox,
+            grants=self._grants,
+        )
+
+    async def _session_name(self) -> str:
+        return session_name(self.thread_id, current_branch(await self.turns()))

@@ -1,0 +1,108 @@
+"""What a thread holds."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Annotated, TypedDict
+
+from langchain_core.messages import BaseMessage, RemoveMessage
+from langgraph.channels import DeltaChannel
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+from chatcli.config.grants import Grants
+from chatcli.config.settings import DEFAULT_TIMEOUT
+from chatcli.graphs.chat.answer_schema import AnswerSchema
+from chatcli.graphs.chat.token_counter import TokenCounter
+from chatcli.models.model import Model
+from chatcli.tools.toolbox import Toolbox
+
+SNAPSHOT_FREQUENCY = 4000
+"""Updates of a thread between two full copies of its messages; until then each checkpoint holds what is new."""
+
+
+_id_of = attrgetter("id")
+
+
+def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage] | BaseMessage]) -> list[BaseMessage]:
+    """Return `state` with `writes` applied in order, as `add_messages` would, in one pass.
+
+    LangGraph replays a thread's writes through this on each load, all at once, so calling `add_messages` for each
+    would cost the square of the thread. Every message must have an ID, as LangGraph sees to before it stores a write.
+    """
+    added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
+    ids = {message.id for message in added}
+    removes = any(isinstance(message, RemoveMessage) for message in added)
+    if not removes and len(ids) == len(added) and ids.isdisjoint(map(_id_of, state)):
+        return [*state, *added]
+    return _merge(state, added)
+
+
+def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
+    """Replace and remove by ID; a removed message's place is closed at the end, so that places stay valid."""
+    merged: list[BaseMessage | None] = list(state)
+    place = {message.id: index for index, message in enumerate(state)}
+    for message in added:
+        if message.id == REMOVE_ALL_MESSAGES:
+            merged, place = [], {}
+        elif isinstance(message, RemoveMessage):
+            if (index := place.pop(message.id, None)) is not None:
+                merged[index] = None
+        elif message.id in place:
+            merged[place[message.id]] = message
+        else:
+            place[message.id] = len(merged)
+            merged.append(message)
+    return [message for message in merged if message is not None]
+
+
+class ChatState(TypedDict, total=False):
+    """A thread's state, as checkpointed."""
+
+    messages: Annotated[list[BaseMessage], DeltaChannel(append_messages, snapshot_frequency=SNAPSHOT_FREQUENCY)]
+    system: str
+    """The thread's system prompt; text, never a template."""
+    role: str
+    """The role's name; its template and the values of its variables follow."""
+    template: str
+    variables: dict[str, str]
+    temperature: float | None
+    """What the role asks for."""
+    model: str
+    """The model that answered last, as `provider:model`."""
+    base_url: str
+    """The server that it was asked at, without a password; empty for its provider's own."""
+    summary: str
+    """What stands for the oldest messages, up to the one whose ID is `summarised`."""
+    summarised: str
+    trimming_told: bool
+    """Whether the user was told that messages are left out."""
+    prompt_told: bool
+    """Whether the user was told that the model takes no system prompt."""
+    refused: list[str]
+    """The IDs of unanswered questions that are not sent any more, since the model refused those after them too."""
+    asked: list[str]
+    """The IDs of the calls that wait for the user's approval."""
+    allowed: list[str]
+    """Where older versions kept rules of calls; never used, and emptied with the next question (`grants.Grants`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What a turn runs with but does not store."""
+
+    model: Model
+    context_tokens: int | None = None
+    """The user's own budget of what is sent, in tokens."""
+    counter: TokenCounter = field(default_factory=TokenCounter)
+    auto_compact: bool = False
+    """Whether to summarise the oldest turns instead of leaving them out."""
+    schema: AnswerSchema | None = None
+    """What the answer must validate against."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds that attempts to be answered may take together."""
+    session_name: Callable[[], Awaitable[str]] | None = None
+    """Tells what a server that keeps the conversation itself is to know this branch of the thread by."""
+    toolbox: Toolbox = field(default_factory=Toolbox)
+    """What the model may call; nothing by default."""
+    grants: Grants = field(default_factory=lambda: Grants("", ""))
+    """What the user granted the thread."""

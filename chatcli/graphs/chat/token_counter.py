@@ -1,0 +1,101 @@
+"""How many tokens a message takes: as the model's own tokenizer counts them, or about so many.
+
+Only a tokenizer that is at hand is asked. The other exact counters cost too much for every turn: OpenAI's fetches its
+tables from the network, Anthropic's and Google's are requests of their own. For those models it is an approximation,
+corrected by what the provider says that it counted.
+"""
+
+from collections.abc import Sequence
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages.utils import count_tokens_approximately
+
+from chatcli.models.tokenizer import Tokenizer
+from chatcli.sessions.message_calls import calls_of
+from chatcli.sessions.question import countable
+
+SAFETY_MARGIN = 1.1
+"""The approximation is 4 characters a token; code and CJK take more tokens than it says."""
+MAX_CORRECTION = 4.0
+"""CJK text takes about a token a character."""
+_PER_MESSAGE = 5
+"""What the approximation adds to a text for its message and its role, in tokens; joining messages takes it away."""
+
+_Key = tuple[str, int]
+
+
+class TokenCounter:
+    """Counts each message once.
+
+    Args:
+        tokenizer: The model's own, if it is at hand.
+
+    """
+
+    def __init__(self, tokenizer: Tokenizer | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._exact: dict[_Key, int] = {}
+        self._approximate: dict[_Key, float] = {}
+        self._correction = 1.0
+
+    def count(self, messages: Sequence[BaseMessage]) -> int:
+        """Return about how many tokens `messages` take, rather too many than too few."""
+        return int(sum(map(self._one, messages))) + (self._tokenizer.per_request if self._tokenizer else 0)
+
+    def reach(self, messages: Sequence[BaseMessage], tokens: int) -> int:
+        """Return the index of the newest message from which on the texts take more than `tokens`; 0 for none."""
+        room, overhead = float(tokens), _PER_MESSAGE * SAFETY_MARGIN * self._correction
+        for index in range(len(messages) - 1, -1, -1):
+            room -= max(self._one(messages[index]) - overhead, 0)
+            if room < 0:
+                return index
+        return 0
+
+    async def look_up(self, messages: Sequence[BaseMessage], budget: int) -> None:
+        """Let the tokenizer count those of `messages` that it has not counted, if `budget` depends on their number.
+
+        It does not where even the least cautious approximation is within the budget, or the most cautious beyond it.
+        What the tokenizer can't count keeps its approximation.
+        """
+        if self._tokenizer is None:
+            return
+        about = sum(map(self._approximation, messages))
+        if about * MAX_CORRECTION <= budget or about > budget * MAX_CORRECTION:
+            return
+        new = [message for message in messages if _is_text(message) and _key(message) not in self._exact]
+        counts = await self._tokenizer.count([str(message.text) for message in new]) if new else None
+        if counts is not None:
+            overhead = self._tokenizer.per_message
+            self._exact |= {_key(message): count + overhead for message, count in zip(new, counts, strict=True)}
+
+    def learn(self, messages: Sequence[BaseMessage], counted: int) -> None:
+        """Take from a provider that it counted `counted` tokens in `messages`; 0 says nothing.
+
+        Only an approximation that was too low is corrected: too low a budget costs little, too high a refusal.
+        """
+        exact = sum(self._exact.get(_key(message), 0) for message in messages)
+        about = sum(self._approximation(message) for message in messages if _key(message) not in self._exact)
+        if about:
+            self._correction = min(max(self._correction, (counted - exact) / about), MAX_CORRECTION)
+
+    def _one(self, message: BaseMessage) -> float:
+        exact = self._exact.get(_key(message)) if self._exact else None
+        return self._approximation(message) * self._correction if exact is None else exact
+
+    def _approximation(self, message: BaseMessage) -> float:
+        key = _key(message)
+        if key not in self._approximate:
+            self._approximate[key] = count_tokens_approximately(countable([message])) * SAFETY_MARGIN
+        return self._approximate[key]
+
+
+def _key(message: BaseMessage) -> _Key:
+    """Return what tells `message` from others: its ID and its length, since one that joins two has the first's ID."""
+    return message.id or str(message.text), len(message.content)  # the system prompt has no ID
+
+
+def _is_text(message: BaseMessage) -> bool:
+    """Return whether nothing but the text of `message` is sent, so that a tokenizer of text can count it."""
+    if isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and calls_of(message)):
+        return False
+    return all(isinstance(block, str) or block.get("type") == "text" for block in message.content)

@@ -1,0 +1,71 @@
+"""A graph that runs on a LangGraph server: LangGraph's RemoteGraph, and what that leaves to its user."""
+
+import re
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Interrupt, StateSnapshot
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import NotFoundError
+
+from chatcli.errors import ChatcliError, GraphError
+from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
+from chatcli.graphs.server.messages import revive_messages
+from chatcli.sessions.runtime_context import missing_fields
+
+_REFUSALS = ("TypeError", "ValidationError")
+"""What a constructor of a context raises where a field is missing."""
+
+
+class ServerGraph(RemoteGraph):
+    """The assistant `assistant_id`, called `name`, on `server`.
+
+    Its states hold messages as langchain knows them, a thread without a state has an empty one, and what goes wrong
+    is a ChatcliError.
+    """
+
+    def __init__(self, assistant_id: str, server: ServerAddress, client: LangGraphClient, name: str) -> None:
+        super().__init__(assistant_id, client=client, name=name)
+        self.server = server
+        self.api = client
+
+    async def aget_state(self, config: RunnableConfig, **options: Any) -> StateSnapshot:
+        """Return the newest state of the thread that `config` names, or that at its checkpoint."""
+        with server_failures(self.server):
+            try:
+                snapshot = await super().aget_state(config, **options)
+            except (NotFoundError, TypeError):  # there is no such thread, or nothing was ever run on it
+                return StateSnapshot({}, (), config, None, None, None, (), ())
+        values = snapshot.values if isinstance(snapshot.values, dict) else {}
+        return snapshot._replace(values={**values, "messages": revive_messages(values)})
+
+    async def aupdate_state(
+        self, config: RunnableConfig, values: dict[str, Any] | Any | None, as_node: str | None = None, **options: Any
+    ) -> RunnableConfig:
+        """Write `values` as the node `as_node`."""
+        with server_failures(self.server):
+            return await super().aupdate_state(config, values, as_node, **options)
+
+    async def failure(self, error: RemoteException) -> ChatcliError:
+        """Return what the app's exception `error` is to the user."""
+        told = error.args[0] if error.args else {}
+        data = told if isinstance(told, dict) else {"message": told}
+        words = " ".join(f"{data.get('error', 'error')}: {data.get('message', '')}".split())[:MESSAGE_LENGTH]
+        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(words)):
+            return missing_fields(missing, "Give values in the context of the assistant on the server.")
+        return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")
+
+    async def _missing_fields(self, words: str) -> list[str]:
+        """Return the required fields of the app's context that its refusal names."""
+        if not re.search("missing|required", words):
+            return []
+        with server_failures(self.server):
+            schemas = await self.api.assistants.get_schemas(self.assistant_id)
+        required = (schemas.get("context_schema") or {}).get("required") or []
+        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", words)]
+
+
+def revive_interrupt(data: Any) -> Interrupt:
+    """Return the interrupt that the server's JSON `data` holds."""
+    return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))

@@ -1,0 +1,173 @@
+"""A thread that lives on a LangGraph server, which runs its turns and stores them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.pregel.remote import RemoteException
+from langgraph.types import StateSnapshot
+from langgraph_sdk.schema import RunCreateMetadata
+
+from chatcli.errors import NetworkError
+from chatcli.events import ApprovalRequested
+from chatcli.graphs.server.client import server_failures
+from chatcli.graphs.server.graph import ServerGraph, revive_interrupt
+from chatcli.graphs.server.messages import revive_message, revive_messages
+from chatcli.graphs.server.threads import ServerThreads
+from chatcli.sessions.branches import current_branch, read_turns
+from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.sessions.thread import GraphThread
+
+if TYPE_CHECKING:
+    from chatcli.models.names import ModelName
+
+STOP_TIMEOUT = 5.0
+"""Seconds that a stopped run gets to end on the server before this process goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerThread(GraphThread):
+    """A thread on a server, which need not exist yet.
+
+    Attributes:
+        graph: Who answers there.
+        threads: The server's threads.
+        uuid: What the server calls the thread.
+        graph_id: The graph of that server that runs it.
+        timeout: Seconds of silence after which a run is given up; None for as long as the app takes.
+
+    """
+
+    graph: ServerGraph
+    threads: ServerThreads
+    uuid: str = ""
+    graph_id: str = ""
+    timeout: float | None = None
+
+    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
+        """See `GraphThread.config`."""
+        config = GraphThread.config(self, model, title=title, turn=turn)
+        config["configurable"]["thread_id"] = self.uuid
+        return config
+
+    async def stream(
+        self, graph_input: Any, config: RunnableConfig, context: Any = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """See `GraphThread.stream`; the run waits for others on the thread, and is cancelled when it is left."""
+        runs: list[RunCreateMetadata] = []
+        if await self._prepare():
+            notice = "another client's run is on this thread; waiting for it"
+            yield {"type": "custom", "ns": (), "data": {"notice": notice}}
+        stream = self.graph.astream(
+            graph_input,
+            config,
+            stream_mode=list(STREAM_MODES),
+            subgraphs=True,
+            version="v2",
+            on_disconnect="cancel",
+            multitask_strategy="enqueue",
+            durability="async",  # "sync" fails on apps with a subgraph that has no checkpointer
+            on_run_created=runs.append,
+        )
+        with server_failures(self.graph.server):
+            try:
+                async with aclosing(cast("AsyncGenerator[Mapping[str, Any], None]", stream)) as parts:
+                    while (part := await self._next(parts)) is not None:
+                        yield _revived(part)
+            except RemoteException as error:
+                raise await self.graph.failure(error) from error
+            except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
+                await self._stop(runs)
+                raise
+            await self._check(runs)
+
+    async def pending(self) -> tuple[ApprovalRequested, ...]:
+        """See `GraphThread.pending`."""
+        return as_requests((await self.snapshot()).interrupts)
+
+    @property
+    def runs_here(self) -> bool:
+        """See `GraphThread.runs_here`: the server does."""
+        return False
+
+    async def keep_question(
+        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+    ) -> None:
+        """See `GraphThread.keep_question`; while another client's run has the thread, nobody else may write to it."""
+        with suppress(NetworkError):
+            await GraphThread.keep_question(self, config, question, beside)
+
+    async def empty(self, config: RunnableConfig) -> None:
+        """See `GraphThread.empty`: what stood before the first question becomes the newest state."""
+        steps = await asyncio.to_thread(self.threads.steps, self.id)
+        branch = current_branch(read_turns(steps))
+        begun = steps[0].checkpoint_id if steps and steps[0].source == "input" else branch[0].before if branch else None
+        if begun is not None:
+            place = {**config["configurable"], "checkpoint_ns": "", "checkpoint_id": begun}
+            await self.graph.aupdate_state({**config, "configurable": place}, None)
+
+    async def turn_number(self, *, new: bool) -> int:
+        """Return 1: turns are counted where they are listed, since the server labels no update of a state."""
+        return 1
+
+    async def _newest(self) -> StateSnapshot | None:
+        snapshot = await self.snapshot()
+        return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
+
+    async def _prepare(self) -> bool:
+        """Make the thread on the server, to the end even when the turn is stopped: what is kept of it needs one."""
+        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id))
+        try:
+            return await asyncio.shield(preparing)
+        except asyncio.CancelledError:
+            await asyncio.wait([preparing])
+            raise
+
+    async def _next(self, parts: AsyncIterator[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the next of `parts`, None at the end; raise NetworkError when it does not come in time."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await anext(parts, None)
+        except TimeoutError:
+            problem = f"the app {self.graph.name} said nothing for {self.timeout:g} s"
+            raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
+
+    async def _stop(self, runs: list[RunCreateMetadata]) -> None:
+        """Cancel the run, which the closed connection alone does where the server sees that, and wait for its end."""
+        for run in runs:
+            with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await self.graph.api.runs.cancel(self.uuid, run["run_id"], wait=True)
+
+    async def _check(self, runs: list[RunCreateMetadata]) -> None:
+        """Raise NetworkError unless the run came to its end: where another client stopped it, the stream just ends."""
+        for run in runs:
+            status = (await self.graph.api.runs.get(self.uuid, run["run_id"]))["status"]
+            if status != "success":
+                raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
+
+
+def _revived(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the stream part `part` with langchain's messages and LangGraph's interrupts in place of their JSON."""
+    data = part["data"]
+    if part["type"] == "messages":
+        message, metadata = data
+        return {**part, "data": (revive_message(message), metadata)}
+    if part["type"] == "updates" and isinstance(data, Mapping):
+        return {**part, "data": {node: _revived_update(node, update) for node, update in data.items()}}
+    return part
+
+
+def _revived_update(node: str, update: Any) -> Any:
+    if node == INTERRUPT:
+        return [revive_interrupt(one) for one in update]
+    if isinstance(update, list):
+        return [_revived_update(node, each) for each in update]
+    if isinstance(update, Mapping) and "messages" in update:
+        return {**update, "messages": revive_messages(update)}
+    return update

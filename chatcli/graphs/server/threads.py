@@ -1,0 +1,237 @@
+"""The threads of a LangGraph server, through its API.
+
+The server names a thread by a UUID. A name that is none becomes one (`uuid5` in NAMESPACE, so that every machine finds
+the same thread), and is kept in the thread's metadata; a fork, whose UUID the server chooses, is found by that.
+"""
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+from uuid import UUID, uuid5
+
+from langgraph_sdk.client import SyncLangGraphClient
+from langgraph_sdk.errors import NotFoundError
+from langgraph_sdk.schema import Checkpoint
+
+from chatcli.errors import UsageError
+from chatcli.graphs.server.client import ServerAddress, build_sync_client, check_server, server_failures
+from chatcli.graphs.server.rows import (
+    NAME,
+    TITLE,
+    Row,
+    as_row,
+    as_title,
+    checkpoint_id,
+    messages_in,
+    metadata_of,
+    parent_id,
+    shown_in,
+    summary_of,
+    values_of,
+)
+from chatcli.message import MessageShown
+from chatcli.store.search_words import snippet, words_in
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+
+NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
+"""Of the UUIDs that names become. It never changes: threads would be lost."""
+PAGE = 100
+"""Threads or states asked for at once; left to itself, the server gives ten."""
+SNIPPET_WORDS = 16
+
+
+class ServerThreads:
+    """The threads of `server`, which guards and stores its own running turns: our locks and journal do nothing here.
+
+    Every method raises what `check_server` and `server_failures` do, in place of StoreError.
+    """
+
+    def __init__(self, server: ServerAddress) -> None:
+        self._server = server
+        self._opened: SyncLangGraphClient | None = None
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """See `Threads.recent`."""
+        with self._client() as client:
+            return [summary_of(row) for row in _rows(client, limit)]
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """See `Threads.search`; the server has no such search, so that all threads are read, the newest first."""
+        wanted = set(words_in(text))
+        found: list[Match] = []
+        with self._client() as client:
+            for row in _rows(client) if wanted else ():
+                summary = summary_of(row)
+                for shown in shown_in(values_of(row)):
+                    if wanted <= set(words_in(shown.text)):
+                        excerpt = snippet(shown.text, wanted, SNIPPET_WORDS)
+                        found.append(Match(summary.thread_id, summary.title, shown.role, excerpt))
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def rename(self, thread_id: str, title: str) -> None:
+        """See `Threads.rename`."""
+        with self._client() as client:
+            if (uuid := _find(client, thread_id)) is not None:
+                client.threads.update(uuid, metadata={TITLE: title})
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """See `Threads.delete`."""
+        with self._client() as client:
+            for thread_id in thread_ids:
+                if (uuid := _find(client, thread_id)) is not None:
+                    client.threads.delete(uuid)
+
+    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
+        """See `Threads.fork`; the copy has the thread's other branches too."""
+        with self._client() as client:
+            if _find(client, new_id) is not None:
+                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
+            origin = _find(client, thread_id)
+            if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(client, origin)):
+                end = checkpoint_id or ""
+                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            # It gives the new thread, whatever its type says.
+            copy = str(as_row(client.threads.copy(origin))["thread_id"])  # type: ignore[func-returns-value]
+            client.threads.update(copy, metadata={NAME: new_id})
+            if checkpoint_id is not None:
+                client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
+
+    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.said`."""
+        return shown_in(self.values(thread_id))[-limit:]
+
+    def steps(self, thread_id: str) -> list[Step]:
+        """See `Threads.steps`."""
+        with self._client() as client:
+            uuid = _find(client, thread_id)
+            states = [] if uuid is None else _history(client, uuid)
+            return [_step(client, state, states) for state in states]
+
+    def values(self, thread_id: str) -> Row:
+        """Return the newest state of the thread; empty when there is no such thread, or nothing was ever run on it."""
+        with self._client() as client:
+            uuid = _find(client, thread_id)
+            return {} if uuid is None else values_of(as_row(client.threads.get_state(uuid)))
+
+    def identify(self, thread_id: str) -> tuple[str, Row]:
+        """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
+        with self._client() as client:
+            uuid = _find(client, thread_id)
+            return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
+
+    def prepare(self, thread_id: str, graph_id: str) -> bool:
+        """Make the thread for a run of the graph `graph_id`, unless it is there; return whether one is running."""
+        with self._client() as client:
+            uuid = _find(client, thread_id) or _as_uuid(thread_id)
+            named = {NAME: thread_id} if uuid != thread_id else {}
+            made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
+            return made["status"] == "busy"
+
+    def save_partial(self, thread_id: str, partial: Partial) -> None:
+        """Do nothing: the server runs the turn, and stores of it what it stores."""
+
+    def partial(self, thread_id: str) -> Partial | None:
+        """Return None: see `save_partial`."""
+        return None
+
+    def clear_partial(self, thread_id: str) -> None:
+        """Do nothing: see `save_partial`."""
+
+    def try_lock(self, thread_id: str) -> bool:
+        """Return True: the server lets the runs of a thread wait for each other."""
+        return True
+
+    def unlock(self, thread_id: str) -> None:
+        """Do nothing: see `try_lock`."""
+
+    @contextmanager
+    def _client(self) -> Iterator[SyncLangGraphClient]:
+        """Yield the client, whose connection is kept; nobody else has a place to close it."""
+        if self._opened is None:
+            check_server(self._server)
+            self._opened = build_sync_client(self._server)
+            weakref.finalize(self, self._opened.close)
+        with server_failures(self._server):
+            yield self._opened
+
+
+def _find(client: SyncLangGraphClient, thread_id: str) -> str | None:
+    """Return the UUID of the thread, None when there is no such thread."""
+    try:
+        return str(client.threads.get(_as_uuid(thread_id))["thread_id"])
+    except NotFoundError:
+        named = client.threads.search(metadata={NAME: thread_id}, limit=1)
+        return str(named[0]["thread_id"]) if named else None
+
+
+def _rows(client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row]:
+    """Yield the threads with their states, the newest first, `limit` of them at most."""
+    offset = 0
+    while limit is None or offset < limit:
+        size = PAGE if limit is None else min(PAGE, limit - offset)
+        page = client.threads.search(limit=size, offset=offset, sort_by="updated_at", sort_order="desc")
+        for row in page:
+            yield _with_values(client, as_row(row))
+        offset += len(page)
+        if len(page) < size:
+            return
+
+
+def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
+    """Return the thread's states, the oldest first; without their values where the server can leave those out."""
+    states: list[Row] = []
+    while True:
+        before = _before(states[-1]) if states else None
+        select = ["metadata", "checkpoint", "parent_checkpoint"]
+        page = client.threads.get_history(uuid, limit=PAGE, before=before, select=select)
+        states += [as_row(state) for state in page]
+        if len(page) < PAGE:
+            return states[::-1]
+
+
+def _checkpoints(client: SyncLangGraphClient, uuid: str) -> set[str]:
+    return {checkpoint_id(state) for state in _history(client, uuid)}
+
+
+def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row]) -> Step:
+    """Return `state`, one of the thread's `states`, as a step."""
+    here, parent = checkpoint_id(state), parent_id(state)
+    source, title, turn = metadata_of(state).get("source", ""), metadata_of(state).get(TITLE, ""), 1
+    if source == "input" and not title:  # another program's turn: its question is in the state that comes next
+        following = next((other for other in states if parent_id(other) == here), None)
+        asked = [] if following is None else shown_in(_values(client, following))
+        title = as_title(next((message.text for message in reversed(asked) if message.role == "user"), ""))
+    if source == "update":
+        behind = next((other for other in states if checkpoint_id(other) == parent), None)
+        begins = behind is not None and metadata_of(behind).get("source") == "input"
+        turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
+    return Step(here, parent, turn, title, source)
+
+
+def _before(state: Row) -> Checkpoint:
+    """Return the place of `state` in both of the shapes that servers want: `langgraph dev` wants LangGraph's own."""
+    checkpoint = {**state["checkpoint"], "configurable": dict(state["checkpoint"])}
+    return cast("Checkpoint", checkpoint)
+
+
+def _values(client: SyncLangGraphClient, state: Row) -> Row:
+    if "values" not in state:
+        state = as_row(client.threads.get_state(state["checkpoint"]["thread_id"], checkpoint=state["checkpoint"]))
+    return values_of(state)
+
+
+def _with_values(client: SyncLangGraphClient, row: Row) -> Row:
+    """Return `row` with its state: of a copy or an import that nothing was run on yet, the server lists none."""
+    if row.get("values") is None and "graph_id" in metadata_of(row):
+        return {**row, "values": values_of(as_row(client.threads.get_state(row["thread_id"])))}
+    return row
+
+
+def _as_uuid(thread_id: str) -> str:
+    try:
+        return str(UUID(thread_id))
+    except ValueError:
+        return str(uuid5(NAMESPACE, thread_id))

@@ -1,0 +1,85 @@
+"""What went wrong in a graph of the user's, told by the line of their code that it happened at."""
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+from langgraph.errors import GraphRecursionError, is_invalid_resume
+
+import chatcli
+from chatcli.config.secrets import redact, secrets_of
+from chatcli.errors import ChatcliError, GraphError, UsageError
+from chatcli.graphs.user.spec import GraphSpec
+from chatcli.models.errors import shorten, translate_foreign
+from chatcli.store.errors import as_store_error
+
+MAX_REASON = 300
+"""Characters of an exception's own words that are repeated."""
+_OURS = str(Path(chatcli.__file__).parent)
+_LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+
+
+def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
+    """Return why the graph of `spec` can't be loaded."""
+    if isinstance(error, ChatcliError):
+        return error
+    return UsageError(f"the graph {spec.name!r} can't be loaded: {describe(error)}")
+
+
+def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
+    """Return what ended a turn of the graph of `spec`: a provider's or the store's failure, or else the graph's own."""
+    if isinstance(error, ChatcliError):
+        failure = error
+    elif isinstance(error, GraphRecursionError):
+        failure = GraphError(
+            f"the graph {spec.name!r} was stopped: it took too many steps without coming to an end",
+            remedy="Look for a loop in it, or give it a larger recursion_limit by graph.with_config().",
+        )
+    elif is_invalid_resume(error):
+        failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
+    elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
+        failure = type(known)(shorten(_redact(known.message)), remedy=known.remedy)
+    else:
+        failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")
+    if failure is not error:
+        failure.__cause__ = error
+    return failure
+
+
+def describe(error: BaseException) -> str:
+    """Return `error` in a line, with the file and line of the user's code that it came from, without any key."""
+    place = find_place(error)
+    where = f" ({_shown(place[0])}, line {place[1]})" if place is not None else ""
+    return f"{_line(error)}{where}"
+
+
+def find_place(error: BaseException) -> tuple[str, int] | None:
+    """Return the file and line that `error` came from: the innermost that is the user's, and no library's."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return error.filename, error.lineno or 0
+    frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
+    frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], (_OURS,))]
+    own = [frame for frame in frames if not _in(frame[0], _LIBRARIES)]
+    # An installed package may be the user's graph too.
+    return next((found[-1] for found in (own, frames) if found), None)
+
+
+def _redact(text: str) -> str:
+    """Return `text` without what the environment calls a key, a token or a password."""
+    return redact(text, secrets_of(os.environ))
+
+
+def _line(error: BaseException) -> str:
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    line = _redact(" ".join(f"{type(error).__name__}: {words}".split())).rstrip(": ")
+    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+
+
+def _in(file: str, folders: tuple[str, ...]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file

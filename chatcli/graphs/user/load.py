@@ -1,0 +1,140 @@
+"""Loads a graph of the user's: their module is run, and what it holds under a name is made a compiled graph."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from chatcli.errors import UsageError
+from chatcli.graphs.user.failures import loading_failure
+from chatcli.graphs.user.spec import GraphSpec
+
+AnyPregel = Pregel[Any, Any, Any, Any]
+MESSAGES = "messages"
+
+
+def import_graph(spec: GraphSpec) -> object:
+    """Run the module that `spec` is in, and return what it calls the graph: see `make_graph`.
+
+    Raises:
+        UsageError: The module fails, naming the line of the user's code, or it holds no such name.
+
+    """
+    try:
+        module = _import_file(spec.path) if spec.path is not None else importlib.import_module(spec.module)
+    except Exception as error:
+        raise loading_failure(error, spec) from error
+    try:
+        return getattr(module, spec.name)
+    except AttributeError:
+        held = sorted(name for name, value in vars(module).items() if isinstance(value, Pregel | StateGraph))
+        where = spec.path.name if spec.path is not None else spec.module
+        hint = f"Its graphs: {', '.join(held)}." if held else "It holds no graph; a function that makes one will do."
+        raise UsageError(f"{where} has no {spec.name!r}", remedy=hint) from None
+
+
+async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resources: AsyncExitStack) -> AnyPregel:
+    """Return `found` as a compiled graph: it is one, a builder, or a function that makes one.
+
+    Args:
+        found: What the user's module holds. A function may take the run's config, be asynchronous, or make a
+            context manager, which is closed with `resources`.
+        spec: Where it was found.
+        checkpointer: Holds the threads where the graph has no checkpointer of its own.
+        resources: Closed when the graph is no longer needed.
+
+    Raises:
+        UsageError: It is no graph, it can't be made, or its state holds no messages.
+
+    """
+    if not isinstance(found, Pregel | StateGraph) and callable(found):
+        try:
+            found = await _call(found, resources)
+        except Exception as error:
+            raise loading_failure(error, spec) from error
+    if isinstance(found, StateGraph):
+        try:
+            found = found.compile(checkpointer=checkpointer)
+        except ValueError as error:  # of a builder that is not whole
+            raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
+    if not isinstance(found, Pregel):
+        raise UsageError(
+            f"{spec.name!r} is a {type(found).__name__}, not a graph",
+            remedy="Name a compiled graph, a StateGraph, or a function that returns one.",
+        )
+    if not isinstance(found.checkpointer, BaseCheckpointSaver):
+        found = found.copy(update={"checkpointer": checkpointer})
+    _check_state(found, spec)
+    return found
+
+
+def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
+    builder = getattr(graph, "builder", None)
+    if builder is not None:
+        state, taken = builder.schemas[builder.state_schema], builder.schemas[builder.input_schema]
+    else:
+        state, taken = graph.channels, graph.channels
+    held = ", ".join(sorted(name for name in state if not name.startswith("__"))) or "nothing"
+    if MESSAGES not in state:
+        raise UsageError(
+            f"the state of the graph {spec.name!r} holds no `messages`; it holds: {held}",
+            remedy="A conversation needs them: build the state on langgraph.graph.MessagesState.",
+        )
+    if MESSAGES not in taken:
+        raise UsageError(
+            f"the input of the graph {spec.name!r} holds no `messages`; it holds: {', '.join(sorted(taken))}",
+            remedy="A conversation begins with them: let the input schema hold them too.",
+        )
+
+
+async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> object:
+    wanted = [
+        parameter
+        for parameter in inspect.signature(factory).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    needed = [parameter for parameter in wanted if parameter.default is parameter.empty]
+    takes_config = bool(needed) or any(parameter.name == "config" for parameter in wanted)
+    made = factory({"configurable": {}, "metadata": {}}) if takes_config else factory()
+    if inspect.isawaitable(made):
+        made = await made
+    if hasattr(made, "__aenter__"):
+        made = await resources.enter_async_context(made)
+    elif hasattr(made, "__enter__"):
+        made = resources.enter_context(made)
+    return made
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import the file at `path`; one in a package under its name there, so that its relative imports work."""
+    parts, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    name = ".".join(parts)
+    if len(parts) > 1:
+        if sys.path[:1] != [str(folder)]:  # first: an installed package may have the same name
+            sys.path.insert(0, str(folder))
+        return importlib.import_module(name.removesuffix(".__init__"))
+    if name in sys.modules or not name.isidentifier() or name in sys.stdlib_module_names:
+        name = f"chatcli_graph_{path.stem}"  # a file that is called like a module of others
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # before it runs, as dataclasses and pickled classes look it up
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,115 @@
+"""What `--graph` names: found and checked before anything of it is run."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatcli.errors import UsageError
+from chatcli.models.names import GRAPH, ModelName
+from chatcli.runtime.parse import read_json
+
+PROJECT_FILE = "langgraph.json"
+_FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`.
+
+    `project` is what the langgraph.json at `folder` says, if the graph was found there.
+    """
+
+    label: str
+    name: str
+    path: Path | None = None
+    module: str = ""
+    folder: Path = field(default_factory=Path.cwd)
+    project: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_name(self) -> ModelName:
+        """What turns and the index of threads call it: enough to find the graph again from any folder."""
+        return ModelName(GRAPH, self.label)
+
+
+def find_graph(spec: str) -> GraphSpec:
+    """Return what `spec` names.
+
+    Raises:
+        UsageError: There is no such file, module or name.
+
+    """
+    try:
+        return _find(spec)
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, ~ of nobody, a zero byte
+        raise UsageError(f"{spec[:200]!r} names no graph: {error}", remedy=_FORMS) from None
+
+
+def _find(spec: str) -> GraphSpec:
+    place, colon, name = spec.strip().rpartition(":")
+    if not colon:
+        return _in_project(Path.cwd() / PROJECT_FILE, spec.strip())
+    if not place or not name:
+        raise UsageError(f"{spec!r} names no graph", remedy=_FORMS)
+    if Path(place).name == PROJECT_FILE:
+        return _in_project(Path(place).expanduser().resolve(), name)
+    if place.endswith((".ts", ".js", ".mts", ".mjs")):
+        raise UsageError(f"{place} is JavaScript, which can't be run here", remedy="Serve it, and give --url.")
+    if place.endswith(".py") or "/" in place:
+        path = Path(place).expanduser().resolve()
+        if not path.is_file():
+            raise UsageError(f"there is no file {place}", remedy=_FORMS)
+        return GraphSpec(f"{path}:{name}", name, path=path)
+    return GraphSpec(spec.strip(), name, module=_find_module(place))
+
+
+def _find_module(module: str) -> str:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(f"{module!r} is no module", remedy=_FORMS)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    # Of the outermost package alone: to look further would run its code.
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        raise UsageError(f"there is no module {module} here", remedy=_FORMS)
+    return module
+
+
+def _in_project(file: Path, name: str) -> GraphSpec:
+    """Return the graph `name` of the langgraph.json `file`."""
+    project = _read_project(file, name)
+    graphs = project["graphs"]
+    if name not in graphs:
+        known = ", ".join(sorted(graphs)) or "none"
+        raise UsageError(f"{file.name} has no graph {name!r}", remedy=f"It has: {known}.")
+    entry = graphs[name]
+    target = entry.get("path", "") if isinstance(entry, Mapping) else entry
+    place, colon, variable = str(target).rpartition(":")
+    if not colon or not place or not variable:
+        raise UsageError(f"{file.name}: the graph {name!r} is {target!r}, not path/to/file.py:name")
+    label = f"{file}:{name}"
+    if place.endswith((".ts", ".js", ".mts", ".mjs")):
+        raise UsageError(f"the graph {name!r} is JavaScript, which can't be run here", remedy="Serve it: --url.")
+    if re.search(r"[/\\]|\.py$", place):
+        path = (file.parent / place).resolve()
+        if not path.is_file():
+            raise UsageError(f"{file.name}: the graph {name!r} is in {place}, which does not exist")
+        return GraphSpec(label, variable, path=path, folder=file.parent, project=project)
+    return GraphSpec(label, variable, module=place, folder=file.parent, project=project)
+
+
+def _read_project(file: Path, name: str) -> dict[str, Any]:
+    try:
+        project = read_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{name!r} names no graph: there is no {PROJECT_FILE} in {file.parent}", remedy=_FORMS
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} can't be read: {error}") from None
+    if not isinstance(project, dict) or not isinstance(project.get("graphs"), dict):
+        raise UsageError(f"{file} lists no graphs", remedy='It should hold {"graphs": {"NAME": "./file.py:variable"}}.')
+    return project

@@ -1,0 +1,34 @@
+"""Whether a run is one that the helper is asked for; read before anything else is imported."""
+
+import os
+import sys
+
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, WORD, split
+
+_OFF = ("0", "false", "f", "no", "n", "off")
+_ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
+_ELSEWHERE |= {"--install-completion", "--show-completion"}
+_OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
+
+
+def may_ask(arguments: list[str]) -> bool:
+    """Tell whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
+    if sys.platform != "linux" or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
+        return False
+    parts = list(split(arguments))
+    words = [part for part in parts if part[0] in (WORD, ESCAPED)]
+    if not _ELSEWHERE.isdisjoint(option for option, _ in parts):
+        return False
+    if words and words[0][0] == WORD and words[0][1] in SUBCOMMANDS:
+        return False
+    if any("/dev/" in argument or "/proc/" in argument for argument in arguments):
+        return False  # a descriptor of this process, or its terminal
+    if any(value.startswith(_OWN) for value in os.environ.values()):
+        return False  # such a descriptor, as in CHATCLI_SCHEMA=<(command)
+    try:
+        standard = [stream.fileno() if stream else -1 for stream in (sys.stdin, sys.stdout, sys.stderr)] == [0, 1, 2]
+        terminals = [number for number in (0, 1, 2) if os.isatty(number)]
+        ours = all(os.tcgetpgrp(number) == os.getpgrp() for number in terminals)
+    except (OSError, ValueError):
+        return False
+    return standard and ours and (0 not in terminals or bool(words))

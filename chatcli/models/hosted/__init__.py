@@ -1,0 +1,1 @@
+"""Models of providers, by langchain's own clients."""

@@ -1,0 +1,1 @@
+"""Flows of a Langflow server as models."""

@@ -1,0 +1,327 @@
+"""A Langflow flow as a chat model: the server keeps the conversation, so that only the newest question is sent."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, ModelProfile
+from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.errors import RefusedError, UsageError
+from chatcli.events import TextDelta
+from chatcli.models.errors import BrokenAnswerError
+from chatcli.models.langflow.server import LangflowServer, words_of
+from chatcli.models.model import Limits, Model
+from chatcli.models.names import ModelName, custom_url
+from chatcli.models.openai.model import CONNECT_TIMEOUT
+from chatcli.providers import LANGFLOW
+from chatcli.runtime.parse import read_json
+from chatcli.speakers import Speakers
+
+USER = "User"
+"""The sender of the question, which Langflow repeats."""
+MACHINE = "Machine"
+"""The sender of an answer where the server names none."""
+_PROFILE = ModelProfile(image_inputs=False, pdf_inputs=False, tool_calling=False)
+
+
+def build_langflow(name: ModelName, settings: Settings) -> Model:
+    """Return the flow `name` of the server that `settings` name, which is asked for its fields if some are set.
+
+    Raises:
+        UsageError: The command line sets what only the flow itself can, a tweak is for no field of the flow, or a
+            `.env` would send a key that is not its own to a server that it names itself.
+        AuthError: The server wants another key before it tells the flow's fields.
+        NetworkError: It can't be reached for them.
+
+    """
+    for option in ("temperature", "max_tokens"):
+        if settings.is_option(option):
+            raise UsageError(
+                f"--{option.replace('_', '-')} means nothing to {name}: a flow sets it itself",
+                remedy=f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE",
+            )
+    server = LangflowServer.of(settings)
+    if settings.tweak and (fields := server.fields(name.model)) is not None:
+        _check_tweaks(name.model, settings.tweak, fields)
+    client = FlowModel(
+        flow=name.model,
+        server=server,
+        tweaks=settings.tweak,
+        seconds=settings.timeout or DEFAULT_TIMEOUT,
+        profile=_PROFILE,
+    )
+    return Model(
+        name,
+        client,
+        Limits(),
+        address=server.url,
+        key=server.key,
+        custom_server=True,
+        base_url=custom_url(settings, LANGFLOW),
+        keeps_conversation=True,
+    )
+
+
+def _check_tweaks(flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a tweak that Langflow would take no notice of."""
+    for component, values in tweaks.items():
+        if component not in fields:
+            raise UsageError(
+                f"--tweak: the flow {flow} has no component {component}",
+                remedy=f"Its components, by title and by ID: {', '.join(fields) or 'none'}.",
+            )
+        for field in values:
+            if field not in fields[component]:
+                raise UsageError(
+                    f"--tweak: {component} in the flow {flow} has no field {field}",
+                    remedy=f"Its fields: {', '.join(fields[component]) or 'none'}.",
+                )
+
+
+class FlowModel(BaseChatModel):
+    """A flow of a Langflow server.
+
+    Attributes:
+        flow: Its ID or endpoint name.
+        server: Where it runs.
+        tweaks: Values for fields of its components, by component and field.
+        seconds: Without a byte from the server for so long, a request is given up.
+
+    """
+
+    flow: str
+    server: LangflowServer
+    tweaks: Mapping[str, Mapping[str, Any]]
+    seconds: float
+
+    @property
+    def _llm_type(self) -> str:
+        return LANGFLOW
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return asyncio.run(self._agenerate(messages, stop, **kwargs))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """Yield the flow's answer to the newest question; `session_id` of `kwargs` names its memory in Langflow."""
+        answer = _Answer(self.server, self.flow, str(kwargs["session_id"]))
+        async with aclosing(self._run(_newest_question(messages), answer.session_id)) as events:
+            async for event, data in events:
+                for text in filter(None, answer.read(event, data)):
+                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                if event == "end":
+                    yield ChatGenerationChunk(message=answer.last_chunk())
+                    return
+        raise BrokenAnswerError
+
+    async def _run(self, question: str, session_id: str) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
+        """Run the flow, and yield its events; closing this closes the connection, which stops the flow."""
+        body = {
+            "input_value": question,
+            "input_type": "chat",
+            "output_type": "chat",
+            "session_id": session_id,  # left out, all users would share one memory
+            **({"tweaks": self.tweaks} if self.tweaks else {}),
+        }
+        timeout = httpx2.Timeout(self.seconds, connect=min(self.seconds, CONNECT_TIMEOUT))
+        url = f"{self.server.url}/api/v1/run/{quote(self.flow, safe='')}"
+        async with (
+            httpx2.AsyncClient(timeout=timeout, headers=self.server.headers) as client,
+            client.stream("POST", url, params={"stream": "true"}, json=body) as reply,
+        ):
+            await self._check(reply)
+            async for line in _lines(reply):
+                try:
+                    event = read_json(line)
+                    yield event["event"], event["data"]
+                except (ValueError, KeyError, TypeError):
+                    raise self.server.stranger() from None
+
+    async def _check(self, reply: httpx2.Response) -> None:
+        """Raise what a `reply` without success means; the cause keeps its status, by which it is asked again."""
+        try:
+            reply.raise_for_status()
+        except httpx2.HTTPStatusError as error:
+            await reply.aread()
+            raise self.server.failure(reply, f"the flow {self.flow}") from error
+
+
+class _Answer:
+    """Gathers what the events of one run of a flow say."""
+
+    def __init__(self, server: LangflowServer, flow: str, session_id: str) -> None:
+        self.session_id = session_id
+        self._server = server
+        self._flow = flow
+        self._sender = MACHINE
+        self._usage: UsageMetadata | None = None
+        self._streamed: dict[str, str] = {}
+        """The text of each message that came in tokens, by the message's ID."""
+        self._speakers = Speakers()
+
+    def read(self, event: str, data: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the text that `event` adds to the answer.
+
+        Raises:
+            RefusedError: A component failed, or the flow has no chat output.
+
+        """
+        match event:
+            case "token":
+                message_id = str(data.get("id", ""))
+                self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
+                yield from _texts(self._speakers.say(message_id, TextDelta(data["chunk"])))
+            case "add_message":
+                self._note(data)
+                if (data.get("properties") or {}).get("state") == "complete":
+                    yield from _texts(self._speakers.end(str(data.get("id", ""))))
+            case "error":
+                where = f" at {data['sender']}" if data.get("sender") else ""
+                raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.say(data)}")
+            case "end":
+                yield from self._read_end(data["result"])
+            case _:
+                pass  # how the flow gets on
+
+    def last_chunk(self) -> AIMessageChunk:
+        """Return the chunk that ends the answer: what is known of it beside its text."""
+        told = {"session_id": self.session_id, "sender": self._sender}
+        return AIMessageChunk(
+            content="",
+            response_metadata={"finish_reason": "stop", "model_provider": LANGFLOW, LANGFLOW: told},
+            usage_metadata=self._usage,
+            chunk_position="last",
+        )
+
+    def _note(self, message: Mapping[str, Any]) -> None:
+        if message.get("sender") == USER:
+            return
+        self._sender = message.get("sender") or self._sender
+        usage = (message.get("properties") or {}).get("usage")
+        if usage:  # a chat output's own counts all that led to it
+            given, made = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
+            self._usage = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
+
+    def _read_end(self, result: Mapping[str, Any]) -> Iterator[str]:
+        self.session_id = result.get("session_id") or self.session_id
+        messages = list(_messages(result))
+        if not messages and not self._streamed:
+            raise RefusedError(
+                f"the flow {self._flow} gave no answer: it has no chat output",
+                remedy="Add a Chat Output to the flow in Langflow.",
+            )
+        yield from _texts(self._speakers.end_all())
+        for number, output in enumerate(self._not_streamed(messages)):
+            yield from _texts(self._speakers.say(f"end-{number}", TextDelta(output.text)))
+            yield from _texts(self._speakers.end(f"end-{number}"))
+        self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
+
+    def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
+        """Return those of `outputs` that did not come in tokens; each message in tokens stands for one output alone.
+
+        It is known by its ID, or by its text: that of the output has other white space around it, and may be only the
+        end of what an agent said.
+        """
+        rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
+        for is_same in (_has_same_id, _has_same_text, _is_part):
+            unknown = []
+            for output in left:
+                found = next((key for key, text in rest.items() if is_same(output, key, text)), None)
+                if found is None:
+                    unknown.append(output)
+                else:
+                    del rest[found]
+            left = unknown
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What a chat output of a flow says in the end; `message_id` is empty where the server does not tell."""
+
+    text: str
+    sender: str
+    message_id: str
+
+
+def _has_same_id(output: _Output, message_id: str, text: str) -> bool:
+    return output.message_id == message_id
+
+
+def _has_same_text(output: _Output, message_id: str, text: str) -> bool:
+    return output.text.strip() == text.strip()
+
+
+def _is_part(output: _Output, message_id: str, text: str) -> bool:
+    return output.text.strip() in text
+
+
+def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
+    return (piece.text for piece in pieces)
+
+
+def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
+    """Yield what each chat output says; a flow without one has none."""
+    outputs = [output for run in result.get("outputs") or () for output in run.get("outputs") or () if output]
+    for output in outputs:
+        results = (output.get("results") or {}).get("message")
+        told = output.get("messages") or ([results] if results else ())
+        # The message of the result has an ID, those of the list have none.
+        message_id = str(results.get("id") or "") if isinstance(results, Mapping) and len(told) == 1 else ""
+        for message in told:
+            yield _Output(
+                words_of(message.get("message", message.get("text"))), message.get("sender") or "", message_id
+            )
+
+
+def _newest_question(messages: Sequence[BaseMessage]) -> str:
+    """Return the text of the last question, that of its attachments included."""
+    return next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
+
+
+async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
+    """Yield the lines of `reply` that hold something.
+
+    Raises:
+        BrokenAnswerError: The connection broke. The question may have been taken into Langflow's memory by then, so
+            this is not what is asked again, as a connection that could not be made is.
+
+    """
+    try:
+        async for line in reply.aiter_lines():
+            if line.strip():
+                yield line
+        return
+    except (httpx2.ReadError, httpx2.RemoteProtocolError):
+        pass
+    raise BrokenAnswerError

@@ -1,0 +1,182 @@
+"""Models of OpenAI and of every server that speaks its chat-completions protocol."""
+
+import math
+from typing import Any
+
+import httpx2
+import openai
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
+from chatcli.models.errors import translate
+from chatcli.models.model import Endpoint, Limits, Model
+from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
+from chatcli.models.openai.backlog import join_backlog
+from chatcli.models.openai.unstreamed import take_unstreamed
+from chatcli.models.wrong_path import base_url_hint
+from chatcli.providers import OPENAI
+from chatcli.runtime.parse import read_json
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the connection alone: a host that is down should not cost a whole timeout."""
+CONNECT_RETRIES = 3
+"""How often a connection is tried again when the server is asked what it has."""
+ANSWER_ROOM = 16_000
+"""Tokens kept for the answer where the user sets no --max-tokens."""
+NO_KEY = "none"
+"""What a server without authentication gets, since the client insists on sending something."""
+REASONING = "reasoning_content"
+"""Where a message has the reasoning that a server streams beside the answer."""
+STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
+"""What the HTTP client is given as `event_hooks`."""
+
+
+class WholeChatOpenAI(ChatOpenAI):
+    """Keeps what langchain leaves out of a stream: reasoning, a refusal, and the end of an answer without a delta.
+
+    Nor is an answer lost to a usage that langchain can't read.
+    """
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        choice = (chunk.get("choices") or [{}])[0]
+        if choice.get("finish_reason") and choice.get("delta") is None:
+            choice["delta"] = {}
+        chunk["usage"] = _read_usage(chunk.get("usage"))
+        converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if converted is not None:
+            delta = choice.get("delta") or {}
+            if refusal := delta.get("refusal"):
+                converted.message.additional_kwargs["refusal"] = refusal
+            if (reasoning := delta.get("reasoning_content") or delta.get("reasoning")) and isinstance(reasoning, str):
+                # Where other clients of langchain keep it. None sends it back: it is no part of the conversation.
+                converted.message.additional_kwargs[REASONING] = reasoning
+        return converted
+
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload = super()._get_request_payload(*args, **kwargs)
+        if "response_format" in payload:
+            # Where the SDK sees one, it parses the answer too, and fails on chunks that are not quite OpenAI's.
+            body = payload.get("extra_body") or {}
+            payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
+        return payload
+
+
+def _read_usage(usage: Any) -> dict[str, Any]:
+    """Return the counts of a server's `usage` as whole numbers, which langchain wants, without what is no number."""
+    if not isinstance(usage, dict):
+        return {}
+    counts: dict[str, Any] = {}
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            counts[name] = _read_usage(value)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            counts[name] = round(value)
+    return counts
+
+
+def build_openai(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of OpenAI, or of the server at `settings.base_url`.
+
+    Raises:
+        MissingKeyError: No key is set, and OpenAI's own server would want one.
+        ChatcliError: No model is named, and the server does not tell what it has.
+
+    """
+    credentials = settings.credentials(OPENAI)
+    base_url = credentials.base_url or OFFICIAL_BASE_URL
+    key = own_key = credentials.key
+    if key is None and base_url == OFFICIAL_BASE_URL:
+        raise MissingKeyError(
+            f"{name} needs a key, and OPENAI_API_KEY is not set",
+            remedy="Set it, keep the key with `chat keys set openai`, or use the local model: chat -m local",
+            provider=OPENAI,
+        )
+    key = key or Secret(NO_KEY)
+    if not name.model:
+        public = custom_url(settings, OPENAI)
+        endpoint = Endpoint(name, public, own_key, base_url=public)
+        timeout = settings.timeout or DEFAULT_TIMEOUT
+        name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
+    client = chat_client(name.model, base_url, key, settings)
+    custom = base_url != OFFICIAL_BASE_URL
+    return Model(
+        name,
+        client,
+        _limits(client, settings),
+        address=base_url,
+        key=own_key,
+        custom_server=custom,
+        base_url=custom_url(settings, OPENAI),
+    )
+
+
+def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
+    """Return the one client that talks to every OpenAI-compatible endpoint, the embedded one included."""
+    timeout = settings.timeout or DEFAULT_TIMEOUT
+    options: dict[str, Any] = {
+        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+        # The HTTP client's own limit is the same. Langchain's is an asyncio.wait_for a chunk, which before Python
+        # 3.12 forgets that the turn was stopped when a chunk arrives at that moment.
+        "stream_chunk_timeout": None,
+        "stream_usage": True,
+        "max_retries": 0,  # `graph.retry` asks again, and says so
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
+        **extra,
+    }
+    if settings.temperature is not None:
+        options["temperature"] = settings.temperature
+    if settings.max_tokens is not None:
+        options |= _answer_limit(base_url, settings.max_tokens)
+    return WholeChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
+
+
+def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
+    """Name the limit as the server knows it: OpenAI renamed `max_tokens`, and most other servers did not follow."""
+    if base_url == OFFICIAL_BASE_URL:
+        return {"max_completion_tokens": max_tokens}
+    return {"extra_body": {"max_tokens": max_tokens}}
+
+
+def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
+    """Take the window from langchain's own table of models; a model that is not in it has no known limit."""
+    profile = client.profile or {}
+    window = profile.get("max_input_tokens")
+    if window is None:
+        return Limits()
+    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
+
+
+def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
+    """Return the model to use of the server `endpoint` at `base_url`, of which the user named none: the first listed.
+
+    Raises:
+        UsageError: It lists none.
+        ChatcliError: It can't be asked.
+
+    """
+    key = endpoint.key or Secret(NO_KEY)
+    transport = httpx2.HTTPTransport(retries=CONNECT_RETRIES)
+    try:
+        with httpx2.Client(transport=transport, timeout=min(timeout, CONNECT_TIMEOUT)) as client:
+            reply = client.get(f"{base_url}/models", headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+        reply.raise_for_status()
+        served = [str(entry["id"]) for entry in read_json(reply.content)["data"]]
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = translate(error, endpoint)
+        if not isinstance(failure, RefusedError | UsageError | InternalError):
+            raise failure from error
+        served = []
+    except (ValueError, KeyError, TypeError):
+        served = []
+    if not served:
+        raise UsageError(
+            f"the server at {endpoint.address} lists no models, and none is named",
+            remedy=f"Name one with -m. {base_url_hint(endpoint)}",
+        )
+    return served[0]

@@ -1,0 +1,1 @@
+"""Markdown as it streams: parsed into blocks and painted line by line."""

@@ -1,0 +1,159 @@
+"""Markdown that grows: what of it is finished, once and for all, and the open end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markdown_it.tree import SyntaxTreeNode
+
+from chatcli.rendering import theme
+from chatcli.rendering.lines import EMPTY, Line, Run, wrap
+from chatcli.rendering.markdown.blocks import BlockRenderer
+from chatcli.rendering.markdown.open import OpenCode, OpenTable
+from chatcli.rendering.markdown.parser import first_line, parse
+
+_LISTS = {"bullet_list", "ordered_list"}
+
+
+class MarkdownStream:
+    """Renders Markdown in time that is linear in its length, however it is cut into pieces.
+
+    A block that is followed by the start of another one is finished, and so is a list item; their lines
+    are given out once, and their source is dropped. Only the open end is parsed again. The lines of an
+    open code block are given out as they are complete. All in all they are the lines of the whole
+    text, rendered at once, but for what can't be known earlier:
+
+    - A link by reference is shown as it was written when its definition comes after the end of its block.
+    - The columns of a table that is higher than the screen are laid out for the rows that the screen
+      could hold; the later rows are made to fit.
+    - A table row is shown as it was written until it is complete.
+    - When the width changes, what is finished keeps its old one.
+
+    Lists that become loose later, and headings underlined later, are no such case: `BlockRenderer`
+    spaces a list item by item, and a paragraph is open until the next block begins.
+    """
+
+    def __init__(self, code_theme: str = theme.CODE_THEME) -> None:
+        self._code_theme = code_theme
+        self._pieces: list[str] = []  # fed, and not looked at
+        self._source = ""  # of the open end
+        self._scanned = 0  # how much of it was searched for finished blocks: up to the end of a line
+        self._references: dict[str, Any] = {}
+        self._gap = False  # whether a blank line comes before the open end
+        self._number: int | None = None  # of the list item that the open end begins with
+        self._in_row = False  # whether the open end is a table that goes on
+        self._open: OpenCode | OpenTable | None = None
+        self._finished: list[Line] = []
+        self._width = self._height = 0
+
+    def feed(self, text: str) -> None:
+        """Add a piece of the text, without control characters but newline and tab."""
+        self._pieces.append(text)
+
+    def advance(self, width: int, height: int) -> tuple[list[Line], list[Line]]:
+        """Return the lines that were finished since the last call, and those of the open end."""
+        self._width, self._height = width, height
+        self._scan()
+        finished, self._finished = self._finished, []
+        return finished, self._open_lines()
+
+    def finish(self, width: int, height: int) -> list[Line]:
+        """Return the lines that are left when no more text will come."""
+        finished, rest = self.advance(width, height)
+        if self._source and not self._source.endswith("\n"):
+            self.feed("\n")  # the line that the text leaves open is complete now
+            more, rest = self.advance(width, height)
+            finished += more
+        if isinstance(self._open, OpenCode):
+            rest.append(self._open.bottom)
+        return finished + rest
+
+    def _scan(self) -> None:
+        """Move what is finished from the source to the lines, as long as complete lines are left to look at."""
+        self._source += "".join(self._pieces)
+        self._pieces.clear()
+        while True:
+            complete = self._source.rfind("\n") + 1
+            if complete == self._scanned:
+                return
+            lines = self._source[:complete].split("\n")[:-1]
+            before = self._open
+            if before:
+                used = before.read(lines, self._width, self._finished)
+                if before.closed:
+                    self._open = None
+                    self._gap = True
+            else:
+                used = self._cut(lines)
+            self._source = self._source[sum(map(len, lines[:used])) + used :]
+            # What remains was looked at already, unless the next lines are to be read in another way.
+            self._scanned = self._source.rfind("\n") + 1 if self._open is before else 0
+
+    def _cut(self, lines: Sequence[str]) -> int:
+        """Take the blocks that are finished; return how many source lines they had."""
+        source = "\n".join(lines) + "\n"
+        nodes, references = parse(source, self._references)
+        self._in_row = False
+        if not nodes:
+            return 0
+        renderer = BlockRenderer(source, self._code_theme)
+        *done, last = nodes
+        if done:
+            self._take(renderer.blocks(done, self._width, self._number))
+            self._gap = renderer.gap(done[-1], last)
+            self._number = None
+        used = first_line(last)
+        if last.type in _LISTS:
+            used = self._cut_items(last, renderer)
+        elif last.type == "table":
+            used = self._cut_table(last, lines, renderer)
+        elif last.type == "fence":
+            self._open = OpenCode(last, lines[used], self._code_theme)
+            self._take([self._open.top])
+            used += 1
+        self._learn(references, used)
+        return used
+
+    def _cut_items(self, node: SyntaxTreeNode, renderer: BlockRenderer) -> int:
+        *done, last = node.children
+        if done:
+            number = self._number if self._number is not None else int(node.attrs.get("start", 1))
+            self._take(renderer.items(node, done, self._width, number))
+            self._gap = renderer.gap(done[-1], last)
+            self._number = number + len(done)
+        return first_line(last)
+
+    def _cut_table(self, node: SyntaxTreeNode, source: Sequence[str], renderer: BlockRenderer) -> int:
+        assert node.map is not None
+        start, end = node.map
+        lines = renderer.blocks([node], self._width)
+        if len(lines) < self._height:
+            self._in_row = end == len(source)
+            return start
+        self._open = OpenTable(node, source[start : start + 2], self._width, self._references)
+        self._take(lines)
+        return end
+
+    def _take(self, lines: list[Line]) -> None:
+        """Finish `lines`, with the blank line before them if they are the next after a gap."""
+        if self._gap and lines:
+            self._gap = False
+            self._finished.append(EMPTY)
+        self._finished += lines
+
+    def _learn(self, references: dict[str, Any], used: int) -> None:
+        for label, reference in references.items():
+            if label not in self._references and reference["map"][1] <= used:
+                self._references[label] = reference
+
+    def _open_lines(self) -> list[Line]:
+        partial = self._source[self._scanned :]
+        if self._open:
+            return self._open.open_lines(partial, self._width)
+        source = self._source
+        row: list[Line] = []
+        if self._in_row and partial:
+            source = self._source[: self._scanned]
+            row = wrap((Run(partial.expandtabs(4), theme.DIM),), self._width)
+        nodes, _ = parse(source, self._references)
+        lines = BlockRenderer(source, self._code_theme).blocks(nodes, self._width, self._number)
+        return [EMPTY, *lines, *row] if self._gap and lines else lines + row

@@ -1,0 +1,192 @@
+"""The answer of a turn on a terminal, as it arrives."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from chatcli.rendering.lines import Line, Run, fold
+from chatcli.rendering.markdown.stream import MarkdownStream
+from chatcli.rendering.terminal.encoder import Encoder
+from chatcli.rendering.terminal.tail import Tail
+from chatcli.rendering.theme import PLAIN, Theme
+
+INTERVAL = 0.035
+"""Seconds from the end of a repaint to the next: so a second sees at most 30 writes, the last of an answer included."""
+COST_FACTOR = 9  # a repaint that took t seconds is followed by at least so many t without one
+
+
+class Answer(Protocol):
+    """Shows one answer, from its first piece to its end."""
+
+    def feed(self, text: str) -> None:
+        """Show another piece of the answer, without control characters but newline and tab."""
+
+    def suspend(self) -> None:
+        """Make room for other output: the cursor goes to the start of an empty line."""
+
+    def resume(self) -> None:
+        """Go on after other output, which ended its line."""
+
+    def finish(self) -> None:
+        """Show the rest, and end the line."""
+
+
+class PlainAnswer:
+    """Writes the answer as it comes, without moving the cursor."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line_open = False
+
+    def feed(self, text: str) -> None:
+        """Write `text`."""
+        if text:
+            self._line_open = not text.endswith("\n")
+            self._console.file.write(text)
+            self._console.file.flush()
+
+    def suspend(self) -> None:
+        """End the line, if one is open."""
+        if self._line_open:
+            self.feed("\n")
+
+    def resume(self) -> None:
+        """Do nothing: the next piece begins a new line."""
+
+    def finish(self) -> None:
+        """End the line, if one is open."""
+        self.suspend()
+
+
+class Repaint:
+    """Decides when to paint: at once after a pause, else `INTERVAL` after the end of the last time.
+
+    There is no thread: a delayed painting is a callback of the running asyncio loop. Without a loop
+    the next piece, or the end, brings it. A painting that takes long is repeated less often, so that
+    a block of any size takes no more than a tenth of the time.
+    """
+
+    def __init__(self, paint: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._paint = paint
+        self._clock = clock
+        self._due = 0.0  # the earliest time of the next painting
+        self._timer: asyncio.TimerHandle | None = None
+
+    def request(self) -> None:
+        """Paint now or soon."""
+        if self._timer:
+            return
+        wait = self._due - self._clock()
+        if wait <= 0:
+            self._run()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._timer = loop.call_later(wait, self._run)
+
+    def cancel(self) -> None:
+        """Forget a painting that was arranged."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _run(self) -> None:
+        self._timer = None
+        started = self._clock()
+        self._paint()
+        now = self._clock()
+        self._due = now + max(INTERVAL, COST_FACTOR * (now - started))
+
+
+class MarkdownAnswer:
+    """Renders the answer's Markdown while it arrives: finished blocks once, the open end again and again."""
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._stream = MarkdownStream()
+        self._repaint = Repaint(self._paint)
+
+    def feed(self, text: str) -> None:
+        """Add `text`, and paint now or soon."""
+        if text:
+            self._stream.feed(text)
+            self._repaint.request()
+
+    def suspend(self) -> None:
+        """Paint no more until `resume`; the tail is cleared by who asks."""
+        self._repaint.cancel()
+
+    def resume(self) -> None:
+        """Go on painting."""
+        self._repaint.request()
+
+    def finish(self) -> None:
+        """Paint what is left, for good."""
+        self._repaint.cancel()
+        lines = self._stream.finish(self._tail.width, self._tail.height)
+        self._tail.update(lines, len(lines))
+
+    def _paint(self) -> None:
+        finished, rest = self._stream.advance(self._tail.width, self._tail.height)
+        self._tail.update([*finished, *rest], len(finished))
+
+
+class TextLines:
+    """Shows text as it comes, without Markdown, in the tail of the screen."""
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._partial = ""
+
+    def feed(self, text: str) -> None:
+        """Show another piece of the text."""
+        *complete, self._partial = (self._partial + text).split("\n")
+        finished = self._rows(complete)
+        self._tail.update([*finished, *(self._rows([self._partial]) if self._partial else [])], len(finished))
+
+    def suspend(self) -> None:
+        """Do nothing: what was shown is the tail's to take away."""
+
+    def resume(self) -> None:
+        """Do nothing: the tail shows its lines again."""
+
+    def finish(self) -> None:
+        """End the line, if one is open."""
+        if self._partial:
+            self.feed("\n")
+
+    def _rows(self, texts: Sequence[str]) -> list[Line]:
+        return [row for text in texts for row in fold((Run(text.expandtabs(8), PLAIN),), self._tail.width)]
+
+
+class PipedMarkdown:
+    """Renders the answer's Markdown where no line can be drawn again: a block is written when it is finished."""
+
+    def __init__(self, console: Console, theme: Theme) -> None:
+        self._console = console
+        self._encoder = Encoder(console, theme)
+        self._stream = MarkdownStream()
+
+    def feed(self, text: str) -> None:
+        """Add `text`, and write what it finishes."""
+        self._stream.feed(text)
+        self._write(self._stream.advance(self._console.width, self._console.height)[0])
+
+    def suspend(self) -> None:
+        """Do nothing: no line is open."""
+
+    def resume(self) -> None:
+        """Do nothing: no line is open."""
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._write(self._stream.finish(self._console.width, self._console.height))
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        self._console.file.writelines(f"{self._encoder.encode(line)}\n" for line in lines)
+        self._console.file.flush()

@@ -1,0 +1,185 @@
+"""Lines at the end of the scrollback that can be drawn again as long as they are on the screen."""
+
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from rich.cells import cell_len
+from rich.console import Console
+
+from chatcli.rendering.lines import EMPTY, Line, Run, plain_text, width_of
+from chatcli.rendering.terminal.encoder import Encoder
+from chatcli.rendering.theme import TERMINAL, Theme
+
+SYNC_BEGIN = "\x1b[?2026h"
+SYNC_END = "\x1b[?2026l"
+_WRAP_OFF = "\x1b[?7l"
+_WRAP_ON = "\x1b[?7h"
+_ERASE_LINE = "\x1b[K"
+_ERASE_BELOW = "\x1b[J"
+
+# The characters whose width every terminal agrees on, and that never join with the one before.
+_CERTAIN = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2500-\u257f"
+    "\u3001-\u3029\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]*"
+)
+
+
+class Painter:
+    """Keeps the open end of an answer on the screen, and writes only what changed.
+
+    The lines that scrolled off stand as they are: a terminal's scrollback can't be changed. All of
+    one update is one write; when it changes more than the last line, it is wrapped in synchronized
+    output, so that no half of it is ever visible.
+    """
+
+    def __init__(self, console: Console, theme: Theme = TERMINAL) -> None:
+        self._console = console
+        self._encoder = Encoder(console, theme)
+        self._shown: list[Line] = []  # from the last line that was finished; the cursor is in the last one
+        self._lost = 0  # how many of them scrolled off the screen
+        self._row = 0  # of the cursor, as an index of `_shown`
+        self._column: int | None = 0  # of the cursor, in cells; None when not certain
+        self._width = console.width
+        self._parts: list[str] = []
+        self._moved = False
+
+    def update(self, lines: Sequence[Line], finished: int = 0, column: int | None = None) -> None:
+        """Show `lines` in place of those shown; the first `finished` of them will never change again.
+
+        With `column`, the cursor is left there in the last line.
+        """
+        self._begin()
+        if self._shown and self._console.width != self._width:
+            self._erase_from(self._lost)
+            del self._shown[self._lost :]
+        self._width = self._console.width
+        self._draw_changes(lines)
+        if column is not None and self._column != column:
+            self._parts.append(f"\x1b[{column + 1}G")
+            self._column = column
+        self._shown = list(lines)
+        if finished:
+            self._finish(finished)
+        self._flush()
+
+    def clear(self) -> None:
+        """Take away what can be, to show it again by `update` after something else was written.
+
+        The cursor is then at the start of an empty line, and must be so again at the next call.
+        """
+        self._begin()
+        if self._shown:
+            self._erase_from(self._lost)
+            del self._shown[self._lost :]
+        self._flush()
+
+    def _begin(self) -> None:
+        self._parts.clear()
+        self._moved = False
+        # What is further above the cursor than the screen is high can't be reached.
+        self._lost = max(self._lost, self._row - max(self._console.height, 1) + 1)
+
+    def _draw_changes(self, lines: Sequence[Line]) -> None:
+        for index, (old, new) in enumerate(zip_longest(self._shown, lines)):
+            if index < self._lost or old == new:
+                continue
+            if new is None:
+                self._erase_from(index)
+                break
+            self._draw(index, new)
+        self._go(max(len(lines) - 1, self._lost))
+
+    def _finish(self, finished: int) -> None:
+        if finished >= len(self._shown):
+            if self._row < len(self._shown):  # else the lines shrank to those that scrolled off
+                self._parts.append("\n")
+            self._shown = []
+            self._lost = self._row = self._column = 0
+        else:
+            self._shown = self._shown[finished:]
+            self._row -= finished
+            self._lost = max(self._lost - finished, 0)
+
+    def _draw(self, index: int, new: Line) -> None:
+        old = self._shown[index] if index < len(self._shown) else EMPTY
+        keep = _common(old, new)
+        self._go(index)
+        column = cell_len(plain_text(new)[:keep])
+        if self._column != column:
+            self._parts.append(f"\x1b[{column + 1}G" if column else "\r")
+        rest = _after(new, keep)
+        width = width_of(new)
+        certain = width <= self._console.width and _CERTAIN.fullmatch(plain_text(new)) is not None
+        self._write_text(rest, certain)
+        if width < width_of(old):
+            self._parts.append(_ERASE_LINE)
+        # After the last column terminals keep the cursor in it or beyond it: not certain.
+        self._column = width if certain and width < self._console.width else None
+
+    def _write_text(self, line: Line, certain: bool) -> None:
+        text = self._encoder.encode(line)
+        if certain:
+            self._parts.append(text)
+        else:  # a terminal that finds it wider than rich does must not wrap: the rows would be miscounted
+            self._parts += (_WRAP_OFF, text, _WRAP_ON)
+
+    def _go(self, index: int) -> None:
+        """Put the cursor into the line `index`; lines that do not exist yet are opened below."""
+        if index < self._row:
+            self._parts.append(f"\x1b[{self._row - index}A")
+            self._moved = True
+            self._row = index
+        elif index > self._row:
+            # A newline goes down, and scrolls where there is nothing below.
+            self._parts.append("\n" * (index - self._row))
+            self._row = index
+            self._column = 0
+
+    def _erase_from(self, index: int) -> None:
+        self._go(index)
+        self._parts.append("\r" + _ERASE_BELOW)
+        self._moved = True
+        self._column = 0
+
+    def _flush(self) -> None:
+        text = "".join(self._parts)
+        if text:
+            self._console.file.write(f"{SYNC_BEGIN}{text}{SYNC_END}" if self._moved else text)
+            self._console.file.flush()
+
+
+def _common(old: Line, new: Line) -> int:
+    """Return how many characters at the start of `new` stand on the screen and need no drawing."""
+    count = 0
+    for (old_text, old_style), (new_text, new_style) in zip(old, new, strict=False):
+        if old_style != new_style:
+            break
+        if old_text != new_text:
+            count += _common_characters(old_text, new_text)
+            break
+        count += len(new_text)
+    text = plain_text(new)
+    certain = _CERTAIN.match(text)
+    limit = certain.end() if certain else 0
+    if limit < len(text) and limit:
+        limit -= 1  # the character that is not certain may join with the one before it
+    return min(count, limit)
+
+
+def _common_characters(old: str, new: str) -> int:
+    for index, (old_char, new_char) in enumerate(zip(old, new, strict=False)):
+        if old_char != new_char:
+            return index
+    return min(len(old), len(new))
+
+
+def _after(line: Line, count: int) -> Line:
+    rest: list[Run] = []
+    for text, style in line:
+        if count < len(text):
+            rest.append(Run(text[count:], style))
+            count = 0
+        else:
+            count -= len(text)
+    return tuple(rest)

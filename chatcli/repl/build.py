@@ -1,0 +1,154 @@
+"""Puts the REPL together: the prompt first, and behind it all that handles its lines."""
+
+import os
+import sys
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from chatcli.config.settings import THEMES, Settings
+from chatcli.errors import ChatcliError
+from chatcli.rendering.renderer import Renderer
+from chatcli.store.location import choose_store, open_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chatcli.attachments.attachment import Attachment
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.repl.completion import Choices, LineCompleter
+    from chatcli.repl.handler import LineHandler
+    from chatcli.repl.loop import Repl
+    from chatcli.repl.prompt import Prompt
+
+_KEYS_WAIT = 0.001
+"""Seconds that a thread which imports may go on when a key wants to be shown; it wants that several times a key, and by
+Python's own 0.005 an echo took up to 40 ms."""
+
+
+def build_repl(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    attachments: "Sequence[Attachment]" = (),
+) -> "Repl":
+    """Return the REPL at this process's terminal.
+
+    Once its prompt is shown, the conversation is begun, and the engine behind it is opened.
+    """
+    from chatcli.repl.loop import Repl
+
+    prompt = _build_prompt(settings, renderer)
+
+    async def open_handler() -> "LineHandler":
+        import asyncio
+
+        return await asyncio.to_thread(_build_handler, settings, begin, renderer, prompt, attachments)
+
+    repl = Repl(prompt, open_handler)
+    prompt.when_shown = lambda: _warm_up(repl, prompt)
+    return repl
+
+
+def _build_prompt(settings: Settings, renderer: Renderer) -> "Prompt":
+    from prompt_toolkit.completion import DynamicCompleter
+
+    from chatcli.repl.prompt import Prompt
+
+    asks_background = _is_lively(settings) and settings.theme == "auto" and settings.color != "never"
+    return Prompt(
+        DynamicCompleter(cache(lambda: _build_completer(settings))),
+        keep_history=not settings.no_save,
+        vi=settings.editing_mode == "vi",
+        plain=settings.plain or os.environ.get("TERM") == "dumb",
+        color=settings.color != "never",
+        on_background=partial(_choose_theme, renderer) if asks_background else None,
+    )
+
+
+def _is_lively(settings: Settings) -> bool:
+    """Tell whether more may stand on the screen than what is said."""
+    return not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
+
+
+def _choose_theme(renderer: Renderer, dark: bool) -> None:
+    from chatcli.events import ThemeChosen
+
+    renderer.render(ThemeChosen("dark" if dark else "light"))
+
+
+def _build_completer(settings: Settings) -> "LineCompleter":
+    from chatcli.commands.all import all_commands
+    from chatcli.repl.completion import LineCompleter
+
+    return LineCompleter(all_commands(), _argument_choices(settings))
+
+
+def _build_handler(
+    settings: Settings,
+    begin: "Callable[[], Conversation]",
+    renderer: Renderer,
+    prompt: "Prompt",
+    attachments: "Sequence[Attachment]",
+) -> "LineHandler":
+    """Import and build what handles lines; give the prompt its toolbar."""
+    from chatcli.commands.all import all_commands
+    from chatcli.commands.registry import CommandContext
+    from chatcli.repl.handler import LineHandler
+    from chatcli.repl.toolbar import Toolbar
+
+    conversation = begin()
+    toolbar = Toolbar(conversation, lambda: _thread_titles(settings))
+    toolbar.on_change = prompt.refresh
+    if _is_lively(settings):
+        prompt.toolbar = toolbar.text
+        prompt.refresh()
+    context = CommandContext(conversation, all_commands(), settings)
+    return LineHandler(context, toolbar.watch(renderer), prompt, attachments)
+
+
+async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
+    """Import what handles lines and shows answers, then open the engine.
+
+    One after the other: two threads that import would both take from the typing.
+    """
+    import asyncio
+    from importlib import import_module
+
+    sys.setswitchinterval(_KEYS_WAIT)
+    handler = await repl.handler()
+    await asyncio.to_thread(import_module, "chatcli.rendering.terminal.renderer")
+    handler.conversation.warm_up(on_end=prompt.refresh)
+    prompt.refresh()
+
+
+def _argument_choices(settings: Settings) -> "dict[str, Choices]":
+    """Return what the arguments of slash commands are chosen from."""
+    return {
+        "thread": lambda: _thread_titles(settings).items(),
+        "model": lambda: _model_choices(settings),
+        "role": _role_choices,
+        "theme": lambda: [(name, "") for name in THEMES],
+    }
+
+
+def _model_choices(settings: Settings) -> list[tuple[str, str]]:
+    from chatcli.models.usable import usable_models
+
+    return [(model.alias or str(model.name), model.source) for model in usable_models(settings)]
+
+
+def _role_choices() -> list[tuple[str, str]]:
+    from chatcli.roles.library import SHIPPED, role_files
+
+    return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
+
+
+def _thread_titles(settings: Settings) -> dict[str, str]:
+    """Return the titles of the stored threads by ID, the newest first; none when the store can't be read just now."""
+    location = choose_store(settings)
+    if location.path is None or not location.path.exists():
+        return {}
+    try:
+        return {thread.thread_id: thread.title for thread in open_threads(location).recent()}
+    except ChatcliError:
+        return {}

@@ -1,0 +1,1 @@
+"""The process: signals, garbage collection, tracing, private files and bounded parsing."""

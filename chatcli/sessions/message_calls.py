@@ -1,0 +1,172 @@
+"""The calls that answers ask for, and their results: which are open, and what stands for those that never came."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import uuid4
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ToolCall,
+    ToolMessage,
+    message_chunk_to_message,
+)
+
+from chatcli.runtime.parse import read_json
+from chatcli.sessions.history import newest_turn
+
+CUT = "chatcli_cut_calls"
+"""The key of an answer's metadata for the IDs of calls that were cut off."""
+MAX_DEPTH = 64
+"""Levels of lists and objects in a call's arguments."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+NO_RESULT = "The call was interrupted; there is no result."
+
+
+def whole_answer(answer: AIMessage) -> AIMessage:
+    """Return `answer`, perhaps put together of chunks, as the message that is stored.
+
+    A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as at
+    the length limit, and half a command may do what the whole would not. So is one with arguments that no client can
+    send again. It stays a call, for the model to be told.
+    """
+    calls: list[ToolCall] = []
+    cut: list[str] = []
+    parts = answer.tool_call_chunks if isinstance(answer, AIMessageChunk) else answer.invalid_tool_calls
+    if not parts:
+        return _message(answer)
+    if not isinstance(answer, AIMessageChunk):
+        calls += answer.tool_calls
+    for part in parts:
+        arguments = _object(part["args"])
+        call_id = part["id"] or _new_id()
+        calls.append(ToolCall(name=as_text(part["name"] or ""), args=arguments or {}, id=call_id, type="tool_call"))
+        if arguments is None:
+            cut.append(call_id)
+    metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
+    return _message(answer).model_copy(
+        update={"tool_calls": calls, "invalid_tool_calls": [], "response_metadata": metadata}
+    )
+
+
+def _message(answer: AIMessage) -> AIMessage:
+    message = message_chunk_to_message(answer)
+    assert isinstance(message, AIMessage)
+    if isinstance(message.content, list):
+        # Joining chunks leaves empty texts among the blocks, and Anthropic refuses the message that has one.
+        message.content = [block for block in message.content if block and not _is_empty_text(block)]
+    return message
+
+
+def _is_empty_text(block: str | dict[str, Any]) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text" and not block.get("text")
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """Return the JSON object that `text` is; None when it is none, or holds what can't be stored or sent again."""
+    try:
+        value = read_json(text or "{}")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and is_plain(value) else None
+
+
+def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Return whether `value`, read from JSON, can be written again by every provider's client and every store.
+
+    So it has no lone surrogates, no NaN, no whole number beyond 64 bits, and is nested `depth` levels at most.
+    """
+    match value:
+        case str():
+            return not _SURROGATE.search(value)
+        case bool() | None:
+            return True
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case list():
+            return depth > 0 and all(is_plain(part, depth - 1) for part in value)
+        case dict():
+            return depth > 0 and all(is_plain(key) and is_plain(part, depth - 1) for key, part in value.items())
+    return False
+
+
+def as_text(text: str) -> str:
+    """Return `text` with what can't be written as UTF-8, lone surrogates, replaced."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _new_id() -> str:
+    return f"call_{uuid4().hex}"
+
+
+def calls_of(message: BaseMessage) -> list[ToolCall]:
+    """Return the calls that `message` asks for."""
+    return message.tool_calls if isinstance(message, AIMessage) else []
+
+
+def is_cut(call: ToolCall, answer: AIMessage) -> bool:
+    """Tell whether the arguments of `call` did not come to their end."""
+    return call["id"] in answer.response_metadata.get(CUT, ())
+
+
+def result_of(call: ToolCall, text: str, *, status: Literal["success", "error"] = "error") -> ToolMessage:
+    """Return the message that tells the model how `call` ended.
+
+    It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
+    can't be sent of the text is replaced: the name of a file may be no Unicode.
+    """
+    return ToolMessage(as_text(text), tool_call_id=str(call["id"]), name=call["name"], status=status, id=str(uuid4()))
+
+
+def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:
+    """Return the calls of the newest answer that have no result; none when something else came after it."""
+    done: set[str] = set()
+    for message in reversed(messages):
+        if not isinstance(message, ToolMessage):
+            return [call for call in calls_of(message) if call["id"] not in done]
+        done.add(message.tool_call_id)
+    return []
+
+
+def steps_of_turn(messages: Sequence[BaseMessage]) -> int:
+    """Return how many answers of the newest turn asked for calls."""
+    return sum(bool(calls_of(message)) for message in messages[newest_turn(messages) :])
+
+
+def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
+    """Return `answer` with an ID for each call that none among `messages` has; results are told apart by it.
+
+    Some servers give none, and some count from 0 in each answer.
+    """
+    if not answer.tool_calls:
+        return answer
+    taken = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    if all(call["id"] and call["id"] not in taken for call in answer.tool_calls):
+        return answer
+    named = [{**call, "id": _new_id()} for call in answer.tool_calls]
+    cut = [new["id"] for old, new in zip(answer.tool_calls, named, strict=True) if is_cut(old, answer)]
+    metadata = {**answer.response_metadata, CUT: cut} if cut else answer.response_metadata
+    return answer.model_copy(update={"tool_calls": named, "response_metadata": metadata})
+
+
+def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return `messages` with a result behind every call, in the order of the calls, and no result without a call.
+
+    Providers refuse anything else, and a turn that was stopped, or a thread that was imported, may hold it.
+    """
+    paired: list[BaseMessage] = []
+    results: dict[str, ToolMessage] = {}
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage):
+            results[message.tool_call_id] = message
+            continue
+        # From behind, so that a message's results have been seen.
+        paired += [results.get(str(call["id"])) or result_of(call, NO_RESULT) for call in reversed(calls_of(message))]
+        paired.append(message)
+        results = {}
+    return paired[::-1]

@@ -1,0 +1,131 @@
+"""What is kept of a turn that was cut short: the one policy for cancel, failure and crash.
+
+The question always stays. A partial answer is written as the graph's, marked interrupted, so that nothing is pending;
+tool calls that have no result get one that says so, since providers refuse calls without. A question without any
+answer stays pending: it can be asked again, and the plain chat joins it to the next question. A turn that waits for
+an approval is not cut short: nothing is touched.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
+
+from chatcli.events import INTERRUPTED
+from chatcli.sessions.history import newest_turn
+from chatcli.sessions.message_calls import NO_RESULT, calls_of, result_of
+from chatcli.sessions.thread import GraphThread, messages_of
+from chatcli.store.threads import Partial
+
+
+async def keep_turn(
+    thread: GraphThread,
+    config: RunnableConfig,
+    question: HumanMessage | None,
+    answers: Sequence[tuple[str, str]],
+    beside: Mapping[str, Any],
+) -> None:
+    """Store what a turn has not stored itself.
+
+    Args:
+        thread: Where it ran.
+        config: The updates' config.
+        question: What it asked, None where it answered an interrupt.
+        answers: What it has said, in order: the ID of each message, and its text as far as it came.
+        beside: What it stores with the question.
+
+    """
+    snapshot = await thread.snapshot()
+    messages = messages_of(snapshot)
+    stored = {message.id for message in messages}
+    if question is not None and question.id not in stored:
+        labels = {**config.get("metadata", {}), "chatcli_turn": await thread.turn_number(new=True)}
+        await thread.keep_question({**config, "metadata": labels}, question, beside)
+    elif snapshot.next and not snapshot.interrupts:
+        # A node may have stored what it streamed as a message of its own, in this turn.
+        known = {m.text for m in messages[newest_turn(messages) :] if isinstance(m, AIMessage)}
+        texts = [text for message_id, text in answers if message_id not in stored and text not in known]
+        await _append_rest(thread, config, snapshot, "\n\n".join(texts))
+
+
+async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
+    """Store the partial answer of a process that was killed; return whether there was one.
+
+    The caller holds the thread's lock: a journal without a lock is a dead process's.
+    """
+    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
+    if partial is None:
+        return False
+    snapshot = await thread.snapshot()
+    messages = messages_of(snapshot)
+    ids = [message.id for message in messages]
+    unfinished = bool(snapshot.next) and not snapshot.interrupts and partial.question_id in ids
+    if unfinished:
+        await _append_rest(thread, config, snapshot, "" if _is_said(partial, messages) else partial.text)
+    await asyncio.to_thread(thread.threads.clear_partial, thread.id)
+    return unfinished
+
+
+async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
+    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
+
+    Of a thread of another graph, this one can't tell what is pending: to store it is left to the next turn there.
+
+    Returns:
+        What belongs to the thread and could not be stored.
+
+    """
+    if not thread.threads.try_lock(thread.id):
+        return []
+    try:
+        if thread.node is not None and await thread.is_foreign():
+            return await _journalled(thread)
+        await recover(thread, thread.config())
+        return []
+    finally:
+        thread.threads.unlock(thread.id)
+
+
+async def _journalled(thread: GraphThread) -> list[BaseMessage]:
+    """Return the partial answer that stands in the journal alone."""
+    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
+    messages = await thread.messages() if partial is not None else []
+    if partial is None or _is_said(partial, messages):
+        return []
+    return [_partial_answer(partial.text)]
+
+
+def _is_said(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
+    """Return whether `messages` hold the answer that `partial` is the beginning of, or not its question."""
+    ids = [message.id for message in messages]
+    if partial.question_id not in ids:
+        return True
+    since = messages[ids.index(partial.question_id) :]
+    return any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
+
+
+def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return a result for each tool call among `messages` that has none: it says that the call was interrupted."""
+    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    calls = [call for message in messages for call in calls_of(message)]
+    return [result_of(call, NO_RESULT) for call in calls if call["id"] not in results]
+
+
+async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str) -> None:
+    """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
+    rest = unanswered_calls(messages_of(snapshot))
+    if partial:
+        rest.append(_partial_answer(partial))
+    if rest:
+        # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
+        labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
+        config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
+        await thread.append(config, rest)
+
+
+def _partial_answer(text: str) -> AIMessage:
+    return AIMessage(text, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED})

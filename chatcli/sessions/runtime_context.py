@@ -1,0 +1,77 @@
+"""The runtime context that a user graph is run with: an instance of the graph's own `context_schema`."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, is_typeddict
+
+import typing_extensions
+
+from chatcli.errors import UsageError
+from chatcli.graphs.user.failures import describe
+
+
+class MissingFieldError(UsageError, KeyError):
+    """A field of a graph's context is required and has no value; a KeyError too, since the graph may read it itself."""
+
+
+class _TypedContext(dict[str, Any]):
+    """The context of a graph whose schema is a TypedDict.
+
+    A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read by `get`.
+    So only reading a field that is declared and missing is refused.
+    """
+
+    def __init__(self, schema: type, given: Mapping[str, Any]) -> None:
+        super().__init__(given)
+        self._schema = schema
+
+    def __bool__(self) -> bool:
+        return True  # LangGraph replaces a false context by none
+
+    def __missing__(self, name: str) -> Any:
+        if name in inspect.get_annotations(self._schema):
+            raise missing_fields([name])
+        raise KeyError(name)
+
+
+def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
+    """Return the context that a graph of that `context_schema` gets: the values `given`, and defaults for the rest.
+
+    The schema's own constructor makes it, which may look further: those of LangGraph's templates read the environment.
+
+    Raises:
+        UsageError: A field that is required is not given, or the constructor refuses the values.
+
+    """
+    if not isinstance(schema, type):
+        return dict(given) or None
+    if is_typeddict(schema) or typing_extensions.is_typeddict(schema):
+        return _TypedContext(schema, given)
+    if missing := [name for name in _required(schema) if name not in given]:
+        raise missing_fields(missing)
+    try:
+        return schema(**given)
+    except Exception as error:
+        raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error
+
+
+def _required(schema: type) -> list[str]:
+    """Return the names of what the constructor of `schema` can't do without."""
+    try:
+        parameters = inspect.signature(schema).parameters.values()
+    except ValueError:  # of a class like `dict`, which takes anything
+        return []
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def missing_fields(
+    names: list[str], remedy: str = "Give a default in the graph's context_schema."
+) -> MissingFieldError:
+    """Return the refusal to run a graph without values for the fields `names` of its context."""
+    fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
+    return MissingFieldError(f"the graph's context needs {fields}", remedy=remedy)

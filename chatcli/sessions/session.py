@@ -1,0 +1,293 @@
+"""A session: this process's hold on one thread, whatever graph runs it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import HumanMessage
+from langgraph.types import Command
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.attachments.summary import summary
+from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
+from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.message import MessageShown
+from chatcli.models.names import ModelName
+from chatcli.sessions.branches import Turn, current_branch, read_turns
+from chatcli.sessions.history import as_shown, is_question
+from chatcli.sessions.interrupt_answers import read_answer, read_answers
+from chatcli.sessions.question import build_question
+from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.thread import GraphThread, messages_of
+from chatcli.sessions.turn import RunningTurn
+from chatcli.store.errors import as_failure
+
+
+class Session:
+    """Runs turns on one thread of any graph whose state holds `messages`.
+
+    Args:
+        thread: Where the turns are stored.
+        name: Who answers.
+        explain: Makes of what ends a turn early what the user is told.
+        context: Makes what each turn's graph runs with beside its state; raises UsageError where that can't be made.
+
+    """
+
+    def __init__(
+        self,
+        thread: GraphThread,
+        name: ModelName,
+        *,
+        explain: Callable[[BaseException], ChatcliError] = as_failure,
+        context: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self.thread_id = thread.id
+        self._thread = thread
+        self._name = name
+        self._explain = explain
+        self._context = context
+        self._work: asyncio.Task[Any] | None = None
+        """What can be stopped beside a turn."""
+        self._stopped = False
+        self._turn: RunningTurn | None = None
+        self._given: dict[str, Any] = {}
+        """The answers to some of several interrupts, by ID, until all are there."""
+        self._shown: set[str] = set()
+        """The interrupts that the user has seen."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs."""
+        return self._turn is not None
+
+    @property
+    def name(self) -> ModelName:
+        """Who answers: what turns, and the index of threads, call it."""
+        return self._name
+
+    async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text` and yield the turn's events, in the order that `chatcli.events` guarantees.
+
+        The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer
+        to an interrupt: then the turn fails. Whatever ends the turn early, the part of the answer that had arrived
+        is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer that
+        gives up closes the iterator (`aclose`).
+        """
+        async with aclosing(self._prepare(self._ask(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
+
+        Of several interrupts each is answered by a text of its own; the turn goes on after the last one. See
+        `run_turn` for the events, and `graph.answers` for what a text means.
+        """
+        async with aclosing(self._prepare(self._say(text, attachments))) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+        """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
+        async with aclosing(self._prepare(self._read_and_answer(text))) as events:
+            async for event in events:
+                yield event
+
+    async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+        """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
+
+        Args:
+            answers: The resume value of each interrupt, by its ID. What is not answered stays pending, but its node
+                runs again up to there. An answer to what is not pending makes the turn fail.
+
+        """
+        async with aclosing(self._prepare(self._answer(answers))) as events:
+            async for event in events:
+                yield event
+
+    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
+        """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
+        requests = await self._thread.pending()
+        if shown:
+            self._shown |= {request.interrupt_id for request in requests}
+        return requests
+
+    async def retry(self) -> AsyncGenerator[Event, None]:
+        """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
+
+        Raises:
+            UsageError: The thread has no question, waits for an answer to an interrupt, or its graph can't be run.
+
+        """
+        await self._refuse_pending()
+        self._context()  # refused before anything changes
+        snapshot = await self._thread.snapshot()
+        messages = messages_of(snapshot)
+        question = next(filter(is_question, reversed(messages)), None)
+        if question is None:
+            raise UsageError("there is no question to ask again")
+        if snapshot.next:
+            turn = self._new_turn(None, question)
+        else:
+            await self.undo()
+            again = HumanMessage(question.content, id=str(uuid4()))  # with its files
+            turn = self._new_turn({"messages": [again]}, again)
+        async with aclosing(self._run(turn)) as events:
+            async for event in events:
+                yield event
+
+    def interrupt(self) -> None:
+        """Stop the running turn, which then ends with `TurnInterrupted`; without one, do nothing."""
+        self._stopped = True
+        if self._work is not None:
+            self._work.cancel()
+        if self._turn is not None:
+            self._turn.interrupt()
+
+    def announce(self, event: Event) -> None:
+        """Add `event` to the running turn's: what the model's server has to say, say, of its loading."""
+        if self._turn is not None:
+            self._turn.announce(event)
+
+    async def history(self) -> list[MessageShown]:
+        """Return the thread's questions and answers as they are shown, oldest first."""
+        await recover_unless_running(self._thread)
+        return as_shown(await self._thread.history())
+
+    async def turns(self) -> list[Turn]:
+        """Return the thread's turns, on all of its branches."""
+        return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
+
+    async def undo(self, count: int = 1) -> None:
+        """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
+
+        Raises:
+            UsageError: There are fewer turns.
+
+        """
+        branch = current_branch(await self.turns())
+        if not 1 <= count <= len(branch):
+            raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
+        await self.rewind_before(branch[-count])
+
+    async def rewind(self, turn: Turn | None) -> None:
+        """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
+        await self._go_to(turn.number if turn is not None else None, turn.end if turn is not None else None)
+
+    async def rewind_before(self, turn: Turn) -> None:
+        """Make what `turn` was asked on the thread's newest state; nothing is destroyed."""
+        await self._go_to(turn.parent, turn.before)
+
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
+        """Make the state at `checkpoint_id`, in turn `number` or behind it, the newest; None is the beginning."""
+        async with self._thread.hold():
+            if number is None or checkpoint_id is None:
+                await self._thread.empty(self._thread.config(self.name, turn=0))
+                return
+            turns = {known.number: known for known in await self.turns()}
+            depth, parent = 0, turns.get(number)
+            while parent is not None:
+                depth, parent = depth + 1, turns.get(parent.parent or 0)
+            await self._thread.go_to(self._thread.config(self.name, turn=depth), checkpoint_id)
+
+    async def fork(self, new_id: str, turn: Turn | None = None) -> None:
+        """Make the thread `new_id` of the current branch, or of that up to `turn`.
+
+        Raises:
+            UsageError: The thread `new_id` exists, or this one is empty.
+
+        """
+        await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
+
+    async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
+        """Return the message that asks `text`; whether it can be taken is known by who answers alone."""
+        return await asyncio.to_thread(build_question, text, attachments, None)
+
+    def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
+        context = self._context()
+        return RunningTurn(self._thread, str(self.name), graph_input, question, context=context, explain=self._explain)
+
+    async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
+        await self._refuse_pending()
+        question = await self._question(text, attachments)
+        turn = self._new_turn({"messages": [question]}, question)
+        for attachment in attachments:  # those of a question that is refused are not sent
+            turn.announce(Notice(await asyncio.to_thread(summary, attachment)))
+        return turn
+
+    async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
+        """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
+        pending = await self._thread.pending()
+        open_requests = [request for request in pending if request.interrupt_id not in self._given]
+        if not open_requests:
+            return await self._ask(text, attachments)
+        if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
+            return open_requests[0]
+        self._given[open_requests[0].interrupt_id] = read_answer(open_requests[0], text)
+        if len(open_requests) > 1:
+            return open_requests[1]
+        ids = {request.interrupt_id for request in pending}
+        answers = {interrupt_id: value for interrupt_id, value in self._given.items() if interrupt_id in ids}
+        self._given = {}
+        return await self._answer(answers)
+
+    async def _read_and_answer(self, text: str) -> RunningTurn:
+        return await self._answer(read_answers(await self._thread.pending(), text))
+
+    async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
+        pending = {request.interrupt_id for request in await self._thread.pending()}
+        if not answers or not answers.keys() <= pending:
+            waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
+            raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
+        messages = await self._thread.messages()
+        question = next(filter(is_question, reversed(messages)), None)
+        return self._new_turn(Command(resume=dict(answers)), question)
+
+    async def _refuse_pending(self) -> None:
+        if await self._thread.pending():
+            raise UnansweredRequestError(
+                f"the thread {self.thread_id} waits for an answer of yours",
+                remedy="Give it by --resume-with, or go back by /undo.",
+            )
+
+    async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
+        """Run the turn that `work` makes; a failure to make it is told as a turn that failed."""
+        self._stopped = False
+        self._work = preparing = asyncio.create_task(work)
+        await asyncio.wait([preparing])
+        self._work = None
+        name = str(self.name)
+        if not preparing.cancelled() and (problem := preparing.exception()) is not None:
+            yield TurnStarted(self.thread_id, name)
+            yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
+            yield TurnStarted(self.thread_id, name)
+            yield TurnInterrupted(self.thread_id, "", name, "", 0)
+        elif isinstance(result := preparing.result(), ApprovalRequested):
+            self._shown.add(result.interrupt_id)
+            yield result
+        else:
+            if self._stopped:  # it was stopped when the question was ready
+                result.interrupt()
+            async with aclosing(self._run(result)) as events:
+                async for event in events:
+                    yield event
+
+    async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
+        self._turn = turn
+        try:
+            async with aclosing(turn.run()) as events:
+                async for event in events:
+                    if isinstance(event, TurnFinished):
+                        self._finished()
+                    if isinstance(event, ApprovalRequested):
+                        self._shown.add(event.interrupt_id)
+                    yield event
+        finally:
+            self._turn = None
+
+    def _finished(self) -> None:
+        """Note that a turn is stored as a whole."""

@@ -1,0 +1,304 @@
+"""The only reader of LangGraph's stream shapes: stream parts in, events out.
+
+The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/langgraph/streaming
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langgraph.types import Interrupt
+
+from chatcli.events import (
+    ApprovalRequested,
+    Notice,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    Usage,
+)
+from chatcli.providers import LANGFLOW
+from chatcli.sessions.finish import finish_reason
+from chatcli.speakers import SEPARATOR, Speakers
+
+STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
+"""Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
+INTERRUPT = "__interrupt__"
+"""Where LangGraph puts interrupts: among a step's updates, and among a checkpoint's writes."""
+
+AnswerEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | Notice
+Node = tuple[tuple[str, ...], str]
+"""A node: the namespace of its graph, and its name."""
+_INTERNAL = frozenset({"lc_internal_call", "lc_source"})
+"""What langchain's middleware marks its own calls with: summaries, the choice of tools."""
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class _Said:
+    """A message of this turn: the node that says it, and its text as far as it came.
+
+    `task` is that run of the node: its checkpoint's namespace, which begins with those of the graphs around it.
+    """
+
+    node: Node
+    task: str = ""
+    by_model: bool = False
+    """Whether a model said it, whose text the node may write again as a message of its own."""
+    repeated_by: set[str] = field(default_factory=set)
+    """The tasks that have done so: the node's, and those of the nodes that run its graph."""
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class AnswerReader:
+    """Reads one turn's stream parts and gathers what they say of the whole answer.
+
+    Args:
+        named: Whether texts are told with the node that says them.
+
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+        self._said: dict[str, _Said] = {}
+        self._speakers = Speakers()
+        self._calls: dict[str, str] = {}
+        self._finished_calls: set[str] = set()
+        self._early_results: list[ToolMessage] = []
+        self.finish_reason = ""
+        self.usage = Usage()
+        self.messages_in_context = 0
+        self.messages_in_thread = 0
+        self.context_tokens = 0
+        self.context_budget: int | None = None
+        self.flow: Mapping[str, str] | None = None
+        """What Langflow says of its answer beside the text."""
+        self.interrupts: dict[str, Interrupt[Any]] = {}
+        """What the graph waits for, by the interrupts' IDs."""
+        self.paused = False
+        """Whether the graph stopped at a breakpoint of its own, which asks nothing."""
+
+    @property
+    def content(self) -> str:
+        """The text that has arrived."""
+        return SEPARATOR.join(text for said in self._said.values() if (text := said.text))
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """The messages that have arrived, whole or in part, in order: the ID and the text of each."""
+        return [(message_id, text) for message_id, said in self._said.items() if (text := said.text)]
+
+    @property
+    def newest(self) -> str:
+        """The text of the newest message."""
+        said = next(reversed(self._said.values()), None)
+        return "" if said is None else said.text
+
+    def read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
+        """Yield the events of `part`, a stream part of one of `STREAM_MODES`."""
+        if part["type"] == "custom":
+            yield from self._read_report(part["data"])
+        elif part["type"] == "messages":
+            message, metadata = part["data"]
+            node = part["ns"], str(metadata.get("langgraph_node", ""))
+            if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
+                yield from self._read_message(message, node, metadata)
+            elif isinstance(message, ToolMessage):
+                # A node may write a call and its result at once; only the update then tells of the call.
+                self._early_results.append(message)
+        elif part["type"] == "updates":
+            for name, update in part["data"].items():
+                if name == INTERRUPT:
+                    self._read_interrupts(update)
+                # A list, where a node returned several commands.
+                for each in update if isinstance(update, list) else [update]:
+                    yield from self._read_update(each, (part["ns"], name))
+            yield from self._read_early_results()
+
+    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[AnswerEvent]:
+        """Yield the answers among `messages`, which the state holds and no stream part had."""
+        for message in messages:
+            if isinstance(message, AIMessage) and message.text:
+                yield from self._read_message(message, ((), ""))
+
+    def finish(self) -> Iterator[AnswerEvent]:
+        """Yield what was kept back; the stream has ended."""
+        yield from self._read_early_results()
+        yield from self._speakers.end_all()
+
+    def _read_report(self, data: object) -> Iterator[Notice]:
+        """Read what a node itself reported: our own node's facts, or whatever a user's node has to say."""
+        if self._named:
+            yield Notice(_in_words(data))
+            return
+        if not isinstance(data, Mapping):
+            return
+        self.messages_in_context = data.get("messages_in_context", self.messages_in_context)
+        self.messages_in_thread = data.get("messages_in_thread", self.messages_in_thread)
+        self.context_tokens = data.get("context_tokens", self.context_tokens)
+        self.context_budget = data.get("context_budget", self.context_budget)
+        if "note" in data:
+            yield Notice(str(data["note"]), passing=True)
+        if notice := data.get("notice"):
+            yield Notice(notice)
+
+    def _read_message(
+        self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = _NO_METADATA
+    ) -> Iterator[AnswerEvent]:
+        message_id = message.id or f"{node}"
+        whole = not isinstance(message, AIMessageChunk)
+        said = self._said.get(message_id)
+        if said is None:
+            task = str(metadata.get("langgraph_checkpoint_ns", ""))
+            by_model = not whole or "ls_model_type" in metadata
+            repeats = not by_model and self._repeats(message, node, task)
+            said = self._said[message_id] = _Said(node, task, by_model)
+            if repeats:
+                return
+        for reasoning in _reasoning(message):
+            yield ReasoningDelta(reasoning)
+        if text := message.text:
+            said.pieces.append(text)
+            yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
+        if message.usage_metadata:
+            self._add_usage(message)
+        self.flow = message.response_metadata.get(LANGFLOW, self.flow)
+        self.finish_reason = finish_reason(message) or self.finish_reason
+        if whole or getattr(message, "chunk_position", None) == "last":
+            yield from self._speakers.end(message_id)
+
+    def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
+        """Return whether a message that a node writes is what was shown already, each time once.
+
+        That is the text of its model, or of a graph that it ran: a node may make a message of its own of that.
+        """
+        by = task or str(node)
+        shown = [
+            said
+            for said in self._said.values()
+            if by not in said.repeated_by
+            and ((said.by_model and _same_run(said, node, task)) or _within(said, node, task))
+            and said.text
+        ]
+        for repeated in [*([said] for said in shown), shown]:
+            if repeated and message.text == "".join(said.text for said in repeated):
+                for said in repeated:
+                    said.repeated_by.add(by)
+                return True
+        return False
+
+    def _read_update(self, update: object, node: Node) -> Iterator[AnswerEvent]:
+        """Read what a node wrote: its messages are whole now, and so are their tool calls."""
+        written = update.get("messages") if isinstance(update, Mapping) else None
+        for message in written if isinstance(written, list | tuple) else [written]:
+            # Of this turn alone: a subgraph returns the whole conversation to its parent.
+            if isinstance(message, AIMessage) and message.id in self._said:
+                yield from self._read_calls(message)
+            elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
+                yield from self._read_result(message)
+            elif isinstance(message, dict | tuple):
+                yield from self._read_raw(message, node)
+        for message_id in [key for key, said in self._said.items() if said.node == node]:
+            yield from self._speakers.end(message_id)
+
+    def _read_raw(self, message: Any, node: Node) -> Iterator[AnswerEvent]:
+        """Read a message that a node wrote as plain data, which does not come as a message."""
+        try:
+            [made] = convert_to_messages([message])
+        except (ValueError, NotImplementedError):  # none after all: the state's own affair
+            return
+        if isinstance(made, AIMessage):
+            made.id = made.id or f"{node} {len(self._said)}"
+            yield from self._read_message(made, node)
+            yield from self._read_calls(made)
+
+    def _read_calls(self, message: AIMessage) -> Iterator[AnswerEvent]:
+        for call in message.tool_calls:
+            call_id = str(call["id"])
+            if call_id not in self._calls:
+                self._calls[call_id] = call["name"]
+                yield ToolCallStarted(call_id, call["name"], call["args"])
+
+    def _read_result(self, message: ToolMessage) -> Iterator[ToolCallFinished]:
+        call_id = message.tool_call_id
+        if call_id not in self._finished_calls:
+            self._finished_calls.add(call_id)
+            name = self._calls.get(call_id) or message.name or ""
+            yield ToolCallFinished(call_id, name, message.text, message.status)
+
+    def _read_early_results(self) -> Iterator[AnswerEvent]:
+        for result in self._early_results:
+            yield from self._read_result(result)
+        self._early_results.clear()
+
+    def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
+        self.paused = not interrupts
+        for interrupt in interrupts:
+            self.interrupts[interrupt.id] = interrupt
+
+    def _add_usage(self, message: AIMessage) -> None:
+        counts = message.usage_metadata
+        assert counts is not None
+        self.usage = Usage(
+            self.usage.input_tokens + counts["input_tokens"],
+            self.usage.output_tokens + counts["output_tokens"],
+            self.usage.total_tokens + counts["total_tokens"],
+        )
+
+
+def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequested, ...]:
+    """Return `interrupts`, all that a graph waits for, as what the user is asked."""
+    return tuple(
+        ApprovalRequested(
+            interrupt.id,
+            interrupt.value,
+            interrupt.response_schema if isinstance(interrupt.response_schema, Mapping) else None,
+            len(interrupts),
+        )
+        for interrupt in interrupts
+    )
+
+
+def _in_words(data: object) -> str:
+    if not isinstance(data, Mapping):
+        return str(data)
+    if set(data) == {"notice"}:
+        return str(data["notice"])
+    return ", ".join(f"{key}: {value}" for key, value in data.items())
+
+
+def _same_run(said: _Said, node: Node, task: str) -> bool:
+    return said.task == task if said.task and task else said.node == node
+
+
+def _within(said: _Said, node: Node, task: str) -> bool:
+    """Return whether a graph said it that the node runs."""
+    if said.task and task:
+        return said.task.startswith(f"{task}|")
+    namespace, name = node
+    inside = said.node[0][len(namespace) :]
+    return said.node[0][: len(namespace)] == namespace and bool(inside) and inside[0].partition(":")[0] == name
+
+
+def _label(node: Node) -> str:
+    """Return what a node is called: with the nodes that its graph runs in, without their tasks' IDs."""
+    namespace, name = node
+    return "/".join([*(part.partition(":")[0] for part in namespace), name])
+
+
+def _reasoning(message: BaseMessage) -> Iterator[str]:
+    if isinstance(message, AIMessageChunk) and isinstance(message.content, str):
+        # Plain text, by far the most chunks. Beside it, clients keep reasoning here.
+        if message.additional_kwargs and isinstance(text := message.additional_kwargs.get("reasoning_content"), str):
+            yield text
+        return
+    for block in message.content_blocks:
+        if block["type"] == "reasoning" and (text := block.get("reasoning")):
+            yield text

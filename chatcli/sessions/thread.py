@@ -1,0 +1,196 @@
+"""One thread in its graph: how its runs are labelled, how it is read and written, and the lock that a writer holds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
+from langgraph.graph import END, START
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import Overwrite, StateSnapshot
+
+from chatcli.events import ApprovalRequested
+from chatcli.models.names import GRAPH
+from chatcli.sessions.stored_first import StoredFirst
+from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.sessions.whole_history import whole_history
+from chatcli.store.threads import Threads
+
+if TYPE_CHECKING:
+    from langgraph.pregel import Pregel
+
+    from chatcli.models.names import ModelName
+
+AnyGraph = PregelProtocol[Any, Any, Any, Any]
+"""A compiled graph of any state, here or on a server."""
+
+TITLE_LENGTH = 60
+"""Characters of the first question that title a thread."""
+TITLE_SOURCE = 1000
+"""Characters that they are taken from: a question may be a whole file."""
+LOCK_INTERVAL = 0.05
+"""Seconds between two tries for a thread that another process has."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphThread:
+    """A thread, which need not exist yet, of a graph that runs in this process.
+
+    All that sessions and turns do to a thread goes through these methods, so that a thread which lives elsewhere is
+    a subclass: it overrides `stream`, `_newest`, `empty` and `go_to`, which are the only ones that need more of the
+    graph than reading and updating its state.
+
+    Attributes:
+        graph: The compiled app; its checkpointer holds the thread.
+        threads: The store's threads.
+        id: The thread's.
+        node: The graph's node that answers; None for a graph whose nodes are its own affair.
+
+    """
+
+    graph: AnyGraph
+    threads: Threads
+    id: str
+    node: str | None = None
+
+    def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
+        """Return a run's config; the store's index and a thread's tree are made from its metadata."""
+        metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
+        if title:
+            metadata["chatcli_title"] = " ".join(title[:TITLE_SOURCE].split())[:TITLE_LENGTH]
+        if turn is not None:
+            metadata["chatcli_turn"] = turn
+        return {"configurable": {"thread_id": self.id}, "metadata": metadata}
+
+    def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
+        """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
+
+        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them. A new question is on
+        disk before any node runs.
+        """
+        graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
+        if self.node is None and isinstance(graph_input, Mapping):
+            first = StoredFirst()
+            graph = graph.copy(update={"checkpointer": first.watch(self._checkpointer)})
+            config = {**config, "callbacks": [first]}
+        parts = graph.astream(
+            graph_input,
+            config,
+            context=context,
+            stream_mode=list(STREAM_MODES),
+            subgraphs=True,
+            version="v2",
+            durability="sync" if self.node is not None else "async",
+        )
+        return cast("AsyncIterator[Mapping[str, Any]]", parts)
+
+    async def snapshot(self) -> StateSnapshot:
+        """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
+        return await self.graph.aget_state(self.config())
+
+    async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
+        """Return the thread's messages, now or at a checkpoint, oldest first; none when it does not exist."""
+        if not checkpoint_id:
+            return messages_of(await self.snapshot())
+        config = self.config()
+        config["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+        return messages_of(await self.graph.aget_state(config))
+
+    async def history(self) -> list[BaseMessage]:
+        """Return the thread's messages, and those that its graph has removed from the state on this branch."""
+        steps = await asyncio.to_thread(self.threads.steps, self.id)
+        return await whole_history(await self.messages(), steps, self.messages)
+
+    async def pending(self) -> tuple[ApprovalRequested, ...]:
+        """Return what the graph waits for: the answers to these interrupts."""
+        newest = await self._newest()
+        # Without reading the state, which a long thread takes a while to make: hardly ever is something pending.
+        if isinstance(newest, CheckpointTuple) and not any(
+            write[1] == INTERRUPT for write in newest.pending_writes or ()
+        ):
+            return ()
+        return as_requests((await self.snapshot()).interrupts)
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this process runs the turns, and can write a question that was not asked."""
+        return True
+
+    async def keep_question(
+        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write `question`, and what is set `beside` it, as if the graph had been asked: the answer is pending then."""
+        await self.graph.aupdate_state(config, {**(beside or {}), "messages": [question]}, as_node=START)
+
+    async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
+        """Write `messages` as if the graph had, and leave nothing pending."""
+        if self.node is not None:
+            await self.graph.aupdate_state(config, {"messages": messages}, as_node=self.node)
+            return
+        # Not as a node of the graph's: its conditional edges are the user's code, and would go on from there. What
+        # follows START becomes pending instead, and is cleared, as what was pending before is.
+        await self.graph.aupdate_state(config, None, as_node=END)
+        await self.graph.aupdate_state(config, {"messages": messages}, as_node=START)
+        await self.graph.aupdate_state(config, None, as_node=END)
+
+    async def go_to(self, config: RunnableConfig, checkpoint_id: str) -> None:
+        """Make the state at `checkpoint_id` the newest one; what was pending there need not be."""
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        config["configurable"]["checkpoint_id"] = checkpoint_id
+        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None else END)
+
+    async def empty(self, config: RunnableConfig) -> None:
+        """Make a state without messages the newest one."""
+        if self.node is not None:  # the setup stays
+            await self.graph.aupdate_state(config, {"messages": Overwrite([])}, as_node=self.node)
+            return
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        await self._checkpointer.aput(config, empty_checkpoint(), {"source": "update", "step": -2, "parents": {}}, {})
+
+    async def turn_number(self, *, new: bool) -> int:
+        """Return the running turn's place on its branch, from 1; the index of threads counts turns by it."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return int(metadata.get("chatcli_turn", 0)) + new
+
+    async def is_foreign(self) -> bool:
+        """Tell whether a graph of the user's ran the thread last."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")
+
+    async def checkpoint_id(self) -> str:
+        """Return the newest checkpoint's ID, empty for a thread that does not exist."""
+        newest = await self._newest()
+        return "" if newest is None else str(newest.config["configurable"]["checkpoint_id"])
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Have the thread to oneself."""
+        while not self.threads.try_lock(self.id):  # noqa: ASYNC110 - another process sets no event here
+            await asyncio.sleep(LOCK_INTERVAL)
+        try:
+            yield
+        finally:
+            self.threads.unlock(self.id)
+
+    @property
+    def _checkpointer(self) -> BaseCheckpointSaver[str]:
+        checkpointer = getattr(self.graph, "checkpointer", None)
+        assert isinstance(checkpointer, BaseCheckpointSaver)
+        return checkpointer
+
+    async def _newest(self) -> "CheckpointTuple | StateSnapshot | None":
+        """Return the newest checkpoint: of either kind, its `config` and `metadata` are what is asked for."""
+        return await self._checkpointer.aget_tuple(self.config())
+
+
+def messages_of(snapshot: StateSnapshot) -> list[BaseMessage]:
+    """Return the messages of `snapshot`; its state may be an object instead of a mapping."""
+    values = snapshot.values
+    found = values.get("messages") if isinstance(values, Mapping) else getattr(values, "messages", None)
+    return list(found or [])

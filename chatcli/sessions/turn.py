@@ -1,0 +1,269 @@
+"""One turn: runs the graph on a question, and makes the one end of it, whatever cuts it short."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from langgraph.types import Command
+
+from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.events import (
+    NO_ANSWER,
+    WAITING,
+    Event,
+    FlowAnswer,
+    Notice,
+    TerminalEvent,
+    TextDelta,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    Usage,
+)
+from chatcli.sessions.history import newest_turn
+from chatcli.sessions.repair import keep_turn, recover
+from chatcli.sessions.stream import AnswerReader, as_requests
+from chatcli.sessions.thread import LOCK_INTERVAL, GraphThread
+from chatcli.store.errors import as_failure
+from chatcli.store.threads import Partial
+
+JOURNAL_INTERVAL = 0.5
+"""Seconds between two looks at what has arrived of an answer, to keep it in case the process is killed."""
+
+
+class RunningTurn:
+    """A turn on `thread`, run once.
+
+    Args:
+        thread: Where it is stored.
+        name: Who answers, as `provider:model` or `graph:NAME`.
+        graph_input: What the graph gets: a new turn's state, None to go on where the thread stands, or the command
+            that resumes it.
+        question: What is asked; None where an interrupt is answered.
+        context: What the graph runs with beside its state, if it takes anything.
+        cost: Prices the turn's usage in US dollars, where it can be.
+        explain: Makes of what ended the turn early what the user is told.
+
+    """
+
+    def __init__(
+        self,
+        thread: GraphThread,
+        name: str,
+        graph_input: Any,
+        question: HumanMessage | None = None,
+        *,
+        context: Any = None,
+        cost: Callable[[Usage], float | None] = lambda usage: None,
+        explain: Callable[[BaseException], ChatcliError] = as_failure,
+    ) -> None:
+        self._thread = thread
+        self._name = name
+        self._input = graph_input
+        self._question = question
+        self._context = context
+        self._cost = cost
+        self._explain = explain
+        self._reader = AnswerReader(named=thread.node is None)
+        self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._holding = False
+        self._journaled = False
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        """Yield the turn's events up to its terminal one. While another process has a turn on the thread, wait."""
+        started = time.monotonic()
+        yield TurnStarted(self._thread.id, self._name)
+        self._task = task = asyncio.create_task(self._pump())
+        # Not the task itself says that it is over: one that is cancelled before it began runs nothing of its code.
+        task.add_done_callback(lambda _: self._arrived.put_nowait(None))
+        if self._stopped:
+            task.cancel()
+        try:
+            async for event in _merged(self._arrived):
+                yield event
+        finally:
+            task.cancel()
+            # Shielded: a consumer that is being cancelled itself must not cost the user what has arrived.
+            end = await asyncio.shield(self._end(task, started))
+            self._task = None
+        if isinstance(end, TurnFinished) and end.finish_reason == "length":
+            yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
+        if isinstance(end, TurnFinished):
+            if self._reader.paused:
+                yield Notice("the graph stopped at a breakpoint; /retry goes on from there")
+            elif end.finish_reason == NO_ANSWER:
+                yield Notice("the graph ended without an answer", "warning")
+            for request in as_requests(self._reader.interrupts.values()):
+                yield request
+        yield end
+
+    def interrupt(self) -> None:
+        """Stop it, also before it has begun: it then ends with `TurnInterrupted`."""
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def announce(self, event: Event) -> None:
+        """Add `event` to those of the turn."""
+        self._arrived.put_nowait(event)
+
+    async def _pump(self) -> None:
+        """Run the graph, and put what it streams into the queue."""
+        thread = self._thread
+        try:
+            await self._take_thread()
+            if await recover(thread, thread.config(self._name)):
+                self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
+            asks = isinstance(self._input, Mapping)
+            config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
+            async with self._journal():
+                async for part in thread.stream(self._input, config, self._context):
+                    for event in self._reader.read(part):
+                        self.announce(event)
+                await self._read_unstreamed()
+        finally:
+            for event in self._reader.finish():
+                self.announce(event)
+
+    async def _read_unstreamed(self) -> None:
+        """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
+        if self._thread.node is not None or self._reader.content or isinstance(self._input, Command):
+            return
+        messages = await self._thread.messages()
+        for event in self._reader.read_stored(messages[newest_turn(messages) :]):
+            self.announce(event)
+
+    @property
+    def _question_id(self) -> str:
+        return str(self._question.id) if self._question is not None else ""
+
+    @property
+    def _title(self) -> str:
+        return self._question.text if self._question is not None else ""
+
+    async def _end(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
+        """Wait for `task`, which is over or cancelled, and return the terminal event."""
+        await asyncio.wait([task])
+        try:
+            return await self._outcome(task, started)
+        finally:
+            await self._release()
+
+    async def _outcome(self, task: "asyncio.Task[None]", started: float) -> TerminalEvent:
+        thread_id, reader = self._thread.id, self._reader
+        broken = InterruptedTurnError("stopped") if task.cancelled() else task.exception()
+        if broken is not None:
+            error = self._explain(broken)
+            try:
+                if not self._holding:  # stopped before it could take the thread
+                    self._holding = self._thread.runs_here and self._thread.threads.try_lock(self._thread.id)
+                checkpoint_id = await self._keep() if self._holding else ""
+            except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
+                error, checkpoint_id = self._explain(problem), ""
+            if isinstance(error, InterruptedTurnError):
+                return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, _elapsed_ms(started))
+            return TurnFailed(thread_id, self._name, reader.content, error)
+        return TurnFinished(
+            thread_id=thread_id,
+            checkpoint_id=await self._thread.checkpoint_id(),
+            model=self._name,
+            content=reader.content,
+            finish_reason=self._finish_reason(),
+            usage=reader.usage,
+            elapsed_ms=_elapsed_ms(started),
+            messages_in_context=reader.messages_in_context,
+            messages_in_thread=reader.messages_in_thread or len(await self._thread.messages()),
+            context_tokens=reader.context_tokens,
+            context_budget=reader.context_budget,
+            cost_usd=self._cost(reader.usage),
+            langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
+        )
+
+    def _finish_reason(self) -> str:
+        reader = self._reader
+        if reader.interrupts:
+            return WAITING
+        if self._thread.node is None and not reader.content and not reader.paused:
+            return NO_ANSWER
+        return reader.finish_reason or "stop"  # not all graphs say
+
+    async def _keep(self) -> str:
+        """Store what the turn has not stored itself; return the newest checkpoint's ID."""
+        config = self._thread.config(self._name, title=self._title)
+        given = self._input if isinstance(self._input, Mapping) else {}
+        beside = {name: value for name, value in given.items() if name != "messages"}
+        await keep_turn(self._thread, config, self._question, self._reader.messages, beside)
+        return await self._thread.checkpoint_id()
+
+    async def _take_thread(self) -> None:
+        """Wait until no other process has a turn on the thread, so that this turn is based on what that one wrote."""
+        waiting = False
+        while not self._thread.threads.try_lock(self._thread.id):
+            if not waiting:
+                self.announce(Notice("another chat is answering on this thread; waiting for it"))
+            waiting = True
+            await asyncio.sleep(LOCK_INTERVAL)
+        self._holding = True
+
+    @asynccontextmanager
+    async def _journal(self) -> AsyncIterator[None]:
+        """Keep what arrives meanwhile in the store's journal, until the answer is stored where it belongs."""
+
+        async def keep() -> None:
+            kept = ""
+            while True:
+                await asyncio.sleep(JOURNAL_INTERVAL)
+                if (content := self._reader.newest) != kept:
+                    kept = content
+                    self._journaled = True
+                    partial = Partial(self._question_id, content)
+                    await asyncio.to_thread(self._thread.threads.save_partial, self._thread.id, partial)
+
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])  # a write under way must not come after the row is cleared
+
+    async def _release(self) -> None:
+        """Give the thread free, and forget the journal of a turn that is stored now."""
+        if self._journaled:
+            await asyncio.to_thread(self._thread.threads.clear_partial, self._thread.id)
+        if self._holding:
+            self._thread.threads.unlock(self._thread.id)
+        self._holding = self._journaled = False
+
+
+async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
+    """Yield the events up to None; text that piled up meanwhile comes as one delta, since showing each costs time."""
+    while True:
+        batch = [await arrived.get()]
+        while not arrived.empty():
+            batch.append(arrived.get_nowait())
+        text, node = "", ""
+        for event in batch:
+            if isinstance(event, TextDelta) and event.node == node:
+                text += event.text
+                continue
+            if text:
+                yield TextDelta(text, node)
+                text = ""
+            if event is None:
+                return
+            if isinstance(event, TextDelta):
+                text, node = event.text, event.node
+            else:
+                yield event
+        if text:
+            yield TextDelta(text, node)
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,122 @@
+"""The checkpointer on PostgreSQL."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from chatcli.store.cached_history import CachedHistory
+from chatcli.store.message_index import said_in
+from chatcli.store.postgres.connection import parameters
+from chatcli.store.postgres.errors import as_postgres_error
+from chatcli.store.postgres.rebuild import indexable
+from chatcli.store.postgres.schema import ADD_MESSAGE
+from chatcli.store.postgres.threads import IDLE, PostgresThreads
+from chatcli.store.serde import CompressedSerializer
+
+POOL_TIMEOUT = 10.0
+"""Seconds to wait for a connection, and so for a server that is gone."""
+
+_Connection = psycopg.AsyncConnection[DictRow]
+
+
+class PostgresSaver(CachedHistory, AsyncPostgresSaver):
+    """LangGraph's own saver, which remembers what it read, and indexes what is said as it is written."""
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """See `BaseCheckpointSaver.aput_writes`."""
+        said = [indexable(row) for row in said_in(config, writes)]
+        if not said:
+            await super().aput_writes(config, writes, task_id, task_path)
+            return
+        # What the method above does, in one transaction with the index.
+        special = all(channel in WRITES_IDX_MAP for channel, _value in writes)
+        query = self.UPSERT_CHECKPOINT_WRITES_SQL if special else self.INSERT_CHECKPOINT_WRITES_SQL
+        where = config["configurable"]
+        rows = await asyncio.to_thread(
+            self._dump_writes,
+            where["thread_id"],
+            where["checkpoint_ns"],
+            where["checkpoint_id"],
+            task_id,
+            task_path,
+            writes,
+        )
+        async with self._cursor(pipeline=True) as cursor, cursor.connection.transaction():
+            await cursor.executemany(query, rows)
+            await cursor.executemany(ADD_MESSAGE, said)
+
+
+@asynccontextmanager
+async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, PostgresThreads]]:
+    """Yield the checkpointer and the threads of the store at `uri`; tables that are missing are made.
+
+    Raises:
+        UsageError: `uri` can't be read.
+        StoreError: The store can't be used.
+
+    """
+    # The pool warns through logging of what the user is told as an error.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    threads = PostgresThreads(uri)
+    try:
+        await asyncio.to_thread(threads.set_up)
+        async with _pool(uri) as pool:
+            yield PostgresSaver(pool, serde=CompressedSerializer()), threads
+    finally:
+        await asyncio.to_thread(threads.close)
+
+
+@asynccontextmanager
+async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
+    """Yield a checkpointer whose writes appear in the store at `uri` when the block ends well: all or none.
+
+    They are one transaction, which the server rolls back when this process dies.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    kwargs = {**parameters(uri), "autocommit": True, "row_factory": dict_row}
+    try:
+        async with await psycopg.AsyncConnection.connect(**kwargs) as connection, connection.transaction():
+            yield PostgresSaver(connection, serde=CompressedSerializer())
+    except psycopg.Error as error:
+        raise as_postgres_error(error) from error
+
+
+def _pool(uri: str) -> "AsyncConnectionPool[_Connection]":
+    """Return a pool of one connection, since a saver uses one at a time; it comes back when it was lost."""
+    used: WeakKeyDictionary[_Connection, float] = WeakKeyDictionary()
+
+    async def note_use(connection: _Connection) -> None:
+        used[connection] = time.monotonic()
+
+    async def check(connection: _Connection) -> None:
+        # A connection may die while the user thinks; asking before each statement would double their time.
+        if time.monotonic() - used.get(connection, 0) > IDLE:
+            await AsyncConnectionPool.check_connection(connection)
+
+    return AsyncConnectionPool(
+        kwargs={**parameters(uri), "autocommit": True, "row_factory": dict_row},
+        min_size=1,
+        max_size=1,
+        timeout=POOL_TIMEOUT,
+        reconnect_timeout=POOL_TIMEOUT,
+        configure=note_use,
+        reset=note_use,
+        check=check,
+        open=False,
+    )

@@ -1,0 +1,267 @@
+"""The threads of a PostgreSQL store, without LangGraph."""
+
+import hashlib
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from chatcli.errors import UsageError
+from chatcli.message import MessageShown
+from chatcli.store.postgres import connection as setup
+from chatcli.store.postgres.errors import as_postgres_error
+from chatcli.store.postgres.schema import SEARCHED
+from chatcli.store.search_words import snippet, words_in
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+
+IDLE = 5.0
+"""Seconds after which a connection is asked whether it is still there before it is used."""
+SNIPPET_WORDS = 12
+
+
+class PostgresThreads:
+    """The threads of the store at `uri`; a database without chatcli's tables has none.
+
+    One connection serves them all, and holds the locks: the server gives these up with it, however the process ends.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: psycopg.Connection | None = None
+        self._used = 0.0
+        self._one_at_a_time = threading.Lock()
+        self._locked: set[str] = set()
+        self._ready = False
+
+    def set_up(self) -> None:
+        """Make the tables that are missing."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                setup.set_up(connection)
+
+    def close(self) -> None:
+        """Close the connection; the next call would open another."""
+        with self._one_at_a_time:
+            self._drop()
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """See `Threads.recent`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return []
+            return [ThreadSummary(*row) for row in connection.execute(_RECENT, (limit,))]
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """See `Threads.search`."""
+        words = words_in(text)
+        with self._use() as connection:
+            if not words or not self._is_set_up(connection):
+                return []
+            rows = connection.execute(_SEARCH, {"words": " ".join(words), "limit": limit}).fetchall()
+        # Not by ts_headline, whose parser takes `file.py` for one word and would not find `file` in it.
+        return [
+            Match(thread_id, title, role, snippet(said, set(words), SNIPPET_WORDS))
+            for thread_id, title, role, said in rows
+        ]
+
+    def rename(self, thread_id: str, title: str) -> None:
+        """See `Threads.rename`."""
+        with self._use() as connection:
+            connection.execute("UPDATE chatcli_threads SET title = %s WHERE thread_id = %s", (title, thread_id))
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """See `Threads.delete`; the server's autovacuum gives the space to what is written next."""
+        with self._use() as connection, connection.transaction():
+            for table in _TABLES:
+                connection.execute(
+                    f"DELETE FROM {table} WHERE thread_id = ANY(%s)",  # noqa: S608 - names of our own
+                    (list(thread_ids),),
+                )
+
+    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
+        """See `Threads.fork`."""
+        with self._use() as connection, connection.transaction():
+            if connection.execute("SELECT 1 FROM chatcli_threads WHERE thread_id = %s", (new_id,)).fetchone():
+                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
+            known = [row[0] for row in connection.execute(_IDS, (thread_id,))]
+            end = checkpoint_id or (known[-1] if known else "")
+            if end not in known:
+                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            for copy in _COPIES:
+                connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+
+    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.said`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return []
+            rows = connection.execute(_SAID, {"thread": thread_id, "limit": limit}).fetchall()
+            return [MessageShown(*row) for row in reversed(rows)]
+
+    def steps(self, thread_id: str) -> list[Step]:
+        """See `Threads.steps`."""
+        with self._use() as connection:
+            return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
+
+    def save_partial(self, thread_id: str, partial: Partial) -> None:
+        """See `Threads.save_partial`."""
+        with self._use() as connection:
+            connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
+
+    def partial(self, thread_id: str) -> Partial | None:
+        """See `Threads.partial`."""
+        with self._use() as connection:
+            row = connection.execute(
+                "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
+            ).fetchone()
+            return Partial(row[0], bytes(row[1]).decode()) if row else None
+
+    def clear_partial(self, thread_id: str) -> None:
+        """See `Threads.clear_partial`."""
+        with self._use() as connection:
+            connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
+
+    def try_lock(self, thread_id: str) -> bool:
+        """See `Threads.try_lock`."""
+        with self._use() as connection:
+            # The server counts how often a lock was taken; here a second time changes nothing.
+            if thread_id not in self._locked:
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
+                if row != (True,):
+                    return False
+                self._locked.add(thread_id)
+            return True
+
+    def unlock(self, thread_id: str) -> None:
+        """See `Threads.unlock`."""
+        with self._use() as connection:
+            if thread_id in self._locked:
+                self._locked.discard(thread_id)
+                connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
+
+    @contextmanager
+    def _use(self) -> Iterator[psycopg.Connection]:
+        """Yield the connection, opened anew when it was lost."""
+        with self._one_at_a_time:
+            try:
+                connection = self._alive()
+                yield connection
+                self._used = time.monotonic()
+            except psycopg.Error as error:
+                raise as_postgres_error(error) from error
+
+    def _is_set_up(self, connection: psycopg.Connection) -> bool:
+        self._ready = self._ready or setup.is_set_up(connection)
+        return self._ready
+
+    def _alive(self) -> psycopg.Connection:
+        if self._connection is not None and time.monotonic() - self._used > IDLE:
+            with suppress(psycopg.OperationalError):  # it is closed by that, and replaced below
+                self._connection.execute("")
+        if self._connection is None or self._connection.closed:
+            self._drop()
+            self._connection = setup.connect(self._uri)
+            # `chat threads list` has no place to close it; psycopg complains of a connection that nobody closed.
+            weakref.finalize(self, self._connection.close)
+        return self._connection
+
+    def _drop(self) -> None:
+        self._locked.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _key(thread_id: str) -> int:
+    """Return the advisory lock of a thread: 64 bits, which other programs in the database share."""
+    digest = hashlib.blake2b(thread_id.encode(), digest_size=8, person=b"chatcli").digest()
+    return int.from_bytes(digest, signed=True)
+
+
+_TABLES = (
+    "checkpoints",
+    "checkpoint_blobs",
+    "checkpoint_writes",
+    "chatcli_messages",
+    "chatcli_journal",
+    "chatcli_threads",
+)
+
+_RECENT = """
+SELECT thread_id, title, model, turns,
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+FROM chatcli_threads ORDER BY chatcli_threads.updated_at DESC LIMIT %s
+"""
+
+_SEARCH = f"""
+SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})
+FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id,
+    plainto_tsquery('simple', %(words)s) AS wanted
+WHERE m.words @@ wanted ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
+"""  # noqa: S608 - a number of our own
+
+_SAVE_PARTIAL = """
+INSERT INTO chatcli_journal (thread_id, question_id, text) VALUES (%s, %s, %s)
+ON CONFLICT (thread_id) DO UPDATE SET question_id = excluded.question_id, text = excluded.text
+"""
+
+_IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id"
+
+_STEPS = """
+SELECT checkpoint_id, parent_checkpoint_id,
+    coalesce((metadata ->> 'chatcli_turn')::integer, 0),
+    coalesce(metadata ->> 'chatcli_title', ''),
+    coalesce(metadata ->> 'source', '')
+FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id
+"""
+
+# From the newest checkpoint back, a row at a time, so that the limit ends the walk: hence LATERAL, and no ORDER BY
+# over the whole. A checkpoint of turn 0 is the empty beginning to which a thread was rewound: nothing before it counts.
+_SAID = """
+WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
+    (SELECT checkpoint_id, parent_checkpoint_id, (metadata ->> 'chatcli_turn')::integer
+        FROM checkpoints WHERE thread_id = %(thread)s AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1)
+    UNION ALL
+    SELECT c.checkpoint_id, c.parent_checkpoint_id, (c.metadata ->> 'chatcli_turn')::integer
+    FROM branch JOIN checkpoints c
+    ON c.thread_id = %(thread)s AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.parent_id
+    WHERE coalesce(branch.turn, 1) != 0
+)
+SELECT said.role, said.text, said.interrupted FROM branch CROSS JOIN LATERAL (
+    SELECT role, text, interrupted FROM chatcli_messages m
+    WHERE m.thread_id = %(thread)s AND m.checkpoint_id = branch.checkpoint_id ORDER BY m.id DESC
+) AS said
+WHERE coalesce(branch.turn, 1) != 0 LIMIT %(limit)s
+"""
+
+_BRANCH = """
+WITH RECURSIVE branch (checkpoint_id) AS (
+    SELECT %(end)s::text
+    UNION
+    SELECT c.parent_checkpoint_id FROM branch JOIN checkpoints c
+    ON c.thread_id = %(thread)s AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.checkpoint_id
+    WHERE c.parent_checkpoint_id IS NOT NULL
+)
+"""
+_IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id IN (SELECT checkpoint_id FROM branch)"
+_COPIES = (
+    f"{_BRANCH} INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"  # noqa: S608 - text of our own
+    " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
+    " FROM branch JOIN checkpoints c ON c.thread_id = %(thread)s AND c.checkpoint_id = branch.checkpoint_id,"
+    " jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version), checkpoint_blobs b"
+    " WHERE b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
+    " AND b.channel = used.channel AND b.version = used.version",
+    f"{_BRANCH} INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - as above
+    " checkpoint, metadata) SELECT %(new)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,"
+    f" metadata FROM checkpoints WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
+    f"{_BRANCH} INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx,"  # noqa: S608 - as above
+    " channel, type, blob) SELECT %(new)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob"
+    f" FROM checkpoint_writes WHERE {_IN_BRANCH}",
+    f"{_BRANCH} INSERT INTO chatcli_messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
+    " SELECT %(new)s, message_id, checkpoint_id, role, text, interrupted FROM chatcli_messages"
+    f" WHERE {_IN_BRANCH} ORDER BY id",
+)

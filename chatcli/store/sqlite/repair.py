@@ -1,0 +1,92 @@
+"""Checks a SQLite store and rebuilds its index, for `chat doctor`."""
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from chatcli.errors import StoreError
+from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
+from chatcli.store.sqlite import schema
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
+
+_COMPRESSED = "+zlib"
+_MAX_NAMED = 5
+
+
+def find_damage(path: Path) -> str:
+    """Return what is wrong with the store at `path`, "" for nothing: what SQLite finds, or which threads can't be read.
+
+    Raises:
+        StoreError: It can't be opened.
+
+    """
+    try:
+        with closing(connect(path)) as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                return str(found)
+            damaged = sorted(set(_damaged_threads(connection)))
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+        raise as_sqlite_failure(error) from error
+    named = ", ".join(damaged[:_MAX_NAMED])
+    return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
+
+
+def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield the threads with values whose checksum is wrong, metadata that is no JSON, or a parent that is missing."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints'").fetchone():
+        return
+    for query in ("SELECT thread_id, type, checkpoint FROM checkpoints", "SELECT thread_id, type, value FROM writes"):
+        for thread_id, kind, value in connection.execute(query):
+            if isinstance(kind, str) and kind.endswith(_COMPRESSED):
+                try:
+                    zlib.decompress(value)
+                except (zlib.error, TypeError):
+                    yield str(thread_id)
+    for thread_id, metadata in connection.execute("SELECT thread_id, metadata FROM checkpoints"):
+        try:
+            json.loads(metadata or b"{}")
+        except (ValueError, TypeError):
+            yield str(thread_id)
+    yield from (str(thread_id) for (thread_id,) in connection.execute(_WITHOUT_PARENT))
+
+
+_WITHOUT_PARENT = """
+SELECT DISTINCT thread_id FROM checkpoints AS c
+WHERE checkpoint_ns = '' AND parent_checkpoint_id IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM checkpoints AS p
+    WHERE p.thread_id = c.thread_id AND p.checkpoint_ns = '' AND p.checkpoint_id = c.parent_checkpoint_id
+)
+"""
+
+
+def forget_index(path: Path) -> None:
+    """Rebuild the index of threads from LangGraph's tables, and leave that of messages to the next `open_store`.
+
+    Raises:
+        StoreError: The store can't be used; it is left as it was.
+
+    """
+    try:
+        with closing(connect(path)) as connection:
+            connection.executescript(schema.REBUILD)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if "readonly" in str(error) and os.access(path, os.W_OK):  # it says so of itself
+            raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR) from error
+        raise as_sqlite_failure(error) from error
+
+
+def refuse_open(path: Path) -> None:
+    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite can tell."""
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if "locked" in str(error):
+            raise StoreError("the store is open in another process", remedy="Close that, and try again.") from error

@@ -1,0 +1,85 @@
+"""A place beside a store where threads are written in peace, to appear in the store all together or not at all."""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from chatcli.store.errors import as_sqlite_failure
+from chatcli.store.sqlite.threads import connect
+
+_PREFIX = ".import-"
+_LOCK = "lock"
+"""A file in a staging folder that its process holds a lock on for as long as it lives."""
+
+
+@contextmanager
+def staging_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end.
+
+    What a process left behind that was killed in the middle is removed first.
+    """
+    parent = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)  # nobody takes a new folder, not yet locked, for a dead process's
+        _remove_leftovers(path.parent)
+        temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
+        lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(parent)
+    try:
+        with temporary as folder:
+            yield Path(folder) / "threads.db"
+    finally:
+        os.close(lock)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the staging folders in `folder` whose process is dead."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it is in use, somebody else's, or gone by now
+            with suppress(FileNotFoundError):
+                lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                finally:
+                    os.close(lock)
+            shutil.rmtree(left)
+
+
+def adopt(path: Path, staged: Path) -> None:
+    """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction.
+
+    Raises:
+        StoreError: The store can't be used, or has one of the threads meanwhile; nothing was copied.
+
+    """
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("ATTACH ? AS staged", (str(staged),))
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _COPIES:
+                    connection.execute(statement)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise as_sqlite_failure(error) from error
+
+
+# The triggers of the store itself make its rows of threads and its full-text index.
+_COPIES = (
+    "INSERT INTO checkpoints"
+    " (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)"
+    " SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+    " FROM staged.checkpoints ORDER BY checkpoint_id",
+    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)"
+    " SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM staged.writes",
+    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"
+    " SELECT thread_id, message_id, checkpoint_id, role, text, interrupted FROM staged.messages ORDER BY id",
+    "UPDATE threads SET title = (SELECT title FROM staged.threads AS t WHERE t.thread_id = threads.thread_id)"
+    " WHERE thread_id IN (SELECT thread_id FROM staged.threads)",
+)

@@ -1,0 +1,235 @@
+"""The threads of a SQLite store, by the standard library alone."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, groupby, islice
+from operator import itemgetter
+from pathlib import Path
+
+from chatcli.errors import StoreError, UsageError
+from chatcli.message import MessageShown
+from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
+from chatcli.store.search_words import words_in
+from chatcli.store.sqlite import schema
+from chatcli.store.sqlite.turn_locks import TurnLocks
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process's write."""
+MAX_VERSION = 1000
+"""No chatcli writes a store of a higher version."""
+SNIPPET_WORDS = 12
+
+
+class SqliteThreads:
+    """The threads of the store at `path`; a store that does not exist yet has none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._locks = TurnLocks(path)
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """See `Threads.recent`."""
+        if not self._path.exists():
+            return []
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
+                " ORDER BY updated_at DESC LIMIT ?",
+                (-1 if limit is None else limit,),
+            )
+            return [ThreadSummary(*row) for row in rows]
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """See `Threads.search`."""
+        # Words alone, quoted: FTS5 would read its own query language in what a user typed.
+        words = " ".join(f'"{word}"' for word in words_in(text))
+        if not words or not self._path.exists():
+            return []
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT m.thread_id, t.title, m.role, snippet(messages_fts, 0, char(2), char(3), '...', ?)"
+                " FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid"
+                " JOIN threads t ON t.thread_id = m.thread_id WHERE messages_fts MATCH ? ORDER BY rank LIMIT ?",
+                (SNIPPET_WORDS, words, limit),
+            )
+            return [Match(*row) for row in rows]
+
+    def rename(self, thread_id: str, title: str) -> None:
+        """See `Threads.rename`."""
+        with self._connection() as connection:
+            connection.execute("UPDATE threads SET title = ? WHERE thread_id = ?", (title, thread_id))
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """See `Threads.delete`."""
+        with self._connection() as connection:
+            for table in ("checkpoints", "writes", "messages", "journal", "threads"):
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - names of our own
+                    [(thread_id,) for thread_id in thread_ids],
+                )
+            # What is deleted stays in the full-text index, marked, until its parts are merged into one.
+            connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+        with self._connection() as connection:
+            # Not `execute`, which takes one step of a statement without rows: that would free a single page.
+            connection.executescript("PRAGMA incremental_vacuum")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
+        """See `Threads.fork`."""
+        with self._connection() as connection:
+            if connection.execute("SELECT 1 FROM threads WHERE thread_id = ?", (new_id,)).fetchone():
+                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
+            known = [row[0] for row in connection.execute(_IDS, (thread_id,))]
+            end = checkpoint_id or (known[-1] if known else "")
+            if end not in known:
+                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            for copy in _COPIES:
+                connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+
+    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.said`."""
+        if not self._path.exists():
+            return []
+        with self._connection() as connection:
+            rows = connection.execute(_SAID, {"thread": thread_id})
+            # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
+            newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
+            said = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
+            return said[::-1]
+
+    def steps(self, thread_id: str) -> list[Step]:
+        """See `Threads.steps`."""
+        with self._connection() as connection:
+            return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
+
+    def save_partial(self, thread_id: str, partial: Partial) -> None:
+        """See `Threads.save_partial`."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
+                (thread_id, partial.question_id, partial.text),
+            )
+
+    def partial(self, thread_id: str) -> Partial | None:
+        """See `Threads.partial`."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
+            ).fetchone()
+            return Partial(*row) if row else None
+
+    def clear_partial(self, thread_id: str) -> None:
+        """See `Threads.clear_partial`."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
+
+    def try_lock(self, thread_id: str) -> bool:
+        """See `Threads.try_lock`."""
+        return self._locks.try_lock(thread_id)
+
+    def unlock(self, thread_id: str) -> None:
+        """See `Threads.unlock`."""
+        self._locks.unlock(thread_id)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open the store for one transaction."""
+        try:
+            connection = connect(self._path)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+            raise as_sqlite_failure(error) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the existing store at `path`.
+
+    Raises:
+        StoreError: A newer chatcli wrote it, or it is no file.
+        sqlite3.Error: It can't be opened.
+
+    """
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
+    try:
+        check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
+        _complete(connection)
+    except (StoreError, sqlite3.Error, UnicodeDecodeError):
+        connection.close()
+        raise
+    return connection
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Make the index where it is missing: of a store that LangGraph alone wrote, or that lost it."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if "checkpoints" in tables and not {"threads", "messages", "messages_fts", "journal"} <= tables:
+        connection.executescript(schema.REBUILD)
+
+
+def check_version(path: Path, version: int) -> None:
+    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli, or of none."""
+    if not 0 <= version <= MAX_VERSION:
+        raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
+    if version > schema.VERSION:
+        raise StoreError(
+            f"the store {path} was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
+            remedy="Upgrade chatcli, or name another store with --store.",
+        )
+
+
+_IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
+
+_STEPS = """
+SELECT checkpoint_id, parent_checkpoint_id,
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_turn'), 0),
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_title'), ''),
+    coalesce(json_extract(CAST(metadata AS TEXT), '$.source'), '')
+FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id
+"""
+
+# Walked a row at a time, so that who has read enough ends the walk: hence no ORDER BY over the whole.
+# A checkpoint without a turn is the empty beginning to which a thread was rewound: nothing before it counts.
+_SAID = """
+WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
+    SELECT * FROM (SELECT checkpoint_id, parent_checkpoint_id,
+        json_extract(CAST(metadata AS TEXT), '$.chatcli_turn')
+        FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1)
+    UNION ALL
+    SELECT c.checkpoint_id, c.parent_checkpoint_id, json_extract(CAST(c.metadata AS TEXT), '$.chatcli_turn')
+    FROM branch CROSS JOIN checkpoints c
+    ON c.thread_id = :thread AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.parent_id
+    WHERE coalesce(branch.turn, 1) != 0
+)
+SELECT m.checkpoint_id, m.id, m.role, m.text, m.interrupted FROM branch CROSS JOIN messages m
+ON m.thread_id = :thread AND m.checkpoint_id = branch.checkpoint_id
+WHERE coalesce(branch.turn, 1) != 0
+"""
+
+_BRANCH = """
+WITH RECURSIVE branch (checkpoint_id) AS (
+    SELECT :end
+    UNION
+    SELECT c.parent_checkpoint_id FROM branch CROSS JOIN checkpoints c
+    ON c.thread_id = :thread AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.checkpoint_id
+    WHERE c.parent_checkpoint_id IS NOT NULL
+)
+"""
+_COPIES = (
+    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - text of our own
+    " checkpoint, metadata FROM checkpoints"
+    " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY checkpoint_id",
+    f"{_BRANCH} INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above
+    " value) SELECT :new, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes"
+    " WHERE thread_id = :thread AND checkpoint_id IN branch",
+    f"{_BRANCH} INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
+    " SELECT :new, message_id, checkpoint_id, role, text, interrupted FROM messages"
+    " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY id",
+)

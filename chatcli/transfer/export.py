@@ -1,0 +1,89 @@
+"""Threads as files: what they hold in each format, written whole or not at all."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatcli.errors import UsageError
+from chatcli.runtime.files import replace_privately
+
+if TYPE_CHECKING:
+    from chatcli.transfer.document import ThreadDocument
+    from chatcli.transfer.page import ThreadPage
+
+
+class ExportFormat(StrEnum):
+    """What a thread can be exported as."""
+
+    MD = "md"
+    JSON = "json"
+    HTML = "html"
+    JSONL = "jsonl"
+
+
+_SUFFIXES = {
+    ".md": ExportFormat.MD,
+    ".json": ExportFormat.JSON,
+    ".html": ExportFormat.HTML,
+    ".jsonl": ExportFormat.JSONL,
+}
+
+
+def format_of(path: Path) -> ExportFormat | None:
+    """Return the format that the name of `path` stands for, or None."""
+    return _SUFFIXES.get(path.suffix)
+
+
+def write_file(path: Path, lines: Iterable[str]) -> None:
+    """Write `lines` to `path`, readable by the user alone, in place of what is there; on failure that stays.
+
+    Raises:
+        UsageError: The folder does not exist, or may not be written to.
+        OSError: The disk is full or fails.
+
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", remedy="Name a file.")
+    try:
+        replace_privately(path, (f"{line}\n" for line in lines))
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
+
+
+def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[str]:
+    """Yield the lines of `document` in the format `chosen`."""
+    from chatcli.transfer import chatcli_json as own
+
+    match chosen:
+        case ExportFormat.JSON:
+            return own.as_json(document)
+        case ExportFormat.JSONL:
+            return own.as_jsonl(document)
+        case ExportFormat.MD:
+            from chatcli.transfer.markdown_page import markdown_page
+
+            return markdown_page(_page(document))
+        case ExportFormat.HTML:
+            from chatcli.transfer.html_page import html_page
+
+            return html_page(_page(document))
+
+
+def _page(document: "ThreadDocument") -> "ThreadPage":
+    from chatcli.roles.prompt import fill_prompt, role_prompt
+    from chatcli.sessions.history import as_shown
+    from chatcli.transfer.page import ThreadPage
+
+    system = document.system
+    if document.template:
+        system = str(fill_prompt(role_prompt(document.template), document.variables, [])[0].text)
+    return ThreadPage(
+        document.thread_id,
+        document.title,
+        document.model,
+        document.updated_at,
+        system,
+        document.role,
+        as_shown(list(document.messages)),
+    )

@@ -1,0 +1,151 @@
+"""Threads out of a store, and documents into one: through the graph, as turns write them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START
+
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import ChatGraph, build_graph
+from chatcli.models.names import GRAPH
+from chatcli.sessions.history import is_question
+from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
+from chatcli.store.open import Store
+from chatcli.store.threads import ThreadSummary
+from chatcli.thread_ids import MAX_LENGTH
+from chatcli.transfer.document import ThreadDocument
+
+_INPUT = "__input__"
+"""Under this name LangGraph stores an update as the input of a run: a turn begins there."""
+
+
+async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
+    """Return the whole thread that `summary` is of.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    thread = GraphThread(build_graph(store.checkpointer), store.threads, summary.thread_id, MODEL_NODE)
+    values = (await thread.snapshot()).values
+    return document_of(summary, {**values, "messages": await thread.history()})
+
+
+def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
+    """Return the thread that `summary` is of and whose state is `values`."""
+    return ThreadDocument(
+        thread_id=summary.thread_id,
+        title=summary.title,
+        model=summary.model,
+        system=values.get("system"),
+        messages=values.get("messages", []),
+        role=values.get("role", ""),
+        template=values.get("template", ""),
+        variables=values.get("variables", {}),
+        temperature=values.get("temperature"),
+        summary=values.get("summary", ""),
+        summarised=values.get("summarised", ""),
+        refused=tuple(values.get("refused", ())),
+        remembered_model=values.get("model", ""),
+        turns=summary.turns,
+        created_at=summary.created_at,
+        updated_at=summary.updated_at,
+    )
+
+
+async def import_documents(store: Store, documents: Sequence[ThreadDocument]) -> dict[str, str]:
+    """Store `documents`, all of them or none; return the ID of each thread by the one that its document has.
+
+    A thread that exists is never written to: the document gets an ID like it that is free.
+
+    Raises:
+        StoreError: The store can't be used; nothing was stored.
+
+    """
+    documents = [_without_graph(document) for document in documents]
+    existing = {thread.thread_id for thread in store.threads.recent()}
+    taken = existing | {document.thread_id for document in documents}
+    ids: dict[str, str] = {}
+    for document in documents:
+        new = document.thread_id if document.thread_id not in existing else _free_id(document.thread_id, taken)
+        ids[document.thread_id] = new
+        taken.add(new)
+    async with store.staging() as staged:
+        graph = build_graph(staged)
+        for document in documents:
+            await _write(graph, ids[document.thread_id], document)
+    return ids
+
+
+def _without_graph(document: ThreadDocument) -> ThreadDocument:
+    """Return `document` without the name of a graph: a file from elsewhere must not choose code that is run here."""
+    return replace(document, model="") if document.model.partition(":")[0] == GRAPH else document
+
+
+def _free_id(thread_id: str, taken: set[str]) -> str:
+    for number in count(2):
+        suffix = f"-{number}"
+        new = thread_id[: MAX_LENGTH - len(suffix)] + suffix
+        if new not in taken:
+            return new
+    raise AssertionError("unreachable: numbers do not end")
+
+
+async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> None:
+    first = _first_update(document)
+    beginning, turns = _split(document.messages)
+    if beginning or document.title or not turns:
+        # The first checkpoint with a title gives the index that of the thread, in the same transaction as the rest.
+        config = _config(thread_id, document.model, title=document.title)
+        # A thread's first checkpoint holds no messages for the index: they come with later ones.
+        await graph.aupdate_state(config, {"messages": [], **first}, as_node=MODEL_NODE)
+        first = {}
+        config = _config(thread_id, document.model)
+        for message in beginning:
+            await graph.aupdate_state(config, {"messages": [message]}, as_node=MODEL_NODE)
+    for number, (question, *answers) in enumerate(turns, 1):
+        config = _config(thread_id, document.model, number, question)
+        await graph.aupdate_state(config, {"messages": []}, as_node=_INPUT)
+        await graph.aupdate_state(config, {"messages": [question], **first}, as_node=START)
+        first = {}
+        for answer in answers:
+            await graph.aupdate_state(config, {"messages": [answer]}, as_node=MODEL_NODE)
+
+
+def _first_update(document: ThreadDocument) -> dict[str, Any]:
+    """Return what the thread's state has beside its messages: only what there is of it."""
+    fields = ("role", "template", "variables", "summary", "summarised")
+    update = {field: value for field in fields if (value := getattr(document, field))}
+    update |= {"refused": list(document.refused)} if document.refused else {}
+    update |= {"model": document.remembered_model} if document.remembered_model else {}
+    update |= {} if document.system is None else {"system": document.system}
+    return update | ({} if document.temperature is None else {"temperature": document.temperature})
+
+
+def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[list[BaseMessage]]]:
+    """Return what stands before the first question, and each question with what follows it."""
+    beginning: list[BaseMessage] = []
+    turns: list[list[BaseMessage]] = []
+    for message in messages:
+        if is_question(message):
+            turns.append([message])
+        else:
+            (turns[-1] if turns else beginning).append(message)
+    return beginning, turns
+
+
+def _config(
+    thread_id: str, model: str, turn: int = 0, question: BaseMessage | None = None, *, title: str = ""
+) -> RunnableConfig:
+    """Return the config of an update, with the metadata that `Session` gives its turns."""
+    metadata: dict[str, str | int] = {"chatcli_model": model}
+    if title:
+        metadata["chatcli_title"] = title
+    if question is not None:
+        metadata["chatcli_turn"] = turn
+        metadata["chatcli_title"] = " ".join(question.text.split())[:TITLE_LENGTH]
+    return {"configurable": {"thread_id": thread_id}, "metadata": metadata}

@@ -2,7 +2,8 @@
 
     ChatcliError            code          exit  meaning
     ├── UsageError          usage            2  bad usage or configuration
-    │   └── UnansweredRequestError
+    │   ├── UnansweredRequestError
+    │   └── MissingFieldError
     ├── AuthError           auth             3  a key is missing or was refused
     │   └── MissingKeyError
     ├── RefusedError        refused          4  the model refused the request
@@ -17,6 +18,7 @@
 `cli` is the only place that turns one of these into an exit code.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar, Literal
 
@@ -64,6 +66,20 @@ class UsageError(ChatcliError):
 
 class UnansweredRequestError(UsageError):
     """A question was asked on a thread that is waiting for an answer to a request of its own."""
+
+
+class MissingFieldError(UsageError, KeyError):
+    """A graph's runtime context requires fields that have no value; a KeyError too, as the graph may read one itself.
+
+    Args:
+        names: The fields.
+        remedy: What to do next, one line.
+
+    """
+
+    def __init__(self, names: Sequence[str], remedy: str = "Give a default in the graph's context_schema.") -> None:
+        fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
+        super().__init__(f"the graph's context needs {fields}", remedy=remedy)
 
 
 class AuthError(ChatcliError):

@@ -51,8 +51,8 @@ def main() -> None:
     environment = Environment()
     with environment.watched():
         import_all()
+    from chatcli.cli.helper_runs import is_for_helper
     from chatcli.cli.process import run_here
-    from chatcli.cli.run.helper_fit import is_for_helper
     from chatcli.helper.server import serve
 
     serve(environment, is_for_helper, run_here, lock)

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
 from chatcli.providers import LANGFLOW
-from chatcli.store.location import granted
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
-from chatcli.config.effective import Effective, effective_settings
 from chatcli.config.settings import THEMES
+from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
 

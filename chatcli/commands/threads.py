@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import CommandContext, CommandRegistry
 from chatcli.commands.thread_choices import thread_choices
+from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadsOffered
-from chatcli.store.location import granted
 from chatcli.store.threads import delete_threads
 from chatcli.thread_ids import check_title
 

@@ -11,12 +11,12 @@ from chatcli.config.endpoints import note_endpoint
 from chatcli.config.grants import Grants
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Opening
+from chatcli.conversation.place import choose_store, granted
 from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.store.location import choose_store, granted
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:

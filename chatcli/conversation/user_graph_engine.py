@@ -10,13 +10,13 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Opening
+from chatcli.conversation.place import choose_store
 from chatcli.conversation.printed_lines import PrintedLines
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.models.names import ModelName
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.store.location import choose_store
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class GraphEngine:
     async def session(self, thread_id: str, opening: Opening) -> "Session":
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
         from chatcli.graphs.user.failures import running_failure
-        from chatcli.sessions.runtime_context import build_context
+        from chatcli.graphs.user.runtime_context import build_context
         from chatcli.sessions.session import Session
         from chatcli.sessions.thread import GraphThread
 

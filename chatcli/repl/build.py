@@ -6,9 +6,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import THEMES, Settings
+from chatcli.conversation.place import choose_store, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.rendering.renderer import Renderer
-from chatcli.store.location import choose_store, open_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

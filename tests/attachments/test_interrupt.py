@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.bootstrap import build_conversation
 from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
 from tests.fakes.openai_server import FakeOpenAI
 

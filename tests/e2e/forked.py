@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import chatcli.bootstrap
 import chatcli.cli.app
 import chatcli.cli.run.dispatch
+import chatcli.conversation.build
 import chatcli.graphs.chat.session
 import chatcli.models.openai.model
 import chatcli.rendering.plain

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from chatcli.bootstrap import read_thread, read_whole_thread, repair_store
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.stored_threads import read_thread, read_whole_thread, repair_store
 from chatcli.errors import StoreError
-from chatcli.store.location import StoreLocation, choose_store, open_threads
+from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.repair import find_damage
 from chatcli.store.sqlite.salvage import Row, read_contents

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.bootstrap import build_conversation
 from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
 from tests.fakes.openai_server import FakeOpenAI

@@ -11,13 +11,14 @@ import pytest
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_store
 from chatcli.events import Event
 from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.roles.setup import Setup
-from chatcli.store.location import StoreLocation, choose_store
+from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from tests.conftest import KEY
 from tests.fakes.openai_server import FakeOpenAI

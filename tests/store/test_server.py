@@ -6,9 +6,9 @@ import pytest
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_server
 from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
-from chatcli.store.location import choose_server
 from tests.fakes.web import FakeWeb
 
 URL = "http://127.0.0.1:2024"

@@ -11,8 +11,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli import paths
-from chatcli.bootstrap import build_conversation
 from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
 from chatcli.graphs.chat.ask_node import MODEL_NODE

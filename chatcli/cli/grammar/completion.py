@@ -31,8 +31,8 @@ Offer = tuple[str, str]
 def threads(incomplete: str) -> list[Offer]:
     """Return the newest threads whose IDs begin with what is typed, with their titles."""
     from chatcli.config.settings import Settings
+    from chatcli.conversation.place import choose_store, open_threads
     from chatcli.errors import ChatcliError
-    from chatcli.store.location import choose_store, open_threads
 
     try:
         found = open_threads(choose_store(Settings.load())).recent(None if incomplete else NEWEST)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import PLAIN_CHAT, Settings
+from chatcli.conversation.place import choose_store, granted, open_threads
 from chatcli.errors import StoreError, UsageError
 from chatcli.models.names import GRAPH
-from chatcli.store.location import choose_store, granted, open_threads
 
 if TYPE_CHECKING:
     from chatcli.graphs.user.spec import GraphSpec

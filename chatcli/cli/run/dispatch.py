@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable
 from functools import cache, partial
 
-from chatcli.bootstrap import build_conversation, build_renderer, who_answers
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
 from chatcli.cli.run.missing_key import ask_missing_key
 from chatcli.cli.run.request import Asked
 from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation, who_answers
+from chatcli.conversation.place import choose_server, choose_store, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
-from chatcli.store.location import choose_server, choose_store, open_threads
+from chatcli.rendering.build import build_renderer
 from chatcli.thread_ids import new_thread_id
 
 
@@ -72,7 +73,7 @@ def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str]
     last = recorded().partition(":")[0]
     if last not in PROVIDERS or not settings.lacks_key(last):
         return name
-    from chatcli.bootstrap import read_thread_setup
+    from chatcli.conversation.stored_threads import read_thread_setup
     from chatcli.roles.opening import opening_model
     from chatcli.roles.setup import Setup
 

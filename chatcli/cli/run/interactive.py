@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from chatcli.cli.run.request import Asked
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_store, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.build import build_repl
-from chatcli.store.location import choose_store, open_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ async def _stay(
         await repl.close()
     conversation = repl.conversation
     if conversation is not None and conversation.turns and not location.in_memory:
-        from chatcli.cli.run.resume_hint import resume_command
+        from chatcli.cli.run.resuming import resume_command
 
         print(f"Resume this conversation with: {resume_command(settings, conversation.thread_id)}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK

@@ -5,7 +5,7 @@ import asyncio
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.ask_approval import answer_waiting, has_user
 from chatcli.cli.run.request import Asked
-from chatcli.cli.run.resume_hint import tell_waiting
+from chatcli.cli.run.resuming import tell_waiting
 from chatcli.cli.run.script import play
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation

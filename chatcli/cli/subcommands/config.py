@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.bootstrap import build_renderer
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
-from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
-from chatcli.config.effective import effective_settings
+from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
 from chatcli.config.settings import Settings
+from chatcli.conversation.effective_settings import effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.rendering.build import build_renderer
 from chatcli.runtime.files import replace_privately
 
 app = typer.Typer(

@@ -13,6 +13,7 @@ from chatcli.config import kept_keys as keys
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_store, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from chatcli.helper.status import find_helper
@@ -20,7 +21,7 @@ from chatcli.models.hosted.packages import is_installed
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS, Provider
 from chatcli.store.errors import REPAIR
-from chatcli.store.location import StoreLocation, choose_store, open_threads
+from chatcli.store.location import StoreLocation
 from chatcli.store.sqlite.repair import find_damage
 
 PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")

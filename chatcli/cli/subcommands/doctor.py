@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.bootstrap import build_renderer, repair_store
 from chatcli.cli.load_settings import load_settings
-from chatcli.cli.subcommands.as_json import AsJson, print_as_json
 from chatcli.cli.subcommands.diagnosis import Finding, examine
+from chatcli.cli.subcommands.output import AsJson, print_as_json
 from chatcli.config.settings import FORMATS, Settings
+from chatcli.conversation.stored_threads import repair_store
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
+from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize_line
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from chatcli.bootstrap import build_renderer
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
 from chatcli.config.kept_keys import Kept, forget_key, keep_key, kept_keys, where_kept
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
+from chatcli.rendering.build import build_renderer
 
 app = typer.Typer(
     help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",

@@ -5,16 +5,17 @@ from typing import Annotated
 
 import typer
 
-from chatcli.bootstrap import build_renderer, pull_local_model
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
 from chatcli.config.edit_file import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.models.names import LOCAL_MODELS, parse_model, resolve_model
+from chatcli.models.names import LOCAL_MODELS, ModelName, parse_model, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
+from chatcli.rendering.build import build_renderer
+from chatcli.rendering.renderer import Renderer
 
 app = typer.Typer(
     help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
@@ -128,3 +129,16 @@ def pull(
         pull_local_model(name, settings, renderer)
     finally:
         renderer.close()
+
+
+def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
+    """Fetch the weights of the local model `name`, unless the cache has them.
+
+    Raises:
+        ChatcliError: No source could be reached, or the disk is full.
+
+    """
+    from chatcli.models.local.fetch import fetch
+    from chatcli.models.local.weights import find_weights
+
+    fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.bootstrap import build_renderer
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.as_json import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.rendering.build import build_renderer
 from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
 from chatcli.roles.role import Role, read_role
 from chatcli.runtime.files import replace_privately

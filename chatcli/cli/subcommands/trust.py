@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.bootstrap import build_renderer
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.load_settings import shown_settings
-from chatcli.cli.subcommands.as_json import AsJson
+from chatcli.cli.subcommands.output import AsJson
 from chatcli.config import trust as store
 from chatcli.config.files import DOTENV, parse_dotenv
 from chatcli.config.settings import Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
+from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize_line
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

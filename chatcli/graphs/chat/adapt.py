@@ -6,8 +6,10 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
 
+from chatcli.models.file_inputs import FileKind, takes
 from chatcli.models.model import Model
-from chatcli.sessions.question import without_files
+
+_KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 
 
 def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMessage]:
@@ -47,3 +49,20 @@ def _without_tools(message: BaseMessage) -> BaseMessage:
         calls = [f"[called the tool {call['name']} with {call['args']}]" for call in message.tool_calls]
         return AIMessage("\n".join([*([str(message.text)] if message.content else []), *calls]), id=message.id)
     return message
+
+
+def without_files(messages: list[BaseMessage], model: Model) -> list[BaseMessage]:
+    """Return `messages` without the files that `model` does not take: their labels stay.
+
+    A thread may have been begun with another model.
+    """
+    return [_without_files(message, model) if isinstance(message.content, list) else message for message in messages]
+
+
+def _without_files(message: BaseMessage, model: Model) -> BaseMessage:
+    kept = [
+        block
+        for block in message.content
+        if isinstance(block, str) or (kind := _KINDS.get(block["type"])) is None or takes(model, kind) is not False
+    ]
+    return message if len(kept) == len(message.content) else message.model_copy(update={"content": kept})

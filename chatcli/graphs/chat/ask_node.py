@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
@@ -12,14 +12,12 @@ from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context
 from chatcli.graphs.chat.offered_tools import Offer, notify, offer_tools
-from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.graphs.chat.summary import compact_state
-from chatcli.graphs.chat.unanswered import leave_out_unanswered
 from chatcli.models.errors import translate
-from chatcli.sessions.finish import refuse_unfinished
-from chatcli.sessions.history import heard_before
+from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
 
 MODEL_NODE = "model"
@@ -164,3 +162,15 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
         return answer
 
     return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)
+
+
+def leave_out_unanswered(state: ChatState) -> ChatState:
+    """Return the update by which the questions right before the newest one are not sent any more; empty for none."""
+    refused = list(state.get("refused", ()))
+    known = len(refused)
+    for message in reversed(state["messages"][: newest_turn(state["messages"])]):
+        if not isinstance(message, HumanMessage):
+            break
+        if message.id is not None and message.id not in refused:
+            refused.append(message.id)
+    return ChatState(refused=refused) if len(refused) > known else ChatState()

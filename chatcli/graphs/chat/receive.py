@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from chatcli.errors import NetworkError
+from chatcli.errors import CutAnswerError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL
+from chatcli.sessions.finish import finish_reason
 from chatcli.sessions.message_calls import whole_answer
 
 ATTEMPTS = 4
@@ -131,3 +132,28 @@ def _passing_reason(error: Exception) -> str | None:
     if away and (sdk_errors.is_connection(error) or sdk_errors.is_break(error)):
         return "the server can't be reached"
     return None
+
+
+def refuse_unfinished(answer: AIMessage, model: Model) -> None:
+    """Raise what became of an `answer` of `model` that did not come to its end.
+
+    Raises:
+        BrokenAnswerError: The server broke off.
+        RefusedError: The model refused to answer, or the content filter stopped it; `CutAnswerError` where a part of
+            the answer has come.
+
+    """
+    if not answer.text and (refusal := _refusal(answer)):
+        raise RefusedError(f"{model.name} refused to answer: {refusal}", remedy="Put it another way.")
+    if not (reason := finish_reason(answer)):
+        raise BrokenAnswerError
+    if reason == "content_filter":
+        failure = CutAnswerError if answer.text else RefusedError
+        raise failure(f"{model.name} stopped the answer by its content filter", remedy="Put it another way.")
+
+
+def _refusal(answer: AIMessage) -> str:
+    """Return the words of OpenAI's models where they refuse to answer, empty where they do not."""
+    blocks = answer.content if isinstance(answer.content, list) else []
+    said = [answer.additional_kwargs.get("refusal"), *(block.get("refusal") for block in blocks if type(block) is dict)]
+    return " ".join(" ".join(filter(None, said)).split())

@@ -8,10 +8,9 @@ from langgraph.constants import TAG_NOSTREAM
 
 from chatcli.errors import RefusedError, UsageError
 from chatcli.graphs.chat.context import open_messages
-from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.errors import translate
-from chatcli.sessions.finish import refuse_unfinished
 
 KEPT_TURNS = 2
 """The newest turns are sent as they are."""

@@ -12,7 +12,9 @@ from langchain_core.messages.utils import count_tokens_approximately
 
 from chatcli.models.tokenizer import Tokenizer
 from chatcli.sessions.message_calls import calls_of
-from chatcli.sessions.question import countable
+
+TOKENS_A_PAGE = 1500
+"""What a page of a PDF costs: its text, and its picture, which providers send along."""
 
 SAFETY_MARGIN = 1.1
 """The approximation is 4 characters a token; code and CJK take more tokens than it says."""
@@ -99,3 +101,21 @@ def _is_text(message: BaseMessage) -> bool:
     if isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and calls_of(message)):
         return False
     return all(isinstance(block, str) or block.get("type") == "text" for block in message.content)
+
+
+def countable(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return `messages` with each PDF in them replaced by text of the size that it counts for.
+
+    langchain's counter would take the base64 text of a file for words.
+    """
+    return [_countable(message) if isinstance(message.content, list) else message for message in messages]
+
+
+def _countable(message: BaseMessage) -> BaseMessage:
+    blocks = [
+        {"type": "text", "text": " " * (4 * TOKENS_A_PAGE * block.get("extras", {}).get("pages", 1))}
+        if isinstance(block, dict) and block["type"] == "file"
+        else block
+        for block in message.content
+    ]
+    return message.model_copy(update={"content": blocks})

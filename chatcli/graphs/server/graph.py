@@ -9,10 +9,9 @@ from langgraph.types import Interrupt, StateSnapshot
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 
-from chatcli.errors import ChatcliError, GraphError
+from chatcli.errors import ChatcliError, GraphError, MissingFieldError
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.messages import revive_messages
-from chatcli.sessions.runtime_context import missing_fields
 
 _REFUSALS = ("TypeError", "ValidationError")
 """What a constructor of a context raises where a field is missing."""
@@ -53,7 +52,7 @@ class ServerGraph(RemoteGraph):
         data = told if isinstance(told, dict) else {"message": told}
         words = " ".join(f"{data.get('error', 'error')}: {data.get('message', '')}".split())[:MESSAGE_LENGTH]
         if data.get("error") in _REFUSALS and (missing := await self._missing_fields(words)):
-            return missing_fields(missing, "Give values in the context of the assistant on the server.")
+            return MissingFieldError(missing, "Give values in the context of the assistant on the server.")
         return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")
 
     async def _missing_fields(self, words: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from chatcli.cli.subcommands.as_json import AsJson, choose_json
+from chatcli.cli.subcommands.output import AsJson, choose_json
 from chatcli.cli.subcommands.threads import change, look, transfer
 
 app = typer.Typer(

@@ -13,11 +13,11 @@ from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import ThreadId, ThreadIds, Yes
 from chatcli.cli.subcommands.threads.look import listing
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_store, granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice
 from chatcli.providers import LANGFLOW
 from chatcli.sanitize import sanitize_line
-from chatcli.store.location import choose_store, granted
 from chatcli.store.threads import Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 

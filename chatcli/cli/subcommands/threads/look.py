@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.bootstrap import read_thread
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.as_json import AsJson, print_as_json
-from chatcli.cli.subcommands.output import ThreadId
+from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.conversation.stored_threads import read_thread
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread

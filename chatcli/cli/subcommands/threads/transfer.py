@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from chatcli.bootstrap import import_file, read_whole_thread
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.as_json import AsJson, print_as_json
-from chatcli.cli.subcommands.output import ThreadId
+from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.conversation.stored_threads import import_file, read_whole_thread
 from chatcli.errors import UsageError
 from chatcli.events import Notice
 from chatcli.sanitize import sanitize_line

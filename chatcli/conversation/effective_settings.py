@@ -11,12 +11,13 @@ from typing import Any
 from chatcli import paths
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import DEFAULT, DEFAULT_TIMEOUT, DEFAULT_TOOL_TIMEOUT, LOCAL_TIMEOUT, Settings, user_name
+from chatcli.conversation.place import choose_server, choose_store
 from chatcli.errors import ChatcliError
 from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles.opening import opening_model, opening_setup
-from chatcli.store.location import MEMORY, SQLITE, choose_server, choose_store
+from chatcli.store.location import MEMORY, SQLITE
 
 
 @dataclass(frozen=True, slots=True)

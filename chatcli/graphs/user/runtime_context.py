@@ -6,12 +6,8 @@ from typing import Any, is_typeddict
 
 import typing_extensions
 
-from chatcli.errors import UsageError
+from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.user.failures import describe
-
-
-class MissingFieldError(UsageError, KeyError):
-    """A field of a graph's context is required and has no value; a KeyError too, since the graph may read it itself."""
 
 
 class _TypedContext(dict[str, Any]):
@@ -30,7 +26,7 @@ class _TypedContext(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         if name in inspect.get_annotations(self._schema):
-            raise missing_fields([name])
+            raise MissingFieldError([name])
         raise KeyError(name)
 
 
@@ -48,7 +44,7 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
     if is_typeddict(schema) or typing_extensions.is_typeddict(schema):
         return _TypedContext(schema, given)
     if missing := [name for name in _required(schema) if name not in given]:
-        raise missing_fields(missing)
+        raise MissingFieldError(missing)
     try:
         return schema(**given)
     except Exception as error:
@@ -67,11 +63,3 @@ def _required(schema: type) -> list[str]:
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-
-
-def missing_fields(
-    names: list[str], remedy: str = "Give a default in the graph's context_schema."
-) -> MissingFieldError:
-    """Return the refusal to run a graph without values for the fields `names` of its context."""
-    fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
-    return MissingFieldError(f"the graph's context needs {fields}", remedy=remedy)

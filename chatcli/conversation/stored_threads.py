@@ -1,122 +1,18 @@
-"""The composition root: with `build_repl`, the only place that names concrete stores, models and renderers."""
+"""Stored threads as a whole: read, exported, imported and repaired without a conversation."""
 
-import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_server, choose_store, granted
 from chatcli.errors import UsageError
-from chatcli.models.names import ModelName, choose_model
-from chatcli.rendering.color import build_console, wants_color
-from chatcli.rendering.renderer import Renderer
-from chatcli.store.location import choose_server, choose_store, granted
 
 if TYPE_CHECKING:
-    from chatcli.conversation.conversation import Conversation
-    from chatcli.graphs.chat.answer_schema import AnswerSchema
-    from chatcli.graphs.user.spec import GraphSpec
     from chatcli.message import MessageShown
     from chatcli.roles.setup import Setup
     from chatcli.store.threads import ThreadSummary
     from chatcli.transfer.document import ThreadDocument
-
-
-def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return who answers first: a server's app, the user's `graph`, or a model.
-
-    Raises:
-        UsageError: The name of a model or of a role is not known.
-
-    """
-    if choose_server(settings) is not None:
-        from chatcli.graphs.server.rows import SERVER
-
-        return ModelName(SERVER, settings.assistant or "")
-    if graph is not None:
-        return graph.model_name
-    if not settings.role:
-        return choose_model(settings)
-    from chatcli.roles.opening import opening_model, opening_setup
-
-    return opening_model(settings, opening_setup(settings, None, first=True))
-
-
-def build_conversation(
-    settings: Settings,
-    thread_id: str,
-    graph: "GraphSpec | None" = None,
-    schema: "AnswerSchema | None" = None,
-    *,
-    name: ModelName | None = None,
-    can_ask: bool = False,
-) -> "Conversation":
-    """Return a conversation on `thread_id`; nothing is opened or asked yet.
-
-    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
-    a user who can be asked whether a tool may run. `name` is shown as who answers, until the thread is opened.
-
-    Raises:
-        UsageError: See `who_answers`.
-
-    """
-    from chatcli.conversation.conversation import Conversation
-
-    begin = partial(Conversation, settings, thread_id, name or who_answers(settings, graph))
-    if choose_server(settings) is not None:
-        from chatcli.conversation.server_engine import ServerEngine
-
-        return begin(lambda announce: ServerEngine.open(settings))
-    if graph is not None:
-        from chatcli.conversation.user_graph_engine import GraphEngine
-
-        return begin(lambda announce: GraphEngine.open(settings, graph, announce))
-    from chatcli.conversation.chat_engine import ChatEngine
-
-    return begin(lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask))
-
-
-def build_renderer(settings: Settings) -> Renderer:
-    """Return the renderer for the chosen format, or for where stdout goes."""
-    match settings.format:
-        case "json":
-            from chatcli.rendering.json import JsonRenderer
-
-            return JsonRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
-        case "jsonl":
-            from chatcli.rendering.json import JsonLinesRenderer
-
-            return JsonLinesRenderer(sys.stdout, sys.stderr)
-        case _ if settings.script is not None:
-            from chatcli.rendering.script import ScriptRenderer
-
-            return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
-        case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            from chatcli.rendering.deferred import LateRenderer
-
-            # The streams of now: by then a graph of the user's may have sys.stdout.
-            return LateRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
-        case _:
-            from chatcli.rendering.plain import PlainRenderer
-
-            return PlainRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
-
-
-def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
-    from chatcli.rendering.terminal.renderer import TerminalRenderer
-    from chatcli.rendering.theme import find_theme
-
-    console, errors = build_console(out, settings.color), build_console(err, settings.color)
-    dumb = console.is_dumb_terminal
-    return TerminalRenderer(
-        console,
-        errors,
-        markdown=not settings.plain and not dumb,
-        quiet=settings.quiet,
-        theme=find_theme(settings.theme),
-        movable=out.isatty() and not dumb,
-    )
 
 
 def repair_store(settings: Settings) -> list[str]:
@@ -264,16 +160,3 @@ async def import_file(settings: Settings, path: Path) -> tuple[dict[str, str], s
     for new_id in ids.values():  # of a thread that is long gone, perhaps
         granted(settings, new_id).forget()
     return ids, left_out_line(documents)
-
-
-def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
-    """Fetch the weights of the local model `name`, unless the cache has them.
-
-    Raises:
-        ChatcliError: No source could be reached, or the disk is full.
-
-    """
-    from chatcli.models.local.fetch import fetch
-    from chatcli.models.local.weights import find_weights
-
-    fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)

@@ -1,0 +1,67 @@
+"""Build the conversation of a run: who answers, and with which engine."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_server
+from chatcli.models.names import ModelName, choose_model
+
+if TYPE_CHECKING:
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
+    from chatcli.graphs.user.spec import GraphSpec
+
+
+def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelName:
+    """Return who answers first: a server's app, the user's `graph`, or a model.
+
+    Raises:
+        UsageError: The name of a model or of a role is not known.
+
+    """
+    if choose_server(settings) is not None:
+        from chatcli.graphs.server.rows import SERVER
+
+        return ModelName(SERVER, settings.assistant or "")
+    if graph is not None:
+        return graph.model_name
+    if not settings.role:
+        return choose_model(settings)
+    from chatcli.roles.opening import opening_model, opening_setup
+
+    return opening_model(settings, opening_setup(settings, None, first=True))
+
+
+def build_conversation(
+    settings: Settings,
+    thread_id: str,
+    graph: "GraphSpec | None" = None,
+    schema: "AnswerSchema | None" = None,
+    *,
+    name: ModelName | None = None,
+    can_ask: bool = False,
+) -> "Conversation":
+    """Return a conversation on `thread_id`; nothing is opened or asked yet.
+
+    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
+    a user who can be asked whether a tool may run. `name` is shown as who answers, until the thread is opened.
+
+    Raises:
+        UsageError: See `who_answers`.
+
+    """
+    from chatcli.conversation.conversation import Conversation
+
+    begin = partial(Conversation, settings, thread_id, name or who_answers(settings, graph))
+    if choose_server(settings) is not None:
+        from chatcli.conversation.server_engine import ServerEngine
+
+        return begin(lambda announce: ServerEngine.open(settings))
+    if graph is not None:
+        from chatcli.conversation.user_graph_engine import GraphEngine
+
+        return begin(lambda announce: GraphEngine.open(settings, graph, announce))
+    from chatcli.conversation.chat_engine import ChatEngine
+
+    return begin(lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask))

@@ -23,9 +23,9 @@ def main() -> None:
 
 def _run_by_helper(arguments: list[str]) -> int | None:
     """Return the exit code of the helper's child; None when this process has to do it itself, as it mostly has."""
-    from chatcli.helper.eligible import may_ask
+    from chatcli.helper.eligible import may_use_helper
 
-    if not may_ask(arguments):
+    if not may_use_helper(arguments):
         return None
     from chatcli.helper.client import run_by_helper
 

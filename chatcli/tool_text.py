@@ -24,7 +24,7 @@ def result_text(content: str, *, failed: bool = False) -> str:
 
 
 def is_review(payload: object) -> bool:
-    """Tell whether `payload` asks for decisions on tool calls, in the shape that langchain's middleware gives it."""
+    """Return whether `payload` asks for decisions on tool calls, in the shape that langchain's middleware gives it."""
     return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
 
 

@@ -53,7 +53,7 @@ class SecretService:
             secretstorage.get_default_collection(connection).lock()
 
     def is_ready(self) -> bool:
-        """Tell whether the daemon answers."""
+        """Return whether the daemon answers."""
         with closing(jeepney.io.blocking.open_dbus_connection(self.address)) as connection:
             try:
                 # Not get_default_collection, which would make one.

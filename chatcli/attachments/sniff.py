@@ -21,5 +21,5 @@ def image_type(data: bytes) -> str | None:
 
 
 def is_pdf(data: bytes) -> bool:
-    """Tell whether `data` is a PDF."""
+    """Return whether `data` is a PDF."""
     return _PDF in data[:_PDF_WITHIN]

@@ -1,4 +1,4 @@
-"""The helper's process: `python -P -m chatcli.helper_process`, started by `helper.spawn`."""
+"""The helper's process: `python -P -m chatcli.cli.helper_main`, started by `helper.spawn`."""
 
 import os
 
@@ -51,11 +51,11 @@ def main() -> None:
     environment = Environment()
     with environment.watched():
         import_all()
-    from chatcli.cli.helper_runs import is_for_helper
+    from chatcli.cli.helper_runs import is_helper_run
     from chatcli.cli.process import run_here
     from chatcli.helper.server import serve
 
-    serve(environment, is_for_helper, run_here, lock)
+    serve(environment, is_helper_run, run_here, lock)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Which command lines the helper may run."""
 
-from chatcli.cli.run.helper_fit import suits_helper
+from chatcli.cli.run.helper_fit import fits_helper
 from chatcli.config.settings import Settings
 
 
-def is_for_helper(args: list[str], has_input: bool) -> bool:
-    """Tell whether `chat ARGS`, with something piped in or not, is a one-shot that suits the helper; shows nothing."""
+def is_helper_run(args: list[str], has_input: bool) -> bool:
+    """Return whether the helper may run `chat ARGS`; `has_input` says that something is piped in. Print nothing."""
     import typer
 
     from chatcli.cli.app import given_settings
@@ -19,6 +19,6 @@ def is_for_helper(args: list[str], has_input: bool) -> bool:
         if not asks or SUBCOMMAND in context.meta or context.params["interactive"] or context.params["resume"]:
             return False
         settings = Settings.load(given_settings(context.params))
-        return suits_helper(settings, continue_=context.params["continue_"])
+        return fits_helper(settings, continue_=context.params["continue_"])
     except (ChatcliError, OSError, typer.TyperException, typer.Exit):
         return False  # as it would in a process of its own, it fails there

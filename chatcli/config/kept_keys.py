@@ -21,7 +21,7 @@ SERVICE = "chatcli"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeyPlace:
     """Where a key was put, and if that is no keyring, why not."""
 
     place: Place
@@ -29,7 +29,7 @@ class Kept:
 
     def __str__(self) -> str:
         reason = f", since the system keyring can't be used: {self.reason}" if self.reason else ""
-        return f"{where_kept(self.place)}{reason}"
+        return f"{describe_place(self.place)}{reason}"
 
 
 def keys_file() -> Path:
@@ -79,7 +79,7 @@ def read_key(provider: str) -> Secret | None:
     return Secret(key)
 
 
-def keep_key(provider: str, key: Secret) -> Kept:
+def save_key(provider: str, key: Secret) -> KeyPlace:
     """Keep the key of `provider` in place of an older one; return where.
 
     Raises:
@@ -95,10 +95,10 @@ def keep_key(provider: str, key: Secret) -> Kept:
         )
     kept[provider] = key.get_secret_value() if problem else None
     _write(kept)
-    return Kept("file", problem) if problem else Kept("keyring")
+    return KeyPlace("file", problem) if problem else KeyPlace("keyring")
 
 
-def where_kept(place: Place) -> str:
+def describe_place(place: Place) -> str:
     """Say where a key in `place` is."""
     return "the system keyring" if place == "keyring" else f"the file {keys_file()}, not encrypted (0600)"
 

@@ -34,7 +34,7 @@ class Secret:
         return self._text
 
     def is_sendable(self) -> bool:
-        """Tell whether an HTTP header can hold it."""
+        """Return whether an HTTP header can hold it."""
         return self._text.isascii() and self._text.isprintable()
 
     def __bool__(self) -> bool:
@@ -77,7 +77,7 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
 
 
 def names_secret(variable: str) -> bool:
-    """Tell whether the name of `variable` says that it holds a key, a token or a password."""
+    """Return whether the name of `variable` says that it holds a key, a token or a password."""
     return _NAME.search(variable) is not None
 
 

@@ -56,7 +56,7 @@ _OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
 
 
 def _is_accessible() -> bool:
-    """Tell whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
+    """Return whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
 
 
@@ -178,7 +178,7 @@ class Settings:
         return replace(self, **_read(given), _given=self._given | set(given))
 
     def is_option(self, name: str) -> bool:
-        """Tell whether the command line itself sets the field `name`."""
+        """Return whether the command line itself sets the field `name`."""
         return name in self._given
 
     def source(self, name: str) -> str:
@@ -247,16 +247,16 @@ class Settings:
         return self.base_url or self.openai_base_url
 
     def has_key(self, provider: str) -> bool:
-        """Tell whether there is a key for `provider`; a keyring is not asked for it."""
+        """Return whether there is a key for `provider`; a keyring is not asked for it."""
         return self.sets_key(provider) or provider in self._secrets or provider in kept_keys()
 
     def lacks_key(self, provider: str) -> bool:
-        """Tell whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
+        """Return whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
         known = PROVIDERS[provider]
         return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
 
     def sets_key(self, provider: str) -> bool:
-        """Tell whether the environment or .env sets the key of `provider`."""
+        """Return whether the environment or .env sets the key of `provider`."""
         return self._set_key(provider) is not None
 
     def use_key(self, provider: str, key: Secret) -> None:

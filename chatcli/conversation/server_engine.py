@@ -127,10 +127,10 @@ def server_document(threads: "ServerThreads", summary: ThreadSummary) -> "Thread
         ChatcliError: The server can't be used.
 
     """
-    from chatcli.graphs.server.messages import revive_messages
+    from chatcli.graphs.server.messages import messages_from_json
     from chatcli.transfer.store_documents import document_of
 
-    return document_of(summary, {"messages": revive_messages(threads.values(summary.thread_id))})
+    return document_of(summary, {"messages": messages_from_json(threads.values(summary.thread_id))})
 
 
 def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":

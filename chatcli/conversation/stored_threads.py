@@ -65,10 +65,10 @@ async def read_thread(settings: Settings, thread_id: str) -> "list[MessageShown]
     from chatcli.sessions.history import as_shown
 
     if (server := choose_server(settings)) is not None:
-        from chatcli.graphs.server.messages import revive_messages
+        from chatcli.graphs.server.messages import messages_from_json
         from chatcli.graphs.server.threads import ServerThreads
 
-        return as_shown(revive_messages(ServerThreads(server).values(thread_id)))
+        return as_shown(messages_from_json(ServerThreads(server).values(thread_id)))
     from chatcli.graphs.chat.ask_node import MODEL_NODE
     from chatcli.graphs.chat.graph import build_graph
     from chatcli.sessions.repair import recover_unless_running

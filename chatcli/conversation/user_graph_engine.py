@@ -131,7 +131,7 @@ async def _settle_store(
     """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from chatcli.store.foreign_saver import own_store
+    from chatcli.store.foreign_saver import foreign_store
 
     own = graph.checkpointer
     if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
@@ -143,7 +143,7 @@ async def _settle_store(
         announce(Notice(f"the graph's {kind} has no async methods: the store keeps its threads"))
         return graph.copy(update={"checkpointer": store.checkpointer}), store
     announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
-    return graph, own_store(own)
+    return graph, foreign_store(own)
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:

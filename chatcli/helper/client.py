@@ -126,11 +126,11 @@ class _Run:
 
 
 def _request(arguments: list[str]) -> bytes:
-    from chatcli.helper.same_conditions import program
+    from chatcli.helper.same_conditions import installation
     from chatcli.helper.wire import Request
 
     encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
-    return Request(arguments, dict(os.environ), program(), not sys.stdin.isatty(), encodings).encode()
+    return Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
 
 
 def _connect(path: Path) -> socket.socket:

@@ -11,8 +11,8 @@ _ELSEWHERE |= {"--install-completion", "--show-completion"}
 _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
 
 
-def may_ask(arguments: list[str]) -> bool:
-    """Tell whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
+def may_use_helper(arguments: list[str]) -> bool:
+    """Return whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
     if sys.platform != "linux" or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
         return False
     parts = list(split(arguments))

@@ -19,7 +19,7 @@ _INTERPRETERS = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_"
 """How variables begin that Python, the C library or OpenSSL read by themselves."""
 
 
-def program() -> list[str]:
+def installation() -> list[str]:
     """Tell what this process is: the version, the interpreter, and where it imports from."""
     flags = [str(getattr(sys.flags, name)) for name in _FLAGS]
     # The first place is the script's own folder, unless Python was told to leave it out.
@@ -27,7 +27,7 @@ def program() -> list[str]:
     return [__version__, sys.version, sys.executable, sys.prefix, *flags, *sys.warnoptions, *places]
 
 
-def world(pid: int) -> list[object]:
+def process_conditions(pid: int) -> list[object]:
     """Tell what the kernel lets the process `pid` do and see: its rights, limits, priority, signals and namespaces.
 
     Raises:
@@ -63,7 +63,7 @@ class Environment:
             os.environ = real  # noqa: B003
 
     def matches(self, other: dict[str, str]) -> bool:
-        """Tell whether imports in the environment `other` would have seen the same."""
+        """Return whether imports in the environment `other` would have seen the same."""
         names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | self._names
         return all(os.environ.get(name) == other.get(name) for name in names) and (
             not self._whole or other == dict(os.environ)
@@ -113,7 +113,7 @@ class Files:
         self._stamps = {path: _stamp(path) for path in paths if path is not None}
 
     def unchanged(self) -> bool:
-        """Tell whether importing them again would give the same."""
+        """Return whether importing them again would give the same."""
         return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
 
 

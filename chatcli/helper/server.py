@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chatcli.helper import wire
 from chatcli.helper.child import be
-from chatcli.helper.same_conditions import Environment, Files, program, world
+from chatcli.helper.same_conditions import Environment, Files, installation, process_conditions
 from chatcli.paths import runtime_dir
 
 _IDLE_SECONDS = 300.0
@@ -80,8 +80,8 @@ class _Helper:
         self._listener = listener
         self._environment = environment
         self._files = files
-        self._world = world(os.getpid())
-        self._program = program()
+        self._world = process_conditions(os.getpid())
+        self._program = installation()
         self._children: set[int] = set()
 
     def next_connection(self, idle_seconds: float) -> socket.socket | None:
@@ -140,7 +140,7 @@ class _Helper:
             if self._in_place():
                 self._path.unlink(missing_ok=True)
             return False
-        return world(pid) == self._world and self._environment.matches(request.environment)
+        return process_conditions(pid) == self._world and self._environment.matches(request.environment)
 
     def _fork(self) -> bool:
         """Fork; tell whether this is the child."""
@@ -157,7 +157,7 @@ class _Helper:
         return any(child and os.waitstatus_to_exitcode(status) != _UNFIT for child, status in ended)
 
     def _in_place(self) -> bool:
-        """Tell whether the socket in the folder is still this one."""
+        """Return whether the socket in the folder is still this one."""
         try:
             return self._path.stat().st_ino == self._inode
         except OSError:

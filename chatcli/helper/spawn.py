@@ -42,7 +42,7 @@ def lock_start() -> int:
 
 
 def is_there() -> bool:
-    """Tell whether a helper of this installation listens, whoever made it.
+    """Return whether a helper of this installation listens, whoever made it.
 
     Raises:
         OSError: The folder of its socket, or the process behind it, is not this user's.

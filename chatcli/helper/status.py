@@ -33,7 +33,7 @@ def find_helper(path: Path | None = None) -> HelperState | None:
 
 
 def _answers(connection: socket.socket) -> bool:
-    """Tell whether it turns down a request that it can't know."""
+    """Return whether it turns down a request that it can't know."""
     try:
         connection.send(b"{}")
         connection.recv(wire.MAX_REPLY)

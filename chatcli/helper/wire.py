@@ -87,7 +87,7 @@ def peer(connection: socket.socket) -> tuple[int, int]:
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped, as by Ctrl-Z.
+    """Return whether a process is stopped, as by Ctrl-Z.
 
     Raises:
         OSError: There is none.

@@ -131,7 +131,7 @@ def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
 
 
 def _is_providers(error: Exception) -> bool:
-    """Tell whether a provider's package raised `error`: a program's own OSError says nothing of models."""
+    """Return whether a provider's package raised `error`: a program's own OSError says nothing of models."""
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return bool(packages & _SDKS) or isinstance(error, langchain.ModelError | ConnectionError | TimeoutError)
 

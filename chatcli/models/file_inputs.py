@@ -13,7 +13,7 @@ _ABLE = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "openai:gpt
 
 
 def takes(model: Model, kind: FileKind) -> bool | None:
-    """Tell whether `model` takes files of `kind`; None where it is not known, as of a server of one's own."""
+    """Return whether `model` takes files of `kind`; None where it is not known, as of a server of one's own."""
     if model.name.provider == LOCAL:
         return False
     known = (model.client.profile or {}).get("image_inputs" if kind == "image" else "pdf_inputs")

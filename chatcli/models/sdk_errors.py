@@ -117,18 +117,18 @@ def body(error: BaseException) -> dict[str, Any]:
 
 
 def is_out_of_credit(error: BaseException) -> bool:
-    """Tell whether a rate limit is in truth an account without credit, which OpenAI tells under the same status."""
+    """Return whether a rate limit is in truth an account without credit, which OpenAI tells under the same status."""
     found = body(error)
     return "insufficient_quota" in (found.get("code"), found.get("type"))
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Tell whether an HTTP library gave up waiting."""
+    """Return whether an HTTP library gave up waiting."""
     return _is_any(error, _TIMEOUTS)
 
 
 def is_break(error: BaseException) -> bool:
-    """Tell whether the connection ended in mid-answer."""
+    """Return whether the connection ended in mid-answer."""
     return _is_any(error, _BREAKS)
 
 
@@ -138,17 +138,17 @@ def is_unreadable(error: BaseException) -> bool:
 
 
 def is_connection(error: BaseException) -> bool:
-    """Tell whether the server could not be reached."""
+    """Return whether the server could not be reached."""
     return _is_any(error, _CONNECTIONS)
 
 
 def lacks_credentials(error: BaseException) -> bool:
-    """Tell whether a platform's own credentials (AWS, Google Cloud) are missing."""
+    """Return whether a platform's own credentials (AWS, Google Cloud) are missing."""
     return _is_any(error, _NO_CREDENTIALS)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Tell whether an SDK itself refused what it was asked, without a status."""
+    """Return whether an SDK itself refused what it was asked, without a status."""
     return _is_any(error, _REFUSALS)
 
 

@@ -25,10 +25,10 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            from chatcli.rendering.deferred import LateRenderer
+            from chatcli.rendering.deferred import DeferredRenderer
 
             # The streams of now: by then a graph of the user's may have sys.stdout.
-            return LateRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
+            return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
         case _:
             from chatcli.rendering.plain import PlainRenderer
 

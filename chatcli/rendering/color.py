@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def wants_color(mode: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the user wants colours also where there is no terminal; `mode` is auto, always or never."""
+    """Return whether the user wants colours also where there is no terminal; `mode` is auto, always or never."""
     forced = bool(environment.get("FORCE_COLOR")) and not environment.get("NO_COLOR")
     return mode == "always" or (mode == "auto" and forced)
 

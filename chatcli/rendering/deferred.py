@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from chatcli.events import Event, ThemeChosen
 
 
-class LateRenderer:
+class DeferredRenderer:
     """Shows events with what `build` returns, called for the first event that shows something."""
 
     def __init__(self, build: Callable[[], Renderer]) -> None:

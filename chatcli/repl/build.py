@@ -66,7 +66,7 @@ def _build_prompt(settings: Settings, renderer: Renderer) -> "Prompt":
 
 
 def _is_lively(settings: Settings) -> bool:
-    """Tell whether more may stand on the screen than what is said."""
+    """Return whether more may stand on the screen than what is said."""
     return not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
 
 

@@ -10,16 +10,16 @@ from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
 from chatcli.repl.prompt import Prompt
-from chatcli.repl.typeahead import Draft
+from chatcli.repl.typeahead import Typeahead
 
 
 @contextmanager
-def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[], None]) -> Iterator[Draft]:
+def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[], None]) -> Iterator[Typeahead]:
     """While an answer comes: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, all else waits for the next line.
 
     What is typed is in the draft that this yields, and `show` is told of it.
     """
-    draft = Draft()
+    draft = Typeahead()
     loop = asyncio.get_running_loop()
 
     def read_keys() -> None:

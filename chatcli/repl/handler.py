@@ -11,7 +11,7 @@ from chatcli.attachments.mentions import find_mentions, missing_mentions
 from chatcli.attachments.read import read_attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, parse_shell
 from chatcli.commands.run import run_command
-from chatcli.config.kept_keys import keep_key
+from chatcli.config.kept_keys import save_key
 from chatcli.config.secrets import Secret
 from chatcli.errors import ChatcliError
 from chatcli.events import (
@@ -174,7 +174,7 @@ class LineHandler:
             return
         self._context.settings.use_key(provider.prefix, key)
         if (await self._prompt.ask("Keep it for the next time? [y/N] ")).lower() in ("y", "yes"):
-            kept = await asyncio.to_thread(keep_key, provider.prefix, key)
+            kept = await asyncio.to_thread(save_key, provider.prefix, key)
             self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
         await self.handle(line)
 

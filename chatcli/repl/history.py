@@ -17,7 +17,7 @@ _SECRETS = re.compile(
 
 
 def holds_secret(line: str) -> bool:
-    """Tell whether `line` may hold a key or a password: what is typed after /keys always may."""
+    """Return whether `line` may hold a key or a password: what is typed after /keys always may."""
     return line.lstrip().startswith("/keys") or _SECRETS.search(line) is not None
 
 

@@ -38,6 +38,6 @@ class ReplyReader(PosixStdinReader):
 
 
 def is_dark(red: str, green: str, blue: str) -> bool:
-    """Tell whether a colour, in hexadecimal numbers of one to four digits, wants light text."""
+    """Return whether a colour, in hexadecimal numbers of one to four digits, wants light text."""
     parts = [int(part, 16) / int("f" * len(part), 16) for part in (red, green, blue)]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] < 0.5

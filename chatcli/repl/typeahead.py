@@ -16,7 +16,7 @@ _MOVES = {
 }
 
 
-class Draft:
+class Typeahead:
     """Keeps the keys that are typed, to be pressed again at the next prompt, and the text that they will make there.
 
     Keys that only the prompt understands (Tab, the history, vi's commands) are kept and show no effect yet.

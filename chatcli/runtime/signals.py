@@ -30,7 +30,7 @@ _SAID = {
 
 
 def is_survived(number: int) -> bool:
-    """Tell whether `number` is a hang-up that this process was started to ignore, by nohup.
+    """Return whether `number` is a hang-up that this process was started to ignore, by nohup.
 
     An interrupt is taken all the same: shells let background jobs ignore it, and a `kill -INT` means them.
     """

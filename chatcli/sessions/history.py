@@ -43,7 +43,7 @@ def newest_turn(messages: Sequence[BaseMessage]) -> int:
 
 
 def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
-    """Tell whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all.
+    """Return whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all.
 
     What was cut short does not say who made it, so an older answer does.
     """

@@ -110,7 +110,7 @@ def calls_of(message: BaseMessage) -> list[ToolCall]:
 
 
 def is_cut(call: ToolCall, answer: AIMessage) -> bool:
-    """Tell whether the arguments of `call` did not come to their end."""
+    """Return whether the arguments of `call` did not come to their end."""
     return call["id"] in answer.response_metadata.get(CUT, ())
 
 

@@ -13,7 +13,7 @@ from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
 
 
-class SaverThreads(MemoryThreads):
+class ForeignThreads(MemoryThreads):
     """What a checkpointer itself can tell of its threads: the one that is held, not which there are."""
 
     def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
@@ -64,9 +64,9 @@ class SaverThreads(MemoryThreads):
         return sorted(found, key=lambda checkpoint: checkpoint.checkpoint["id"])
 
 
-def own_store(saver: BaseCheckpointSaver[str]) -> Store:
+def foreign_store(saver: BaseCheckpointSaver[str]) -> Store:
     """Return the store that `saver` is, opened and closed by the graph that it belongs to."""
-    threads = MemoryThreads(saver) if isinstance(saver, InMemorySaver) else SaverThreads(saver)
+    threads = MemoryThreads(saver) if isinstance(saver, InMemorySaver) else ForeignThreads(saver)
     return Store(saver, threads, _no_staging)
 
 

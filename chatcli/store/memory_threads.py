@@ -74,8 +74,8 @@ class MemoryThreads:
         self._saver.blobs.update(staged._saver.blobs)
         self._titles.update(staged._titles)
 
-    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.said`."""
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.newest_messages`."""
         shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
         return shown[-limit:]
 

@@ -10,7 +10,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
 
 
-def said_in(
+def message_rows(
     config: RunnableConfig, writes: Sequence[tuple[str, Any]]
 ) -> Iterator[tuple[str, str, str, str, str, bool]]:
     """Yield the row of each question and answer in `writes`: thread, message, checkpoint, role, text, interrupted.

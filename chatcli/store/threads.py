@@ -80,7 +80,7 @@ class Threads(Protocol):
 
         """
 
-    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the thread's current branch, the oldest first."""
 
     def steps(self, thread_id: str) -> list[Step]:

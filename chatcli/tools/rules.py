@@ -27,7 +27,7 @@ class Rules:
         self.everything = everything
 
     def allows(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> bool:
-        """Tell whether a call of `tool` runs without asking; `more` are the thread's rules."""
+        """Return whether a call of `tool` runs without asking; `more` are the thread's rules."""
         if self.everything or not tool.asks(arguments):
             return True
         return any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))

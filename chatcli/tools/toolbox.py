@@ -178,7 +178,7 @@ def _fingerprint(call: Mapping[str, Any]) -> str:
 
 
 def _asks(tool: BaseTool, arguments: Arguments) -> bool:
-    """Tell whether calls are asked about: all but those of which the server says that they only look at its own."""
+    """Return whether calls are asked about: all but those of which the server says that they only look at its own."""
     hints: Mapping[str, Any] = tool.metadata or {}
     return not (hints.get("readOnlyHint") is True and hints.get("openWorldHint") is False)
 

@@ -27,12 +27,12 @@ def as_jsonl(document: ThreadDocument) -> Iterator[str]:
 
 
 def is_json(data: object) -> bool:
-    """Tell whether `data` is a thread of our JSON."""
+    """Return whether `data` is a thread of our JSON."""
     return isinstance(data, dict) and data.get("format") == FORMAT
 
 
 def is_jsonl_head(data: object) -> bool:
-    """Tell whether `data` is the line with which our JSON Lines begin."""
+    """Return whether `data` is the line with which our JSON Lines begin."""
     return is_json(data) and isinstance(data, dict) and data.get("type") == "thread"
 
 

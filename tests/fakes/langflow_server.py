@@ -212,7 +212,7 @@ class FakeLangflow:
             assert self._changed.wait_for(condition, timeout), (self.runs, self.disconnects)
 
     def _let_in(self, handler: BaseHTTPRequestHandler) -> bool:
-        """Tell whether the request has the key where Langflow wants it; a Bearer token is no key to it."""
+        """Return whether the request has the key where Langflow wants it; a Bearer token is no key to it."""
         given = handler.headers.get("x-api-key")
         if self.key is None or given == self.key:
             return True

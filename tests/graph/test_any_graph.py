@@ -30,7 +30,7 @@ from chatcli.events import (
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
-from chatcli.store.foreign_saver import own_store
+from chatcli.store.foreign_saver import foreign_store
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.openai_server import FakeOpenAI
@@ -254,7 +254,7 @@ def questions_in(saver: InMemorySaver) -> str:
 
 
 async def on_late_store(node: Any, saver: LateSaver) -> Event:
-    store = own_store(saver)
+    store = foreign_store(saver)
     graph = node if not isinstance(node, StateGraph) else node.compile()
     thread = GraphThread(graph.copy(update={"checkpointer": saver}), store.threads, "t")
     session = Session(thread, ModelName("graph", "test"))

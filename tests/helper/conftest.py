@@ -62,7 +62,7 @@ def state(pid: int) -> str:
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended, also when nobody has asked for its exit code yet."""
+    """Return whether a process has ended, also when nobody has asked for its exit code yet."""
     try:
         return state(pid) == "Z"
     except FileNotFoundError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.helper.same_conditions import Environment, Files, world
+from chatcli.helper.same_conditions import Environment, Files, process_conditions
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
 
@@ -69,9 +69,9 @@ def test_a_module_whose_file_changed_is_noticed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_process_is_in_its_own_world() -> None:
-    assert world(os.getpid()) == world(os.getpid())
+    assert process_conditions(os.getpid()) == process_conditions(os.getpid())
     with pytest.raises(OSError, match="No such"):
-        world(2**22 + 1)
+        process_conditions(2**22 + 1)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_process_is_in_its_own_world() -> None:
     ],
 )
 def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
-    code = f"from chatcli.helper.asking import may_ask; print(may_ask({arguments}))"
+    code = f"from chatcli.helper.eligible import may_use_helper; print(may_use_helper({arguments}))"
     env = {**home.env, "CHATCLI_HELPER": "1"}
     terminal = Terminal([sys.executable, "-c", code], env=env, cwd=home.work)
     try:

@@ -11,7 +11,7 @@ ALL_BUT_A_FEW = 30
 """Modules that libraries import when they are used, by names that are their own."""
 RUN = """
 import sys, threading
-from chatcli.helper_process import import_all
+from chatcli.cli.helper_main import import_all
 import_all()
 assert threading.active_count() == 1
 before = set(sys.modules)

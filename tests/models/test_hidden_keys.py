@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.config.kept_keys import keep_key
+from chatcli.config.kept_keys import save_key
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.providers import KEY_VARIABLES, PROVIDERS
@@ -23,7 +23,7 @@ def test_a_key_is_in_no_text_of_ours(
     for variable in KEY_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     if kept:
-        keep_key(provider, Secret(KEY))
+        save_key(provider, Secret(KEY))
     else:
         monkeypatch.setenv(PROVIDERS[provider].key_variables[0], KEY)
     settings = Settings.load({})

@@ -1,10 +1,10 @@
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 
-from chatcli.repl.typeahead import Draft
+from chatcli.repl.typeahead import Typeahead
 
 
 def drafted(typed: str) -> tuple[str, ...]:
-    draft = Draft()
+    draft = Typeahead()
     parser = Vt100Parser(draft.press)
     parser.feed_and_flush(typed)
     return draft.texts
@@ -21,7 +21,7 @@ def test_a_draft_shows_what_is_typed() -> None:
 
 
 def test_a_late_reply_about_the_cursor_is_no_key() -> None:
-    draft = Draft()
+    draft = Typeahead()
     Vt100Parser(draft.press).feed_and_flush("a\x1b[12;3Rb")
     assert draft.texts == ("ab",)
     assert [press.data for press in draft.keys] == ["a", "b"]
@@ -37,10 +37,10 @@ def test_a_long_paste_is_folded() -> None:
 
 
 def test_what_was_entered_before_a_question_came_is_no_answer_to_it() -> None:
-    draft = Draft()
+    draft = Typeahead()
     Vt100Parser(draft.press).feed_and_flush("one\rtwo\r")
     draft.hold()
-    again = Draft()
+    again = Typeahead()
     for key in draft.keys:
         again.press(key)
     assert again.texts == ("one\ntwo",)

@@ -24,7 +24,7 @@ def test_an_empty_store_has_nothing(run: Run) -> None:
     async def work(bench: Bench) -> None:
         threads = bench.store.threads
         assert (threads.recent(), threads.search("hello"), threads.steps("abc")) == ([], [], [])
-        assert threads.said("abc", 5) == []
+        assert threads.newest_messages("abc", 5) == []
         assert threads.partial("abc") is None
         with pytest.raises(UsageError, match="there is no thread 'abc'"):
             find_thread(threads, "abc")
@@ -45,7 +45,9 @@ def test_a_turn_is_whole(run: Run) -> None:
             ("human", "why is\nthe sky blue?"),
             ("ai", "You said: why is\nthe sky blue?"),
         ]
-        assert bench.store.threads.said("abc", 1) == [MessageShown("assistant", "You said: why is\nthe sky blue?")]
+        assert bench.store.threads.newest_messages("abc", 1) == [
+            MessageShown("assistant", "You said: why is\nthe sky blue?")
+        ]
         assert summary.created_at <= summary.updated_at
 
     run(work)
@@ -130,7 +132,7 @@ def test_a_fork_goes_its_own_way(run: Run) -> None:
             assert summary.turns == 2
         assert texts == {"abc": ["one", "two"], "whole": ["one", "two"], "half": ["one", "three"]}
         threads.delete(["abc"])
-        assert [message.text for message in threads.said("half", 9)][::2] == ["one", "three"]
+        assert [message.text for message in threads.newest_messages("half", 9)][::2] == ["one", "three"]
 
     run(work)
 
@@ -254,9 +256,9 @@ def test_messages_of_one_step_stay_in_order(run: Run) -> None:
         threads = bench.store.threads
         texts = ["one", "You said: one", "first", "second", "third", "two", "You said: two"]
         for limit in range(1, len(texts) + 1):
-            assert [shown.text for shown in threads.said("abc", limit)] == texts[-limit:]
+            assert [shown.text for shown in threads.newest_messages("abc", limit)] == texts[-limit:]
         threads.fork("abc", "copy")
-        assert [shown.text for shown in threads.said("copy", 9)] == texts
+        assert [shown.text for shown in threads.newest_messages("copy", 9)] == texts
 
     run(work)
 
@@ -280,7 +282,7 @@ def test_an_import_is_like_the_turns_that_were(run: Run) -> None:
             ("two", True),
             ("three", True),
         ]
-        assert [shown.text for shown in threads.said("abc", 9)] == [m.text for m in messages]
+        assert [shown.text for shown in threads.newest_messages("abc", 9)] == [m.text for m in messages]
         assert [match.role for match in threads.search("first")] == ["assistant"]
         assert (await read_document(bench.store, summary)).system == "Be brief."
         await session.undo(2)
@@ -296,7 +298,10 @@ def test_an_import_overwrites_nothing(run: Run) -> None:
         await bench.ask("abc", "mine")
         documents = [ThreadDocument(name, "", "", None, [HumanMessage("theirs", id="1")]) for name in ("abc", "abc-2")]
         assert await import_documents(bench.store, documents) == {"abc": "abc-3", "abc-2": "abc-2"}
-        said = {t.thread_id: bench.store.threads.said(t.thread_id, 9)[0].text for t in bench.store.threads.recent()}
+        said = {
+            t.thread_id: bench.store.threads.newest_messages(t.thread_id, 9)[0].text
+            for t in bench.store.threads.recent()
+        }
         assert said == {"abc": "mine", "abc-2": "theirs", "abc-3": "theirs"}
 
     run(work)

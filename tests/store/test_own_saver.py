@@ -10,7 +10,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from chatcli.errors import UsageError
-from chatcli.store.foreign_saver import own_store
+from chatcli.store.foreign_saver import foreign_store
 
 
 def answer(state: MessagesState) -> MessagesState:
@@ -24,7 +24,7 @@ def test_a_branch_is_copied_and_goes_on_by_itself(tmp_path: Path) -> None:
             builder.add_node("answer", answer)
             builder.add_edge(START, "answer")
             graph = builder.compile(checkpointer=saver)
-            threads = own_store(saver).threads
+            threads = foreign_store(saver).threads
 
             async def said(thread_id: str, question: str = "") -> list[str]:
                 config = RunnableConfig(configurable={"thread_id": thread_id})

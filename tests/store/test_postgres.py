@@ -97,7 +97,11 @@ def test_threads_are_renamed_forked_and_deleted(
     threads.rename("abc", "counting")
     chat("-t", "copy", "four")
     assert [text for _, text in fake.requests[-1].messages][::2] == ["one", "two", "four"]
-    assert [message.text for message in threads.said("copy", 3)] == ["You said: two", "four", "You said: four"]
+    assert [message.text for message in threads.newest_messages("copy", 3)] == [
+        "You said: two",
+        "four",
+        "You said: four",
+    ]
     threads.delete(["abc"])
     assert [(thread.thread_id, thread.turns) for thread in threads.recent()] == [("copy", 3)]
     assert [match.thread_id for match in threads.search("one")] == ["copy", "copy"]
@@ -240,7 +244,8 @@ def test_the_uri_shows_nowhere() -> None:
 
 def test_listing_needs_no_langgraph(store: str) -> None:
     code = (
-        "import sys\nfrom chatcli.store.location import StoreLocation, open_threads\n"
+        "import sys\nfrom chatcli.conversation.place import open_threads\n"
+        "from chatcli.store.location import StoreLocation\n"
         f"open_threads(StoreLocation(uri={store!r})).recent()\n"
         "assert not [name for name in sys.modules if name.startswith(('langgraph', 'langchain'))]"
     )

@@ -23,7 +23,7 @@ def summary(threads: ServerThreads, thread_id: str) -> ThreadSummary | None:
 
 
 def questions(threads: ServerThreads, thread_id: str) -> list[str]:
-    return [message.text for message in threads.said(thread_id, 1000) if message.role == "user"]
+    return [message.text for message in threads.newest_messages(thread_id, 1000) if message.role == "user"]
 
 
 def test_threads_of_other_programs_are_listed_and_found(threads: ServerThreads, other: OtherProgram) -> None:
@@ -33,7 +33,7 @@ def test_threads_of_other_programs_are_listed_and_found(threads: ServerThreads, 
     assert found is not None
     assert (found.title, found.turns, found.model) == (f"Where is {word}?", 2, "langgraph:echo")
     assert threads.recent(limit=1)[0].thread_id == thread_id
-    assert [message.role for message in threads.said(thread_id, 1000)] == ["user", "assistant"] * 2
+    assert [message.role for message in threads.newest_messages(thread_id, 1000)] == ["user", "assistant"] * 2
     matches = threads.search(f"where {word}")
     assert [(match.thread_id, match.role) for match in matches] == [(thread_id, "user"), (thread_id, "assistant")]
     assert f"\x02{word}\x03" in matches[0].snippet
@@ -48,7 +48,7 @@ def test_a_title_and_the_end_of_a_thread_are_the_servers(threads: ServerThreads,
     assert found.title == "Numbers"
     threads.delete([thread_id])
     assert summary(threads, thread_id) is None
-    assert threads.said(thread_id, 10) == []
+    assert threads.newest_messages(thread_id, 10) == []
     assert threads.steps(thread_id) == []
 
 
@@ -102,4 +102,4 @@ def test_an_answer_that_was_cut_short_is_marked(threads: ServerThreads, other: O
     thread_id = other.thread("One?")
     partial = {"type": "ai", "content": "Par", "response_metadata": {"finish_reason": "interrupted"}}
     other.client.threads.update_state(thread_id, {"messages": [partial]}, as_node="answer")
-    assert threads.said(thread_id, 1) == [MessageShown("assistant", "Par", interrupted=True)]
+    assert threads.newest_messages(thread_id, 1) == [MessageShown("assistant", "Par", interrupted=True)]

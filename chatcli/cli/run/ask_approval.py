@@ -13,7 +13,7 @@ from chatcli.runtime.signals import take_signals
 
 
 def has_user(settings: Settings) -> bool:
-    """Tell whether somebody can be asked: at a terminal, and not in the middle of what a program reads or wrote."""
+    """Return whether somebody can be asked: at a terminal, and not in the middle of what a program reads or wrote."""
     machine = settings.format in ("json", "jsonl") or settings.script is not None
     return not machine and sys.stdin.isatty() and sys.stderr.isatty()
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
 from chatcli.cli.run.missing_key import ask_missing_key
-from chatcli.cli.run.request import Asked
+from chatcli.cli.run.request import Request
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import choose_server, choose_store, open_threads
@@ -18,7 +18,7 @@ from chatcli.rendering.build import build_renderer
 from chatcli.thread_ids import new_thread_id
 
 
-def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
+def converse(settings: Settings, request: Request, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
     """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code.
 
     What can't be right is told here, before anything is opened or a prompt is shown.
@@ -33,16 +33,16 @@ def converse(settings: Settings, asked: Asked, *, stay: bool, continue_: bool, r
         ask_missing_key(settings, name if stored is None else _first_model(settings, stored, recorded, name))
     if stay and graph is None and stored is not None:
         name = _shown_model(settings, recorded(), name)
-    begin = partial(build_conversation, settings, thread_id, graph, asked.schema, name=name)
+    begin = partial(build_conversation, settings, thread_id, graph, request.schema, name=name)
     renderer = build_renderer(settings)
     if stay:
-        from chatcli.cli.run.interactive import run_repl
+        from chatcli.cli.run.interactive import run_interactive
 
-        return run_repl(settings, partial(begin, can_ask=True), renderer, asked, stored=stored, resume=resume)
+        return run_interactive(settings, partial(begin, can_ask=True), renderer, request, stored=stored, resume=resume)
     from chatcli.cli.run.ask_approval import has_user
     from chatcli.cli.run.one_shot import run_once
 
-    return run_once(settings, begin(can_ask=has_user(settings)), renderer, asked)
+    return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
 
 
 def _choose_thread(settings: Settings, *, continue_: bool) -> str:

@@ -5,8 +5,8 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.place import choose_store, open_threads
 
 
-def suits_helper(settings: Settings, *, continue_: bool = False) -> bool:
-    """Tell whether a one-shot with such settings asks a model, and runs no code of others' and no tools.
+def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
+    """Return whether a one-shot with such settings asks a model, and runs no code of others' and no tools.
 
     Raises:
         ChatcliError: The store can't be read.

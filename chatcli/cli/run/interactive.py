@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from chatcli.cli.run.request import Asked
+from chatcli.cli.run.request import Request
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import choose_store, open_threads
 from chatcli.errors import ExitCode, UsageError
@@ -21,11 +21,11 @@ PAST_MESSAGES = 6
 """How many of a resumed thread's messages are shown again."""
 
 
-def run_repl(
+def run_interactive(
     settings: Settings,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
-    asked: Asked,
+    request: Request,
     *,
     stored: str | None,
     resume: bool,
@@ -36,13 +36,13 @@ def run_repl(
         settings: The user's choices.
         begin: Begins the conversation; called once the prompt is shown, unless something stands before it.
         renderer: Shows what happens; closed at the end.
-        asked: What the command line asks.
+        request: What the command line asks.
         stored: The thread that was named, which may be there already; None for a new one.
         resume: Whether the user picks a thread first.
 
     """
     try:
-        return asyncio.run(_stay(settings, begin, renderer, asked, stored=stored, resume=resume))
+        return asyncio.run(_stay(settings, begin, renderer, request, stored=stored, resume=resume))
     finally:
         renderer.close()
 
@@ -51,21 +51,23 @@ async def _stay(
     settings: Settings,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
-    asked: Asked,
+    request: Request,
     *,
     stored: str | None,
     resume: bool,
 ) -> ExitCode:
     location = choose_store(settings)
     choices = _thread_choices(settings) if resume else ()
-    past = open_threads(location).said(stored, PAST_MESSAGES) if stored and not location.in_memory else []
-    repl = build_repl(settings, begin, renderer, asked.attachments)
+    past = open_threads(location).newest_messages(stored, PAST_MESSAGES) if stored and not location.in_memory else []
+    repl = build_repl(settings, begin, renderer, request.attachments)
     try:
         if past:
-            from chatcli.cli.run.resuming import show_past
+            from chatcli.cli.run.resuming import show_history
 
-            await show_past(settings, (await repl.handler()).conversation, renderer, past, waits=asked.prompt is None)
-        stopped = await repl.run(asked.prompt, choices=choices)
+            await show_history(
+                settings, (await repl.handler()).conversation, renderer, past, waits=request.prompt is None
+            )
+        stopped = await repl.run(request.prompt, choices=choices)
     finally:
         await repl.close()
     conversation = repl.conversation

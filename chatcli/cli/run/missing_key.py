@@ -2,7 +2,7 @@
 
 import sys
 
-from chatcli.config.kept_keys import keep_key
+from chatcli.config.kept_keys import save_key
 from chatcli.config.settings import Settings
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
@@ -29,4 +29,4 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     settings.use_key(provider.prefix, key)
     print("Keep it for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        report_place(provider, keep_key(provider.prefix, key))
+        report_place(provider, save_key(provider.prefix, key))

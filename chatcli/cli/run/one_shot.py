@@ -4,8 +4,8 @@ import asyncio
 
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.ask_approval import answer_waiting, has_user
-from chatcli.cli.run.request import Asked
-from chatcli.cli.run.resuming import tell_waiting
+from chatcli.cli.run.request import Request
+from chatcli.cli.run.resuming import print_waiting_hint
 from chatcli.cli.run.script import play
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -16,31 +16,31 @@ from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.signals import take_signals
 
 
-def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> ExitCode:
+def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> ExitCode:
     """Ask what is `asked`, show it by `renderer`, which is closed then, and return the exit code."""
     try:
-        if asked.script:
-            last = asyncio.run(play(conversation, renderer, asked.script, asked.attachments))
+        if request.script:
+            last = asyncio.run(play(conversation, renderer, request.script, request.attachments))
         else:
-            last = asyncio.run(_answer(settings, conversation, renderer, asked))
+            last = asyncio.run(_answer(settings, conversation, renderer, request))
     finally:
         renderer.close()
     finished = isinstance(last, TurnFinished) and last.finish_reason == WAITING
     if finished or (isinstance(last, TurnFailed) and isinstance(last.error, UnansweredRequestError)):
-        tell_waiting(settings, conversation.thread_id)
+        print_waiting_hint(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.redact)
     return _exit_code(last)
 
 
-async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, asked: Asked) -> Event | None:
+async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> Event | None:
     take_signals(asyncio.get_running_loop(), conversation.interrupt)
     try:
-        if asked.answer is not None:
-            events = conversation.answer(asked.answer)
+        if request.answer is not None:
+            events = conversation.answer(request.answer)
         else:
-            assert asked.prompt is not None
-            events = conversation.run_turn(asked.prompt, asked.attachments)
+            assert request.prompt is not None
+            events = conversation.run_turn(request.prompt, request.attachments)
         last = await consume(events, renderer)
         return await answer_waiting(conversation, renderer, last) if has_user(settings) else last
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """What one run is asked; without `prompt` and `script`, it is the REPL's to ask."""
 
     prompt: str | None
@@ -29,7 +29,7 @@ class Asked:
     """The answer to what the thread waits for, as it was typed."""
 
 
-def read_asked(settings: Settings, words: list[str]) -> Asked:
+def read_request(settings: Settings, words: list[str]) -> Request:
     """Read everything that the command line names, before anything is opened or sent.
 
     Raises:
@@ -51,21 +51,21 @@ def read_asked(settings: Settings, words: list[str]) -> Asked:
             )
         if settings.thread is None:
             raise UsageError("--resume-with needs the thread that waits", remedy="Name it: --thread ID")
-        return Asked(None, answer=settings.resume_with)
+        return Request(None, answer=settings.resume_with)
     attachments = _read_attachments(settings)
     if settings.script is not None:
         if words:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
         from chatcli.cli.run.script import read_script
 
-        return Asked(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
+        return Request(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     if not settings.quiet:
         _tell_mentions(" ".join(words))
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
     if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
     asks = bool(words) or piped is not None or STDIN in settings.file
-    return Asked(prompt_text(words, piped) if asks else None, attachments, (), schema)
+    return Request(prompt_text(words, piped) if asks else None, attachments, (), schema)
 
 
 def _tell_mentions(text: str) -> None:

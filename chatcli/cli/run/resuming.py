@@ -15,7 +15,7 @@ from chatcli.providers import PROVIDERS
 from chatcli.rendering.renderer import Renderer
 
 
-async def show_past(
+async def show_history(
     settings: Settings,
     conversation: Conversation,
     renderer: Renderer,
@@ -77,6 +77,6 @@ def _needs_graph(settings: Settings, thread_id: str) -> bool:
     return recorded_model(settings, thread_id).partition(":")[0] != GRAPH
 
 
-def tell_waiting(settings: Settings, thread_id: str) -> None:
+def print_waiting_hint(settings: Settings, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
     print(f"It waits for an answer: {resume_command(settings, thread_id, waits=True)}", file=sys.stderr)

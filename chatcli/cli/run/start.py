@@ -23,15 +23,15 @@ def start(
 
     """
     from chatcli.cli.run.dispatch import converse
-    from chatcli.cli.run.request import read_asked
+    from chatcli.cli.run.request import read_request
 
-    asked = read_asked(settings, words)
-    stay = interactive or resume or not (asked.prompt or asked.script or asked.answer is not None)
-    if stay and asked.script:
+    request = read_request(settings, words)
+    stay = interactive or resume or not (request.prompt or request.script or request.answer is not None)
+    if stay and request.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if stay and not sys.stdout.isatty():
         raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    code = converse(settings, asked, stay=stay, continue_=continue_, resume=resume)
+    code = converse(settings, request, stay=stay, continue_=continue_, resume=resume)
     if not stay and code is ExitCode.OK:
         _leave_helper(settings)
     return code
@@ -39,8 +39,8 @@ def start(
 
 def _leave_helper(settings: Settings) -> None:
     """Leave a helper behind, if it could have run this."""
-    from chatcli.cli.run.helper_fit import suits_helper
+    from chatcli.cli.run.helper_fit import fits_helper
     from chatcli.helper.spawn import spawn_helper
 
-    if suits_helper(settings):
+    if fits_helper(settings):
         spawn_helper()

@@ -132,7 +132,7 @@ def _install(provider: Provider) -> str:
 
 
 def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
-    """Tell whether the server at `url`, which `setting` sets, answers at `path`."""
+    """Return whether the server at `url`, which `setting` sets, answers at `path`."""
     import httpx2
 
     shown = redact(url, [])  # it may hold a password

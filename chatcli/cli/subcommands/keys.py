@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
-from chatcli.config.kept_keys import Kept, forget_key, keep_key, kept_keys, where_kept
+from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
@@ -50,7 +50,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
         raise UsageError("the key is empty: nothing was kept")
     if not key.is_sendable():
         raise UsageError("the key has characters that no key has: nothing was kept")
-    report_place(provider, keep_key(provider.prefix, key))
+    report_place(provider, save_key(provider.prefix, key))
 
 
 @app.command("list")
@@ -64,7 +64,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         if settings.sets_key(provider.prefix):
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
-            rows.append((provider.prefix, where_kept(kept[provider.prefix])))
+            rows.append((provider.prefix, describe_place(kept[provider.prefix])))
     if print_as_json([{"provider": prefix, "place": place} for prefix, place in rows], settings.format, as_json):
         return
     renderer = build_renderer(settings)
@@ -86,7 +86,7 @@ def ask_key(provider: Provider) -> Secret:
     return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
 
 
-def report_place(provider: Provider, kept: Kept) -> None:
+def report_place(provider: Provider, kept: KeyPlace) -> None:
     """Say openly where a key has gone."""
     print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 

@@ -52,7 +52,7 @@ def confirm(question: str) -> None:
 
 
 def can_ask() -> bool:
-    """Tell whether there is somebody to answer a question."""
+    """Return whether there is somebody to answer a question."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -25,7 +25,7 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
 
 
 def takes_tools(model: Model) -> bool:
-    """Tell whether `model` can call tools, as far as is known."""
+    """Return whether `model` can call tools, as far as is known."""
     profile: Any = model.client.profile or {}
     return profile.get("tool_calling") is not False and type(model.client).bind_tools is not BaseChatModel.bind_tools
 

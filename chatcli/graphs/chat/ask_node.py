@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context
-from chatcli.graphs.chat.offered_tools import Offer, notify, offer_tools
+from chatcli.graphs.chat.offered_tools import OfferedTools, notify, offered_tools
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
@@ -41,7 +41,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
     """
     turn = runtime.context
-    offer = await offer_tools(runtime)
+    offer = await offered_tools(runtime)
     fitted, update = await _fit(state, turn, offer)
     if fitted.trimmed and turn.auto_compact:
         update |= await _compact({**state, **update}, runtime)
@@ -80,7 +80,7 @@ async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     return update
 
 
-async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[FittedContext, ChatState]:
+async def _fit(state: ChatState, turn: TurnContext, offer: OfferedTools) -> tuple[FittedContext, ChatState]:
     """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
     await count_exactly(state, turn, reserved=offer.tokens)
     try:
@@ -92,7 +92,7 @@ async def _fit(state: ChatState, turn: TurnContext, offer: Offer) -> tuple[Fitte
 
 
 def _fit_less(
-    refused: FittedContext, state: ChatState, turn: TurnContext, offer: Offer, error: RefusedError
+    refused: FittedContext, state: ChatState, turn: TurnContext, offer: OfferedTools, error: RefusedError
 ) -> tuple[FittedContext, ChatState]:
     """Return what to try after `refused`, and the update that goes with it; raise `error` if there is nothing."""
     update = leave_out_unanswered(state)
@@ -114,7 +114,7 @@ def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> C
     return ChatState(prompt_told=True)
 
 
-async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
+async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
     try:
         return await _answer(context.messages, runtime, offer)
     except Exception as error:
@@ -142,7 +142,7 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
         )
 
 
-async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: Offer) -> AIMessage:
+async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
     model, schema = runtime.context.model, runtime.context.schema
     client = offer.client(model)
     # With a schema, an answer is shown once it is known to be the valid one.

@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class OfferedTools:
     """The tools of one request by name, and about how many tokens their descriptions take."""
 
     tools: Mapping[str, Tool] = field(default_factory=dict)
@@ -32,21 +32,21 @@ class Offer:
         return model.client.bind_tools([tool.runnable for tool in self.tools.values()])
 
 
-async def offer_tools(runtime: Runtime[TurnContext]) -> Offer:
+async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
     """Return what the turn's model may call, started if need be; nothing where it takes no tools."""
     turn = runtime.context
     toolbox = turn.toolbox
     # Tools and a schema would contradict each other: with a schema, every answer is the JSON.
     if toolbox.empty or turn.schema is not None:
-        return Offer()
+        return OfferedTools()
     if not takes_tools(turn.model):
         runtime.stream_writer({"note": f"{turn.model.name} takes no tools and answers without them"})
-        return Offer()
+        return OfferedTools()
     if toolbox.starting:
         runtime.stream_writer({"note": f"starting MCP servers: {', '.join(toolbox.starting)}"})
     tools = await toolbox.open(notify(runtime))
     described = [json.dumps(convert_to_openai_tool(tool.runnable)) for tool in tools.values()]
-    return Offer(tools, sum(map(len, described)) // CHARACTERS_PER_TOKEN)
+    return OfferedTools(tools, sum(map(len, described)) // CHARACTERS_PER_TOKEN)
 
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:

@@ -77,7 +77,7 @@ def _own_options(schema: AnswerSchema, client: BaseChatModel) -> dict[str, Any]:
 
 
 def _suits_strict(schema: Any) -> bool:
-    """Tell whether OpenAI's strict mode takes `schema`: closed objects, whose every property is required.
+    """Return whether OpenAI's strict mode takes `schema`: closed objects, whose every property is required.
 
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
     """
@@ -124,7 +124,7 @@ def _cut_short(model: Model) -> RefusedError:
 
 
 def _is_about_format(error: Exception) -> bool:
-    """Tell whether a server refused the request for its schema."""
+    """Return whether a server refused the request for its schema."""
     if not isinstance(error, ModelInvalidRequestError) and sdk_errors.status(error) not in (400, 422):
         return False
     text = f"{error} {sdk_errors.body(error)}".lower()

@@ -11,7 +11,7 @@ from langgraph_sdk.errors import NotFoundError
 
 from chatcli.errors import ChatcliError, GraphError, MissingFieldError
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
-from chatcli.graphs.server.messages import revive_messages
+from chatcli.graphs.server.messages import messages_from_json
 
 _REFUSALS = ("TypeError", "ValidationError")
 """What a constructor of a context raises where a field is missing."""
@@ -37,7 +37,7 @@ class ServerGraph(RemoteGraph):
             except (NotFoundError, TypeError):  # there is no such thread, or nothing was ever run on it
                 return StateSnapshot({}, (), config, None, None, None, (), ())
         values = snapshot.values if isinstance(snapshot.values, dict) else {}
-        return snapshot._replace(values={**values, "messages": revive_messages(values)})
+        return snapshot._replace(values={**values, "messages": messages_from_json(values)})
 
     async def aupdate_state(
         self, config: RunnableConfig, values: dict[str, Any] | Any | None, as_node: str | None = None, **options: Any

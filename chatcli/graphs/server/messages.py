@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, convert_to_messages, messages_from_dict
 
 
-def revive_message(data: Mapping[str, Any]) -> BaseMessage:
+def message_from_json(data: Mapping[str, Any]) -> BaseMessage:
     """Return the message, or piece of one, that `data` holds.
 
     Raises:
@@ -20,7 +20,7 @@ def revive_message(data: Mapping[str, Any]) -> BaseMessage:
     return message
 
 
-def revive_messages(values: Mapping[str, Any]) -> list[BaseMessage]:
+def messages_from_json(values: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the messages of the state `values`; what is none is left out."""
     messages = values.get("messages")
     return list(_revived(messages)) if isinstance(messages, list) else []
@@ -30,6 +30,6 @@ def _revived(messages: Iterable[object]) -> Iterable[BaseMessage]:
     for data in messages:
         try:
             if isinstance(data, Mapping):
-                yield revive_message(data)
+                yield message_from_json(data)
         except ValueError:
             continue

@@ -17,7 +17,7 @@ from chatcli.errors import NetworkError
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import server_failures
 from chatcli.graphs.server.graph import ServerGraph, revive_interrupt
-from chatcli.graphs.server.messages import revive_message, revive_messages
+from chatcli.graphs.server.messages import message_from_json, messages_from_json
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.branches import current_branch, read_turns
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
@@ -157,7 +157,7 @@ def _revived(part: Mapping[str, Any]) -> Mapping[str, Any]:
     data = part["data"]
     if part["type"] == "messages":
         message, metadata = data
-        return {**part, "data": (revive_message(message), metadata)}
+        return {**part, "data": (message_from_json(message), metadata)}
     if part["type"] == "updates" and isinstance(data, Mapping):
         return {**part, "data": {node: _revived_update(node, update) for node, update in data.items()}}
     return part
@@ -169,5 +169,5 @@ def _revived_update(node: str, update: Any) -> Any:
     if isinstance(update, list):
         return [_revived_update(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:
-        return {**update, "messages": revive_messages(update)}
+        return {**update, "messages": messages_from_json(update)}
     return update

@@ -99,8 +99,8 @@ class ServerThreads:
             if checkpoint_id is not None:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
 
-    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.said`."""
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.newest_messages`."""
         return shown_in(self.values(thread_id))[-limit:]
 
     def steps(self, thread_id: str) -> list[Step]:

@@ -52,7 +52,7 @@ def connect(uri: str) -> psycopg.Connection:
 
 
 def is_set_up(connection: psycopg.Connection) -> bool:
-    """Tell whether the database has chatcli's tables.
+    """Return whether the database has chatcli's tables.
 
     Raises:
         StoreError: A newer chatcli made them.

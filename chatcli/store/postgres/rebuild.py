@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from chatcli.store.message_index import said_in
+from chatcli.store.message_index import message_rows
 from chatcli.store.postgres.schema import ADD_MESSAGE
 from chatcli.store.serde import CompressedSerializer
 
@@ -16,7 +16,7 @@ NUL, NUL_SHOWN = "\x00", "\N{REPLACEMENT CHARACTER}"
 
 
 def indexable(row: tuple[str, str, str, str, str, bool]) -> tuple[str | bool, ...]:
-    """Return a row of `said_in` as the index of messages takes it."""
+    """Return a row of `message_rows` as the index of messages takes it."""
     return tuple(value.replace(NUL, NUL_SHOWN) if isinstance(value, str) else value for value in row)
 
 
@@ -32,5 +32,5 @@ def rebuild_messages(connection: psycopg.Connection) -> None:
         )
         for thread_id, checkpoint_id, kind, value in rows:
             where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
-            for said in said_in(where, [("messages", serde.loads_typed((kind, value)))]):
+            for said in message_rows(where, [("messages", serde.loads_typed((kind, value)))]):
                 connection.execute(ADD_MESSAGE, indexable(said))

@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
-from chatcli.store.message_index import said_in
+from chatcli.store.message_index import message_rows
 from chatcli.store.postgres.connection import parameters
 from chatcli.store.postgres.errors import as_postgres_error
 from chatcli.store.postgres.rebuild import indexable
@@ -37,7 +37,7 @@ class PostgresSaver(CachedHistory, AsyncPostgresSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `BaseCheckpointSaver.aput_writes`."""
-        said = [indexable(row) for row in said_in(config, writes)]
+        said = [indexable(row) for row in message_rows(config, writes)]
         if not said:
             await super().aput_writes(config, writes, task_id, task_path)
             return

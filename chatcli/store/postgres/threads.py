@@ -93,8 +93,8 @@ class PostgresThreads:
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
-    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.said`."""
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.newest_messages`."""
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []

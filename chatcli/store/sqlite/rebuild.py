@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from chatcli.store.message_index import said_in
+from chatcli.store.message_index import message_rows
 from chatcli.store.sqlite import schema
 
 if TYPE_CHECKING:
@@ -21,5 +21,5 @@ async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerPr
     ) as rows:
         async for thread_id, checkpoint_id, kind, value in rows:
             where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
-            said = said_in(where, [("messages", serde.loads_typed((kind, value)))])
+            said = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
             await connection.executemany(schema.ADD_MESSAGE, list(said))

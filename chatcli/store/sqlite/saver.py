@@ -17,7 +17,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, damaged_thread, is_damage
-from chatcli.store.message_index import said_in
+from chatcli.store.message_index import message_rows
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
 
@@ -43,7 +43,7 @@ class SqliteSaver(CachedHistory, _CheckedSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `BaseCheckpointSaver.aput_writes`."""
-        said = list(said_in(config, writes))
+        said = list(message_rows(config, writes))
         with _naming(config, _OF_SQLITE):
             if said:
                 await self.setup()

@@ -88,8 +88,8 @@ class SqliteThreads:
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
-    def said(self, thread_id: str, limit: int) -> list[MessageShown]:
-        """See `Threads.said`."""
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.newest_messages`."""
         if not self._path.exists():
             return []
         with self._connection() as connection:

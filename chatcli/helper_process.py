@@ -22,6 +22,7 @@ def import_all() -> None:
     import chatcli.cli.script
     import chatcli.cli.start
     import chatcli.cli.suits_helper
+    import chatcli.cli.trusting
     import chatcli.engines.chat
     import chatcli.helper.server
     import chatcli.helper.spawn

@@ -15,6 +15,7 @@ def import_all() -> None:
 
     import chatcli.cli.app
     import chatcli.cli.grammar.fast_coercion
+    import chatcli.cli.load_settings
     import chatcli.cli.main
     import chatcli.cli.process
     import chatcli.cli.run.dispatch

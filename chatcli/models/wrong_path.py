@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from chatcli.errors import UsageError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.providers import OPENAI
+from chatcli.providers import BEDROCK, OPENAI
 
 COMPLETIONS = "/chat/completions"
 """What the client adds itself."""
@@ -25,7 +25,9 @@ def path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None:
     """
     status = sdk_errors.status(error)
     said = f"{error} {sdk_errors.body(error)}"
-    if not endpoint.base_url or not (status in (404, 405) or any(words in said for words in _OWN_WORDS)):
+    if not endpoint.base_url or endpoint.name.provider == BEDROCK:  # AWS's client may drop what the server said
+        return None
+    if not (status in (404, 405) or any(words in said for words in _OWN_WORDS)):
         return None
     if not _is_page(said) and _names_model(_PATH.sub("", said), endpoint.name.model):
         return None

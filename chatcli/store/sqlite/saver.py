@@ -87,11 +87,7 @@ class SqliteSaver(CachedHistory, _CheckedSaver):
     ) -> Mapping[str, DeltaChannelHistory]:
         """See `BaseCheckpointSaver.aget_delta_channel_history`, and `aget_tuple` above."""
         with _naming(config):
-            history = await super().aget_delta_channel_history(config=config, channels=channels)
-            for found in history.values():
-                for _, channel, value in found["writes"]:
-                    check_write(channel, value)
-            return history
+            return await super().aget_delta_channel_history(config=config, channels=channels)
 
 
 _OF_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.graphs import small
+from tests.sample_graphs import small
 
 GIVEN, OTHER = "sk-given-3b1d5f70a2", "sk-other-9c4e8a61d7"
 

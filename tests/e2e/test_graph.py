@@ -10,7 +10,7 @@ from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
 
-SMALL = Path(__file__).parent.parent / "graphs" / "small.py"
+SMALL = Path(__file__).parent.parent / "sample_graphs" / "small.py"
 
 
 def spec(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call, unauthorized
 
-AGENT = Path(__file__).parent.parent / "graphs" / "agent.py"
+AGENT = Path(__file__).parent.parent / "sample_graphs" / "agent.py"
 
 
 def spec(name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Small graphs of a user's own, for `--graph tests/graphs/small.py:NAME`; none needs a model or a key."""
+"""Small graphs of a user's own, for `--graph tests/sample_graphs/small.py:NAME`; none needs a model or a key."""
 
 import asyncio
 import os

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Remove
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from tests.graph.test_any_graph import gather, opened
+from tests.sessions.test_any_graph import gather, opened
 
 Written = list[BaseMessage]
 

@@ -22,7 +22,9 @@ class MemoryThreads:
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
-        summaries = [self._summary(thread_id) for thread_id in self._saver.storage]
+        # LangGraph's saver has an entry, without checkpoints, for each thread that it was asked for.
+        stored = [thread_id for thread_id, checkpoints in self._saver.storage.items() if any(checkpoints.values())]
+        summaries = [self._summary(thread_id) for thread_id in stored]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:

@@ -91,7 +91,7 @@ def test_a_call_whose_arguments_are_nested_too_deeply_fails_by_itself(chat: Chat
     fake.script(Calls([("read_file", f'{{"path": {_lists(depth)}}}')]), Answer("done"))
     result = chat("--tools", "--yes", "go")
     assert (result.returncode, result.stdout) == (0, "done\n")
-    assert [result[:46] for result in fake.requests[1].results] == ["Not run: the arguments are not a JSON object, or"]
+    assert [result[:48] for result in fake.requests[1].results] == ["Not run: the arguments are not a JSON object, or"]
 
 
 def test_a_damaged_pdf_is_mended_in_silence_or_refused(chat: Chat, fake: FakeOpenAI) -> None:

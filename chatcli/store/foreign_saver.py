@@ -24,6 +24,10 @@ class ForeignThreads(MemoryThreads):
         """Return none: a checkpointer has no list of its threads."""
         return []
 
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        return self._summary(thread_id) if self._checkpoints(thread_id) else None
+
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
         for thread_id in thread_ids:

@@ -25,6 +25,14 @@ class MemoryThreads:
         summaries = [self._summary(thread_id) for thread_id in self._saver.storage]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
 
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        return self._summary(thread_id) if thread_id in self._saver.storage else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
+
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
         words = text.casefold().split()

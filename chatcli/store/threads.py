@@ -11,6 +11,7 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 
 MATCH_START, MATCH_END = "\x02", "\x03"
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ class Threads(Protocol):
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """Return the thread `thread_id`, None when there is no such thread."""
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages that hold every word of `text`, the best first."""
@@ -132,20 +139,30 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
         StoreError: The store can't be used.
 
     """
-    known = threads.recent()
-    matching = [thread for thread in known if thread.thread_id.startswith(prefix)]
-    exact = [thread for thread in matching if thread.thread_id == prefix]
-    if exact or len(matching) == 1:
-        return (exact or matching)[0]
-    if matching:
-        raise UsageError(
-            f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching[:5])}",
-            remedy="Give more of the ID.",
-        )
+    if _is_text(prefix):
+        if (exact := threads.find(prefix)) is not None:
+            return exact
+        matching = threads.starting_with(prefix, limit=_MAX_NAMED)
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise UsageError(
+                f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching)}",
+                remedy="Give more of the ID.",
+            )
     import difflib
 
-    near = difflib.get_close_matches(prefix, [thread.thread_id for thread in known], n=3, cutoff=0.3)
+    near = difflib.get_close_matches(prefix, [thread.thread_id for thread in threads.recent()], n=3, cutoff=0.3)
     raise UsageError(
         f"there is no thread {prefix!r}",
         remedy=f"Nearest: {', '.join(near)}." if near else "See `chat threads list`.",
     )
+
+
+def _is_text(word: str) -> bool:
+    """Return whether a database takes `word`: a command line may have bytes that are no text."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -68,6 +68,26 @@ def test_the_newest_threads_come_first(run: Run) -> None:
     run(work)
 
 
+def test_one_thread_is_found_by_its_id_or_a_prefix_of_it(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        ids = ["ab", "abc", "abd", "aB", "a%", "a_b", "🐍x", "🐍y"]
+        for thread_id in ids:
+            await bench.ask(thread_id, f"hello {thread_id}")
+        threads = bench.store.threads
+        known = {thread.thread_id: thread for thread in threads.recent()}
+        assert [threads.find(thread_id) for thread_id in ids] == [known[thread_id] for thread_id in ids]
+        assert [threads.find(other) for other in ("a", "AB", "", "%", "abcd")] == [None] * 5
+        for prefix in ("", "a", "ab", "abc", "a%", "a_", "🐍", "x", "abcd"):
+            expected = [thread_id for thread_id in known if thread_id.startswith(prefix)]
+            assert [thread.thread_id for thread in threads.starting_with(prefix, 99)] == expected, prefix
+        assert len(threads.starting_with("a", limit=2)) == 2
+        assert find_thread(threads, "ab").thread_id == "ab"
+        with pytest.raises(UsageError, match="there is no thread"):
+            find_thread(threads, "\udcff")  # a byte of a command line that is no text
+
+    run(work)
+
+
 def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
     async def work(bench: Bench) -> None:
         await bench.ask("sky", "why is the sky blue?")

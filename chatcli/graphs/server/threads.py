@@ -56,6 +56,16 @@ class ServerThreads:
         with self._client() as client:
             return [summary_of(row) for row in _rows(client, limit)]
 
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        with self._client() as client:
+            uuid = _find(client, thread_id)
+            return None if uuid is None else summary_of(_with_values(client, as_row(client.threads.get(uuid))))
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
+        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
+
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`; the server has no such search, so that all threads are read, the newest first."""
         wanted = set(words_in(text))

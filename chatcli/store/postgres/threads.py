@@ -54,6 +54,21 @@ class PostgresThreads:
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_RECENT, (limit,))]
 
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return None
+            row = connection.execute(_FIND, (thread_id,)).fetchone()
+            return ThreadSummary(*row) if row else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return []
+            return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
+
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
         words = words_in(text)
@@ -190,12 +205,15 @@ _TABLES = (
     "chatcli_threads",
 )
 
-_RECENT = """
+_SUMMARY = """
 SELECT thread_id, title, model, turns,
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-FROM chatcli_threads ORDER BY chatcli_threads.updated_at DESC LIMIT %s
+FROM chatcli_threads
 """
+_RECENT = f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
+_FIND = f"{_SUMMARY} WHERE thread_id = %s"
+_STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 
 _SEARCH = f"""
 SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})

@@ -20,6 +20,8 @@ BUSY_TIMEOUT = 5.0
 MAX_VERSION = 1000
 """No chatcli writes a store of a higher version."""
 SNIPPET_WORDS = 12
+LAST = "\U0010ffff"
+"""The last code point, which no text has: what begins with a prefix comes before the prefix and it."""
 
 
 class SqliteThreads:
@@ -34,12 +36,22 @@ class SqliteThreads:
         if not self._path.exists():
             return []
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
-                " ORDER BY updated_at DESC LIMIT ?",
-                (-1 if limit is None else limit,),
-            )
-            return [ThreadSummary(*row) for row in rows]
+            return [ThreadSummary(*row) for row in connection.execute(_RECENT, (-1 if limit is None else limit,))]
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        if not self._path.exists():
+            return None
+        with self._connection() as connection:
+            row = connection.execute(FIND, (thread_id,)).fetchone()
+            return ThreadSummary(*row) if row else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        if not self._path.exists():
+            return []
+        with self._connection() as connection:
+            return [ThreadSummary(*row) for row in connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
@@ -184,6 +196,11 @@ def check_version(path: Path, version: int) -> None:
             remedy="Upgrade chatcli, or name another store with --store.",
         )
 
+
+_SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
+_RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
+FIND = f"{_SUMMARY} WHERE thread_id = ?"
+STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
 
 _IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
 

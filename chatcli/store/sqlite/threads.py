@@ -1,19 +1,19 @@
 """The threads of a SQLite store, by the standard library alone."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from chatcli.errors import StoreError, UsageError
+from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.search_words import words_in
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.turn_locks import TurnLocks
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+from chatcli.store.sqlite.turn_locks import SqliteLocks
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -29,7 +29,8 @@ class SqliteThreads:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._locks = TurnLocks(path)
+        self.journal = SqliteJournal(self._connection)
+        self.locks = SqliteLocks(path)
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
@@ -91,12 +92,8 @@ class SqliteThreads:
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`."""
         with self._connection() as connection:
-            if connection.execute("SELECT 1 FROM threads WHERE thread_id = ?", (new_id,)).fetchone():
-                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
-            known = [row[0] for row in connection.execute(_IDS, (thread_id,))]
-            end = checkpoint_id or (known[-1] if known else "")
-            if end not in known:
-                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
+            end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
@@ -116,35 +113,6 @@ class SqliteThreads:
         with self._connection() as connection:
             return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
 
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """See `Threads.save_partial`."""
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
-                (thread_id, partial.question_id, partial.text),
-            )
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """See `Threads.partial`."""
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
-            ).fetchone()
-            return Partial(*row) if row else None
-
-    def clear_partial(self, thread_id: str) -> None:
-        """See `Threads.clear_partial`."""
-        with self._connection() as connection:
-            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
-
-    def try_lock(self, thread_id: str) -> bool:
-        """See `Threads.try_lock`."""
-        return self._locks.try_lock(thread_id)
-
-    def unlock(self, thread_id: str) -> None:
-        """See `Threads.unlock`."""
-        self._locks.unlock(thread_id)
-
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open the store for one transaction."""
@@ -157,6 +125,34 @@ class SqliteThreads:
                 connection.close()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             raise as_sqlite_failure(error) from error
+
+
+class SqliteJournal:
+    """The journal of a store; `connection` opens it for one transaction."""
+
+    def __init__(self, connection: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._connection = connection
+
+    def save(self, thread_id: str, partial: Partial) -> None:
+        """See `Journal.save`."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
+                (thread_id, partial.question_id, partial.text),
+            )
+
+    def read(self, thread_id: str) -> Partial | None:
+        """See `Journal.read`."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
+            ).fetchone()
+            return Partial(*row) if row else None
+
+    def clear(self, thread_id: str) -> None:
+        """See `Journal.clear`."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
 
 def connect(path: Path) -> sqlite3.Connection:

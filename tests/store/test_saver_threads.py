@@ -10,7 +10,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from chatcli.errors import UsageError
-from chatcli.store.foreign_saver import foreign_store
+from chatcli.store.open import foreign_store
 
 
 def answer(state: MessagesState) -> MessagesState:

@@ -1,33 +1,41 @@
-"""The threads of a store in memory: gone with the process."""
+"""The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.base import CheckpointTuple
-from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
-from chatcli.errors import UsageError
 from chatcli.message import MessageShown, human_role
-from chatcli.store.threads import MATCH_END, MATCH_START, Match, Partial, Step, ThreadSummary
+from chatcli.store.threads import (
+    MATCH_END,
+    MATCH_START,
+    Match,
+    NoJournal,
+    NoLocks,
+    Step,
+    ThreadSummary,
+    branch_end,
+    refuse_taken,
+)
 
 
-class MemoryThreads:
-    """The threads of `saver`."""
+class ForeignThreads:
+    """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
 
-    def __init__(self, saver: InMemorySaver) -> None:
+    def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
+        self.journal, self.locks = NoJournal(), NoLocks()
         self._saver = saver
         self._titles: dict[str, str] = {}
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
-        """See `Threads.recent`."""
-        summaries = [self._summary(thread_id) for thread_id in self._saver.storage]
-        return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
+        """Return none: see above."""
+        return []
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
-        return self._summary(thread_id) if thread_id in self._saver.storage else None
+        checkpoints = self._checkpoints(thread_id)
+        return self._summary(thread_id, checkpoints) if checkpoints else None
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """See `Threads.starting_with`."""
@@ -52,35 +60,18 @@ class MemoryThreads:
         """See `Threads.delete`."""
         for thread_id in thread_ids:
             self._saver.delete_thread(thread_id)
+            self._titles.pop(thread_id, None)
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """See `Threads.fork`."""
-        if new_id in self._saver.storage:
-            raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
-        parents = {step.checkpoint_id: step.parent_id for step in self.steps(thread_id)}
-        end: str | None = checkpoint_id or next(reversed(parents), "")
-        if end not in parents:
-            raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
-        branch = set()
-        while end is not None:
-            branch.add(end)
-            end = parents[end]
-        for namespace, checkpoints in self._saver.storage[thread_id].items():
-            kept = {key: copy.copy(value) for key, value in checkpoints.items() if key in branch}
-            self._saver.storage[new_id][namespace] = kept
-        for (thread, namespace, key), writes in list(self._saver.writes.items()):
-            if thread == thread_id and key in branch:
-                self._saver.writes[new_id, namespace, key] = dict(writes)
-        for (thread, namespace, channel, version), blob in list(self._saver.blobs.items()):
-            if thread == thread_id:
-                self._saver.blobs[new_id, namespace, channel, version] = blob
-
-    def adopt(self, staged: "MemoryThreads") -> None:
-        """Move all threads of `staged` here."""
-        self._saver.storage.update(staged._saver.storage)
-        self._saver.writes.update(staged._saver.writes)
-        self._saver.blobs.update(staged._saver.blobs)
-        self._titles.update(staged._titles)
+        """See `Threads.fork`; the memory of a subgraph of its own is not copied."""
+        refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
+        known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
+        branch: list[CheckpointTuple] = []
+        following: str | None = branch_end(thread_id, known, checkpoint_id)
+        while following is not None:
+            branch.append(known[following])
+            following = _step(branch[-1]).parent_id
+        self._copy(branch[::-1], new_id)
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""
@@ -91,28 +82,24 @@ class MemoryThreads:
         """See `Threads.steps`."""
         return [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)]
 
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """Do nothing: what is kept in memory would die with the process too."""
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """Return None: see `save_partial`."""
-        return None
-
-    def clear_partial(self, thread_id: str) -> None:
-        """Do nothing: see `save_partial`."""
-
-    def try_lock(self, thread_id: str) -> bool:
-        """Return True: no other process sees this store."""
-        return True
-
-    def unlock(self, thread_id: str) -> None:
-        """Do nothing: see `try_lock`."""
+    def _copy(self, checkpoints: Sequence[CheckpointTuple], thread_id: str) -> None:
+        """Store `checkpoints`, of which the oldest comes first, as the thread `thread_id`."""
+        for checkpoint in checkpoints:
+            place = {"thread_id": thread_id, "checkpoint_ns": ""}
+            if (parent := _step(checkpoint).parent_id) is not None:
+                place["checkpoint_id"] = parent
+            versions = checkpoint.checkpoint["channel_versions"]
+            stored = self._saver.put({"configurable": place}, checkpoint.checkpoint, checkpoint.metadata, versions)
+            writes: dict[str, list[tuple[str, Any]]] = {}
+            for task, channel, value in checkpoint.pending_writes or ():
+                writes.setdefault(task, []).append((channel, value))
+            for task, written in writes.items():
+                self._saver.put_writes(stored, written, task)
 
     def _checkpoints(self, thread_id: str) -> list[CheckpointTuple]:
-        if thread_id not in self._saver.storage:
-            return []  # to ask the saver would make it one of its threads
+        """Return the thread's checkpoints, the oldest first."""
         found = self._saver.list({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
-        return sorted(found, key=lambda checkpoint: checkpoint.checkpoint["id"])
+        return sorted(found, key=_checkpoint_id)
 
     def _said(self, thread_id: str) -> list[HumanMessage | AIMessage]:
         said: dict[str | None, HumanMessage | AIMessage] = {}
@@ -123,8 +110,7 @@ class MemoryThreads:
                         said[message.id] = message
         return list(said.values())
 
-    def _summary(self, thread_id: str) -> ThreadSummary:
-        checkpoints = self._checkpoints(thread_id)
+    def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> ThreadSummary:
         facts: dict[str, Any] = {}
         for checkpoint in checkpoints:
             facts = {**checkpoint.metadata, **{key: facts[key] for key in ("chatcli_title",) if key in facts}}
@@ -136,6 +122,33 @@ class MemoryThreads:
             checkpoints[0].checkpoint["ts"],
             checkpoints[-1].checkpoint["ts"],
         )
+
+
+class MemoryThreads(ForeignThreads):
+    """The threads of a store in memory, which no other program has: all that its checkpointer holds."""
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """See `Threads.recent`."""
+        summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
+        return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
+
+    def adopt(self, staged: "MemoryThreads") -> None:
+        """Copy all threads of `staged` here."""
+        for thread_id, checkpoints in staged._by_thread().items():
+            self._copy(checkpoints, thread_id)
+
+    def _by_thread(self) -> dict[str, list[CheckpointTuple]]:
+        """Return the checkpoints of each thread, the oldest first."""
+        threads: dict[str, list[CheckpointTuple]] = {}
+        for checkpoint in sorted(self._saver.list(None), key=_checkpoint_id):
+            place = checkpoint.config["configurable"]
+            if not place["checkpoint_ns"]:
+                threads.setdefault(place["thread_id"], []).append(checkpoint)
+        return threads
+
+
+def _checkpoint_id(checkpoint: CheckpointTuple) -> str:
+    return checkpoint.checkpoint["id"]
 
 
 def _marked(text: str, words: Sequence[str]) -> str:

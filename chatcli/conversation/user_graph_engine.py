@@ -131,7 +131,7 @@ async def _settle_store(
     """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from chatcli.store.foreign_saver import foreign_store
+    from chatcli.store.open import foreign_store
 
     own = graph.checkpointer
     if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:

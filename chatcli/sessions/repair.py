@@ -57,7 +57,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
 
     The caller holds the thread's lock: a journal without a lock is a dead process's.
     """
-    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
+    partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     if partial is None:
         return False
     snapshot = await thread.snapshot()
@@ -66,7 +66,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
     unfinished = bool(snapshot.next) and not snapshot.interrupts and partial.question_id in ids
     if unfinished:
         await _append_rest(thread, config, snapshot, "" if _is_said(partial, messages) else partial.text)
-    await asyncio.to_thread(thread.threads.clear_partial, thread.id)
+    await asyncio.to_thread(thread.threads.journal.clear, thread.id)
     return unfinished
 
 
@@ -79,7 +79,7 @@ async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
         What belongs to the thread and could not be stored.
 
     """
-    if not thread.threads.try_lock(thread.id):
+    if not thread.threads.locks.try_lock(thread.id):
         return []
     try:
         if thread.node is not None and await thread.is_foreign():
@@ -87,12 +87,12 @@ async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
         await recover(thread, thread.config())
         return []
     finally:
-        thread.threads.unlock(thread.id)
+        thread.threads.locks.unlock(thread.id)
 
 
 async def _journalled(thread: GraphThread) -> list[BaseMessage]:
     """Return the partial answer that stands in the journal alone."""
-    partial = await asyncio.to_thread(thread.threads.partial, thread.id)
+    partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     messages = await thread.messages() if partial is not None else []
     if partial is None or _is_said(partial, messages):
         return []

@@ -171,12 +171,12 @@ class GraphThread:
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Have the thread to oneself."""
-        while not self.threads.try_lock(self.id):  # noqa: ASYNC110 - another process sets no event here
+        while not self.threads.locks.try_lock(self.id):  # noqa: ASYNC110 - another process sets no event here
             await asyncio.sleep(LOCK_INTERVAL)
         try:
             yield
         finally:
-            self.threads.unlock(self.id)
+            self.threads.locks.unlock(self.id)
 
     @property
     def _checkpointer(self) -> BaseCheckpointSaver[str]:

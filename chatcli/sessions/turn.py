@@ -162,7 +162,7 @@ class RunningTurn:
             error = self._explain(broken)
             try:
                 if not self._holding:  # stopped before it could take the thread
-                    self._holding = self._thread.runs_here and self._thread.threads.try_lock(self._thread.id)
+                    self._holding = self._thread.runs_here and self._thread.threads.locks.try_lock(self._thread.id)
                 checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
                 error, checkpoint_id = self._explain(problem), ""
@@ -204,7 +204,7 @@ class RunningTurn:
     async def _take_thread(self) -> None:
         """Wait until no other process has a turn on the thread, so that this turn is based on what that one wrote."""
         waiting = False
-        while not self._thread.threads.try_lock(self._thread.id):
+        while not self._thread.threads.locks.try_lock(self._thread.id):
             if not waiting:
                 self.announce(Notice("another chat is answering on this thread; waiting for it"))
             waiting = True
@@ -223,7 +223,7 @@ class RunningTurn:
                     kept = content
                     self._journaled = True
                     partial = Partial(self._question_id, content)
-                    await asyncio.to_thread(self._thread.threads.save_partial, self._thread.id, partial)
+                    await asyncio.to_thread(self._thread.threads.journal.save, self._thread.id, partial)
 
         keeper = asyncio.create_task(keep())
         try:
@@ -235,9 +235,9 @@ class RunningTurn:
     async def _release(self) -> None:
         """Give the thread free, and forget the journal of a turn that is stored now."""
         if self._journaled:
-            await asyncio.to_thread(self._thread.threads.clear_partial, self._thread.id)
+            await asyncio.to_thread(self._thread.threads.journal.clear, self._thread.id)
         if self._holding:
-            self._thread.threads.unlock(self._thread.id)
+            self._thread.threads.locks.unlock(self._thread.id)
         self._holding = self._journaled = False
 
 

@@ -15,10 +15,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli import paths
-from chatcli.errors import StoreError
+from chatcli.errors import StoreError, UsageError
 from chatcli.store.errors import as_sqlite_failure, as_store_error
 from chatcli.store.location import StoreLocation, postgres_extra
-from chatcli.store.memory_threads import MemoryThreads
+from chatcli.store.saver_threads import ForeignThreads, MemoryThreads
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.rebuild import rebuild_messages
@@ -92,6 +92,16 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 def _in_memory() -> Store:
     saver = InMemorySaver(serde=CompressedSerializer())
     return Store(saver, threads := MemoryThreads(saver), partial(_staging_in_memory, threads))
+
+
+def foreign_store(saver: BaseCheckpointSaver[str]) -> Store:
+    """Return the store that `saver` is, opened and closed by the graph that it belongs to."""
+    threads = MemoryThreads(saver) if isinstance(saver, InMemorySaver) else ForeignThreads(saver)
+    return Store(saver, threads, _no_staging)
+
+
+def _no_staging() -> AbstractAsyncContextManager[BaseCheckpointSaver[str]]:
+    raise UsageError("nothing can be imported into a graph's own checkpointer")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 Its methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 
 MATCH_START, MATCH_END = "\x02", "\x03"
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,76 @@ class Partial:
     text: str
 
 
+class Journal(Protocol):
+    """The answers that are on their way, one for each thread, in case the process is killed."""
+
+    def save(self, thread_id: str, partial: Partial) -> None:
+        """Keep `partial`, in place of what was kept for the thread."""
+
+    def read(self, thread_id: str) -> Partial | None:
+        """Return the answer that was on its way when its process ended, if any."""
+
+    def clear(self, thread_id: str) -> None:
+        """Forget what was kept for the thread."""
+
+
+class NoJournal:
+    """The journal of a store that needs none: its threads end with the process, or another program runs the turns."""
+
+    def save(self, thread_id: str, partial: Partial) -> None:
+        """Do nothing."""
+
+    def read(self, thread_id: str) -> Partial | None:
+        """Return None."""
+        return None
+
+    def clear(self, thread_id: str) -> None:
+        """Do nothing."""
+
+
+class TurnLocks(Protocol):
+    """Which process runs a turn on which thread."""
+
+    def try_lock(self, thread_id: str) -> bool:
+        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end."""
+
+    def unlock(self, thread_id: str) -> None:
+        """Release the thread."""
+
+
+class NoLocks:
+    """The locks of a store that needs none: no other process sees it, or its server lets turns wait for each other."""
+
+    def try_lock(self, thread_id: str) -> bool:
+        """Return True."""
+        return True
+
+    def unlock(self, thread_id: str) -> None:
+        """Do nothing."""
+
+
 class Threads(Protocol):
-    """A store's threads.
+    """A store's threads: their index, and the `journal` and the `locks` of the turns that run on them.
 
     Every method raises StoreError when the store can't be used; of a server, NetworkError or AuthError.
     """
 
+    @property
+    def journal(self) -> Journal:
+        """The answers that are on their way."""
+
+    @property
+    def locks(self) -> TurnLocks:
+        """Which process runs a turn on which thread."""
+
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """Return the threads, the newest first, `limit` of them at most."""
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """Return the thread `thread_id`, None when there is no such thread."""
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages that hold every word of `text`, the best first."""
@@ -86,21 +149,6 @@ class Threads(Protocol):
     def steps(self, thread_id: str) -> list[Step]:
         """Return the thread's checkpoints, the oldest first; the last one is the current branch's newest."""
 
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """Keep an answer that is on its way, in place of what was kept for the thread."""
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """Return the answer that was on its way when its process ended, if any."""
-
-    def clear_partial(self, thread_id: str) -> None:
-        """Forget the thread's `partial`."""
-
-    def try_lock(self, thread_id: str) -> bool:
-        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end."""
-
-    def unlock(self, thread_id: str) -> None:
-        """Give the thread free."""
-
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
     """Delete `thread_ids`, each once, while no other process can begin a turn on one of them.
@@ -112,7 +160,7 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
     held: list[str] = []
     try:
         for thread_id in thread_ids:
-            if not threads.try_lock(thread_id):
+            if not threads.locks.try_lock(thread_id):
                 raise StoreError(
                     f"another chat is answering on thread {thread_id!r}; nothing was deleted",
                     remedy="Try again when it is done.",
@@ -121,7 +169,26 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
         threads.delete(thread_ids)
     finally:
         for thread_id in held:
-            threads.unlock(thread_id)
+            threads.locks.unlock(thread_id)
+
+
+def refuse_taken(thread_id: str, *, taken: bool) -> None:
+    """Raise UsageError when a fork's ID, `thread_id`, is `taken`."""
+    if taken:
+        raise UsageError(f"there is a thread {thread_id!r} already", remedy="Choose another name.")
+
+
+def branch_end(thread_id: str, checkpoint_ids: Collection[str], checkpoint_id: str | None) -> str:
+    """Return where a fork's branch ends: at `checkpoint_id`, by default at the last of the thread's `checkpoint_ids`.
+
+    Raises:
+        UsageError: The thread has no such checkpoint.
+
+    """
+    end = checkpoint_id or next(reversed(list(checkpoint_ids)), "")
+    if end not in checkpoint_ids:
+        raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+    return end
 
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
@@ -132,20 +199,30 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
         StoreError: The store can't be used.
 
     """
-    known = threads.recent()
-    matching = [thread for thread in known if thread.thread_id.startswith(prefix)]
-    exact = [thread for thread in matching if thread.thread_id == prefix]
-    if exact or len(matching) == 1:
-        return (exact or matching)[0]
-    if matching:
-        raise UsageError(
-            f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching[:5])}",
-            remedy="Give more of the ID.",
-        )
+    if _is_text(prefix):
+        if (exact := threads.find(prefix)) is not None:
+            return exact
+        matching = threads.starting_with(prefix, limit=_MAX_NAMED)
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise UsageError(
+                f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching)}",
+                remedy="Give more of the ID.",
+            )
     import difflib
 
-    near = difflib.get_close_matches(prefix, [thread.thread_id for thread in known], n=3, cutoff=0.3)
+    near = difflib.get_close_matches(prefix, [thread.thread_id for thread in threads.recent()], n=3, cutoff=0.3)
     raise UsageError(
         f"there is no thread {prefix!r}",
         remedy=f"Nearest: {', '.join(near)}." if near else "See `chat threads list`.",
     )
+
+
+def _is_text(word: str) -> bool:
+    """Return whether a database takes `word`: a command line may have bytes that are no text."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

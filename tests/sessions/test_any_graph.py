@@ -30,9 +30,8 @@ from chatcli.events import (
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
-from chatcli.store.foreign_saver import foreign_store
 from chatcli.store.location import StoreLocation
-from chatcli.store.open import open_store
+from chatcli.store.open import foreign_store, open_store
 from tests.fakes.openai_server import FakeOpenAI
 
 CALL = {"name": "weigh", "args": {"what": "a cat"}, "id": "call-1", "type": "tool_call"}

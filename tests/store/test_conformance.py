@@ -25,7 +25,7 @@ def test_an_empty_store_has_nothing(run: Run) -> None:
         threads = bench.store.threads
         assert (threads.recent(), threads.search("hello"), threads.steps("abc")) == ([], [], [])
         assert threads.newest_messages("abc", 5) == []
-        assert threads.partial("abc") is None
+        assert threads.journal.read("abc") is None
         with pytest.raises(UsageError, match="there is no thread 'abc'"):
             find_thread(threads, "abc")
 
@@ -68,6 +68,26 @@ def test_the_newest_threads_come_first(run: Run) -> None:
     run(work)
 
 
+def test_one_thread_is_found_by_its_id_or_a_prefix_of_it(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        ids = ["ab", "abc", "abd", "aB", "a%", "a_b", "🐍x", "🐍y"]
+        for thread_id in ids:
+            await bench.ask(thread_id, f"hello {thread_id}")
+        threads = bench.store.threads
+        known = {thread.thread_id: thread for thread in threads.recent()}
+        assert [threads.find(thread_id) for thread_id in ids] == [known[thread_id] for thread_id in ids]
+        assert [threads.find(other) for other in ("a", "AB", "", "%", "abcd")] == [None] * 5
+        for prefix in ("", "a", "ab", "abc", "a%", "a_", "🐍", "x", "abcd"):
+            expected = [thread_id for thread_id in known if thread_id.startswith(prefix)]
+            assert [thread.thread_id for thread in threads.starting_with(prefix, 99)] == expected, prefix
+        assert len(threads.starting_with("a", limit=2)) == 2
+        assert find_thread(threads, "ab").thread_id == "ab"
+        with pytest.raises(UsageError, match="there is no thread"):
+            find_thread(threads, "\udcff")  # a byte of a command line that is no text
+
+    run(work)
+
+
 def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
     async def work(bench: Bench) -> None:
         await bench.ask("sky", "why is the sky blue?")
@@ -102,11 +122,11 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
         for thread_id in ("one", "two", "three"):
             await bench.ask(thread_id, f"hello {thread_id}")
         threads = bench.store.threads
-        threads.save_partial("one", Partial("q", "half"))
+        threads.journal.save("one", Partial("q", "half"))
         threads.delete(["one", "three"])
         assert [thread.thread_id for thread in threads.recent()] == ["two"]
         assert {match.thread_id for match in threads.search("hello")} == {"two"}
-        assert (threads.steps("one"), threads.partial("one")) == ([], None)
+        assert (threads.steps("one"), threads.journal.read("one")) == ([], None)
         await bench.ask("one", "anew")
         assert [m.text for m in (await read_document(bench.store, threads.recent()[0])).messages] == [
             "anew",
@@ -205,12 +225,12 @@ def test_a_failed_question_stays(run: Run, server: FakeOpenAI) -> None:
 def test_locks_are_given_back(run: Run) -> None:
     async def work(bench: Bench) -> None:
         threads = bench.store.threads
-        assert threads.try_lock("abc")
-        threads.unlock("abc")
-        assert threads.try_lock("abc")
-        threads.unlock("abc")
+        assert threads.locks.try_lock("abc")
+        threads.locks.unlock("abc")
+        assert threads.locks.try_lock("abc")
+        threads.locks.unlock("abc")
         await bench.ask("abc", "hello")
-        assert threads.try_lock("abc")
+        assert threads.locks.try_lock("abc")
 
     run(work)
 

@@ -1,10 +1,13 @@
-"""Messages of many megabytes: stored in linear time, and found by their beginning."""
+"""Large stores: messages of many megabytes, and many threads."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from chatcli.store.serde import LARGE, CompressedSerializer
-from chatcli.store.sqlite import schema
+from chatcli.store.sqlite import schema, threads
 
 _FASTEST, _USUAL = b"\x78\x01", b"\x78\x9c"
 """How a zlib stream begins, by its level (https://datatracker.ietf.org/doc/html/rfc1950)."""
@@ -35,3 +38,11 @@ def test_the_beginning_of_a_message_is_searched(tmp_path: Path) -> None:
     assert found("another") == 0
     connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('integrity-check')")
     connection.close()
+
+
+@pytest.mark.parametrize(("query", "values"), [(threads.FIND, ["t"]), (threads.STARTING_WITH, ["t", "u", 5])])
+def test_one_thread_is_looked_up_by_an_index(tmp_path: Path, query: str, values: list[str | int]) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.executescript(schema.TABLES)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert plan[0].startswith("SEARCH threads USING PRIMARY KEY")

@@ -137,7 +137,7 @@ def test_an_answer_on_its_way_survives_a_kill(
     running = chat.start("-t", "abc", "why?")
     running.wait_for_output("the beginning of an answer")
     deadline = time.monotonic() + 2
-    while threads.partial("abc") is None:
+    while threads.journal.read("abc") is None:
         assert time.monotonic() < deadline, "nothing in the journal"
         time.sleep(0.02)
     running.process.kill()
@@ -158,8 +158,8 @@ def test_a_nul_and_a_huge_message_are_stored_as_they_are(
     assert chat("-t", "abc", "--base-url", fake.base_url, input=huge, env={"CHATCLI_MODEL": "big"}).returncode in (0, 4)
     assert chat.messages("abc")[0]["content"] == huge
     assert [match.role for match in threads.search("word17")] == ["user"]
-    threads.save_partial("abc", Partial("q", "a\0b"))
-    assert threads.partial("abc") == Partial("q", "a\0b")
+    threads.journal.save("abc", Partial("q", "a\0b"))
+    assert threads.journal.read("abc") == Partial("q", "a\0b")
 
 
 @pytest.mark.parametrize("command", [["hello"], ["-c", "hello"], ["threads", "list"], ["--debug", "threads", "list"]])
@@ -223,7 +223,7 @@ def test_a_connection_that_is_lost_in_mid_turn_fails_the_turn(store: str, chat: 
 
 def test_a_connection_that_was_lost_between_two_calls_is_made_anew(threads: PostgresThreads, store: str) -> None:
     threads.set_up()
-    assert threads.try_lock("abc")
+    assert threads.locks.try_lock("abc")
     with psycopg.connect(store) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -231,7 +231,7 @@ def test_a_connection_that_was_lost_between_two_calls_is_made_anew(threads: Post
         )
     threads._used = 0  # as after a while
     assert threads.recent() == []
-    assert threads.try_lock("abc")
+    assert threads.locks.try_lock("abc")
 
 
 def test_the_uri_shows_nowhere() -> None:

@@ -49,10 +49,10 @@ def recorded_model(settings: Settings, thread_id: str) -> str:
     if location.in_memory:
         return ""
     try:
-        models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
+        thread = open_threads(location).find(thread_id)
     except StoreError:
-        return ""  # the turn tells
-    return models.get(thread_id, "")
+        return ""  # the turn reports it
+    return thread.model if thread else ""
 
 
 def recorded_graph(model: str) -> str:

@@ -32,7 +32,7 @@ from chatcli.graphs.server.rows import (
 )
 from chatcli.message import MessageShown
 from chatcli.store.search_words import snippet, words_in
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
 """Of the UUIDs that names become. It never changes: threads would be lost."""
@@ -48,6 +48,7 @@ class ServerThreads:
     """
 
     def __init__(self, server: ServerAddress) -> None:
+        self.journal, self.locks = NoJournal(), NoLocks()
         self._server = server
         self._opened: SyncLangGraphClient | None = None
 
@@ -55,6 +56,16 @@ class ServerThreads:
         """See `Threads.recent`."""
         with self._client() as client:
             return [summary_of(row) for row in _rows(client, limit)]
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        with self._client() as client:
+            uuid = _find(client, thread_id)
+            return None if uuid is None else summary_of(_with_values(client, as_row(client.threads.get(uuid))))
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
+        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`; the server has no such search, so that all threads are read, the newest first."""
@@ -87,8 +98,7 @@ class ServerThreads:
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`; the copy has the thread's other branches too."""
         with self._client() as client:
-            if _find(client, new_id) is not None:
-                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
+            refuse_taken(new_id, taken=_find(client, new_id) is not None)
             origin = _find(client, thread_id)
             if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(client, origin)):
                 end = checkpoint_id or ""
@@ -129,23 +139,6 @@ class ServerThreads:
             named = {NAME: thread_id} if uuid != thread_id else {}
             made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
             return made["status"] == "busy"
-
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """Do nothing: the server runs the turn, and stores of it what it stores."""
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """Return None: see `save_partial`."""
-        return None
-
-    def clear_partial(self, thread_id: str) -> None:
-        """Do nothing: see `save_partial`."""
-
-    def try_lock(self, thread_id: str) -> bool:
-        """Return True: the server lets the runs of a thread wait for each other."""
-        return True
-
-    def unlock(self, thread_id: str) -> None:
-        """Do nothing: see `try_lock`."""
 
     @contextmanager
     def _client(self) -> Iterator[SyncLangGraphClient]:

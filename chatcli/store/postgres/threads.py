@@ -4,18 +4,17 @@ import hashlib
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psycopg
 
-from chatcli.errors import UsageError
 from chatcli.message import MessageShown
 from chatcli.store.postgres import connection as setup
 from chatcli.store.postgres.errors import as_postgres_error
 from chatcli.store.postgres.schema import SEARCHED
 from chatcli.store.search_words import snippet, words_in
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 IDLE = 5.0
 """Seconds after which a connection is asked whether it is still there before it is used."""
@@ -33,8 +32,9 @@ class PostgresThreads:
         self._connection: psycopg.Connection | None = None
         self._used = 0.0
         self._one_at_a_time = threading.Lock()
-        self._locked: set[str] = set()
         self._ready = False
+        self.journal = PostgresJournal(self._use)
+        self.locks = PostgresLocks(self._use)
 
     def set_up(self) -> None:
         """Make the tables that are missing."""
@@ -53,6 +53,21 @@ class PostgresThreads:
             if not self._is_set_up(connection):
                 return []
             return [ThreadSummary(*row) for row in connection.execute(_RECENT, (limit,))]
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return None
+            row = connection.execute(_FIND, (thread_id,)).fetchone()
+            return ThreadSummary(*row) if row else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return []
+            return [ThreadSummary(*row) for row in connection.execute(_STARTING_WITH, (prefix, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
@@ -84,12 +99,8 @@ class PostgresThreads:
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`."""
         with self._use() as connection, connection.transaction():
-            if connection.execute("SELECT 1 FROM chatcli_threads WHERE thread_id = %s", (new_id,)).fetchone():
-                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
-            known = [row[0] for row in connection.execute(_IDS, (thread_id,))]
-            end = checkpoint_id or (known[-1] if known else "")
-            if end not in known:
-                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
+            end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
@@ -106,45 +117,9 @@ class PostgresThreads:
         with self._use() as connection:
             return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
 
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """See `Threads.save_partial`."""
-        with self._use() as connection:
-            connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """See `Threads.partial`."""
-        with self._use() as connection:
-            row = connection.execute(
-                "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
-            ).fetchone()
-            return Partial(row[0], bytes(row[1]).decode()) if row else None
-
-    def clear_partial(self, thread_id: str) -> None:
-        """See `Threads.clear_partial`."""
-        with self._use() as connection:
-            connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
-
-    def try_lock(self, thread_id: str) -> bool:
-        """See `Threads.try_lock`."""
-        with self._use() as connection:
-            # The server counts how often a lock was taken; here a second time changes nothing.
-            if thread_id not in self._locked:
-                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
-                if row != (True,):
-                    return False
-                self._locked.add(thread_id)
-            return True
-
-    def unlock(self, thread_id: str) -> None:
-        """See `Threads.unlock`."""
-        with self._use() as connection:
-            if thread_id in self._locked:
-                self._locked.discard(thread_id)
-                connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
-
     @contextmanager
     def _use(self) -> Iterator[psycopg.Connection]:
-        """Yield the connection, opened anew when it was lost."""
+        """Yield the connection, opened again when it was lost."""
         with self._one_at_a_time:
             try:
                 connection = self._alive()
@@ -169,10 +144,65 @@ class PostgresThreads:
         return self._connection
 
     def _drop(self) -> None:
-        self._locked.clear()
+        self.locks.forget()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class PostgresJournal:
+    """The journal of a store; `use` yields its connection."""
+
+    def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
+        self._use = use
+
+    def save(self, thread_id: str, partial: Partial) -> None:
+        """See `Journal.save`."""
+        with self._use() as connection:
+            connection.execute(_SAVE_PARTIAL, (thread_id, partial.question_id, partial.text.encode()))
+
+    def read(self, thread_id: str) -> Partial | None:
+        """See `Journal.read`."""
+        with self._use() as connection:
+            row = connection.execute(
+                "SELECT question_id, text FROM chatcli_journal WHERE thread_id = %s", (thread_id,)
+            ).fetchone()
+            return Partial(row[0], bytes(row[1]).decode()) if row else None
+
+    def clear(self, thread_id: str) -> None:
+        """See `Journal.clear`."""
+        with self._use() as connection:
+            connection.execute("DELETE FROM chatcli_journal WHERE thread_id = %s", (thread_id,))
+
+
+class PostgresLocks:
+    """The locks that the connection which `use` yields holds on the server."""
+
+    def __init__(self, use: Callable[[], AbstractContextManager[psycopg.Connection]]) -> None:
+        self._use = use
+        self._locked: set[str] = set()
+
+    def try_lock(self, thread_id: str) -> bool:
+        """See `TurnLocks.try_lock`."""
+        with self._use() as connection:
+            # The server counts how often a lock was taken; here a second time changes nothing.
+            if thread_id not in self._locked:
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
+                if row != (True,):
+                    return False
+                self._locked.add(thread_id)
+            return True
+
+    def unlock(self, thread_id: str) -> None:
+        """See `TurnLocks.unlock`."""
+        with self._use() as connection:
+            if thread_id in self._locked:
+                self._locked.discard(thread_id)
+                connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
+
+    def forget(self) -> None:
+        """Take note that the connection is gone, and its locks with it."""
+        self._locked.clear()
 
 
 def _key(thread_id: str) -> int:
@@ -190,12 +220,15 @@ _TABLES = (
     "chatcli_threads",
 )
 
-_RECENT = """
+_SUMMARY = """
 SELECT thread_id, title, model, turns,
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-FROM chatcli_threads ORDER BY chatcli_threads.updated_at DESC LIMIT %s
+FROM chatcli_threads
 """
+_RECENT = f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
+_FIND = f"{_SUMMARY} WHERE thread_id = %s"
+_STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 
 _SEARCH = f"""
 SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})

@@ -1,25 +1,27 @@
 """The threads of a SQLite store, by the standard library alone."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from chatcli.errors import StoreError, UsageError
+from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.search_words import words_in
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.turn_locks import TurnLocks
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary
+from chatcli.store.sqlite.turn_locks import SqliteLocks
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
 MAX_VERSION = 1000
 """No chatcli writes a store of a higher version."""
 SNIPPET_WORDS = 12
+LAST = "\U0010ffff"
+"""The last code point, which no text has: what begins with a prefix comes before the prefix and it."""
 
 
 class SqliteThreads:
@@ -27,19 +29,30 @@ class SqliteThreads:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._locks = TurnLocks(path)
+        self.journal = SqliteJournal(self._connection)
+        self.locks = SqliteLocks(path)
 
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
         if not self._path.exists():
             return []
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
-                " ORDER BY updated_at DESC LIMIT ?",
-                (-1 if limit is None else limit,),
-            )
-            return [ThreadSummary(*row) for row in rows]
+            return [ThreadSummary(*row) for row in connection.execute(_RECENT, (-1 if limit is None else limit,))]
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        if not self._path.exists():
+            return None
+        with self._connection() as connection:
+            row = connection.execute(FIND, (thread_id,)).fetchone()
+            return ThreadSummary(*row) if row else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        if not self._path.exists():
+            return []
+        with self._connection() as connection:
+            return [ThreadSummary(*row) for row in connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
@@ -79,12 +92,8 @@ class SqliteThreads:
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`."""
         with self._connection() as connection:
-            if connection.execute("SELECT 1 FROM threads WHERE thread_id = ?", (new_id,)).fetchone():
-                raise UsageError(f"there is a thread {new_id!r} already", remedy="Choose another name.")
-            known = [row[0] for row in connection.execute(_IDS, (thread_id,))]
-            end = checkpoint_id or (known[-1] if known else "")
-            if end not in known:
-                raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
+            refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
+            end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
@@ -104,35 +113,6 @@ class SqliteThreads:
         with self._connection() as connection:
             return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
 
-    def save_partial(self, thread_id: str, partial: Partial) -> None:
-        """See `Threads.save_partial`."""
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
-                (thread_id, partial.question_id, partial.text),
-            )
-
-    def partial(self, thread_id: str) -> Partial | None:
-        """See `Threads.partial`."""
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
-            ).fetchone()
-            return Partial(*row) if row else None
-
-    def clear_partial(self, thread_id: str) -> None:
-        """See `Threads.clear_partial`."""
-        with self._connection() as connection:
-            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
-
-    def try_lock(self, thread_id: str) -> bool:
-        """See `Threads.try_lock`."""
-        return self._locks.try_lock(thread_id)
-
-    def unlock(self, thread_id: str) -> None:
-        """See `Threads.unlock`."""
-        self._locks.unlock(thread_id)
-
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open the store for one transaction."""
@@ -145,6 +125,34 @@ class SqliteThreads:
                 connection.close()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             raise as_sqlite_failure(error) from error
+
+
+class SqliteJournal:
+    """The journal of a store; `connection` opens it for one transaction."""
+
+    def __init__(self, connection: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._connection = connection
+
+    def save(self, thread_id: str, partial: Partial) -> None:
+        """See `Journal.save`."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO journal (thread_id, question_id, text) VALUES (?, ?, ?)",
+                (thread_id, partial.question_id, partial.text),
+            )
+
+    def read(self, thread_id: str) -> Partial | None:
+        """See `Journal.read`."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
+            ).fetchone()
+            return Partial(*row) if row else None
+
+    def clear(self, thread_id: str) -> None:
+        """See `Journal.clear`."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -184,6 +192,11 @@ def check_version(path: Path, version: int) -> None:
             remedy="Upgrade chatcli, or name another store with --store.",
         )
 
+
+_SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM threads"
+_RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
+FIND = f"{_SUMMARY} WHERE thread_id = ?"
+STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
 
 _IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from chatcli import paths
 
 
-class TurnLocks:
+class SqliteLocks:
     """The locks of the store at `path`; threads are told apart by a hash of their ID."""
 
     def __init__(self, path: Path) -> None:
@@ -20,7 +20,7 @@ class TurnLocks:
         self._descriptor: int | None = None
 
     def try_lock(self, thread_id: str) -> bool:
-        """Lock the thread for this process; return whether it is free."""
+        """See `TurnLocks.try_lock`."""
         if self._descriptor is None:
             self._descriptor = paths.private_opener(str(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         try:
@@ -30,7 +30,7 @@ class TurnLocks:
         return True
 
     def unlock(self, thread_id: str) -> None:
-        """Give the thread free."""
+        """See `TurnLocks.unlock`."""
         if self._descriptor is not None:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(thread_id))
 

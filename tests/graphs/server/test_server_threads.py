@@ -57,6 +57,8 @@ def test_a_name_finds_the_same_thread_from_every_machine(threads: ServerThreads,
     assert threads.prepare(name, "echo") is False
     assert summary(threads, name) is not None
     elsewhere = ServerThreads(ServerAddress(langgraph_server))
+    assert elsewhere.find(name) == summary(threads, name)
+    assert elsewhere.find(f"{name}-other") is None
     assert elsewhere.prepare(name, "echo") is False
     uuid, metadata = threads.identify(name)
     assert metadata["chatcli_thread"] == name

@@ -10,7 +10,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from chatcli.errors import UsageError
-from chatcli.store.foreign_saver import foreign_store
+from chatcli.store.open import foreign_store
 
 
 def answer(state: MessagesState) -> MessagesState:
@@ -36,6 +36,10 @@ def test_a_branch_is_copied_and_goes_on_by_itself(tmp_path: Path) -> None:
             first = (await asyncio.to_thread(threads.steps, "old"))[-1].checkpoint_id
             await said("old", "two")
             await asyncio.to_thread(threads.fork, "old", "new", first)
+            found = await asyncio.to_thread(threads.find, "new")
+            assert found is not None
+            assert found.thread_id == "new"
+            assert await asyncio.to_thread(threads.find, "newer") is None
             assert await said("new") == ["one", "heard 1"]
             assert await said("new", "three") == ["one", "heard 1", "three", "heard 3"]
             assert await said("old") == ["one", "heard 1", "two", "heard 3"]

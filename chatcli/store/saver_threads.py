@@ -1,0 +1,174 @@
+"""The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+from chatcli.message import MessageShown, human_role
+from chatcli.store.threads import (
+    MATCH_END,
+    MATCH_START,
+    Match,
+    NoJournal,
+    NoLocks,
+    Step,
+    ThreadSummary,
+    branch_end,
+    refuse_taken,
+)
+
+
+class ForeignThreads:
+    """The threads of any checkpointer: each can be looked up, but a checkpointer has no list of them."""
+
+    def __init__(self, saver: BaseCheckpointSaver[str]) -> None:
+        self.journal, self.locks = NoJournal(), NoLocks()
+        self._saver = saver
+        self._titles: dict[str, str] = {}
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """Return none: see above."""
+        return []
+
+    def find(self, thread_id: str) -> ThreadSummary | None:
+        """See `Threads.find`."""
+        checkpoints = self._checkpoints(thread_id)
+        return self._summary(thread_id, checkpoints) if checkpoints else None
+
+    def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
+        """See `Threads.starting_with`."""
+        return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
+
+    def search(self, text: str, limit: int = 50) -> list[Match]:
+        """See `Threads.search`."""
+        words = text.casefold().split()
+        found = []
+        for summary in self.recent():
+            for message in self._said(summary.thread_id):
+                if words and all(word in message.text.casefold() for word in words):
+                    role = _role(message)
+                    found.append(Match(summary.thread_id, summary.title, role, _marked(message.text, words)))
+        return found[:limit]
+
+    def rename(self, thread_id: str, title: str) -> None:
+        """See `Threads.rename`."""
+        self._titles[thread_id] = title
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """See `Threads.delete`."""
+        for thread_id in thread_ids:
+            self._saver.delete_thread(thread_id)
+            self._titles.pop(thread_id, None)
+
+    def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
+        """See `Threads.fork`; the memory of a subgraph of its own is not copied."""
+        refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
+        known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
+        branch: list[CheckpointTuple] = []
+        following: str | None = branch_end(thread_id, known, checkpoint_id)
+        while following is not None:
+            branch.append(known[following])
+            following = _step(branch[-1]).parent_id
+        self._copy(branch[::-1], new_id)
+
+    def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
+        """See `Threads.newest_messages`."""
+        shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
+        return shown[-limit:]
+
+    def steps(self, thread_id: str) -> list[Step]:
+        """See `Threads.steps`."""
+        return [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)]
+
+    def _copy(self, checkpoints: Sequence[CheckpointTuple], thread_id: str) -> None:
+        """Store `checkpoints`, of which the oldest comes first, as the thread `thread_id`."""
+        for checkpoint in checkpoints:
+            place = {"thread_id": thread_id, "checkpoint_ns": ""}
+            if (parent := _step(checkpoint).parent_id) is not None:
+                place["checkpoint_id"] = parent
+            versions = checkpoint.checkpoint["channel_versions"]
+            stored = self._saver.put({"configurable": place}, checkpoint.checkpoint, checkpoint.metadata, versions)
+            writes: dict[str, list[tuple[str, Any]]] = {}
+            for task, channel, value in checkpoint.pending_writes or ():
+                writes.setdefault(task, []).append((channel, value))
+            for task, written in writes.items():
+                self._saver.put_writes(stored, written, task)
+
+    def _checkpoints(self, thread_id: str) -> list[CheckpointTuple]:
+        """Return the thread's checkpoints, the oldest first."""
+        found = self._saver.list({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+        return sorted(found, key=_checkpoint_id)
+
+    def _said(self, thread_id: str) -> list[HumanMessage | AIMessage]:
+        said: dict[str | None, HumanMessage | AIMessage] = {}
+        for checkpoint in self._checkpoints(thread_id):
+            for _task, channel, value in checkpoint.pending_writes or ():
+                for message in value if channel == "messages" and isinstance(value, list) else ():
+                    if isinstance(message, HumanMessage | AIMessage):
+                        said[message.id] = message
+        return list(said.values())
+
+    def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> ThreadSummary:
+        facts: dict[str, Any] = {}
+        for checkpoint in checkpoints:
+            facts = {**checkpoint.metadata, **{key: facts[key] for key in ("chatcli_title",) if key in facts}}
+        return ThreadSummary(
+            thread_id,
+            self._titles.get(thread_id, facts.get("chatcli_title", "")),
+            facts.get("chatcli_model", ""),
+            facts.get("chatcli_turn", 0),
+            checkpoints[0].checkpoint["ts"],
+            checkpoints[-1].checkpoint["ts"],
+        )
+
+
+class MemoryThreads(ForeignThreads):
+    """The threads of a store in memory, which no other program has: all that its checkpointer holds."""
+
+    def recent(self, limit: int | None = None) -> list[ThreadSummary]:
+        """See `Threads.recent`."""
+        summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
+        return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
+
+    def adopt(self, staged: "MemoryThreads") -> None:
+        """Copy all threads of `staged` here."""
+        for thread_id, checkpoints in staged._by_thread().items():
+            self._copy(checkpoints, thread_id)
+
+    def _by_thread(self) -> dict[str, list[CheckpointTuple]]:
+        """Return the checkpoints of each thread, the oldest first."""
+        threads: dict[str, list[CheckpointTuple]] = {}
+        for checkpoint in sorted(self._saver.list(None), key=_checkpoint_id):
+            place = checkpoint.config["configurable"]
+            if not place["checkpoint_ns"]:
+                threads.setdefault(place["thread_id"], []).append(checkpoint)
+        return threads
+
+
+def _checkpoint_id(checkpoint: CheckpointTuple) -> str:
+    return checkpoint.checkpoint["id"]
+
+
+def _marked(text: str, words: Sequence[str]) -> str:
+    return " ".join(
+        f"{MATCH_START}{word}{MATCH_END}" if any(wanted in word.casefold() for wanted in words) else word
+        for word in text.split()
+    )
+
+
+def _step(checkpoint: CheckpointTuple) -> Step:
+    facts: dict[str, Any] = dict(checkpoint.metadata)
+    parent = checkpoint.parent_config["configurable"]["checkpoint_id"] if checkpoint.parent_config else None
+    return Step(
+        checkpoint.checkpoint["id"],
+        parent,
+        facts.get("chatcli_turn", 0),
+        facts.get("chatcli_title", ""),
+        facts.get("source", ""),
+    )
+
+
+def _role(message: HumanMessage | AIMessage) -> str:
+    return human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant"

@@ -1,13 +1,16 @@
-"""The providers of models: one table of what differs between them, for everybody who needs to know.
-
-The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and the local model have code of
-their own (`models.openai`, `models.langflow`, `models.local_model`); every other provider is only this table.
-"""
+"""The providers of models: one table of what differs between them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from math import ceil
 from typing import Any
+
+# To add a provider that langchain's `init_chat_model` knows:
+# 1. Add a row to `_PROVIDERS` below; its prefix is the one of `init_chat_model`.
+# 2. Only if its client needs more than a row can say, add a function to `models/hosted/special.py`.
+# Then name its packages in an extra of pyproject.toml, and add a case to tests/models/test_providers.py.
+# OpenAI, Langflow and the local model have their own folders in `models/`.
 
 OPENAI = "openai"
 BEDROCK = "bedrock_converse"
@@ -21,33 +24,32 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What chatcli must know of a provider.
+    """What differs between providers.
 
     Attributes:
         prefix: Its name before the colon of `provider:model`.
         title: Its name for people.
-        package: The distribution that holds its client, empty where the base has it.
-        key_variables: The environment variables of its key, the usual one first; none where it takes no key, or
-            takes credentials of another kind by its own rules.
-        url_variables: The environment variables by which its client can be pointed at another server.
-        other_names: Further prefixes that mean it.
-        default_model: The model that is meant by the prefix alone, and by its key where nothing is chosen; empty
-            where models are the user's own deployments.
+        package: The distribution that holds its client; empty if the base installation has it.
+        key_variables: The environment variables of its key, the usual one first; none if it takes no key, or
+            finds credentials of another kind itself.
+        url_variables: The environment variables that point its client at another server.
+        other_names: Other prefixes for it.
+        default_model: The model for the prefix alone, and for its key if nothing is chosen; empty if models are the
+            user's own deployments.
         price_list: Its name in genai-prices.
-        options: The client's names for the options that it names in its own way; an empty name means that it has
-            none. An option that is not in here has its usual name. A base URL without a name goes into the first of
-            `url_variables`.
-        window_option: The client's name for the model's window, where the server cuts what is longer without a word.
-        timeout: Makes of seconds what its client takes as a timeout.
-        known_as: The name of its client to `init_chat_model`, where that is not the prefix.
+        options: The client's names for options that it does not call by the usual name; an empty name means that it
+            has no such option. A base URL without a name goes into the first of `url_variables`.
+        window_option: The client's name for the model's window, if the server silently cuts what is longer.
+        timeout: Converts seconds into what its client takes as a timeout.
+        known_as: The name of its client in `init_chat_model`, if that is not the prefix.
         arguments: Arguments that its client always gets.
-        from_environment: Arguments that its client gets from environment variables, where these are set.
+        from_environment: Arguments that its client gets from environment variables, if these are set.
         needs: Environment variables that must be set besides the key.
-        key_optional: Whether its server may do without a key.
-        own_login: The environment variables by which its client finds credentials by itself; "*" for other ways.
-        environment: What its client takes from environment variables alone, set where the user does not: that it
-            sends a request once, and nothing to anybody else.
-        no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
+        key_optional: Whether its server may work without a key.
+        own_login: The environment variables in which its client itself looks for credentials; "*" for other ways.
+        environment: Settings that its client takes only from environment variables, set if the user does not set
+            them: that it sends a request once, and sends no telemetry.
+        no_retries: The client's arguments that make it send a request once; `graphs.chat.receive` sends it again.
 
     """
 
@@ -78,8 +80,15 @@ class Provider:
 
     @property
     def keyless(self) -> bool:
-        """Whether it asks for no key: a server of one's own, or credentials of its platform."""
+        """Whether it asks for no key: it needs none, or uses the credentials of its platform."""
         return not self.key_variables
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the packages of its client are installed; this imports none of them."""
+        if not self.package:
+            return True
+        return all(find_spec(module) is not None for module in {"langchain", self.package.replace("-", "_")})
 
 
 _PROVIDERS = (
@@ -123,7 +132,7 @@ _PROVIDERS = (
         other_names=("vertexai", "vertex"),
         price_list="google",
         known_as="google_genai",
-        arguments={"vertexai": True, "google_api_key": None},  # a key of Gemini's is none of Vertex AI's
+        arguments={"vertexai": True, "google_api_key": None},  # a Gemini key is not valid for Vertex AI
         from_environment={"project": "GOOGLE_CLOUD_PROJECT", "location": "GOOGLE_CLOUD_LOCATION"},
         own_login=("*",),
         no_retries={"max_retries": 1},  # counts the first attempt
@@ -279,7 +288,7 @@ PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _
 """Every provider by its prefix."""
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
-"""Every other prefix, with the one that it stands for."""
+"""Every other prefix, with the prefix that it stands for."""
 
 KEY_VARIABLES: Mapping[str, str] = {
     variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables

@@ -1,24 +1,23 @@
-"""What went wrong with a model, in chatcli's words: one place for every provider's exceptions.
-
-langchain-core classifies what its own packages raise (`langchain_core.exceptions.ModelError` and its children); the
-OpenAI SDK's and httpx2's exceptions come through unclassified where a stream breaks after it began.
-"""
+"""Turns every provider's exceptions into errors for the user."""
 
 import json
+import re
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 from langchain_core import exceptions as langchain
 
-from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError
+from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError, UsageError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.models.wrong_path import path_failure
-from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.providers import BEDROCK, OPENAI, PROVIDERS
 
 MAX_MESSAGE = 400
-"""Characters of an error message, which may repeat a server's own words."""
+"""The longest error message in characters; it may repeat a server's own words."""
 
+# langchain's packages raise children of `langchain_core.exceptions.ModelError`. The OpenAI SDK's and httpx2's own
+# exceptions arrive when a stream breaks after it began.
 _AUTH = (
     langchain.ModelAuthenticationError,
     langchain.ModelPermissionDeniedError,
@@ -51,24 +50,33 @@ _SDKS = frozenset(
     {"openai", "anthropic", "httpx", "httpx2", "httpcore", "groq", "mistralai", "cohere", "botocore", "ollama"}
     | {"google", "requests", "aiohttp", "together", "fireworks"}
 )
-"""The packages whose exceptions tell of a model's server; langchain's own are in `langchain_core.exceptions`."""
+"""The packages whose exceptions come from a model's server; langchain's own are in `langchain_core.exceptions`."""
 _KEY_WORDS = (
     "API_KEY_INVALID",
     "API key not valid",
     "invalid api key",
     "API key could not be found",
-    "invalid_api_key",  # the next two where a failure has no status of its own
+    "invalid_api_key",  # this one and the next come in failures without a status
     "authentication_error",
 )
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
+_KEPT_REMEDY = "The part that arrived is kept in the thread; ask again."
+
+COMPLETIONS = "/chat/completions"
+"""What OpenAI's client adds to the base URL."""
+_VERSION = re.compile(r"/v\d")
+_MODEL_WORDS = ("model", "deployment")
+_UNKNOWN_PATH_WORDS = ("Unexpected endpoint",)
+"""For servers that have no status for it: LM Studio."""
+_PATH = re.compile(r"(?<!\w)(?:https?:)?/[^\s\"'<>()]+")
 
 
 class BrokenAnswerError(Exception):
-    """The stream ended without saying that the answer was complete."""
+    """The stream ended before the answer was marked as complete."""
 
 
 class UnreadableAnswerError(Exception):
-    """The server sent what its client can't read; the cause is what the client raised.
+    """The server sent something that its client can't read; the cause is the client's exception.
 
     Args:
         begun: Whether a part of the answer had arrived.
@@ -81,15 +89,15 @@ class UnreadableAnswerError(Exception):
 
 
 _READING = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What a client raises when it reads something of another shape than its protocol has."""
+"""What clients raise when something has another shape than their protocol."""
 
 
 def is_unreadable(error: Exception, *, begun: bool) -> bool:
-    """Return whether `error`, which a client raised while it streamed, says only that it can't read what came.
+    """Return whether `error`, raised by a client while it streamed, only means that it can't read what arrived.
 
-    Not every client has an error of its own for that, and none has the same. So it is whatever tells of no status,
-    connection, limit or refusal. Once an answer has `begun`, the request was in order, and words in the error may be
-    the answer's own.
+    Clients have no common error for that, and some have none at all. So every error counts that has no status and
+    names no connection, limit or refusal. Once an answer has `begun`, the request was valid, and words in the error
+    may come from the answer.
     """
     if isinstance(error, ChatcliError | BrokenAnswerError | ImportError | NotImplementedError):
         return False
@@ -99,39 +107,39 @@ def is_unreadable(error: Exception, *, begun: bool) -> bool:
 
 
 def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
-    """Return `error`, met while asking `endpoint`, as the failure that the user is told."""
+    """Return `error`, raised by a request to `endpoint`, as an error for the user."""
     if isinstance(error, ChatcliError):
         return error
     variables = PROVIDERS[endpoint.name.provider].key_variables
-    # A client may have been pointed elsewhere by a variable that only it knows.
+    # A variable that only the client knows may point it at another server.
     address = endpoint.address if "://" in endpoint.address else sdk_errors.asked_host(error) or endpoint.address
-    failure = path_failure(error, endpoint) or _classify(
+    failure = _path_failure(error, endpoint) or _classify(
         error, f"{endpoint.name} at {address}", str(endpoint.name), variables
     )
     if isinstance(failure, AuthError) and endpoint.name.base_url and endpoint.key is None:
-        failure.remedy = "No key of yours was sent there before. To send it, name the server again: --base-url URL"
-    # Cut last: of a key that was cut, the rest would not be recognised.
+        failure.remedy = "No key was sent, as none was sent there before. To send it, name the server: --base-url URL"
+    # Shortened last: a part of a key would not be recognised.
     return type(failure)(shorten(endpoint.redact(failure.message)), remedy=failure.remedy)
 
 
 def shorten(message: str) -> str:
-    """Return `message`, cut where it is longer than an error message may be."""
+    """Return `message`, cut to the longest error message."""
     return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 3]}..."
 
 
-def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
-    """Return what a model that is not ours met, somewhere behind `error`, or None when it comes from no provider.
+def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
+    """Return the error of a user graph's model among the causes of `error`; None if no provider raised one.
 
-    `whose` names the models: those of a graph, say. The message is neither redacted nor shortened yet.
+    `owner` names the graph. The message is neither redacted nor shortened yet.
     """
     for link in sdk_errors.chain(error):
-        if isinstance(link, Exception) and _is_providers(link):
-            return _classify(link, f"a model of {whose}", f"a model of {whose}", ())
+        if isinstance(link, Exception) and _is_of_provider(link):
+            return _classify(link, f"a model of {owner}", f"a model of {owner}", ())
     return None
 
 
-def _is_providers(error: Exception) -> bool:
-    """Return whether a provider's package raised `error`: a program's own OSError says nothing of models."""
+def _is_of_provider(error: Exception) -> bool:
+    """Return whether a provider's package raised `error`: a program's own OSError has nothing to do with models."""
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return bool(packages & _SDKS) or isinstance(error, langchain.ModelError | ConnectionError | TimeoutError)
 
@@ -140,41 +148,39 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
     status = sdk_errors.status(error)
     if isinstance(error, UnreadableAnswerError):
         return _unreadable(error, where, name)
-    if isinstance(error, langchain.ContextOverflowError) or status == 413 or _says(error, _OVERFLOW_WORDS):
+    if isinstance(error, langchain.ContextOverflowError) or status == 413 or _contains(error, _OVERFLOW_WORDS):
         return _overflow(error, name)
-    if isinstance(error, _AUTH) or status in (401, 403) or _says(error, _KEY_WORDS):
+    if isinstance(error, _AUTH) or status in (401, 403) or _contains(error, _KEY_WORDS):
         return AuthError(
             f"{where} refused the key: {_reason(error)}",
-            remedy=f"Check the key ({variables[0]}) and what it may use." if variables else "",
+            remedy=f"Check the key ({variables[0]}) and its permissions." if variables else "",
         )
     if sdk_errors.lacks_credentials(error):
-        return AuthError(f"{where} found no credentials: {_reason(error)}", remedy="Log in by the platform's own tool.")
+        return AuthError(f"{where} found no credentials: {_reason(error)}", remedy="Log in with the platform's tool.")
     if isinstance(error, _NOT_FOUND) or status == 404:
         return RefusedError(
             f"{where} is not known there: {_reason(error)}",
-            remedy="See `chat models list`, and choose one with -m.",
+            remedy="Choose another one with -m; `chat models list` shows those that can be used.",
         )
-    if _says(error, _FILTER_WORDS):
-        return RefusedError(f"{where} filtered the request: {_reason(error)}", remedy="Put it another way.")
-    return _passing_failure(error, where, name, status) or _refusal(error, where, status)
+    if _contains(error, _FILTER_WORDS):
+        return RefusedError(f"{where} filtered the request: {_reason(error)}", remedy="Ask in other words.")
+    return _temporary_failure(error, where, name, status) or _refusal(error, where, status)
 
 
-def _passing_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
-    """Return what may go away by itself."""
+def _temporary_failure(error: Exception, where: str, name: str, status: int | None) -> NetworkError | None:
+    """Return the failure if the same request may succeed later, else None."""
     cause = _transport_cause(error)
     if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
-        return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more with --timeout.")
+        return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more time with --timeout.")
     if sdk_errors.is_out_of_credit(error):
         return NetworkError(
             f"{where} has no credit left for this key: {_reason(error)}",
-            remedy="See to the plan and the billing of its account, or choose another model with -m.",
+            remedy="Check the plan and the billing of the account, or choose another model with -m.",
         )
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):
-        return NetworkError(
-            f"{where} broke off in mid-answer", remedy="What had arrived is kept in the thread; ask again."
-        )
+        return NetworkError(f"{where} broke off in mid-answer", remedy=_KEPT_REMEDY)
     if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
         return NetworkError(
             f"{where} can't be reached: {_line(str(cause or error))}",
@@ -183,7 +189,7 @@ def _passing_failure(error: Exception, where: str, name: str, status: int | None
     if _is_server_fault(error, status):
         return NetworkError(f"{where} failed: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return _no_answer(where, name, error)
+        return _not_an_answer(where, name, error)
     return None
 
 
@@ -192,24 +198,66 @@ def _unreadable(error: UnreadableAnswerError, where: str, name: str) -> NetworkE
     if error.begun:
         return NetworkError(
             f"{where} sent a part of its answer that can't be read ({_kind(cause)})",
-            remedy="What had arrived is kept in the thread; ask again.",
+            remedy=_KEPT_REMEDY,
         )
-    return _no_answer(where, name, cause)
+    return _not_an_answer(where, name, cause)
 
 
-def _no_answer(where: str, name: str, error: BaseException) -> NetworkError:
+def _not_an_answer(where: str, name: str, error: BaseException) -> NetworkError:
     hint = "Check the base URL; it often ends in /v1." if name.startswith(f"{OPENAI}:") else "Check the base URL."
-    return NetworkError(f"{where} sent what can't be read as an answer ({_kind(error)})", remedy=hint)
+    return NetworkError(f"{where} sent something that can't be read as an answer ({_kind(error)})", remedy=hint)
 
 
 def _kind(error: BaseException) -> str:
     return f"{type(error).__name__}: {_line(str(error))}"
 
 
-def _is_server_fault(error: Exception, status: int | None) -> bool:
-    """Tell a fault of the server's from a request that it refuses.
+def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None:
+    """Return the failure of a base URL with a wrong path, or None if `error` has another reason.
 
-    An error event in mid-stream has no status, only a type.
+    A server that does not know the path names no model, except in paths that it repeats. The address that a
+    provider's client has by default is never wrong.
+    """
+    status = sdk_errors.status(error)
+    text = f"{error} {sdk_errors.body(error)}"
+    if not endpoint.base_url or endpoint.name.provider == BEDROCK:  # AWS's client may drop the server's message
+        return None
+    if not (status in (404, 405) or any(words in text for words in _UNKNOWN_PATH_WORDS)):
+        return None
+    if not _is_page(text) and _names_model(_PATH.sub("", text), endpoint.name.model):
+        return None
+    path = sdk_errors.asked_path(error) or COMPLETIONS
+    return UsageError(
+        f"the server at {endpoint.address} has nothing under {path}"
+        + (f" (HTTP {status})" if status is not None else ""),
+        remedy=base_url_hint(endpoint),
+    )
+
+
+def base_url_hint(endpoint: Endpoint) -> str:
+    """Return a remedy for what may be wrong with the base URL of `endpoint`."""
+    url = endpoint.base_url
+    if url.endswith(COMPLETIONS):
+        return f"Leave {COMPLETIONS} out of the base URL: --base-url {url.removesuffix(COMPLETIONS)}"
+    if endpoint.name.provider == OPENAI and not _VERSION.search(urlsplit(url).path):
+        return f"Check the base URL; it often ends in /v1: --base-url {url}/v1"
+    return "Check the base URL."
+
+
+def _is_page(text: str) -> bool:
+    """Return whether `text` has a web page, which may contain any words."""
+    return re.search(r"<(?:!doctype|html)\b", text, re.IGNORECASE) is not None
+
+
+def _names_model(text: str, model: str) -> bool:
+    lower = text.lower()
+    return any(word in lower for word in _MODEL_WORDS) or (len(model) > 1 and model.lower() in lower)
+
+
+def _is_server_fault(error: Exception, status: int | None) -> bool:
+    """Return whether the server failed, rather than refused the request.
+
+    An error event in a stream has no status, only a type.
     """
     if status is not None:
         return status >= 500 or status == 409  # a conflict with another request, which the SDKs repeat too
@@ -224,14 +272,14 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return InternalError(
         f"{type(error).__name__}: {_line(str(error))}",
-        remedy="Run again with --debug to see where, and report it.",
+        remedy="Run the command again with --debug, and report what it prints.",
     )
 
 
 def _overflow(error: Exception, name: str) -> ContextError:
     body = sdk_errors.body(error)
     sizes = ""
-    if "n_prompt_tokens" in body and "n_ctx" in body:  # llama.cpp says both
+    if "n_prompt_tokens" in body and "n_ctx" in body:  # llama.cpp sends both
         sizes = f" ({body['n_prompt_tokens']} tokens, and the limit is {body['n_ctx']})"
     return ContextError(
         f"the request does not fit the context of {name}{sizes or ': ' + _reason(error)}",
@@ -239,7 +287,7 @@ def _overflow(error: Exception, name: str) -> ContextError:
     )
 
 
-def _says(error: Exception, words: tuple[str, ...]) -> bool:
+def _contains(error: Exception, words: tuple[str, ...]) -> bool:
     text = f"{error} {sdk_errors.body(error)}"
     return any(word in text for word in words)
 
@@ -250,7 +298,7 @@ def _reason(error: Exception) -> str:
 
 
 def _transport_cause(error: BaseException) -> BaseException | None:
-    """Return the deepest cause: what the socket or the resolver said, under the SDK's wrapping."""
+    """Return the deepest cause: the error of the socket or the resolver, which the SDK wraps."""
     cause = error.__cause__ or error.__context__
     while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper

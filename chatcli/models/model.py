@@ -1,22 +1,34 @@
-"""A model that can be asked, with what a turn must know of it."""
+"""A model that can be asked, with its limits, its tokenizer and the kinds of files that it takes."""
 
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from langchain_core.language_models import BaseChatModel
 
 from chatcli.config.secrets import Secret, redact, secrets_of
+from chatcli.errors import RefusedError
 from chatcli.models.names import ModelName
-from chatcli.models.tokenizer import Tokenizer
 from chatcli.providers import LOCAL, OPENAI
+
+ANSWER_ROOM = 16_000
+"""Tokens kept for the answer if the user sets no --max-tokens."""
+CONNECT_SECONDS = 10.0
+"""The limit for the connection alone: a host that is down should not cost a whole timeout."""
+
+FileKind = Literal["image", "pdf"]
+
+_TAKING_FILES = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "openai:gpt-4o")
+"""Examples to name in a refusal; a test looks them up in langchain's table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a model takes, in tokens; None where it is not known.
+    """How much a model takes, in tokens; None if it is not known.
 
     `window` holds the request and the answer together, `answer` is the room kept for the answer, and `history` is
-    what is worth sending of a long thread although more would fit.
+    how much of a long thread is worth sending although more would fit.
     """
 
     window: int | None = None
@@ -30,17 +42,30 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """Counts texts as the model does, in a few milliseconds and without a request to a provider.
+
+    `count` returns the tokens of each text, or None if the tokenizer can't be used now. `per_message` and
+    `per_request` are the tokens that the model's prompt format adds to each message and to the whole request.
+    """
+
+    count: Callable[[Sequence[str]], Awaitable[list[int] | None]]
+    per_message: int
+    per_request: int
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Who is asked: a model's name, its server's address, and the key that is sent, if any."""
+    """Where requests go: a model's name, its server's address, and the key that is sent, if any."""
 
     name: ModelName
     address: str = ""
     key: Secret | None = None
     base_url: str = ""
-    """The address, where the user named it."""
+    """The address, if the user named it."""
 
     def redact(self, text: str) -> str:
-        """Return `text` without the key, or what else the environment holds of that kind: some servers repeat it."""
+        """Return `text` without the key and the secrets of the environment: some servers repeat them."""
         return redact(text, [*([self.key] if self.key else []), *secrets_of(os.environ)])
 
 
@@ -52,19 +77,19 @@ class Model:
     client: BaseChatModel
     limits: Limits
     default_system: str = ""
-    """Sent where the thread has no system prompt of its own."""
+    """Sent if the thread has no system prompt."""
     address: str = ""
     """The server's address, for error messages."""
     key: Secret | None = None
-    """The key that is sent, to be struck out of what servers say."""
+    """The key that is sent, to be removed from what servers answer."""
     custom_server: bool = False
-    """Whether the user named the server: list prices don't hold there."""
+    """Whether the user named the server: list prices don't apply there."""
     base_url: str = ""
     """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
-    """Its own, if that is at hand."""
+    """The model's tokenizer, if it can be used without a download."""
     keeps_conversation: bool = False
-    """Whether its server keeps the conversation itself, so that only the newest question is sent."""
+    """Whether its server keeps the conversation, so that only the newest question is sent."""
 
     @property
     def maker(self) -> str:
@@ -73,5 +98,22 @@ class Model:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Who is asked, for error messages."""
+        """Where requests go, for error messages."""
         return Endpoint(self.name, self.address, self.key, self.base_url)
+
+
+def takes(model: Model, kind: FileKind) -> bool | None:
+    """Return whether `model` takes files of `kind`, by langchain's table of models; None if it is not known."""
+    if model.name.provider == LOCAL:
+        return False
+    known = (model.client.profile or {}).get("image_inputs" if kind == "image" else "pdf_inputs")
+    return None if known is None else bool(known)
+
+
+def refuse_file(model: Model, name: str, kind: FileKind) -> RefusedError:
+    """Return the refusal of the file `name`; its remedy names models that take it."""
+    kinds = "images" if kind == "image" else "PDF files"
+    return RefusedError(
+        f"{model.name} takes no {kinds}, so {name} can't be sent",
+        remedy=f"Choose a model that does with -m: {', '.join(_TAKING_FILES)}.",
+    )

@@ -1,38 +1,43 @@
 """What a turn costs, by the price list of the package genai-prices."""
 
+from typing import TYPE_CHECKING
+
 from chatcli.events import Usage
 from chatcli.models.model import Model
 from chatcli.providers import PROVIDERS
 
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
+
 
 def price(model: Model, usage: Usage) -> float | None:
-    """Return the price of `usage` in US dollars; None where the list does not know it, or the provider said no usage.
+    """Return the price of `usage` in US dollars; None if the list does not have the model or there is no usage.
 
-    Discounts, such as those for a cached prompt, are not taken off. A server of one's own has no list price.
+    Discounts, for example for a cached prompt, are not subtracted. A server that the user named has no list price.
     """
-    provider = PROVIDERS[model.name.provider].price_list
-    if not provider or not usage.total_tokens or model.custom_server:
+    if not usage.total_tokens or model.custom_server:
         return None
-    # 0.1 s, and only known models need it: after the answer has been shown.
-    from genai_prices import Usage as Counted
-    from genai_prices import calc_price
-
-    counted = Counted(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-    try:
-        return float(calc_price(counted, model.name.model, provider_id=provider).total_price)
-    except LookupError:
-        return None
+    found = _look_up(model.name.provider, model.name.model, usage)
+    return None if found is None else float(found.total_price)
 
 
 def known_window(provider: str, model: str) -> int | None:
-    """Return the context window of a model in tokens, where the list has it."""
-    from genai_prices.data_snapshot import get_snapshot
+    """Return the context window of a model in tokens; None if the list does not have it."""
+    found = _look_up(provider, model, Usage())
+    return None if found is None else found.model.context_window
 
+
+def _look_up(provider: str, model: str, usage: Usage) -> "PriceCalculation | None":
+    """Return the entry of the list for `model`, with the price of `usage`."""
     price_list = PROVIDERS[provider].price_list
     if not price_list:
         return None
+    # Its import takes 0.1 s, and only a listed model needs it.
+    from genai_prices import Usage as PricedUsage
+    from genai_prices import calc_price
+
+    priced = PricedUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     try:
-        _provider, found = get_snapshot().find_provider_model(model, None, price_list, None)
+        return calc_price(priced, model, provider_id=price_list)
     except LookupError:
         return None
-    return found.context_window

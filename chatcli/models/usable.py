@@ -9,7 +9,6 @@ import httpx2
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
-from chatcli.models.hosted.packages import is_installed
 from chatcli.models.langflow.server import LangflowServer
 from chatcli.models.names import (
     DEFAULT_OPENAI_MODEL,
@@ -83,7 +82,7 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     for provider in PROVIDERS.values():
         own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
         if provider.default_model and settings.has_key(provider.prefix) and not own_server:
-            missing = "" if is_installed(provider) else f", but needs: pip install 'chatcli[{provider.extra}]'"
+            missing = "" if provider.is_installed else f", but needs: pip install 'chatcli[{provider.extra}]'"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     for model in LOCAL_MODELS:
         yield ModelName(LOCAL, model), ON_THIS_MACHINE

@@ -8,8 +8,7 @@ from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import message_content
-from chatcli.models.file_inputs import refuse_file, takes
-from chatcli.models.model import Model
+from chatcli.models.model import Model, refuse_file, takes
 
 
 def build_question(text: str, attachments: Sequence[Attachment], model: Model | None) -> HumanMessage:

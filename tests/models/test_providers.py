@@ -358,7 +358,7 @@ SPOILT: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 @pytest.mark.parametrize("provider", CASES)
-def test_an_unreadable_event_is_told_and_what_came_before_is_kept(
+def test_an_unreadable_event_is_reported_and_what_came_before_is_kept(
     provider: str, spoilt: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))

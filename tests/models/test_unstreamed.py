@@ -9,14 +9,13 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai.model import STREAM_HOOKS
-from chatcli.models.openai.unstreamed import as_events
+from chatcli.models.openai.streams import STREAM_HOOKS, WholeAnswerStream, as_events
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 
 
 def _model(body: bytes) -> tuple[ChatOpenAI, httpx2.AsyncClient]:
-    """Give the real client of a server that answers every request with `body` as JSON."""
+    """Return the real client of a server that answers every request with `body` as JSON."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 7):
@@ -41,6 +40,18 @@ def _streamed(body: bytes, **options: Any) -> AIMessageChunk:
     return asyncio.run(run())
 
 
+def test_the_hook_replaces_what_the_client_reads() -> None:
+    """A change of httpx2 that ends this shows here first."""
+    _, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
+
+    async def run() -> bytes:
+        async with http, http.stream("POST", "http://server/v1", json={"stream": True}) as response:
+            assert isinstance(response.stream, WholeAnswerStream)
+            return b"".join([part async for part in response.aiter_raw()])
+
+    assert asyncio.run(run()).startswith(b"data: {")
+
+
 def _completion(message: dict[str, Any]) -> dict[str, Any]:
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"message": message}]}
 
@@ -60,7 +71,7 @@ def test_events_with_the_type_of_json_are_events() -> None:
     assert _streamed(body).content == "Fine."
 
 
-def test_a_request_for_no_stream_is_answered_as_it_is() -> None:
+def test_the_answer_to_a_request_without_stream_stays_unchanged() -> None:
     async def run() -> str:
         model, http = _model(json.dumps(_completion({"role": "assistant", "content": "Fine."})).encode())
         async with http:
@@ -70,5 +81,5 @@ def test_a_request_for_no_stream_is_answered_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"choices": ["Fine."]}', b'{"models": []}'])
-def test_what_is_no_answer_passes_as_it_is(body: bytes) -> None:
+def test_what_is_not_an_answer_stays_unchanged(body: bytes) -> None:
     assert as_events(body) == body

@@ -17,7 +17,6 @@ from chatcli.conversation.place import choose_store, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from chatcli.helper.status import find_helper
-from chatcli.models.hosted.packages import is_installed
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS, Provider
 from chatcli.store.errors import REPAIR
@@ -117,7 +116,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("model", "problem", error.message, error.remedy)
         return
     answers, provider = f"{name} answers where none is named", PROVIDERS.get(name.provider)
-    if provider is not None and not is_installed(provider):
+    if provider is not None and not provider.is_installed:
         yield Finding("model", "problem", f"{answers}, and its package is missing", _install(provider))
     else:
         yield Finding("model", "ok", answers)

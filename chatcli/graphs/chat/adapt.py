@@ -6,8 +6,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
 
-from chatcli.models.file_inputs import FileKind, takes
-from chatcli.models.model import Model
+from chatcli.models.model import FileKind, Model, takes
 
 _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from chatcli.models.tokenizer import Tokenizer
+from chatcli.models.model import Tokenizer
 from chatcli.sessions.message_calls import calls_of
 
 TOKENS_A_PAGE = 1500

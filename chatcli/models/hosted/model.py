@@ -1,4 +1,4 @@
-"""Models of every provider in the table, through langchain's `init_chat_model`."""
+"""Models of every provider that has only a row in the table, made by langchain's `init_chat_model`."""
 
 import os
 from typing import Any
@@ -10,23 +10,20 @@ from chatcli.config.credentials import Credentials
 from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
-from chatcli.models.hosted.bedrock import missing_login
-from chatcli.models.hosted.packages import is_installed
-from chatcli.models.hosted.skipping import refuse_skipping
-from chatcli.models.model import Endpoint, Limits, Model
+from chatcli.models.hosted.special import AFTER_CLIENT, BEFORE_CLIENT, FIND_LOGIN_ERROR, MAKE_CLIENT
+from chatcli.models.model import ANSWER_ROOM, Endpoint, Limits, Model
 from chatcli.models.names import ModelName, custom_url
-from chatcli.models.openai.model import ANSWER_ROOM
 from chatcli.models.prices import known_window
-from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
+from chatcli.providers import PROVIDERS, Provider
 
 
 def build_hosted(name: ModelName, settings: Settings) -> Model:
-    """Return the model `name` of a provider other than OpenAI and the local one.
+    """Return the model `name` of a hosted provider.
 
     Raises:
         MissingKeyError: The provider's key is missing.
         UsageError: Its package is not installed, or a variable that it needs is not set.
-        ChatcliError: Its client asks the provider when it is made, and that failed.
+        ChatcliError: Its client sends a request when it is made, and that failed.
 
     """
     provider = PROVIDERS[name.provider]
@@ -40,12 +37,13 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     except ImportError:
         raise _not_installed(provider) from None
     except ValueError as error:
-        if provider.prefix == BEDROCK and (missing := missing_login()) is not None:
+        find_login_error = FIND_LOGIN_ERROR.get(provider.prefix)
+        if find_login_error is not None and (missing := find_login_error()) is not None:
             raise translate(missing, endpoint) from error
         reason = endpoint.redact(_first_problem(error))
-        raise UsageError(f"{name} can't be set up: {reason}", remedy=_needs(provider)) from None
+        raise UsageError(f"{name} can't be set up: {reason}", remedy=_requirements(provider)) from None
     except Exception as error:
-        # IBM's client, for one, logs in when it is made, and may fail as a request does.
+        # Some clients (IBM's) log in when they are made, and can fail as a request does.
         raise translate(error, endpoint) from error
     return Model(
         name,
@@ -64,38 +62,36 @@ def _client(name: ModelName, provider: Provider, credentials: Credentials, setti
     if credentials.base_url is not None and provider.options.get("base_url") == "":
         os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
-    if provider.prefix == DATABRICKS:
-        from chatcli.models.hosted.databricks import databricks_client
-
-        return databricks_client(name, credentials, options)
-    if provider.prefix == IBM:
-        from chatcli.models.hosted.watsonx import limit_silence
-
-        limit_silence(settings.timeout or DEFAULT_TIMEOUT)
-    from langchain.chat_models import init_chat_model
+    seconds = settings.timeout or DEFAULT_TIMEOUT
+    if before := BEFORE_CLIENT.get(provider.prefix):
+        before(seconds)
+    if make := MAKE_CLIENT.get(provider.prefix):
+        return make(name, credentials, options)
+    from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
-    refuse_skipping(provider.prefix, client)
+    if after := AFTER_CLIENT.get(provider.prefix):
+        after(client)
     return client
 
 
 def _first_problem(error: ValueError) -> str:
-    """Return what is wrong; all of pydantic's message would repeat what was given, the key among it."""
+    """Return the reason alone: pydantic's whole message repeats the input, and so the key."""
     if isinstance(error, ValidationError):
         problem = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        return problem.rpartition("Service error: ")[2]  # AWS's own words, behind a guess of langchain's
+        return problem.rpartition("Service error: ")[2]  # AWS's own words follow a guess of langchain
     return str(error).partition("\n")[0]
 
 
 def _require_package(provider: Provider) -> None:
-    if not is_installed(provider):
+    if not provider.is_installed:
         raise _not_installed(provider)
 
 
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
         f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'",
-        remedy="Or choose another model, e.g. chat -m local; `chat models list` has those that can be used.",
+        remedy="Or choose another model, e.g. chat -m local; `chat models list` shows those that can be used.",
     )
 
 
@@ -109,21 +105,21 @@ def _require_credentials(name: ModelName, provider: Provider, credentials: Crede
     given = provider.url_variables if credentials.base_url is not None else ()
     missing = [variable for variable in provider.needs if variable not in given and not os.environ.get(variable)]
     if missing:
-        raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=_needs(provider))
+        raise UsageError(f"{name} needs {missing[0]}, which is not set", remedy=_requirements(provider))
 
 
-def _needs(provider: Provider) -> str:
+def _requirements(provider: Provider) -> str:
     variables = (*provider.key_variables[:1], *provider.needs)
     return f"{provider.title} needs: {', '.join(variables)}." if variables else "See the README's table of providers."
 
 
 def _options(provider: Provider, credentials: Credentials, settings: Settings) -> dict[str, Any]:
-    """Return the client's arguments, under the names that it has for them."""
+    """Return the client's arguments, under the names that this client uses."""
     key = credentials.key
     seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
-        # Said again where a variable says it: not every client reads the provider's own.
+        # Given also if a variable holds it: not every client reads its provider's variable.
         "base_url": credentials.base_url or settings.asked_url(provider.prefix),
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
@@ -140,7 +136,7 @@ def _options(provider: Provider, credentials: Credentials, settings: Settings) -
 
 
 def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
-    """Take the window from langchain's table of models, else from the price list's; it may not be known at all."""
+    """Return the limits by langchain's table of models, else by the price list; the window may be unknown."""
     window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
     if window is None:
         return Limits()

@@ -20,9 +20,8 @@ from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow.server import LangflowServer, words_of
-from chatcli.models.model import Limits, Model
+from chatcli.models.model import CONNECT_SECONDS, Limits, Model
 from chatcli.models.names import ModelName, custom_url
-from chatcli.models.openai.model import CONNECT_TIMEOUT
 from chatcli.providers import LANGFLOW
 from chatcli.runtime.parse import read_json
 from chatcli.speakers import Speakers
@@ -153,7 +152,7 @@ class FlowModel(BaseChatModel):
             "session_id": session_id,  # left out, all users would share one memory
             **({"tweaks": self.tweaks} if self.tweaks else {}),
         }
-        timeout = httpx2.Timeout(self.seconds, connect=min(self.seconds, CONNECT_TIMEOUT))
+        timeout = httpx2.Timeout(self.seconds, connect=min(self.seconds, CONNECT_SECONDS))
         url = f"{self.server.url}/api/v1/run/{quote(self.flow, safe='')}"
         async with (
             httpx2.AsyncClient(timeout=timeout, headers=self.server.headers) as client,

@@ -1,4 +1,4 @@
-"""A running server for the embedded model: found, or started when there is none."""
+"""The way to the embedded model's server, which is started when none is running, and an HTTP transport to it."""
 
 import asyncio
 import os
@@ -21,16 +21,19 @@ from chatcli.models.local.weights import Weights
 
 _IDLE_VARIABLE = "CHATCLI_LOCAL_IDLE_SECONDS"
 _DEFAULT_IDLE_SECONDS = 180.0
-_START_LIMIT_S = 120.0  # half a gigabyte from a slow disk
-_PROBE_LIMIT_S = 5.0
-_LOOK_EVERY_S = 0.05
+_START_SECONDS = 120.0  # half a gigabyte from a slow disk
+_PROBE_SECONDS = 5.0
+_CHECK_SECONDS = 0.05
+
+EMBEDDED_URL = "http://embedded.invalid/v1"
+"""The base URL to give to a client that uses `EmbeddedTransport`; `.invalid` (RFC 2606) never resolves."""
 
 
 class LocalServer:
-    """The use that this process makes of the user's one server for `weights`.
+    """This process's use of the server for `weights`, of which each user has one.
 
-    Nothing happens before `ensure`. From then on until `close`, or the end of this process however it ends,
-    the server knows that it is needed; `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client it leaves.
+    Nothing happens before `ensure`. From then until `close`, or until this process ends in any way, the server
+    knows that it is needed. It ends `CHATCLI_LOCAL_IDLE_SECONDS` (180) after its last client.
 
     Args:
         weights: The model to serve.
@@ -51,7 +54,7 @@ class LocalServer:
     async def ensure(self) -> Endpoint:
         """Return the address and the key of a server that is ready; fetch and start what is missing.
 
-        A call while the server lives takes well below a millisecond: do it before every request.
+        While the server is running, a call takes well below a millisecond: make one before every request.
 
         Raises:
             UsageError: The extra `local` isn't installed, this machine can't run it, or `override` is wrong.
@@ -64,7 +67,7 @@ class LocalServer:
             try:
                 runtime = Runtime.of(self._weights)
                 if self._override is not None and not self._override_verified:
-                    # Also where a server runs already: it may serve another copy, but none in place of a wrong file.
+                    # Also if a server is running: it may serve another copy, but a wrong file must be refused.
                     await self._fetch()
                     self._override_verified = True
                 await self._announce_presence(runtime)
@@ -82,26 +85,26 @@ class LocalServer:
                 ) from error
 
     def distrust(self) -> None:
-        """Let the next `ensure` ask the server whether it answers: a dying one still holds its lock."""
+        """Let the next `ensure` check that the server answers: one that is dying still holds its lock."""
         self._known = None
 
     def close(self) -> None:
-        """Say that this process no longer needs the server. `ensure` may be called again later."""
+        """Announce that this process no longer needs the server. `ensure` may be called again later."""
         if self._presence is not None:
             self._presence.close()
             self._presence = None
 
     async def _announce_presence(self, runtime: Runtime) -> None:
-        """Take the clients' lock; wait for a server that is just leaving, which has it until it is gone."""
+        """Take the clients' lock; a server that is ending holds it until its process is gone, so wait for that."""
         if self._presence is not None:
             return
         presence = FileLock(runtime.clients_lock)
         try:
-            deadline = time.monotonic() + _START_LIMIT_S
+            deadline = time.monotonic() + _START_SECONDS
             while not presence.try_take(shared=True):
                 if time.monotonic() > deadline:
                     raise _no_server(runtime)
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_CHECK_SECONDS)
         except BaseException:
             presence.close()
             raise
@@ -109,7 +112,7 @@ class LocalServer:
         self._presence = presence
 
     def _is_running(self, runtime: Runtime) -> bool:
-        """Return whether a server lives or is being started."""
+        """Return whether a server is running or being started."""
         lock = FileLock(runtime.server_lock)
         try:
             return not lock.try_take()
@@ -117,7 +120,7 @@ class LocalServer:
             lock.close()
 
     async def _adopt(self, runtime: Runtime) -> Endpoint | None:
-        """Return the endpoint that the state file names if a server with that key answers there."""
+        """Return the endpoint in the state file if a server with its key answers there."""
         endpoint = runtime.read_endpoint()
         if endpoint is not None and endpoint != self._known:
             if not await _answers(endpoint):
@@ -126,7 +129,7 @@ class LocalServer:
         return endpoint
 
     async def _fetch(self) -> Path:
-        """Return the verified weights; when this task is cancelled, the download stops as well."""
+        """Return the verified weights; if this task is cancelled, the download stops too."""
         cancel = threading.Event()
         try:
             return await asyncio.to_thread(
@@ -136,11 +139,11 @@ class LocalServer:
             cancel.set()
 
     async def _start_or_join(self, runtime: Runtime, model: Path) -> Endpoint:
-        """Return the endpoint of a server that this client has started, or another one just now."""
+        """Return the endpoint of a server that this client or another one is starting."""
         label = f"loading {self._weights.title}"
         idle_seconds = _idle_seconds()
         child: subprocess.Popen[bytes] | None = None
-        deadline = time.monotonic() + _START_LIMIT_S
+        deadline = time.monotonic() + _START_SECONDS
         self._on_progress(Progress(label))
         try:
             while time.monotonic() < deadline:
@@ -151,14 +154,54 @@ class LocalServer:
                 endpoint = await self._adopt(runtime)
                 if endpoint is not None:
                     return endpoint
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_CHECK_SECONDS)
         finally:
             self._on_progress(Progress(label, finished=True))
         raise _no_server(runtime)
 
 
+class EmbeddedTransport(httpx2.AsyncBaseTransport):
+    """Sends each request to the server that `server.ensure` returns, with its key.
+
+    So the server may end and start again between two requests. If one dies before its response begins, another is
+    started and gets the request, once. A response that has begun is never repeated: its reader gets an
+    `httpx2.TransportError`.
+
+    The errors of `LocalServer.ensure` pass through unchanged, also through the OpenAI client.
+    """
+
+    def __init__(self, server: LocalServer) -> None:
+        self._server = server
+        # No proxy from the environment: the loopback interface is never behind one.
+        self._inner = httpx2.AsyncHTTPTransport(trust_env=False)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send `request`, whose URL begins with `EMBEDDED_URL`, and return the response as it begins.
+
+        Raises:
+            httpx2.TransportError: The server died twice, or the request's own time limits have passed.
+            ChatcliError: There is no server; `LocalServer.ensure` raised it.
+
+        """
+        body = await request.aread()
+        try:
+            return await self._send(request, body)
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+            self._server.distrust()
+            return await self._send(request, body)
+
+    async def _send(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
+        endpoint = await self._server.ensure()
+        return await self._inner.handle_async_request(_readdress(request, body, endpoint))
+
+    async def aclose(self) -> None:
+        """Close the connections, and announce that this process no longer needs the server."""
+        await self._inner.aclose()
+        self._server.close()
+
+
 def _start_if_none(runtime: Runtime, model: Path, idle_seconds: float) -> subprocess.Popen[bytes] | None:
-    """Start a server unless one lives; return it, or None."""
+    """Start a server and return its process; return None if one is running."""
     lock = FileLock(runtime.server_lock)
     try:
         if not lock.try_take():
@@ -170,10 +213,10 @@ def _start_if_none(runtime: Runtime, model: Path, idle_seconds: float) -> subpro
 
 
 async def _answers(endpoint: Endpoint) -> bool:
-    """Return whether a server with that key answers; `/health` asks for no key and proves nothing."""
+    """Return whether a server with that key answers; `/health` needs no key, so it would prove nothing."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
     # No proxy from the environment: the loopback interface is never behind one.
-    async with httpx2.AsyncClient(trust_env=False, timeout=_PROBE_LIMIT_S) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=_PROBE_SECONDS) as client:
         try:
             response = await client.get(f"{endpoint.base_url}/models", headers=headers)
         except httpx2.HTTPError:
@@ -196,6 +239,16 @@ def _idle_seconds() -> float:
 
 def _no_server(runtime: Runtime) -> InternalError:
     return InternalError(
-        f"The local model's server gave no answer for {_START_LIMIT_S:.0f} seconds",
-        remedy=f"Its log is {runtime.log_file}.",
+        f"The local model's server did not answer within {_START_SECONDS:.0f} seconds",
+        remedy=f"See its log, {runtime.log_file}, and try again.",
     )
+
+
+def _readdress(request: httpx2.Request, body: bytes, endpoint: Endpoint) -> httpx2.Request:
+    """Return `request` with `body`, addressed to `endpoint`."""
+    server = httpx2.URL(endpoint.base_url)
+    headers = request.headers.copy()
+    headers["Host"] = server.netloc.decode("ascii")
+    headers["Authorization"] = f"Bearer {endpoint.api_key}"
+    url = request.url.copy_with(scheme=server.scheme, host=server.host, port=server.port)
+    return httpx2.Request(request.method, url, headers=headers, content=body, extensions=request.extensions)

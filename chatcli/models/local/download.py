@@ -1,4 +1,4 @@
-"""What every source of weights shares: the partial file, progress, cancelling and free space."""
+"""One download of weights: its partial file, its progress, how it is cancelled, and the space that it needs."""
 
 import shutil
 import threading
@@ -12,32 +12,29 @@ from chatcli.models.local.weights import Weights
 
 ProgressCallback = Callable[[Progress], None]
 
-GIVE_UP_S = 5.0
-"""How long a source may take to answer at all before the next one is asked, in seconds."""
-
-STALL_S = 20.0
-"""How long a transfer that has begun may pause before it is given up, in seconds."""
-
-POLL_S = 0.1
-"""How often a wait looks whether it was cancelled, in seconds."""
-
-_REPORT_EVERY_S = 0.1
+ANSWER_SECONDS = 5.0
+"""How long a source may take to answer before the next one is tried."""
+STALL_SECONDS = 20.0
+"""How long a transfer that has begun may pause before it is stopped."""
+POLL_SECONDS = 0.1
+"""How often a wait checks whether it was cancelled."""
+_REPORT_SECONDS = 0.1
 
 
 class SourceError(Exception):
-    """A source of weights can't be used now; the text says why, to follow the source's name and a colon."""
+    """A source of weights can't be used now; the text is the reason, to be put after the source's name and a colon."""
 
 
 class Transfer:
-    """One download of `weights` into `part`, which at any time holds a prefix of the file, whoever wrote it.
+    """One download of `weights` into `part`, which always holds the beginning of the file.
 
     So a source continues where another one, or an earlier process, stopped.
 
     Args:
         weights: What is fetched.
         part: The partial file.
-        on_progress: Told at most ten times a second how many bytes there are.
-        cancel: Set by another thread to stop the transfer; what has arrived is kept.
+        on_progress: Called with the bytes that have arrived, at most ten times a second.
+        cancel: Another thread sets it to stop the transfer; what has arrived is kept.
 
     """
 
@@ -49,42 +46,42 @@ class Transfer:
         self._reported_at = 0.0
 
     def received(self) -> int:
-        """Return how many bytes of the file are there."""
+        """Return how many bytes of the file have arrived."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def restart(self) -> None:
-        """Forget what has arrived."""
+        """Delete what has arrived."""
         self.part.unlink(missing_ok=True)
 
     def report(self, done: int, *, finished: bool = False) -> None:
-        """Tell the user that `done` bytes are there, unless that was told a moment ago."""
+        """Report that `done` bytes have arrived, unless the last report was a moment ago."""
         now = time.monotonic()
-        if finished or now - self._reported_at >= _REPORT_EVERY_S:
+        if finished or now - self._reported_at >= _REPORT_SECONDS:
             self._reported_at = now
             total = self.weights.size
             label = f"downloading {self.weights.title}"
             self._on_progress(Progress(label, min(done, total), total, "bytes", finished=finished))
 
     def check_cancelled(self) -> None:
-        """Return if the transfer may go on.
+        """Return if the transfer may continue.
 
         Raises:
             InterruptedTurnError: It was cancelled.
 
         """
         if self._cancel.is_set():
-            raise InterruptedTurnError("The download was stopped", remedy="The next start continues it.")
+            raise InterruptedTurnError("The download was stopped", remedy="Run the command again to continue it.")
 
     def pause(self) -> None:
-        """Wait a moment, or raise `InterruptedTurnError` as soon as the transfer is cancelled."""
-        self._cancel.wait(POLL_S)
+        """Wait a moment; raise `InterruptedTurnError` as soon as the transfer is cancelled."""
+        self._cancel.wait(POLL_SECONDS)
         self.check_cancelled()
 
     def require_space(self, needed: int) -> None:
         """Return if the partial file's disk has `needed` bytes free.
 
         Raises:
-            StoreError: It has not.
+            StoreError: It has fewer.
 
         """
         if shutil.disk_usage(self.part.parent).free < needed:
@@ -95,7 +92,7 @@ class Transfer:
         free = shutil.disk_usage(self.part.parent).free
         return StoreError(
             f"The disk is full: {self.weights.title} needs {_megabytes(needed)} MB"
-            f" in {self.part.parent}, {free // 1_000_000} MB are free",
+            f" in {self.part.parent}, and {free // 1_000_000} MB are free",
             remedy=f"Free some space, or set CHATCLI_LOCAL_MODEL to a copy of {self.weights.file_name}.",
         )
 

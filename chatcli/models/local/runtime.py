@@ -1,4 +1,4 @@
-"""The files by which the clients and the server of a user find each other."""
+"""The files through which the clients and the server of a user find each other."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _LOOPBACK = "http://127.0.0.1:"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A running server: its OpenAI-compatible `base_url`, the key that it asks for and its process id."""
+    """A running server: its OpenAI-compatible `base_url`, the key that it requires and its process ID."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -25,10 +25,10 @@ class Endpoint:
 class Runtime:
     """The folder and the name that one server and its clients share.
 
-    - `server_lock` is held by the server for its whole life, and before by the client that starts it. Whoever
-      gets it knows that there is no server.
-    - `clients_lock` is held, shared, by every client. When the server gets it alone, nobody uses it.
-    - `state_file` says where the server is. It may be stale; `server_lock` tells.
+    - `server_lock` is held by the server for its whole life, and before that by the client that starts it. A process
+      that gets it knows that no server is running.
+    - `clients_lock` is held, shared, by every client. If the server can take it alone, it has no clients.
+    - `state_file` has the server's address. It may be out of date; `server_lock` shows whether a server is running.
     """
 
     folder: Path
@@ -38,17 +38,17 @@ class Runtime:
     def of(cls, weights: Weights) -> "Runtime":
         """Return the runtime files of the server for `weights`; create their folder (0700)."""
         folder = paths.private_dir(paths.private_dir(paths.state_dir()) / "local")
-        # The hash in the name: another release of chatcli may have other weights of that name.
+        # The name has the hash, as another release of chatcli may have other weights of that name.
         return cls(folder, f"{weights.name}-{weights.sha256[:8]}")
 
     @property
     def server_lock(self) -> Path:
-        """The file that is locked while a server lives or starts."""
+        """The file that is locked while a server starts or runs."""
         return self.folder / f"{self.name}.server.lock"
 
     @property
     def clients_lock(self) -> Path:
-        """The file that is locked while anyone needs the server."""
+        """The file that is locked while a client needs the server."""
         return self.folder / f"{self.name}.clients.lock"
 
     @property
@@ -58,11 +58,11 @@ class Runtime:
 
     @property
     def log_file(self) -> Path:
-        """The file that takes whatever the server says."""
+        """The file with the server's output."""
         return self.folder / f"{self.name}.log"
 
     def read_endpoint(self) -> Endpoint | None:
-        """Return what the state file says, or None when it is missing or says nothing sensible."""
+        """Return the endpoint in the state file, or None if it is missing or invalid."""
         try:
             state = read_json(self.state_file.read_bytes())
             endpoint = Endpoint(str(state["base_url"]), str(state["api_key"]), int(state["pid"]))
@@ -71,11 +71,11 @@ class Runtime:
         return endpoint if endpoint.base_url.startswith(_LOOPBACK) else None
 
     def write_endpoint(self, endpoint: Endpoint) -> None:
-        """Write the state file (0600) in one step: no reader ever sees half of it."""
+        """Write the state file (0600) in one step, so that no reader sees a part of it."""
         state = {"base_url": endpoint.base_url, "api_key": endpoint.api_key, "pid": endpoint.pid}
         replace_privately(self.state_file, [json.dumps(state)])
 
     def forget_endpoint(self, endpoint: Endpoint | None = None) -> None:
-        """Delete the state file; given an `endpoint`, only if it is the one in it."""
+        """Delete the state file; with an `endpoint`, only if the file has that one."""
         if endpoint is None or self.read_endpoint() == endpoint:
             self.state_file.unlink(missing_ok=True)

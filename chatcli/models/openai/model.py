@@ -12,34 +12,29 @@ from pydantic import SecretStr
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
-from chatcli.models.errors import translate
-from chatcli.models.model import Endpoint, Limits, Model
+from chatcli.models.errors import base_url_hint, translate
+from chatcli.models.model import ANSWER_ROOM, CONNECT_SECONDS, Endpoint, Limits, Model
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
-from chatcli.models.openai.backlog import join_backlog
-from chatcli.models.openai.unstreamed import take_unstreamed
-from chatcli.models.wrong_path import base_url_hint
+from chatcli.models.openai.streams import STREAM_HOOKS
 from chatcli.providers import OPENAI
 from chatcli.runtime.parse import read_json
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for the connection alone: a host that is down should not cost a whole timeout."""
 CONNECT_RETRIES = 3
-"""How often a connection is tried again when the server is asked what it has."""
-ANSWER_ROOM = 16_000
-"""Tokens kept for the answer where the user sets no --max-tokens."""
+"""How often a connection is tried again when the server is asked for its models."""
 NO_KEY = "none"
-"""What a server without authentication gets, since the client insists on sending something."""
+"""The key for a server without authentication, as the client always sends one."""
 REASONING = "reasoning_content"
 """Where a message has the reasoning that a server streams beside the answer."""
-STREAM_HOOKS = {"response": [join_backlog, take_unstreamed]}
-"""What the HTTP client is given as `event_hooks`."""
 
 
 class WholeChatOpenAI(ChatOpenAI):
-    """Keeps what langchain leaves out of a stream: reasoning, a refusal, and the end of an answer without a delta.
+    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta.
 
-    Nor is an answer lost to a usage that langchain can't read.
+    It also keeps an answer whose usage langchain can't read.
     """
+
+    # langchain has no public hook for chunks and requests. These two are the methods that its own clients for xAI and
+    # DeepSeek override for the same reason. `test_langchain_still_calls_the_overridden_methods` fails when they change.
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
@@ -54,21 +49,21 @@ class WholeChatOpenAI(ChatOpenAI):
             if refusal := delta.get("refusal"):
                 converted.message.additional_kwargs["refusal"] = refusal
             if (reasoning := delta.get("reasoning_content") or delta.get("reasoning")) and isinstance(reasoning, str):
-                # Where other clients of langchain keep it. None sends it back: it is no part of the conversation.
+                # Other langchain clients keep it here too. None sends it back: it is not part of the conversation.
                 converted.message.additional_kwargs[REASONING] = reasoning
         return converted
 
     def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._get_request_payload(*args, **kwargs)
         if "response_format" in payload:
-            # Where the SDK sees one, it parses the answer too, and fails on chunks that are not quite OpenAI's.
+            # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
             body = payload.get("extra_body") or {}
             payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
         return payload
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:
-    """Return the counts of a server's `usage` as whole numbers, which langchain wants, without what is no number."""
+    """Return the counts of a server's `usage` as whole numbers, as langchain needs them; leave out everything else."""
     if not isinstance(usage, dict):
         return {}
     counts: dict[str, Any] = {}
@@ -84,8 +79,8 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     """Return the model `name` of OpenAI, or of the server at `settings.base_url`.
 
     Raises:
-        MissingKeyError: No key is set, and OpenAI's own server would want one.
-        ChatcliError: No model is named, and the server does not tell what it has.
+        MissingKeyError: No key is set, and OpenAI's own server needs one.
+        ChatcliError: No model is named, and the server does not list its models.
 
     """
     credentials = settings.credentials(OPENAI)
@@ -117,15 +112,15 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
 
 
 def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
-    """Return the one client that talks to every OpenAI-compatible endpoint, the embedded one included."""
+    """Return a client for an OpenAI-compatible server, the embedded one included."""
     timeout = settings.timeout or DEFAULT_TIMEOUT
     options: dict[str, Any] = {
-        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-        # The HTTP client's own limit is the same. Langchain's is an asyncio.wait_for a chunk, which before Python
-        # 3.12 forgets that the turn was stopped when a chunk arrives at that moment.
+        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
+        # The HTTP client has the same limit. langchain's is an asyncio.wait_for for each chunk, which before Python
+        # 3.12 loses the cancellation of a turn if a chunk arrives at that moment.
         "stream_chunk_timeout": None,
         "stream_usage": True,
-        "max_retries": 0,  # `graph.retry` asks again, and says so
+        "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
         "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
         **extra,
     }
@@ -137,14 +132,14 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
 
 
 def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
-    """Name the limit as the server knows it: OpenAI renamed `max_tokens`, and most other servers did not follow."""
+    """Return the limit under the server's name for it: OpenAI renamed `max_tokens`, most other servers did not."""
     if base_url == OFFICIAL_BASE_URL:
         return {"max_completion_tokens": max_tokens}
     return {"extra_body": {"max_tokens": max_tokens}}
 
 
 def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
-    """Take the window from langchain's own table of models; a model that is not in it has no known limit."""
+    """Return the limits by langchain's table of models; a model that is not in it has no known limit."""
     profile = client.profile or {}
     window = profile.get("max_input_tokens")
     if window is None:
@@ -153,17 +148,17 @@ def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
 
 
 def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
-    """Return the model to use of the server `endpoint` at `base_url`, of which the user named none: the first listed.
+    """Return the first model that the server `endpoint` at `base_url` lists; used if the user named none.
 
     Raises:
         UsageError: It lists none.
-        ChatcliError: It can't be asked.
+        ChatcliError: The request failed.
 
     """
     key = endpoint.key or Secret(NO_KEY)
     transport = httpx2.HTTPTransport(retries=CONNECT_RETRIES)
     try:
-        with httpx2.Client(transport=transport, timeout=min(timeout, CONNECT_TIMEOUT)) as client:
+        with httpx2.Client(transport=transport, timeout=min(timeout, CONNECT_SECONDS)) as client:
             reply = client.get(f"{base_url}/models", headers={"Authorization": f"Bearer {key.get_secret_value()}"})
         reply.raise_for_status()
         served = [str(entry["id"]) for entry in read_json(reply.content)["data"]]

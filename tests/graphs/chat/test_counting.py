@@ -14,9 +14,8 @@ from chatcli.errors import ContextError
 from chatcli.graphs.chat.context import count_exactly, fit_context
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.models.model import Limits, Model
+from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
-from chatcli.models.tokenizer import Tokenizer
 from tests.bench.context import conversation
 
 

@@ -6,8 +6,7 @@ import httpx2
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.local.client import LocalServer
-from chatcli.models.local.transport import EMBEDDED_URL, EmbeddedTransport
+from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
 from chatcli.models.local.weights import Weights
 
 

@@ -175,7 +175,7 @@ def test_silent_sources_are_given_up_within_seconds(
 def test_stalled_transfer_falls_to_the_next_source(
     hub: Hub, target: Path, wheelhouse: Path, seen: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatcli.models.local.fetch_hub.STALL_S", 0.5)
+    monkeypatch.setattr("chatcli.models.local.fetch_hub.STALL_SECONDS", 0.5)
     hub.files[HUB_PATH] = CONTENT
     hub.stall_after = 1_500_000
     fetch(tiny_weights(wheelhouse), on_progress=seen.append)

@@ -260,9 +260,9 @@ def test_reasons_of_a_death_are_named(tmp_path: Path) -> None:
 def test_lock_of_a_frozen_starter_is_waited_for(
     make_server: MakeServer, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatcli.models.local.client._START_LIMIT_S", 0.3)
+    monkeypatch.setattr("chatcli.models.local.client._START_SECONDS", 0.3)
     lock = FileLock(runtime.server_lock)
     assert lock.try_take()
-    with pytest.raises(InternalError, match="gave no answer"):
+    with pytest.raises(InternalError, match="did not answer within"):
         _ensure(make_server())
     lock.close()

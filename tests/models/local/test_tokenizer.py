@@ -8,9 +8,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.models.local.client import LocalServer
-from chatcli.models.local.tokenizer import embedded_tokenizer
-from chatcli.models.local.transport import EmbeddedTransport
+from chatcli.models.local.client import EmbeddedTransport, LocalServer
+from chatcli.models.local.model import embedded_tokenizer
 from chatcli.models.local.weights import SMOLLM
 from tests.models.local.embedded import Embedded
 

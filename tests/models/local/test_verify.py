@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.models.local.verify import Verifier
+from chatcli.models.local.fetch import Verifier
 from tests.models.local.tiny import CONTENT, tiny_weights
 
 

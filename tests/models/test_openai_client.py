@@ -1,0 +1,51 @@
+"""The private methods of langchain-openai that `WholeChatOpenAI` overrides: a rename there fails here first."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from chatcli.models.openai.model import REASONING, WholeChatOpenAI
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+CHUNKS: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "delta": {"reasoning": "two and two"}}]},
+    {"choices": [{"delta": {"content": '{"sum": 4}'}}]},  # without an index, on which the SDK's parser fails
+    {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+]
+
+
+def _streamed(kind: type[ChatOpenAI]) -> AIMessageChunk:
+    """Return the answer that a client of the class `kind` reads from a stream of `CHUNKS`."""
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in CHUNKS)
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        assert json.loads(request.content)["response_format"] == SCHEMA
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    async def run() -> AIMessageChunk:
+        answer = AIMessageChunk(content="")
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
+            model = kind(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http)
+            async for chunk in model.astream("hello", response_format=SCHEMA):
+                answer += chunk
+        return answer
+
+    return asyncio.run(run())
+
+
+def test_langchain_still_calls_the_overridden_methods() -> None:
+    answer = _streamed(WholeChatOpenAI)
+    assert answer.text == '{"sum": 4}'
+    assert answer.additional_kwargs[REASONING] == "two and two"
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+def test_langchains_own_client_still_needs_them() -> None:
+    with pytest.raises(AssertionError):
+        _streamed(ChatOpenAI)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.events import Event, Listing, Notice
+from chatcli.text_lines import one_line
 
 EXCERPT = 60
 """Characters of a message in a listing."""
@@ -15,7 +16,7 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
     fitted = await context.conversation.context()
     groups = (("summed up", fitted.summed_up), ("left out", fitted.left_out), ("sent", fitted.messages))
     rows = [
-        (state, _SPEAKERS.get(message.type, message.type), _excerpt(str(message.text)))
+        (state, _SPEAKERS.get(message.type, message.type), one_line(str(message.text), EXCERPT))
         for state, messages in groups
         for message in messages
     ]
@@ -31,11 +32,6 @@ async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Even
     """From now on send a summary in place of the oldest turns."""
     summary = await context.conversation.compact()
     yield Notice(f"the oldest turns are now sent as this summary; the thread keeps them, see /history:\n{summary}")
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 3]}..."
 
 
 COMMANDS = (

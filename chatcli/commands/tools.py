@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.events import Event, Listing, Notice
+from chatcli.text_lines import one_line
 
 EXCERPT = 60
 """Characters of a description in a listing."""
@@ -21,7 +22,9 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     if toolbox.starting:
         yield Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True)
     tools = await toolbox.open(lambda line: None)
-    rows = tuple((tool.name, tool.server or "built in", _excerpt(tool.runnable.description)) for tool in tools.values())
+    rows = tuple(
+        (tool.name, tool.server or "built in", _excerpt(tool.runnable.description)) for tool in tools.values()
+    )
     yield Listing("Tools", ("tool", "from", "does"), rows)
     for problem in toolbox.problems():
         yield Notice(problem, "warning")
@@ -36,8 +39,7 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
 
 
 def _excerpt(description: str) -> str:
-    line = next(iter(description.strip().splitlines()), "")
-    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 3]}..."
+    return one_line(description.strip().partition("\n")[0], EXCERPT)
 
 
 COMMANDS = (Command("tools", "", show_tools),)

@@ -15,6 +15,7 @@ from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
 from chatcli.models.wrong_path import path_failure
 from chatcli.providers import OPENAI, PROVIDERS
+from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400
 """Characters of an error message, which may repeat a server's own words."""
@@ -115,8 +116,8 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
 
 
 def shorten(message: str) -> str:
-    """Return `message`, cut where it is longer than an error message may be."""
-    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 3]}..."
+    """Return `message` on one line, cut to the length of an error message."""
+    return one_line(message, MAX_MESSAGE)
 
 
 def translate_foreign(error: BaseException, whose: str) -> ChatcliError | None:
@@ -177,7 +178,7 @@ def _passing_failure(error: Exception, where: str, name: str, status: int | None
         )
     if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
         return NetworkError(
-            f"{where} can't be reached: {_line(str(cause or error))}",
+            f"{where} can't be reached: {one_line(str(cause or error))}",
             remedy="Check the address and the network.",
         )
     if _is_server_fault(error, status):
@@ -203,7 +204,7 @@ def _no_answer(where: str, name: str, error: BaseException) -> NetworkError:
 
 
 def _kind(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_line(str(error))}"
+    return f"{type(error).__name__}: {one_line(str(error))}"
 
 
 def _is_server_fault(error: Exception, status: int | None) -> bool:
@@ -223,7 +224,7 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
     if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return InternalError(
-        f"{type(error).__name__}: {_line(str(error))}",
+        f"{type(error).__name__}: {one_line(str(error))}",
         remedy="Run again with --debug to see where, and report it.",
     )
 
@@ -246,7 +247,7 @@ def _says(error: Exception, words: tuple[str, ...]) -> bool:
 
 def _reason(error: Exception) -> str:
     body = sdk_errors.body(error)
-    return _line(str(body.get("message") or getattr(error, "message", "") or error))
+    return one_line(str(body.get("message") or getattr(error, "message", "") or error))
 
 
 def _transport_cause(error: BaseException) -> BaseException | None:
@@ -255,7 +256,3 @@ def _transport_cause(error: BaseException) -> BaseException | None:
     while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
     return cause
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -3,6 +3,8 @@
 import re
 from enum import Enum, auto
 
+from chatcli.text_lines import one_line
+
 # A real OSC or DCS is short. What is longer was never closed, and is text that must not be lost.
 MAX_SEQUENCE = 4096
 
@@ -180,4 +182,4 @@ def sanitize(text: str) -> str:
 
 def sanitize_line(text: str) -> str:
     """Return `text` made safe and on one line: for titles, names and table cells."""
-    return " ".join(sanitize(text).split())
+    return one_line(sanitize(text))

@@ -1,5 +1,7 @@
 """The IDs of threads, and their titles."""
 
+from chatcli.text_lines import one_line
+
 MAX_LENGTH = 200
 """The longest thread ID, and the longest title that a user gives, in characters."""
 
@@ -27,7 +29,7 @@ def check_title(text: str) -> str:
         ValueError: It is not.
 
     """
-    title = " ".join(text.split())
+    title = one_line(text)
     if not 1 <= len(title) <= MAX_LENGTH or not title.isprintable():
         raise ValueError(f"a title has 1 to {MAX_LENGTH} printable characters")
     return title

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from chatcli.text_lines import one_line
+
 MAX_ARGUMENTS = 100
 """Characters of a call's arguments that its line shows."""
 MAX_RESULT = 100
@@ -18,7 +20,7 @@ def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -
 
 def result_text(content: str, *, failed: bool = False) -> str:
     """Return a call's result in short: its beginning, and how long it is where that is cut."""
-    text = " ".join(content.split()) or "(nothing)"
+    text = one_line(content) or "(nothing)"
     cut = text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… ({len(content)} characters)"
     return f"{'✗' if failed else '→'} {cut}"
 

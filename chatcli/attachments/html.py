@@ -3,6 +3,8 @@
 import re
 from html import unescape
 
+from chatcli.text_lines import one_line
+
 _LEFT_OUT = frozenset({"script", "style", "noscript", "template", "svg"})
 _RAW_ENDS = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style")}
 """What ends an element in which nothing else is markup."""
@@ -46,7 +48,7 @@ def html_text(page: str) -> str:
             pieces.append("\n")
     if not left_out:
         pieces.append(_words(page[position:]))
-    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+    lines = (one_line(line) for line in "".join(pieces).split("\n"))
     return "\n".join(line for line in lines if line)
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from chatcli.errors import RefusedError, UsageError
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,5 +56,5 @@ def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
 
 
 def _unreadable(name: str, error: Exception) -> UsageError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = one_line(str(error))[:200] or type(error).__name__
     return UsageError(f"{name} can't be read as a PDF: {reason}", remedy="Is it whole, and without a password?")

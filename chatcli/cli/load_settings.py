@@ -6,6 +6,7 @@ from typing import Any
 
 from chatcli.config.files import DOTENV, Dotenv
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
+from chatcli.text_lines import one_line
 
 _SHOWN_NAMES = 10
 _SHOWN_ROWS = 100
@@ -59,8 +60,7 @@ def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
     rows = []
     for name, value in variables.items():
-        shown = "***" if names_secret(name) else _line(redact(value[:_READ_OF_VALUE], []))
-        shown = shown if len(shown) <= _SHOWN_VALUE else f"{shown[: _SHOWN_VALUE - 3]}..."
+        shown = "***" if names_secret(name) else one_line(_line(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
         if not is_ours(name):
             rows.append((_line(name), "", "not read by chat"))
         elif is_never_of_a_folder(name):

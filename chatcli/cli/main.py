@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
 from chatcli.runtime.signals import ignore_signals
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     import typer
@@ -100,7 +101,7 @@ def _parsed(args: list[str]) -> int:
     except typer.Exit as end:
         code = end.exit_code
     except typer.TyperException as error:
-        raise UsageError(" ".join(error.format_message().split()), remedy="See `chat --help`.") from None
+        raise UsageError(one_line(error.format_message()), remedy="See `chat --help`.") from None
     except typer.Abort:
         return ExitCode.INTERRUPTED
     sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""The slash commands of the REPL; importing `chatcli.commands.all` registers them."""
+"""The slash commands of the REPL: `all.py` collects the tuple `COMMANDS` of each file."""

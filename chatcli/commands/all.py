@@ -1,25 +1,10 @@
-"""Every command, in the order in which `/help` shows them."""
+"""All slash commands, in the order in which `/help` lists them."""
 
-from chatcli.commands import approve as approval
-from chatcli.commands import branches, context, model, roles, screen, texts, threads, tools
+from chatcli.commands import approve, branches, context, model, roles, screen, texts, threads, tools
 from chatcli.commands.registry import CommandRegistry
 
 
 def all_commands() -> CommandRegistry:
-    """Return a registry of every command."""
-    registry = CommandRegistry()
-    groups = (
-        ("Threads", threads),
-        ("Branches", branches),
-        ("Approval", approval),
-        ("Model", model),
-        ("Roles", roles),
-        ("Context", context),
-        ("Tools", tools),
-        ("Texts", texts),
-        ("Screen", screen),
-    )
-    for name, group in groups:
-        registry.begin_group(name)
-        group.register_in(registry)
-    return registry
+    """Return a registry of all commands."""
+    groups = (threads, branches, approve, model, roles, context, tools, texts, screen)
+    return CommandRegistry(command for group in groups for command in group.COMMANDS)

@@ -1,19 +1,19 @@
-"""The command about what a thread waits for: /approve."""
+"""The command that answers a pending request: /approve."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
 from chatcli.events import Event
 from chatcli.tool_text import is_review
 
 
 async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Answer what the thread waits for with ANSWER; without one, approve the tool calls, or show what is asked."""
+    """Answer the pending request; without ANSWER, approve calls."""
     pending = await context.conversation.pending(shown=False)
     if not pending:
-        raise UsageError("this thread waits for no answer")
+        raise UsageError("this thread is not waiting for an answer")
     if not arguments and not is_review(pending[0].payload):
         for request in await context.conversation.pending():
             yield request
@@ -23,6 +23,4 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
             yield event
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("approve", "[ANSWER]")(approve)
+COMMANDS = (Command("approve", "[ANSWER]", approve),)

@@ -1,10 +1,10 @@
-"""Commands about a thread's branches: /undo, /retry, /edit, /fork, /history, /rewind. None destroys anything."""
+"""Commands about the branches of a thread: /undo, /retry, /edit, /fork, /history, /rewind; none deletes anything."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
@@ -14,31 +14,29 @@ from chatcli.thread_ids import check_thread_id, new_thread_id
 if TYPE_CHECKING:
     from chatcli.sessions.branches import Turn
 
-NEW_SESSION = (
-    "Langflow can't go back: the next question begins a new session there, which knows nothing of what was said before"
-)
+NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 
 async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Go back N turns, one by default; what is left stays in /history."""
+    """Go back one turn, or N; /history keeps them."""
     session = await context.conversation.session()
     await session.undo(_number(arguments, default=1))
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
-    for notice in _forgetting(context):
+    for notice in _langflow_notice(context):
         yield notice
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Ask the last question again; the answer it had stays in /history."""
+    """Ask the last question again; /history keeps its answer."""
     session = await context.conversation.session()
-    for notice in _forgetting(context):
+    for notice in _langflow_notice(context):
         yield notice
     async for event in session.retry():
         yield event
 
 
 async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Put the question of N turns ago, by default the last, into the input line; sending it makes a new branch."""
+    """Edit the last question, or that of N turns ago."""
     session = await context.conversation.session()
     questions = [message.text for message in await session.history() if message.role == "user"]
     branch = [turn for turn in await session.turns() if turn.current]
@@ -46,13 +44,13 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     if not 1 <= back <= min(len(questions), len(branch)):
         raise UsageError(f"there are {len(branch)} questions to edit, not {back}")
     context.conversation.edit(branch[-back])
-    for notice in _forgetting(context):
+    for notice in _langflow_notice(context):
         yield notice
     yield InputPrefilled(questions[-back])
 
 
 async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Copy the thread up to here to a new one, NAME if given, and go on there."""
+    """Copy this thread to a new one, NAME, and continue there."""
     name = check_thread_id(arguments) if arguments else new_thread_id()
     origin = await context.conversation.session()
     await origin.fork(name)
@@ -60,18 +58,18 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     messages = await context.conversation.open_thread(name)
     yield ThreadChanged(name, tuple(messages))
     yield Notice(f"forked from {origin.thread_id}")
-    for notice in _forgetting(context):
+    for notice in _langflow_notice(context):
         yield notice
 
 
 async def show_history(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the thread's turns and branches, the current one marked."""
+    """Show the turns and branches of this thread."""
     turns = await (await context.conversation.session()).turns()
     yield Listing("History", ("turn", "question"), tuple(_rows(turns)))
 
 
 async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Go to the end of turn N of /history, on whatever branch; without N, show them."""
+    """Go to the end of turn N in /history, on any branch."""
     session = await context.conversation.session()
     turns = await session.turns()
     if not arguments:
@@ -83,18 +81,18 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
         raise UsageError(f"there is no turn {number}", remedy="See /history.")
     await session.rewind(chosen)
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
-    for notice in _forgetting(context):
+    for notice in _langflow_notice(context):
         yield notice
 
 
-def _forgetting(context: CommandContext) -> Iterator[Notice]:
-    """Yield what has to be said where the model's server can't go back with the thread."""
+def _langflow_notice(context: CommandContext) -> Iterator[Notice]:
+    """Yield a notice if the model's server can't go back with the thread."""
     if context.conversation.model_name.provider == LANGFLOW:
         yield Notice(NEW_SESSION)
 
 
 def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
-    """Return the tree's rows: a branch's turns stand below each other, other branches indented behind their fork."""
+    """Return the rows of the tree: a branch's turns one below the other, other branches indented after their fork."""
     here = max((turn.number for turn in turns if turn.current), default=None)
     children: dict[int | None, list[Turn]] = {}
     for turn in turns:
@@ -107,13 +105,13 @@ def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
         note = "  <- you are here" if turn.number == here else ""
         rows.append((f"{mark} {turn.number}", f"{'| ' * depth}{turn.title}{note}"))
         following = _sides_first(children.get(turn.number, []))
-        # The last to be popped is the branch that goes on at this depth; those beside it are shown before it.
+        # The branch that continues at this depth is popped last, so that the others are shown before it.
         pending.extend((child, depth + (child is not following[0])) for child in following)
     return rows
 
 
 def _sides_first(siblings: "Sequence[Turn]") -> "list[Turn]":
-    """Order siblings for the stack: the one that continues the branch at its bottom, the others above it."""
+    """Order siblings for the stack: first the one that continues the branch, then the others."""
     return sorted(siblings, key=lambda turn: (not turn.current, -turn.number))
 
 
@@ -121,15 +119,15 @@ def _number(text: str, *, default: int) -> int:
     if not text:
         return default
     if not text.isdecimal():
-        raise UsageError(f"{text!r} is no number")
+        raise UsageError(f"{text!r} is not a number")
     return int(text)
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("undo", "[N]")(undo)
-    registry.register("retry")(retry)
-    registry.register("edit", "[N]")(edit)
-    registry.register("fork", "[NAME]")(fork)
-    registry.register("history")(show_history)
-    registry.register("rewind", "[N]")(rewind)
+COMMANDS = (
+    Command("undo", "[N]", undo),
+    Command("retry", "", retry),
+    Command("edit", "[N]", edit),
+    Command("fork", "[NAME]", fork),
+    Command("history", "", show_history),
+    Command("rewind", "[N]", rewind),
+)

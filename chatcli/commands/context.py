@@ -1,9 +1,10 @@
-"""Commands about what is sent: /context, /compact."""
+"""Commands about the messages that are sent: /context, /compact."""
 
 from collections.abc import AsyncIterator
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.events import Event, Listing, Notice
+from chatcli.text_lines import one_line
 
 EXCERPT = 60
 """Characters of a message in a listing."""
@@ -11,15 +12,15 @@ _SPEAKERS = {"human": "you", "ai": "model"}
 
 
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """List what the next question would be sent with, and what is left out."""
+    """List the messages sent with the next question."""
     fitted = await context.conversation.context()
     groups = (("summed up", fitted.summed_up), ("left out", fitted.left_out), ("sent", fitted.messages))
     rows = [
-        (state, _SPEAKERS.get(message.type, message.type), _excerpt(str(message.text)))
+        (state, _SPEAKERS.get(message.type, message.type), one_line(str(message.text), EXCERPT))
         for state, messages in groups
         for message in messages
     ]
-    yield Listing("Context", ("", "who", "text"), tuple(rows))
+    yield Listing("Context", ("", "role", "text"), tuple(rows))
     budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"
     counts = f"{len(fitted.messages)} messages are sent, {len(fitted.left_out)} left out"
     if fitted.summed_up:
@@ -28,17 +29,12 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Let the model sum up the oldest turns; what is sent then begins with that. The thread keeps them."""
+    """From now on send a summary in place of the oldest turns."""
     summary = await context.conversation.compact()
-    yield Notice(f"the oldest turns are now sent as this summary; /history has them as they were:\n{summary}")
+    yield Notice(f"the oldest turns are now sent as this summary; the thread keeps them, see /history:\n{summary}")
 
 
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 3]}..."
-
-
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("context")(show_context)
-    registry.register("compact")(compact)
+COMMANDS = (
+    Command("context", "", show_context),
+    Command("compact", "", compact),
+)

@@ -2,17 +2,15 @@
 
 from collections.abc import AsyncIterator
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.events import Event, Notice
 
 
 async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Let the model NAME answer from now on; without a name, tell who answers."""
+    """Use the model NAME; without NAME, show the current one."""
     if arguments:
         await context.conversation.use_model(arguments)
     yield Notice(f"model {context.conversation.model_name}")
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("model", "[NAME]")(choose_model)
+COMMANDS = (Command("model", "[NAME]", choose_model),)

@@ -1,6 +1,6 @@
-"""What a slash command is, how it is registered, and how a typed line is read as one."""
+"""What a slash command is, and how a typed line is read."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from chatcli.events import Event
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """A line that names a command: `/thread abc123` is `thread` with `abc123`."""
+    """A command line, split: `/thread abc123` is `thread` with `abc123`."""
 
     name: str
     arguments: str
@@ -19,7 +19,7 @@ class ParsedCommand:
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What a handler may use."""
+    """The objects that a handler may use."""
 
     conversation: Conversation
     registry: "CommandRegistry"
@@ -27,65 +27,54 @@ class CommandContext:
 
 
 class Handler(Protocol):
-    """Does a command's work; it yields events and never prints."""
+    """Runs a command: it yields events and never prints. The first line of its docstring is the command's help."""
+
+    __doc__: str | None
 
     def __call__(self, context: CommandContext, arguments: str, /) -> AsyncIterator[Event]:
-        """Yield what happens; raise ChatcliError or ValueError for what the user did wrong."""
+        """Yield what happens; raise ChatcliError or ValueError for a mistake of the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command; `usage` shows its arguments, `help` is the first line of its handler's docstring."""
+    """A slash command; `usage` shows the arguments that it takes."""
 
     name: str
     usage: str
-    help: str
     handler: Handler
     aliases: tuple[str, ...] = ()
-    group: str = ""
+
+    @property
+    def help(self) -> str:
+        """What the command does, in one line."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
 
 
 class CommandRegistry:
-    """The commands, by name and alias, in the order of their registration."""
+    """The commands, found by name and alias, in the order in which `/help` lists them."""
 
-    def __init__(self) -> None:
-        self._commands: dict[str, Command] = {}
-        self._group = ""
-
-    def begin_group(self, name: str) -> None:
-        """Let `/help` show the commands that are registered from now on under `name`."""
-        self._group = name
+    def __init__(self, commands: Iterable[Command]) -> None:
+        self._listed = tuple(commands)
+        self._commands = {name: command for command in self._listed for name in (command.name, *command.aliases)}
 
     def __iter__(self) -> Iterator[Command]:
-        return iter(dict.fromkeys(self._commands.values()))
-
-    def register(self, name: str, usage: str = "", *, aliases: tuple[str, ...] = ()) -> Callable[[Handler], Handler]:
-        """Return a decorator that registers a handler as `/name`; its docstring is the help."""
-
-        def decorate(handler: Handler) -> Handler:
-            help_line = (handler.__doc__ or "").strip().splitlines()[0]
-            command = Command(name, usage, help_line, handler, aliases, self._group)
-            for key in (name, *aliases):
-                self._commands[key] = command
-            return handler
-
-        return decorate
+        return iter(self._listed)
 
     def find(self, name: str) -> Command | None:
         """Return the command `name`, or None."""
         return self._commands.get(name)
 
     def nearest(self, name: str) -> str | None:
-        """Return the name most like `name`, if any is alike."""
+        """Return the name most similar to `name`, None if none is."""
         import difflib
 
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
 
 
 def parse_command(line: str) -> ParsedCommand | None:
-    """Read `line` as a command, or return None when it is a question.
+    """Return the command that `line` names, None if it is a question.
 
-    `//` at its beginning makes a question of a line that begins with a slash: see `parse_question`.
+    A question that begins with a slash is typed with two: see `parse_question`.
     """
     if not line.startswith("/") or line.startswith("//"):
         return None
@@ -94,10 +83,10 @@ def parse_command(line: str) -> ParsedCommand | None:
 
 
 def parse_shell(line: str) -> str | None:
-    """Read `line` as a command for the user's shell, which stands behind `!`, or return None."""
+    """Return the shell command that `line` names after `!`, None if it names none."""
     return line[1:].strip() or None if line.startswith("!") else None
 
 
 def parse_question(line: str) -> str:
-    """Return the text to ask of a line that is no command: `//path` asks `/path`."""
+    """Return the question in a line that is no command: `//path` asks `/path`."""
     return line[1:] if line.startswith("//") else line

@@ -1,8 +1,8 @@
-"""Commands about how a thread is answered: /role, /set, /system."""
+"""Commands about the instructions of a thread: /role, /set, /system."""
 
 from collections.abc import AsyncIterator
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables
 from chatcli.events import Event, Notice
 from chatcli.roles.library import find_role, role_files
@@ -12,11 +12,11 @@ NO_ROLE = ("none", "off")
 
 
 async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Answer in the role NAME from now on; "none" takes it away; without a name, tell the role."""
+    """Use the role NAME, or "none"; without NAME, list the roles."""
     conversation = context.conversation
     setup = await conversation.setup()
     if not arguments:
-        yield Notice(f"{_described(setup)}. There are: {', '.join(role_files())}")
+        yield Notice(f"{_described(setup)}. Roles: {', '.join(role_files())}")
         return
     name, _, variables = arguments.partition(" ")
     if name.lower() in NO_ROLE and name.lower() not in role_files():
@@ -28,7 +28,7 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Give a variable of the role another value; without one, tell them all."""
+    """Set a variable of the role; without one, show them all."""
     conversation = context.conversation
     setup = await conversation.setup()
     if arguments:
@@ -39,7 +39,7 @@ async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Give the thread the system prompt TEXT, in place of a role; without one, tell it."""
+    """Set the system prompt; without TEXT, show it."""
     conversation = context.conversation
     setup = await conversation.setup()
     if arguments:
@@ -50,13 +50,13 @@ async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[E
 
 def _described(setup: Setup) -> str:
     if not setup.role:
-        return "no role" if not setup.system else "no role; the thread has a system prompt of its own (/system)"
+        return "no role" if not setup.system else "no role; the thread has its own system prompt (/system shows it)"
     values = ", ".join(f"{name}={value}" for name, value in setup.variables.items())
     return f"role {setup.role}{f' with {values}' if values else ''}"
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("role", "[NAME]")(choose_role)
-    registry.register("set", "[KEY=VALUE]")(set_variable)
-    registry.register("system", "[TEXT]")(set_system)
+COMMANDS = (
+    Command("role", "[NAME]", choose_role),
+    Command("set", "[KEY=VALUE]", set_variable),
+    Command("system", "[TEXT]", set_system),
+)

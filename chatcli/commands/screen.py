@@ -1,62 +1,65 @@
-"""Commands about what is seen: /help, /plain, /theme, /config, /clear, /exit."""
+"""Commands about the screen: /help, /plain, /theme, /config, /clear, /exit."""
 
 from collections.abc import AsyncIterator
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext, CommandRegistry
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
 
-KEYS = (
-    ("Enter", "send"),
-    ("Alt-Enter, Ctrl-J", "new line; Shift-Enter too, where the terminal tells it from Enter"),
-    ("Tab", "complete a command, what it takes, or an @path"),
-    ("Right, Ctrl-E", "take the suggestion"),
-    ("Ctrl-R", "search what was typed before"),
-    ("Ctrl-X Ctrl-E", "write in $VISUAL or $EDITOR, and send"),
-    ("Ctrl-X Ctrl-O", "put the output of the last !command into the question"),
-    ("Ctrl-C", "stop the answer; clear the line; twice on an empty line: leave"),
-    ("Ctrl-D", "leave, on an empty line"),
-    ("Ctrl-Z", "suspend; fg in the shell comes back"),
-)
 LINES = (
-    ("!COMMAND", "run COMMAND in your shell and show its output"),
-    ("@PATH", "attach a file to the question"),
-    ("//TEXT", "ask /TEXT: a line that begins with a slash"),
+    ("!COMMAND", "Run COMMAND in your shell, and show its output"),
+    ("@PATH", "Attach a file to the question"),
+    ("//TEXT", "Ask /TEXT, a question that begins with a slash"),
 )
+KEYS = (
+    ("Enter", "Send"),
+    ("Alt-Enter, Ctrl-J", "New line; also Shift-Enter, where the terminal reports it"),
+    ("Tab", "Complete a command, its argument, or an @PATH"),
+    ("Right, Ctrl-E", "Accept the suggestion"),
+    ("Ctrl-R", "Search earlier lines"),
+    ("Ctrl-X Ctrl-E", "Write in $VISUAL or $EDITOR, and send"),
+    ("Ctrl-X Ctrl-O", "Insert the output of the last !COMMAND"),
+    ("Ctrl-C", "Stop the answer; clear the line; leave, if pressed twice"),
+    ("Ctrl-D", "Leave, on an empty line"),
+    ("Ctrl-Z", "Suspend; fg in the shell resumes"),
+)
+_BLANK = ("", "")
 
 
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the commands and keys."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for command in context.registry:
-        names = ", ".join(f"/{name}" for name in (command.name, *command.aliases))
-        groups.setdefault(command.group, []).append((f"{names} {command.usage}".rstrip(), command.help))
-    for name, rows in groups.items():
-        yield Listing(name, ("command", "what it does"), tuple(rows))
-    yield Listing("Lines", ("line", "what it does"), LINES)
-    yield Listing("Keys", ("key", "what it does"), KEYS)
+    """Show these commands and keys."""
+    yield help_table(context.registry)
+
+
+def help_table(registry: CommandRegistry) -> Listing:
+    """Return the table of all that can be typed: commands, other lines and keys."""
+    commands = [
+        (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
+        for command in registry
+    ]
+    return Listing("", ("type", "what it does"), (*commands, _BLANK, *LINES, _BLANK, *KEYS))
 
 
 async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show answers as they are written, or render their Markdown again."""
+    """Switch Markdown rendering off, or on again."""
     yield PlainToggled()
 
 
 async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show everything in the colours of NAME; without a name, tell which there are."""
+    """Use the colours of theme NAME; without NAME, list them."""
     if not arguments:
         yield Notice(f"themes: {', '.join(THEMES)}")
         return
     if arguments not in THEMES:
-        raise UsageError(f"there is no theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
+        raise UsageError(f"unknown theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
     yield ThemeChosen(arguments)
     yield Notice(f"theme {arguments}")
 
 
 async def show_config(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the settings of this run and where each comes from; of a key, only that it is set."""
+    """Show the settings, and where each comes from."""
     found = effective_settings(context.settings)
     here = {"thread": context.conversation.thread_id, "model": str(context.conversation.model_name)}
     changed = {name: Effective(text, "this conversation") for name, text in here.items() if found[name].value != text}
@@ -74,11 +77,11 @@ async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]
     yield ExitRequested()
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("help")(show_help)
-    registry.register("plain")(toggle_plain)
-    registry.register("theme", "[NAME]")(choose_theme)
-    registry.register("config")(show_config)
-    registry.register("clear")(clear_screen)
-    registry.register("exit", aliases=("quit",))(leave)
+COMMANDS = (
+    Command("help", "", show_help),
+    Command("plain", "", toggle_plain),
+    Command("theme", "[NAME]", choose_theme),
+    Command("config", "", show_config),
+    Command("clear", "", clear_screen),
+    Command("exit", "", leave, aliases=("quit",)),
+)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from chatcli.commands.registry import CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.commands.thread_choices import thread_choices
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
@@ -18,7 +18,7 @@ async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[E
 
 
 async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Resume the thread ID, or create it; without an ID, tell the current one."""
+    """Open or create the thread ID; without ID, show this one."""
     if not arguments:
         yield Notice(f"thread {context.conversation.thread_id}")
         return
@@ -32,7 +32,7 @@ async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[
 
 
 async def pick_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Pick a thread from those whose ID or title holds TEXT."""
+    """Pick a thread whose ID or title contains TEXT."""
     threads = await context.conversation.threads()
     choices = thread_choices(await asyncio.to_thread(threads.recent), arguments)
     if not choices:
@@ -51,7 +51,7 @@ async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterato
 
 
 async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Delete this thread for ever, all branches of it, after a yes."""
+    """Delete this thread and all its branches, after a yes."""
     thread_id = context.conversation.thread_id
     if arguments != "yes":
         if arguments:
@@ -65,10 +65,10 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
     yield ThreadChanged(context.conversation.new_thread())
 
 
-def register_in(registry: CommandRegistry) -> None:
-    """Register this group's commands."""
-    registry.register("new")(new_thread)
-    registry.register("thread", "[ID]")(open_thread)
-    registry.register("threads", "[TEXT]")(pick_thread)
-    registry.register("rename", "TEXT")(rename_thread)
-    registry.register("delete")(delete_thread)
+COMMANDS = (
+    Command("new", "", new_thread),
+    Command("thread", "[ID]", open_thread),
+    Command("threads", "[TEXT]", pick_thread),
+    Command("rename", "TEXT", rename_thread),
+    Command("delete", "", delete_thread),
+)

@@ -12,6 +12,7 @@ from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError,
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
 from chatcli.providers import BEDROCK, OPENAI, PROVIDERS
+from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400
 """The longest error message in characters; it may repeat a server's own words."""
@@ -123,8 +124,8 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
 
 
 def shorten(message: str) -> str:
-    """Return `message`, cut to the longest error message."""
-    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 3]}..."
+    """Return `message` on one line, cut to the length of an error message."""
+    return one_line(message, MAX_MESSAGE)
 
 
 def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
@@ -183,7 +184,7 @@ def _temporary_failure(error: Exception, where: str, name: str, status: int | No
         return NetworkError(f"{where} broke off in mid-answer", remedy=_KEPT_REMEDY)
     if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
         return NetworkError(
-            f"{where} can't be reached: {_line(str(cause or error))}",
+            f"{where} can't be reached: {one_line(str(cause or error))}",
             remedy="Check the address and the network.",
         )
     if _is_server_fault(error, status):
@@ -209,7 +210,7 @@ def _not_an_answer(where: str, name: str, error: BaseException) -> NetworkError:
 
 
 def _kind(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_line(str(error))}"
+    return f"{type(error).__name__}: {one_line(str(error))}"
 
 
 def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None:
@@ -271,7 +272,7 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
     if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
     return InternalError(
-        f"{type(error).__name__}: {_line(str(error))}",
+        f"{type(error).__name__}: {one_line(str(error))}",
         remedy="Run the command again with --debug, and report what it prints.",
     )
 
@@ -294,7 +295,7 @@ def _contains(error: Exception, words: tuple[str, ...]) -> bool:
 
 def _reason(error: Exception) -> str:
     body = sdk_errors.body(error)
-    return _line(str(body.get("message") or getattr(error, "message", "") or error))
+    return one_line(str(body.get("message") or getattr(error, "message", "") or error))
 
 
 def _transport_cause(error: BaseException) -> BaseException | None:
@@ -303,7 +304,3 @@ def _transport_cause(error: BaseException) -> BaseException | None:
     while cause is not None and (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
     return cause
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

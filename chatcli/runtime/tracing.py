@@ -2,6 +2,8 @@
 
 import sys
 
+from chatcli.text_lines import one_line
+
 END_TIMEOUT = 2.0
 """Seconds that a trace may hold up the end of the program."""
 _failures: list[Exception] = []
@@ -33,7 +35,7 @@ def trace_failure() -> str:
     if not _failures:
         return ""
     reason, _, _ids = str(_failures[-1]).partition("trace=")
-    return " ".join(reason.split())
+    return one_line(reason)
 
 
 def finish_tracing() -> bool:

@@ -19,6 +19,7 @@ from chatcli.sessions.stored_first import StoredFirst
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.sessions.whole_history import whole_history
 from chatcli.store.threads import Threads
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from langgraph.pregel import Pregel
@@ -61,7 +62,7 @@ class GraphThread:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
         metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:
-            metadata["chatcli_title"] = " ".join(title[:TITLE_SOURCE].split())[:TITLE_LENGTH]
+            metadata["chatcli_title"] = one_line(title[:TITLE_SOURCE])[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
         return {"configurable": {"thread_id": self.id}, "metadata": metadata}

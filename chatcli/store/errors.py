@@ -5,6 +5,7 @@ import sqlite3
 import sys
 
 from chatcli.errors import ChatcliError, InternalError, StoreError
+from chatcli.text_lines import one_line
 
 _REASONS = (
     ("locked", "it is locked by another program", "Close the other program, or try again."),
@@ -57,7 +58,7 @@ def as_sqlite_failure(error: Exception) -> StoreError:
 
 def _line(problem: BaseException) -> str:
     text = problem.message if isinstance(problem, ChatcliError) else f"{problem}"
-    return " ".join(text.split())[:200] or type(problem).__name__
+    return one_line(text)[:200] or type(problem).__name__
 
 
 def as_failure(error: BaseException | None) -> ChatcliError:

@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from chatcli import __version__, paths
 from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
+from chatcli.text_lines import one_line
 from chatcli.tools.mcp_http import AnsweringClient
 from chatcli.tools.run_process import inherited_environment, leashed
 
@@ -132,7 +133,7 @@ def _reason(name: str, server: McpServer, error: BaseException, seconds: float) 
         error = error.exceptions[0]
     if isinstance(error, ChatcliError):
         return error.message
-    said = f"nothing within {seconds:g} seconds" if isinstance(error, TimeoutError) else " ".join(str(error).split())
+    said = f"nothing within {seconds:g} seconds" if isinstance(error, TimeoutError) else one_line(str(error))
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]

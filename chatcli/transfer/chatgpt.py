@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import ValidationError
 
 from chatcli.events import INTERRUPTED
+from chatcli.text_lines import one_line
 from chatcli.transfer.chatcli_schema import refusal
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, quoted
@@ -155,7 +156,7 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
     system = (item.content for item in branch if item.author.role == "system")
     return ThreadDocument(
         thread_id=check_id(f"{where}.conversation_id", thread_id),
-        title=" ".join((conversation.title or "").split()),
+        title=one_line(conversation.title or ""),
         model=f"openai:{models[-1]}" if models else "",
         system=next((text for content in system if (text := _parts(content))), None),
         messages=messages,
@@ -239,7 +240,7 @@ def _thought(thought: _Thought) -> str:
 
 def _files(message: _Message) -> list[str]:
     files = (message.metadata.attachments if message.metadata else None) or []
-    return [" ".join((file.name or "file").split()) for file in files]
+    return [one_line(file.name or "file") for file in files]
 
 
 def _parts(content: _Content) -> str:

@@ -12,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import ValidationError
 
+from chatcli.text_lines import one_line
 from chatcli.transfer.chatcli_schema import refusal
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, quoted
@@ -80,7 +81,7 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
     messages = [read for item in branch if (read := _message(item, left_out)) is not None]
     return ThreadDocument(
         thread_id=check_id(f"{where}.uuid", conversation.uuid),
-        title=" ".join((conversation.name or "").split()),
+        title=one_line(conversation.name or ""),
         model=f"anthropic:{conversation.model}" if conversation.model else "",
         system=None,
         messages=messages,
@@ -144,7 +145,7 @@ def _block(block: Mapping[str, Any], left_out: list[str]) -> str:
 def _tool_use(name: str, given: object) -> str:
     """Return a tool call: an artifact as the document that it makes, any other as its name and its arguments."""
     if name == "artifacts" and isinstance(given, Mapping) and isinstance(given.get("content"), str):
-        title = " ".join(str(given.get("title") or "Artifact").split())
+        title = one_line(str(given.get("title") or "Artifact"))
         kind, language = str(given.get("type") or ""), given.get("language")
         is_prose = "markdown" in kind or (not kind and language is None)
         body = given["content"] if is_prose else fenced(given["content"], str(language or kind.rpartition(".")[2]))

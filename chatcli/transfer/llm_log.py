@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chatcli.text_lines import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.llm_messages import Attachments, Builder
 from chatcli.transfer.strict_json import load_json
@@ -165,7 +166,7 @@ def _documents(log: _Log) -> list[ThreadDocument]:
         while thread_id in taken:
             thread_id = check_id("threads.id", f"{wanted}-{next(numbers.setdefault(wanted, count(2)))}")
         taken.add(thread_id)
-        title = " ".join((name or "").split())
+        title = one_line(name or "")
         found.append((used, built.document(thread_id, title, model or "")))
 
     turns_of: dict[str, list[Row]] = {}

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 from chatcli.transfer.page import ThreadPage
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _SYNTAX = re.compile(r"([\\`*_\[\]<>#&|~])")
 
 
 def markdown_page(page: ThreadPage) -> Iterator[str]:
     """Yield the lines of `page`, some of them several lines long."""
+    from chatcli.rendering.markdown.parser import open_fence
+
     yield f"# {_literal(page.heading)}"
     yield ""
     yield _literal(page.facts)
@@ -19,7 +20,7 @@ def markdown_page(page: ThreadPage) -> Iterator[str]:
         yield f"## {_literal(speaker)}"
         yield ""
         yield text.rstrip("\n")
-        if fence := _open_fence(text):
+        if fence := open_fence(text):
             yield fence  # an answer that was cut short inside of code would swallow the rest of the page
         if interrupted:
             yield ""
@@ -28,19 +29,3 @@ def markdown_page(page: ThreadPage) -> Iterator[str]:
 
 def _literal(text: str) -> str:
     return _SYNTAX.sub(r"\\\1", text)
-
-
-def _open_fence(text: str) -> str:
-    """Return the fence that ends the code block in which `text` ends, or nothing."""
-    fence = ""
-    for line in text.split("\n"):
-        match = _FENCE.match(line)
-        if match is None:
-            continue
-        marks, rest = match.groups()
-        if not fence:
-            if marks[0] == "~" or "`" not in rest:
-                fence = marks
-        elif marks.startswith(fence) and not rest.strip():
-            fence = ""
-    return fence

@@ -16,6 +16,7 @@ from chatcli.sessions.history import is_question
 from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
+from chatcli.text_lines import one_line
 from chatcli.thread_ids import MAX_LENGTH
 from chatcli.transfer.document import ThreadDocument
 
@@ -147,5 +148,5 @@ def _config(
         metadata["chatcli_title"] = title
     if question is not None:
         metadata["chatcli_turn"] = turn
-        metadata["chatcli_title"] = " ".join(question.text.split())[:TITLE_LENGTH]
+        metadata["chatcli_title"] = one_line(question.text)[:TITLE_LENGTH]
     return {"configurable": {"thread_id": thread_id}, "metadata": metadata}

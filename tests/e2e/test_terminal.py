@@ -348,7 +348,7 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     tty.wait_for("theme light")
     tty.wait_for_prompt()
     tty.send_line("/theme pink")
-    tty.wait_for("there is no theme 'pink'")
+    tty.wait_for("unknown theme 'pink'")
     tty.wait_for_prompt()
     tty.send_line("/config")
     text = tty.wait_for("openai_api_key")

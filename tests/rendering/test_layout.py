@@ -1,12 +1,13 @@
-"""Whole screens at three widths, compared with pictures in text; `UPDATE_SNAPSHOTS=1` draws them anew."""
+"""Whole screens at three widths, compared with pictures in text; `UPDATE_SNAPSHOTS=1` draws them again."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from chatcli.commands.screen import KEYS
-from chatcli.events import Event, Listing, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
+from chatcli.commands.all import all_commands
+from chatcli.commands.screen import help_table
+from chatcli.events import Event, Notice, TextDelta, ThreadChanged, TurnInterrupted, Usage
 from chatcli.message import MessageShown
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.corpus import DOCUMENT
@@ -20,7 +21,7 @@ EVENTS: list[Event] = [
     finished(DOCUMENT, Usage(11, 7, 18)),
     TextDelta("Half an ans"),
     TurnInterrupted("work", "c", "m", "Half an ans", 5),
-    Listing("Keys", ("key", "what it does"), KEYS),
+    help_table(all_commands()),
 ]
 
 
@@ -37,3 +38,11 @@ def test_layout(width: int) -> None:
         SNAPSHOTS.mkdir(exist_ok=True)
         snapshot.write_text(shown)
     assert shown == snapshot.read_text()
+
+
+def test_every_row_of_the_help_fits_a_screen_of_80_columns() -> None:
+    terminal = Terminal(80, 100)
+    table = help_table(all_commands())
+    TerminalRenderer(terminal.console, terminal.console).render(table)
+    shown = terminal.lines()
+    assert all(any(about in line for line in shown) for _, about in table.rows)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import read_json
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -57,10 +58,10 @@ class AnswerSchema:
                 f"the schema {self.name} refers to itself without end, or the answer is too deep"
             ) from None
         except Exception as error:  # noqa: BLE001 - what the validator's arithmetic makes of odd numbers, say
-            return f"it can't be checked: {_line(str(error))}"
+            return f"it can't be checked: {one_line(str(error), MAX_REASON)}"
         if error_found is None:
             return None
-        return f"{_line(error_found.message)} (at {error_found.json_path})"
+        return f"{one_line(error_found.message, MAX_REASON)} (at {error_found.json_path})"
 
 
 def load_schema(path: Path) -> AnswerSchema:
@@ -87,7 +88,7 @@ def load_schema(path: Path) -> AnswerSchema:
     except RecursionError:
         reason = "it refers to itself without end, or a pattern of it is too deep"
     except Exception as error:  # noqa: BLE001 - a hostile schema meets whatever the library's parts raise
-        reason = _line(str(error))
+        reason = one_line(str(error), MAX_REASON)
     raise UsageError(f"{path} is no valid JSON Schema: {reason}")
 
 
@@ -105,7 +106,7 @@ def _validator(schema: dict[str, Any]) -> "Validator":
     try:
         kind.check_schema(schema)
     except SchemaError as error:
-        raise ValueError(f"{_line(error.message)} (at {error.json_path})") from None
+        raise ValueError(f"{one_line(error.message, MAX_REASON)} (at {error.json_path})") from None
     _check_references(schema, kind.META_SCHEMA)
     # An empty registry, which fetches nothing: no reference leads to the network or to a file.
     validator = kind(schema, registry=Registry())
@@ -133,7 +134,7 @@ def _check_references(schema: dict[str, Any], meta_schema: Any) -> None:
             except (Unresolvable, ValueError):  # not there, or no URI at all
                 found = None
             if not isinstance(found, dict | bool):
-                raise ValueError(f"the reference {_line(reference)} leads to no schema in it")
+                raise ValueError(f"the reference {one_line(reference, MAX_REASON)} leads to no schema in it")
         pending += [(part, resolver.in_subresource(part)) for part in resource.subresources()]
 
 
@@ -168,8 +169,3 @@ def without_fence(text: str) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."

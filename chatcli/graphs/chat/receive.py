@@ -17,6 +17,7 @@ from chatcli.models.model import Model
 from chatcli.providers import LOCAL
 from chatcli.sessions.finish import finish_reason
 from chatcli.sessions.message_calls import whole_answer
+from chatcli.text_lines import one_line
 
 ATTEMPTS = 4
 _FIRST_PAUSE = 0.5
@@ -156,4 +157,4 @@ def _refusal(answer: AIMessage) -> str:
     """Return the words of OpenAI's models where they refuse to answer, empty where they do not."""
     blocks = answer.content if isinstance(answer.content, list) else []
     said = [answer.additional_kwargs.get("refusal"), *(block.get("refusal") for block in blocks if type(block) is dict)]
-    return " ".join(" ".join(filter(None, said)).split())
+    return one_line(" ".join(filter(None, said)))

@@ -16,6 +16,7 @@ from chatcli.graphs.chat.offered_tools import notify
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.model import Model
 from chatcli.sessions.message_calls import open_calls, result_of
+from chatcli.text_lines import one_line
 from chatcli.tools.tool import Tool
 
 TOOLS_NODE = "tools"
@@ -57,7 +58,7 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was given up.")
     except Exception as error:  # noqa: BLE001 - whatever a tool raises, the model is told, and the thread goes on
         # The connection of a server that is gone says nothing.
-        reason = " ".join(str(error).split()) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
+        reason = one_line(str(error)) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 

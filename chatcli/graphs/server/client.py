@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chatcli.config.secrets import Secret, redact
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -158,7 +159,7 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
 
 def unreachable(server: ServerAddress, error: Exception) -> NetworkError:
     """Return the failure of a server that does not answer."""
-    reason = " ".join(str(error).split())[:MESSAGE_LENGTH] or type(error).__name__
+    reason = one_line(str(error))[:MESSAGE_LENGTH] or type(error).__name__
     return NetworkError(
         f"the LangGraph server {server.shown} can't be reached: {reason}",
         remedy="Check the address (--url) and that the server runs.",
@@ -184,5 +185,5 @@ def _refused(server: ServerAddress, status: int, said: str) -> ChatcliError:
 
 def _said(error: "httpx.HTTPStatusError") -> str:
     """Return the server's own words, in one line."""
-    text = " ".join(str(getattr(error, "message", "")).split())
+    text = one_line(str(getattr(error, "message", "")))
     return text[:MESSAGE_LENGTH] or f"status {error.response.status_code}"

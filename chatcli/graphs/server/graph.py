@@ -12,6 +12,7 @@ from langgraph_sdk.errors import NotFoundError
 from chatcli.errors import ChatcliError, GraphError, MissingFieldError
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.messages import messages_from_json
+from chatcli.text_lines import one_line
 
 _REFUSALS = ("TypeError", "ValidationError")
 """What a constructor of a context raises where a field is missing."""
@@ -50,7 +51,7 @@ class ServerGraph(RemoteGraph):
         """Return what the app's exception `error` is to the user."""
         told = error.args[0] if error.args else {}
         data = told if isinstance(told, dict) else {"message": told}
-        words = " ".join(f"{data.get('error', 'error')}: {data.get('message', '')}".split())[:MESSAGE_LENGTH]
+        words = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
         if data.get("error") in _REFUSALS and (missing := await self._missing_fields(words)):
             return MissingFieldError(missing, "Give values in the context of the assistant on the server.")
         return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")

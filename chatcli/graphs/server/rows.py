@@ -6,6 +6,7 @@ from typing import Any
 from chatcli.events import INTERRUPTED
 from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import ThreadSummary
+from chatcli.text_lines import one_line
 
 NAME, TITLE = "chatcli_thread", "chatcli_title"
 """Keys of a thread's metadata; a checkpoint's has the title of its turn by the second."""
@@ -42,7 +43,7 @@ def summary_of(row: Row) -> ThreadSummary:
 
 def as_title(text: str) -> str:
     """Return the beginning of `text` in one line."""
-    return " ".join(text.split())[:TITLE_LENGTH]
+    return one_line(text)[:TITLE_LENGTH]
 
 
 def metadata_of(row: Row) -> Row:

@@ -13,6 +13,7 @@ from chatcli.errors import ChatcliError, GraphError, UsageError
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.models.errors import shorten, translate_foreign
 from chatcli.store.errors import as_store_error
+from chatcli.text_lines import one_line
 
 MAX_REASON = 300
 """Characters of an exception's own words that are repeated."""
@@ -72,8 +73,7 @@ def _redact(text: str) -> str:
 
 def _line(error: BaseException) -> str:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
-    line = _redact(" ".join(f"{type(error).__name__}: {words}".split())).rstrip(": ")
-    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+    return one_line(_redact(one_line(f"{type(error).__name__}: {words}")).rstrip(": "), MAX_REASON)
 
 
 def _in(file: str, folders: tuple[str, ...]) -> bool:

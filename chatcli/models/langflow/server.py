@@ -16,6 +16,7 @@ from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
 from chatcli.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.runtime.parse import read_json
+from chatcli.text_lines import one_line
 
 LIST_TIMEOUT = 5.0
 """Seconds within which a server lists its flows."""
@@ -151,8 +152,7 @@ class LangflowServer:
 
     def say(self, value: object) -> str:
         """Return what `value`, an error of the server's, says in one line, without the key."""
-        line = redact(" ".join(words_of(value).split()), [self.key] if self.key else [])
-        return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+        return one_line(redact(one_line(words_of(value)), [self.key] if self.key else []), MAX_REASON)
 
     def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
         if isinstance(error, httpx2.TimeoutException):

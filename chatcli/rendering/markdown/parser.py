@@ -7,6 +7,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import table
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 # Pandoc's rule: no space inside the dollars, and no digit after them, so that prices stay prices.
@@ -40,6 +41,30 @@ def first_line(node: SyntaxTreeNode) -> int:
     return node.map[0]
 
 
+def code_blocks(source: str) -> list[str]:
+    """Return the code in each fenced block of `source`; a block that is not closed goes to its end."""
+    return [token.content.removesuffix("\n") for token in _fences(source)]
+
+
+def open_fence(source: str) -> str:
+    """Return the line that closes the code block in which `source` ends, empty if it ends in none.
+
+    A block inside a list or a quote needs no such line: it ends with the list or the quote.
+    """
+    for token in _fences(source)[-1:]:
+        start, end = token.map or (0, 0)
+        is_closed = end - start == token.content.count("\n") + 2  # the opening line and the closing one
+        if token.level == 0 and not is_closed:
+            return token.markup
+    return ""
+
+
+def _fences(source: str) -> list[Token]:
+    # With a newline at its end each line of a block's content ends with one.
+    complete = source if source.endswith("\n") else f"{source}\n"
+    return [token for token in _BLOCK_PARSER.parse(complete) if token.type == "fence"]
+
+
 def link_text(url: str) -> str:
     """Return `url` as people read it: percent-encoded letters decoded."""
     return _PARSER.normalizeLinkText(url)
@@ -68,3 +93,4 @@ def _build() -> MarkdownIt:
 
 
 _PARSER = _build()
+_BLOCK_PARSER = _build().disable("inline")

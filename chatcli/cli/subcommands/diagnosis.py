@@ -97,11 +97,13 @@ def _store(location: StoreLocation) -> Finding:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     kept = keys.kept_keys()
-    known = [provider for provider in PROVIDERS if settings.has_key(provider)]
+    known = [provider for provider in PROVIDERS if settings.credentials.has_key(provider)]
     for provider in known:
-        place = "in the environment or .env" if settings.sets_key(provider) else f"kept in the {kept[provider]}"
+        place = (
+            "in the environment or .env" if settings.credentials.sets_key(provider) else f"kept in the {kept[provider]}"
+        )
         try:
-            settings.credentials(provider)
+            settings.credentials.access(provider)
         except ChatcliError as error:
             yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
         else:

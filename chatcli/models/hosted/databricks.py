@@ -8,11 +8,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from chatcli.config.credentials import Credentials
+from chatcli.config.credentials import Access
 from chatcli.models.names import ModelName
 
 
-def databricks_client(name: ModelName, credentials: Credentials, options: Mapping[str, Any]) -> BaseChatModel:
+def databricks_client(name: ModelName, credentials: Access, options: Mapping[str, Any]) -> BaseChatModel:
     """Return the client of the serving endpoint `name` of the workspace that DATABRICKS_HOST names."""
     from databricks.sdk import WorkspaceClient
     from databricks_langchain import ChatDatabricks

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
+from chatcli.config.installation import install_command
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
@@ -83,7 +84,7 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     for provider in PROVIDERS.values():
         own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
         if provider.default_model and settings.credentials.has_key(provider.prefix) and not own_server:
-            missing = "" if is_installed(provider) else f", but needs: pip install 'chatcli[{provider.extra}]'"
+            missing = "" if is_installed(provider) else f", but needs: {install_command(provider.extra)}"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     for model in LOCAL_MODELS:
         yield ModelName(LOCAL, model), ON_THIS_MACHINE

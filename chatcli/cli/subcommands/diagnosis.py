@@ -10,6 +10,7 @@ from typing import Literal
 
 from chatcli import __version__, paths
 from chatcli.config import kept_keys as keys
+from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
@@ -130,7 +131,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _install(provider: Provider) -> str:
-    return f"pip install 'chatcli[{provider.extra}]', or name another model: chat models default local"
+    return f"{install_command(provider.extra)}, or name another model: chat models default local"
 
 
 def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
@@ -150,7 +151,7 @@ def _local_runtime() -> Finding:
     from chatcli.models.local.weights import DEFAULT_WEIGHTS
 
     if importlib.util.find_spec("xllamacpp") is None:
-        return Finding("local model", "problem", "its runtime is not installed", f"pip install 'chatcli[{LOCAL}]'")
+        return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
     file = paths.cache_dir() / "models" / DEFAULT_WEIGHTS.file_name
     if not file.exists():
         return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
@@ -181,7 +182,7 @@ def _mcp_servers(settings: Settings) -> Iterator[Finding]:
         yield Finding("MCP servers", "problem", error.message, error.remedy)
         return
     if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
-        yield Finding("MCP servers", "problem", "their client is not installed", "pip install 'chatcli[mcp]'")
+        yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
     for name, server in servers.items():
         yield _mcp_server(name, server)
 

@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from chatcli.config.credentials import Access
+from chatcli.config.installation import install_command
 from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
@@ -94,7 +95,7 @@ def _require_package(provider: Provider) -> None:
 
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
-        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'",
+        f"{provider.title} needs a package that is not installed: {install_command(provider.extra)}",
         remedy="Or choose another model, e.g. chat -m local; `chat models list` has those that can be used.",
     )
 

@@ -40,7 +40,7 @@ def _explained(failure: ChatcliError) -> ChatcliError:
     from chatcli.config.settings import Settings
 
     with contextlib.suppress(UsageError):  # the settings themselves are wrong
-        return Settings.load().explain(failure)
+        return Settings.load().credentials.explain(failure)
     return failure
 
 
@@ -49,5 +49,5 @@ def _redact(text: str) -> str:
     from chatcli.config.settings import Settings
 
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
-        return Settings.load().redact(text)
+        return Settings.load().credentials.redact(text)
     return redact(text, secrets_of(os.environ))

@@ -1,22 +1,177 @@
-"""The key that goes to a provider, and where it goes."""
+"""The keys of providers and the servers that they go to."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from chatcli.config.secrets import Secret
-from chatcli.errors import AuthError
-from chatcli.providers import PROVIDERS
+from chatcli.config.endpoints import was_sent
+from chatcli.config.kept_keys import kept_keys, read_key
+from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError
+from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
+
+if TYPE_CHECKING:
+    from chatcli.config.settings import Settings
+
+OPENAI_KEY_VARIABLES = ("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
+"""The variables of OpenAI's key; the first that is set is used."""
+SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
+"""The variables of a LangGraph server's key; the first that is set is used."""
+_URL_FIELDS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
+"""The settings that name the server of one provider alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class Access:
     """Where a provider's requests go, None for its own address, and the key that goes with them."""
 
     base_url: str | None
     key: Secret | None
 
 
-def sendable_key(key: Secret, provider: str) -> Secret:
-    """Return `key` without the white space around it, which a file's last line brings along.
+class Credentials:
+    """The keys and servers that one run knows.
+
+    Args:
+        settings: The settings of the run.
+        dotenv: The variables of a trusted `.env`.
+        known: The keys that were read or asked for in this run, by provider. It grows.
+        remembered: Whether only a thread names the server `settings.base_url`.
+
+    """
+
+    def __init__(
+        self, settings: "Settings", dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
+    ) -> None:
+        self._settings = settings
+        self._dotenv = dotenv
+        self._known = known
+        self._remembered = remembered
+
+    def has_key(self, provider: str) -> bool:
+        """Return whether there is a key for `provider`; a keyring is not asked for it."""
+        return self.sets_key(provider) or provider in self._known or provider in kept_keys()
+
+    def lacks_key(self, provider: str) -> bool:
+        """Return whether `provider` needs a key and there is none; a server that the user names may need none."""
+        known = PROVIDERS[provider]
+        return not (known.keyless or known.key_optional or self._chosen_url(provider) or self.has_key(provider))
+
+    def sets_key(self, provider: str) -> bool:
+        """Return whether the environment or `.env` sets the key of `provider`."""
+        return self._set_key(provider) is not None
+
+    def use_key(self, provider: str, key: Secret) -> None:
+        """Use `key` for `provider` in this run, unless the environment or `.env` sets one."""
+        self._known[provider] = key
+
+    def access(self, provider: str) -> Access:
+        """Return the server that the user chose for `provider`, and its key: environment > .env > kept keys.
+
+        Raises:
+            AuthError: The keyring that has the key can't be read, or the key can't be sent.
+
+        """
+        if self._remembered:
+            return self._access_remembered(provider)
+        key = self._find_key(provider)
+        if key is not None:
+            self._known[provider] = key
+            key = _sendable_key(key, provider)
+        return Access(self._chosen_url(provider), key)
+
+    def server_url(self, provider: str) -> str | None:
+        """Return the server that is named for `provider`: by a setting, or by a variable that its client reads."""
+        variables = PROVIDERS[provider].url_variables
+        return self._chosen_url(provider) or next(filter(None, map(os.environ.get, variables)), None)
+
+    def is_url_of_dotenv(self, provider: str) -> bool:
+        """Return whether the `.env` of this folder names what `server_url` returns."""
+        field = "base_url" if self._settings.base_url is not None else _URL_FIELDS.get(provider)
+        if field:
+            return self._settings.is_dotenv(field)
+        return not any(map(os.environ.get, PROVIDERS[provider].url_variables))
+
+    def redact(self, text: str) -> str:
+        """Return `text` with every known key and password replaced by `***`."""
+        settings = self._settings
+        keys = (*map(self._set_key, PROVIDERS), *self._known.values(), settings.langgraph_api_key)
+        passwords = map(Secret, (*passwords_in(settings.store or ""), *passwords_in(settings.url or "")))
+        named = (*secrets_of(os.environ), *secrets_of(self._dotenv))
+        return redact(text, [*filter(None, (*keys, *passwords)), *named])
+
+    def explain(self, error: ChatcliError, provider: str = "") -> ChatcliError:
+        """Return `error` of the model's `provider`, with a hint if an untrusted `.env` sets the missing key."""
+        folder = self._settings.folder
+        if not isinstance(error, AuthError) or folder.trusted:
+            return error
+        missing = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
+        left_out = [name for name in missing if name in folder.variables]
+        if not left_out:
+            return error
+        reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"
+        explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
+        explained.__cause__ = error
+        return explained
+
+    def _missing_keys(self, provider: str) -> tuple[str, ...]:
+        """Return the variables of the key of `provider`, else of the LangGraph server, if there is no such key."""
+        if provider in PROVIDERS:
+            return () if self.sets_key(provider) or provider in self._known else key_variables(provider)
+        return SERVER_KEY_VARIABLES if self._settings.url and self._settings.langgraph_api_key is None else ()
+
+    def _chosen_url(self, provider: str) -> str | None:
+        """Return the server that the user chose for `provider`, if any.
+
+        A client reads the provider's own variable from the environment itself, but never from a `.env`.
+        """
+        if self._settings.base_url is not None:
+            return self._settings.base_url
+        if provider in _URL_FIELDS:
+            url: str | None = getattr(self._settings, _URL_FIELDS[provider])
+            return url
+        variables = PROVIDERS[provider].url_variables
+        if any(map(os.environ.get, variables)):
+            return None
+        return next(filter(None, map(self._dotenv.get, variables)), None)
+
+    def _access_remembered(self, provider: str) -> Access:
+        """Return access to the server that a thread remembers, with a key only if it was sent there before."""
+        row, url = PROVIDERS[provider], self._settings.base_url or ""
+        key = self._find_key(provider)
+        if key is not None and was_sent(url, key):
+            return Access(url, _sendable_key(key, provider))
+        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
+        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
+            raise AuthError(
+                f"the key of {row.title} is not sent to {url}, which only the thread names",
+                remedy="To send it there, name the server: --base-url URL",
+            )
+        return Access(url, None)
+
+    def _find_key(self, provider: str) -> Secret | None:
+        key = self._set_key(provider) or self._known.get(provider)
+        return read_key(provider) if key is None and provider in kept_keys() else key
+
+    def _set_key(self, provider: str) -> Secret | None:
+        """Return the key that the environment or `.env` sets."""
+        if provider == OPENAI:
+            return self._settings.openai_api_key
+        for source in (os.environ, self._dotenv):
+            for variable in PROVIDERS[provider].key_variables:
+                if value := source.get(variable):
+                    return Secret(value)
+        return None
+
+
+def key_variables(provider: str) -> tuple[str, ...]:
+    """Return the variables that hold a key of `provider`."""
+    return OPENAI_KEY_VARIABLES if provider == OPENAI else PROVIDERS[provider].key_variables
+
+
+def _sendable_key(key: Secret, provider: str) -> Secret:
+    """Return `key` without the white space around it, such as the newline at the end of a file.
 
     Raises:
         AuthError: An HTTP header can't hold it.
@@ -25,7 +180,7 @@ def sendable_key(key: Secret, provider: str) -> Secret:
     key = Secret(key.get_secret_value().strip())
     if not key.is_sendable():
         raise AuthError(
-            f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied as it is",
-            remedy=f"Set {PROVIDERS[provider].key_variables[0]} anew, or: chat keys set {provider}",
+            f"the key of {PROVIDERS[provider].title} has characters that no key has: it was not copied correctly",
+            remedy=f"Set {PROVIDERS[provider].key_variables[0]} again, or: chat keys set {provider}",
         )
     return key

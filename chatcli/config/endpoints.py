@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chatcli import paths
 from chatcli.config.secrets import Secret, redact
+from chatcli.errors import UsageError
 
 _USER = re.compile(r"(?<=://)[^/@]+@")
 """Who logs in; often a token alone."""
@@ -48,9 +49,18 @@ def note_endpoint(url: str, key: Secret | None) -> None:
         _write(known)
 
 
-def is_named(url: str) -> bool:
-    """Return whether the user has named exactly this `url`."""
-    return url in _read()
+def check_named(url: str) -> None:
+    """Refuse a server that only a thread names: its store may come from anybody.
+
+    Raises:
+        UsageError: The user has never named exactly this `url`.
+
+    """
+    if url not in _read():
+        raise UsageError(
+            f"the thread was answered by the server at {url}, which was never named on this machine",
+            remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
+        )
 
 
 def was_sent(url: str, key: Secret) -> bool:

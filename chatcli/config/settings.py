@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths
 from chatcli.config import files as sources
-from chatcli.config.credentials import Credentials, sendable_key
-from chatcli.config.endpoints import is_named, was_sent
-from chatcli.config.kept_keys import kept_keys, read_key
-from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
+from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
+from chatcli.config.endpoints import check_named
+from chatcli.config.secrets import Secret
 from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
-from chatcli.errors import AuthError, ChatcliError, MissingKeyError, UsageError
-from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
+from chatcli.errors import UsageError
+from chatcli.providers import PROVIDERS
 from chatcli.thread_ids import check_thread_id
 
 if TYPE_CHECKING:
@@ -45,14 +44,8 @@ PLAIN_CHAT = (
 )
 """The settings of how a model is asked and what it may do: a graph of the user's, or a server's, has none of them."""
 
-SERVER_KEY_VARIABLES = ("CHATCLI_LANGGRAPH_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY")
-"""The variables of a LangGraph server's key, the first that is set before the others."""
-
 NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
 """The settings that no file of a folder sets, trusted or not: what is attached, asked and approved is the user's."""
-
-_OWN_URLS = {OPENAI: "openai_base_url", LANGFLOW: "langflow_url"}
-"""The fields that name the server of one provider alone."""
 
 
 def _is_accessible() -> bool:
@@ -128,14 +121,14 @@ class Settings:
     helper: bool = True
     debug: bool = False
     local_model: Path | None = None
-    openai_api_key: Secret | None = field(default=None, metadata=_variables("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY"))
+    openai_api_key: Secret | None = field(default=None, metadata=_variables(*OPENAI_KEY_VARIABLES))
 
     # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
     _folder: sources.Dotenv = field(default_factory=sources.Dotenv, repr=False)
-    _secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+    _known_keys: dict[str, Secret] = field(default_factory=dict, repr=False)
     _remembered: bool = field(default=False, repr=False)
 
     @classmethod
@@ -209,25 +202,6 @@ class Settings:
         """The `.env` of the current folder, whether it counts or not."""
         return self._folder
 
-    def explain(self, error: ChatcliError, provider: str = "") -> ChatcliError:
-        """Return `error` of the model's `provider`; if a key is missing that an untrusted `.env` sets, it says so."""
-        if not isinstance(error, AuthError) or self._folder.trusted:
-            return error
-        keys = self._missing_keys(error.provider if isinstance(error, MissingKeyError) else provider)
-        left_out = [name for name in keys if name in self._folder.variables]
-        if not left_out:
-            return error
-        reason = f"the .env of this folder sets {left_out[0]}, but is not trusted"
-        explained = AuthError(f"{error.message}; {reason}", remedy="Look at what it sets and trust it: chat trust")
-        explained.__cause__ = error
-        return explained
-
-    def _missing_keys(self, provider: str) -> tuple[str, ...]:
-        """Return the variables of the key of `provider`, else of the LangGraph server, where there is no such key."""
-        if provider in PROVIDERS:
-            return () if self.sets_key(provider) or provider in self._secrets else _key_variables(provider)
-        return SERVER_KEY_VARIABLES if self.url is not None and self.langgraph_api_key is None else ()
-
     def servers(self) -> "dict[str, McpServer]":
         """Return the MCP servers of the config file, and those of the file that `--mcp` names, by name.
 
@@ -246,108 +220,20 @@ class Settings:
         """The base URL of the OpenAI-compatible server that the user named, if any."""
         return self.base_url or self.openai_base_url
 
-    def has_key(self, provider: str) -> bool:
-        """Return whether there is a key for `provider`; a keyring is not asked for it."""
-        return self.sets_key(provider) or provider in self._secrets or provider in kept_keys()
-
-    def lacks_key(self, provider: str) -> bool:
-        """Return whether `provider` needs a key that is nowhere; a server of the user's own may do without."""
-        known = PROVIDERS[provider]
-        return not (known.keyless or known.key_optional or self._own_url(provider) or self.has_key(provider))
-
-    def sets_key(self, provider: str) -> bool:
-        """Return whether the environment or .env sets the key of `provider`."""
-        return self._set_key(provider) is not None
-
-    def use_key(self, provider: str, key: Secret) -> None:
-        """Use `key` for `provider` in this run, where nothing else sets one."""
-        self._secrets[provider] = key
-
-    def credentials(self, provider: str) -> Credentials:
-        """Return the base URL that the user set for `provider`, and its key: environment > .env > kept ones.
-
-        Raises:
-            AuthError: The keyring that has the key can't be read, or the key is none that can be sent.
-
-        """
-        if self._remembered:
-            return self._remembered_credentials(provider)
-        key = self._set_key(provider) or self._secrets.get(provider)
-        if key is None and provider in kept_keys():
-            key = read_key(provider)
-        if key is not None:
-            self._secrets[provider] = key
-            key = sendable_key(key, provider)
-        return Credentials(self._own_url(provider), key)
-
-    def redact(self, text: str) -> str:
-        """Return `text` with every key and password that these settings know replaced by `***`."""
-        known = (*map(self._set_key, PROVIDERS), *self._secrets.values(), self.langgraph_api_key)
-        passwords = map(Secret, (*passwords_in(self.store or ""), *passwords_in(self.url or "")))
-        named = (*secrets_of(os.environ), *secrets_of(self._dotenv))
-        return redact(text, [*filter(None, (*known, *passwords)), *named])
-
-    def _own_url(self, provider: str) -> str | None:
-        """Return the server that the user named for `provider`, if any.
-
-        The provider's own variable is its client's affair where the environment sets it; no client reads a `.env`.
-        """
-        if self.base_url is not None or provider in _OWN_URLS:
-            return self.base_url or getattr(self, _OWN_URLS[provider])
-        variables = PROVIDERS[provider].url_variables
-        if any(map(os.environ.get, variables)):
-            return None
-        return next(filter(None, map(self._dotenv.get, variables)), None)
-
-    def asked_url(self, provider: str) -> str | None:
-        """Return the server that is named for `provider`: by a setting, or by a variable that its client reads."""
-        variables = PROVIDERS[provider].url_variables
-        return self._own_url(provider) or next(filter(None, map(os.environ.get, variables)), None)
-
-    def is_url_of_dotenv(self, provider: str) -> bool:
-        """Return whether the `.env` in this folder names what `asked_url` returns."""
-        field = "base_url" if self.base_url is not None else _OWN_URLS.get(provider)
-        return self.is_dotenv(field) if field else not any(map(os.environ.get, PROVIDERS[provider].url_variables))
+    @property
+    def credentials(self) -> Credentials:
+        """The keys of providers and the servers that they go to."""
+        return Credentials(self, self._dotenv, self._known_keys, remembered=self._remembered)
 
     def at_remembered(self, url: str) -> Self:
         """Return these settings for a model at `url`, which a thread remembers and no setting names.
 
         Raises:
-            UsageError: The user has never named that server: only the store says so, which may come from anybody.
+            UsageError: The user has never named that server.
 
         """
-        if not is_named(url):
-            raise UsageError(
-                f"the thread was answered by the server at {url}, which was never named on this machine",
-                remedy="To send the thread there, name it: --base-url URL; or choose another model with -m.",
-            )
+        check_named(url)
         return replace(self, base_url=url, _remembered=True)
-
-    def _remembered_credentials(self, provider: str) -> Credentials:
-        """Return the credentials for the server that a thread remembers: its key is one that was sent there before."""
-        row, url = PROVIDERS[provider], self.base_url or ""
-        key = self._set_key(provider) or self._secrets.get(provider)
-        if key is None and provider in kept_keys():
-            key = read_key(provider)
-        if key is not None and was_sent(url, key):
-            return Credentials(url, sendable_key(key, provider))
-        finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
-        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
-            raise AuthError(
-                f"the key of {row.title} is not sent to {url}, which only the thread names",
-                remedy="To send it there, name the server: --base-url URL",
-            )
-        return Credentials(url, None)
-
-    def _set_key(self, provider: str) -> Secret | None:
-        """Return the key that the environment or .env sets."""
-        if provider == OPENAI:
-            return self.openai_api_key
-        for source in (os.environ, self._dotenv):
-            for variable in PROVIDERS[provider].key_variables:
-                if value := source.get(variable):
-                    return Secret(value)
-        return None
 
 
 def user_name(field: str) -> str:
@@ -401,14 +287,9 @@ def _settable_variables() -> set[str]:
 def _foreign_variables() -> set[str]:
     """Return the variables that have a name of others, and set a key or an address."""
     addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
-    keys = {variable for provider in PROVIDERS for variable in _key_variables(provider)}
+    keys = {variable for provider in PROVIDERS for variable in key_variables(provider)}
     of_settings = {variable for variables in _VARIABLES.values() for variable in variables}
     return addresses | keys | {name for name in of_settings if not name.startswith("CHATCLI_")}
-
-
-def _key_variables(provider: str) -> tuple[str, ...]:
-    """Return the variables that hold a key of `provider`."""
-    return _VARIABLES["openai_api_key"] if provider == OPENAI else PROVIDERS[provider].key_variables
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:

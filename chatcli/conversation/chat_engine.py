@@ -217,7 +217,7 @@ class ChatEngine:
         The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
         """
         settings, provider = self._settings, model.name.provider
-        named = model.base_url and not model.name.base_url and not settings.is_url_of_dotenv(provider)
+        named = model.base_url and not model.name.base_url and not settings.credentials.is_url_of_dotenv(provider)
         if named and not choose_store(settings).in_memory:
             note_endpoint(model.base_url, model.key)
 

@@ -165,7 +165,7 @@ class Conversation:
                 yield event
 
     def _explained(self, error: ChatcliError) -> ChatcliError:
-        return self._settings.explain(error, self.model_name.provider)
+        return self._settings.credentials.explain(error, self.model_name.provider)
 
     async def _keep(self, asked: Asked) -> None:
         """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""

@@ -40,7 +40,7 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
         if used is not None:
             with suppress(ChatcliError):  # what is set can't be used; the command that needs it tells why
                 value, source = used(settings, value, source)
-        found[user_name(name)] = Effective(_shown(value, settings.redact), source)
+        found[user_name(name)] = Effective(_shown(value, settings.credentials.redact), source)
     return found
 
 
@@ -145,7 +145,7 @@ def _plain(settings: Settings, value: bool, source: str) -> Used:
 
 
 def _openai_key(settings: Settings, value: Secret | None, source: str) -> Used:
-    if value is None and settings.has_key(OPENAI):
+    if value is None and settings.credentials.has_key(OPENAI):
         return Secret(HIDDEN), "chat keys"
     return value, source
 

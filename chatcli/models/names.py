@@ -45,14 +45,14 @@ def choose_model(settings: Settings) -> ModelName:
     if settings.openai_endpoint is not None:
         return ModelName(OPENAI, "")
     for provider in PROVIDERS.values():
-        if provider.default_model and settings.has_key(provider.prefix):
+        if provider.default_model and settings.credentials.has_key(provider.prefix):
             return ModelName(provider.prefix, provider.default_model)
     return ModelName(LOCAL, DEFAULT_LOCAL_MODEL)
 
 
 def custom_url(settings: Settings, provider: str) -> str:
     """Return the server that the user named for `provider`, as a thread remembers it; empty for the provider's own."""
-    url = settings.asked_url(provider) or ""
+    url = settings.credentials.server_url(provider) or ""
     return "" if provider == LOCAL or (provider, url) == (OPENAI, OFFICIAL_BASE_URL) else public_url(url)
 
 
@@ -79,7 +79,9 @@ def _default_provider(settings: Settings) -> str:
     prefix = OTHER_NAMES.get(prefix, prefix)
     if colon and prefix in PROVIDERS and prefix != LOCAL:
         return prefix
-    with_key = (row.prefix for row in PROVIDERS.values() if row.default_model and settings.has_key(row.prefix))
+    with_key = (
+        row.prefix for row in PROVIDERS.values() if row.default_model and settings.credentials.has_key(row.prefix)
+    )
     return next(with_key, OPENAI)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
+from chatcli.config.installation import install_command
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
@@ -81,8 +82,8 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
             yield ModelName(OPENAI, model), redact(settings.openai_endpoint, [])  # it may hold a password
     for provider in PROVIDERS.values():
         own_server = provider.prefix == OPENAI and settings.openai_endpoint is not None
-        if provider.default_model and settings.has_key(provider.prefix) and not own_server:
-            missing = "" if provider.is_installed else f", but needs: pip install 'chatcli[{provider.extra}]'"
+        if provider.default_model and settings.credentials.has_key(provider.prefix) and not own_server:
+            missing = "" if provider.is_installed else f", but needs: {install_command(provider.extra)}"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
     for model in LOCAL_MODELS:
         yield ModelName(LOCAL, model), ON_THIS_MACHINE
@@ -95,7 +96,7 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
 def _served(url: str, settings: Settings) -> list[str]:
     """Return what an OpenAI-compatible server lists, nothing when it does not answer."""
     try:
-        key = settings.credentials(OPENAI).key
+        key = settings.credentials.access(OPENAI).key
     except AuthError:  # in a locked keyring, say
         return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}

@@ -172,7 +172,7 @@ class LineHandler:
         if not key.get_secret_value():
             self._renderer.render(Notice(f"{provider.title} needs a key, and none was given", "error"))
             return
-        self._context.settings.use_key(provider.prefix, key)
+        self._context.settings.credentials.use_key(provider.prefix, key)
         if (await self._prompt.ask("Keep it for the next time? [y/N] ")).lower() in ("y", "yes"):
             kept = await asyncio.to_thread(save_key, provider.prefix, key)
             self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))

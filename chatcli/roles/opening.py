@@ -67,7 +67,7 @@ def _remembered_url(settings: Settings, setup: Setup, *, first: bool) -> str:
     provider = setup.model.partition(":")[0]
     if provider not in PROVIDERS or (settings.is_option("base_url") and not first):
         return setup.base_url
-    return "" if settings.asked_url(provider) else setup.base_url
+    return "" if settings.credentials.server_url(provider) else setup.base_url
 
 
 def _chosen(settings: Settings, setup: Setup) -> Setup:

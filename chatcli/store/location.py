@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chatcli.config.installation import install_command
 from chatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,5 +58,5 @@ def postgres_extra() -> Iterator[None]:
     except ImportError as error:
         raise UsageError(
             "a PostgreSQL store needs an extra of chatcli that is not installed",
-            remedy="Install it: pip install 'chatcli[postgres]'",
+            remedy=f"Install it: {install_command('postgres')}",
         ) from error

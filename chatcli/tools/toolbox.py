@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 
+from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
 from chatcli.tools.builtin import builtin_tools
@@ -97,7 +98,7 @@ class Toolbox:
     def problems(self) -> Iterator[str]:
         """Yield a line for each server that is left out."""
         if self._servers and not _is_installed():
-            yield "MCP servers need the extra mcp: pip install 'chatcli[mcp]'"
+            yield f"MCP servers need the extra mcp: {install_command('mcp')}"
         for session in self.sessions:
             if session.problem:
                 yield f"the MCP server {session.name} is left out: {session.problem}"

@@ -40,10 +40,10 @@ def test_a_key_of_the_environment_is_not_sent_where_a_dotenv_says(
     row = PROVIDERS[provider]
     Path(".env").write_text(f"{variable}={URL}/\n")
     monkeypatch.setenv((*row.key_variables, *row.own_login)[0], KEY)
-    assert Settings.load().credentials(provider).base_url is None
-    assert Settings.load({"base_url": URL}).credentials(provider).base_url == URL  # the user's own word
+    assert Settings.load().credentials.access(provider).base_url is None
+    assert Settings.load({"base_url": URL}).credentials.access(provider).base_url == URL  # the user's own word
     trust_this_folder()
-    assert (Settings.load().credentials(provider).base_url or "").rstrip("/") == URL
+    assert (Settings.load().credentials.access(provider).base_url or "").rstrip("/") == URL
 
 
 @pytest.mark.parametrize(("provider", "variable"), [pair for pair in VARIABLES if PROVIDERS[pair[0]].key_variables])
@@ -51,9 +51,9 @@ def test_a_trusted_dotenv_may_name_a_server_and_its_key(provider: str, variable:
     row = PROVIDERS[provider]
     Path(".env").write_text(f"{variable}={URL}\n{row.key_variables[0]}={KEY}\n")
     untrusted = Settings.load()
-    assert (untrusted.credentials(provider).base_url, untrusted.credentials(provider).key) == (None, None)
+    assert (untrusted.credentials.access(provider).base_url, untrusted.credentials.access(provider).key) == (None, None)
     trust_this_folder()
-    credentials = Settings.load().credentials(provider)
+    credentials = Settings.load().credentials.access(provider)
     assert credentials.base_url == URL
     assert credentials.key is not None
     assert credentials.key.get_secret_value() == KEY
@@ -66,7 +66,7 @@ def test_the_environments_server_goes_before_the_dotenvs(provider: str, monkeypa
     trust_this_folder()
     monkeypatch.setenv(row.url_variables[-1], "http://127.0.0.1:8")
     monkeypatch.setenv(row.key_variables[0], KEY)
-    assert Settings.load().credentials(provider).base_url is None  # its client reads it
+    assert Settings.load().credentials.access(provider).base_url is None  # its client reads it
 
 
 def test_the_servers_of_a_dotenv_are_not_filled_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

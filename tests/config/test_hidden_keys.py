@@ -27,10 +27,10 @@ def test_a_key_is_in_no_text_of_ours(
     else:
         monkeypatch.setenv(PROVIDERS[provider].key_variables[0], KEY)
     settings = Settings.load({})
-    credentials = settings.credentials(provider)
+    credentials = settings.credentials.access(provider)
     assert credentials.key is not None
     assert credentials.key.get_secret_value() == KEY
-    assert KEY not in f"{settings!r} {settings} {credentials!r} {settings.redact(f'refused: {KEY}')}"
+    assert KEY not in f"{settings!r} {settings} {credentials!r} {settings.credentials.redact(f'refused: {KEY}')}"
 
 
 def test_a_key_in_a_url_is_in_no_text_of_ours() -> None:

@@ -1,10 +1,12 @@
 """What `chat doctor` says of an installation, and what it mends."""
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 
+from chatcli.config.installation import install_command
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
@@ -39,7 +41,7 @@ def test_each_problem_has_a_remedy(chat: Chat, fake: FakeOpenAI) -> None:
     assert result.returncode == 1
     problems = {finding["subject"]: finding for finding in result.json() if finding["state"] == "problem"}
     assert {"store", "model", "endpoint"} <= set(problems)
-    assert "pip install 'chatcli[databricks]'" in problems["model"]["remedy"]
+    assert install_command("databricks").removeprefix(f"{sys.executable} -m ") in problems["model"]["remedy"]
     assert all(problem["remedy"] for problem in problems.values())
 
 

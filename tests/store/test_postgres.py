@@ -238,8 +238,8 @@ def test_the_uri_shows_nowhere() -> None:
     uri = f"postgresql://me:{PASSWORD}@db.example/chat"
     settings = Settings(store=uri)
     assert PASSWORD not in repr(settings) + str(settings) + repr(StoreLocation(uri=uri))
-    assert PASSWORD not in settings.redact(f"password is {PASSWORD}")
-    assert settings.redact(f"{uri}?password=other") == "postgresql://me:***@db.example/chat?password=***"
+    assert PASSWORD not in settings.credentials.redact(f"password is {PASSWORD}")
+    assert settings.credentials.redact(f"{uri}?password=other") == "postgresql://me:***@db.example/chat?password=***"
 
 
 def test_listing_needs_no_langgraph(store: str) -> None:

@@ -71,7 +71,7 @@ def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str]
     if chosen or choose_store(settings).in_memory or not sys.stdin.isatty():
         return name
     last = recorded().partition(":")[0]
-    if last not in PROVIDERS or not settings.lacks_key(last):
+    if last not in PROVIDERS or not settings.credentials.lacks_key(last):
         return name
     from chatcli.conversation.stored_threads import read_thread_setup
     from chatcli.roles.opening import opening_model

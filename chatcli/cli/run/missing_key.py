@@ -17,7 +17,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     if name is None:
         return
     provider = PROVIDERS[name.provider]
-    if not settings.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not settings.credentials.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     from chatcli.cli.subcommands.keys import ask_key, report_place
 
@@ -26,7 +26,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     key = ask_key(provider)
     if not key.get_secret_value():
         return  # the turn that needs it tells what to do
-    settings.use_key(provider.prefix, key)
+    settings.credentials.use_key(provider.prefix, key)
     print("Keep it for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         report_place(provider, save_key(provider.prefix, key))

@@ -29,7 +29,7 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
     if finished or (isinstance(last, TurnFailed) and isinstance(last.error, UnansweredRequestError)):
         print_waiting_hint(settings, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
-        report_traceback(last.error, settings.redact)
+        report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)
 
 

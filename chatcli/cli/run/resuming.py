@@ -58,7 +58,7 @@ def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -
         value = getattr(settings, option)
         if not settings.is_option(option) or value is None:
             continue
-        secret = settings.redact(value) != value or (option != "store" and public_url(value) != value)
+        secret = settings.credentials.redact(value) != value or (option != "store" and public_url(value) != value)
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"

@@ -10,6 +10,7 @@ from typing import Literal
 
 from chatcli import __version__, paths
 from chatcli.config import kept_keys as keys
+from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
@@ -96,11 +97,13 @@ def _store(location: StoreLocation) -> Finding:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     kept = keys.kept_keys()
-    known = [provider for provider in PROVIDERS if settings.has_key(provider)]
+    known = [provider for provider in PROVIDERS if settings.credentials.has_key(provider)]
     for provider in known:
-        place = "in the environment or .env" if settings.sets_key(provider) else f"kept in the {kept[provider]}"
+        place = (
+            "in the environment or .env" if settings.credentials.sets_key(provider) else f"kept in the {kept[provider]}"
+        )
         try:
-            settings.credentials(provider)
+            settings.credentials.access(provider)
         except ChatcliError as error:
             yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
         else:
@@ -127,7 +130,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _install(provider: Provider) -> str:
-    return f"pip install 'chatcli[{provider.extra}]', or name another model: chat models default local"
+    return f"{install_command(provider.extra)}, or name another model: chat models default local"
 
 
 def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
@@ -147,7 +150,7 @@ def _local_runtime() -> Finding:
     from chatcli.models.local.weights import DEFAULT_WEIGHTS
 
     if importlib.util.find_spec("xllamacpp") is None:
-        return Finding("local model", "problem", "its runtime is not installed", f"pip install 'chatcli[{LOCAL}]'")
+        return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
     file = paths.cache_dir() / "models" / DEFAULT_WEIGHTS.file_name
     if not file.exists():
         return Finding("local model", "ok", "its weights are fetched at first use; ahead of it: chat models pull local")
@@ -178,7 +181,7 @@ def _mcp_servers(settings: Settings) -> Iterator[Finding]:
         yield Finding("MCP servers", "problem", error.message, error.remedy)
         return
     if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
-        yield Finding("MCP servers", "problem", "their client is not installed", "pip install 'chatcli[mcp]'")
+        yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
     for name, server in servers.items():
         yield _mcp_server(name, server)
 

@@ -55,4 +55,6 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
 
 def _cleaned(finding: Finding, settings: Settings) -> Finding:
     """Return `finding` without any key, whatever a server or a library said."""
-    return dataclasses.replace(finding, detail=settings.redact(finding.detail), remedy=settings.redact(finding.remedy))
+    return dataclasses.replace(
+        finding, detail=settings.credentials.redact(finding.detail), remedy=settings.credentials.redact(finding.remedy)
+    )

@@ -61,7 +61,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     kept = kept_keys()
     rows = []
     for provider in PROVIDERS.values():
-        if settings.sets_key(provider.prefix):
+        if settings.credentials.sets_key(provider.prefix):
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
             rows.append((provider.prefix, describe_place(kept[provider.prefix])))

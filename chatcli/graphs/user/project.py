@@ -10,6 +10,7 @@ from typing import Any
 from dotenv import dotenv_values
 from packaging.requirements import InvalidRequirement, Requirement
 
+from chatcli.config.installation import add_command
 from chatcli.errors import UsageError
 from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
 
@@ -62,7 +63,7 @@ def _missing(dependency: str) -> str:
     try:
         version = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:
-        return f"not installed here; pip install '{dependency}'"
+        return f"not installed here; {add_command(dependency)}"
     return "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed here"
 
 

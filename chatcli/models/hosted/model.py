@@ -6,7 +6,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
-from chatcli.config.credentials import Credentials
+from chatcli.config.credentials import Access
+from chatcli.config.installation import install_command
 from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
@@ -28,7 +29,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     """
     provider = PROVIDERS[name.provider]
     _require_package(provider)
-    credentials = settings.credentials(provider.prefix)
+    credentials = settings.credentials.access(provider.prefix)
     _require_credentials(name, provider, credentials)
     base_url = custom_url(settings, provider.prefix)
     endpoint = Endpoint(name, base_url or provider.title, credentials.key, base_url)
@@ -56,7 +57,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
     )
 
 
-def _client(name: ModelName, provider: Provider, credentials: Credentials, settings: Settings) -> BaseChatModel:
+def _client(name: ModelName, provider: Provider, credentials: Access, settings: Settings) -> BaseChatModel:
     for variable, value in provider.environment.items():  # before its package is imported
         os.environ.setdefault(variable, value)
     if credentials.base_url is not None and provider.options.get("base_url") == "":
@@ -90,12 +91,12 @@ def _require_package(provider: Provider) -> None:
 
 def _not_installed(provider: Provider) -> UsageError:
     return UsageError(
-        f"{provider.title} needs a package that is not installed: pip install 'chatcli[{provider.extra}]'",
+        f"{provider.title} needs a package that is not installed: {install_command(provider.extra)}",
         remedy="Or choose another model, e.g. chat -m local; `chat models list` shows those that can be used.",
     )
 
 
-def _require_credentials(name: ModelName, provider: Provider, credentials: Credentials) -> None:
+def _require_credentials(name: ModelName, provider: Provider, credentials: Access) -> None:
     if credentials.key is None and not provider.keyless and credentials.base_url is None:
         raise MissingKeyError(
             f"{name} needs a key, and {provider.key_variables[0]} is not set",
@@ -113,14 +114,14 @@ def _requirements(provider: Provider) -> str:
     return f"{provider.title} needs: {', '.join(variables)}." if variables else "See the README's table of providers."
 
 
-def _options(provider: Provider, credentials: Credentials, settings: Settings) -> dict[str, Any]:
+def _options(provider: Provider, credentials: Access, settings: Settings) -> dict[str, Any]:
     """Return the client's arguments, under the names that this client uses."""
     key = credentials.key
     seconds = settings.timeout or DEFAULT_TIMEOUT
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
         # Given also if a variable holds it: not every client reads its provider's variable.
-        "base_url": credentials.base_url or settings.asked_url(provider.prefix),
+        "base_url": credentials.base_url or settings.credentials.server_url(provider.prefix),
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
         "timeout": provider.timeout(seconds),

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from chatcli.config.credentials import Credentials
+from chatcli.config.credentials import Access
 from chatcli.models.names import ModelName
 from chatcli.providers import BEDROCK, DATABRICKS, IBM
 from chatcli.runtime.parse import read_json
@@ -51,7 +51,7 @@ def _limit_ibm_silence(seconds: float) -> None:
     DEFAULT_HTTP_CLIENT_CONFIG.timeout = Timeout(seconds)
 
 
-def _make_databricks_client(name: ModelName, credentials: Credentials, options: Mapping[str, Any]) -> BaseChatModel:
+def _make_databricks_client(name: ModelName, credentials: Access, options: Mapping[str, Any]) -> BaseChatModel:
     """Return the client of the serving endpoint `name` in the workspace that DATABRICKS_HOST names.
 
     langchain's `init_chat_model` does not know Databricks.
@@ -183,7 +183,7 @@ def _require_object(data: str | bytes, *inside: str) -> None:
 BEFORE_CLIENT: Mapping[str, Callable[[float], None]] = {IBM: _limit_ibm_silence}
 """Called with the timeout in seconds before the client of the provider is made."""
 
-MAKE_CLIENT: Mapping[str, Callable[[ModelName, Credentials, Mapping[str, Any]], BaseChatModel]] = {
+MAKE_CLIENT: Mapping[str, Callable[[ModelName, Access, Mapping[str, Any]], BaseChatModel]] = {
     DATABRICKS: _make_databricks_client,
 }
 """Used instead of `init_chat_model`."""

@@ -56,7 +56,7 @@ class LangflowServer:
             UsageError: A `.env` would send a key that is not its own to a server that it names itself.
 
         """
-        credentials = settings.credentials(LANGFLOW)
+        credentials = settings.credentials.access(LANGFLOW)
         return cls(credentials.base_url or LANGFLOW_URL, credentials.key)
 
     @property

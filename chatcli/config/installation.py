@@ -1,0 +1,97 @@
+"""The command that adds packages to the environment that chatcli is installed in.
+
+There is no one command: a checkout, pip, pipx and uv each need another, and a `pip` on the PATH may be that of another
+environment.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from chatcli.runtime.parse import read_json, read_toml
+
+DISTRIBUTION = "threadchat"
+"""The name of the distribution; `chatcli` is that of somebody else's."""
+
+
+def install_command(extra: str) -> str:
+    """Return the shell command that installs the extra `extra` of chatcli."""
+    requirement = f"{DISTRIBUTION}[{extra}]"
+    if (tool := _uv_tool()) is not None:
+        # uv removes whatever it is not asked for again.
+        extras = ",".join(dict.fromkeys((*tool[0].get("extras", ()), extra)))
+        return _command("uv", "tool", "install", f"{DISTRIBUTION}[{extras}]", *_with(tool[1:]))
+    if _is_pipx():
+        return _command("pipx", "inject", Path(sys.prefix).name, requirement)
+    if (folder := _editable_folder()) is not None:
+        return _command(*_installer(), "-e", f"{folder}[{extra}]")
+    return _command(*_installer(), requirement)
+
+
+def add_command(requirement: str) -> str:
+    """Return the shell command that installs the package `requirement` beside chatcli."""
+    if (tool := _uv_tool()) is not None:
+        extras = ",".join(tool[0].get("extras", ()))
+        name = f"{DISTRIBUTION}[{extras}]" if extras else DISTRIBUTION
+        return _command("uv", "tool", "install", name, *_with(tool[1:]), "--with", requirement)
+    if _is_pipx():
+        return _command("pipx", "inject", Path(sys.prefix).name, requirement)
+    return _command(*_installer(), requirement)
+
+
+def _command(*words: str) -> str:
+    return shlex.join(words)
+
+
+def _installer() -> tuple[str, ...]:
+    """Return the words that start an installation into this environment, the shorter ones if they mean the same."""
+    python = Path(sys.executable)
+    if find_spec("pip") is not None:
+        pip = shutil.which("pip")
+        return (
+            ("pip", "install") if pip and Path(pip).parent == python.parent else (str(python), "-m", "pip", "install")
+        )
+    active = os.environ.get("VIRTUAL_ENV") == sys.prefix
+    return ("uv", "pip", "install", *(() if active else ("--python", str(python))))
+
+
+def _is_pipx() -> bool:
+    return Path(sys.prefix, "pipx_metadata.json").is_file()
+
+
+def _uv_tool() -> list[dict[str, Any]] | None:
+    """Return what `uv tool` installed here, chatcli first; None where it did not install chatcli."""
+    try:
+        receipt = read_toml(Path(sys.prefix, "uv-receipt.toml").read_text(encoding="utf-8"))
+        listed: list[dict[str, Any]] = receipt["tool"]["requirements"]
+        return listed if listed[0]["name"] == DISTRIBUTION else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _with(requirements: list[dict[str, Any]]) -> list[str]:
+    """Return the options that name `requirements` of a tool again."""
+    words = []
+    for one in requirements:
+        extras = ",".join(one.get("extras", ()))
+        place = one.get("editable") or one.get("directory")
+        name = place or f"{one['name']}{f'[{extras}]' if extras else ''}{one.get('specifier', '')}"
+        words += ["--with-editable" if "editable" in one else "--with", name]
+    return words
+
+
+def _editable_folder() -> str | None:
+    """Return the checkout that this runs from, None where chatcli is installed apart from its source."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        origin = read_json(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+        url = origin["url"] if origin["dir_info"]["editable"] else ""
+    except (PackageNotFoundError, OSError, ValueError, LookupError, TypeError):
+        return None
+    return unquote(urlsplit(url).path) or None

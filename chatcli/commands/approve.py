@@ -18,7 +18,7 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
         for request in await context.conversation.pending():
             yield request
         return
-    async with aclosing(context.conversation.say(arguments or "approve")) as events:
+    async with aclosing(context.conversation.ask_or_answer(arguments or "approve")) as events:
         async for event in events:
             yield event
 

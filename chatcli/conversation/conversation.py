@@ -89,22 +89,18 @@ class Conversation:
         """Whether the engine is being opened just now."""
         return self._engine is not None and not self._engine.done()
 
-    async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+    def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
 
         What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
         """
         asked = text, attachments
-        async with aclosing(self._on_session(lambda session: session.run_turn(*asked), asked)) as events:
-            async for event in events:
-                yield event
+        return self._on_session(lambda session: session.run_turn(*asked), asked)
 
-    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Ask `text`, or answer with it what the current thread waits for; see `Session.say` and `run_turn`."""
+    def ask_or_answer(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+        """Ask `text`, or answer with it what the current thread waits for; see `Session.ask_or_answer`."""
         asked = text, attachments
-        async with aclosing(self._on_session(lambda session: session.say(*asked), asked)) as events:
-            async for event in events:
-                yield event
+        return self._on_session(lambda session: session.ask_or_answer(*asked), asked)
 
     async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Store the question `text`, which was stopped before anything could be done about it."""
@@ -112,11 +108,9 @@ class Conversation:
         await self._keep((text, attachments))
         yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
-    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+    def answer(self, text: str) -> AsyncGenerator[Event, None]:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
-        async with aclosing(self._on_session(lambda session: session.answer(text))) as events:
-            async for event in events:
-                yield event
+        return self._on_session(lambda session: session.answer(text))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the current thread waits for: the answers to these; see `Session.pending`.

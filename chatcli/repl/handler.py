@@ -106,7 +106,7 @@ class LineHandler:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield Notice(f"there is no file {names}: sent as text", "warning")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        ask = self.conversation.say if typed else self.conversation.run_turn
+        ask = self.conversation.ask_or_answer if typed else self.conversation.run_turn
         async with aclosing(ask(text, attachments)) as events:
             async for event in events:
                 yield event

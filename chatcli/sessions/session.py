@@ -68,7 +68,7 @@ class Session:
         """Who answers: what turns, and the index of threads, call it."""
         return self._name
 
-    async def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+    def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text` and yield the turn's events, in the order that `chatcli.events` guarantees.
 
         The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer
@@ -76,27 +76,21 @@ class Session:
         is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer that
         gives up closes the iterator (`aclose`).
         """
-        async with aclosing(self._prepare(self._ask(text, attachments))) as events:
-            async for event in events:
-                yield event
+        return self._prepare(lambda: self._ask(text, attachments))
 
-    async def say(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
+    def ask_or_answer(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
 
         Of several interrupts each is answered by a text of its own; the turn goes on after the last one. See
-        `run_turn` for the events, and `graph.answers` for what a text means.
+        `run_turn` for the events, and `interrupt_answers` for what a text means.
         """
-        async with aclosing(self._prepare(self._say(text, attachments))) as events:
-            async for event in events:
-                yield event
+        return self._prepare(lambda: self._ask_or_answer(text, attachments))
 
-    async def answer(self, text: str) -> AsyncGenerator[Event, None]:
+    def answer(self, text: str) -> AsyncGenerator[Event, None]:
         """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
-        async with aclosing(self._prepare(self._read_and_answer(text))) as events:
-            async for event in events:
-                yield event
+        return self._prepare(lambda: self._read_and_answer(text))
 
-    async def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+    def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
         """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
 
         Args:
@@ -104,9 +98,7 @@ class Session:
                 runs again up to there. An answer to what is not pending makes the turn fail.
 
         """
-        async with aclosing(self._prepare(self._answer(answers))) as events:
-            async for event in events:
-                yield event
+        return self._prepare(lambda: self._answer(answers))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
@@ -218,7 +210,7 @@ class Session:
             turn.announce(Notice(await asyncio.to_thread(summary, attachment)))
         return turn
 
-    async def _say(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
+    async def _ask_or_answer(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:
         """Return the turn that `text` begins or goes on with, or what is to be answered before that."""
         pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
@@ -253,10 +245,12 @@ class Session:
                 remedy="Give it by --resume-with, or go back by /undo.",
             )
 
-    async def _prepare(self, work: Coroutine[Any, Any, RunningTurn | ApprovalRequested]) -> AsyncGenerator[Event, None]:
-        """Run the turn that `work` makes; a failure to make it is told as a turn that failed."""
+    async def _prepare(
+        self, begin: Callable[[], Coroutine[Any, Any, RunningTurn | ApprovalRequested]]
+    ) -> AsyncGenerator[Event, None]:
+        """Run the turn that `begin` makes; a failure to make it becomes a failed turn."""
         self._stopped = False
-        self._work = preparing = asyncio.create_task(work)
+        self._work = preparing = asyncio.create_task(begin())
         await asyncio.wait([preparing])
         self._work = None
         name = str(self.name)

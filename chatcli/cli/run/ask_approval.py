@@ -27,7 +27,7 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
         text = await _read_line(conversation)
         if not text:
             return last
-        now = await consume(conversation.say(text), renderer)
+        now = await consume(conversation.ask_or_answer(text), renderer)
         if not (isinstance(now, TurnFailed) and isinstance(now.error, UsageError)):  # it was no answer: ask again
             last = now
     return last

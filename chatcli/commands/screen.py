@@ -7,6 +7,8 @@ from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.manual import read_page
+from chatcli.message import MessageShown
 
 KEYS = (
     ("Enter", "send"),
@@ -28,7 +30,10 @@ LINES = (
 
 
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the commands and keys."""
+    """Show the commands and keys, or the page TOPIC of the manual."""
+    if arguments:
+        yield MessageShown("assistant", read_page(arguments))
+        return
     groups: dict[str, list[tuple[str, str]]] = {}
     for command in context.registry:
         names = ", ".join(f"/{name}" for name in (command.name, *command.aliases))
@@ -76,7 +81,7 @@ async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]
 
 def register_in(registry: CommandRegistry) -> None:
     """Register this group's commands."""
-    registry.register("help")(show_help)
+    registry.register("help", "[TOPIC]")(show_help)
     registry.register("plain")(toggle_plain)
     registry.register("theme", "[NAME]")(choose_theme)
     registry.register("config")(show_config)

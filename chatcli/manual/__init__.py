@@ -14,6 +14,7 @@ TOPICS = (
 
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.DOTALL | re.MULTILINE)
 _SENTENCE = re.compile(r".*?\.(?= [A-Z`]|$)")
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -27,7 +28,7 @@ def read_page(topic: str) -> str:
     name = topic.strip().lower()
     if name not in TOPICS:
         near = nearest_topics(name)
-        remedy = f"Try: chat help {' or '.join(near)}" if near else f"Topics: {', '.join(TOPICS)}."
+        remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
         raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
     return _COMMENT.sub("", (Path(__file__).parent / f"{name}.md").read_text("utf-8"))
 
@@ -38,10 +39,10 @@ def list_topics() -> tuple[tuple[str, str], ...]:
 
 
 def first_sentence(page: str) -> str:
-    """Return the first sentence of `page`, in one line."""
+    """Return the first sentence of `page` as text in one line, without markup."""
     paragraph = " ".join(page.split("\n\n")[1].split())
     found = _SENTENCE.match(paragraph)
-    return found[0] if found else paragraph
+    return _LINK.sub(r"\1", found[0] if found else paragraph).replace("`", "")
 
 
 def nearest_topics(word: str) -> list[str]:

@@ -104,7 +104,7 @@ def chat(
     if ctx.invoked_subcommand is not None:
         leave_signals_to_python()
     # They must work, above all, when the config file or a trusted .env is wrong.
-    if ctx.invoked_subcommand in ("config", "doctor", "trust"):
+    if ctx.invoked_subcommand in ("config", "doctor", "trust", "help"):
         ctx.obj = given
         return
     converses = ctx.invoked_subcommand is None and (interactive or resume or not ctx.args)

@@ -7,6 +7,8 @@ from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.manual import read_page
+from chatcli.message import MessageShown
 
 LINES = (
     ("!COMMAND", "Run COMMAND in your shell, and show its output"),
@@ -29,8 +31,11 @@ _BLANK = ("", "")
 
 
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show these commands and keys."""
-    yield help_table(context.registry)
+    """Show these commands and keys, or the page TOPIC of the manual."""
+    if arguments:
+        yield MessageShown("assistant", read_page(arguments))
+    else:
+        yield help_table(context.registry)
 
 
 def help_table(registry: CommandRegistry) -> Listing:
@@ -78,7 +83,7 @@ async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]
 
 
 COMMANDS = (
-    Command("help", "", show_help),
+    Command("help", "[TOPIC]", show_help),
     Command("plain", "", toggle_plain),
     Command("theme", "[NAME]", choose_theme),
     Command("config", "", show_config),

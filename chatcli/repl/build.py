@@ -128,6 +128,7 @@ def _argument_choices(settings: Settings) -> "dict[str, Choices]":
         "model": lambda: _model_choices(settings),
         "role": _role_choices,
         "theme": lambda: [(name, "") for name in THEMES],
+        "help": _manual_topics,
     }
 
 
@@ -141,6 +142,12 @@ def _role_choices() -> list[tuple[str, str]]:
     from chatcli.roles.library import SHIPPED, role_files
 
     return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
+
+
+def _manual_topics() -> tuple[tuple[str, str], ...]:
+    from chatcli.manual import list_topics
+
+    return list_topics()
 
 
 def _thread_titles(settings: Settings) -> dict[str, str]:

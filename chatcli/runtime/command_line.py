@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "doctor")
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "doctor", "help")
 VALUED = frozenset(
     (
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),

@@ -80,6 +80,13 @@ def kept_keys(incomplete: str) -> list[Offer]:
     return []
 
 
+def topics(incomplete: str) -> list[Offer]:
+    """Return the topics of the manual."""
+    from chatcli.manual import TOPICS
+
+    return _fitting(TOPICS, incomplete)
+
+
 def schemas(incomplete: str) -> list[Offer]:
     """Return the names of the JSON Schemas."""
     from chatcli.cli.schemas import NAMES

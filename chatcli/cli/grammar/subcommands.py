@@ -36,4 +36,5 @@ SUBCOMMANDS = (
     Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Tell what is installed, configured and reachable."),
+    Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

@@ -1,0 +1,102 @@
+"""`chat help`: the manual at the terminal."""
+
+import io
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from chatcli.cli.grammar import completion as complete
+from chatcli.config.settings import Settings
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.events import Listing, Notice
+from chatcli.manual import list_topics, read_page
+from chatcli.message import MessageShown
+from chatcli.rendering.build import build_renderer
+from chatcli.rendering.color import wants_color
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=complete.topics)]
+
+_WIDEST = 100
+"""Columns of a rendered page; longer lines are hard to read."""
+
+
+@app.command()
+def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
+    """Show a page of the manual, or list its topics."""
+    settings = _read_settings(ctx.find_object(dict) or {})
+    if topic is None:
+        renderer = build_renderer(settings)
+        renderer.render(Listing("Manual", ("topic", "what it is about"), list_topics()))
+        renderer.render(Notice("chat help TOPIC shows a page"))
+        renderer.close()
+        return
+    page = read_page(topic)
+    at_terminal = sys.stdout.isatty()
+    if settings.format in (None, "markdown") and (at_terminal or wants_color(settings.color)):
+        page = _render(page, settings)
+    if not at_terminal or not _show_in_pager(page):
+        sys.stdout.write(page)
+        sys.stdout.flush()
+
+
+def _read_settings(options: dict[str, Any]) -> Settings:
+    """Return the settings; the options alone where the config file or the environment is wrong."""
+    try:
+        return Settings.load(options)
+    except ChatcliError:
+        return Settings().with_options(options)
+
+
+def _render(page: str, settings: Settings) -> str:
+    """Return `page` as the terminal shows it."""
+    from rich.console import Console
+
+    from chatcli.rendering.terminal.renderer import TerminalRenderer
+    from chatcli.rendering.theme import find_theme
+
+    plain = settings.plain or os.environ.get("TERM") == "dumb"
+    no_color = {"always": False, "never": True}.get(settings.color)
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, no_color=no_color, width=width)
+    theme = find_theme(settings.theme)
+    renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, movable=False)
+    renderer.render(MessageShown("assistant", page))
+    renderer.close()
+    return written.getvalue()
+
+
+def _show_in_pager(text: str) -> bool:
+    """Show `text` in the user's pager; return False where it fits the screen or there is no pager.
+
+    Raises:
+        UsageError: `$PAGER` can't be read as a command.
+
+    """
+    if text.count("\n") < shutil.get_terminal_size().lines:
+        return False
+    try:
+        command = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError as error:
+        raise UsageError(f"$PAGER can't be read: {error}", remedy="Set it to a command, such as less.") from None
+    if not command or shutil.which(command[0]) is None:
+        return False
+    if os.path.basename(command[0]) == "less":  # noqa: PTH119 - a command's name
+        command.append("-R")  # shows colours, whatever $LESS says
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env={"LESS": "FRX", **os.environ}) as pager:  # noqa: S603 - the user's own pager
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
+        try:
+            with suppress(BrokenPipeError):
+                pager.communicate(text.encode())
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return True

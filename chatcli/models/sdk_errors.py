@@ -1,4 +1,4 @@
-"""What the exceptions of the providers' SDKs have in common, without importing any of them."""
+"""Reads the exceptions of the providers' SDKs without importing any of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,20 +13,20 @@ _CONNECTIONS = frozenset(
     {"TransportError", "ConnectError", "ConnectionError", "EndpointConnectionError", "ClientError"}
 )
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
-_UNREADABLE = frozenset({"SSEError"})  # httpx-sse's and Cohere's, for another content type
-_REFUSALS = frozenset({"WMLClientError"})  # IBM's, for an unknown model, say
-_SAID_STATUS = {
+_UNREADABLE = frozenset({"SSEError"})  # of httpx-sse and Cohere, for another content type
+_REFUSALS = frozenset({"WMLClientError"})  # of IBM, for example for an unknown model
+_STATUS_IN_TEXT = {
     "Exception": re.compile(r"\[([45]\d\d)\]"),
     "WMLClientError": re.compile(r"Request failed with: .*[ (]([45]\d\d)\)", re.DOTALL),
 }
-"""Who tells the status in words alone: NVIDIA's client, and IBM's."""
+"""The exceptions that have the status only in their text: of NVIDIA's client, and of IBM's."""
 
 _PARSER_ERROR = "HttpProcessingError"
-"""aiohttp's for an answer that it can't read, with a status that no server sent."""
+"""aiohttp's error for an answer that it can't read, with a status that no server sent."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what it came from, the outermost first."""
+    """Yield `error` and its causes, the outermost first."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -36,7 +36,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def status(error: BaseException) -> int | None:
-    """Return the HTTP status that `error` tells of, wherever its SDK keeps it."""
+    """Return the HTTP status in `error`, wherever its SDK keeps it; None if there is none."""
     for link in chain(error):
         if any(kind.__name__ == _PARSER_ERROR for kind in type(link).__mro__):
             continue
@@ -44,7 +44,7 @@ def status(error: BaseException) -> int | None:
         for holder in (link, response):
             for name in ("status_code", "code", "status"):
                 value = getattr(holder, name, None)
-                # OpenAI's client keeps the code of an error event in mid-stream as text.
+                # OpenAI's client keeps the code of an error event in a stream as text.
                 number = int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
                 if 400 <= number <= 599:
                     return number
@@ -52,14 +52,14 @@ def status(error: BaseException) -> int | None:
             value = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if isinstance(value, int):
                 return value
-        words = _SAID_STATUS.get(type(link).__name__)
-        if words is not None and (said := words.match(str(link))):
-            return int(said.group(1))
+        pattern = _STATUS_IN_TEXT.get(type(link).__name__)
+        if pattern is not None and (match := pattern.match(str(link))):
+            return int(match.group(1))
     return None
 
 
 def asked_host(error: BaseException) -> str:
-    """Return the server that the request of `error` went to, as far as its SDK keeps it; empty where it does not."""
+    """Return the server that the request of `error` went to; empty if its SDK does not keep it."""
     for url in _asked_urls(error):
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname:
@@ -68,7 +68,7 @@ def asked_host(error: BaseException) -> str:
 
 
 def asked_path(error: BaseException) -> str:
-    """Return the path that the request of `error` went to, empty where its SDK does not keep it."""
+    """Return the path that the request of `error` went to; empty if its SDK does not keep it."""
     return next((path for url in _asked_urls(error) if (path := urlsplit(url).path)), "")
 
 
@@ -77,16 +77,16 @@ def _asked_urls(error: BaseException) -> Iterator[str]:
         for holder in (link, getattr(link, "response", None)):
             try:
                 request = getattr(holder, "request", None)
-            except RuntimeError:  # httpx's where there is none
+            except RuntimeError:  # httpx raises it if there is none
                 continue
             if (url := getattr(request, "url", None)) is not None:
                 yield str(url)
-        if isinstance(told := getattr(link, "kwargs", None), dict) and "endpoint_url" in told:  # botocore
-            yield str(told["endpoint_url"])
+        if isinstance(kwargs := getattr(link, "kwargs", None), dict) and "endpoint_url" in kwargs:  # botocore
+            yield str(kwargs["endpoint_url"])
 
 
 def header(error: BaseException, name: str) -> str | None:
-    """Return the header `name`, in lower case, of the response that `error` tells of."""
+    """Return the header `name` (in lower case) of the response in `error`."""
     for link in chain(error):
         response = getattr(link, "response", None)
         for holder in (response, link):
@@ -103,7 +103,7 @@ def header(error: BaseException, name: str) -> str | None:
 def body(error: BaseException) -> dict[str, Any]:
     """Return the error object that a server sent, or an empty one.
 
-    Of servers that send a text instead (LM Studio), or name it otherwise (FastAPI), that is its message.
+    If a server sends a text instead (LM Studio), or uses another name (FastAPI), that becomes its `message`.
     """
     for link in chain(error):
         for name in ("body", "details"):
@@ -111,29 +111,31 @@ def body(error: BaseException) -> dict[str, Any]:
             inner = found.get("error", found) if isinstance(found, dict) else found
             if isinstance(inner, dict):
                 return {"message": inner["detail"], **inner} if "detail" in inner else inner
-            if isinstance(inner, str) and inner.strip() and not inner.lstrip().startswith("<"):  # no page of a proxy
+            if (
+                isinstance(inner, str) and inner.strip() and not inner.lstrip().startswith("<")
+            ):  # not the page of a proxy
                 return {"message": inner}
     return {}
 
 
 def is_out_of_credit(error: BaseException) -> bool:
-    """Return whether a rate limit is in truth an account without credit, which OpenAI tells under the same status."""
+    """Return whether the account has no credit; OpenAI sends the status of a rate limit for it."""
     found = body(error)
     return "insufficient_quota" in (found.get("code"), found.get("type"))
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Return whether an HTTP library gave up waiting."""
+    """Return whether an HTTP library stopped waiting for an answer."""
     return _is_any(error, _TIMEOUTS)
 
 
 def is_break(error: BaseException) -> bool:
-    """Return whether the connection ended in mid-answer."""
+    """Return whether the connection ended before the answer did."""
     return _is_any(error, _BREAKS)
 
 
 def is_unreadable(error: BaseException) -> bool:
-    """Return whether a client refused the form of what came, under a name that says something else."""
+    """Return whether a client could not read the form of the answer, although its error has another name."""
     return _is_any(error, _UNREADABLE)
 
 
@@ -143,12 +145,12 @@ def is_connection(error: BaseException) -> bool:
 
 
 def lacks_credentials(error: BaseException) -> bool:
-    """Return whether a platform's own credentials (AWS, Google Cloud) are missing."""
+    """Return whether the credentials of a platform (AWS, Google Cloud) are missing."""
     return _is_any(error, _NO_CREDENTIALS)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Return whether an SDK itself refused what it was asked, without a status."""
+    """Return whether an SDK refused the request, without a status."""
     return _is_any(error, _REFUSALS)
 
 

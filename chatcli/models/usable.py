@@ -1,4 +1,4 @@
-"""Which models can be used as things are set: found out quickly, without importing a provider's package."""
+"""The models that can be used with the current settings, found without importing a provider's package."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.models.langflow.server import LangflowServer
+from chatcli.models.local.fetch import is_fetched
+from chatcli.models.local.weights import find_weights
 from chatcli.models.names import (
     DEFAULT_OPENAI_MODEL,
     LOCAL_MODELS,
@@ -22,32 +24,32 @@ from chatcli.models.names import (
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
 from chatcli.runtime.parse import read_json
 
-SERVER_TIMEOUT = 5.0
-"""Seconds for a server that the user named."""
+SERVER_SECONDS = 5.0
+"""The limit for a server that the user named."""
+LOCAL_SECONDS = 0.5
+"""The limit for a server on this machine, which answers at once if it is running."""
 ON_THIS_MACHINE = "on this machine"
-LOCAL_TIMEOUT = 0.5
-"""Seconds: a server on this machine answers at once, or is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsableModel:
-    """A model that can be used, and how it is known: its key, a server's list, an alias."""
+    """A model that can be used, and where it was found: by a key, in a server's list, as an alias."""
 
     name: ModelName
     source: str
     default: bool = False
     alias: str = ""
     download_bytes: int = 0
-    """What has to be fetched before its first use."""
+    """The size of what must be downloaded before its first use."""
 
 
 def usable_models(settings: Settings) -> list[UsableModel]:
-    """Return the models that can be used now, the default marked, the user's aliases last."""
+    """Return the models that can be used now, with the default marked and the aliases last."""
     chosen = choose_model(settings)
     found = dict(_found(settings))
     if not chosen.model and settings.openai_endpoint == OFFICIAL_BASE_URL:
         chosen = ModelName(OPENAI, DEFAULT_OPENAI_MODEL)
-    elif not chosen.model:  # the server is to say
+    elif not chosen.model:  # the server decides
         chosen = next((name for name in found if name.provider == OPENAI), chosen)
     if chosen.model and chosen not in found:
         found = {chosen: "chosen", **found}
@@ -61,12 +63,9 @@ def usable_models(settings: Settings) -> list[UsableModel]:
 
 
 def _usable(model: UsableModel, settings: Settings) -> UsableModel:
-    """Return `model`, with what must be fetched for it."""
+    """Return `model`, with the size of its download if it is a local model that is missing."""
     if model.name.provider != LOCAL:
         return model
-    from chatcli.models.local.fetch import is_fetched
-    from chatcli.models.local.weights import find_weights
-
     weights = find_weights(model.name.model)
     if is_fetched(weights, settings.local_model):
         return model
@@ -94,25 +93,25 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
 
 
 def _served(url: str, settings: Settings) -> list[str]:
-    """Return what an OpenAI-compatible server lists, nothing when it does not answer."""
+    """Return the models that an OpenAI-compatible server lists; none if it does not answer."""
     try:
         key = settings.credentials.access(OPENAI).key
-    except AuthError:  # in a locked keyring, say
+    except AuthError:  # for example in a locked keyring
         return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        entries = read_json(httpx2.get(url, headers=headers, timeout=SERVER_TIMEOUT).content)["data"]
+        entries = read_json(httpx2.get(url, headers=headers, timeout=SERVER_SECONDS).content)["data"]
         return [str(entry["id"]) for entry in entries]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []
 
 
 def _flows(settings: Settings) -> list[str]:
-    """Return the flows of a Langflow server, which may be known by its URL alone, or run on this machine."""
+    """Return the flows of the Langflow server that the settings name, or else of one on this machine."""
     try:
         server = LangflowServer.of(settings)
-        return [flow.handle for flow in server.flows(SERVER_TIMEOUT if settings.langflow_url else LOCAL_TIMEOUT)]
-    except ChatcliError:  # `chat models langflow` tells why
+        return [flow.handle for flow in server.flows(SERVER_SECONDS if settings.langflow_url else LOCAL_SECONDS)]
+    except ChatcliError:  # `chat models langflow` shows the reason
         return []
 
 
@@ -120,7 +119,7 @@ def _pulled_by_ollama() -> list[str]:
     host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
     url = host if host.startswith("http") else f"http://{host}"
     try:
-        entries = read_json(httpx2.get(f"{url}/api/tags", timeout=LOCAL_TIMEOUT).content)["models"]
+        entries = read_json(httpx2.get(f"{url}/api/tags", timeout=LOCAL_SECONDS).content)["models"]
         return [str(entry["name"]) for entry in entries]
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []

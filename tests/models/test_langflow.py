@@ -104,7 +104,7 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply(status=503, detail="busy"), 75, "503: busy"),
         (Reply([question("hi", "a")]), 75, "broke off"),
         (Reply([question("hi", "a")], whole=False), 75, "broke off"),
-        (Reply(raw=b"<html>It works!</html>"), 75, "no answer of Langflow's"),
+        (Reply(raw=b"<html>It works!</html>"), 75, "not an answer of Langflow"),
     ],
 )
 def test_what_goes_wrong_is_said_with_its_exit_code(
@@ -125,7 +125,7 @@ def test_only_a_run_that_did_not_begin_is_asked_for_again(langflow: FakeLangflow
     assert len(langflow.runs) == 2
 
 
-def test_without_a_server_the_address_is_told(langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_error_has_its_address(langflow: FakeLangflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGFLOW_URL", "http://127.0.0.1:9")
     last = ask()[-1]
     assert isinstance(last, TurnFailed)

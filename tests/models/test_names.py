@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from genai_prices.data_snapshot import get_snapshot
+from genai_prices import Usage, calc_price
 
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
@@ -56,11 +56,11 @@ def test_a_key_alone_chooses_its_providers_default_model(provider: Provider, mon
 
 @pytest.mark.parametrize("provider", ["ollama", "azure", "langflow"])
 def test_a_provider_without_a_default_model_asks_which(provider: str) -> None:
-    with pytest.raises(UsageError, match="which model of"):
+    with pytest.raises(UsageError, match="has no default model"):
         resolve_model(provider, Settings.load())
 
 
-def test_a_server_of_ones_own_may_call_its_model_as_a_provider_is_called() -> None:
+def test_a_named_server_may_give_its_model_the_name_of_a_provider() -> None:
     settings = Settings.load({"base_url": "http://127.0.0.1:9/v1"})
     assert str(resolve_model("mistral", settings)) == "openai:mistral"
 
@@ -69,4 +69,4 @@ def test_default_models_are_on_the_price_list() -> None:
     own_prices = ("nvidia", "openrouter")  # none on the list; a router, whose prices are those of what it chooses
     for row in WITH_DEFAULT:
         if row.prefix not in own_prices:
-            assert get_snapshot().find_provider_model(row.default_model, None, row.price_list, None), row.prefix
+            calc_price(Usage(), row.default_model, provider_id=row.price_list)  # raises LookupError if it is missing

@@ -1,4 +1,4 @@
-"""What a turn costs: known for a listed model of a provider's own server, else not said."""
+"""What a turn costs: known for a listed model of a provider's own server, else None."""
 
 import pytest
 from langchain_core.language_models import FakeListChatModel

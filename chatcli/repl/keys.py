@@ -3,7 +3,6 @@
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition, has_selection, is_searching
-from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
@@ -20,12 +19,6 @@ class LeavingHint:
 
     def __init__(self) -> None:
         self.armed = False
-
-
-def learn_shift_enter() -> None:
-    """Take Shift-Enter for Alt-Enter, in both ways in which terminals report it."""
-    for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
-        ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
 
 
 def write_in_editor(buffer: Buffer) -> None:

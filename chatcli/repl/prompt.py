@@ -11,7 +11,6 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import store_typeahead
-from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, Output, create_output
@@ -19,9 +18,9 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from chatcli.repl.history import LineHistory
-from chatcli.repl.keys import LeavingHint, learn_shift_enter, line_keys, write_in_editor
+from chatcli.repl.keys import LeavingHint, line_keys, write_in_editor
 from chatcli.repl.paste import Pastes
-from chatcli.repl.terminal_replies import ASK_BACKGROUND, ReplyReader
+from chatcli.repl.terminal_input import ASK_BACKGROUND, enter_raw_mode, learn_shift_enter, read_replies
 
 GLYPH = "> "
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})
@@ -29,15 +28,15 @@ _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
 class Prompt:
-    """Reads lines from the terminal, also when stdin is a pipe.
+    """Reads lines from the terminal, even if stdin is a pipe.
 
     Args:
         completer: Completes what is being typed.
         keep_history: Whether what is typed is kept for later runs.
-        vi: Whether vi's keys edit the line, instead of Emacs'.
-        plain: Whether a screen reader may read it: no suggestion stands behind the cursor, no menu below it.
+        vi: Whether the line is edited with the keys of vi, not of Emacs.
+        plain: Whether a screen reader may be used: then there are no suggestions and no menus.
         color: Whether the line may have colours.
-        on_background: Told whether the terminal's background is dark; None for not to ask the terminal.
+        on_background: Called with whether the terminal's background is dark; None not to ask the terminal.
 
     """
 
@@ -57,19 +56,17 @@ class Prompt:
         self.toolbar: Callable[[int], str] = lambda columns: ""
         """Returns the line below the input line for a number of columns; empty for none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
-        """Begun once, when the first line is waited for: what would keep it from appearing."""
+        """Started once, when the first prompt is on the screen: work that would delay it."""
         self.when_continued: Callable[[], None] | None = None
-        """Called after a stop that came from elsewhere, when no line is being read."""
+        """Called when the process continues after a stop by another process, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
         self._prefill, self._in_editor = "", False
         self.pastes = Pastes()
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
-        self._asks_background = on_background is not None and not mute and isinstance(self.input, Vt100Input)
-        if isinstance(self.input, Vt100Input) and on_background is not None:
-            descriptor, encoding = self.input.fileno(), self.input.stdin.encoding
-            self.input.stdin_reader = ReplyReader(descriptor, encoding, on_background)
+        reads_replies = on_background is not None and read_replies(self.input, on_background)
+        self._asks_background = reads_replies and not mute
         self._hint = LeavingHint()
         self._stopped_here = False
         keys = line_keys(self._hint, self.pastes)
@@ -98,7 +95,7 @@ class Prompt:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep the terminal's keys for us, from one line to the next; afterwards it is as it was."""
+        """Keep the terminal in raw mode from one line to the next; restore it at the end."""
         loop = asyncio.get_running_loop()
         with self.input.raw_mode():
             loop.add_signal_handler(signal.SIGCONT, self._continue)
@@ -112,7 +109,7 @@ class Prompt:
                 loop.remove_signal_handler(signal.SIGCONT)
 
     def prefill(self, text: str, *, in_editor: bool = False) -> None:
-        """Let the next line begin as `text`, to be written here or in the user's editor."""
+        """Begin the next line with `text`, here or in the user's editor."""
         self._prefill, self._in_editor = text, in_editor
 
     async def read(self) -> str:
@@ -133,7 +130,7 @@ class Prompt:
         return self.pastes.unfold(line)
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """Return the answer to `question`, which is kept in no history, and with `hidden` not shown; empty for none."""
+        """Return the answer to `question`, empty for none; it is kept in no history, and with `hidden` not shown."""
         session: PromptSession[str] = PromptSession(question, is_password=hidden, input=self.input, output=self.output)
         try:
             return (await session.prompt_async()).strip()
@@ -141,17 +138,17 @@ class Prompt:
             return ""
 
     def refresh(self) -> None:
-        """Draw a `read` that is waiting again, with what the toolbar says now."""
+        """Draw the prompt of a waiting `read` again, with the new toolbar."""
         self._session.app.invalidate()
 
     def leave(self) -> None:
-        """End a `read` that is waiting, as if the user left."""
+        """End a waiting `read` as if the user left."""
         if self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
 
     @contextmanager
     def bracketed_paste(self) -> Iterator[None]:
-        """Let the terminal mark what is pasted while no line is read: else a pasted newline would look like Enter."""
+        """Let the terminal mark pasted text while no line is read: otherwise a pasted newline looks like Enter."""
         self.output.enable_bracketed_paste()
         self.output.flush()
         try:
@@ -161,7 +158,7 @@ class Prompt:
             self.output.flush()
 
     def suspend(self) -> None:
-        """Give the terminal to the shell, in mid-answer, until it brings this process back."""
+        """Suspend this process during an answer: the shell has the terminal until the process continues."""
         self.output.disable_bracketed_paste()
         self.output.flush()
         self._stopped_here = True
@@ -171,7 +168,7 @@ class Prompt:
         self.output.flush()
 
     def _take_early_keys(self) -> None:
-        """Keep what was typed while the program started, when the terminal still made a newline of Enter."""
+        """Keep the keys typed while the program started, when the terminal still turned Enter into a newline."""
         keys = self.input.read_keys() + self.input.flush_keys()
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
@@ -181,11 +178,11 @@ class Prompt:
         event.app.suspend_to_background()
 
     def _continue(self) -> None:
-        """Take the terminal again after a stop that came from elsewhere: the shell has set it to its own liking."""
+        """Take the terminal back after a stop by another process: the shell has changed its settings."""
         if self._stopped_here:
             self._stopped_here = False
             return
-        self.input.raw_mode().__enter__()
+        enter_raw_mode(self.input)
         if self._session.app.is_running:
             self._session.app.renderer.reset()
             self._session.app.invalidate()

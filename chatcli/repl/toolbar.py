@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
-from chatcli.rendering.short_names import short_name
 from chatcli.sanitize import sanitize_line
 
 NARROW = 60

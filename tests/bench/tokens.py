@@ -30,10 +30,9 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.chat_engine import ChatEngine
 from chatcli.conversation.conversation import Conversation
 from chatcli.models.names import ModelName
-from chatcli.rendering.consume import consume
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
-from chatcli.rendering.renderer import Renderer
+from chatcli.rendering.renderer import Renderer, consume
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
 

@@ -113,7 +113,7 @@ def test_a_screen_reader_hears_the_line_that_is_typed_alone(
     tty.send_key("tab")
     tty.wait_for("/clear")
     assert "/config" in tty.text()
-    assert "show the settings" not in tty.text()  # no menu
+    assert "Show the settings" not in tty.text()  # no menu
     tty.wait_for_prompt("/c")
     tty.send_key("ctrl-u")
     tty.send_line("why is the sky blue?")

@@ -1,7 +1,7 @@
 import pytest
 from rich.style import Style
 
-from chatcli.rendering.color import build_console, wants_color
+from chatcli.rendering.build import build_console, wants_color
 from chatcli.rendering.theme import DARK, LIGHT, MONO, THEMES, Theme
 
 NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application import Application, create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import DummyOutput
 
 from chatcli.commands.all import all_commands
@@ -18,11 +21,30 @@ Read = Callable[..., list[str]]
 THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
 
 
-async def type_slowly(pipe: PipeInput, typed: tuple[str, ...]) -> None:
-    """Type what comes after a pause later: completions and suggestions are found meanwhile, and Escape is told."""
-    for number, text in enumerate(typed):
-        await asyncio.sleep(0.8 if number else 0)
-        pipe.send_text(text)
+Until = Callable[[Application[str]], bool]
+
+
+def shows(text: str) -> Until:
+    """Return the condition that the line is `text`."""
+    return lambda app: app.current_buffer.text == text
+
+
+def suggests(app: Application[str]) -> bool:
+    return app.current_buffer.suggestion is not None
+
+
+def navigates(app: Application[str]) -> bool:
+    return app.vi_state.input_mode is InputMode.NAVIGATION
+
+
+async def type_in_steps(pipe: PipeInput, app: Application[str], steps: tuple[str | Until, ...]) -> None:
+    """Type the texts; before the text after a condition, wait until it holds."""
+    for step in steps:
+        if isinstance(step, str):
+            pipe.send_text(step)
+        else:
+            while not step(app):  # noqa: ASYNC110 - prompt-toolkit has no event for all of the conditions
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -30,12 +52,12 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
     """Give what types keys and returns the lines that the prompt made of them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    def type_and_read(*typed: str, vi: bool = False, lines: int = 1) -> list[str]:
+    def type_and_read(*steps: str | Until, vi: bool = False, lines: int = 1) -> list[str]:
         async def scenario(pipe: PipeInput) -> list[str]:
             completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
             prompt = Prompt(completer, keep_history=True, vi=vi)
-            typing = asyncio.create_task(type_slowly(pipe, typed))
-            read = [await asyncio.wait_for(prompt.read(), 10) for _ in range(lines)]
+            typing = asyncio.create_task(type_in_steps(pipe, prompt._session.app, steps))
+            read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
             await typing
             return read
 
@@ -73,43 +95,52 @@ def test_two_pastes_of_one_length_stay_two(read: Read) -> None:
         ("/thre\t", "/thread"),
         ("/thread abc\t", "/thread abc123"),
         ("/hel\t", "/help"),
-        ("no /hel\t", "no /hel"),
     ],
 )
 def test_tab_completes_commands_and_threads(read: Read, typed: str, line: str) -> None:
-    assert read(typed, "\r") == [line]
+    assert read(typed, shows(line), "\r") == [line]
+
+
+@pytest.mark.parametrize("typed", ["no /hel", 'see @"a b" my', "/thread zzz", "//hel"])
+def test_nothing_completes_other_text(typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
+    assert list(completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))) == []
 
 
 def test_tab_completes_a_path(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "report.txt").touch()
     monkeypatch.chdir(tmp_path)
-    assert read("see @folder/rep\t", "\r") == ["see @folder/report.txt"]
+    line = "see @folder/report.txt"
+    assert read("see @folder/rep\t", shows(line), "\r") == [line]
 
 
 @pytest.mark.parametrize(
-    ("typed", "line"),
+    ("steps", "line"),
     [
-        ("see @my\t", 'see @"my folder/'),
-        ('see @"my folder/th\t', 'see @"my folder/the report.txt"'),
-        ('@"my folder/no\t', '@"my folder/notes.txt"'),
-        ("@my\tno\t too", '@"my folder/notes.txt" too'),
-        ('see @"a b" my\t', 'see @"a b" my'),
+        (["see @my\t"], 'see @"my folder/'),
+        (['see @"my folder/th\t'], 'see @"my folder/the report.txt"'),
+        (['@"my folder/no\t'], '@"my folder/notes.txt"'),
+        (
+            ["@my\t", shows('@"my folder/'), "no\t", shows('@"my folder/notes.txt"'), " too"],
+            '@"my folder/notes.txt" too',
+        ),
     ],
 )
 def test_tab_quotes_a_path_with_spaces(
-    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, line: str
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str | Until], line: str
 ) -> None:
     (tmp_path / "my folder").mkdir()
     for name in ("the report.txt", "notes.txt"):
         (tmp_path / "my folder" / name).touch()
     monkeypatch.chdir(tmp_path)
-    steps = [f"{step}\t" for step in typed.split("\t")]
-    assert read(*steps[:-1], f"{steps[-1][:-1]}\r") == [line]
+    assert read(*steps, shows(line), "\r") == [line]
 
 
 def test_vi_keys_edit_the_line(read: Read) -> None:
-    assert read("one two\x1b", "bcwthree\r", vi=True) == ["one three"]
+    assert read("one two\x1b", navigates, "bcwthree\r", vi=True) == ["one three"]
 
 
 def test_secrets_are_not_kept(read: Read, tmp_path: Path) -> None:
@@ -125,4 +156,4 @@ def test_secrets_are_not_kept(read: Read, tmp_path: Path) -> None:
 
 def test_a_suggestion_is_taken(read: Read) -> None:
     assert read("why is the sky blue?\r") == ["why is the sky blue?"]
-    assert read("why", "\x1b[C\r") == ["why is the sky blue?"]
+    assert read("why", suggests, "\x1b[C\r") == ["why is the sky blue?"]

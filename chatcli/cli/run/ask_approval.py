@@ -7,8 +7,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished
-from chatcli.rendering.consume import consume
-from chatcli.rendering.renderer import Renderer
+from chatcli.rendering.renderer import Renderer, consume
 from chatcli.runtime.signals import take_signals
 
 

@@ -11,8 +11,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ExitCode, InternalError, UnansweredRequestError
 from chatcli.events import WAITING, Event, TurnFailed, TurnFinished, TurnInterrupted
-from chatcli.rendering.consume import consume
-from chatcli.rendering.renderer import Renderer
+from chatcli.rendering.renderer import Renderer, consume
 from chatcli.runtime.signals import take_signals
 
 

@@ -12,8 +12,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.events import WAITING, Event, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
-from chatcli.rendering.consume import consume
-from chatcli.rendering.renderer import Renderer
+from chatcli.rendering.renderer import Renderer, consume
 from chatcli.runtime.signals import take_signals
 
 Question = tuple[int, str]

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len
+from rich.color import ColorSystem
 from rich.console import Console
+from rich.style import Style
 
 from chatcli.rendering.lines import EMPTY, Line, Run, plain_text, width_of
-from chatcli.rendering.terminal.encoder import Encoder
 from chatcli.rendering.theme import TERMINAL, Theme
 
 SYNC_BEGIN = "\x1b[?2026h"
@@ -17,6 +18,11 @@ _WRAP_OFF = "\x1b[?7l"
 _WRAP_ON = "\x1b[?7h"
 _ERASE_LINE = "\x1b[K"
 _ERASE_BELOW = "\x1b[J"
+_SYSTEMS = {
+    "standard": ColorSystem.STANDARD,
+    "256": ColorSystem.EIGHT_BIT,
+    "truecolor": ColorSystem.TRUECOLOR,
+}
 
 # The characters whose width every terminal agrees on, and that never join with the one before.
 _CERTAIN = re.compile(
@@ -183,3 +189,27 @@ def _after(line: Line, count: int) -> Line:
         else:
             count -= len(text)
     return tuple(rest)
+
+
+class Encoder:
+    """Encodes lines for `console` in the colours of `theme`; each line begins and ends without any style."""
+
+    def __init__(self, console: Console, theme: Theme) -> None:
+        self._theme = theme
+        self._system = _SYSTEMS.get(console.color_system or "")
+        self._no_color = console.no_color
+        self._codes: dict[Style, tuple[str, str]] = {}
+
+    def encode(self, line: Line) -> str:
+        """Return the text of `line` with its escape sequences."""
+        parts: list[str] = []
+        for text, style in line:
+            before, after = self._codes.get(style) or self._learn(style)
+            parts += (before, text, after)
+        return "".join(parts)
+
+    def _learn(self, style: Style) -> tuple[str, str]:
+        shown = style.without_color if self._no_color else self._theme.resolve(style)
+        before, _, after = shown.render("\0", color_system=self._system).partition("\0")
+        self._codes[style] = before, after
+        return before, after

@@ -5,24 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import singledispatchmethod
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 
 from chatcli import events
 from chatcli.message import SPEAKERS, MessageShown
-from chatcli.rendering.plain import error_lines
-from chatcli.rendering.progress import ProgressLines
-from chatcli.rendering.short_names import short_name
+from chatcli.rendering.plain import ProgressLines, error_lines, short_name
+from chatcli.rendering.terminal.activity import ProgressLine, Reasoning, ToolLines, Waiting
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.terminal.clipboard import fill_clipboard
-from chatcli.rendering.terminal.draft_lines import draft_lines
-from chatcli.rendering.terminal.listing import listing_table
-from chatcli.rendering.terminal.progress_line import ProgressLine
-from chatcli.rendering.terminal.reasoning import Reasoning
-from chatcli.rendering.terminal.tail import Tail
-from chatcli.rendering.terminal.tool_lines import ToolLines
-from chatcli.rendering.terminal.waiting import Waiting
+from chatcli.rendering.terminal.tail import Tail, draft_lines
 from chatcli.rendering.theme import TERMINAL, Theme, find_theme
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
@@ -30,7 +25,7 @@ from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 _PROMPT = "> "
 _MATCH = "not dim bold yellow"
-_BELOW = (events.DraftChanged, events.ScreenLeft, events.ScreenTaken)  # they leave what is being shown as it is
+_BELOW = (events.DraftChanged, events.ScreenLeft, events.ScreenTaken)  # they do not change the answer area
 _PIECES = (events.TextDelta, events.ReasoningDelta)
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 
@@ -42,7 +37,7 @@ class TerminalRenderer:
         console: The terminal of answers, listings and past messages.
         err_console: Of notices, progress and errors; often the same terminal.
         markdown: Whether answers are rendered; otherwise they are written as they come.
-        quiet: Answers only; errors are still told.
+        quiet: Answers only; errors are still shown.
         theme: The colours.
         movable: Whether lines can be drawn again; None for what `console` says.
         clock: Seconds that only go forward.
@@ -91,7 +86,7 @@ class TerminalRenderer:
         self._show(event)
 
     def close(self) -> None:
-        """Let what has arrived stand, and leave the terminal as it was found."""
+        """Keep the text that has arrived, and restore the terminal."""
         self._waiting.stop()
         self._progress_line.erase()
         try:
@@ -103,7 +98,7 @@ class TerminalRenderer:
 
     @singledispatchmethod
     def _show(self, event: events.Event) -> None:
-        """Show nothing: an event of this kind has nothing to be seen."""
+        """Show nothing: events of other kinds are not visible."""
 
     @_show.register
     def _(self, event: events.TurnStarted) -> None:
@@ -115,7 +110,7 @@ class TerminalRenderer:
     def _(self, event: events.TextDelta) -> None:
         if event.node != self._node and self._answered:
             self._end_answer("")
-            self._tell(f"[{sanitize_line(event.node)}]", "dim")
+            self._print_note(f"[{sanitize_line(event.node)}]", "dim")
         self._node = event.node
         text = self._sanitizer.feed(event.text)
         if text:
@@ -125,7 +120,7 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.ReasoningDelta) -> None:
         if self._quiet or self._answer or not self._lively:
-            return  # it could not be folded, or stood in the middle of the answer
+            return  # it could not be removed again, or would stand inside the answer
         self._reasoning.feed(event.text)
 
     @_show.register
@@ -143,7 +138,7 @@ class TerminalRenderer:
             self._tool_lines.finish(event)
         elif not self._quiet:
             with self._aside():
-                self._tell(self._calls.finish(event), "dim")
+                self._print_note(self._calls.finish(event), "dim")
         if not self._tool_lines.open:
             self._wait("waiting for the model")
 
@@ -152,7 +147,7 @@ class TerminalRenderer:
         self._end_answer("")
         self._end_calls("waits")
         for line in request_lines(event):
-            self._tell(line, "bold")
+            self._print_note(line, "bold")
 
     @_show.register
     def _(self, event: events.TurnFinished) -> None:
@@ -161,26 +156,26 @@ class TerminalRenderer:
         if usage.total_tokens and not self._quiet:
             price = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
             counts = f"{usage.input_tokens} tokens in, {usage.output_tokens} out"
-            self._tell(f"{counts}, {event.elapsed_ms / 1000:.1f} s{price}", "dim")
+            self._print_note(f"{counts}, {event.elapsed_ms / 1000:.1f} s{price}", "dim")
 
     @_show.register
     def _(self, event: events.TurnInterrupted) -> None:
         self._end_turn(event.content, "was interrupted")
-        self._tell("[interrupted]", "dim")
+        self._print_note("[interrupted]", "dim")
 
     @_show.register
     def _(self, event: events.TurnFailed) -> None:
         self._end_turn(event.content, "was interrupted")
         message, *remedy = error_lines(event.error)
-        self._tell(message, "red")
+        self._print_note(message, "red")
         for line in remedy:
-            self._tell(line, "")
+            self._print_note(line, "")
 
     @_show.register
     def _(self, event: events.Notice) -> None:
         if not self._quiet or event.level == "error":
             with self._aside():
-                self._tell(sanitize(event.text), _NOTICE_STYLES[event.level])
+                self._print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
 
     @_show.register
     def _(self, event: events.Progress) -> None:
@@ -193,12 +188,12 @@ class TerminalRenderer:
                 self._wait("waiting for the model")
         elif line := self._progress_lines.line(event):
             with self._aside():
-                self._tell(line, "dim")
+                self._print_note(line, "dim")
 
     @_show.register
     def _(self, event: events.Listing) -> None:
         with self._aside():
-            self._console.print(listing_table(event))
+            self._console.print(_table(event))
 
     @_show.register
     def _(self, event: MessageShown) -> None:
@@ -223,7 +218,7 @@ class TerminalRenderer:
             for message in event.messages:
                 self._message(message)
             if not self._quiet:
-                self._tell(f"thread {sanitize_line(event.thread_id)}", "dim")
+                self._print_note(f"thread {sanitize_line(event.thread_id)}", "dim")
 
     @_show.register
     def _(self, event: events.ScreenCleared) -> None:
@@ -253,17 +248,17 @@ class TerminalRenderer:
     def _(self, event: events.ShellFinished) -> None:
         self._end_answer("")
         if event.exit_code:
-            self._tell(f"[exit code {event.exit_code}]", "dim")
+            self._print_note(f"[exit code {event.exit_code}]", "dim")
 
     @_show.register
     def _(self, event: events.ClipboardFilled) -> None:
         fill_clipboard(sanitize(event.text), self._console.file)
-        self._tell(f"copied {event.what}", "dim")
+        self._print_note(f"copied {event.what}", "dim")
 
     @_show.register
     def _(self, event: events.PlainToggled) -> None:
         self._markdown = not self._markdown
-        self._tell("Markdown is rendered" if self._markdown else "Markdown is shown as it is written", "dim")
+        self._print_note("Markdown is rendered" if self._markdown else "Markdown is shown as it is written", "dim")
 
     @_show.register
     def _(self, event: events.ThemeChosen) -> None:
@@ -272,7 +267,7 @@ class TerminalRenderer:
 
     @property
     def _lively(self) -> bool:
-        """Whether something may be shown that is taken away again."""
+        """Whether lines may be shown that are removed later."""
         return self._markdown and self._movable
 
     def _wait(self, what: str) -> None:
@@ -308,7 +303,7 @@ class TerminalRenderer:
         return self._answer
 
     def _end_answer(self, content: str) -> None:
-        """Finish the open answer; `content` is shown if nothing of it came as deltas."""
+        """Finish the open answer; show `content` if none of it came as deltas."""
         rest = self._sanitizer.flush()
         if rest or (content and not self._answered):
             self._open_answer().feed(rest or sanitize(content))
@@ -326,11 +321,11 @@ class TerminalRenderer:
         self._tool_lines.end(note)
         for line in self._calls.clear():
             if not self._quiet:
-                self._tell(f"{line} {note}", "dim")
+                self._print_note(f"{line} {note}", "dim")
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """Make room for lines that are not the answer's, and go on with the answer below them."""
+        """Make room for other lines, and continue the answer below them."""
         self._reasoning.finish()
         self._make_room()
         yield
@@ -352,7 +347,18 @@ class TerminalRenderer:
         self._make_room()
         self._console.print(text)
 
-    def _tell(self, text: str, style: str) -> None:
+    def _print_note(self, text: str, style: str) -> None:
         self._make_room()
         self._err.print(Text(text, style=self._theme.resolve(Style.parse(style))))
         self._go_on()
+
+
+def _table(listing: events.Listing) -> Table:
+    """Return `listing` as a table; text in brackets is not markup."""
+    title = Text(sanitize_line(listing.title), style="bold") if listing.title else None
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in listing.columns:
+        table.add_column(Text(sanitize_line(column)), overflow="fold")
+    for row in listing.rows:
+        table.add_row(*(Text(sanitize_line(cell)) for cell in row))
+    return table

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from chatcli.rendering.lines import Line, width_of
+from chatcli.rendering import theme
+from chatcli.rendering.lines import Line, Run, fold, width_of
 from chatcli.rendering.terminal.painter import Painter
 from chatcli.rendering.theme import TERMINAL, Theme
+from chatcli.sanitize import sanitize
+
+ROWS = 4
+"""The most rows of the screen that a draft takes; its end is shown."""
+_GLYPH = "> "
+_CONTINUATION = "  "
 
 
 class Tail:
@@ -64,3 +71,14 @@ class Tail:
     def _paint(self, lines: Sequence[Line], finished: int) -> None:
         column = width_of(self._draft[-1]) if self._draft else None
         self._painter.update([*lines, *self._status, *self._draft], finished, column)
+
+
+def draft_lines(texts: Sequence[str], width: int, height: int) -> list[Line]:
+    """Return the last rows of `texts`: lines that wait to be sent, and last the one being typed."""
+    rows: list[Line] = []
+    for text in texts:
+        for number, line in enumerate(sanitize(text).expandtabs(4).split("\n")):
+            prefix = _CONTINUATION if number else _GLYPH
+            # One column less than the screen has: the cursor stands behind the last character.
+            rows += fold((Run(prefix + line, theme.DIM),), max(width - 1, 1))
+    return rows[-min(ROWS, max(height - 1, 1)) :]

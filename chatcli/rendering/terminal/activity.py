@@ -1,0 +1,224 @@
+"""What a turn shows while it runs: the waiting indicator, the reasoning, tool calls and progress."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from chatcli.events import Progress, ToolCallFinished, ToolCallStarted, size
+from chatcli.rendering import theme
+from chatcli.rendering.lines import Line, Run, fold, wrap
+from chatcli.rendering.terminal.answer import Repaint
+from chatcli.rendering.terminal.tail import Tail
+from chatcli.rendering.tool_calls import OpenCalls
+from chatcli.sanitize import Sanitizer, sanitize_line
+
+DELAY = 0.3  # seconds: what is answered faster needs no indicator
+PAUSE = 1.0  # seconds without a piece of an answer that is on its way
+INTERVAL = 0.1  # seconds between two drawings
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_REASONING_LINES = 3
+_REASONING_KEPT = 4096  # characters: more than these lines have on any screen
+
+
+class Waiting:
+    """Shows below the answer what is running and for how long, until `stop`; not while pieces of the answer come.
+
+    It runs in the current asyncio loop; without one it shows nothing.
+    """
+
+    def __init__(self, tail: Tail, clock: Callable[[], float]) -> None:
+        self._tail = tail
+        self._clock = clock
+        self._what = ""
+        self._started = 0.0
+        self._due = 0.0
+        self._frame = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, what: str) -> None:
+        """Show that the turn waits for `what`, text without control characters, after a short delay."""
+        self.stop()
+        self._what = what
+        self._started = self._clock()
+        self._arrange(DELAY)
+
+    def delay(self, what: str) -> None:
+        """Remove the indicator, since a piece of `what` came; show it again when no other comes for a while."""
+        self._what = what
+        self._erase()
+        self._due = self._clock() + PAUSE
+
+    def stop(self) -> None:
+        """Remove the indicator."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        self._due = 0.0
+        self._erase()
+
+    def _erase(self) -> None:
+        if self._frame:
+            self._frame = 0
+            self._tail.show_status(None)
+
+    def _arrange(self, delay: float) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._timer = loop.call_later(delay, self._paint)
+
+    def _paint(self) -> None:
+        now = self._clock()
+        if now < self._due:
+            self._arrange(self._due - now)
+            return
+        sign = _FRAMES[self._frame % len(_FRAMES)]
+        self._frame += 1
+        text = f"{sign} {self._what} {now - self._started:.0f} s (Ctrl-C stops)"
+        self._tail.show_status(fold((Run(text, theme.DIM),), max(self._tail.width - 1, 1))[0])
+        self._arrange(INTERVAL)
+
+
+class Reasoning:
+    """Shows the last lines of the model's reasoning, dimmed, until `finish` replaces them by one line."""
+
+    def __init__(self, tail: Tail, clock: Callable[[], float]) -> None:
+        self._tail = tail
+        self._clock = clock
+        self._sanitizer = Sanitizer()
+        self._text = ""
+        self._started = 0.0
+        self._repaint = Repaint(self._paint)
+
+    def feed(self, text: str) -> None:
+        """Show another piece; untrusted text."""
+        if not self._text:
+            self._started = self._clock()
+        self._text = (self._text + self._sanitizer.feed(text))[-_REASONING_KEPT:]
+        self._repaint.request()
+
+    def finish(self) -> None:
+        """Leave one line that says how long it took, if there was any."""
+        self._repaint.cancel()
+        if self._text:
+            self._text = ""
+            self._sanitizer = Sanitizer()
+            seconds = self._clock() - self._started
+            self._tail.update([(Run(f"thought for {seconds:.1f} s", theme.DIM),)], 1)
+
+    def _paint(self) -> None:
+        # One line less than the screen has, so that all of them can be taken away again.
+        lines = min(_REASONING_LINES, self._tail.height - 1)
+        self._tail.update(_last_lines(self._text, lines, self._tail.width))
+
+
+def _last_lines(text: str, count: int, width: int) -> list[Line]:
+    lines = [
+        part for line in text.split("\n") if line.strip() for part in wrap((Run(line.expandtabs(4), theme.DIM),), width)
+    ]
+    return lines[-count:] if count > 0 else []
+
+
+class ToolLines:
+    """Shows each call as one line in the tail: first the call, then its result; a finished line stays."""
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._calls = OpenCalls()
+
+    @property
+    def open(self) -> bool:
+        """Whether a call is running."""
+        return bool(self._calls.lines)
+
+    def start(self, event: ToolCallStarted) -> None:
+        """Show that a call has begun."""
+        self._calls.start(event)
+        self._paint([])
+
+    def finish(self, event: ToolCallFinished) -> None:
+        """Show the result of a call."""
+        self._paint([self._calls.finish(event)])
+
+    def end(self, note: str) -> None:
+        """Leave the lines of the running calls on the screen, each followed by `note`."""
+        if self.open:
+            self._paint([f"{line} {note}" for line in self._calls.clear()])
+
+    def _paint(self, finished: list[str]) -> None:
+        done = [line for text in finished for line in self._line(text)]
+        # As many as the screen has room for: all of them can be taken away again.
+        running = [self._line(f"{text} …")[0] for text in self._calls.lines][: max(self._tail.height - 2, 0)]
+        self._tail.update([*done, *running], len(done))
+
+    def _line(self, text: str) -> list[Line]:
+        return fold((Run(text, theme.DIM),), max(self._tail.width - 1, 1))
+
+
+class ProgressLine:
+    """Shows the latest `Progress` in the tail of the screen: one line, which goes when the work is done."""
+
+    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tail = tail
+        self._clock = clock
+        self._label: str | None = None
+        self._started = 0.0
+        self._drawn = 0.0
+
+    def update(self, event: Progress) -> None:
+        """Draw `event`, or remove the line when the work is done."""
+        if event.finished:
+            self.erase()
+            return
+        now = self._clock()
+        if event.label != self._label:
+            self.erase()
+            self._label = event.label
+            self._started = now
+        elif now - self._drawn < INTERVAL:
+            return
+        self._drawn = now
+        self._tail.update([self._drawn_line(event, now - self._started)])
+
+    def erase(self) -> None:
+        """Remove the line, if there is one."""
+        if self._label is not None:
+            self._label = None
+            self._tail.update([])
+
+    def _drawn_line(self, event: Progress, elapsed: float) -> Line:
+        console = self._tail.console
+        options = console.options.update(width=max(self._tail.width - 1, 1), no_wrap=True)
+        (segments, *_) = console.render_lines(self._line(event, elapsed), options, pad=False)
+        return tuple(Run(text, style or Style()) for text, style, _ in Segment.simplify(segments) if text)
+
+    def _line(self, event: Progress, elapsed: float) -> Table | Text:
+        label = sanitize_line(event.label)
+        if event.unit != "bytes":
+            return Text(f"{label}...", style="dim", overflow="ellipsis")
+        if not event.total:
+            return Text(f"{label}  {size(event.done)}", style="dim", overflow="ellipsis")
+        # One column less than the screen: a full last column would make some terminals wrap.
+        line = Table.grid(padding=(0, 1), expand=True)
+        line.width = self._tail.width - 1
+        line.add_column(no_wrap=True, overflow="ellipsis")
+        line.add_column(ratio=1)
+        line.add_column(no_wrap=True)
+        fraction = f"{100 * event.done // event.total:3} %  {size(event.done)} of {size(event.total)}"
+        bar = ProgressBar(total=event.total, completed=event.done)
+        line.add_row(Text(label), bar, Text(f"{fraction}  {_time_left(event, elapsed)}".rstrip()))
+        return line
+
+
+def _time_left(event: Progress, elapsed: float) -> str:
+    if elapsed < 1 or not event.done:
+        return ""  # too early for an estimate
+    minutes, seconds = divmod(round(elapsed / event.done * (event.total - event.done)), 60)
+    return f"{minutes}:{seconds:02} left"

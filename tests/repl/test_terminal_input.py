@@ -1,0 +1,107 @@
+"""The parts of prompt-toolkit that are changed from outside, and the replies of the terminal."""
+
+import gc
+import os
+import pty
+import termios
+from collections.abc import Iterator
+
+import pytest
+from prompt_toolkit.input import DummyInput
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
+from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.keys import Keys
+
+from chatcli.repl.terminal_input import ReplyReader, enter_raw_mode, is_dark, learn_shift_enter, read_replies
+
+DARK = "\x1b]11;rgb:1e1e/1e1e/1e1e\x07"
+LIGHT = "\x1b]11;rgb:ff/ff/ff\x1b\\"
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, Vt100Input]]:
+    """Return the end of a pseudo-terminal that types, and the input at the other end."""
+    typing, reading = pty.openpty()
+    with os.fdopen(typing, "wb"), os.fdopen(reading, encoding="utf-8") as stdin:
+        yield typing, Vt100Input(stdin)
+
+
+def test_prompt_toolkit_reads_keys_through_the_reader_that_is_put_into_its_input(
+    terminal: tuple[int, Vt100Input],
+) -> None:
+    typing, source = terminal
+    told: list[bool] = []
+    assert read_replies(source, told.append)
+    with source.raw_mode():
+        os.write(typing, f"a{DARK}b".encode())
+        assert [press.data for press in source.read_keys()] == ["a", "b"]
+    assert told == [True]
+    assert not read_replies(DummyInput(), told.append)
+
+
+def test_raw_mode_that_is_entered_again_lasts_until_the_outer_block_ends(terminal: tuple[int, Vt100Input]) -> None:
+    _, source = terminal
+    before = termios.tcgetattr(source.fileno())
+    with source.raw_mode():
+        raw = termios.tcgetattr(source.fileno())
+        assert raw != before
+        termios.tcsetattr(source.fileno(), termios.TCSANOW, before)  # as a shell does
+        enter_raw_mode(source)
+        gc.collect()
+        assert termios.tcgetattr(source.fileno()) == raw
+    assert termios.tcgetattr(source.fileno()) == before
+
+
+def test_prompt_toolkit_takes_the_sequences_of_shift_enter_from_its_table(terminal: tuple[int, Vt100Input]) -> None:
+    learn_shift_enter()
+    typing, source = terminal
+    with source.raw_mode():
+        for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
+            assert sequence in ANSI_SEQUENCES
+            os.write(typing, sequence.encode())
+            assert [press.key for press in source.read_keys()] == [Keys.Escape, Keys.ControlM]
+
+
+@pytest.mark.parametrize(("reply", "dark"), [(DARK, True), (LIGHT, False)])
+@pytest.mark.parametrize("cut", range(len(DARK)))
+def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: str, dark: bool, cut: int) -> None:
+    told: list[bool] = []
+    reader = ReplyReader(pipe[0], "utf-8", told.append)
+    typed = f"before{reply}after"
+    text = ""
+    for part in (typed[: 6 + cut], typed[6 + cut :]):
+        os.write(pipe[1], part.encode())
+        text += reader.read() if part else ""
+    if cut == 1:  # a lone Escape may be a key: it can't be held back
+        return
+    assert text == "beforeafter"
+    assert told == [dark]
+
+
+@pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])
+def test_keys_pass(pipe: tuple[int, int], typed: str) -> None:
+    reader = ReplyReader(pipe[0], "utf-8", lambda dark: None)
+    os.write(pipe[1], typed.encode())
+    assert reader.read() == typed
+
+
+def test_alt_bracket_comes_with_the_next_key(pipe: tuple[int, int]) -> None:
+    reader = ReplyReader(pipe[0], "utf-8", lambda dark: None)
+    os.write(pipe[1], b"\x1b]")
+    assert reader.read() == ""
+    os.write(pipe[1], b"x")
+    assert reader.read() == "\x1b]x"
+
+
+def test_what_is_dark() -> None:
+    assert is_dark("0", "0", "0")
+    assert is_dark("2828", "2c2c", "3434")
+    assert not is_dark("fd", "f6", "e3")

@@ -133,7 +133,7 @@ def test_a_makefile_keeps_no_half_file(chat: Chat, fake: FakeOpenAI, work: Path)
 def test_trying_again_ends_where_it_cannot_help(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
     fake.key = "another"
     assert run(chat, "Try again only when that can help").returncode == 1
-    assert len(fake.requests) == 1
+    assert not fake.requests  # the list of models was refused
 
 
 def test_a_written_conversation_is_told_by_speaker(chat: Chat, fake: FakeOpenAI, work: Path) -> None:

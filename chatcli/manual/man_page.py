@@ -68,7 +68,7 @@ def roff(markdown: str) -> str:
                 lines += [".TP", _inline(first), _inline(text)]
         elif not block[0].startswith("!["):  # a picture
             lines += [".PP", *map(_inline, block)]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in lines[lines[:1] == [".PP"] :])  # a section begins with a paragraph anyway
 
 
 def _blocks(markdown: str) -> Iterator[tuple[str, list[str]]]:

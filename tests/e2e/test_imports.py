@@ -45,8 +45,13 @@ def _packages(names: list[str]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("words", "budget"),
-    [(["--version"], OWN | TYPER), (["--help"], OWN | TYPER), (["threads", "list"], THREADS)],
-    ids=["--version", "--help", "threads list"],  # the order of a set differs from process to process
+    [
+        (["--version"], OWN | TYPER),
+        (["--help"], OWN | TYPER),
+        (["threads", "list"], THREADS),
+        (["help", "trust"], THREADS),
+    ],
+    ids=["--version", "--help", "threads list", "help trust"],  # the order of a set differs from process to process
 )
 def test_a_quick_command_imports_what_it_needs(chat: Chat, words: list[str], budget: set[str]) -> None:
     result = chat.shell(f"{sys.executable} -X importtime {EXECUTABLE} {' '.join(words)}")

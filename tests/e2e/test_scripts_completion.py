@@ -34,6 +34,10 @@ def test_options_and_subcommands_are_completed(chat: Chat) -> None:
     assert '"--schema":"' in "\n".join(complete(chat, "zsh", "--"))
 
 
+def test_topics_of_the_manual_are_completed(chat: Chat) -> None:
+    assert complete(chat, "bash", "help", "t") == ["threads", "tools", "trust", "troubleshooting"]
+
+
 def test_threads_are_completed_with_their_titles(chat: Chat, fake: FakeOpenAI) -> None:
     chat("-t", "sky", "why is the sky blue?")
     chat("-t", "sea", '\\"; touch pwned; " $(touch pwned) `touch pwned`')

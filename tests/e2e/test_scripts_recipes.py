@@ -1,4 +1,4 @@
-"""The recipes of the README's "Use it in scripts", run as they stand there."""
+"""The shell blocks of README.md and the manual, run as they stand there."""
 
 import re
 import subprocess
@@ -7,18 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from chatcli import manual
 from tests.attachments.samples import picture
 from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Request, server_error
 
 README = Path(__file__).parents[2] / "README.md"
+PAGES = {"README": README} | {topic: Path(manual.__file__).parent / f"{topic}.md" for topic in manual.TOPICS}
 _RECIPE = re.compile(r"^### ([^\n]+)\n\n```(sh|make)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_RECIPES, _NEXT = "\n## Recipes\n", "\n## "
 
 
 def _recipes() -> dict[str, str]:
-    section = README.read_text().partition("\n## Use it in scripts\n")[2].partition("\n## ")[0]
+    section = PAGES["scripts"].read_text().partition(_RECIPES)[2].partition(_NEXT)[0]
     return {title: text for title, _, text in _RECIPE.findall(section)}
+
+
+def _blocks(page: str) -> list[str]:
+    """Return the shell blocks of a page that no comment excludes; the recipes have tests of their own."""
+    before, _, recipes = PAGES[page].read_text().partition(_RECIPES)
+    text = before + _NEXT.join(recipes.split(_NEXT)[1:])
+    return [block for not_run, block in _BLOCK.findall(text) if not not_run]
 
 
 RECIPES = _recipes()
@@ -38,6 +49,7 @@ def work(chat: Chat, fake: FakeOpenAI) -> Path:
     folder = chat.home.work
     (folder / "app.log").write_text("10:00 started\n10:01 out of memory\n" * 300)
     (folder / "letter.txt").write_text("Dear all,\n...\nAda <ada@example.org>\n")
+    (folder / "notes.txt").write_text("Buy milk.\n")
     (folder / "docs").mkdir()
     for name in ("one", "two"):
         (folder / "docs" / f"{name}.md").write_text(f"# {name}\n")
@@ -68,6 +80,14 @@ def run(chat: Chat, title: str) -> Result:
 
 def test_there_are_ten() -> None:
     assert len(RECIPES) == 10
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page)])
+def test_the_shell_blocks_of_a_page_run(chat: Chat, fake: FakeOpenAI, work: Path, page: str) -> None:
+    for block in _blocks(page):
+        result = chat.shell(f"set -euo pipefail\n{block}", timeout=180)
+        assert result.returncode == 0, f"{block}\n{result}"
+        assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("title", [title for title in RECIPES if title != "A step of a Makefile"])

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.attachments.html import html_text, is_html
-from chatcli.attachments.web import fetch
+from chatcli.attachments.web import fetch, html_text, is_html
 from chatcli.errors import ChatcliError
 from chatcli.tools.tool import Arguments, Tool
 

@@ -248,4 +248,4 @@ def test_a_rule_for_a_thread_is_in_no_store(fake: FakeOpenAI) -> None:
     shutil.copy("threads.db", "other.db")
     asyncio.run(ask_in_a_copy())
     kept = [path for path in paths.state_dir().rglob("*") if path.is_file()]
-    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}

@@ -61,7 +61,11 @@ def read_attachment(
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")
         return _identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
     if source.startswith(_URL):
-        return read_url(source, allow_private=allow_private, timeout=timeout)
+        # Imported here: most runs fetch nothing, and the HTTP client is large.
+        from chatcli.attachments.web import fetch, readable
+
+        page = _identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
+        return replace(page, text=readable(page.text))  # a local HTML file stays as it is: it may be the topic
     path = Path(source).expanduser()
     try:
         with path.open("rb") as file:
@@ -69,20 +73,6 @@ def read_attachment(
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{source} can't be attached: {reason}", remedy="Check the path.") from None
-
-
-def read_url(url: str, *, allow_private: bool = False, timeout: float | None = None) -> Attachment:
-    """Fetch `url`; a web page becomes its text, while a local HTML file stays as it is, since it may be the topic.
-
-    Raises:
-        ChatcliError: See `web.fetch`; RefusedError when models do not take what was fetched.
-
-    """
-    # Imported here: most runs fetch nothing, and the HTTP client is large.
-    from chatcli.attachments.web import fetch, html_text, is_html
-
-    page = _identify(url, fetch(url, allow_private=allow_private, timeout=timeout))
-    return replace(page, text=html_text(page.text)) if is_html(page.text) else page
 
 
 def _read_all(name: str, stream: BinaryIO) -> bytes:

@@ -111,6 +111,11 @@ def is_html(text: str) -> bool:
     return _START.match(text[:2000]) is not None
 
 
+def readable(text: str) -> str:
+    """Return the text of `text` if it is a web page, else `text` itself."""
+    return html_text(text) if is_html(text) else text
+
+
 def html_text(page: str) -> str:
     """Return what a reader sees of `page`, a block a line.
 

@@ -1,5 +1,6 @@
 """What a role is, and how a file is read as one."""
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -156,8 +157,6 @@ def find_role(name: str) -> Role:
     files = role_files()
     path = files.get(name.strip().lower())
     if path is None:
-        import difflib
-
         near = difflib.get_close_matches(name.strip().lower(), files, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(f"there is no role {name!r}", remedy=f"{hint}See `chat roles list`.")

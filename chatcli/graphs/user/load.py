@@ -6,11 +6,11 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -84,8 +84,10 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
 
 def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
     builder = getattr(graph, "builder", None)
+    state: Collection[str]
+    taken: Collection[str]
     if builder is not None:
-        state, taken = builder.schemas[builder.state_schema], builder.schemas[builder.input_schema]
+        state, taken = _fields(builder.state_schema), _fields(builder.input_schema)
     else:
         state, taken = graph.channels, graph.channels
     held = ", ".join(sorted(name for name in state if not name.startswith("__"))) or "nothing"
@@ -99,6 +101,11 @@ def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
             f"the input of the graph {spec.name!r} holds no `messages`; it holds: {', '.join(sorted(taken))}",
             remedy="A conversation begins with them: let the input schema hold them too.",
         )
+
+
+def _fields(schema: Any) -> Collection[str]:
+    """Return the names of the fields of a graph's schema; a type without fields, such as a list, has none."""
+    return get_type_hints(schema) if hasattr(schema, "__annotations__") else ()
 
 
 async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> object:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 from chatcli.attachments.attachment import STDIN_NAME, Attachment
-from chatcli.attachments.image import fit_image
+from chatcli.attachments.image import fit_image, pixels
 from chatcli.attachments.pdf import count_pages, pdf_text
+from chatcli.events import size
 
 Block = dict[str, object]
 
@@ -61,3 +62,22 @@ def _reference(name: str, media_type: str) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def summary(attachment: Attachment) -> str:
+    """Return one line about `attachment`, which can be read as what it is: its name, its size and what it holds.
+
+    Raises:
+        UsageError: It can't be read.
+
+    """
+    name, data = attachment.name, attachment.data
+    match attachment.kind:
+        case "image":
+            holds = "{} x {} pixels".format(*pixels(name, data))
+        case "pdf":
+            pages = count_pages(name, data)
+            holds = f"{pages} page{'' if pages == 1 else 's'}"
+        case "text":
+            holds = f"about {max(len(attachment.text) // 4, 1):,} tokens"  # as the context's approximation counts
+    return f"attached {name}: {size(attachment.size)}, {holds}"

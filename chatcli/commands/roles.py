@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables
 from chatcli.events import Event, Notice
-from chatcli.roles.library import find_role, role_files
+from chatcli.roles.role import find_role, role_files
 from chatcli.roles.setup import Setup
 
 NO_ROLE = ("none", "off")

@@ -21,14 +21,14 @@ def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelNa
 
     """
     if choose_server(settings) is not None:
-        from chatcli.graphs.server.rows import SERVER
+        from chatcli.graphs.server.client import SERVER
 
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:
         return graph.model_name
     if not settings.role:
         return choose_model(settings)
-    from chatcli.roles.opening import opening_model, opening_setup
+    from chatcli.roles.setup import opening_model, opening_setup
 
     return opening_model(settings, opening_setup(settings, None, first=True))
 

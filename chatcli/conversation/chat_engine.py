@@ -15,7 +15,7 @@ from chatcli.conversation.place import choose_store, granted
 from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, custom_url
-from chatcli.roles.opening import opening_model, opening_setup
+from chatcli.roles.setup import opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
 from chatcli.store.threads import Threads, find_thread
 
@@ -124,8 +124,8 @@ class ChatEngine:
             ChatcliError: The model has no key, or the role is unknown.
 
         """
+        from chatcli.graphs.chat.graph import setup_of
         from chatcli.graphs.chat.session import ChatSession
-        from chatcli.graphs.chat.stored_setup import setup_of
 
         settings = self._settings
         values = await self._values(thread_id)
@@ -167,13 +167,13 @@ class ChatEngine:
             StoreError: The store can't be read.
 
         """
-        from chatcli.graphs.chat.stored_setup import setup_of
+        from chatcli.graphs.chat.graph import setup_of
 
         values = await self._values(thread_id)
         return None if values is None else setup_of(values)
 
     async def _values(self, thread_id: str) -> "Mapping[str, Any] | None":
-        from chatcli.graphs.chat.stored_setup import read_values
+        from chatcli.graphs.chat.graph import read_values
         from chatcli.store.errors import as_store_error
 
         try:
@@ -193,7 +193,7 @@ class ChatEngine:
 
         """
         from chatcli.graphs.chat.ask_node import MODEL_NODE
-        from chatcli.graphs.chat.stored_setup import setup_update
+        from chatcli.graphs.chat.graph import setup_update
         from chatcli.sessions.thread import GraphThread
         from chatcli.sessions.unasked import keep_unasked
 

@@ -19,8 +19,7 @@ from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, Usage
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.roles.opening import opening_model, switched_model
-from chatcli.roles.setup import Setup
+from chatcli.roles.setup import Setup, opening_model, switched_model
 from chatcli.runtime.garbage import resume_collections
 from chatcli.thread_ids import check_thread_id, new_thread_id
 

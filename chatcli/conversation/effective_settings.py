@@ -16,7 +16,7 @@ from chatcli.errors import ChatcliError
 from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
-from chatcli.roles.opening import opening_model, opening_setup
+from chatcli.roles.setup import opening_model, opening_setup
 from chatcli.store.location import MEMORY, SQLITE
 
 

@@ -9,8 +9,14 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Opening
 from chatcli.conversation.place import choose_server
 from chatcli.errors import UsageError
-from chatcli.graphs.server.client import ServerAddress, assistants, build_client, check_server, refuse_without_messages
-from chatcli.graphs.server.rows import SERVER
+from chatcli.graphs.server.client import (
+    SERVER,
+    ServerAddress,
+    assistants,
+    build_client,
+    check_server,
+    refuse_without_messages,
+)
 from chatcli.models.names import ModelName
 from chatcli.store.threads import ThreadSummary, find_thread
 

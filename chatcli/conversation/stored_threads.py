@@ -88,8 +88,7 @@ async def read_thread_setup(settings: Settings, thread_id: str) -> "Setup | None
         StoreError: The store can't be used.
 
     """
-    from chatcli.graphs.chat.graph import build_graph
-    from chatcli.graphs.chat.stored_setup import read_setup
+    from chatcli.graphs.chat.graph import build_graph, read_setup
     from chatcli.store.open import open_store
 
     async with open_store(choose_store(settings)) as store:

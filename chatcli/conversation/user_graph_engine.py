@@ -147,8 +147,7 @@ async def _settle_store(
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    from chatcli.graphs.user.load import import_graph
-    from chatcli.graphs.user.project import enter_project
+    from chatcli.graphs.user.load import enter_project, import_graph
 
     told = enter_project(spec)
     graph = import_graph(spec)

@@ -139,7 +139,7 @@ def _model_choices(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _role_choices() -> list[tuple[str, str]]:
-    from chatcli.roles.library import SHIPPED, role_files
+    from chatcli.roles.role import SHIPPED, role_files
 
     return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
 

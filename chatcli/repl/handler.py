@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from chatcli.attachments.attachment import Attachment
+from chatcli.attachments.attachment import Attachment, read_attachment
 from chatcli.attachments.mentions import find_mentions, missing_mentions
-from chatcli.attachments.read import read_attachment
 from chatcli.commands.registry import (
     CommandContext,
     ParsedCommand,

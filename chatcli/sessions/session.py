@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.attachments.summary import summary
+from chatcli.attachments.content import summary
 from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown

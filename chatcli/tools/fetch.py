@@ -10,17 +10,16 @@ from urllib.parse import urlsplit
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.attachments.html import html_text, is_html
-from chatcli.attachments.web import fetch
+from chatcli.attachments.web import fetch, readable
 from chatcli.errors import ChatcliError
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_TEXT = 30_000
-"""Characters of a page that are kept."""
+"""Characters of a page that the model gets."""
 
 
 def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
-    """Return the tool that fetches, for `seconds` at most; `allow_private` as for an attached URL."""
+    """Return the tool that fetches a URL within `seconds`; `allow_private` has the meaning it has for attached URLs."""
 
     async def fetch_url(url: str) -> str:
         """Fetch a web page or a text file, and return its text.
@@ -33,9 +32,8 @@ def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
         except ChatcliError as error:
             raise ToolException(error.message) from None
         if b"\0" in data[:1024]:
-            raise ToolException(f"{url} is no text")
-        text = data.decode("utf-8", "replace")
-        text = html_text(text) if is_html(text) else text
+            raise ToolException(f"{url} is not text")
+        text = readable(data.decode("utf-8", "replace"))
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n[cut; the page has {len(text)} characters]"
 
     runnable = StructuredTool.from_function(coroutine=fetch_url, parse_docstring=True, handle_tool_error=True)
@@ -47,37 +45,37 @@ def _url(arguments: Arguments) -> str:
 
 
 def _suggest(arguments: Arguments) -> str:
-    """Return the pattern for every address of the same server, or for this one where it names no server."""
+    """Return the pattern for every URL on the same server, or for this URL alone if it names no server."""
     url = _url(arguments)
     try:
         parts = urlsplit(url)
     except ValueError:
         return escape(url)
-    pattern = f"{parts.scheme}://{escape(parts.netloc)}/*"  # a `*` in it is the model's, not the rule's
+    pattern = f"{parts.scheme}://{escape(parts.netloc)}/*"  # escaped: a `*` in the URL is not a wildcard
     return pattern if parts.netloc and fnmatchcase(url, pattern) else escape(url)
 
 
 async def _in_thread(work: Callable[[], bytes]) -> bytes:
-    """Return what `work` does in a thread that nobody has to wait for when the call is given up."""
+    """Return the result of `work`, run in a daemon thread: a call that is cancelled does not have to wait for it."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[bytes] = loop.create_future()
 
-    def settle(result: bytes | None, error: Exception | None) -> None:
+    def settle(data: bytes | None, error: Exception | None) -> None:
         if done.done():
             return
-        if error is not None:
+        if data is not None:
+            done.set_result(data)
+        elif error is not None:
             done.set_exception(error)
-        else:
-            done.set_result(result or b"")
 
     def run() -> None:
-        result, failure = None, None
+        data, failure = None, None
         try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            data = work()
+        except Exception as error:  # noqa: BLE001 - it is raised again in the task that waits
             failure = error
-        with suppress(RuntimeError):  # the loop is gone, and nobody waits
-            loop.call_soon_threadsafe(settle, result, failure)
+        with suppress(RuntimeError):  # the loop is closed: no task waits any more
+            loop.call_soon_threadsafe(settle, data, failure)
 
     threading.Thread(target=run, daemon=True).start()
     return await done

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-from mcp.shared._httpx_utils import MCP_DEFAULT_SSE_READ_TIMEOUT, MCP_DEFAULT_TIMEOUT
 
 from chatcli.runtime.parse import read_json
 
 RequestId = int | str
 
+_TIMEOUT = httpx.Timeout(30, read=300)
+"""In seconds, as in the SDK's own client: a server may keep an answer open for a while."""
 _EVENTS = "text/event-stream"
 _RESUMES = "last-event-id"
 _EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
@@ -27,7 +28,7 @@ class AnsweringClient(httpx.AsyncClient):
     """Makes an answer of what goes wrong with a request."""
 
     def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__(headers=headers, timeout=httpx.Timeout(MCP_DEFAULT_TIMEOUT, read=MCP_DEFAULT_SSE_READ_TIMEOUT))
+        super().__init__(headers=headers, timeout=_TIMEOUT)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Return the answer to `request`; one that waits for a result gets an error in its place."""

@@ -17,12 +17,15 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
-from chatcli.tools.builtin import builtin_tools
 from chatcli.tools.rules import Rules
 from chatcli.tools.tool import Arguments, Tool
 
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
+
+from chatcli.tools.fetch import fetch_tool
+from chatcli.tools.files import file_tools
+from chatcli.tools.shell import shell_tool
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -197,3 +200,8 @@ def _session_type() -> "type[McpSession]":
     from chatcli.tools.mcp_session import McpSession
 
     return McpSession
+
+
+def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
+    """Return the tools that work in `root`; each call takes `seconds` at most."""
+    return [*file_tools(root, seconds), fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]

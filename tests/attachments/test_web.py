@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatcli.attachments.read import read_attachment
+from chatcli.attachments.attachment import read_attachment
 from chatcli.attachments.web import fetch
 from chatcli.errors import ContextError, NetworkError, UsageError
 from tests.attachments.samples import pdf, picture

@@ -15,7 +15,8 @@ from chatcli.cli.app import app
 from chatcli.cli.grammar.subcommands import SUBCOMMANDS
 from chatcli.commands.all import all_commands
 from chatcli.commands.screen import KEYS
-from chatcli.config.settings import SERVER_KEY_VARIABLES, Settings, user_name
+from chatcli.config.credentials import SERVER_KEY_VARIABLES
+from chatcli.config.settings import Settings, user_name
 from chatcli.errors import ExitCode, UsageError
 from chatcli.manual.man_page import man_page
 from chatcli.providers import PROVIDERS

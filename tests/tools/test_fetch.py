@@ -21,7 +21,7 @@ def test_a_page_is_read_as_text_and_a_failure_is_told() -> None:
         web.pages["/away"] = (302, {"Location": "http://127.0.0.1:1/"}, b"")
         assert asyncio.run(fetch(f"{web.url}/page")) == "Hello you"
         assert asyncio.run(fetch(f"{web.url}/long")).endswith("[cut; the page has 50000 characters]")
-        assert "no text" in asyncio.run(fetch(f"{web.url}/image"))
+        assert "not text" in asyncio.run(fetch(f"{web.url}/image"))
         assert "404" in asyncio.run(fetch(f"{web.url}/none"))
         assert "private address" in asyncio.run(fetch(f"{web.url}/away"))
     assert "no URL" in asyncio.run(fetch("file:///etc/passwd"))

@@ -67,7 +67,7 @@ def test_long_files_are_read_in_parts(root: Path) -> None:
     (root / "long").write_text("".join(f"line {number}\n" for number in range(1, 10_001)))
     assert "[cut in line" in run(root, "read_file", path="long")
     assert run(root, "read_file", path="long", first_line=9_999) == "line 9999\nline 10000\n"
-    assert "is no text" in run(root, "read_file", path="image")
+    assert "is not text" in run(root, "read_file", path="image")
     assert "is a folder" in run(root, "read_file", path="src")
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatcli import paths
-from chatcli.tools.builtin import builtin_tools
 from chatcli.tools.rules import Rules, keep_rule, kept_rules, suggest_rule
+from chatcli.tools.toolbox import builtin_tools
 
 TOOLS = {tool.name: tool for tool in builtin_tools(Path(), 1, allow_private=False)}
 

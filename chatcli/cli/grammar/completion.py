@@ -111,14 +111,14 @@ def values_of(setting: str) -> Callable[[str], list[Offer]]:
 
 def roles(incomplete: str) -> list[Offer]:
     """Return the roles by name; no file of theirs is read."""
-    from chatcli.roles.library import role_files
+    from chatcli.roles.role import role_files
 
     return _fitting(role_files(), incomplete)
 
 
 def own_roles(incomplete: str) -> list[Offer]:
     """Return the roles that the user wrote: the only ones that can be deleted."""
-    from chatcli.roles.library import SHIPPED, role_files
+    from chatcli.roles.role import SHIPPED, role_files
 
     return _fitting([name for name, path in role_files().items() if path.parent != SHIPPED], incomplete)
 

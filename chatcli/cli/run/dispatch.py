@@ -74,8 +74,7 @@ def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str]
     if last not in PROVIDERS or not settings.credentials.lacks_key(last):
         return name
     from chatcli.conversation.stored_threads import read_thread_setup
-    from chatcli.roles.opening import opening_model
-    from chatcli.roles.setup import Setup
+    from chatcli.roles.setup import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     first = opening_model(settings, asyncio.run(read_thread_setup(settings, thread_id)) or Setup())

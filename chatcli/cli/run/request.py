@@ -81,7 +81,7 @@ def _tell_mentions(text: str) -> None:
 def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":
     if not settings.file:
         return ()
-    from chatcli.attachments.read import read_attachment
+    from chatcli.attachments.attachment import read_attachment
 
     read = []
     for source in settings.file:

@@ -18,8 +18,7 @@ from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
 from chatcli.manual import list_topics, read_page
 from chatcli.message import MessageShown
-from chatcli.rendering.build import build_renderer
-from chatcli.rendering.color import wants_color
+from chatcli.rendering.build import build_renderer, wants_color
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -15,8 +15,7 @@ from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.rendering.build import build_renderer
-from chatcli.roles.library import SHIPPED, find_role, own_file, role_files
-from chatcli.roles.role import Role, read_role
+from chatcli.roles.role import SHIPPED, Role, find_role, own_file, read_role, role_files
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize
 

@@ -14,7 +14,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
 
 from chatcli.errors import StoreError
-from chatcli.graphs.chat.offered_tools import notify
+from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.rules import keep_rule, suggest_rule

@@ -1,5 +1,8 @@
 """The compiled LangGraph app."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -8,6 +11,7 @@ from chatcli.graphs.chat.approval_node import APPROVE_NODE, approve_calls
 from chatcli.graphs.chat.ask_node import MODEL_NODE, call_model
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.tools_node import TOOLS_NODE, next_node, run_call
+from chatcli.roles.setup import Setup
 
 ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
 
@@ -26,3 +30,46 @@ def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
     builder.add_conditional_edges(APPROVE_NODE, next_node, [TOOLS_NODE, MODEL_NODE, END])
     builder.add_edge(TOOLS_NODE, MODEL_NODE)
     return builder.compile(checkpointer=checkpointer)
+
+
+async def read_setup(graph: ChatGraph, thread_id: str) -> Setup | None:
+    """Return the setup of the thread `thread_id`, or None when there is no such thread; its messages are not read."""
+    values = await read_values(graph, thread_id)
+    return None if values is None else setup_of(values)
+
+
+async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | None:
+    """Return what the newest state of the thread holds beside its messages, or None when there is no such thread."""
+    checkpointer = graph.checkpointer
+    assert isinstance(checkpointer, BaseCheckpointSaver)
+    newest = await checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
+    if newest is None:
+        return None
+    values: Mapping[str, Any] = newest.checkpoint["channel_values"]
+    return values
+
+
+def setup_of(values: Mapping[str, Any]) -> Setup:
+    """Return the setup in a thread's `values`."""
+    return Setup(
+        system=values.get("system") or "",
+        role=values.get("role") or "",
+        template=values.get("template") or "",
+        variables=values.get("variables") or {},
+        temperature=values.get("temperature"),
+        model=values.get("model") or "",
+        base_url=values.get("base_url") or "",
+    )
+
+
+def setup_update(setup: Setup) -> ChatState:
+    """Return the update of a thread's state that makes `setup` its own."""
+    return ChatState(
+        system=setup.system,
+        role=setup.role,
+        template=setup.template,
+        variables=dict(setup.variables),
+        temperature=setup.temperature,
+        model=setup.model,
+        base_url=setup.base_url,
+    )

@@ -14,9 +14,8 @@ from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.answer_schema import AnswerSchema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context, refuse_oversized
-from chatcli.graphs.chat.graph import ChatGraph
+from chatcli.graphs.chat.graph import ChatGraph, setup_update
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.graphs.chat.stored_setup import setup_update
 from chatcli.graphs.chat.summary import compact_state
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model

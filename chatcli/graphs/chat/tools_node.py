@@ -10,9 +10,9 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.offered_tools import notify
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.model import Model
 from chatcli.sessions.message_calls import open_calls, result_of

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
     from langgraph_sdk.schema import Assistant
 
+SERVER = "langgraph"
+"""The provider in the name of a server's assistant: `langgraph:NAME`."""
 OK = 200
 """HTTP's status of a request that was granted."""
 REACH_TIMEOUT = 3.0

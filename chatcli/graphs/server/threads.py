@@ -5,9 +5,9 @@ the same thread), and is kept in the thread's metadata; a fork, whose UUID the s
 """
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 from langgraph_sdk.client import SyncLangGraphClient
@@ -15,30 +15,25 @@ from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import Checkpoint
 
 from chatcli.errors import UsageError
-from chatcli.graphs.server.client import ServerAddress, build_sync_client, check_server, server_failures
-from chatcli.graphs.server.rows import (
-    NAME,
-    TITLE,
-    Row,
-    as_row,
-    as_title,
-    checkpoint_id,
-    messages_in,
-    metadata_of,
-    parent_id,
-    shown_in,
-    summary_of,
-    values_of,
-)
-from chatcli.message import MessageShown
+from chatcli.events import INTERRUPTED
+from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
+from chatcli.message import MessageShown, human_role
 from chatcli.store.search_words import snippet, words_in
 from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken
+from chatcli.text_lines import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
 """Of the UUIDs that names become. It never changes: threads would be lost."""
 PAGE = 100
 """Threads or states asked for at once; left to itself, the server gives ten."""
 SNIPPET_WORDS = 16
+NAME, TITLE = "chatcli_thread", "chatcli_title"
+"""Keys of a thread's metadata; a checkpoint's has the title of its turn by the second."""
+TITLE_LENGTH = 60
+"""Characters of the first question that title a thread."""
+_SPEAKERS = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
+Row = Mapping[str, Any]
+"""A thread, a state or a message."""
 
 
 class ServerThreads:
@@ -228,3 +223,85 @@ def _as_uuid(thread_id: str) -> str:
         return str(UUID(thread_id))
     except ValueError:
         return str(uuid5(NAMESPACE, thread_id))
+
+
+def as_row(value: Any) -> Row:
+    """Return what LangGraph's client gives, which it types in many ways, as the JSON object that it is."""
+    assert isinstance(value, Mapping)
+    return value
+
+
+def summary_of(row: Row) -> ThreadSummary:
+    """Return what a list shows of the thread `row`, which has its state in `values`."""
+    metadata = metadata_of(row)
+    questions = [message.text for message in shown_in(values_of(row)) if message.role == "user"]
+    return ThreadSummary(
+        thread_id=metadata.get(NAME) or row["thread_id"],
+        title=metadata.get(TITLE) or as_title(questions[0] if questions else ""),
+        model=f"{SERVER}:{metadata['graph_id']}" if "graph_id" in metadata else "",
+        turns=len(questions),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def as_title(text: str) -> str:
+    """Return the beginning of `text` in one line."""
+    return one_line(text)[:TITLE_LENGTH]
+
+
+def metadata_of(row: Row) -> Row:
+    """Return the metadata of a thread or a state."""
+    return row.get("metadata") or {}
+
+
+def values_of(row: Row) -> Row:
+    """Return the state that `row` holds; empty for a graph whose state is no mapping."""
+    values = row.get("values")
+    return values if isinstance(values, Mapping) else {}
+
+
+def messages_in(values: Row) -> list[Row]:
+    """Return the messages of a state."""
+    messages = values.get("messages")
+    return [message for message in messages if isinstance(message, Mapping)] if isinstance(messages, list) else []
+
+
+def shown_in(values: Row) -> list[MessageShown]:
+    """Return the questions and answers of a state as they are shown."""
+    return [
+        MessageShown(_role(message), text, _finish_reason(message) == INTERRUPTED)
+        for message in messages_in(values)
+        if message.get("type") in _SPEAKERS and (text := _text(message.get("content")))
+    ]
+
+
+def _role(message: Row) -> str:
+    role = _SPEAKERS[message["type"]]
+    return human_role(message.get("additional_kwargs") or {}) if role == "user" else role
+
+
+def checkpoint_id(state: Row) -> str:
+    """Return the ID of the checkpoint that `state` is of."""
+    return str(as_row(state["checkpoint"])["checkpoint_id"])
+
+
+def parent_id(state: Row) -> str | None:
+    """Return the ID of the checkpoint before, None for a thread's first."""
+    parent = state.get("parent_checkpoint")
+    return str(parent["checkpoint_id"]) if parent else None
+
+
+def _finish_reason(message: Row) -> object:
+    return (message.get("response_metadata") or {}).get("finish_reason")
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list) else []
+    return "".join(
+        block if isinstance(block, str) else block.get("text", "")
+        for block in blocks
+        if isinstance(block, str) or block.get("type") == "text"
+    )

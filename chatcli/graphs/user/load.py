@@ -1,25 +1,31 @@
 """Loads a graph of the user's: their module is run, and what it holds under a name is made a compiled graph."""
 
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
+from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
+from packaging.requirements import InvalidRequirement, Requirement
 
+from chatcli.config.installation import add_command
 from chatcli.errors import UsageError
 from chatcli.graphs.user.failures import loading_failure
-from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
 
 AnyPregel = Pregel[Any, Any, Any, Any]
 MESSAGES = "messages"
+_HONOURED = {"graphs", "env", "dependencies", "python_version", "$schema"}
 
 
 def import_graph(spec: GraphSpec) -> object:
@@ -79,8 +85,10 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
 
 def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
     builder = getattr(graph, "builder", None)
+    state: Collection[str]
+    taken: Collection[str]
     if builder is not None:
-        state, taken = builder.schemas[builder.state_schema], builder.schemas[builder.input_schema]
+        state, taken = _fields(builder.state_schema), _fields(builder.input_schema)
     else:
         state, taken = graph.channels, graph.channels
     held = ", ".join(sorted(name for name in state if not name.startswith("__"))) or "nothing"
@@ -94,6 +102,11 @@ def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
             f"the input of the graph {spec.name!r} holds no `messages`; it holds: {', '.join(sorted(taken))}",
             remedy="A conversation begins with them: let the input schema hold them too.",
         )
+
+
+def _fields(schema: Any) -> Collection[str]:
+    """Return the names of the fields of a graph's schema; a type without fields, such as a list, has none."""
+    return get_type_hints(schema) if hasattr(schema, "__annotations__") else ()
 
 
 async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> object:
@@ -138,3 +151,71 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def enter_project(spec: GraphSpec) -> list[str]:
+    """Set the environment and the module path of the project that `spec` is of.
+
+    Returns:
+        What the project asks for and does not get here, each as one line for the user.
+
+    Raises:
+        UsageError: Its env file can't be read.
+
+    """
+    folder = spec.folder
+    roots = [folder, *([spec.path.parent] if spec.path is not None else [])]
+    project = spec.project
+    told: list[str] = []
+    for dependency in _texts(project.get("dependencies")):
+        local = folder / dependency
+        if dependency.startswith(".") or local.is_dir():
+            roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
+            if not local.is_dir():
+                told.append(f"{PROJECT_FILE}: there is no folder {dependency}")
+        elif problem := _missing(dependency):
+            told.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
+    for root in roots:
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
+    for name, value in _environment(folder, project.get("env")):
+        os.environ.setdefault(name, value)  # what the user's shell says goes before
+    running = ".".join(map(str, sys.version_info[:2]))
+    if (wanted := project.get("python_version")) and str(wanted) != running:
+        told.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
+    if rest := sorted(key for key, value in project.items() if key not in _HONOURED and value):
+        told.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
+    return told
+
+
+def _missing(dependency: str) -> str:
+    """Return what is wrong with an installed package, empty for nothing."""
+    try:
+        wanted = Requirement(dependency)
+    except InvalidRequirement:
+        return "not a package's name; install what it stands for yourself"
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return ""
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"not installed here; {add_command(dependency)}"
+    return "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed here"
+
+
+def _environment(folder: Path, env: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(env, dict):
+        yield from ((str(name), str(value)) for name, value in env.items())
+    elif isinstance(env, str) and env:
+        file = folder / env
+        try:
+            text = dotenv_values(file) if file.is_file() else None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{PROJECT_FILE}: {env} can't be read: {error}") from None
+        if text is None:
+            raise UsageError(f"{PROJECT_FILE}: there is no file {env}, which `env` names")
+        yield from ((name, value) for name, value in text.items() if value is not None)
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperOption
 from typer.main import get_command
 
 from chatcli import manual
@@ -15,7 +16,6 @@ from chatcli.cli.app import app
 from chatcli.cli.grammar.subcommands import SUBCOMMANDS
 from chatcli.commands.all import all_commands
 from chatcli.commands.screen import KEYS
-from chatcli.config.credentials import SERVER_KEY_VARIABLES
 from chatcli.config.settings import Settings, user_name
 from chatcli.errors import ExitCode, UsageError
 from chatcli.manual.man_page import man_page
@@ -35,7 +35,7 @@ def variables(name: str) -> tuple[str, ...]:
     return names
 
 
-def options(command: typer.core.TyperCommand | TyperGroup) -> Iterator[str]:
+def options(command: Any) -> Iterator[str]:
     """Yield the options of `command` and of its sub-commands."""
     context = typer.Context(command)
     for one in command.get_params(context):
@@ -60,7 +60,6 @@ def test_a_page_begins_with_its_title_and_a_sentence(topic: str) -> None:
     assert page.startswith("# ")
     assert 20 < len(manual.first_sentence(page)) < 140
     assert "<!--" not in page
-    assert re.search(r"^[A-Z_]+$", page, re.MULTILINE) is None  # a placeholder
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_every_option_and_variable_has_a_line_in_the_table() -> None:
 
 def test_every_variable_and_key_stands_in_the_manual() -> None:
     names = [variable for name in Settings.names() for variable in variables(name)]
-    names += [*SERVER_KEY_VARIABLES, "CHATCLI_TRUST"]
+    names.append("CHATCLI_TRUST")
     names += [
         variable for row in PROVIDERS.values() for variable in (*row.key_variables, *row.url_variables, *row.needs)
     ]

@@ -12,8 +12,7 @@ from xml.sax.saxutils import quoteattr
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import ValidationError
 
-from chatcli.transfer.chatcli_schema import refusal
-from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
+from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, quoted
 
 

@@ -1,10 +1,14 @@
-"""A thread as a page: what the Markdown and the HTML of an export have in common."""
+"""A thread as a page: what its Markdown and its HTML have in common, and the Markdown."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.sanitize import sanitize, sanitize_line
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_SYNTAX = re.compile(r"([\\`*_\[\]<>#&|~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,40 @@ class ThreadPage:
             yield f"System prompt{role}", sanitize(self.system), False
         for message in self.messages:
             yield SPEAKERS.get(message.role, sanitize_line(message.role)), sanitize(message.text), message.interrupted
+
+
+def markdown_page(page: ThreadPage) -> Iterator[str]:
+    """Yield the lines of `page`, some of them several lines long."""
+    yield f"# {_literal(page.heading)}"
+    yield ""
+    yield _literal(page.facts)
+    for speaker, text, interrupted in page.sections():
+        yield ""
+        yield f"## {_literal(speaker)}"
+        yield ""
+        yield text.rstrip("\n")
+        if fence := _open_fence(text):
+            yield fence  # an answer that was cut short inside of code would swallow the rest of the page
+        if interrupted:
+            yield ""
+            yield "*[interrupted]*"
+
+
+def _literal(text: str) -> str:
+    return _SYNTAX.sub(r"\\\1", text)
+
+
+def _open_fence(text: str) -> str:
+    """Return the fence that ends the code block in which `text` ends, or nothing."""
+    fence = ""
+    for line in text.split("\n"):
+        match = _FENCE.match(line)
+        if match is None:
+            continue
+        marks, rest = match.groups()
+        if not fence:
+            if marks[0] == "~" or "`" not in rest:
+                fence = marks
+        elif marks.startswith(fence) and not rest.strip():
+            fence = ""
+    return fence

@@ -20,7 +20,7 @@ from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
-from chatcli.store.sqlite.rebuild import rebuild_messages
+from chatcli.store.sqlite.open import rebuild_messages
 from chatcli.store.sqlite.salvage import Contents, Row, read_contents
 from chatcli.store.sqlite.saver import SqliteSaver
 from chatcli.store.sqlite.staging import staging_path

@@ -1,5 +1,8 @@
 """The threads of a SQLite store, by the standard library alone."""
 
+import fcntl
+import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -7,12 +10,12 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
+from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.search_words import words_in
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.turn_locks import SqliteLocks
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 BUSY_TIMEOUT = 5.0
@@ -153,6 +156,38 @@ class SqliteJournal:
         """See `Journal.clear`."""
         with self._connection() as connection:
             connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
+
+
+class SqliteLocks:
+    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file beside the store.
+
+    The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
+    lost when it closes any descriptor of the file, so a process opens the file once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}-lock")
+        self._descriptor: int | None = None
+
+    def try_lock(self, thread_id: str) -> bool:
+        """See `TurnLocks.try_lock`."""
+        if self._descriptor is None:
+            self._descriptor = paths.private_opener(str(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(thread_id))
+        except (BlockingIOError, PermissionError):  # POSIX allows either errno
+            return False
+        return True
+
+    def unlock(self, thread_id: str) -> None:
+        """See `TurnLocks.unlock`."""
+        if self._descriptor is not None:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(thread_id))
+
+
+def _offset(thread_id: str) -> int:
+    digest = hashlib.blake2b(thread_id.encode(), digest_size=7).digest()
+    return int.from_bytes(digest)
 
 
 def connect(path: Path) -> sqlite3.Connection:

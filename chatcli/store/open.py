@@ -1,4 +1,4 @@
-"""Opens the store that a location names: its checkpointer, and what it knows of its threads."""
+"""Opens the store that a location names: its checkpointer and its threads."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,7 +18,7 @@ from chatcli.store.threads import Threads
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store: where LangGraph keeps checkpoints, and what is known of the threads that they make.
+    """An open store: the checkpointer, where LangGraph keeps checkpoints, and the threads that these form.
 
     `staging` yields another checkpointer, whose threads come into this store when the block ends well: all or none.
     """
@@ -56,7 +56,7 @@ def _in_memory() -> Store:
 
 
 def foreign_store(saver: BaseCheckpointSaver[str]) -> Store:
-    """Return the store that `saver` is, opened and closed by the graph that it belongs to."""
+    """Return `saver`, which the graph that it belongs to opens and closes, as a store."""
     threads = MemoryThreads(saver) if isinstance(saver, InMemorySaver) else ForeignThreads(saver)
     return Store(saver, threads, _no_staging)
 

@@ -79,7 +79,7 @@ class _Message(_Strict):
 
 
 class _Head(_Strict):
-    """A thread without its messages; `turns` and the times tell of the origin, an import counts its own."""
+    """A thread without its messages; `turns` and the times are those of the origin; an import makes its own."""
 
     type: Literal["thread"] = "thread"
     format: Literal["chatcli-thread"]
@@ -104,7 +104,7 @@ class _Head(_Strict):
 def as_json(document: ThreadDocument) -> Iterator[str]:
     """Yield the lines of `document` as one JSON object."""
     whole = {**_thread_as_json(document), "messages": [_message_as_json(message) for message in document.messages]}
-    # Escaped: what is in a message can't do anything to the terminal that this may be shown on.
+    # Escaped, so that no message can control the terminal that this may be shown on.
     yield json.dumps(whole, indent=2)
 
 
@@ -116,12 +116,12 @@ def as_jsonl(document: ThreadDocument) -> Iterator[str]:
 
 
 def is_json(data: object) -> bool:
-    """Return whether `data` is a thread of our JSON."""
+    """Return whether `data` is a thread in chatcli's JSON."""
     return isinstance(data, dict) and data.get("format") == FORMAT
 
 
 def is_jsonl_head(data: object) -> bool:
-    """Return whether `data` is the line with which our JSON Lines begin."""
+    """Return whether `data` is the first line of chatcli's JSON Lines."""
     return is_json(data) and isinstance(data, dict) and data.get("type") == "thread"
 
 
@@ -177,7 +177,7 @@ def _message_as_json(message: BaseMessage) -> dict[str, Any]:
     """Return `message` as plain data.
 
     Raises:
-        UsageError: It is of a kind that only graphs of one's own have, which our format does not know.
+        UsageError: It has a type that only user graphs use, which the format does not know.
 
     """
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
@@ -191,7 +191,7 @@ def _message_as_json(message: BaseMessage) -> dict[str, Any]:
     data = message.model_dump(mode="json", fallback=repr, exclude_defaults=True, exclude={"type"})
     interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
     plain = {"id": message.id, "role": role, "content": data["content"], "interrupted": interrupted}
-    # Not what a graph of one's own hung on a message besides: langchain's messages take any field.
+    # Without the extra fields of a user graph: langchain's messages take any field.
     plain |= {key: value for key, value in data.items() if key in _Message.model_fields}
     return plain
 

@@ -45,7 +45,7 @@ class ThreadDocument:
     created_at: str = ""
     updated_at: str = ""
     left_out: tuple[str, ...] = ()
-    """What a file of another program holds of the thread that does not come over, a kind for each piece."""
+    """What an import leaves out of the thread in another program's file: a kind for each piece."""
 
 
 def left_out_line(documents: Sequence[ThreadDocument]) -> str:

@@ -1,4 +1,4 @@
-"""Threads as files: what they hold in each format, written whole or not at all."""
+"""Exports threads as files, in each format; a file is written whole or not at all."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum

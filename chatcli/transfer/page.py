@@ -25,7 +25,7 @@ class ThreadPage:
 
     @property
     def heading(self) -> str:
-        """The title, or what stands in for it."""
+        """The title, or the ID of a thread without one."""
         return sanitize_line(self.title) or sanitize_line(self.thread_id)
 
     @property
@@ -35,7 +35,7 @@ class ThreadPage:
         return " · ".join(filter(None, map(sanitize_line, facts)))
 
     def sections(self) -> Iterator[tuple[str, str, bool]]:
-        """Yield who speaks, what, and whether it was interrupted; the system prompt comes first."""
+        """Yield the speaker, the text, and whether it was interrupted; the system prompt comes first."""
         if self.system:
             role = f" (role {sanitize_line(self.role)})" if self.role else ""
             yield f"System prompt{role}", sanitize(self.system), False

@@ -68,9 +68,9 @@ async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
-    """Connect to the database; who is cancelled meanwhile still waits for it, and closes it.
+    """Connect to the database; when cancelled meanwhile, wait for the connection and close it.
 
-    Else its thread would find the event loop closed, and show a traceback when a one-shot is interrupted early.
+    Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
     """
     connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT))
     try:
@@ -82,7 +82,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
 
 async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
-    """Create the tables that are missing; a store of LangGraph's alone gets its index made."""
+    """Create the tables that are missing, and the index of a store that LangGraph alone wrote."""
     saver = SqliteSaver(connection, serde=CompressedSerializer())
     if await _version(path, connection) < schema.VERSION:
         async with _alone(path.parent):
@@ -93,7 +93,7 @@ async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
 
 @asynccontextmanager
 async def _alone(folder: Path) -> AsyncIterator[None]:
-    """Keep out every other process that makes a store in `folder`.
+    """Hold off every other process that creates a store in `folder`.
 
     SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
     write-ahead log does not wait.
@@ -123,7 +123,7 @@ async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver
 
 
 async def _version(path: Path, connection: aiosqlite.Connection) -> int:
-    """Return the store's version, 0 for a new one; one of a newer chatcli is refused."""
+    """Return the store's version, 0 for a new one; refuse that of a newer chatcli."""
     async with connection.execute("PRAGMA user_version") as cursor:
         (version,) = await cursor.fetchone() or (0,)
     check_version(path, version)
@@ -134,8 +134,8 @@ async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
     """Refuse another program's database before anything is written."""
     async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
         tables = {name for (name,) in await cursor.fetchall()}
-    # A plain LangGraph checkpointer's file is welcome: it has no version, and its threads open here too. One of its
-    # tables alone is what a process leaves that was killed between the two.
+    # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process
+    # that was killed between the two leaves one of its tables alone.
     langgraphs = {"checkpoints", "writes"}
     welcome = langgraphs <= tables or tables <= langgraphs
     for table in langgraphs & tables:  # another program may have a table of that name

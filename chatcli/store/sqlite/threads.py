@@ -21,10 +21,10 @@ from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_en
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
 MAX_VERSION = 1000
-"""No chatcli writes a store of a higher version."""
+"""No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
 LAST = "\U0010ffff"
-"""The last code point, which no text has: what begins with a prefix comes before the prefix and it."""
+"""The highest code point, which text does not use: what begins with a prefix sorts below the prefix and this."""
 
 
 class SqliteThreads:
@@ -82,7 +82,7 @@ class SqliteThreads:
         with self._connection() as connection:
             for table in ("checkpoints", "writes", "messages", "journal", "threads"):
                 connection.executemany(
-                    f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - names of our own
+                    f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - constant names
                     [(thread_id,) for thread_id in thread_ids],
                 )
             # What is deleted stays in the full-text index, marked, until its parts are merged into one.
@@ -211,7 +211,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _complete(connection: sqlite3.Connection) -> None:
-    """Make the index where it is missing: of a store that LangGraph alone wrote, or that lost it."""
+    """Make the index where it is missing: in a store that LangGraph alone wrote, or that lost it."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if "checkpoints" in tables and not {"threads", "messages", "messages_fts", "journal"} <= tables:
         connection.executescript(schema.REBUILD)
@@ -243,7 +243,7 @@ SELECT checkpoint_id, parent_checkpoint_id,
 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id
 """
 
-# Walked a row at a time, so that who has read enough ends the walk: hence no ORDER BY over the whole.
+# Walked a row at a time, so that the caller can stop when it has read enough: hence no ORDER BY over the whole.
 # A checkpoint without a turn is the empty beginning to which a thread was rewound: nothing before it counts.
 _SAID = """
 WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
@@ -271,7 +271,7 @@ WITH RECURSIVE branch (checkpoint_id) AS (
 )
 """
 _COPIES = (
-    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - text of our own
+    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
     " checkpoint, metadata FROM checkpoints"
     " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY checkpoint_id",
     f"{_BRANCH} INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above

@@ -42,7 +42,8 @@ def repair_store(settings: Settings) -> list[str]:
         raise UsageError("only a SQLite store can be repaired here", remedy="PostgreSQL has tools of its own.")
     if not path.exists():
         return []
-    from chatcli.transfer.rescue import has_unreadable, rescue
+    from chatcli.store.sqlite.damaged import has_unreadable
+    from chatcli.transfer.rescue import rescue
 
     try:
         if not find_damage(path) and not has_unreadable(path):

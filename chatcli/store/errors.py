@@ -1,4 +1,4 @@
-"""What went wrong with the store, in chatcli's words."""
+"""Turns what a store raises into errors with a reason and a remedy for the user."""
 
 import errno
 import sqlite3
@@ -29,11 +29,11 @@ _DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt")
 
 
 class DamagedError(StoreError):
-    """Something in the store can't be read: bytes of it have changed."""
+    """Part of the store can't be read, because bytes of it have changed."""
 
 
 def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:
-    """Return the failure of a thread whose stored state can't be read because of `problem`."""
+    """Return the error for a thread whose stored state can't be read because of `problem`."""
     failure = DamagedError(f"the thread {thread_id} is damaged: {_line(problem)}", remedy=REPAIR)
     failure.__cause__ = problem
     return failure
@@ -49,7 +49,7 @@ def is_damage(error: BaseException) -> bool:
 def as_sqlite_failure(error: Exception) -> StoreError:
     """Return what SQLite raised as a failure of the store.
 
-    Where its own message quotes a name that is no text any more, that is a UnicodeDecodeError.
+    SQLite raises UnicodeDecodeError where its message would quote a name that is no longer valid text.
     """
     if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
         return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
@@ -62,7 +62,7 @@ def _line(problem: BaseException) -> str:
 
 
 def as_failure(error: BaseException | None) -> ChatcliError:
-    """Return `error` as what the user is told: the store's failure, or else one of chatcli itself."""
+    """Return `error` as the error to show: the store's failure, or else an internal one."""
     if isinstance(error, ChatcliError):
         return error
     assert error is not None

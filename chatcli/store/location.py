@@ -1,4 +1,4 @@
-"""Which store is meant: a LangGraph server, `sqlite:///path`, `postgresql://...`, or `memory:`."""
+"""The place of a store: a LangGraph server, `sqlite:///path`, `postgresql://...`, or `memory:`."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class StoreLocation:
 
     @property
     def key(self) -> str:
-        """What tells the store from others on this machine, without a password; empty for one in memory."""
+        """A name that is unique on this machine, without a password; empty for a store in memory."""
         if self.path is not None:
             return f"{SQLITE}{self.path.resolve()}"
         if self.uri is not None:

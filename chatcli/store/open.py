@@ -1,36 +1,24 @@
-"""Opens the store that a location names: its checkpointer, and what it knows of its threads."""
+"""Opens the store that a location names: its checkpointer and its threads."""
 
-import asyncio
-import fcntl
-import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-from chatcli import paths
-from chatcli.errors import StoreError, UsageError
-from chatcli.store.errors import as_sqlite_failure, as_store_error
+from chatcli.errors import UsageError
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.saver_threads import ForeignThreads, MemoryThreads
 from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.rebuild import rebuild_messages
-from chatcli.store.sqlite.saver import SqliteSaver
-from chatcli.store.sqlite.staging import adopt, staging_path
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SqliteThreads, check_version
+from chatcli.store.sqlite.open import open_sqlite, staged_sqlite
 from chatcli.store.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store: where LangGraph keeps checkpoints, and what is known of the threads that they make.
+    """An open store: the checkpointer, where LangGraph keeps checkpoints, and the threads that these form.
 
     `staging` yields another checkpointer, whose threads come into this store when the block ends well: all or none.
     """
@@ -52,41 +40,14 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
     if location.uri is not None:
         with postgres_extra():
             from chatcli.store.postgres.saver import open_postgres, staged_postgres
-        async with open_postgres(location.uri) as (postgres, threads):
-            yield Store(postgres, threads, partial(staged_postgres, location.uri))
+        async with open_postgres(location.uri) as (postgres, known):
+            yield Store(postgres, known, partial(staged_postgres, location.uri))
         return
     if location.path is None:
         yield _in_memory()
         return
-    try:
-        _create_private(location.path)
-        connection = await _connect(location.path)
-    except (sqlite3.Error, OSError) as error:
-        raise as_store_error(error) or StoreError(f"the store {location.path} can't be used: {error}") from error
-    try:
-        try:
-            checkpointer = await _set_up(location.path, connection)
-        except UnicodeDecodeError as error:
-            raise as_sqlite_failure(error) from error
-        yield Store(checkpointer, SqliteThreads(location.path), partial(_staging, location.path))
-    except sqlite3.Error as error:  # of whoever uses the store, too
-        raise as_store_error(error) or error from error
-    finally:
-        await connection.close()
-
-
-async def _connect(path: Path) -> aiosqlite.Connection:
-    """Connect to the database; who is cancelled meanwhile still waits for it, and closes it.
-
-    Else its thread would find the event loop closed, and show a traceback when a one-shot is interrupted early.
-    """
-    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT))
-    try:
-        return await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        with suppress(sqlite3.Error, OSError):
-            await (await connecting).close()
-        raise
+    async with open_sqlite(location.path) as (sqlite, threads):
+        yield Store(sqlite, threads, partial(staged_sqlite, location.path))
 
 
 def _in_memory() -> Store:
@@ -95,7 +56,7 @@ def _in_memory() -> Store:
 
 
 def foreign_store(saver: BaseCheckpointSaver[str]) -> Store:
-    """Return the store that `saver` is, opened and closed by the graph that it belongs to."""
+    """Return `saver`, which the graph that it belongs to opens and closes, as a store."""
     threads = MemoryThreads(saver) if isinstance(saver, InMemorySaver) else ForeignThreads(saver)
     return Store(saver, threads, _no_staging)
 
@@ -109,91 +70,3 @@ async def _staging_in_memory(threads: MemoryThreads) -> AsyncIterator[BaseCheckp
     saver = InMemorySaver(serde=CompressedSerializer())
     yield saver
     threads.adopt(MemoryThreads(saver))
-
-
-@asynccontextmanager
-async def _staging(path: Path) -> AsyncIterator[BaseCheckpointSaver[str]]:
-    with staging_path(path) as staged_path:
-        async with open_store(StoreLocation(staged_path)) as staged:
-            if isinstance(staged.checkpointer, SqliteSaver):
-                # What is staged is worth nothing after a crash, so that no write need wait for the disk.
-                await staged.checkpointer.conn.execute("PRAGMA synchronous = OFF")
-            yield staged.checkpointer
-        adopt(path, staged_path)
-
-
-async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
-    """Create the tables that are missing; a store of LangGraph's alone gets its index made."""
-    saver = SqliteSaver(connection, serde=CompressedSerializer())
-    if await _version(path, connection) < schema.VERSION:
-        async with _alone(path.parent):
-            await _make(path, connection, saver)
-    await saver.setup()
-    return saver
-
-
-@asynccontextmanager
-async def _alone(folder: Path) -> AsyncIterator[None]:
-    """Keep out every other process that makes a store in `folder`.
-
-    SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
-    write-ahead log does not wait.
-    """
-    # Not a file beside the store, which would stay; and not the store, whose locks go when it is closed once.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver) -> None:
-    if await _version(path, connection) == schema.VERSION:  # made by another process meanwhile
-        return
-    await _refuse_foreign(path, connection)
-    # Before the first table: neither can be changed later without rewriting the file. An answer of some 2,000
-    # characters leaves half of a default page of 4,096 bytes empty.
-    await connection.execute("PRAGMA page_size = 8192")
-    await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    await saver.setup()
-    await connection.executescript(f"BEGIN IMMEDIATE; {schema.TABLES} {schema.TRIGGERS} {schema.REBUILD_THREADS}")
-    await rebuild_messages(connection, saver.serde)
-    await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
-    await connection.commit()
-
-
-async def _version(path: Path, connection: aiosqlite.Connection) -> int:
-    """Return the store's version, 0 for a new one; one of a newer chatcli is refused."""
-    async with connection.execute("PRAGMA user_version") as cursor:
-        (version,) = await cursor.fetchone() or (0,)
-    check_version(path, version)
-    return int(version)
-
-
-async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
-    """Refuse another program's database before anything is written."""
-    async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
-        tables = {name for (name,) in await cursor.fetchall()}
-    # A plain LangGraph checkpointer's file is welcome: it has no version, and its threads open here too. One of its
-    # tables alone is what a process leaves that was killed between the two.
-    langgraphs = {"checkpoints", "writes"}
-    welcome = langgraphs <= tables or tables <= langgraphs
-    for table in langgraphs & tables:  # another program may have a table of that name
-        async with connection.execute("SELECT name FROM pragma_table_info(?)", [table]) as cursor:
-            columns = {name for (name,) in await cursor.fetchall()}
-        welcome = welcome and {"thread_id", "checkpoint_ns", "checkpoint_id"} <= columns
-    if not welcome:
-        raise StoreError(
-            f"{path} is another program's database, not a chatcli store", remedy="Name another with --store."
-        )
-
-
-def _create_private(path: Path) -> None:
-    """Create the file before SQLite does, with mode 0600; SQLite gives its journal files the same mode."""
-    if path.is_dir():
-        raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
-    paths.private_dir(path.parent)
-    if not path.exists():
-        with open(path, "ab", opener=paths.private_opener):
-            pass

@@ -1,4 +1,4 @@
-"""Words as a full-text search knows them, and a snippet around those that were found."""
+"""Splits text into words as the full-text search does, and cuts a snippet around those that were found."""
 
 import re
 import string
@@ -11,9 +11,9 @@ _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
 
 BETWEEN_WORDS = string.punctuation
-"""What parts words; PostgreSQL's own parser would take `file.py` or `a/b` for one."""
+"""What separates words; PostgreSQL's own parser would take `file.py` or `a/b` for one."""
 ACCENTS = {letter: plain for letter in _LATIN if (plain := unicodedata.normalize("NFD", letter)[0]) != letter}
-"""Letters with diacritics, and those that they are searched as."""
+"""Letters with diacritics, and the letters that stand for them in a search."""
 _PLAIN = str.maketrans(ACCENTS)
 
 

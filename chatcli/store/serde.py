@@ -12,13 +12,13 @@ COMPRESSED = "+zlib"
 WORTHWHILE = 128
 """Bytes below which compression gains nothing."""
 LARGE = 1 << 20
-"""Bytes from which on compression is fast rather than thorough: noise takes six times as long else, for 6 % less."""
+"""Bytes from which on compression is fast, not thorough: otherwise noise takes six times as long, for 6 % less."""
 
 
 class CompressedSerializer(JsonPlusSerializer):
     """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less.
 
-    Only langchain's messages and plain data are revived, never an arbitrary class: a store may come from elsewhere.
+    Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
     """
 
     def __init__(self) -> None:

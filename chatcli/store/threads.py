@@ -1,6 +1,6 @@
-"""What a store knows of its threads beside their checkpoints: the interface that every kind of store provides.
+"""The interface of a store's threads: their index, the journal, and the locks.
 
-Its methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
+The methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,1 +1,1 @@
-"""Threads that move out of a store and into one: our own JSON and JSONL, ChatGPT's export, llm's log."""
+"""Threads as files: export and import as JSON, JSONL, Markdown, HTML, and the exports of other programs."""

@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from chatcli.events import INTERRUPTED
 from chatcli.text_lines import one_line
-from chatcli.transfer.chatcli_schema import refusal
-from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
+from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
 from chatcli.transfer.foreign import Export, fenced, joined, quoted
 from chatcli.transfer.strict_json import load_json
 

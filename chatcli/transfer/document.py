@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
 
 from chatcli.errors import UsageError
 from chatcli.thread_ids import check_thread_id
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 NOTHING = "nothing was imported"
 MAX_KINDS = 12
@@ -41,7 +45,7 @@ class ThreadDocument:
     created_at: str = ""
     updated_at: str = ""
     left_out: tuple[str, ...] = ()
-    """What a file of another program holds of the thread that does not come over, a kind for each piece."""
+    """What an import leaves out of the thread in another program's file: a kind for each piece."""
 
 
 def left_out_line(documents: Sequence[ThreadDocument]) -> str:
@@ -57,6 +61,13 @@ def left_out_line(documents: Sequence[ThreadDocument]) -> str:
 def refuse(where: str, problem: str) -> UsageError:
     """Return the refusal of a file because of what is at `where`, a field or a line."""
     return UsageError(f"{NOTHING}: {where}: {problem}")
+
+
+def refusal(where: str, error: "ValidationError") -> UsageError:
+    """Return the refusal of a file for the first thing that is wrong according to `error`."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    return refuse(f"{where}{field}".rstrip(".") or "the thread", problem["msg"][:1].lower() + problem["msg"][1:])
 
 
 def check_id(where: str, thread_id: str) -> str:

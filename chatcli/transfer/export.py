@@ -1,4 +1,4 @@
-"""Threads as files: what they hold in each format, written whole or not at all."""
+"""Exports threads as files, in each format; a file is written whole or not at all."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from chatcli.errors import UsageError
 from chatcli.runtime.files import replace_privately
+from chatcli.transfer.page import ThreadPage, markdown_page
 
 if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
-    from chatcli.transfer.page import ThreadPage
 
 
 class ExportFormat(StrEnum):
@@ -61,8 +61,6 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
         case ExportFormat.JSONL:
             return own.as_jsonl(document)
         case ExportFormat.MD:
-            from chatcli.transfer.markdown_page import markdown_page
-
             return markdown_page(_page(document))
         case ExportFormat.HTML:
             from chatcli.transfer.html_page import html_page
@@ -70,10 +68,9 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
             return html_page(_page(document))
 
 
-def _page(document: "ThreadDocument") -> "ThreadPage":
+def _page(document: "ThreadDocument") -> ThreadPage:
     from chatcli.roles.prompt import fill_prompt, role_prompt
     from chatcli.sessions.history import as_shown
-    from chatcli.transfer.page import ThreadPage
 
     system = document.system
     if document.template:

@@ -1,4 +1,4 @@
-"""What the exports of other programs have in common: models that ignore what they don't know, and Markdown."""
+"""Helpers for the exports of other programs: models that ignore unknown fields, and Markdown."""
 
 import re
 

@@ -80,7 +80,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _picture(renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    """Show a picture as a link to it: to load it would tell its server who reads this."""
+    """Return a link to the picture: loading it would reveal the reader to its server."""
     token = tokens[index]
     source = escape(str(token.attrs.get("src", "")))
     return f'<a href="{source}">[{escape(token.content) or "image"}]</a>'

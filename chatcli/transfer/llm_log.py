@@ -86,7 +86,7 @@ class _Log:
         names = [name for name in known if name in here]
         quoted = ", ".join(f'"{name}"' for name in names)
         sizes = " + ".join(f'coalesce(length("{name}"), 0)' for name in names) or "0"
-        query = f'SELECT count(*), coalesce(sum({sizes}), 0) FROM "{table}"'  # noqa: S608 - names of our own
+        query = f'SELECT count(*), coalesce(sum({sizes}), 0) FROM "{table}"'  # noqa: S608 - constant names
         rows, size = self._connection.execute(query).fetchone()
         self._rows, self._size = self._rows + rows, self._size + size
         if self._size > MAX_TEXT or self._rows > MAX_ROWS:

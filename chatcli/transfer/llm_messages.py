@@ -1,4 +1,4 @@
-"""Messages of llm's log as langchain's; of whichever of its two schemas they come."""
+"""Messages of llm's log, from either of its two schemas, as langchain's messages."""
 
 import base64
 import json
@@ -45,7 +45,7 @@ class Builder:
 
     Attributes:
         messages: Those so far.
-        said: Of each question and answer that has a text, who said it and the text; two schemas agree in them.
+        said: The role and the text of each question and answer that has a text; both schemas agree on these.
 
     """
 

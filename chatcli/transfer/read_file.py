@@ -1,15 +1,20 @@
 """Reads a file of any kind that can be imported; what is wrong with it is found before anything is written."""
 
 import io
+import lzma
+import re
+import struct
 import sys
-from dataclasses import replace
-from pathlib import Path
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import read_json
 from chatcli.transfer import chatcli_json as own
-from chatcli.transfer.archive import ZIP_MAGICS, read_archive
 from chatcli.transfer.chatgpt import is_chatgpt, read_chatgpt
 from chatcli.transfer.claude import is_claude, read_claude
 from chatcli.transfer.document import NOTHING, ThreadDocument, check_unique, refuse
@@ -20,6 +25,11 @@ MAX_BYTES = 256 * 1024 * 1024
 """The largest JSON that is read, of a file or of all those in an archive: it is held in memory several times over."""
 KINDS = "chatcli's JSON and JSONL, ChatGPT's and Claude's exports (.zip or conversations.json), llm's logs.db"
 _START = 16
+
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_LIST = re.compile(r"conversations([-_]\d+)?\.json", re.IGNORECASE)
+_ENCRYPTED = 0x1
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, struct.error, OverflowError)
 
 
 def read_documents(path: Path) -> list[ThreadDocument]:
@@ -44,21 +54,21 @@ def _read(path: Path) -> list[ThreadDocument]:
             data = _sized(sys.stdin.buffer.read(MAX_BYTES + 1))
             if data.startswith(MAGIC):
                 raise refuse("standard input", "a database must be a file")
-            return _read_archive(io.BytesIO(data)) if data.startswith(ZIP_MAGICS) else _read_text(data)
+            return _read_lists(io.BytesIO(data)) if data.startswith(_ZIP_MAGICS) else _read_text(data)
         with path.open("rb") as file:
             start = file.read(_START)
             if start.startswith(MAGIC):
                 return read_llm_log(path)
-            if start.startswith(ZIP_MAGICS):
-                return _read_archive(file)
+            if start.startswith(_ZIP_MAGICS):
+                return _read_lists(file)
             return _read_text(_sized(start + file.read(MAX_BYTES + 1)))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
 
 
-def _read_archive(file: IO[bytes]) -> list[ThreadDocument]:
+def _read_lists(file: IO[bytes]) -> list[ThreadDocument]:
     """Return the threads of all lists of conversations in an archive; what else it holds is left out."""
-    archive = read_archive(file, MAX_BYTES)
+    archive = _read_archive(file, MAX_BYTES)
     documents: list[ThreadDocument] = []
     for name, data in archive.lists.items():
         try:
@@ -104,3 +114,46 @@ def _is_jsonl(text: str) -> bool:
         return own.is_jsonl_head(read_json(first))
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """The lists of conversations in an archive, by name, and the names of its other files."""
+
+    lists: Mapping[str, bytes]
+    others: Sequence[str]
+
+
+def _read_archive(file: IO[bytes], limit: int) -> _Archive:
+    """Return what the archive `file` holds; its lists have `limit` bytes at most, all together.
+
+    Raises:
+        UsageError: It is damaged, encrypted, too large, or holds no list of conversations.
+
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX/" not in info.filename]
+            wanted = [info for info in found if _LIST.fullmatch(PurePosixPath(info.filename).name)]
+            lists: dict[str, bytes] = {}
+            for info in sorted(wanted, key=lambda info: info.filename):
+                lists[info.filename] = _read_member(archive, info, limit)
+                limit -= len(lists[info.filename])
+    except (NotImplementedError, RuntimeError) as error:  # a kind of compression, or of encryption
+        raise refuse("the archive", str(error)) from None
+    except _DAMAGE as error:
+        raise refuse("the archive", f"it is damaged: {error}") from None
+    if not lists:
+        raise refuse("the archive", "it holds no conversations.json")
+    return _Archive(lists, [PurePosixPath(info.filename).name for info in found if info.filename not in lists])
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+    """Return a file of the archive, never more than it may have: what an archive says of its sizes may be a lie."""
+    if info.flag_bits & _ENCRYPTED:
+        raise refuse(info.filename, "it is encrypted; unpack it first")
+    with archive.open(info) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise refuse(info.filename, "it is too large; unpack it and split it")
+    return data

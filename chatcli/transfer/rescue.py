@@ -1,73 +1,35 @@
-"""What can be saved of a damaged SQLite store: whole threads as they are, and of others what can be read."""
+"""Rescues a damaged SQLite store: keeps whole threads as they are, and of others what can be read."""
 
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
-
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langgraph.types import Overwrite
+from typing import TYPE_CHECKING, Any, cast
 
 from chatcli.errors import StoreError
-from chatcli.events import INTERRUPTED
-from chatcli.store.errors import DamagedError
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
-from chatcli.store.sqlite.rebuild import rebuild_messages
-from chatcli.store.sqlite.salvage import Contents, Row, read_contents
+from chatcli.store.sqlite.damaged import ThreadRows, ThreadValues, current_branch, read_values, rows_by_thread
+from chatcli.store.sqlite.open import rebuild_messages
+from chatcli.store.sqlite.salvage import Contents, read_contents
 from chatcli.store.sqlite.saver import SqliteSaver
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.thread_ids import check_thread_id
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
 
-
-@dataclass(slots=True)
-class _Thread:
-    """The rows of a thread, as far as they can be read."""
-
-    checkpoints: list[Row] = field(default_factory=list)
-    writes: list[Row] = field(default_factory=list)
-    messages: list[Row] = field(default_factory=list)
-    summary: Row | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A thread's values: by checkpoint the state, the metadata, the messages, the parent.
-
-    Attributes:
-        unreadable: How many rows can't be read, or have a parent that is not there.
-        lost: These, and the messages that the index alone has.
-
-    """
-
-    states: Mapping[str, Mapping[str, Any]]
-    facts: Mapping[str, Mapping[str, Any]]
-    messages: Mapping[str, Sequence[BaseMessage]]
-    parents: Mapping[str, str | None]
-    unreadable: int
-    lost: int
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 
 def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
     """Return what can be read of a thread of the damaged store at `path`, and how many of its rows can't be."""
-    thread = _threads(read_contents(path)).get(thread_id, _Thread())
-    read = _read(thread, CompressedSerializer())
+    thread = rows_by_thread(read_contents(path)).get(thread_id, ThreadRows())
+    read = read_values(thread, CompressedSerializer())
     return _document(thread_id, thread, read), read.lost
-
-
-def has_unreadable(path: Path) -> bool:
-    """Return whether a row of the store at `path` holds what can't be read, though SQLite finds nothing wrong."""
-    serde = CompressedSerializer()
-    return any(_read(thread, serde).unreadable for thread in _threads(read_contents(path)).values())
 
 
 async def rescue(path: Path) -> list[str]:
@@ -81,15 +43,15 @@ async def rescue(path: Path) -> list[str]:
 
     """
     contents = read_contents(path)
-    threads = _threads(contents)
+    threads = rows_by_thread(contents)
     if not threads:
         raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It was left as it is.")
     serde = CompressedSerializer()
-    whole: dict[str, _Thread] = {}
+    whole: dict[str, ThreadRows] = {}
     documents: list[ThreadDocument] = []
     lines: list[str] = []
     for number, (thread_id, thread) in enumerate(threads.items(), 1):
-        read = _read(thread, serde)
+        read = read_values(thread, serde)
         if not read.lost and _is_id(thread_id):
             whole[thread_id] = thread
             continue
@@ -114,90 +76,8 @@ def _is_id(thread_id: str) -> bool:
         return False
 
 
-def _threads(contents: Contents) -> dict[str, _Thread]:
-    threads: dict[str, _Thread] = {}
-    for row in sorted(contents.checkpoints.values(), key=lambda row: str(row[2])):
-        threads.setdefault(str(row[0]), _Thread()).checkpoints.append(row)
-    for row in contents.writes.values():
-        threads.setdefault(str(row[0]), _Thread()).writes.append(row)
-    for _, row in sorted(contents.messages.items()):
-        threads.setdefault(str(row[0]), _Thread()).messages.append(row)
-    for thread_id, row in contents.threads.items():
-        threads.setdefault(thread_id, _Thread()).summary = row
-    return threads
-
-
-def _read(thread: _Thread, serde: CompressedSerializer) -> _Read:
-    states: dict[str, Mapping[str, Any]] = {}
-    facts: dict[str, Mapping[str, Any]] = {}
-    parents: dict[str, str | None] = {}
-    messages: dict[str, list[BaseMessage]] = {}
-    lost = 0
-    for row in thread.checkpoints:
-        _, namespace, name, parent, kind, value, metadata = row
-        try:
-            state = serde.loads_typed((cast("str", kind), cast("bytes", value)))
-            check_checkpoint(state)
-            read = json.loads(cast("bytes", metadata or b"{}"))
-            check_metadata(read)
-        except (DamagedError, ValueError, TypeError):
-            lost += 1
-            state, read = {"channel_values": {}}, {}
-        if namespace == "":
-            parents[str(name)] = None if parent is None else str(parent)
-            states[str(name)], facts[str(name)] = state["channel_values"], read
-    for row in sorted(thread.writes, key=lambda row: (str(row[2]), str(row[4]), str(row[3]), cast("int", row[5]))):
-        _, namespace, name, _, _, _, channel, kind, value = row
-        try:
-            read = serde.loads_typed((cast("str", kind), cast("bytes", value)))
-            check_write(channel, read)
-        except DamagedError:
-            lost += 1
-            continue
-        if namespace == "" and channel == "messages":
-            messages.setdefault(str(name), []).extend(_messages_in(read))
-    lost += sum(parent is not None and parent not in parents for parent in parents.values())
-    unreadable = lost
-    known = {message.id for found in messages.values() for message in found}
-    for row in thread.messages:  # the index has the text once more
-        _, message_id, name, role, text, cut = row
-        if message_id not in known:
-            lost += 1
-            messages.setdefault(str(name), []).append(_from_index(str(message_id), str(role), str(text), bool(cut)))
-    lost += not thread.checkpoints
-    return _Read(states, facts, messages, parents, unreadable, lost)
-
-
-def _messages_in(written: object) -> list[BaseMessage]:
-    written = written.value if isinstance(written, Overwrite) else written
-    found = written if isinstance(written, list) else [written]
-    return [message for message in found if isinstance(message, BaseMessage) and message.type != "remove"]
-
-
-def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage:
-    if role == "user":
-        return HumanMessage(text, id=message_id)
-    return AIMessage(text, id=message_id, response_metadata={"finish_reason": INTERRUPTED} if cut else {})
-
-
-def _branch(read: _Read) -> Iterator[str]:
-    """Yield the checkpoints of the current branch, the newest first; over a gap, the one before it in time."""
-    names = sorted({*read.parents, *read.messages}, reverse=True)
-    place = {name: number for number, name in enumerate(names)}
-    name: str | None = names[0] if names else None
-    while name is not None:
-        yield name
-        if read.facts.get(name, {}).get("chatcli_turn") == 0:  # the thread was emptied here
-            return
-        following = place[name] + 1
-        older = names[following] if following < len(names) else None
-        parent = read.parents.get(name, older)
-        is_known = parent is None or place.get(parent, 0) >= following
-        name = parent if is_known else older
-
-
-def _document(thread_id: str, thread: _Thread, read: _Read) -> ThreadDocument:
-    branch = list(_branch(read))
+def _document(thread_id: str, thread: ThreadRows, read: ThreadValues) -> ThreadDocument:
+    branch = list(current_branch(read))
     messages: dict[str, BaseMessage] = {}
     for name in reversed(branch):
         messages |= {str(message.id): message for message in read.messages.get(name, ())}
@@ -239,7 +119,7 @@ def _role(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _write(
-    path: Path, contents: Contents, whole: Mapping[str, _Thread], documents: Sequence[ThreadDocument]
+    path: Path, contents: Contents, whole: Mapping[str, ThreadRows], documents: Sequence[ThreadDocument]
 ) -> None:
     async with open_store(StoreLocation(path)) as store:
         saver = store.checkpointer

@@ -1,4 +1,4 @@
-"""JSON from an unknown file: strict, and refused with the place where it goes wrong."""
+"""Reads JSON from an unknown file strictly; an error names the place."""
 
 import json
 from collections import Counter

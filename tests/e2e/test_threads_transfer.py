@@ -276,15 +276,6 @@ def test_the_next_import_removes_what_a_killed_one_left(chat: Chat, home: Home) 
     assert sorted(folder.glob(".import-*")) == [alive]
 
 
-def test_a_thousand_turns_are_imported_in_time(chat: Chat, home: Home) -> None:
-    (home.work / "file").write_text(_long_thread(1_000))
-    started = time.monotonic()
-    assert chat("threads", "import", "file").stdout == "long\n"
-    assert time.monotonic() - started < 30
-    (thread,) = chat("threads", "list", "--json").json()
-    assert thread["turns"] == 1_000
-
-
 def _long_thread(turns: int) -> str:
     lines: list[dict[str, Any]] = [{"type": "thread", "format": "chatcli-thread", "version": 1, "thread_id": "long"}]
     for number in range(turns):

@@ -127,10 +127,10 @@ def test_what_is_deleted_is_gone(run: Run) -> None:
         assert [thread.thread_id for thread in threads.recent()] == ["two"]
         assert {match.thread_id for match in threads.search("hello")} == {"two"}
         assert (threads.steps("one"), threads.journal.read("one")) == ([], None)
-        await bench.ask("one", "anew")
+        await bench.ask("one", "again")
         assert [m.text for m in (await read_document(bench.store, threads.recent()[0])).messages] == [
-            "anew",
-            "You said: anew",
+            "again",
+            "You said: again",
         ]
 
     run(work)

@@ -221,7 +221,7 @@ def test_a_connection_that_is_lost_in_mid_turn_fails_the_turn(store: str, chat: 
     assert PASSWORD not in result.stderr
 
 
-def test_a_connection_that_was_lost_between_two_calls_is_made_anew(threads: PostgresThreads, store: str) -> None:
+def test_a_connection_that_was_lost_between_two_calls_is_opened_again(threads: PostgresThreads, store: str) -> None:
     threads.set_up()
     assert threads.locks.try_lock("abc")
     with psycopg.connect(store) as connection:

@@ -1,4 +1,4 @@
-"""Makes a PostgreSQL store's index of what was said anew, from LangGraph's own tables."""
+"""Rebuilds the index of messages of a PostgreSQL store from LangGraph's tables."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 NUL, NUL_SHOWN = "\x00", "\N{REPLACEMENT CHARACTER}"
-"""A text column holds no NUL; in the index it is shown as lost, the checkpoints have it."""
+"""A text column holds no NUL; the index shows a replacement character, the checkpoints keep the NUL."""
 
 
 def indexable(row: tuple[str, str, str, str, str, bool]) -> tuple[str | bool, ...]:
@@ -24,7 +24,7 @@ def rebuild_messages(connection: psycopg.Connection) -> None:
     """Index every message that a checkpoint's writes hold; to be called in a transaction."""
     serde = CompressedSerializer()
     connection.execute("DELETE FROM chatcli_messages")
-    # A cursor of the server's: a database may hold more than the memory here.
+    # A server-side cursor: a database may hold more than fits into memory here.
     with connection.cursor("chatcli_rebuild") as rows:
         rows.execute(
             "SELECT thread_id, checkpoint_id, type, blob FROM checkpoint_writes"

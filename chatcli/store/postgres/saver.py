@@ -31,7 +31,7 @@ _Connection = psycopg.AsyncConnection[DictRow]
 
 
 class PostgresSaver(CachedHistory, AsyncPostgresSaver):
-    """LangGraph's own saver, which remembers what it read, and indexes what is said as it is written."""
+    """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -41,7 +41,8 @@ class PostgresSaver(CachedHistory, AsyncPostgresSaver):
         if not said:
             await super().aput_writes(config, writes, task_id, task_path)
             return
-        # What the method above does, in one transaction with the index.
+        # What the inherited method does, in one transaction with the index; LangGraph has no public way to write both.
+        # tests/store/test_langgraph_names.py watches the private names.
         special = all(channel in WRITES_IDX_MAP for channel, _value in writes)
         query = self.UPSERT_CHECKPOINT_WRITES_SQL if special else self.INSERT_CHECKPOINT_WRITES_SQL
         where = config["configurable"]
@@ -68,7 +69,7 @@ async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, Postgres
         StoreError: The store can't be used.
 
     """
-    # The pool warns through logging of what the user is told as an error.
+    # The pool logs warnings about what the user sees as an error.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     threads = PostgresThreads(uri)
     try:
@@ -105,7 +106,7 @@ def _pool(uri: str) -> "AsyncConnectionPool[_Connection]":
         used[connection] = time.monotonic()
 
     async def check(connection: _Connection) -> None:
-        # A connection may die while the user thinks; asking before each statement would double their time.
+        # A connection may be lost while the user thinks; a check before each statement would double its time.
         if time.monotonic() - used.get(connection, 0) > IDLE:
             await AsyncConnectionPool.check_connection(connection)
 

@@ -92,7 +92,7 @@ class PostgresThreads:
         with self._use() as connection, connection.transaction():
             for table in _TABLES:
                 connection.execute(
-                    f"DELETE FROM {table} WHERE thread_id = ANY(%s)",  # noqa: S608 - names of our own
+                    f"DELETE FROM {table} WHERE thread_id = ANY(%s)",  # noqa: S608 - constant names
                     (list(thread_ids),),
                 )
 
@@ -235,7 +235,7 @@ SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})
 FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id,
     plainto_tsquery('simple', %(words)s) AS wanted
 WHERE m.words @@ wanted ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
-"""  # noqa: S608 - a number of our own
+"""  # noqa: S608 - a constant number
 
 _SAVE_PARTIAL = """
 INSERT INTO chatcli_journal (thread_id, question_id, text) VALUES (%s, %s, %s)
@@ -282,7 +282,7 @@ WITH RECURSIVE branch (checkpoint_id) AS (
 """
 _IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id IN (SELECT checkpoint_id FROM branch)"
 _COPIES = (
-    f"{_BRANCH} INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"  # noqa: S608 - text of our own
+    f"{_BRANCH} INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"  # noqa: S608 - constant text
     " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
     " FROM branch JOIN checkpoints c ON c.thread_id = %(thread)s AND c.checkpoint_id = branch.checkpoint_id,"
     " jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version), checkpoint_blobs b"

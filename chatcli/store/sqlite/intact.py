@@ -1,4 +1,4 @@
-"""Whether what was read from a store is what was written: a changed byte may also give another value."""
+"""Checks that values read from a store can be what was written: a changed byte may also give a valid value."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def check_metadata(metadata: Any) -> None:
 def check_write(channel: Any, value: Any) -> None:
     """Raise DamagedError unless `value` can be what was written to `channel`.
 
-    A message that can't be made again is read as nothing, as the data that it was made of, or with fields of any type.
+    A damaged message is read as None, as the data that it was made from, or with fields of the wrong type.
     """
     if not isinstance(channel, str):
         raise _damage("the name of a channel")

@@ -75,7 +75,7 @@ def forget_index(path: Path) -> None:
         with closing(connect(path)) as connection:
             connection.executescript(schema.REBUILD)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        if "readonly" in str(error) and os.access(path, os.W_OK):  # it says so of itself
+        if "readonly" in str(error) and os.access(path, os.W_OK):  # the message is wrong
             raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR) from error
         raise as_sqlite_failure(error) from error
 

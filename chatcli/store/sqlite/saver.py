@@ -23,7 +23,7 @@ from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_
 
 
 class _CheckedSaver(AsyncSqliteSaver):
-    """LangGraph's own saver; what it reads of a history is checked once, before it is remembered."""
+    """LangGraph's saver; what it reads of a history is checked once, before it is cached."""
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -37,7 +37,7 @@ class _CheckedSaver(AsyncSqliteSaver):
 
 
 class SqliteSaver(CachedHistory, _CheckedSaver):
-    """LangGraph's own saver, which remembers what it read, and indexes what is said as it is written."""
+    """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -48,7 +48,8 @@ class SqliteSaver(CachedHistory, _CheckedSaver):
             if said:
                 await self.setup()
                 async with self.lock:
-                    # Not committed here: the saver's own commit stores these with its writes.
+                    # Not committed here: the saver's own commit stores these rows with its writes
+                    # (tests/store/test_langgraph_names.py).
                     await self.conn.executemany(schema.ADD_MESSAGE, said)
             await super().aput_writes(config, writes, task_id, task_path)
 
@@ -96,7 +97,7 @@ _OF_READING = (*_OF_SQLITE, DamagedError, ValueError, KeyError, TypeError)
 
 @contextmanager
 def _naming(config: RunnableConfig | None, kinds: tuple[type[Exception], ...] = _OF_READING) -> Iterator[None]:
-    """Raise what comes of damage as a failure that names the thread of `config`."""
+    """Raise an error that damage causes as one that names the thread of `config`."""
     try:
         yield
     except kinds as error:

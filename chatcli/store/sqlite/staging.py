@@ -1,4 +1,4 @@
-"""A place beside a store where threads are written in peace, to appear in the store all together or not at all."""
+"""A temporary store beside a store: threads are written there first, then copied over all together or not at all."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ def staging_path(path: Path) -> Iterator[Path]:
     """
     parent = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(parent, fcntl.LOCK_EX)  # nobody takes a new folder, not yet locked, for a dead process's
+        fcntl.flock(parent, fcntl.LOCK_EX)  # no process may take a new folder, not yet locked, for a leftover
         _remove_leftovers(path.parent)
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
         lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -42,7 +42,7 @@ def staging_path(path: Path) -> Iterator[Path]:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the staging folders in `folder` whose process is dead."""
     for left in folder.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # it is in use, somebody else's, or gone by now
+        with suppress(OSError):  # it is in use, belongs to another user, or is gone by now
             with suppress(FileNotFoundError):
                 lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
                 try:
@@ -56,7 +56,7 @@ def adopt(path: Path, staged: Path) -> None:
     """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction.
 
     Raises:
-        StoreError: The store can't be used, or has one of the threads meanwhile; nothing was copied.
+        StoreError: The store can't be used, or got one of the threads meanwhile; nothing was copied.
 
     """
     try:

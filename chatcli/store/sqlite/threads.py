@@ -1,5 +1,8 @@
 """The threads of a SQLite store, by the standard library alone."""
 
+import fcntl
+import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -7,21 +10,21 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
+from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.search_words import words_in
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.turn_locks import SqliteLocks
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
 MAX_VERSION = 1000
-"""No chatcli writes a store of a higher version."""
+"""No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
 LAST = "\U0010ffff"
-"""The last code point, which no text has: what begins with a prefix comes before the prefix and it."""
+"""The highest code point, which text does not use: what begins with a prefix sorts below the prefix and this."""
 
 
 class SqliteThreads:
@@ -79,7 +82,7 @@ class SqliteThreads:
         with self._connection() as connection:
             for table in ("checkpoints", "writes", "messages", "journal", "threads"):
                 connection.executemany(
-                    f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - names of our own
+                    f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - constant names
                     [(thread_id,) for thread_id in thread_ids],
                 )
             # What is deleted stays in the full-text index, marked, until its parts are merged into one.
@@ -155,6 +158,38 @@ class SqliteJournal:
             connection.execute("DELETE FROM journal WHERE thread_id = ?", (thread_id,))
 
 
+class SqliteLocks:
+    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file beside the store.
+
+    The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
+    lost when it closes any descriptor of the file, so a process opens the file once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}-lock")
+        self._descriptor: int | None = None
+
+    def try_lock(self, thread_id: str) -> bool:
+        """See `TurnLocks.try_lock`."""
+        if self._descriptor is None:
+            self._descriptor = paths.private_opener(str(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(thread_id))
+        except (BlockingIOError, PermissionError):  # POSIX allows either errno
+            return False
+        return True
+
+    def unlock(self, thread_id: str) -> None:
+        """See `TurnLocks.unlock`."""
+        if self._descriptor is not None:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(thread_id))
+
+
+def _offset(thread_id: str) -> int:
+    digest = hashlib.blake2b(thread_id.encode(), digest_size=7).digest()
+    return int.from_bytes(digest)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the existing store at `path`.
 
@@ -176,7 +211,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _complete(connection: sqlite3.Connection) -> None:
-    """Make the index where it is missing: of a store that LangGraph alone wrote, or that lost it."""
+    """Make the index where it is missing: in a store that LangGraph alone wrote, or that lost it."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if "checkpoints" in tables and not {"threads", "messages", "messages_fts", "journal"} <= tables:
         connection.executescript(schema.REBUILD)
@@ -208,7 +243,7 @@ SELECT checkpoint_id, parent_checkpoint_id,
 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id
 """
 
-# Walked a row at a time, so that who has read enough ends the walk: hence no ORDER BY over the whole.
+# Walked a row at a time, so that the caller can stop when it has read enough: hence no ORDER BY over the whole.
 # A checkpoint without a turn is the empty beginning to which a thread was rewound: nothing before it counts.
 _SAID = """
 WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
@@ -236,7 +271,7 @@ WITH RECURSIVE branch (checkpoint_id) AS (
 )
 """
 _COPIES = (
-    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - text of our own
+    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
     " checkpoint, metadata FROM checkpoints"
     " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY checkpoint_id",
     f"{_BRANCH} INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above

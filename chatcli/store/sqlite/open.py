@@ -1,0 +1,171 @@
+"""Opens a SQLite store: makes its file and its tables, and brings its index up to date."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiosqlite
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from chatcli import paths
+from chatcli.errors import StoreError
+from chatcli.store.errors import as_sqlite_failure, as_store_error
+from chatcli.store.message_index import message_rows
+from chatcli.store.serde import CompressedSerializer
+from chatcli.store.sqlite import schema
+from chatcli.store.sqlite.saver import SqliteSaver
+from chatcli.store.sqlite.staging import adopt, staging_path
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SqliteThreads, check_version
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThreads]]:
+    """Yield the checkpointer and the threads of the store at `path`; a new one is readable by the user alone.
+
+    Raises:
+        StoreError: The store can't be used; it is left as it was.
+
+    """
+    try:
+        _create_private(path)
+        connection = await _connect(path)
+    except (sqlite3.Error, OSError) as error:
+        raise as_store_error(error) or StoreError(f"the store {path} can't be used: {error}") from error
+    try:
+        try:
+            checkpointer = await _set_up(path, connection)
+        except UnicodeDecodeError as error:
+            raise as_sqlite_failure(error) from error
+        yield checkpointer, SqliteThreads(path)
+    except sqlite3.Error as error:  # of whoever uses the store, too
+        raise as_store_error(error) or error from error
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
+    """Yield a checkpointer whose writes appear in the store at `path` when the block ends well: all or none.
+
+    Raises:
+        StoreError: A store can't be used.
+
+    """
+    with staging_path(path) as staged_path:
+        async with open_sqlite(staged_path) as (saver, _threads):
+            # What is staged is worth nothing after a crash, so that no write need wait for the disk.
+            await saver.conn.execute("PRAGMA synchronous = OFF")
+            yield saver
+        adopt(path, staged_path)
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Connect to the database; when cancelled meanwhile, wait for the connection and close it.
+
+    Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
+    """
+    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(sqlite3.Error, OSError):
+            await (await connecting).close()
+        raise
+
+
+async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
+    """Create the tables that are missing, and the index of a store that LangGraph alone wrote."""
+    saver = SqliteSaver(connection, serde=CompressedSerializer())
+    if await _version(path, connection) < schema.VERSION:
+        async with _alone(path.parent):
+            await _make(path, connection, saver)
+    await saver.setup()
+    return saver
+
+
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[None]:
+    """Hold off every other process that creates a store in `folder`.
+
+    SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
+    write-ahead log does not wait.
+    """
+    # Not a file beside the store, which would stay; and not the store, whose locks go when it is closed once.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver) -> None:
+    if await _version(path, connection) == schema.VERSION:  # made by another process meanwhile
+        return
+    await _refuse_foreign(path, connection)
+    # Before the first table: neither can be changed later without rewriting the file. An answer of some 2,000
+    # characters leaves half of a default page of 4,096 bytes empty.
+    await connection.execute("PRAGMA page_size = 8192")
+    await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    await saver.setup()
+    await connection.executescript(f"BEGIN IMMEDIATE; {schema.TABLES} {schema.TRIGGERS} {schema.REBUILD_THREADS}")
+    await rebuild_messages(connection, saver.serde)
+    await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    await connection.commit()
+
+
+async def _version(path: Path, connection: aiosqlite.Connection) -> int:
+    """Return the store's version, 0 for a new one; refuse that of a newer chatcli."""
+    async with connection.execute("PRAGMA user_version") as cursor:
+        (version,) = await cursor.fetchone() or (0,)
+    check_version(path, version)
+    return int(version)
+
+
+async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
+    """Refuse another program's database before anything is written."""
+    async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
+        tables = {name for (name,) in await cursor.fetchall()}
+    # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process
+    # that was killed between the two leaves one of its tables alone.
+    langgraphs = {"checkpoints", "writes"}
+    welcome = langgraphs <= tables or tables <= langgraphs
+    for table in langgraphs & tables:  # another program may have a table of that name
+        async with connection.execute("SELECT name FROM pragma_table_info(?)", [table]) as cursor:
+            columns = {name for (name,) in await cursor.fetchall()}
+        welcome = welcome and {"thread_id", "checkpoint_ns", "checkpoint_id"} <= columns
+    if not welcome:
+        raise StoreError(
+            f"{path} is another program's database, not a chatcli store", remedy="Name another with --store."
+        )
+
+
+def _create_private(path: Path) -> None:
+    """Create the file before SQLite does, with mode 0600; SQLite gives its journal files the same mode."""
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
+    paths.private_dir(path.parent)
+    if not path.exists():
+        with open(path, "ab", opener=paths.private_opener):
+            pass
+
+
+async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerProtocol) -> None:
+    """Index every message that a checkpoint's writes hold; does not commit."""
+    await connection.execute("DELETE FROM messages")
+    async with connection.execute(
+        "SELECT thread_id, checkpoint_id, type, value FROM writes"
+        " WHERE channel = 'messages' AND checkpoint_ns = '' ORDER BY checkpoint_id, task_path, task_id, idx"
+    ) as rows:
+        async for thread_id, checkpoint_id, kind, value in rows:
+            where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
+            said = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
+            await connection.executemany(schema.ADD_MESSAGE, list(said))

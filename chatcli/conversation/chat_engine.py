@@ -10,14 +10,13 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.endpoints import note_endpoint
 from chatcli.config.grants import Grants
 from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Opening
+from chatcli.conversation.engine import LocalEngine, Opening, quiet_library_logs
 from chatcli.conversation.place import choose_store, granted
 from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
     from chatcli.roles.setup import Setup
     from chatcli.store.open import Store
     from chatcli.tools.toolbox import Toolbox
-    from chatcli.transfer.document import ThreadDocument
 
 
-class ChatEngine:
+class ChatEngine(LocalEngine):
     """The compiled graph on an open store, and the models that were built so far."""
 
     def __init__(
@@ -44,13 +42,11 @@ class ChatEngine:
         *,
         toolbox: "Toolbox",
     ) -> None:
-        self.threads: Threads = store.threads
+        super().__init__(store, resources)
         self.toolbox = toolbox
-        self._store = store
         self._graph = graph
         self._settings = settings
         self._on_progress = on_progress
-        self._resources = resources
         self._schema = schema
         self._grants: dict[str, Grants] = {}
         self._models: dict[tuple[ModelName, float | None], Model] = {}
@@ -83,21 +79,8 @@ class ChatEngine:
             resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(choose_store(settings)))
             graph = build_graph(store.checkpointer)
-            return cls(graph, store, settings, on_progress, resources.pop_all(), schema, toolbox=toolbox)
-        raise AssertionError("unreachable: no resource swallows exceptions")
-
-    async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`.
-
-        Raises:
-            UsageError: Nothing is stored of it.
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.transfer.store_documents import read_document
-
-        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await read_document(self._store, summary)
+            kept = resources.pop_all()
+        return cls(graph, store, settings, on_progress, kept, schema, toolbox=toolbox)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Return the model `name`, built once; `temperature` is for where the user chose none.
@@ -221,21 +204,9 @@ class ChatEngine:
         if named and not choose_store(settings).in_memory:
             note_endpoint(model.base_url, model.key)
 
-    async def close(self) -> None:
-        """Close the store, and end the servers of tools."""
-        await self._resources.aclose()
-
 
 def _import_engine() -> None:
-    import logging
-    import warnings
-
-    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())
-    # Of a server's chunk whose fields have other types than OpenAI's, which does no harm.
-    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    # Of a provider's client, such as a coroutine that Gemini's never awaits after a 5xx: not the user's to mend.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    quiet_library_logs()
     import chatcli.graphs.chat.session
     import chatcli.store.open  # noqa: F401 - imported for the caller
 

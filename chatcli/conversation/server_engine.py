@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Opening
+from chatcli.conversation.engine import Opening, quiet_library_logs
 from chatcli.conversation.place import choose_server
 from chatcli.errors import UsageError
 from chatcli.graphs.server.client import ServerAddress, assistants, build_client, check_server, refuse_without_messages
@@ -60,7 +60,7 @@ class ServerEngine:
         if not found:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
-        await asyncio.to_thread(_import_engine)  # last, since it takes a second or two
+        quiet_library_logs()
         from chatcli.graphs.server.threads import ServerThreads
 
         return cls(server, found, chosen, build_client(server), ServerThreads(server), settings.timeout)
@@ -97,7 +97,7 @@ class ServerEngine:
         return Session(thread, ModelName(SERVER, assistant["name"]))
 
     async def setup(self, thread_id: str) -> "Setup | None":
-        """Return None: it is answered in a way of its own."""
+        """Return None: the app decides how it answers."""
 
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
@@ -150,10 +150,3 @@ def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Ass
             if assistant[key] == metadata.get(key):
                 return assistant
     return None
-
-
-def _import_engine() -> None:
-    import logging
-
-    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())

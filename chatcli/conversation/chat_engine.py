@@ -11,12 +11,13 @@ from chatcli.config.endpoints import note_endpoint
 from chatcli.config.grants import Grants
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LocalEngine, Opening, quiet_library_logs
-from chatcli.conversation.place import choose_store, granted
+from chatcli.conversation.place import granted
 from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.roles.opening import opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
+from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
@@ -36,6 +37,7 @@ class ChatEngine(LocalEngine):
         graph: "ChatGraph",
         store: "Store",
         settings: Settings,
+        location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
@@ -46,6 +48,7 @@ class ChatEngine(LocalEngine):
         self.toolbox = toolbox
         self._graph = graph
         self._settings = settings
+        self._location = location
         self._on_progress = on_progress
         self._schema = schema
         self._grants: dict[str, Grants] = {}
@@ -55,14 +58,15 @@ class ChatEngine(LocalEngine):
     async def open(
         cls,
         settings: Settings,
+        location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
     ) -> "ChatEngine":
-        """Import what turns need, off the loop's thread so that typing goes on, and open the store.
+        """Import what turns need, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        `can_ask` says that there is a user who can be asked whether a tool may run.
+        `can_ask` means that a user can be asked whether a tool may run.
 
         Raises:
             StoreError: The store can't be used.
@@ -77,10 +81,10 @@ class ChatEngine(LocalEngine):
         async with AsyncExitStack() as resources:
             toolbox = build_toolbox(settings, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)
-            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            store = await resources.enter_async_context(open_store(location))
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
-        return cls(graph, store, settings, on_progress, kept, schema, toolbox=toolbox)
+        return cls(graph, store, settings, location, on_progress, kept, schema, toolbox=toolbox)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Return the model `name`, built once; `temperature` is for where the user chose none.
@@ -141,7 +145,7 @@ class ChatEngine(LocalEngine):
                 " `approve thread` or --allow gives them again"
             )
             self._on_progress(Notice(notice, "warning"))
-        return self._grants.setdefault(thread_id, granted(self._settings, thread_id))
+        return self._grants.setdefault(thread_id, granted(self._location, thread_id))
 
     async def setup(self, thread_id: str) -> "Setup | None":
         """Return how the thread `thread_id` is answered, None where nothing is stored of it.
@@ -201,7 +205,7 @@ class ChatEngine(LocalEngine):
         """
         settings, provider = self._settings, model.name.provider
         named = model.base_url and not model.name.base_url and not settings.is_url_of_dotenv(provider)
-        if named and not choose_store(settings).in_memory:
+        if named and not self._location.in_memory:
             note_endpoint(model.base_url, model.key)
 
 

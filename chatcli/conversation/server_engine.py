@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Opening, quiet_library_logs
-from chatcli.conversation.place import choose_server
 from chatcli.errors import UsageError
 from chatcli.graphs.server.client import ServerAddress, assistants, build_client, check_server, refuse_without_messages
 from chatcli.graphs.server.rows import SERVER
@@ -46,15 +44,13 @@ class ServerEngine:
         self._checked: set[str] = set()
 
     @classmethod
-    async def open(cls, settings: Settings) -> "ServerEngine":
-        """Ask the server that `settings` name who answers there, and import what turns need.
+    async def open(cls, server: ServerAddress, silence: float | None) -> "ServerEngine":
+        """Ask `server` for its assistants, and import what turns need; `silence` ends a turn, in seconds.
 
         Raises:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
 
         """
-        server = choose_server(settings)
-        assert server is not None
         await asyncio.to_thread(check_server, server)
         found = await asyncio.to_thread(assistants, server)
         if not found:
@@ -63,7 +59,7 @@ class ServerEngine:
         quiet_library_logs()
         from chatcli.graphs.server.threads import ServerThreads
 
-        return cls(server, found, chosen, build_client(server), ServerThreads(server), settings.timeout)
+        return cls(server, found, chosen, build_client(server), ServerThreads(server), silence)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Refuse: the app has models of its own.

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
-from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LocalEngine, Opening
-from chatcli.conversation.place import choose_store
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.models.names import ModelName
 from chatcli.runtime.tracing import watch_tracing
+from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from chatcli.graphs.user.load import AnyPregel
@@ -40,9 +39,9 @@ class GraphEngine(LocalEngine):
 
     @classmethod
     async def open(
-        cls, settings: Settings, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+        cls, location: StoreLocation, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
     ) -> "GraphEngine":
-        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store.
+        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
         From then on until `close`, what the graph prints is announced instead.
 
@@ -59,7 +58,6 @@ class GraphEngine(LocalEngine):
             from chatcli.graphs.user.load import make_graph
             from chatcli.store.open import open_store
 
-            location = choose_store(settings)
             store = await resources.enter_async_context(open_store(location))
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)

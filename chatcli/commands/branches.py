@@ -54,7 +54,7 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     name = check_thread_id(arguments) if arguments else new_thread_id()
     origin = await context.conversation.session()
     await origin.fork(name)
-    await asyncio.to_thread(granted(context.settings, origin.thread_id).copy_to, name)
+    await asyncio.to_thread(granted(context.conversation.place, origin.thread_id).copy_to, name)
     messages = await context.conversation.open_thread(name)
     yield ThreadChanged(name, tuple(messages))
     yield Notice(f"forked from {origin.thread_id}")

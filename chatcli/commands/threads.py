@@ -60,7 +60,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
         return
     threads = await context.conversation.threads()
     await asyncio.to_thread(delete_threads, threads, [thread_id])
-    await asyncio.to_thread(granted(context.settings, thread_id).forget)
+    await asyncio.to_thread(granted(context.conversation.place, thread_id).forget)
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

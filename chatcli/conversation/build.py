@@ -1,10 +1,11 @@
-"""Build the conversation of a run: who answers, and with which engine."""
+"""Builds the conversation of a run: which model, graph or app answers, and with which engine."""
 
 from functools import partial
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_server
+from chatcli.conversation.place import Place
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName, choose_model
 
 if TYPE_CHECKING:
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from chatcli.graphs.user.spec import GraphSpec
 
 
-def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return who answers first: a server's app, the user's `graph`, or a model.
+def who_answers(settings: Settings, place: Place, graph: "GraphSpec | None" = None) -> ModelName:
+    """Return what answers first: the app of a server, the user's `graph`, or a model.
 
     Raises:
         UsageError: The name of a model or of a role is not known.
 
     """
-    if choose_server(settings) is not None:
+    if isinstance(place, ServerAddress):
         from chatcli.graphs.server.client import SERVER
 
         return ModelName(SERVER, settings.assistant or "")
@@ -35,6 +36,7 @@ def who_answers(settings: Settings, graph: "GraphSpec | None" = None) -> ModelNa
 
 def build_conversation(
     settings: Settings,
+    place: Place,
     thread_id: str,
     graph: "GraphSpec | None" = None,
     schema: "AnswerSchema | None" = None,
@@ -42,10 +44,10 @@ def build_conversation(
     name: ModelName | None = None,
     can_ask: bool = False,
 ) -> "Conversation":
-    """Return a conversation on `thread_id`; nothing is opened or asked yet.
+    """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
-    A server's app answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` says that there is
-    a user who can be asked whether a tool may run. `name` is shown as who answers, until the thread is opened.
+    The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
+    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened.
 
     Raises:
         UsageError: See `who_answers`.
@@ -53,15 +55,15 @@ def build_conversation(
     """
     from chatcli.conversation.conversation import Conversation
 
-    begin = partial(Conversation, settings, thread_id, name or who_answers(settings, graph))
-    if choose_server(settings) is not None:
+    begin = partial(Conversation, settings, place, thread_id, name or who_answers(settings, place, graph))
+    if isinstance(place, ServerAddress):
         from chatcli.conversation.server_engine import ServerEngine
 
-        return begin(lambda announce: ServerEngine.open(settings))
+        return begin(lambda announce: ServerEngine.open(place, settings.timeout))
     if graph is not None:
         from chatcli.conversation.user_graph_engine import GraphEngine
 
-        return begin(lambda announce: GraphEngine.open(settings, graph, announce))
+        return begin(lambda announce: GraphEngine.open(place, graph, announce))
     from chatcli.conversation.chat_engine import ChatEngine
 
-    return begin(lambda on_progress: ChatEngine.open(settings, on_progress, schema, can_ask=can_ask))
+    return begin(lambda announce: ChatEngine.open(settings, place, announce, schema, can_ask=can_ask))

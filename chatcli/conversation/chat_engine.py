@@ -10,14 +10,14 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.endpoints import note_endpoint
 from chatcli.config.grants import Grants
 from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Opening
-from chatcli.conversation.place import choose_store, granted
+from chatcli.conversation.engine import LocalEngine, Opening, quiet_library_logs
+from chatcli.conversation.place import granted
 from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.roles.setup import opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.store.threads import Threads, find_thread
+from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from chatcli.roles.setup import Setup
     from chatcli.store.open import Store
     from chatcli.tools.toolbox import Toolbox
-    from chatcli.transfer.document import ThreadDocument
 
 
-class ChatEngine:
+class ChatEngine(LocalEngine):
     """The compiled graph on an open store, and the models that were built so far."""
 
     def __init__(
@@ -38,19 +37,19 @@ class ChatEngine:
         graph: "ChatGraph",
         store: "Store",
         settings: Settings,
+        location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
         *,
         toolbox: "Toolbox",
     ) -> None:
-        self.threads: Threads = store.threads
+        super().__init__(store, resources)
         self.toolbox = toolbox
-        self._store = store
         self._graph = graph
         self._settings = settings
+        self._location = location
         self._on_progress = on_progress
-        self._resources = resources
         self._schema = schema
         self._grants: dict[str, Grants] = {}
         self._models: dict[tuple[ModelName, float | None], Model] = {}
@@ -59,14 +58,15 @@ class ChatEngine:
     async def open(
         cls,
         settings: Settings,
+        location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
     ) -> "ChatEngine":
-        """Import what turns need, off the loop's thread so that typing goes on, and open the store.
+        """Import what turns need, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        `can_ask` says that there is a user who can be asked whether a tool may run.
+        `can_ask` means that a user can be asked whether a tool may run.
 
         Raises:
             StoreError: The store can't be used.
@@ -81,23 +81,10 @@ class ChatEngine:
         async with AsyncExitStack() as resources:
             toolbox = build_toolbox(settings, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)
-            store = await resources.enter_async_context(open_store(choose_store(settings)))
+            store = await resources.enter_async_context(open_store(location))
             graph = build_graph(store.checkpointer)
-            return cls(graph, store, settings, on_progress, resources.pop_all(), schema, toolbox=toolbox)
-        raise AssertionError("unreachable: no resource swallows exceptions")
-
-    async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`.
-
-        Raises:
-            UsageError: Nothing is stored of it.
-            StoreError: The store can't be read.
-
-        """
-        from chatcli.transfer.store_documents import read_document
-
-        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await read_document(self._store, summary)
+            kept = resources.pop_all()
+        return cls(graph, store, settings, location, on_progress, kept, schema, toolbox=toolbox)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Return the model `name`, built once; `temperature` is for where the user chose none.
@@ -158,7 +145,7 @@ class ChatEngine:
                 " `approve thread` or --allow gives them again"
             )
             self._on_progress(Notice(notice, "warning"))
-        return self._grants.setdefault(thread_id, granted(self._settings, thread_id))
+        return self._grants.setdefault(thread_id, granted(self._location, thread_id))
 
     async def setup(self, thread_id: str) -> "Setup | None":
         """Return how the thread `thread_id` is answered, None where nothing is stored of it.
@@ -218,24 +205,12 @@ class ChatEngine:
         """
         settings, provider = self._settings, model.name.provider
         named = model.base_url and not model.name.base_url and not settings.credentials.is_url_of_dotenv(provider)
-        if named and not choose_store(settings).in_memory:
+        if named and not self._location.in_memory:
             note_endpoint(model.base_url, model.key)
-
-    async def close(self) -> None:
-        """Close the store, and end the servers of tools."""
-        await self._resources.aclose()
 
 
 def _import_engine() -> None:
-    import logging
-    import warnings
-
-    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())
-    # Of a server's chunk whose fields have other types than OpenAI's, which does no harm.
-    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    # Of a provider's client, such as a coroutine that Gemini's never awaits after a 5xx: not the user's to mend.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    quiet_library_logs()
     import chatcli.graphs.chat.session
     import chatcli.store.open  # noqa: F401 - imported for the caller
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Engine, OpenEngine, Opening
+from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
@@ -44,13 +45,17 @@ class Conversation:
 
     Args:
         settings: The user's choices.
+        place: Where the threads are kept.
         thread_id: The thread to begin on.
         open_engine: Opens the engine, at most once at a time; tried again after a failure.
-        name: Who answers first.
+        name: The model, graph or app that answers first.
 
     """
 
-    def __init__(self, settings: Settings, thread_id: str, name: ModelName, open_engine: OpenEngine) -> None:
+    def __init__(
+        self, settings: Settings, place: Place, thread_id: str, name: ModelName, open_engine: OpenEngine
+    ) -> None:
+        self.place = place
         self.thread_id = self._begun_on = thread_id
         self.model_name = name
         self.turns = 0

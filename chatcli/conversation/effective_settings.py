@@ -11,8 +11,9 @@ from typing import Any
 from chatcli import paths
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import DEFAULT, DEFAULT_TIMEOUT, DEFAULT_TOOL_TIMEOUT, LOCAL_TIMEOUT, Settings, user_name
-from chatcli.conversation.place import choose_server, choose_store
+from chatcli.conversation.place import choose_place, choose_server
 from chatcli.errors import ChatcliError
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
@@ -38,7 +39,7 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
         value, source = getattr(settings, name), settings.source(name)
         used = _USED.get(name)
         if used is not None:
-            with suppress(ChatcliError):  # what is set can't be used; the command that needs it tells why
+            with suppress(ChatcliError):  # the value can't be used; the command that needs it reports why
                 value, source = used(settings, value, source)
         found[user_name(name)] = Effective(_shown(value, settings.credentials.redact), source)
     return found
@@ -100,8 +101,8 @@ def _answering(settings: Settings) -> ModelName:
 
 
 def _store(settings: Settings, _value: Any, source: str) -> Used:
-    location = choose_store(settings)
-    if location.server is not None:
+    location = choose_place(settings)
+    if isinstance(location, ServerAddress):
         return None, settings.source("url")
     if location.in_memory:
         return MEMORY, settings.source("no_save") if settings.no_save else source

@@ -1,18 +1,23 @@
-"""What a conversation asks of the engine behind it."""
+"""What a conversation asks of the engine behind it, and what the engines share."""
 
+import asyncio
+import logging
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
+from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
     from chatcli.roles.setup import Setup
     from chatcli.sessions.session import Session
-    from chatcli.store.threads import Threads
+    from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -31,18 +36,18 @@ class Opening:
 class Engine(Protocol):
     """What runs turns: a graph, and the store that its threads are in.
 
-    The plain chat, a graph of the user's and a server each have one (`chatcli.engines`).
+    There is one for the plain chat, one for a user graph and one for a LangGraph server.
     """
 
     @property
-    def threads(self) -> "Threads":
+    def threads(self) -> Threads:
         """The threads of the store."""
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
         """Return a hold on the thread `thread_id`, which need not exist.
 
         Raises:
-            ChatcliError: The store can't be read, or who is to answer can't be asked.
+            ChatcliError: The store can't be read, or the model or the app that answers can't be used.
 
         """
 
@@ -50,7 +55,7 @@ class Engine(Protocol):
         """Return the model `name`, built once; `temperature` is for where the user chose none.
 
         Raises:
-            ChatcliError: It has no key, is not installed, or this engine's models are not the user's to choose.
+            ChatcliError: It has no key, is not installed, or the user can't choose this engine's models.
 
         """
 
@@ -65,7 +70,7 @@ class Engine(Protocol):
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
-        """Store the question `text`, which no turn was begun with; see `graph.unasked`.
+        """Store the question `text`, for which no turn was started; see `sessions.unasked`.
 
         Raises:
             ChatcliError: The store can't be used.
@@ -86,4 +91,39 @@ class Engine(Protocol):
 
 
 OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
-"""Opens the engine; what takes a while, or is to be told, is reported through the callback, from any thread."""
+"""Opens the engine; it reports progress and notices through the callback, from any thread."""
+
+
+class LocalEngine:
+    """The base of the engines whose graph runs in this process, on an open store.
+
+    Args:
+        store: Where the threads are.
+        resources: What is closed with the engine: the store, and what the graph holds.
+
+    """
+
+    def __init__(self, store: "Store", resources: AsyncExitStack) -> None:
+        self.threads: Threads = store.threads
+        self._store = store
+        self._resources = resources
+
+    async def document(self, thread_id: str) -> "ThreadDocument":
+        """Return all that is stored of the thread `thread_id`; see `Engine.document`."""
+        from chatcli.transfer.store_documents import read_document
+
+        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
+        return await read_document(self._store, summary)
+
+    async def close(self) -> None:
+        """Close the store and what the graph holds."""
+        await self._resources.aclose()
+
+
+def quiet_library_logs() -> None:
+    """Keep the libraries' own warnings off stderr; chatcli reports the errors behind them itself."""
+    logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
+    # A server's chunk has fields of other types than OpenAI's; this does no harm.
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+    # A provider's client has a flaw that the user can't mend: Gemini's never awaits a coroutine after a 5xx.
+    warnings.filterwarnings("ignore", category=RuntimeWarning)

@@ -1,4 +1,4 @@
-"""Where the threads of a run are kept: in a store, or on a LangGraph server."""
+"""The place of a run's threads: a store, or a LangGraph server. It is chosen once, and handed on."""
 
 import re
 from pathlib import Path
@@ -7,44 +7,61 @@ from typing import TYPE_CHECKING
 from chatcli import paths
 from chatcli.config.settings import PLAIN_CHAT, Settings
 from chatcli.errors import UsageError
+from chatcli.graphs.server.client import ServerAddress
+from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, postgres_extra
 
 if TYPE_CHECKING:
     from chatcli.config.grants import Grants
-    from chatcli.graphs.server.client import ServerAddress
     from chatcli.store.threads import Threads
-from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, postgres_extra
 
+Place = StoreLocation | ServerAddress
+"""Where threads are kept."""
 _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
-"""Options that say where else turns are run and kept."""
+"""Options that choose another place than a server."""
 
 
-def open_threads(location: StoreLocation) -> "Threads":
-    """Return the threads of the store at `location`, without what it takes to run a turn.
+def open_threads(place: Place) -> "Threads":
+    """Return the threads of `place`, without what it takes to run a turn.
 
     Raises:
-        UsageError: The store is in memory: this process has just begun, so it has no threads. Or what it needs is not
-            installed.
+        UsageError: It is a store in memory: this process has just started, so it has no threads. Or what the store
+            needs is not installed.
 
     """
-    if location.server is not None:
+    if isinstance(place, ServerAddress):
         from chatcli.graphs.server.threads import ServerThreads
 
-        return ServerThreads(location.server)
-    if location.uri is not None:
+        return ServerThreads(place)
+    if place.uri is not None:
         with postgres_extra():
             from chatcli.store.postgres.threads import PostgresThreads
-        return PostgresThreads(location.uri)
-    if location.path is None:
+        return PostgresThreads(place.uri)
+    if place.path is None:
         raise UsageError("a store in memory keeps no threads", remedy="Name another with --store sqlite:///PATH.")
     from chatcli.store.sqlite.threads import SqliteThreads
 
-    return SqliteThreads(location.path)
+    return SqliteThreads(place.path)
 
 
-def choose_server(settings: Settings) -> "ServerAddress | None":
+def keeps_threads(place: Place) -> bool:
+    """Return whether the threads of `place` outlive this process."""
+    return isinstance(place, ServerAddress) or not place.in_memory
+
+
+def choose_place(settings: Settings) -> Place:
+    """Return the server or the store that the user chose, else the default store in the data folder.
+
+    Raises:
+        UsageError: An option has no effect on a server, or the store's URI is of no known kind or can't be read.
+
+    """
+    return choose_server(settings) or _choose_store(settings)
+
+
+def choose_server(settings: Settings) -> ServerAddress | None:
     """Return the LangGraph server that the user chose; None when turns run here.
 
-    An option that is for turns here goes before a server that the environment or the config file names.
+    An option for turns here overrides a server that the environment or the config file names.
 
     Raises:
         UsageError: An option has no effect on a server.
@@ -59,20 +76,17 @@ def choose_server(settings: Settings) -> "ServerAddress | None":
         raise UsageError(
             f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
         )
-    from chatcli.graphs.server.client import ServerAddress
-
     return ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant)
 
 
-def choose_store(settings: Settings) -> StoreLocation:
-    """Return the store that the user chose, else the default one in the data folder.
+def granted(place: Place, thread_id: str) -> "Grants":
+    """Return what the user granted the thread `thread_id` of `place`; on a server, nothing."""
+    from chatcli.config.grants import Grants
 
-    Raises:
-        UsageError: The URI is of no known kind, or can't be read.
+    return Grants("" if isinstance(place, ServerAddress) else place.key, thread_id)
 
-    """
-    if (server := choose_server(settings)) is not None:
-        return StoreLocation(server=server)
+
+def _choose_store(settings: Settings) -> StoreLocation:
     if settings.no_save or settings.store == MEMORY:
         return StoreLocation()
     if settings.store is None:
@@ -85,13 +99,6 @@ def choose_store(settings: Settings) -> StoreLocation:
         f"unknown store {settings.store.split(':')[0]!r}",
         remedy="Known stores: sqlite:///PATH, postgresql://USER@HOST/DATABASE and memory:.",
     )
-
-
-def granted(settings: Settings, thread_id: str) -> "Grants":
-    """Return what the user granted the thread `thread_id` of the store that they chose."""
-    from chatcli.config.grants import Grants
-
-    return Grants(choose_store(settings).key, thread_id)
 
 
 def _checked(uri: str) -> str:

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Opening
-from chatcli.conversation.place import choose_server
+from chatcli.conversation.engine import Opening, quiet_library_logs
 from chatcli.errors import UsageError
 from chatcli.graphs.server.client import (
     SERVER,
@@ -52,24 +50,22 @@ class ServerEngine:
         self._checked: set[str] = set()
 
     @classmethod
-    async def open(cls, settings: Settings) -> "ServerEngine":
-        """Ask the server that `settings` name who answers there, and import what turns need.
+    async def open(cls, server: ServerAddress, silence: float | None) -> "ServerEngine":
+        """Ask `server` for its assistants, and import what turns need; `silence` ends a turn, in seconds.
 
         Raises:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
 
         """
-        server = choose_server(settings)
-        assert server is not None
         await asyncio.to_thread(check_server, server)
         found = await asyncio.to_thread(assistants, server)
         if not found:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
-        await asyncio.to_thread(_import_engine)  # last, since it takes a second or two
+        quiet_library_logs()
         from chatcli.graphs.server.threads import ServerThreads
 
-        return cls(server, found, chosen, build_client(server), ServerThreads(server), settings.timeout)
+        return cls(server, found, chosen, build_client(server), ServerThreads(server), silence)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
         """Refuse: the app has models of its own.
@@ -103,7 +99,7 @@ class ServerEngine:
         return Session(thread, ModelName(SERVER, assistant["name"]))
 
     async def setup(self, thread_id: str) -> "Setup | None":
-        """Return None: it is answered in a way of its own."""
+        """Return None: the app decides how it answers."""
 
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
@@ -156,10 +152,3 @@ def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Ass
             if assistant[key] == metadata.get(key):
                 return assistant
     return None
-
-
-def _import_engine() -> None:
-    import logging
-
-    # Libraries warn through logging of what the user is told as an error; without a handler it would go to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,6 +1,8 @@
-"""The engine of a graph of the user's (`--graph`): loaded from their code, on an open store."""
+"""The engine of a user graph (`--graph`): loaded from the user's code, on an open store."""
 
 import asyncio
+import io
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
@@ -8,16 +10,13 @@ from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
-from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Opening
-from chatcli.conversation.place import choose_store
-from chatcli.conversation.printed_lines import PrintedLines
+from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.models.names import ModelName
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.store.threads import Threads, find_thread
+from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from chatcli.graphs.user.load import AnyPregel
@@ -25,27 +24,24 @@ if TYPE_CHECKING:
     from chatcli.roles.setup import Setup
     from chatcli.sessions.session import Session
     from chatcli.store.open import Store
-    from chatcli.transfer.document import ThreadDocument
 
 
-class GraphEngine:
+class GraphEngine(LocalEngine):
     """The user's graph, compiled, and the store of its threads."""
 
     def __init__(
         self, graph: "AnyPregel", spec: GraphSpec, store: "Store", resources: AsyncExitStack, store_key: str = ""
     ) -> None:
-        self.threads: Threads = store.threads
+        super().__init__(store, resources)
         self._graph = graph
         self._spec = spec
-        self._store = store
         self._store_key = store_key
-        self._resources = resources
 
     @classmethod
     async def open(
-        cls, settings: Settings, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+        cls, location: StoreLocation, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
     ) -> "GraphEngine":
-        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store.
+        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
         From then on until `close`, what the graph prints is announced instead.
 
@@ -56,18 +52,17 @@ class GraphEngine:
         """
         async with AsyncExitStack() as resources:
             resources.enter_context(redirect_stdout(PrintedLines(announce)))
-            found, told = await asyncio.to_thread(_load, spec)
-            for line in told:
+            found, warnings = await asyncio.to_thread(_load, spec)
+            for line in warnings:
                 announce(Notice(line, "warning"))
             from chatcli.graphs.user.load import make_graph
             from chatcli.store.open import open_store
 
-            location = choose_store(settings)
             store = await resources.enter_async_context(open_store(location))
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)
-            return cls(graph, spec, store, resources.pop_all(), location.key)
-        raise AssertionError("unreachable: no resource swallows exceptions")
+            kept = resources.pop_all()
+        return cls(graph, spec, store, kept, location.key)
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
@@ -95,34 +90,43 @@ class GraphEngine:
         raise UsageError("a graph chooses its own models: change them in its code")
 
     async def setup(self, thread_id: str) -> "Setup | None":
-        """Return None: it is answered in a way of its own."""
+        """Return None: the graph decides how it answers."""
 
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
-        """Store the question `text`, which no turn was begun with."""
+        """Store the question `text`, for which no turn was started."""
         from chatcli.sessions.thread import GraphThread
         from chatcli.sessions.unasked import keep_unasked
 
         thread = GraphThread(self._graph, self.threads, thread_id)
         await keep_unasked(thread, self._spec.model_name, text, attachments)
 
-    async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`.
 
-        Raises:
-            UsageError: Nothing is stored of it.
-            StoreError: The store can't be read.
+class PrintedLines(io.TextIOBase):
+    """A text stream that turns each line that a user graph prints into a notice; stdout is for the answer alone.
 
-        """
-        from chatcli.transfer.store_documents import read_document
+    `announce` is called from the thread that prints.
+    """
 
-        summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await read_document(self._store, summary)
+    def __init__(self, announce: Callable[[Notice], None]) -> None:
+        self._announce = announce
+        self._open_line = ""
 
-    async def close(self) -> None:
-        """Close the store and what the graph's own context managers hold."""
-        await self._resources.aclose()
+    def write(self, text: str) -> int:
+        """Take `text`; an unfinished line waits for its end."""
+        *lines, self._open_line = (self._open_line + text).split("\n")
+        for line in lines:
+            self._announce(Notice(line))
+        return len(text)
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return where a child process may write."""
+        return sys.stderr.fileno()
 
 
 async def _settle_store(
@@ -149,7 +153,7 @@ async def _settle_store(
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
     from chatcli.graphs.user.load import enter_project, import_graph
 
-    told = enter_project(spec)
+    warnings = enter_project(spec)
     graph = import_graph(spec)
     watch_tracing()
-    return graph, told
+    return graph, warnings

@@ -6,9 +6,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import THEMES, Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import Place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.rendering.renderer import Renderer
+from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ Python's own 0.005 an echo took up to 40 ms."""
 
 def build_repl(
     settings: Settings,
+    place: Place,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
     attachments: "Sequence[Attachment]" = (),
@@ -37,7 +39,7 @@ def build_repl(
     """
     from chatcli.repl.loop import Repl
 
-    prompt = _build_prompt(settings, renderer)
+    prompt = _build_prompt(settings, place, renderer)
 
     async def open_handler() -> "LineHandler":
         import asyncio
@@ -49,14 +51,14 @@ def build_repl(
     return repl
 
 
-def _build_prompt(settings: Settings, renderer: Renderer) -> "Prompt":
+def _build_prompt(settings: Settings, place: Place, renderer: Renderer) -> "Prompt":
     from prompt_toolkit.completion import DynamicCompleter
 
     from chatcli.repl.prompt import Prompt
 
     asks_background = _is_lively(settings) and settings.theme == "auto" and settings.color != "never"
     return Prompt(
-        DynamicCompleter(cache(lambda: _build_completer(settings))),
+        DynamicCompleter(cache(lambda: _build_completer(settings, place))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
@@ -76,11 +78,11 @@ def _choose_theme(renderer: Renderer, dark: bool) -> None:
     renderer.render(ThemeChosen("dark" if dark else "light"))
 
 
-def _build_completer(settings: Settings) -> "LineCompleter":
+def _build_completer(settings: Settings, place: Place) -> "LineCompleter":
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
 
-    return LineCompleter(all_commands(), _argument_choices(settings))
+    return LineCompleter(all_commands(), _argument_choices(settings, place))
 
 
 def _build_handler(
@@ -97,7 +99,7 @@ def _build_handler(
     from chatcli.repl.toolbar import Toolbar
 
     conversation = begin()
-    toolbar = Toolbar(conversation, lambda: _thread_titles(settings))
+    toolbar = Toolbar(conversation, lambda: _thread_titles(conversation.place))
     toolbar.on_change = prompt.refresh
     if _is_lively(settings):
         prompt.toolbar = toolbar.text
@@ -121,10 +123,10 @@ async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
     prompt.refresh()
 
 
-def _argument_choices(settings: Settings) -> "dict[str, Choices]":
+def _argument_choices(settings: Settings, place: Place) -> "dict[str, Choices]":
     """Return what the arguments of slash commands are chosen from."""
     return {
-        "thread": lambda: _thread_titles(settings).items(),
+        "thread": lambda: _thread_titles(place).items(),
         "model": lambda: _model_choices(settings),
         "role": _role_choices,
         "theme": lambda: [(name, "") for name in THEMES],
@@ -150,12 +152,11 @@ def _manual_topics() -> tuple[tuple[str, str], ...]:
     return list_topics()
 
 
-def _thread_titles(settings: Settings) -> dict[str, str]:
+def _thread_titles(place: Place) -> dict[str, str]:
     """Return the titles of the stored threads by ID, the newest first; none when the store can't be read just now."""
-    location = choose_store(settings)
-    if location.path is None or not location.path.exists():
+    if not isinstance(place, StoreLocation) or place.path is None or not place.path.exists():
         return {}
     try:
-        return {thread.thread_id: thread.title for thread in open_threads(location).recent()}
+        return {thread.thread_id: thread.title for thread in open_threads(place).recent()}
     except ChatcliError:
         return {}

@@ -1,17 +1,13 @@
-"""The place of a store: a LangGraph server, `sqlite:///path`, `postgresql://...`, or `memory:`."""
+"""The place of a store: `sqlite:///path`, `postgresql://...`, or `memory:`."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chatcli.config.installation import install_command
 from chatcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from chatcli.graphs.server.client import ServerAddress
 
 MEMORY = "memory:"
 SQLITE = "sqlite:///"
@@ -20,19 +16,18 @@ POSTGRES = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
-    """A store's place: a file's `path`, a PostgreSQL database's `uri`, or a LangGraph `server`; without any, in memory.
+    """A store's place: a file's `path`, a PostgreSQL database's `uri`; without either, in memory.
 
     The URI may hold a password, so that no repr or message shows it.
     """
 
     path: Path | None = None
     uri: str | None = field(default=None, repr=False)
-    server: "ServerAddress | None" = None
 
     @property
     def in_memory(self) -> bool:
         """Whether the store is gone with the process."""
-        return self.path is None and self.uri is None and self.server is None
+        return self.path is None and self.uri is None
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 
 
@@ -37,8 +38,8 @@ def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(
 
 
 async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
-    settings = Settings.load({"store": "memory:", "model": "openai:gpt-fake", "base_url": fake.base_url})
-    conversation = build_conversation(settings, "work")
+    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
+    conversation = build_conversation(settings, StoreLocation(), "work")
     files = SlowFiles()
 
     async def interrupt() -> None:

@@ -33,6 +33,7 @@ from chatcli.models.names import ModelName
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.store.location import StoreLocation
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
 
@@ -73,9 +74,12 @@ def langgraph(url: str, model: str, **how: Any) -> AsyncIterator[object]:
 
 
 async def chat(url: str, model: str, renderer: Renderer) -> AsyncIterator[object]:
-    settings = Settings(base_url=url, model=f"openai:{model}", openai_api_key=Secret("none"), store="memory:")
+    settings = Settings(base_url=url, model=f"openai:{model}", openai_api_key=Secret("none"))
+    memory = StoreLocation()
     name = ModelName("openai", model)
-    conversation = Conversation(settings, "bench", name, lambda on_progress: ChatEngine.open(settings, on_progress))
+    conversation = Conversation(
+        settings, memory, "bench", name, lambda on_progress: ChatEngine.open(settings, memory, on_progress)
+    )
     async with aclosing(conversation.run_turn("hi")) as events:
         yield await consume(events, renderer)
     await conversation.close()

@@ -7,6 +7,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Hang
 
@@ -22,8 +23,8 @@ def test_an_interrupt_is_taken_at_any_moment(tmp_path: Path, monkeypatch: pytest
 
 
 async def _interrupt_everywhere(fake: FakeOpenAI) -> None:
-    settings = Settings.load({"store": "memory:", "model": "openai:gpt-fake", "base_url": fake.base_url})
-    conversation = build_conversation(settings, "work")
+    settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
+    conversation = build_conversation(settings, StoreLocation(), "work")
     assert isinstance((await _asked(conversation))[-1], TurnFinished)
     fake.default = Hang()
     for steps in range(1, STEPS):

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from chatcli.config.settings import Settings
 from chatcli.conversation.engine import Opening
 from chatcli.conversation.server_engine import ServerEngine
 from chatcli.errors import GraphError, NetworkError, UsageError
@@ -24,6 +23,7 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
@@ -36,7 +36,7 @@ Run = Callable[..., None]
 
 @asynccontextmanager
 async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(Settings.load({"url": url, "assistant": assistant, "timeout": silence}))
+    engine = await ServerEngine.open(ServerAddress(url, assistant=assistant), silence)
     try:
         yield engine
     finally:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import open_threads
 from chatcli.conversation.stored_threads import read_thread, read_whole_thread, repair_store
 from chatcli.errors import StoreError
 from chatcli.store.location import StoreLocation
@@ -177,19 +176,19 @@ def test_changed_bytes_anywhere_are_told_and_repaired(tmp_path: Path) -> None:
             data[rng.choice((rng.randrange(len(data)), rng.randrange(8192)))] ^= rng.randrange(1, 256)
         path = tmp_path / f"{seed}.db"
         path.write_bytes(data)
-        settings = Settings.load({"store": f"sqlite:///{path}"})
-        threads = open_threads(choose_store(settings))
+        place = StoreLocation(path)
+        threads = open_threads(place)
         _try(threads.recent)
         _try(lambda threads=threads: threads.find("thread-1"))
         _try(lambda threads=threads: threads.search("answer"))
         _try(lambda threads=threads: threads.newest_messages("thread-1", 5))
-        _try(lambda settings=settings: asyncio.run(read_thread(settings, "thread-0")))
-        repair_store(settings)
+        _try(lambda place=place: asyncio.run(read_thread(place, "thread-0")))
+        repair_store(place)
         assert not find_damage(path)
         listed = {summary.thread_id: summary for summary in threads.recent()}
         assert {f"thread-{number}" for number in range(4)} <= set(listed), seed
         for summary in listed.values():
-            _, missing = asyncio.run(read_whole_thread(settings, summary))
+            _, missing = asyncio.run(read_whole_thread(place, summary))
             assert not missing
-        kept = sum(len(asyncio.run(read_thread(settings, f"thread-{number}"))) for number in range(4))
+        kept = sum(len(asyncio.run(read_thread(place, f"thread-{number}"))) for number in range(4))
         assert kept >= 40 - 20, seed

@@ -11,6 +11,7 @@ from chatcli.conversation.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
 from chatcli.models.names import ModelName
 from chatcli.repl.toolbar import NARROW, Toolbar
+from chatcli.store.location import StoreLocation
 
 
 def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:
@@ -29,7 +30,7 @@ def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:
 def test_the_context_and_what_was_spent(
     monkeypatch: pytest.MonkeyPatch, costs: tuple[float | None, ...], budget: int | None, said: str
 ) -> None:
-    conversation = Conversation(Settings(), "work", ModelName("openai", "gpt"), never)
+    conversation = Conversation(Settings(), StoreLocation(), "work", ModelName("openai", "gpt"), never)
     toolbar = Toolbar(conversation, dict)
 
     async def talk() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store
+from chatcli.conversation.place import choose_place
 from chatcli.events import Event
 from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.graphs.chat.session import ChatSession
@@ -61,7 +61,9 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> StoreLocation:
     """Give the place of a new store of each kind."""
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        return choose_store(Settings(store=server.new_database()))
+        place = choose_place(Settings(store=server.new_database()))
+        assert isinstance(place, StoreLocation)
+        return place
     return StoreLocation(tmp_path / "threads.db" if request.param == "sqlite" else None)
 
 

@@ -14,6 +14,7 @@ from chatcli import paths
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import choose_place
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
@@ -38,7 +39,8 @@ async def process(
 ) -> AsyncIterator[Conversation]:
     """Hold a conversation as one run of the program does."""
     options = {"store": store, "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
-    conversation = build_conversation(Settings.load(options), thread, can_ask=True)
+    settings = Settings.load(options)
+    conversation = build_conversation(settings, choose_place(settings), thread, can_ask=True)
     try:
         yield conversation
     finally:

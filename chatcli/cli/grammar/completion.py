@@ -31,11 +31,11 @@ Offer = tuple[str, str]
 def threads(incomplete: str) -> list[Offer]:
     """Return the newest threads whose IDs begin with what is typed, with their titles."""
     from chatcli.config.settings import Settings
-    from chatcli.conversation.place import choose_store, open_threads
+    from chatcli.conversation.place import choose_place, open_threads
     from chatcli.errors import ChatcliError
 
     try:
-        found = open_threads(choose_store(Settings.load())).recent(None if incomplete else NEWEST)
+        found = open_threads(choose_place(Settings.load())).recent(None if incomplete else NEWEST)
     except ChatcliError:  # a completion has no place to tell of it; the command that follows will
         return []
     fitting = [t for t in found if t.thread_id.startswith(incomplete) and _SAFE_ID.fullmatch(t.thread_id)]

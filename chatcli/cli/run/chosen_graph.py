@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import PLAIN_CHAT, Settings
-from chatcli.conversation.place import choose_store, granted, open_threads
+from chatcli.conversation.place import Place, granted, keeps_threads, open_threads
 from chatcli.errors import StoreError, UsageError
 from chatcli.models.names import GRAPH
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from chatcli.graphs.user.spec import GraphSpec
 
 
-def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[], str]) -> "GraphSpec | None":
+def chosen_graph(
+    settings: Settings, place: Place, thread_id: str | None, recorded: Callable[[], str]
+) -> "GraphSpec | None":
     """Return the graph that answers, None for the plain chat.
 
     The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
@@ -33,7 +35,7 @@ def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[
     else:
         spec = (None if options or thread_id is None else recorded_graph(recorded())) or None
         if spec is not None:
-            _refuse_foreign(settings, str(thread_id), spec)
+            _refuse_foreign(place, str(thread_id), spec)
         if spec is not None and not settings.quiet:
             print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
     if spec is None:
@@ -43,13 +45,12 @@ def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[
     return find_graph(spec)
 
 
-def recorded_model(settings: Settings, thread_id: str) -> str:
+def recorded_model(place: Place, thread_id: str) -> str:
     """Return who answered last on the stored thread `thread_id`, as the index has it; empty where it has nothing."""
-    location = choose_store(settings)
-    if location.in_memory:
+    if not keeps_threads(place):
         return ""
     try:
-        thread = open_threads(location).find(thread_id)
+        thread = open_threads(place).find(thread_id)
     except StoreError:
         return ""  # the turn reports it
     return thread.model if thread else ""
@@ -61,9 +62,9 @@ def recorded_graph(model: str) -> str:
     return recorded if provider == GRAPH else ""
 
 
-def _refuse_foreign(settings: Settings, thread_id: str, graph: str) -> None:
+def _refuse_foreign(place: Place, thread_id: str, graph: str) -> None:
     """Refuse to run `graph` unless the user named it for this thread before: a store may come from somewhere else."""
-    if granted(settings, thread_id).graph != graph:
+    if granted(place, thread_id).graph != graph:
         raise UsageError(
             f"the store says that the thread {thread_id} goes on with the graph {graph}, which you did not name for it",
             remedy=f"To run that code, name it: --graph {shlex.quote(graph)}",

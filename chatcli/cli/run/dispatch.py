@@ -10,11 +10,13 @@ from chatcli.cli.run.missing_key import ask_missing_key
 from chatcli.cli.run.request import Request
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
-from chatcli.conversation.place import choose_server, choose_store, open_threads
+from chatcli.conversation.place import Place, choose_place, open_threads
 from chatcli.errors import ExitCode, UsageError
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.build import build_renderer
+from chatcli.store.location import StoreLocation
 from chatcli.thread_ids import new_thread_id
 
 
@@ -23,32 +25,35 @@ def converse(settings: Settings, request: Request, *, stay: bool, continue_: boo
 
     What can't be right is told here, before anything is opened or a prompt is shown.
     """
-    thread_id = _choose_thread(settings, continue_=continue_)
+    place = choose_place(settings)
+    thread_id = _choose_thread(settings, place, continue_=continue_)
     stored = thread_id if continue_ or settings.thread is not None else None
-    at_server = choose_server(settings) is not None
-    recorded = cache(lambda: recorded_model(settings, stored) if stored is not None and not at_server else "")
-    graph = None if at_server else chosen_graph(settings, stored, recorded)
-    name = who_answers(settings, graph)
-    if graph is None and not at_server:
-        ask_missing_key(settings, name if stored is None else _first_model(settings, stored, recorded, name))
+    at_server = isinstance(place, ServerAddress)
+    recorded = cache(lambda: recorded_model(place, stored) if stored is not None and not at_server else "")
+    graph = None if at_server else chosen_graph(settings, place, stored, recorded)
+    name = who_answers(settings, place, graph)
+    if graph is None and isinstance(place, StoreLocation):
+        ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
     if stay and graph is None and stored is not None:
         name = _shown_model(settings, recorded(), name)
-    begin = partial(build_conversation, settings, thread_id, graph, request.schema, name=name)
+    begin = partial(build_conversation, settings, place, thread_id, graph, request.schema, name=name)
     renderer = build_renderer(settings)
     if stay:
         from chatcli.cli.run.interactive import run_interactive
 
-        return run_interactive(settings, partial(begin, can_ask=True), renderer, request, stored=stored, resume=resume)
+        return run_interactive(
+            settings, place, partial(begin, can_ask=True), renderer, request, stored=stored, resume=resume
+        )
     from chatcli.cli.run.ask_approval import has_user
     from chatcli.cli.run.one_shot import run_once
 
     return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
 
 
-def _choose_thread(settings: Settings, *, continue_: bool) -> str:
+def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
     if not continue_:
         return settings.thread or new_thread_id()
-    newest = open_threads(choose_store(settings)).recent(limit=1)
+    newest = open_threads(place).recent(limit=1)
     if not newest:
         raise UsageError("there is no thread to continue yet", remedy="Begin one: chat")
     return newest[0].thread_id
@@ -62,13 +67,15 @@ def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelNam
     return ModelName(provider, model)
 
 
-def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str], name: ModelName) -> ModelName | None:
+def _first_model(
+    settings: Settings, location: StoreLocation, thread_id: str, recorded: Callable[[], str], name: ModelName
+) -> ModelName | None:
     """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
 
     None is a model at a server that the thread remembers, which may do without a key.
     """
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
-    if chosen or choose_store(settings).in_memory or not sys.stdin.isatty():
+    if chosen or location.in_memory or not sys.stdin.isatty():
         return name
     last = recorded().partition(":")[0]
     if last not in PROVIDERS or not settings.credentials.lacks_key(last):
@@ -77,5 +84,5 @@ def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str]
     from chatcli.roles.setup import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
-    first = opening_model(settings, asyncio.run(read_thread_setup(settings, thread_id)) or Setup())
+    first = opening_model(settings, asyncio.run(read_thread_setup(location, thread_id)) or Setup())
     return None if first.base_url else first

@@ -2,7 +2,7 @@
 
 from chatcli.cli.run.chosen_graph import recorded_graph, recorded_model
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import choose_place, open_threads
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
@@ -16,7 +16,7 @@ def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
     tools = settings.tools or settings.mcp_file or settings.mcp_servers
     if not settings.helper or elsewhere or tools:
         return False
-    thread = settings.thread
-    if continue_ and (newest := open_threads(choose_store(settings)).recent(limit=1)):
+    place, thread = choose_place(settings), settings.thread
+    if continue_ and (newest := open_threads(place).recent(limit=1)):
         thread = newest[0].thread_id
-    return thread is None or not recorded_graph(recorded_model(settings, thread))
+    return thread is None or not recorded_graph(recorded_model(place, thread))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chatcli.cli.run.request import Request
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import Place, keeps_threads, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.build import build_repl
@@ -23,6 +23,7 @@ PAST_MESSAGES = 6
 
 def run_interactive(
     settings: Settings,
+    place: Place,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
     request: Request,
@@ -34,6 +35,7 @@ def run_interactive(
 
     Args:
         settings: The user's choices.
+        place: Where the threads are kept.
         begin: Begins the conversation; called once the prompt is shown, unless something stands before it.
         renderer: Shows what happens; closed at the end.
         request: What the command line asks.
@@ -42,13 +44,14 @@ def run_interactive(
 
     """
     try:
-        return asyncio.run(_stay(settings, begin, renderer, request, stored=stored, resume=resume))
+        return asyncio.run(_stay(settings, place, begin, renderer, request, stored=stored, resume=resume))
     finally:
         renderer.close()
 
 
 async def _stay(
     settings: Settings,
+    place: Place,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
     request: Request,
@@ -56,10 +59,9 @@ async def _stay(
     stored: str | None,
     resume: bool,
 ) -> ExitCode:
-    location = choose_store(settings)
-    choices = _thread_choices(settings) if resume else ()
-    past = open_threads(location).newest_messages(stored, PAST_MESSAGES) if stored and not location.in_memory else []
-    repl = build_repl(settings, begin, renderer, request.attachments)
+    choices = _thread_choices(place) if resume else ()
+    past = open_threads(place).newest_messages(stored, PAST_MESSAGES) if stored and keeps_threads(place) else []
+    repl = build_repl(settings, place, begin, renderer, request.attachments)
     try:
         if past:
             from chatcli.cli.run.resuming import show_history
@@ -71,17 +73,18 @@ async def _stay(
     finally:
         await repl.close()
     conversation = repl.conversation
-    if conversation is not None and conversation.turns and not location.in_memory:
+    if conversation is not None and conversation.turns and keeps_threads(place):
         from chatcli.cli.run.resuming import resume_command
 
-        print(f"Resume this conversation with: {resume_command(settings, conversation.thread_id)}", file=sys.stderr)
+        command = resume_command(settings, place, conversation.thread_id)
+        print(f"Resume this conversation with: {command}", file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _thread_choices(settings: Settings) -> "tuple[ThreadChoice, ...]":
+def _thread_choices(place: Place) -> "tuple[ThreadChoice, ...]":
     from chatcli.commands.thread_choices import thread_choices
 
-    choices = thread_choices(open_threads(choose_store(settings)).recent())
+    choices = thread_choices(open_threads(place).recent())
     if not choices:
         raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
     return choices

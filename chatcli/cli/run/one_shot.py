@@ -26,7 +26,7 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
         renderer.close()
     finished = isinstance(last, TurnFinished) and last.finish_reason == WAITING
     if finished or (isinstance(last, TurnFailed) and isinstance(last.error, UnansweredRequestError)):
-        print_waiting_hint(settings, conversation.thread_id)
+        print_waiting_hint(settings, conversation.place, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)

@@ -8,6 +8,7 @@ from chatcli.cli.run.chosen_graph import recorded_model
 from chatcli.config.endpoints import public_url
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import Place
 from chatcli.events import Notice, ThreadChanged
 from chatcli.message import MessageShown
 from chatcli.models.names import GRAPH
@@ -47,7 +48,7 @@ async def _show_pending(
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -> str:
+def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: bool = False) -> str:
     """Return the command that goes on with the thread: what this command line says of where it is, is repeated.
 
     A URL that holds a password or a key is left out, and a remark follows that says so. `waits` is for a thread that is
@@ -62,7 +63,7 @@ def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"
-    if settings.is_option("graph") and settings.graph and _needs_graph(settings, thread_id):
+    if settings.is_option("graph") and settings.graph and _needs_graph(place, thread_id):
         words += ["--graph", settings.graph]
     if waits and settings.is_option("tools") and settings.tools:
         words.append("--tools")
@@ -72,11 +73,11 @@ def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -
     return f"{shlex.join(words)}{remark}"
 
 
-def _needs_graph(settings: Settings, thread_id: str) -> bool:
+def _needs_graph(place: Place, thread_id: str) -> bool:
     """Return whether the thread does not go on with its graph by itself: the graph keeps its threads, say."""
-    return recorded_model(settings, thread_id).partition(":")[0] != GRAPH
+    return recorded_model(place, thread_id).partition(":")[0] != GRAPH
 
 
-def print_waiting_hint(settings: Settings, thread_id: str) -> None:
+def print_waiting_hint(settings: Settings, place: Place, thread_id: str) -> None:
     """Tell how to answer what the thread waits for, where nobody can be asked."""
-    print(f"It waits for an answer: {resume_command(settings, thread_id, waits=True)}", file=sys.stderr)
+    print(f"It waits for an answer: {resume_command(settings, place, thread_id, waits=True)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from chatcli.helper.status import find_helper
@@ -66,8 +66,8 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 def _threads(settings: Settings) -> Finding:
     try:
-        location = choose_store(settings)
-        return _store(location) if location.server is None else _server(location.server)
+        place = choose_place(settings)
+        return _server(place) if isinstance(place, ServerAddress) else _store(place)
     except ChatcliError as error:
         return Finding("store" if settings.url is None else "server", "problem", error.message, error.remedy)
 

@@ -11,6 +11,7 @@ from chatcli.cli.load_settings import load_settings
 from chatcli.cli.subcommands.diagnosis import Finding, examine
 from chatcli.cli.subcommands.output import AsJson, print_as_json
 from chatcli.config.settings import FORMATS, Settings
+from chatcli.conversation.place import choose_place
 from chatcli.conversation.stored_threads import repair_store
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Listing, Notice
@@ -37,7 +38,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
-            repaired = repair_store(settings)
+            repaired = repair_store(choose_place(settings))
         findings = [_cleaned(finding, settings) for finding in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)

@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar import completion as complete
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, open_threads
+from chatcli.conversation.place import choose_place, open_threads
 from chatcli.events import Event
 from chatcli.rendering.build import build_renderer
 from chatcli.store.threads import Threads
@@ -34,8 +34,8 @@ def settings_of(ctx: typer.Context, store: str | None, url: str | None) -> Setti
 
 
 def threads_of(settings: Settings) -> Threads:
-    """Return the threads of the store that `settings` name."""
-    return open_threads(choose_store(settings))
+    """Return the threads of the place that `settings` choose."""
+    return open_threads(choose_place(settings))
 
 
 def show(settings: Settings, *events: Event) -> None:

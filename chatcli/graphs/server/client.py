@@ -1,6 +1,5 @@
 """A LangGraph server: where it is, whether it answers, and its failures in our words."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,6 +146,8 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
         ChatcliError: See `check_server`; a request that the server can't take is a RefusedError.
 
     """
+    import json  # late: not before the first prompt
+
     import httpx
 
     try:

@@ -12,12 +12,12 @@ from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import ThreadId, ThreadIds, Yes
 from chatcli.cli.subcommands.threads.look import listing
-from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_store, granted
+from chatcli.conversation.place import Place, choose_place, granted, open_threads
 from chatcli.errors import UsageError
 from chatcli.events import Notice
 from chatcli.providers import LANGFLOW
 from chatcli.sanitize import sanitize_line
+from chatcli.store.location import StoreLocation
 from chatcli.store.threads import Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 
@@ -49,14 +49,14 @@ def delete(
     url: Url = None,
 ) -> None:
     """Delete threads, all of them or, when one can't be, none; on a terminal this asks first."""
-    settings = common.settings_of(ctx, store, url)
-    threads = common.threads_of(settings)
+    place = choose_place(common.settings_of(ctx, store, url))
+    threads = open_threads(place)
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
     if not yes and common.can_ask():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
-    _delete(settings, threads, found)
+    _delete(place, threads, found)
 
 
 def fork(
@@ -77,11 +77,11 @@ def fork(
         check_thread_id(new_id)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    settings = common.settings_of(ctx, store, url)
-    threads = common.threads_of(settings)
+    place = choose_place(common.settings_of(ctx, store, url))
+    threads = open_threads(place)
     origin = find_thread(threads, thread)
     threads.fork(origin.thread_id, new_id, at)
-    granted(settings, origin.thread_id).copy_to(new_id)
+    granted(place, origin.thread_id).copy_to(new_id)
     print(new_id)
     if origin.model.partition(":")[0] == LANGFLOW:
         print(NEW_SESSION, file=sys.stderr)
@@ -98,7 +98,8 @@ def prune(
 ) -> None:
     """Delete the threads that were not used for long, and give their disk space back."""
     settings = common.settings_of(ctx, store, url)
-    threads, limit = common.threads_of(settings), datetime.now(UTC) - _age(older_than)
+    place = choose_place(settings)
+    threads, limit = open_threads(place), datetime.now(UTC) - _age(older_than)
     old = _older(threads, limit)
     if not old:
         common.show(settings, Notice(f"no thread is older than {older_than}"))
@@ -111,16 +112,16 @@ def prune(
         common.confirm(question)
     # One of them may have been used while the question stood there.
     old = [summary for summary in _older(threads, limit) if summary in old]
-    before = _size(settings)
-    _delete(settings, threads, old)
-    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(settings), 0):,} bytes given back"))
+    before = _size(place)
+    _delete(place, threads, old)
+    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(place), 0):,} bytes given back"))
 
 
-def _delete(settings: Settings, threads: Threads, found: Sequence[ThreadSummary]) -> None:
+def _delete(place: Place, threads: Threads, found: Sequence[ThreadSummary]) -> None:
     """Delete `found`, and what the user granted them; refuse where another process runs a turn on one."""
     delete_threads(threads, [summary.thread_id for summary in found])
     for summary in found:
-        granted(settings, summary.thread_id).forget()
+        granted(place, summary.thread_id).forget()
 
 
 def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
@@ -138,7 +139,7 @@ def _counted(threads: Sequence[ThreadSummary]) -> str:
     return f"{len(threads)} thread{'' if len(threads) == 1 else 's'}"
 
 
-def _size(settings: Settings) -> int:
+def _size(place: Place) -> int:
     """Return the size of the store's file in bytes, 0 when it is none."""
-    path = choose_store(settings).path
+    path = place.path if isinstance(place, StoreLocation) else None
     return path.stat().st_size if path is not None and path.exists() else 0

@@ -9,6 +9,7 @@ import typer
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import read_thread
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
@@ -35,8 +36,9 @@ def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: S
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    summary = find_thread(common.threads_of(settings), thread)
-    messages = asyncio.run(read_thread(settings, summary.thread_id))
+    place = choose_place(settings)
+    summary = find_thread(open_threads(place), thread)
+    messages = asyncio.run(read_thread(place, summary.thread_id))
     if not print_as_json(_as_json(summary, messages), settings.format, as_json):
         common.show(settings, *messages)
 

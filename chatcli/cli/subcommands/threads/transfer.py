@@ -9,6 +9,7 @@ from chatcli.cli.grammar import completion as complete
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import import_file, read_whole_thread
 from chatcli.errors import UsageError
 from chatcli.events import Notice
@@ -38,13 +39,14 @@ def export(
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    summary = find_thread(common.threads_of(settings), thread)
+    place = choose_place(settings)
+    summary = find_thread(open_threads(place), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
     if output is not None and output.is_file() and not force:
         if not common.can_ask():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
-    document, missing = asyncio.run(read_whole_thread(settings, summary))
+    document, missing = asyncio.run(read_whole_thread(place, summary))
     lines = thread_lines(document, chosen)
     if output is None:
         for line in lines:
@@ -73,8 +75,9 @@ def import_(
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    common.threads_of(settings)  # refuses a store in memory, which would be gone at once
-    imported, left_out = asyncio.run(import_file(settings, file))
+    place = choose_place(settings)
+    open_threads(place)  # refuses a store in memory, which would be gone at once
+    imported, left_out = asyncio.run(import_file(place, file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
     renamed = []
     if not print_as_json(found, settings.format, as_json):

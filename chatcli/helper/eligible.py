@@ -21,6 +21,8 @@ def may_use_helper(arguments: list[str]) -> bool:
         return False
     if words and words[0][0] == WORD and words[0][1] in SUBCOMMANDS:
         return False
+    if words == [(WORD, "-")] and sys.stdin and sys.stdin.isatty():
+        return False  # the prompt is typed at this process's terminal
     if any("/dev/" in argument or "/proc/" in argument for argument in arguments):
         return False  # a descriptor of this process, or its terminal
     if any(value.startswith(_OWN) for value in os.environ.values()):

@@ -35,5 +35,5 @@ SUBCOMMANDS = (
     ),
     Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
-    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Tell what is installed, configured and reachable."),
+    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Show what is installed, configured and reachable."),
 )

@@ -26,10 +26,18 @@ def prompt_text(words: list[str], piped: str | None) -> str:
     return prompt
 
 
-def read_pipe(stream: BinaryIO | None, *, quiet: bool) -> str | None:
-    """Read `stream` to its end as UTF-8, or return None when it is a terminal or closed; see `read_text`."""
-    if stream is None or stream.closed or stream.isatty():
+def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
+    """Read `stream` to its end as UTF-8, or return None when it is closed or a terminal; see `read_text`.
+
+    With `terminal_too`, a terminal is read as well.
+    """
+    if stream is None or stream.closed:
         return None
+    if stream.isatty():
+        if not terminal_too:
+            return None
+        if not quiet:
+            print("Type the prompt, and end it with Ctrl-D on a line of its own.", file=sys.stderr)
     return read_text(stream, quiet=quiet)
 
 

@@ -29,14 +29,16 @@ class Request:
     """The answer to what the thread waits for, as it was typed."""
 
 
-def read_request(settings: Settings, words: list[str]) -> Request:
+def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
     """Read everything that the command line names, before anything is opened or sent.
+
+    With `from_stdin`, the prompt is what stands on standard input, even when that is a terminal.
 
     Raises:
         ChatcliError: Something can't be read, or the prompt is empty.
 
     """
-    if settings.file.count(STDIN) + (settings.script == STDIN) > 1:
+    if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
     settings.servers()  # a file of them that can't be read is told now, not with the first question
     schema = None
@@ -45,7 +47,7 @@ def read_request(settings: Settings, words: list[str]) -> Request:
 
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
-        if words or settings.script is not None or settings.file:
+        if words or from_stdin or settings.script is not None or settings.file:
             raise UsageError(
                 "--resume-with goes on with a turn: it takes no prompt, script or file", remedy="Leave it out."
             )
@@ -54,17 +56,17 @@ def read_request(settings: Settings, words: list[str]) -> Request:
         return Request(None, answer=settings.resume_with)
     attachments = _read_attachments(settings)
     if settings.script is not None:
-        if words:
+        if words or from_stdin:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
         from chatcli.cli.run.script import read_script
 
         return Request(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     if not settings.quiet:
         _tell_mentions(" ".join(words))
-    piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
+    piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet, terminal_too=from_stdin)
     if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
-    asks = bool(words) or piped is not None or STDIN in settings.file
+    asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
     return Request(prompt_text(words, piped) if asks else None, attachments, (), schema)
 
 

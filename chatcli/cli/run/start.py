@@ -7,13 +7,20 @@ from chatcli.errors import ExitCode, UsageError
 
 
 def start(
-    settings: Settings, words: list[str], *, continue_: bool = False, resume: bool = False, interactive: bool = False
+    settings: Settings,
+    words: list[str],
+    *,
+    from_stdin: bool = False,
+    continue_: bool = False,
+    resume: bool = False,
+    interactive: bool = False,
 ) -> ExitCode:
     """Ask the prompt `words`, or converse; return the exit code.
 
     Args:
         settings: The user's choices.
         words: The prompt as it stands on the command line.
+        from_stdin: Whether `-` stands in its place: the prompt is read from standard input, even from a terminal.
         continue_: Whether the thread used last goes on.
         resume: Whether the user picks a thread first.
         interactive: Whether to stay in the conversation after the answer.
@@ -25,7 +32,7 @@ def start(
     from chatcli.cli.run.dispatch import converse
     from chatcli.cli.run.request import read_request
 
-    request = read_request(settings, words)
+    request = read_request(settings, words, from_stdin=from_stdin)
     stay = interactive or resume or not (request.prompt or request.script or request.answer is not None)
     if stay and request.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")

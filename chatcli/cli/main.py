@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.runtime.dead_streams import point_at_devnull
 from chatcli.runtime.signals import ignore_signals
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ def run(args: list[str]) -> int:
     try:
         return _program(args)
     except BrokenPipeError:
-        _silence_stdout()
+        point_at_devnull(sys.stdout)  # see SIGPIPE in https://docs.python.org/3/library/signal.html
         return ExitCode.OK
     except ChatcliError as error:
         failure = error
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
             return ExitCode.INTERRUPTED
-        # stdout can't be written: its buffer must not be tried again when Python exits.
-        _silence_stdout()
+        # stdout can't be written: Python must not try its buffer again when it exits.
+        point_at_devnull(sys.stdout)
         failure = InternalError(f"the output can't be written: {error.strerror}")
         failure.__cause__ = error
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
@@ -105,8 +106,3 @@ def _parsed(args: list[str]) -> int:
         return ExitCode.INTERRUPTED
     sys.stdout.flush()
     return code
-
-
-def _silence_stdout() -> None:
-    """Let Python's own last flush of a closed pipe go nowhere (https://docs.python.org/3/library/signal.html)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

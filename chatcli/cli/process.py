@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
+from chatcli.runtime.dead_streams import point_at_devnull
 from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.signals import end_on_signals
 from chatcli.runtime.tracing import finish_tracing, trace_failure
@@ -93,8 +94,8 @@ def _flush() -> None:
     sys.stderr.flush()
     try:
         sys.stdout.flush()
-    except OSError:  # else Python would try again when it exits, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # otherwise Python would try again when it exits, and print an error
+        point_at_devnull(sys.stdout)
 
 
 def _null(mode: str) -> TextIO:

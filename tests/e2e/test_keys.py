@@ -176,7 +176,7 @@ WITHOUT_PACKAGE = """
 import sys
 sys.modules["databricks_langchain"] = None  # to Python, it is not installed
 sys.argv[1:] = ["-m", "databricks:fake", "hello"]
-from chatcli.process import run_here
+from chatcli.cli.process import run_here
 run_here()
 """
 

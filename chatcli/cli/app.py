@@ -1,4 +1,4 @@
-"""`chat` itself: its options, and what a run with them does."""
+"""The `chat` command: its options, and the start of a run with them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -28,10 +28,10 @@ def _show_version(value: bool) -> None:
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the parameters of `chat`, None for one that was not given."""
+    """Return the settings among the parameters of `chat`; None for each one that was not given."""
     from chatcli.config.settings import Settings
 
-    # None given of what is repeatable is an empty list.
+    # A repeatable option that was not given is an empty list.
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
     given["format"] = "json" if params["json"] else params["format_"]
     return {name: value for name, value in given.items() if name in Settings.names()}
@@ -109,7 +109,7 @@ def chat(
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
     if ctx.invoked_subcommand is not None:
         leave_signals_to_python()
-    # They must work, above all, when the config file or a trusted .env is wrong.
+    # These must work above all when the config file or a trusted .env is wrong.
     if ctx.invoked_subcommand in ("config", "doctor", "trust"):
         ctx.obj = given
         return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Run `chat` with `args` and return the exit code; what goes wrong is one or two lines on stderr."""
+    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr."""
     try:
         return _program(args)
     except BrokenPipeError:
@@ -39,7 +39,7 @@ def run(args: list[str]) -> int:
     ignore_signals()
     from chatcli.cli.report import report
 
-    with suppress(OSError):  # nobody can be told, but for the exit code
+    with suppress(OSError):  # the exit code alone tells it
         report(failure, args)
     return failure.exit_code
 
@@ -49,7 +49,7 @@ def _program(args: list[str]) -> int:
 
     if args or VARIABLE in os.environ:
         return _parsed(args)
-    # Nothing to parse: without Typer, the prompt is there in two thirds of the time.
+    # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.start import start
 
@@ -57,15 +57,15 @@ def _program(args: list[str]) -> int:
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":
-    """Return what Typer makes of `chat ARGS`, before anything is done.
+    """Return the context that Typer makes of `chat ARGS`; do nothing yet.
 
     Args:
         args: The arguments.
-        resilient: Whether to show nothing and to take what is wrong as not given.
+        resilient: Whether to print nothing, and to ignore what is wrong.
 
     Raises:
-        typer.TyperException: They are wrong.
-        typer.Exit: They ask for help or the version, which was shown.
+        typer.TyperException: The arguments are wrong.
+        typer.Exit: The arguments ask for help or the version, which was printed.
 
     """
     # Not `command.main()`, which swallows a broken pipe.

@@ -1,4 +1,4 @@
-"""Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
+"""Chooses the user graph: the one that `--graph` names, or the one that the thread began with."""
 
 import shlex
 import sys
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[], str]) -> "GraphSpec | None":
     """Return the graph that answers, None for the plain chat.
 
-    The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
-    something else that is the plain chat's is asked for. `recorded` returns its model in the index.
+    The thread `thread_id`, None for a new one, continues with the graph that it began with, unless an option of the
+    plain chat is given. `recorded` returns its model in the index.
 
     Raises:
         UsageError: There is no such graph, or an option has no effect on one.
@@ -44,25 +44,25 @@ def chosen_graph(settings: Settings, thread_id: str | None, recorded: Callable[[
 
 
 def recorded_model(settings: Settings, thread_id: str) -> str:
-    """Return who answered last on the stored thread `thread_id`, as the index has it; empty where it has nothing."""
+    """Return the model that answered last on the stored thread `thread_id`; empty where the index has none."""
     location = choose_store(settings)
     if location.in_memory:
         return ""
     try:
         models = {thread.thread_id: thread.model for thread in open_threads(location).recent()}
     except StoreError:
-        return ""  # the turn tells
+        return ""  # the turn reports it
     return models.get(thread_id, "")
 
 
 def recorded_graph(model: str) -> str:
-    """Return the graph that a thread ran last, empty for none; `model` is what `recorded_model` returns."""
+    """Return the graph that a thread ran last, empty for none; `model` comes from `recorded_model`."""
     provider, _, recorded = model.partition(":")
     return recorded if provider == GRAPH else ""
 
 
 def _refuse_foreign(settings: Settings, thread_id: str, graph: str) -> None:
-    """Refuse to run `graph` unless the user named it for this thread before: a store may come from somewhere else."""
+    """Refuse to run `graph` unless the user named it for this thread: a store may come from somebody else."""
     if granted(settings, thread_id).graph != graph:
         raise UsageError(
             f"the store says that the thread {thread_id} goes on with the graph {graph}, which you did not name for it",

@@ -1,4 +1,4 @@
-"""Decides who answers on which thread, and runs a one-shot or the REPL with that."""
+"""Chooses the thread and its model or graph, and runs a one-shot or the REPL with them."""
 
 import asyncio
 import sys
@@ -19,9 +19,9 @@ from chatcli.thread_ids import new_thread_id
 
 
 def converse(settings: Settings, request: Request, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
-    """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code.
+    """Ask the `request`, and with `stay` what the user types then; return the exit code.
 
-    What can't be right is told here, before anything is opened or a prompt is shown.
+    Wrong options are refused here, before anything is opened or a prompt is shown.
     """
     thread_id = _choose_thread(settings, continue_=continue_)
     stored = thread_id if continue_ or settings.thread is not None else None
@@ -55,7 +55,7 @@ def _choose_thread(settings: Settings, *, continue_: bool) -> str:
 
 
 def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
-    """Return what to show as the model of a stored thread until its state is read: the index's, if that may be it."""
+    """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
     provider, _, model = recorded.partition(":")
     if provider not in PROVIDERS or any(settings.is_option(option) for option in ("model", "role")):
         return name
@@ -63,9 +63,9 @@ def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelNam
 
 
 def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str], name: ModelName) -> ModelName | None:
-    """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
+    """Return the model of the first turn on a stored thread: `name`, unless the thread has its own.
 
-    None is a model at a server that the thread remembers, which may do without a key.
+    None stands for a model at a server that the thread remembers, which may need no key.
     """
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
     if chosen or choose_store(settings).in_memory or not sys.stdin.isatty():
@@ -77,6 +77,6 @@ def _first_model(settings: Settings, thread_id: str, recorded: Callable[[], str]
     from chatcli.roles.opening import opening_model
     from chatcli.roles.setup import Setup
 
-    # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
+    # Only now, since it imports LangGraph: the index also has models of imported threads, which remember none.
     first = opening_model(settings, asyncio.run(read_thread_setup(settings, thread_id)) or Setup())
     return None if first.base_url else first

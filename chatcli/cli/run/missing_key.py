@@ -1,4 +1,4 @@
-"""Asks once, on a terminal, for a key that is missing."""
+"""Asks the user at a terminal for a missing key."""
 
 import sys
 
@@ -10,9 +10,9 @@ from chatcli.runtime.signals import leave_signals_to_python
 
 
 def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
-    """Ask for the key of the model `name` if it has none and a user is there to ask; offer to keep it.
+    """Ask for the key of the model `name` if it is missing and a user can be asked; offer to keep it.
 
-    The key goes to `settings` alone, not to the environment, which every child process would inherit.
+    The key goes to `settings` only, not to the environment, which every child process would inherit.
     """
     if name is None:
         return
@@ -25,7 +25,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
     key = ask_key(provider)
     if not key.get_secret_value():
-        return  # the turn that needs it tells what to do
+        return  # the turn fails, and says what to do
     settings.use_key(provider.prefix, key)
     print("Keep it for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):

@@ -1,4 +1,4 @@
-"""Shows how a thread that is resumed stood."""
+"""Shows the last messages of a resumed thread, and how to resume one."""
 
 import shlex
 import sys
@@ -23,9 +23,9 @@ async def show_history(
     *,
     waits: bool,
 ) -> None:
-    """Show the last `messages`, which come from the index: at once, before LangGraph is imported.
+    """Show the last `messages`, which come from the index, before LangGraph is imported.
 
-    Then, where `waits` says that nothing is asked yet, ask again what the thread waits for.
+    With `waits`, the command line asks nothing: then show the requests that the thread is waiting on.
     """
     conversation.turns = len(messages)
     renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
@@ -36,8 +36,8 @@ async def show_history(
 async def _show_pending(
     settings: Settings, conversation: Conversation, renderer: Renderer, *, unanswered: bool
 ) -> None:
-    """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
-    # A graph of the user's, here or on a server, is no provider's model.
+    """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some."""
+    # A user graph, here or on a server, is no provider's model.
     own = conversation.model_name.provider not in PROVIDERS
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
     requests = await conversation.pending() if own or tools or unanswered else ()
@@ -48,10 +48,10 @@ async def _show_pending(
 
 
 def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -> str:
-    """Return the command that goes on with the thread: what this command line says of where it is, is repeated.
+    """Return the command that resumes the thread, with the options of this run that say where the thread is.
 
-    A URL that holds a password or a key is left out, and a remark follows that says so. `waits` is for a thread that is
-    waiting for an answer, which needs the tools again.
+    A URL that holds a password or a key is replaced, and a remark says so. `waits` is for a thread that is waiting for
+    an answer, which needs the tools again.
     """
     words, remark = ["chat"], ""
     for option in ("url", "store", "base_url"):
@@ -61,7 +61,7 @@ def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -
         secret = settings.redact(value) != value or (option != "store" and public_url(value) != value)
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
-            remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"
+            remark = "  (URL: as you gave it; it is not shown, since it holds a password or a key)"
     if settings.is_option("graph") and settings.graph and _needs_graph(settings, thread_id):
         words += ["--graph", settings.graph]
     if waits and settings.is_option("tools") and settings.tools:
@@ -73,10 +73,10 @@ def resume_command(settings: Settings, thread_id: str, *, waits: bool = False) -
 
 
 def _needs_graph(settings: Settings, thread_id: str) -> bool:
-    """Return whether the thread does not go on with its graph by itself: the graph keeps its threads, say."""
+    """Return whether the command must name the graph: the index does not have it as the thread's model."""
     return recorded_model(settings, thread_id).partition(":")[0] != GRAPH
 
 
 def print_waiting_hint(settings: Settings, thread_id: str) -> None:
-    """Tell how to answer what the thread waits for, where nobody can be asked."""
+    """Print how to answer the request that the thread is waiting on, where no user can be asked."""
     print(f"It waits for an answer: {resume_command(settings, thread_id, waits=True)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`chat` itself: its options, and what a run with them does."""
+"""The `chat` command: its options, and the start of a run with them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,17 +7,13 @@ import typer
 
 from chatcli import __version__
 from chatcli.cli.grammar import options
-from chatcli.cli.grammar.group import PromptGroup
+from chatcli.cli.grammar.group import READS_STDIN, PromptGroup
 from chatcli.errors import UsageError
 from chatcli.runtime.signals import leave_signals_to_python
-
-EPILOG = """Exit codes: 0 done, 1 a failure of chatcli, 2 bad usage or configuration, 3 key missing or refused,
-4 the model refused the request, 5 the store can't be used, 75 try again later, 130 interrupted."""
 
 app = typer.Typer(
     cls=PromptGroup,
     name="chat",
-    epilog=EPILOG,
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,10 +28,10 @@ def _show_version(value: bool) -> None:
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the parameters of `chat`, None for one that was not given."""
+    """Return the settings among the parameters of `chat`; None for each one that was not given."""
     from chatcli.config.settings import Settings
 
-    # None given of what is repeatable is an empty list.
+    # A repeatable option that was not given is an empty list.
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
     given["format"] = "json" if params["json"] else params["format_"]
     return {name: value for name, value in given.items() if name in Settings.names()}
@@ -43,7 +39,14 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 
 Version = Annotated[
     bool,
-    typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True, expose_value=False),
+    typer.Option(
+        "--version",
+        help="Print the version.",
+        callback=_show_version,
+        is_eager=True,
+        expose_value=False,
+        rich_help_panel=options.OTHER,
+    ),
 ]
 
 
@@ -54,6 +57,7 @@ def chat(
     continue_: options.Continue = False,
     resume: options.Resume = False,
     no_save: options.NoSave = None,
+    interactive: options.Interactive = False,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,
@@ -62,8 +66,9 @@ def chat(
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
     context_tokens: options.ContextTokens = None,
-    tweak: options.Tweak = None,
     auto_compact: options.AutoCompact = None,
+    timeout: options.Timeout = None,
+    tweak: options.Tweak = None,
     file: options.File = None,
     allow_private_urls: options.AllowPrivateUrls = None,
     format_: options.Format = None,
@@ -75,13 +80,11 @@ def chat(
     store: options.Store = None,
     url: options.Url = None,
     assistant: options.Assistant = None,
-    interactive: options.Interactive = False,
     quiet: options.Quiet = None,
     color: options.Color = None,
     theme: options.Theme = None,
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
-    timeout: options.Timeout = None,
     tools: options.Tools = None,
     mcp_file: options.Mcp = None,
     allow: options.Allow = None,
@@ -92,7 +95,10 @@ def chat(
     debug: options.Debug = None,
     version: Version = False,
 ) -> None:
-    """Chat with a language model: in a conversation, or with one prompt and what is piped in."""
+    """Chat with a language model: in a conversation, or with one prompt and the piped text.
+
+    Without PROMPT, the piped text is the prompt; without both, a conversation begins. "-" reads the prompt from stdin.
+    """
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.start import start
 
@@ -110,4 +116,9 @@ def chat(
     converses = ctx.invoked_subcommand is None and (interactive or resume or not ctx.args)
     ctx.obj = settings = load_settings(given, starts_conversation=converses)
     if ctx.invoked_subcommand is None:
-        raise typer.Exit(start(settings, ctx.args, continue_=continue_, resume=resume, interactive=interactive))
+        from_stdin = READS_STDIN in ctx.meta
+        words = [] if from_stdin else ctx.args
+        code = start(
+            settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive
+        )
+        raise typer.Exit(code)

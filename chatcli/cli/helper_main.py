@@ -1,4 +1,4 @@
-"""The helper's process: `python -P -m chatcli.cli.helper_main`, started by `helper.spawn`."""
+"""The main module of the helper: `python -P -m chatcli.cli.helper_main`, started by `helper.spawn`."""
 
 import os
 
@@ -8,7 +8,7 @@ from chatcli.runtime.garbage import put_off_collections
 
 
 def import_all() -> None:
-    """Import what one-shots import, so that children need not; what the libraries put off themselves too."""
+    """Import what one-shots import, also what the libraries import late, so that the children need not."""
     import anyio._backends._asyncio  # noqa: F401
     import httpcore2  # noqa: F401
     import openai.resources.chat.completions.completions  # noqa: F401
@@ -39,14 +39,14 @@ def import_all() -> None:
 
 
 def main() -> None:
-    """Serve until nobody needs it any more."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the one-shot that started it had inherited
+    """Serve until the helper is not needed any more."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the descriptors that the one-shot had inherited
     os.chdir("/")  # keeps no file system busy
     try:
         lock = lock_start()
         if is_there():
             return
-    except OSError:  # another one is starting, or there is no place for it
+    except OSError:  # another helper is starting, or there is no private folder for it
         return
     put_off_collections()
     environment = Environment()

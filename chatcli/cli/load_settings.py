@@ -1,4 +1,4 @@
-"""Reads the settings, and asks about or reports a `.env` of the current folder that does not count."""
+"""Reads the settings, and asks about or reports a `.env` of the current folder that is not trusted."""
 
 import sys
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from chatcli.text_lines import one_line
 
 _SHOWN_NAMES = 10
 _SHOWN_ROWS = 100
-"""Lines of a question; more than there are settings."""
+"""Maximum number of lines of a question; more than there are settings."""
 _SHOWN_VALUE = 80
-"""Characters of a value that are shown; those that they are taken from follow."""
+"""Characters of a value that are shown, out of the next number of them."""
 _READ_OF_VALUE = 2000
 
 
 def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:
-    """Return the settings of `options` and all other sources; report what of a `.env` does not count.
+    """Return the settings of `options` and all other sources; report what is left out of a `.env`.
 
     Args:
-        options: The command line's, None for one that was not given.
-        starts_conversation: Whether the command line asks nothing itself: then a user at a terminal is asked once
+        options: Those of the command line; None for each one that was not given.
+        starts_conversation: Whether the command line asks nothing itself. Then a user at a terminal is asked once
             whether to trust the `.env`.
 
     Raises:
@@ -36,7 +36,7 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
 
 
 def report_dotenv(dotenv: Dotenv) -> None:
-    """Print on stderr what of `dotenv` does not count, and what to do about it: one line, or none."""
+    """Print on stderr what is left out of `dotenv`, and what to do about it: at most one line."""
     ours = [name for name in dotenv.variables if is_ours(name)]
     never = [name for name in ours if is_never_of_a_folder(name)]
     if dotenv.problem:
@@ -44,18 +44,18 @@ def report_dotenv(dotenv: Dotenv) -> None:
     elif ours and not dotenv.trusted:
         print(
             f"note: the {DOTENV} of this folder is not trusted and sets nothing: {_names(ours)}."
-            " Look at it and trust it: chat trust",
+            " Read it, then trust it: chat trust",
             file=sys.stderr,
         )
     elif never:
         print(
-            f"note: no {DOTENV} may set {_names(never)}: left out. Give it by an option or in the environment",
+            f"note: no {DOTENV} may set {_names(never)}: left out. Use an option or the environment",
             file=sys.stderr,
         )
 
 
 def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return what a `.env` with `variables` sets, as it can be shown: the name, the value, and what to know of it."""
+    """Return what a `.env` with `variables` sets, in a form that is safe to print: name, value, remark."""
     from chatcli.config.secrets import names_secret, redact
 
     rows = []
@@ -67,13 +67,13 @@ def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
             rows.append((_line(name), shown, "left out: no file of a folder sets it"))
         else:
             rows.append(
-                (_line(name), shown, "what you ask, and your key for it, goes there" if is_address(name) else "")
+                (_line(name), shown, "your questions, and your key for it, go there" if is_address(name) else "")
             )
     return rows
 
 
 def _can_ask(settings: Settings) -> bool:
-    """Return whether a REPL begins at a terminal, in a folder with a `.env` that the user can decide about."""
+    """Return whether a REPL starts at a terminal, in a folder with a `.env` that the user can trust."""
     dotenv = settings.folder
     if dotenv.file is None or dotenv.trusted or dotenv.problem or not any(map(is_ours, dotenv.variables)):
         return False
@@ -83,7 +83,7 @@ def _can_ask(settings: Settings) -> bool:
 
 
 def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    """Ask whether to trust the `.env`, unless the answer was no before; return the settings that follow."""
+    """Ask whether to trust the `.env`, unless the answer was no before; return the resulting settings."""
     from chatcli.config import trust
     from chatcli.runtime.signals import leave_signals_to_python
 
@@ -94,13 +94,13 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
     leave_signals_to_python()
     print(f"{_line(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
     ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
-    # What counts first: a long file must not push it off the screen.
+    # Settings that count come first: a long file must not push them off the screen.
     rows = shown_settings(dict(sorted(ours.items(), key=lambda item: is_never_of_a_folder(item[0]))))
     for name, value, remark in rows[:_SHOWN_ROWS]:
         print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
     if len(rows) > _SHOWN_ROWS:
         print(f"  and {len(rows) - _SHOWN_ROWS} more", file=sys.stderr)
-    print("Trust it, as long as it does not change? [y/N] ", end="", file=sys.stderr, flush=True)
+    print("Trust it until it changes? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer:  # the end of input is no answer
         return settings
@@ -110,7 +110,7 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
             return settings
         trust.trust([file])
     except OSError as error:
-        print(f"note: the answer can't be kept: {error}", file=sys.stderr)
+        print(f"note: the answer can't be saved: {error}", file=sys.stderr)
         return settings
     settings = Settings.load(dict(options))
     report_dotenv(settings.folder)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.runtime.dead_streams import point_at_devnull
 from chatcli.runtime.signals import ignore_signals
 from chatcli.text_lines import one_line
 
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str]) -> int:
-    """Run `chat` with `args` and return the exit code; what goes wrong is one or two lines on stderr."""
+    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr."""
     try:
         return _program(args)
     except BrokenPipeError:
-        _silence_stdout()
+        point_at_devnull(sys.stdout)  # see SIGPIPE in https://docs.python.org/3/library/signal.html
         return ExitCode.OK
     except ChatcliError as error:
         failure = error
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
             return ExitCode.INTERRUPTED
-        # stdout can't be written: its buffer must not be tried again when Python exits.
-        _silence_stdout()
+        # stdout can't be written: Python must not try its buffer again when it exits.
+        point_at_devnull(sys.stdout)
         failure = InternalError(f"the output can't be written: {error.strerror}")
         failure.__cause__ = error
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
@@ -39,7 +40,7 @@ def run(args: list[str]) -> int:
     ignore_signals()
     from chatcli.cli.report import report
 
-    with suppress(OSError):  # nobody can be told, but for the exit code
+    with suppress(OSError):  # the exit code alone tells it
         report(failure, args)
     return failure.exit_code
 
@@ -49,7 +50,7 @@ def _program(args: list[str]) -> int:
 
     if args or VARIABLE in os.environ:
         return _parsed(args)
-    # Nothing to parse: without Typer, the prompt is there in two thirds of the time.
+    # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.start import start
 
@@ -57,15 +58,15 @@ def _program(args: list[str]) -> int:
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":
-    """Return what Typer makes of `chat ARGS`, before anything is done.
+    """Return the context that Typer makes of `chat ARGS`; do nothing yet.
 
     Args:
         args: The arguments.
-        resilient: Whether to show nothing and to take what is wrong as not given.
+        resilient: Whether to print nothing, and to ignore what is wrong.
 
     Raises:
-        typer.TyperException: They are wrong.
-        typer.Exit: They ask for help or the version, which was shown.
+        typer.TyperException: The arguments are wrong.
+        typer.Exit: The arguments ask for help or the version, which was printed.
 
     """
     # Not `command.main()`, which swallows a broken pipe.
@@ -106,8 +107,3 @@ def _parsed(args: list[str]) -> int:
         return ExitCode.INTERRUPTED
     sys.stdout.flush()
     return code
-
-
-def _silence_stdout() -> None:
-    """Let Python's own last flush of a closed pipe go nowhere (https://docs.python.org/3/library/signal.html)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

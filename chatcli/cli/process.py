@@ -1,4 +1,4 @@
-"""The process that a run of `chat` has for itself: its streams, its signals and its end."""
+"""Prepares the process of a run: its streams, its signals and its end."""
 
 import io
 import os
@@ -9,16 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
+from chatcli.runtime.dead_streams import point_at_devnull
 from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.signals import end_on_signals
 from chatcli.runtime.tracing import finish_tracing, trace_failure
 
 MAX_REASON = 300
-"""Characters of LangSmith's own words that are repeated."""
+"""Maximum length of LangSmith's own message in ours."""
 
 
-class _Aside(io.TextIOWrapper):
-    """Standard error, on which nothing depends: what can't be written there (a full disk, no reader) is lost."""
+class _Lossy(io.TextIOWrapper):
+    """Standard error, on which nothing depends: text that can't be written (a full disk, no reader) is lost."""
 
     def write(self, text: str) -> int:
         try:
@@ -32,7 +33,7 @@ class _Aside(io.TextIOWrapper):
 
 
 class _Closed(io.TextIOWrapper):
-    """Standard output that the caller closed (`>&-`): what is written there is lost, which is noted."""
+    """Standard output that the caller closed (`>&-`): the text is lost, and `lost` says so."""
 
     lost = False
 
@@ -42,18 +43,18 @@ class _Closed(io.TextIOWrapper):
 
 
 def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
-    """Run `chat` with the process's arguments and leave with its exit code, which `on_end` is told before."""
+    """Run `chat` with the process's arguments, call `on_end` with the exit code, and exit with it."""
     end_on_signals(on_end)
     put_off_collections()
-    # A stream that the caller closed (`<&-`, `>&-`) is None: what is read there is empty, what is said goes nowhere.
+    # A stream that the caller closed (`<&-`, `>&-`) is None: replace it by an empty input, or an output that is lost.
     closed = None if sys.stdout else _Closed(io.BufferedWriter(io.FileIO(os.devnull, "w")))
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), closed or sys.stdout, sys.stderr or _null("w")
-    # An ASCII terminal shows a question mark for what it lacks, instead of ending the answer.
+    # An ASCII terminal shows a question mark for other characters, instead of ending the answer.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
         encoding = sys.stderr.encoding
-        sys.stderr = _Aside(sys.stderr.detach(), encoding, errors="replace", line_buffering=True)
+        sys.stderr = _Lossy(sys.stderr.detach(), encoding, errors="replace", line_buffering=True)
     try:
         from chatcli.cli.main import run
 
@@ -64,11 +65,11 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
         sys.stderr.write("error: the output can't be written: standard output is closed\n")
         code = 1
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that comes while Python ends would show as a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a signal while Python ends would show a traceback
     _flush()
     traced = finish_tracing()
     if not traced or trace_failure():
-        _tell_untraced(trace_failure() or "it did not answer in time")
+        _print_untraced(trace_failure() or "it did not answer in time")
     on_end(code)
     if not traced:
         os._exit(code)
@@ -76,11 +77,11 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
 
 
 def arguments() -> list[str]:
-    """Return the arguments as the UTF-8 that they nearly always are, whatever the locale says; else replaced."""
+    """Return the arguments read as UTF-8, whatever the locale is; undecodable bytes are replaced."""
     return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
 
 
-def _tell_untraced(reason: str) -> None:
+def _print_untraced(reason: str) -> None:
     from chatcli.config.secrets import redact, secrets_of
     from chatcli.sanitize import sanitize
 
@@ -93,8 +94,8 @@ def _flush() -> None:
     sys.stderr.flush()
     try:
         sys.stdout.flush()
-    except OSError:  # else Python would try again when it exits, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # otherwise Python would try again when it exits, and print an error
+        point_at_devnull(sys.stdout)
 
 
 def _null(mode: str) -> TextIO:

@@ -1,4 +1,4 @@
-"""How a failure is told: one or two lines on stderr, an object on stdout where JSON was asked for."""
+"""Reports a failure: one or two lines on stderr, and an object on stdout for JSON formats."""
 
 import contextlib
 import json
@@ -13,16 +13,16 @@ from chatcli.runtime.signals import wanted_format
 
 
 def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None:
-    """Show where `failure` came from, as --debug promises."""
+    """Print the traceback of `failure`, for --debug."""
     print(clean("".join(traceback.format_exception(failure))), file=sys.stderr)
 
 
 def report(failure: ChatcliError, args: list[str]) -> None:
-    """Tell of `failure`, which ended the run of `args` before a renderer could."""
+    """Report `failure`, which ended the run of `args` without a renderer."""
     from chatcli.sanitize import sanitize
 
     failure = _explained(failure)
-    # What nobody foresaw may hold anything; all other messages are made without keys, but for those in a URL.
+    # An unexpected error may hold anything; our own messages hold no keys, except in a URL.
     message = _redact(failure.message) if isinstance(failure, InternalError) else redact(failure.message, [])
     if wanted_format(args).startswith("json"):
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
@@ -45,7 +45,7 @@ def _explained(failure: ChatcliError) -> ChatcliError:
 
 
 def _redact(text: str) -> str:
-    """Return `text` without the keys that the settings know, as far as there are any."""
+    """Return `text` without the keys that the settings know."""
     from chatcli.config.settings import Settings
 
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values

@@ -5,14 +5,15 @@ followed only as far as this file says the same: nothing is sent to a server tha
 key that the user has sent there before.
 """
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from chatcli import paths
 from chatcli.config.secrets import Secret, redact
 from chatcli.errors import UsageError
+from chatcli.runtime.files import change_state, read_state
 
 _USER = re.compile(r"(?<=://)[^/@]+@")
 """Who logs in; often a token alone."""
@@ -39,14 +40,17 @@ def note_endpoint(url: str, key: Secret | None) -> None:
     """
     if HIDDEN in url:
         return
-    known = _read()
-    digests = known.get(url, [])
     added = [] if key is None else [_digest(url, key)]
-    if url in known and all(digest in digests for digest in added):
+
+    def add(noted: dict[str, Any]) -> None:
+        known = _well_formed(noted).get(url, [])
+        noted[url] = [*known, *(digest for digest in added if digest not in known)][-KEYS_A_SERVER:]
+
+    known = _read()
+    if url in known and all(digest in known[url] for digest in added):
         return
-    known[url] = [*digests, *added][-KEYS_A_SERVER:]
     with suppress(OSError):
-        _write(known)
+        change_state(endpoints_file(), add)
 
 
 def check_named(url: str) -> None:
@@ -69,33 +73,18 @@ def was_sent(url: str, key: Secret) -> bool:
 
 
 def _digest(url: str, key: Secret) -> str:
-    from hashlib import sha256  # here and below: what no start needs
+    from hashlib import sha256  # no start needs it
 
     return sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read() -> dict[str, list[str]]:
     """Return what is noted; nothing where the file can't be read, so that nothing is trusted."""
-    import json
-
     try:
-        noted = json.loads(endpoints_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return _well_formed(read_state(endpoints_file()))
+    except (OSError, ValueError):
         return {}
-    if not isinstance(noted, dict):
-        return {}
+
+
+def _well_formed(noted: dict[str, Any]) -> dict[str, list[str]]:
     return {url: [str(digest) for digest in digests] for url, digests in noted.items() if isinstance(digests, list)}
-
-
-def _write(noted: dict[str, list[str]]) -> None:
-    """Replace the file in one step, readable by its owner alone from the first byte on."""
-    import json
-
-    path = paths.private_dir(paths.state_dir()) / endpoints_file().name
-    draft = path.with_suffix(f".{os.getpid()}.new")
-    try:
-        with open(draft, "x", encoding="utf-8", opener=paths.private_opener) as file:
-            json.dump(noted, file, indent=2)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

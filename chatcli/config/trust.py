@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chatcli import paths
-from chatcli.runtime.state_file import change_state, read_state
+from chatcli.runtime.files import change_state, read_state
 
 FILES = (".env",)
 """The names of the files that `chat trust` looks at."""

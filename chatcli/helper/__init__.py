@@ -1,7 +1,7 @@
-"""A process that stays behind for some minutes, so that the next one-shot need not import LangGraph once more.
+"""A background process for some minutes, so that the next one-shot need not import LangGraph again.
 
-It has imported what runs import, and does nothing until `chat` asks (`client`): then it forks, and the child becomes
-the process that asked (`child`), with its arguments, environment, folder and streams, which come over the socket. The
-process that asked hands signals on and leaves with the child's exit code. Whatever is in doubt is run without it. Linux
-only: a process is looked at through /proc.
+It has imported what runs import, and waits for `chat` to connect (`client`). Then it forks, and the child takes the
+place of the connecting process (`child`): it gets its arguments, environment, folder and streams over the socket. The
+connecting process passes signals on and exits with the child's exit code. A run that may not be the same there is run
+without the helper. Linux only: processes are examined through /proc.
 """

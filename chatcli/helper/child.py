@@ -1,4 +1,4 @@
-"""A child of the helper, which becomes the process that asked."""
+"""A child of the helper, which takes the place of the process that connected."""
 
 import os
 import select
@@ -15,53 +15,54 @@ from typing import TextIO, cast
 from chatcli.helper import wire
 from chatcli.runtime.signals import STOPPING
 
-_LOOK_EVERY = 0.05
-"""Seconds between two looks at whether the process that asked is stopped."""
-_GO_WITHIN = 5.0
+_CHECK_SECONDS = 0.05
+"""Time between two checks whether the client is stopped."""
+_GO_SECONDS = 5.0
+"""Time for the client to send its streams."""
 
 
-def be(
+def become(
     request: wire.Request,
     folder: int,
     connection: socket.socket,
-    suits: Callable[[list[str], bool], bool],
+    fits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
 ) -> None:
-    """Be the process that sent `request` by `connection`, if it `suits`; with it, this process ends too.
+    """Take the place of the client that sent `request` over `connection`, if the run `fits`; end when the client ends.
 
     Args:
-        request: What is asked for.
-        folder: The descriptor of its folder.
-        connection: To the process that asked.
-        suits: Tells whether `chat` with the given arguments, with input or not, may be run here.
-        run: Runs `chat` with `sys.argv`, unblocks signals, tells what it is given the exit code, ends with SystemExit.
+        request: The run.
+        folder: The descriptor of the client's current folder.
+        connection: The connection to the client.
+        fits: Returns whether `chat` with the given arguments, with input or not, may run here.
+        run: Runs `chat` with `sys.argv`: unblocks signals, calls its argument with the exit code, ends with SystemExit.
 
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that is handed on waits for what can take it
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal that is passed on waits until a handler is there
     os.fchdir(folder)
     os.close(folder)
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
-    if not _agreed(connection, request, suits(request.arguments, request.has_input)):
+    if not _take_streams(connection, request, fits(request.arguments, request.has_input)):
         os._exit(0)
     sys.argv = ["chat", *request.arguments]
-    asking, _ = wire.peer(connection)
-    Thread(target=_follow, args=(connection, asking), daemon=True).start()
-    run(partial(_tell, connection))
+    client, _ = wire.peer(connection)
+    Thread(target=_follow, args=(connection, client), daemon=True).start()
+    run(partial(_send_exit_code, connection))
 
 
-def _tell(connection: socket.socket, code: int) -> None:
-    """Tell the exit code; the process that asked then waits for the end of this one."""
+def _send_exit_code(connection: socket.socket, code: int) -> None:
+    """Send the exit code; the client then waits for the end of this process."""
     with suppress(OSError):
         connection.send(b"%d" % code)
 
 
-def _agreed(connection: socket.socket, request: wire.Request, suits: bool) -> bool:
-    """Take over the streams of the process that asked, if it still wants its run done here and that can be done."""
-    connection.settimeout(_GO_WITHIN)
+def _take_streams(connection: socket.socket, request: wire.Request, fits: bool) -> bool:
+    """Take over the client's streams if the run `fits` and the client still wants it here; return whether it does."""
+    connection.settimeout(_GO_SECONDS)
     try:
-        connection.send(wire.READY + b" %d" % os.getpid() if suits else wire.NO)
+        connection.send(wire.READY + b" %d" % os.getpid() if fits else wire.NO)
         answer, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REPLY, 3)
     except OSError:
         return False
@@ -81,10 +82,10 @@ def _stream(number: int, mode: str, encoding: str, errors: str, buffering: int =
     return cast("TextIO", stream)
 
 
-def _follow(connection: socket.socket, asking: int) -> None:
-    """Die with the process that asked, and stop with it; it lets this one go on."""
-    while not select.select([connection], [], [], _LOOK_EVERY)[0]:
+def _follow(connection: socket.socket, client: int) -> None:
+    """Stop this process when the client stops, and kill it when the client ends; the client sends SIGCONT itself."""
+    while not select.select([connection], [], [], _CHECK_SECONDS)[0]:
         with suppress(OSError):
-            if wire.is_stopped(asking):
+            if wire.is_stopped(client):
                 os.kill(os.getpid(), signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGKILL)

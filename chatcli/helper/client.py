@@ -1,4 +1,4 @@
-"""Lets the helper run what this process was asked to run, and hands signals on meanwhile."""
+"""Runs `chat` in the helper, and passes signals on to it meanwhile."""
 
 import os
 import signal
@@ -10,26 +10,26 @@ from types import FrameType
 
 from chatcli.runtime.signals import STOPPING, is_survived
 
-HEARD_WITHIN = 0.3
-"""Seconds for the helper to wake up, before it is looked at."""
-_HUNG_AFTER = 3.0
-"""Seconds, after which a helper that is not stopped is taken for hung: it may have many to fork for."""
-READY_WITHIN = 3.0
-"""Seconds for its child to look at the command line."""
-_HEARTBEAT = 0.2
-_HANDED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
+HEARD_SECONDS = 0.3
+"""Time for the helper to answer, before its process is checked."""
+_HUNG_SECONDS = 3.0
+"""Time after which a helper that is not stopped counts as hung: it may have to fork for many clients."""
+READY_SECONDS = 3.0
+"""Time for its child to check the command line."""
+_HEARTBEAT_SECONDS = 0.2
+_PASSED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 
 
 def run_by_helper(arguments: list[str]) -> int | None:
-    """Let the helper run `chat ARGUMENTS` with this process's streams, folder and environment.
+    """Run `chat ARGUMENTS` in the helper, with this process's streams, folder and environment.
 
     Returns:
-        The exit code; None when this process has to run it itself, and nothing was done so far.
+        The exit code, or None when this process has to run it itself. In that case nothing was done.
 
     """
     try:
         run = _Run(arguments)
-    except (OSError, ValueError):  # none there, none of ours, hung, or a message that is too long or no number
+    except (OSError, ValueError):  # no helper, another user's, a hung one, or a message that is too long or no number
         return None
     return run.follow() if run.begun else None
 
@@ -50,21 +50,21 @@ class _Run:
             socket.send_fds(self._connection, [request], [folder])
             heard = self._heard()
         except TimeoutError:
-            path.unlink(missing_ok=True)  # it hangs; without its socket it leaves when it wakes up
+            path.unlink(missing_ok=True)  # it hangs; without its socket it ends when it wakes up
             raise
         finally:
             os.close(folder)
         if heard != wire.HEARD:
             return
-        self._connection.settimeout(READY_WITHIN)
+        self._connection.settimeout(READY_SECONDS)
         ready, _, child = self._connection.recv(wire.MAX_REPLY).partition(b" ")
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        heeded = [number for number in _HANDED_ON if not is_survived(number)]
-        before = {number: signal.signal(number, self._hand_on) for number in heeded}
+        heeded = [number for number in _PASSED_ON if not is_survived(number)]
+        before = {number: signal.signal(number, self._pass_on) for number in heeded}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
-        self._connection.settimeout(_HEARTBEAT)
+        self._connection.settimeout(_HEARTBEAT_SECONDS)
         try:
             socket.send_fds(self._connection, [wire.GO], [0, 1, 2])
         except OSError:
@@ -82,11 +82,11 @@ class _Run:
             helper, _ = wire.peer(self._connection)
             if wire.is_stopped(helper):
                 raise
-        self._connection.settimeout(_HUNG_AFTER - HEARD_WITHIN)
+        self._connection.settimeout(_HUNG_SECONDS - HEARD_SECONDS)
         return self._connection.recv(wire.MAX_REPLY)
 
     def follow(self) -> int:
-        """Return the exit code of the child, once it has ended; end by the signal that ended it."""
+        """Wait for the end of the child and return its exit code; end by the same signal as the child."""
         code: int | None = None
         while data := self._receive():
             code = int(data)
@@ -103,11 +103,11 @@ class _Run:
             try:
                 return self._connection.recv(16)
             except TimeoutError:
-                self._send(signal.SIGCONT)  # it stops when this process is seen to be stopped
+                self._send(signal.SIGCONT)  # it stops itself when it finds this process stopped
             except ConnectionResetError:
                 return b""
 
-    def _hand_on(self, number: int, _frame: FrameType | None) -> None:
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         if number in STOPPING:
             self._last_signal = number
         self._send(number)
@@ -137,7 +137,7 @@ def _connect(path: Path) -> socket.socket:
     from chatcli.helper.wire import connect
 
     try:
-        return connect(path, HEARD_WITHIN)
+        return connect(path, HEARD_SECONDS)
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)  # its helper was killed
         raise

@@ -1,4 +1,4 @@
-"""Whether a run is one that the helper is asked for; read before anything else is imported."""
+"""Decides whether a run may go to the helper, before anything else is imported."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
 
 
 def may_use_helper(arguments: list[str]) -> bool:
-    """Return whether to ask the helper for `chat ARGUMENTS` at all; it looks closer itself."""
+    """Return whether the helper may run `chat ARGUMENTS`; its child checks more."""
     if sys.platform != "linux" or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
         return False
     parts = list(split(arguments))
@@ -21,10 +21,12 @@ def may_use_helper(arguments: list[str]) -> bool:
         return False
     if words and words[0][0] == WORD and words[0][1] in SUBCOMMANDS:
         return False
+    if words == [(WORD, "-")] and sys.stdin and sys.stdin.isatty():
+        return False  # the prompt is typed at this process's terminal
     if any("/dev/" in argument or "/proc/" in argument for argument in arguments):
-        return False  # a descriptor of this process, or its terminal
+        return False  # names a descriptor or the terminal of this process
     if any(value.startswith(_OWN) for value in os.environ.values()):
-        return False  # such a descriptor, as in CHATCLI_SCHEMA=<(command)
+        return False  # names such a descriptor, as in CHATCLI_SCHEMA=<(command)
     try:
         standard = [stream.fileno() if stream else -1 for stream in (sys.stdin, sys.stdout, sys.stderr)] == [0, 1, 2]
         terminals = [number for number in (0, 1, 2) if os.isatty(number)]

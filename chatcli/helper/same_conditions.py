@@ -1,4 +1,4 @@
-"""What must be the same for a run in the helper's child to be the run that was asked for."""
+"""Compares two processes, since a run in the helper must give the same as one without it."""
 
 import os
 import sys
@@ -14,24 +14,24 @@ _STATUS = (
     *("NoNewPrivs", "Seccomp", "Seccomp_filters", "Cpus_allowed", "Mems_allowed"),
 )
 _OF_LIBC = 1 << 31 | 1 << 32
-"""The signals 32 and 33, which are the C library's own: it ignores them in what posix_spawn starts."""
+"""The C library's own signals 32 and 33: it ignores them in processes started by posix_spawn."""
 _INTERPRETERS = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_", "SSL_", "TZ")
-"""How variables begin that Python, the C library or OpenSSL read by themselves."""
+"""Prefixes of the variables that Python, the C library and OpenSSL read."""
 
 
 def installation() -> list[str]:
-    """Tell what this process is: the version, the interpreter, and where it imports from."""
+    """Return what this process runs: the version, the interpreter and its flags, and the import path."""
     flags = [str(getattr(sys.flags, name)) for name in _FLAGS]
-    # The first place is the script's own folder, unless Python was told to leave it out.
+    # The first entry is the script's own folder, unless Python runs with -P.
     places = sys.path[not sys.flags.safe_path :]
     return [__version__, sys.version, sys.executable, sys.prefix, *flags, *sys.warnoptions, *places]
 
 
 def process_conditions(pid: int) -> list[object]:
-    """Tell what the kernel lets the process `pid` do and see: its rights, limits, priority, signals and namespaces.
+    """Return what the kernel lets the process `pid` do: its rights, limits, priority, signals and namespaces.
 
     Raises:
-        OSError: There is no such process, or it can't be looked at.
+        OSError: There is no such process, or it may not be examined.
 
     """
     folder = Path("/proc") / str(pid)
@@ -46,7 +46,7 @@ def process_conditions(pid: int) -> list[object]:
 
 
 class Environment:
-    """The variables that the modules imported so far have asked for, with the values that they got."""
+    """The environment variables that were read while modules were imported, with their values."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
@@ -54,16 +54,16 @@ class Environment:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note what is asked for meanwhile."""
+        """Note which variables are read meanwhile."""
         real = os.environ
-        os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is put back
+        os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is restored
         try:
             yield
         finally:
             os.environ = real  # noqa: B003
 
     def matches(self, other: dict[str, str]) -> bool:
-        """Return whether imports in the environment `other` would have seen the same."""
+        """Return whether imports in the environment `other` would have read the same values."""
         names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | self._names
         return all(os.environ.get(name) == other.get(name) for name in names) and (
             not self._whole or other == dict(os.environ)
@@ -77,7 +77,7 @@ class Environment:
 
 
 class _Watched(MutableMapping[str, str]):
-    """`os.environ`, telling what is asked for; None stands for everything."""
+    """`os.environ`, which reports each name that is read; None stands for all of them."""
 
     def __init__(self, real: MutableMapping[str, str], note: Callable[[str | None], None]) -> None:
         self._real, self._note = real, note
@@ -87,7 +87,7 @@ class _Watched(MutableMapping[str, str]):
         return self._real[name]
 
     def __setitem__(self, name: str, value: str) -> None:
-        self._note(None)  # the run that asks would find it set
+        self._note(None)  # a run in the helper would find it set
         self._real[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -106,14 +106,14 @@ class _Watched(MutableMapping[str, str]):
 
 
 class Files:
-    """The files that this process has imported, as they were then."""
+    """The imported files of this process, with their time and size."""
 
     def __init__(self) -> None:
         paths = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         self._stamps = {path: _stamp(path) for path in paths if path is not None}
 
     def unchanged(self) -> bool:
-        """Return whether importing them again would give the same."""
+        """Return whether no file has changed since then."""
         return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
 
 

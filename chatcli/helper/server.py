@@ -1,4 +1,4 @@
-"""The helper itself: waits for runs that are asked for, forks for each, and leaves after some idle minutes."""
+"""The helper: waits for clients, forks for each of them, and ends after some idle minutes."""
 
 import gc
 import os
@@ -11,37 +11,37 @@ from contextlib import suppress
 from pathlib import Path
 
 from chatcli.helper import wire
-from chatcli.helper.child import be
+from chatcli.helper.child import become
 from chatcli.helper.same_conditions import Environment, Files, installation, process_conditions
 from chatcli.paths import runtime_dir
 
 _IDLE_SECONDS = 300.0
-_LOOK_EVERY = 2.0
-"""Seconds between two looks at whether the helper is still wanted."""
-_ASKED_WITHIN = 1.0
-"""Seconds for a process that has connected to say what it wants."""
+_CHECK_SECONDS = 2.0
+"""Time between two checks whether the helper is still needed."""
+_REQUEST_SECONDS = 1.0
+"""Time for a client that has connected to send its request."""
 _UNFIT = 100
-"""What a child ends with that may not run what is asked for; no exit code of `chat`."""
+"""Exit code of a child that may not run the request; not an exit code of `chat`."""
 
 
 def serve(
     environment: Environment,
-    suits: Callable[[list[str], bool], bool],
+    fits: Callable[[list[str], bool], bool],
     run: Callable[[Callable[[int], None]], None],
     lock: int,
 ) -> None:
-    """Be the helper of this installation, until nobody has asked for some minutes (`wire.IDLE_VARIABLE`).
+    """Serve as the helper of this installation, until no client has connected for some minutes (`wire.IDLE_VARIABLE`).
 
-    It returns in its forked children too: what is registered for Python's end is done there as in any process.
+    It returns in the forked children too, so that Python's exit handlers run there as in any process.
 
     Args:
-        environment: What was asked for while everything that runs need was imported.
-        suits: Tells whether `chat` with the given arguments, with input or not, may be run in a child.
-        run: Runs `chat` with `sys.argv`, tells what it is given the exit code, and ends with SystemExit.
-        lock: What keeps other helpers from starting, see `spawn.lock_start`; given up once this one listens.
+        environment: The variables that were read while the modules of a run were imported.
+        fits: Returns whether `chat` with the given arguments, with input or not, may run in a child.
+        run: Runs `chat` with `sys.argv`, calls its argument with the exit code, and ends with SystemExit.
+        lock: Keeps other helpers from starting, see `spawn.lock_start`; released once this one listens.
 
     Raises:
-        OSError: No socket can be had.
+        OSError: The socket can't be made.
 
     """
     files = Files()
@@ -55,22 +55,22 @@ def serve(
         connection = helper.next_connection(idle_seconds())
     if connection is None:
         return
-    asked = helper.read_request(connection)
-    if asked is None:
+    received = helper.read_request(connection)
+    if received is None:
         os._exit(_UNFIT)
-    be(*asked, connection, suits, run)
+    become(*received, connection, fits, run)
 
 
 def idle_seconds() -> float:
-    """Return how long a helper stays without being asked."""
+    """Return how long a helper stays without a client."""
     try:
         return max(0.1, float(os.environ[wire.IDLE_VARIABLE]))
     except (KeyError, ValueError):
         return _IDLE_SECONDS
 
 
-Asked = tuple[wire.Request, int]
-"""A request, and the descriptor of its folder."""
+Received = tuple[wire.Request, int]
+"""A request, and the descriptor of its current folder."""
 
 
 class _Helper:
@@ -80,18 +80,18 @@ class _Helper:
         self._listener = listener
         self._environment = environment
         self._files = files
-        self._world = process_conditions(os.getpid())
-        self._program = installation()
+        self._conditions = process_conditions(os.getpid())
+        self._installation = installation()
         self._children: set[int] = set()
 
     def next_connection(self, idle_seconds: float) -> socket.socket | None:
-        """Return, in a forked child, the connection by which a run is asked for; None in the helper, once not wanted.
+        """Return the connection of a client, in a forked child; None in the helper itself, once it is not needed.
 
-        What is asked for (keys, the question) is read by the child alone: the helper stays, and so would its copies.
+        Only the child reads the request, which holds keys and the question: the helper lives on, and would keep copies.
         """
         idle_since = time.monotonic()
         while self._in_place():
-            ready, _, _ = select.select([self._listener], [], [], min(_LOOK_EVERY, idle_seconds))
+            ready, _, _ = select.select([self._listener], [], [], min(_CHECK_SECONDS, idle_seconds))
             if self._reap():
                 idle_since = time.monotonic()
             if not ready and not self._children and time.monotonic() - idle_since >= idle_seconds:
@@ -100,35 +100,35 @@ class _Helper:
             if ready:
                 connection, _ = self._listener.accept()
                 with connection:
-                    if (asking := self._take(connection)) is not None:
-                        return asking
+                    if (client := self._accept(connection)) is not None:
+                        return client
         return None
 
-    def _take(self, connection: socket.socket) -> socket.socket | None:
-        """Fork for whoever asks for something by `connection`; return a copy of it in the child."""
+    def _accept(self, connection: socket.socket) -> socket.socket | None:
+        """Fork for the client of `connection`; return a copy of the connection in the child."""
         try:
-            connection.settimeout(_ASKED_WITHIN)
-            if not connection.recv(1, socket.MSG_PEEK):  # only looked whether a helper listens
+            connection.settimeout(_REQUEST_SECONDS)
+            if not connection.recv(1, socket.MSG_PEEK):  # the client only checked whether a helper listens
                 return None
-            # No more than that before the fork: when many ask at once, the last must not take this one for hung.
+            # No more than that before the fork: to the last of many clients, the helper must not look hung.
             same_user = wire.peer(connection)[1] == os.getuid()
             connection.send(wire.HEARD if same_user else wire.NO)
-            # Nothing that could fail comes after the fork: a child that went on here would be a second helper.
-            asking = connection.dup()
+            # Nothing that can fail comes after the fork: a child that continued here would be a second helper.
+            client = connection.dup()
             if same_user and self._fork():
-                return asking
-            asking.close()
+                return client
+            client.close()
         except OSError:
-            pass  # it went away
+            pass  # the client is gone
         return None
 
-    def read_request(self, connection: socket.socket) -> Asked | None:
-        """Return, in the child, what is asked for by `connection`; say so and return None when it does not fit here."""
-        with suppress(OSError, ValueError, TypeError):  # it went away, or is no `chat` of this version
-            connection.settimeout(_ASKED_WITHIN)
+    def read_request(self, connection: socket.socket) -> Received | None:
+        """Return the request of a client, in the child; refuse it and return None when it can't run here."""
+        with suppress(OSError, ValueError, TypeError):  # the client is gone, or is no `chat` of this version
+            connection.settimeout(_REQUEST_SECONDS)
             data, [folder], _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
             request = wire.Request.decode(data)
-            if request.program == self._program and self._is_like(request, wire.peer(connection)[0]):
+            if request.installation == self._installation and self._is_like(request, wire.peer(connection)[0]):
                 return request, folder
         with suppress(OSError):
             connection.send(wire.NO)
@@ -136,14 +136,14 @@ class _Helper:
 
     def _is_like(self, request: wire.Request, pid: int) -> bool:
         if request.environment.get("HOME") != os.environ.get("HOME") or not self._files.unchanged():
-            # Of no use any more to who asks: an upgrade, or he lives elsewhere now. The next helper is another one.
+            # After an upgrade or in another home folder, no client can use this helper: the next run starts another.
             if self._in_place():
                 self._path.unlink(missing_ok=True)
             return False
-        return process_conditions(pid) == self._world and self._environment.matches(request.environment)
+        return process_conditions(pid) == self._conditions and self._environment.matches(request.environment)
 
     def _fork(self) -> bool:
-        """Fork; tell whether this is the child."""
+        """Fork; return whether this is the child."""
         child = os.fork()
         if child == 0:
             return True
@@ -151,13 +151,13 @@ class _Helper:
         return False
 
     def _reap(self) -> bool:
-        """Clear away the children that have ended; tell whether one of them has run something."""
+        """Collect the children that have ended; return whether one of them has run a request."""
         ended = [os.waitpid(child, os.WNOHANG) for child in self._children]
         self._children -= {child for child, _ in ended}
         return any(child and os.waitstatus_to_exitcode(status) != _UNFIT for child, status in ended)
 
     def _in_place(self) -> bool:
-        """Return whether the socket in the folder is still this one."""
+        """Return whether the socket in the folder is still the one of this helper."""
         try:
             return self._path.stat().st_ino == self._inode
         except OSError:
@@ -165,7 +165,7 @@ class _Helper:
 
 
 def _listen(path: Path) -> socket.socket:
-    """Return a listening socket at `path`, for this user alone; one that was there is replaced in one step."""
+    """Return a listening socket at `path`, for this user only; an older socket is replaced in one step."""
     runtime_dir(create=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own = path.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Starts the helper, once something was run that it could have run."""
+"""Starts the helper, after a run that the helper could have done."""
 
 import fcntl
 import os
@@ -7,29 +7,29 @@ from contextlib import suppress
 
 from chatcli.config.secrets import names_secret, redact
 from chatcli.helper import wire
-from chatcli.helper.client import HEARD_WITHIN
+from chatcli.helper.client import HEARD_SECONDS
 from chatcli.paths import runtime_dir
 
 
 def spawn_helper() -> None:
-    """Start the helper of this installation in a session of its own, unless it runs; a failure is of no importance."""
+    """Start the helper of this installation in its own session, unless it runs already; ignore a failure."""
     if sys.platform != "linux" or not sys.executable:  # an embedded interpreter has no file
         return
     with suppress(OSError):
-        # Given up again at once: the helper takes it itself. Here it spares a start when another one is being made.
+        # Released at once: the helper locks it itself. Here it avoids a start while another helper is starting.
         os.close(lock_start())
         if not is_there():
             _spawn()
 
 
 def lock_start() -> int:
-    """Keep other helpers from starting: of many one-shots that end together, only one shall leave one behind.
+    """Keep other helpers from starting: of many one-shots that end together, only one starts a helper.
 
     Returns:
-        The descriptor of the lock, which is given up when it is closed.
+        The descriptor of the lock, which is released when it is closed.
 
     Raises:
-        OSError: Somebody else holds it, or no folder can be had that is this user's alone.
+        OSError: Another process holds the lock, or there is no private folder for it.
 
     """
     folder = os.open(runtime_dir(create=True), os.O_RDONLY | os.O_DIRECTORY)
@@ -42,14 +42,14 @@ def lock_start() -> int:
 
 
 def is_there() -> bool:
-    """Return whether a helper of this installation listens, whoever made it.
+    """Return whether a helper of this installation listens.
 
     Raises:
         OSError: The folder of its socket, or the process behind it, is not this user's.
 
     """
     try:
-        wire.connect(wire.socket_path(), HEARD_WITHIN).close()
+        wire.connect(wire.socket_path(), HEARD_SECONDS).close()
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     return True
@@ -57,7 +57,7 @@ def is_there() -> bool:
 
 def _spawn() -> None:
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    # No key, and no store's password, stays with a process that waits: each run brings its own environment.
+    # The waiting process keeps no key and no store's password: each run brings its own environment.
     environment = {name: value for name, value in os.environ.items() if not _is_left_out(name, value)}
     # -P: a file in the current folder must not be imported instead of chatcli.
     command = [sys.executable, "-P", "-m", "chatcli.cli.helper_main"]

@@ -1,16 +1,16 @@
-"""What there is to tell of the helper, without asking it for anything."""
+"""Describes the helper that runs, without sending it a request."""
 
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.helper import wire
-from chatcli.helper.client import HEARD_WITHIN
+from chatcli.helper.client import HEARD_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class HelperState:
-    """A helper that listens: its process, how much memory it alone holds, in bytes, and whether it answers."""
+    """A helper that listens: its process ID, its private memory in bytes, and whether it answers."""
 
     pid: int
     memory: int
@@ -25,7 +25,7 @@ def find_helper(path: Path | None = None) -> HelperState | None:
 
     """
     try:
-        with wire.connect(path or wire.socket_path(), HEARD_WITHIN) as connection:
+        with wire.connect(path or wire.socket_path(), HEARD_SECONDS) as connection:
             pid, _ = wire.peer(connection)
             return HelperState(pid, _private_memory(pid), _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):
@@ -33,7 +33,7 @@ def find_helper(path: Path | None = None) -> HelperState | None:
 
 
 def _answers(connection: socket.socket) -> bool:
-    """Return whether it turns down a request that it can't know."""
+    """Return whether it refuses a request that is none."""
     try:
         connection.send(b"{}")
         connection.recv(wire.MAX_REPLY)

@@ -1,9 +1,9 @@
-"""What `chat` and the helper say to each other: messages over a SOCK_SEQPACKET socket in a private folder.
+"""The protocol between `chat` and the helper: messages over a SOCK_SEQPACKET socket in a private folder.
 
-`chat` sends a `Request` with its folder, and the helper answers HEARD, or NO to another user; it does not read the
-request, which holds keys. Its child does, and says NO, or READY and its process ID. Only after the answer GO, with
-which the standard streams come, anything is done: so `chat` may give up any time before and do it itself, and a helper
-that hangs holds no pipe open. At the end the child sends its exit code; the end of the connection is its end.
+`chat`, the client, sends a `Request` with its current folder. The helper answers HEARD, or NO to another user. It does
+not read the request, which holds keys: its child does, and answers NO, or READY and its process ID. The client then
+sends GO with its standard streams, and only now the run begins. Before that the client may give up and run itself, and
+a helper that hangs holds no pipe open. At the end the child sends its exit code, and the connection ends with it.
 """
 
 import json
@@ -15,23 +15,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
-"""How long a helper stays without being asked."""
+"""Sets how long a helper stays without a client."""
 MAX_REQUEST = 1 << 20
-"""Bytes; the kernel sets the real limit, and what is larger is not sent."""
+"""Bytes; the kernel sets the real limit, and a larger request is not sent."""
 MAX_REPLY = 64
 HEARD, NO, READY, GO = b"heard", b"no", b"ready", b"go"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A run that is asked for."""
+    """A run for the helper."""
 
     arguments: list[str]
     environment: dict[str, str]
-    program: list[str]
-    """What was started, see `likeness.program`."""
+    installation: list[str]
+    """See `same_conditions.installation`."""
     has_input: bool
-    """Whether stdin is something else than a terminal."""
+    """Whether stdin is not a terminal."""
     encodings: list[tuple[str, str]]
     """Encoding and error handler of stdin, stdout and stderr."""
 
@@ -49,7 +49,7 @@ def socket_path() -> Path:
     """Return where the helper of this installation listens; the folder may not exist.
 
     Raises:
-        OSError: No folder can be had that is this user's alone.
+        OSError: There is no private folder for it.
 
     """
     from zlib import crc32
@@ -81,7 +81,7 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return the process ID and the user ID of who is at the other end, by the kernel's word (unix(7))."""
+    """Return the process ID and the user ID of the other end, from the kernel (unix(7))."""
     pid, user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, user
 

@@ -1,4 +1,4 @@
-"""The grammar of the command line, for what reads it before Typer is imported; a test compares it with Typer's."""
+"""The grammar of the command line, for code that runs before Typer is imported; a test compares it with Typer's."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,13 +13,13 @@ VALUED = frozenset(
 )
 """The options of `chat` that take a value; all others are flags."""
 WORD, ESCAPED = "", "--"
-"""What stands in place of an option before a word, and before one that follows `--`."""
+"""Stand in place of an option: before a word, and before a word that follows `--`."""
 
 
 def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Yield each option of `chat ARGUMENTS` with its value, None for a flag, and each word with WORD or ESCAPED.
 
-    What is wrong is split all the same.
+    Wrong arguments are split as well.
     """
     rest = iter(arguments)
     for argument in rest:

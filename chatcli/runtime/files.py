@@ -1,49 +1,99 @@
-"""Files that are replaced in one step: whoever reads one, or kills its writer, finds the old one or the new one."""
+"""Files that are replaced in one step, and JSON files of the user's state that are changed that way.
+
+A process that reads such a file, or a kill of its writer, finds either the old content or the new one.
+"""
 
 import errno
 import os
 import stat
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from chatcli import paths
+from chatcli.runtime.parse import read_json
 
 
 def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = False) -> None:
-    """Write `parts`, one after the other, to `path` in place of what is there; on failure that stays.
+    """Write `parts`, one after the other, to `path` in place of the old content, which stays on failure.
 
-    A symbolic link stays one: the file that it leads to is replaced. A pipe or a device is written to. The owner of
-    an older file stays where this process may give files away.
+    A symbolic link stays a link: the file that it leads to is replaced. A pipe or a device is written to. The owner
+    of an older file stays where this process may give files away.
 
     Args:
-        path: Its folder has to exist.
+        path: The file; its folder has to exist.
         parts: The text, in UTF-8.
-        keep_mode: Whether the mode of an older file stays; else, and for a new file, it is 0600.
+        keep_mode: Whether the mode of an older file stays. Otherwise, and for a new file, it is 0600.
 
     Raises:
-        OSError: The disk is full, or the folder does not exist or may not be written to.
+        OSError: The disk is full, or the folder does not exist or is not writable.
 
     """
     old = path.stat() if path.exists() else None
     if old is not None and not stat.S_ISREG(old.st_mode):
-        with path.open("w", encoding="utf-8") as stream:  # a folder raises; of a pipe or a device nothing is replaced
+        with path.open("w", encoding="utf-8") as stream:  # a folder raises; a pipe or a device is not replaced
             stream.writelines(parts)
         return
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)  # its mode is 0600
+    # Not by `tempfile`, which imports much. A kill may leave a draft: the next one has another name.
+    draft = target.with_name(f".{target.name[:50]}-{os.urandom(8).hex()}")
+    file = open(draft, "x", encoding="utf-8", opener=paths.private_opener)  # noqa: SIM115 - nothing to remove before
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with file:
             file.writelines(parts)
             if old is not None:
                 with suppress(PermissionError):
-                    os.fchown(descriptor, old.st_uid, old.st_gid)
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
                 if keep_mode:
-                    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             file.flush()
-            os.fsync(descriptor)
-        Path(name).replace(target)
+            os.fsync(file.fileno())
+        draft.replace(target)
     except BaseException:
-        Path(name).unlink()
+        draft.unlink()
         raise
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file at `path`, or an empty one when there is no such file.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: The file is damaged: it holds no JSON object.
+
+    """
+    try:
+        data = read_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if not isinstance(data, dict):
+        raise ValueError("it holds no JSON object")
+    return data
+
+
+def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let `change` alter the JSON object in the file at `path`; a damaged file counts as empty.
+
+    One process at a time does this, since another one would lose what this one adds.
+
+    Raises:
+        OSError: The file can't be written; it stays as it was.
+
+    """
+    import fcntl  # these are for the few runs that write
+    import json
+
+    folder = os.open(paths.private_dir(path.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            data = read_state(path)
+        except ValueError:
+            data = {}
+        change(data)
+        replace_privately(path, [json.dumps(data, indent=2)])
+    finally:
+        os.close(folder)

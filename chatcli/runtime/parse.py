@@ -1,23 +1,23 @@
-"""JSON and TOML from outside, with a bound on how deeply their values are nested.
+"""Reads JSON and TOML from outside, with a limit on the nesting of their values.
 
-A value that is nested deeper than Python's stack breaks whatever walks it later: what prints, stores or validates it.
+A value that is nested deeper than Python's stack breaks the code that prints, stores or validates it later.
 """
 
 from typing import Any
 
 MAX_DEPTH = 100
-"""Lists and tables within each other; what people and models write has some ten."""
+"""Lists and tables within each other; people and models write about ten."""
 
 
 class TooDeepError(ValueError):
-    """A value that is nested too deeply, whatever it is otherwise."""
+    """A value that is nested too deeply."""
 
     def __init__(self, max_depth: int) -> None:
         super().__init__(f"it is nested too deeply, more than {max_depth} levels")
 
 
 def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) -> Any:
-    """Return what `text` holds; `options` are those of `json.loads`.
+    """Return the value of `text`; `options` are those of `json.loads`.
 
     Raises:
         ValueError: It is no JSON, or, as a TooDeepError, nested too deeply.
@@ -36,7 +36,7 @@ def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) 
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Return what `text` holds.
+    """Return the table of `text`.
 
     Raises:
         ValueError: It is no TOML, or, as a TooDeepError, nested too deeply.

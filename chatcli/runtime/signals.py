@@ -1,4 +1,4 @@
-"""What a signal does before a turn can take it: the run ends at once, and says so in the format that was asked for."""
+"""Handles signals before a turn can: the run ends at once, and reports it in the requested format."""
 
 import os
 import signal
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop."""
-_INTERRUPTED = 130  # ExitCode.INTERRUPTED; this module is imported first of all, so it imports next to nothing of ours
-# Written out: a handler that imports `json` may find it half imported.
-_SAID = {
+_INTERRUPTED = (
+    130  # ExitCode.INTERRUPTED, which is not imported: this module comes first of all, and imports little of ours
+)
+# Literal text: a handler that imports `json` may find it half imported.
+_REPORTS = {
     "json": (
         '{"thread_id": null, "error": {"code": "interrupted", "message": "interrupted", "retryable": false}}\n',
         "error: interrupted\n",
@@ -30,31 +32,31 @@ _SAID = {
 
 
 def is_survived(number: int) -> bool:
-    """Return whether `number` is a hang-up that this process was started to ignore, by nohup.
+    """Return whether `number` is a hang-up that this process ignores, since it was started by nohup.
 
-    An interrupt is taken all the same: shells let background jobs ignore it, and a `kill -INT` means them.
+    An interrupt is handled all the same: shells let background jobs ignore it, but `kill -INT` is meant for them.
     """
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
-    """Let the signals that ask to stop end the process at once, until an event loop takes them; blocked ones come now.
+    """Let the signals that ask to stop end the process at once, until an event loop handles them; unblock them.
 
-    An exception would not do: one in the middle of an import, or while asyncio makes its loop, may be lost, or become
-    another. Nothing is to be unwound yet.
+    An exception would not do: in the middle of an import, or while asyncio makes its loop, it may be lost or become
+    another one. Nothing needs to be cleaned up yet.
 
     Args:
-        on_end: Told the exit code before that.
+        on_end: Called with the exit code before the end.
 
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # it is told once
-        for stream, text in zip((sys.stdout, sys.stderr), _SAID.get(wanted_format(sys.argv[1:]), ()), strict=False):
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # it is reported once
+        for stream, text in zip((sys.stdout, sys.stderr), _REPORTS.get(wanted_format(sys.argv[1:]), ()), strict=False):
             try:
                 if stream is not None:  # closed by the caller
                     os.write(stream.fileno(), text.encode())
-            except (OSError, ValueError):  # nobody can be told, but for the exit code
+            except (OSError, ValueError):  # the exit code alone tells it
                 pass
         on_end(_INTERRUPTED)
         os._exit(_INTERRUPTED)
@@ -66,7 +68,7 @@ def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
 
 
 def leave_signals_to_python() -> None:
-    """Let the signals do what they do in any Python program, for what has something to unwind: the terminal, say."""
+    """Give the signals their usual effect in Python, for code that has to clean up, such as the terminal's state."""
     for number in STOPPING:
         if not is_survived(number):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -82,13 +84,13 @@ def take_signals(
 
 
 def ignore_signals() -> None:
-    """Let what is told at the end be told whole, and once."""
+    """Ignore the signals, so that the last report is complete and comes once."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
 
 def wanted_format(arguments: list[str]) -> str:
-    """Return the format that was asked for, even when the command line can't be read as a whole; empty for none."""
+    """Return the requested format, empty for none; the rest of the command line may be wrong."""
     options = list(split(arguments))
     if ("--json", None) in options:
         return "json"

@@ -1,18 +1,18 @@
-"""What LangSmith did not take, and what it still has to send when the program ends, if its variables switched it on."""
+"""Watches LangSmith's tracing, if its variables switch it on: its failures, and the end of its sending."""
 
 import sys
 
 from chatcli.text_lines import one_line
 
 END_TIMEOUT = 2.0
-"""Seconds that a trace may hold up the end of the program."""
+"""Maximum number of seconds that a trace may delay the end of the program."""
 _failures: list[Exception] = []
 
 
 def watch_tracing() -> None:
-    """Note what LangSmith does not take from now on, where its variables switch it on.
+    """Note the failures of LangSmith's tracing from now on, if its variables switch it on.
 
-    It is for whoever has imported langchain's core, which brings LangSmith's package along.
+    Call it after langchain-core is imported, which imports LangSmith's package too.
     """
     from langsmith.utils import LangSmithError, tracing_is_enabled
 
@@ -22,16 +22,16 @@ def watch_tracing() -> None:
 
     from langsmith.run_trees import get_cached_client
 
-    # It warns through logging of what `trace_failure` tells; without a handler that would go to stderr.
+    # It also logs what `trace_failure` returns; without a handler, that would go to stderr.
     logging.getLogger("langsmith").addHandler(logging.NullHandler())
     try:
-        get_cached_client(tracing_error_callback=_failures.append)  # the one that langchain's tracer will use
+        get_cached_client(tracing_error_callback=_failures.append)  # the client that langchain's tracer will use
     except LangSmithError as error:
         _failures.append(error)
 
 
 def trace_failure() -> str:
-    """Return why LangSmith did not take what it was sent, empty where it did; it may repeat a key."""
+    """Return why LangSmith refused a trace, empty where it did not; the text may hold a key."""
     if not _failures:
         return ""
     reason, _, _ids = str(_failures[-1]).partition("trace=")
@@ -39,13 +39,13 @@ def trace_failure() -> str:
 
 
 def finish_tracing() -> bool:
-    """Send what is left of the traces; return whether that is done, or was given up after END_TIMEOUT.
+    """Send the rest of the traces; return whether that is done, or was given up after END_TIMEOUT.
 
-    LangSmith's own threads would try a server that is away for many seconds, and wait for one that hangs for minutes.
-    Where it was given up, only `os._exit` leaves without them.
+    LangSmith's own threads would retry an unreachable server for many seconds, and wait for a hanging one for minutes.
+    After giving up, only `os._exit` ends without them.
     """
     tracers = sys.modules.get("langchain_core.tracers.langchain")
-    if tracers is None:  # nothing has been asked
+    if tracers is None:  # there was no turn
         return True
     from threading import Thread
 

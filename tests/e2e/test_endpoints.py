@@ -3,11 +3,14 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chatcli.config.endpoints import is_named, note_endpoint, was_sent
+from chatcli.config.secrets import Secret
 from tests.e2e.conftest import OpenTerminal
-from tests.e2e.program import Chat
+from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.sample_graphs import small
 
@@ -151,3 +154,12 @@ def test_the_toolbar_shows_the_model_that_the_thread_remembers(
     tty.send_line("two")
     tty.wait_for("You said: two")
     assert [request.body["model"] for request in server.requests] == ["gpt-fake-mini"] * 2
+
+
+def test_servers_that_are_named_at_the_same_time_are_all_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in home.env.items():
+        monkeypatch.setenv(name, value)
+    urls = [f"http://localhost:{port}/v1" for port in range(9000, 9040)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda url: note_endpoint(url, Secret(GIVEN)), urls))
+    assert all(is_named(url) and was_sent(url, Secret(GIVEN)) for url in urls)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chatcli.errors import ExitCode
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, TokenCount, server_error, unauthorized
@@ -295,6 +296,22 @@ def test_help_lists_the_options(chat: Chat) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     for option in ("--thread", "--continue", "--no-save", "--model", "--system", "--format", "--store"):
         assert option in result.stdout
+
+
+def test_help_groups_the_options_and_ends_with_examples_and_exit_codes(chat: Chat) -> None:
+    shown = chat("--help", env={"COLUMNS": "80"}).stdout
+    sections = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert sections == [
+        *("Conversation:", "Model:", "Input:", "Output:", "Tools:", "Own graphs and servers:", "Other:"),
+        *("Commands:", "Examples:", "Exit codes:"),
+    ]
+    assert max(map(len, shown.splitlines())) <= 80
+    section = {name: text for name, _, text in (part.partition(":\n") for part in shown.split("\n\n"))}
+    assert "--thread" in section["Conversation"]
+    assert "--graph" in section["Own graphs and servers"]
+    assert "--help" in section["Other"]
+    assert len(section["Examples"].splitlines()) == 4
+    assert [int(line.split()[0]) for line in section["Exit codes"].splitlines()] == [int(code) for code in ExitCode]
 
 
 def test_version_is_one_line(chat: Chat) -> None:

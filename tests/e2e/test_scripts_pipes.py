@@ -5,7 +5,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.checks import assert_told
+from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
@@ -36,6 +39,40 @@ def test_a_writer_that_is_slow_and_pauses_is_waited_for(chat: Chat, fake: FakeOp
     result = chat.shell(f"({writer}) | chat 'sum it up'")
     assert result.returncode == 0, result
     assert fake.requests[0].last == "sum it up\n\n<stdin>\none\ntwo\nthree\n</stdin>"
+
+
+@pytest.mark.parametrize("words", [["-"], ["-q", "-"], ["-", "-q"]])
+def test_a_dash_is_a_pipe_without_a_prompt(chat: Chat, fake: FakeOpenAI, words: list[str]) -> None:
+    result = chat(*words, input="why is the sky blue?\n")
+    assert result.returncode == 0, result
+    assert fake.requests[0].last == "why is the sky blue?\n"
+
+
+def test_a_dash_after_two_dashes_is_a_prompt(chat: Chat, fake: FakeOpenAI) -> None:
+    chat("--", "-")
+    assert fake.requests[0].last == "-"
+
+
+def test_a_dash_without_input_is_an_empty_prompt(chat: Chat, fake: FakeOpenAI) -> None:
+    assert_told(chat("-"), 2)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("options", [["-f", "-"], ["--script", "-"], ["-t", "work", "--resume-with", "yes"]])
+def test_a_dash_beside_another_use_of_stdin_is_refused(chat: Chat, fake: FakeOpenAI, options: list[str]) -> None:
+    assert_told(chat(*options, "-", input="hello"), 2)
+    assert fake.requests == []
+
+
+def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    tty = terminal("-")
+    tty.wait_for("Ctrl-D")
+    tty.send("two\n")
+    tty.send("lines\n")
+    tty.send_key("ctrl-d")
+    tty.wait_for("You said: two")
+    assert tty.exit_code() == 0
+    assert fake.requests[0].last == "two\nlines\n"
 
 
 def test_binary_input_is_replaced_and_reported_and_sent_whole(chat: Chat, fake: FakeOpenAI) -> None:

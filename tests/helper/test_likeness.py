@@ -100,6 +100,8 @@ def test_a_process_is_in_its_own_world() -> None:
         (["--", "-i"], True),
         (["--helper", "threads", "list"], False),
         (["-m", "threads", "hello"], True),
+        (["-q", "-"], False),
+        (["--", "-"], True),
     ],
 )
 def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:

@@ -6,16 +6,17 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from chatcli.runtime.files import replace_privately
+from chatcli.runtime.files import change_state, read_state, replace_privately
 
 KILLED_HALFWAY = """
 import os, signal, sys
 from pathlib import Path
-from chatcli.files import replace_privately
+from chatcli.runtime.files import replace_privately
 
 def parts():
     yield "new" * 10_000
@@ -107,3 +108,20 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         replace_privately(link, ["text"])
     assert link.is_symlink()
+
+
+def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: change_state(path, lambda data: data.update({name: True})), map(str, range(40))))
+    assert sorted(read_state(path), key=int) == [str(number) for number in range(40)]
+    assert (mode(path), list(tmp_path.iterdir())) == (0o600, [path])
+
+
+def test_a_damaged_state_is_refused_and_counts_as_empty_for_a_change(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("[1]")
+    with pytest.raises(ValueError, match="no JSON object"):
+        read_state(path)
+    change_state(path, lambda data: data.update(one=1))
+    assert read_state(path) == {"one": 1}

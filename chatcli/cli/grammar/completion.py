@@ -1,6 +1,6 @@
-"""What a shell completes: the values of options; Typer itself knows the options and sub-commands.
+"""Completes the values of options in a shell; Typer itself completes the options and sub-commands.
 
-Values go to a shell that evaluates them, and titles are text from anywhere: only harmless characters pass.
+Values go to a shell that evaluates them, and titles can hold any text: only harmless characters pass.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VARIABLE = "_CHAT_COMPLETE"
 """Set by the shell's completion script; its value names the shell."""
 NEWEST = 50
-"""Threads that are offered."""
+"""Maximum number of threads that are offered."""
 TITLE_LENGTH = 40
 
 _SAFE_ID = re.compile(r"[\w.,@%+=/-]+", re.ASCII)
@@ -25,11 +25,11 @@ _SAFE_NAME = re.compile(r"[\w.,@%+=/:-]+", re.ASCII)
 _UNSAFE_IN_TITLE = re.compile(r"[^\w ,.?-]+")
 
 Offer = tuple[str, str]
-"""A value, and its help."""
+"""A value and its help text."""
 
 
 def threads(incomplete: str) -> list[Offer]:
-    """Return the newest threads whose IDs begin with what is typed, with their titles."""
+    """Return the newest threads whose IDs begin with the typed text, with their titles."""
     from chatcli.config.settings import Settings
     from chatcli.conversation.place import choose_place, open_threads
     from chatcli.errors import ChatcliError
@@ -43,7 +43,7 @@ def threads(incomplete: str) -> list[Offer]:
 
 
 def models(incomplete: str) -> list[Offer]:
-    """Return the models that are known by name: the local ones, what providers answer with by default, and aliases."""
+    """Return the known models: the local ones, the default ones of providers, and aliases."""
     from chatcli.config.settings import Settings
     from chatcli.errors import ChatcliError
     from chatcli.providers import PROVIDERS
@@ -56,7 +56,7 @@ def models(incomplete: str) -> list[Offer]:
 
 
 def local_models(incomplete: str) -> list[Offer]:
-    """Return the local models, whose weights can be fetched."""
+    """Return the local models, whose weights can be downloaded."""
     from chatcli.models.names import LOCAL_MODELS, ModelName
     from chatcli.providers import LOCAL
 
@@ -71,7 +71,7 @@ def providers(incomplete: str) -> list[Offer]:
 
 
 def kept_keys(incomplete: str) -> list[Offer]:
-    """Return the providers whose key is kept."""
+    """Return the providers whose key is saved."""
     from chatcli.config import kept_keys as keys
     from chatcli.errors import ChatcliError
 
@@ -95,7 +95,7 @@ def schemas(incomplete: str) -> list[Offer]:
 
 
 def values_of(setting: str) -> Callable[[str], list[Offer]]:
-    """Return what completes the option that sets `setting`, which takes one of some words."""
+    """Return a function that completes the option of `setting`, which takes one of a few words."""
 
     def offer(incomplete: str) -> list[Offer]:
         from dataclasses import fields
@@ -124,7 +124,7 @@ def own_roles(incomplete: str) -> list[Offer]:
 
 
 def files(incomplete: str) -> list[Offer]:
-    """Return the files that begin with what is typed: for fish, which is told not to offer any by itself."""
+    """Return the files that begin with the typed text, for fish only: Typer's script keeps it from offering files."""
     if not os.environ[VARIABLE].endswith("fish"):
         return []
     typed = Path(incomplete)
@@ -141,7 +141,7 @@ def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
 
 
 def run_completion(command: "TyperGroup") -> None:
-    """Print what the shell asks for by its variables."""
+    """Print the completions that the shell asks for with its variables."""
     if not os.environ[VARIABLE].endswith("bash"):
         command.main([], "chat", VARIABLE, standalone_mode=False)
         return
@@ -157,7 +157,7 @@ def _join_words() -> str:
     """Undo what bash does to `local:qwen`: three words to it, since `:` and `=` end a word there.
 
     Returns:
-        What stands before the last of them in the word at the cursor, which bash keeps by itself.
+        The text before the last of them in the word at the cursor, which bash keeps itself.
 
     """
     words = os.environ.get("COMP_WORDS", "").split("\n")

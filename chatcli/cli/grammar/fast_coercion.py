@@ -1,4 +1,4 @@
-"""Keeps Typer from importing pydantic for words that need no coercion."""
+"""Keeps Typer from importing pydantic for values that need no coercion."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ _typers = TyperOption.get_runtime_param
 
 
 def spare_pydantic() -> None:
-    """Let Typer leave alone what is text or was not given.
+    """Make Typer skip the coercion of text and of options that were not given.
 
-    By itself it builds a pydantic validator for every parameter, also for one that is not given, which doubles the
-    time of a quick command. It has no hook for that.
+    It builds a pydantic validator for every parameter, even one that was not given, which doubles the time of a quick
+    command. There is no public hook, so a private method of Typer is replaced; tests/e2e/test_imports.py notices when
+    that has no effect any more.
     """
     for kind in (TyperOption, TyperArgument):
         kind.get_runtime_param = _coercion  # type: ignore[assignment, method-assign]
@@ -22,7 +23,7 @@ def _coercion(parameter: TyperOption | TyperArgument) -> "_Coercion":
 
 
 class _Coercion:
-    """Coerces a parameter's value, by Typer's own coercion where there is something to coerce."""
+    """Returns text as it is, and coerces other values with Typer's own coercion."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None:

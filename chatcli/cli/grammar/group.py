@@ -1,21 +1,41 @@
-"""The grammar of `chat`: sub-commands beside words that are a prompt."""
+"""The grammar of `chat`: sub-commands beside words that are a prompt, and the help that shows it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from chatcli.cli.grammar.options import HEADINGS
 from chatcli.cli.grammar.subcommands import SUBCOMMANDS
 
 SUBCOMMAND = "chatcli.subcommand"
 """Under this key of a context's `meta` stands the sub-command, if the arguments name one."""
+READS_STDIN = "chatcli.reads_stdin"
+"""This key stands in a context's `meta` where `-` takes the place of the prompt."""
+EXAMPLES = (
+    ('chat "why is the sky blue?"', "Print one answer."),
+    ('git diff | chat "review this"', "Ask about piped text."),
+    ("chat --thread work", "Talk in a thread that is kept."),
+    ("chat -c --json hello | jq .content", "Continue the last thread, in a script."),
+)
+EXIT_CODES = (
+    ("0", "Done."),
+    ("1", "A failure of chatcli."),
+    ("2", "Bad usage or configuration."),
+    ("3", "A key is missing or was refused."),
+    ("4", "The model refused the request."),
+    ("5", "The store can't be used."),
+    ("75", "A temporary failure: try again later."),
+    ("130", "Interrupted."),
+)
 
 
 class PromptGroup(TyperGroup):
     """A group whose first word is a sub-command, or else, with all that follows, the prompt.
 
     Options may stand anywhere among the words of a prompt; those of `chat` itself stand before a sub-command. What
-    follows `--` is always the prompt.
+    follows `--` is always the prompt. `-` alone stands for a prompt that is read from standard input.
     """
 
     def __init__(self, **attributes: Any) -> None:
@@ -31,7 +51,25 @@ class PromptGroup(TyperGroup):
             return super().parse_args(ctx, args)
         ctx.allow_interspersed_args = True
         # Past TyperGroup's own method, which would take the first word for a sub-command.
-        return super(TyperGroup, self).parse_args(ctx, args)
+        words = super(TyperGroup, self).parse_args(ctx, args)
+        if first == "-" and words == ["-"]:
+            ctx.meta[READS_STDIN] = True
+        return words
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
+        """Write the options under their headings, then the sub-commands."""
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        for option in self.get_params(ctx):
+            if (row := option.get_help_record(ctx)) is not None:
+                rows[getattr(option, "rich_help_panel", None) or HEADINGS[-1]].append(row)
+        for heading, found in rows.items():
+            _write_section(formatter, heading, found)
+        self.format_commands(ctx, formatter)
+
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
+        """Write the examples and the exit codes, a line each."""
+        _write_section(formatter, "Examples", EXAMPLES)
+        _write_section(formatter, "Exit codes", EXIT_CODES)
 
     def _first_word(self, ctx: typer.Context, args: list[str]) -> str | None:
         parser = self.make_parser(ctx)
@@ -40,3 +78,8 @@ class PromptGroup(TyperGroup):
         before = len(args) - len(words)
         escaped = before > 0 and args[before - 1] == "--"
         return words[0] if words and not escaped else None
+
+
+def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) -> None:
+    with formatter.section(heading):
+        formatter.write_dl(rows, col_max=40)

@@ -1,6 +1,6 @@
-"""The options of `chat`, each declared once: its flags, its help.
+"""The options of `chat`, each declared once: its names, its help text and its heading in `chat --help`.
 
-Their values go to `Settings` by their parameters' names; None means not given.
+Their values go to `Settings` under their parameters' names; None means not given.
 """
 
 from pathlib import Path
@@ -10,113 +10,63 @@ import typer
 
 from chatcli.cli.grammar import completion as complete
 
+CONVERSATION = "Conversation"
+MODEL = "Model"
+INPUT = "Input"
+OUTPUT = "Output"
+TOOLS = "Tools"
+GRAPHS = "Own graphs and servers"
+OTHER = "Other"
+HEADINGS = (CONVERSATION, MODEL, INPUT, OUTPUT, TOOLS, GRAPHS, OTHER)
+"""The headings of `chat --help`, in their order; an option without one stands under the last."""
+
 Thread = Annotated[
     str | None,
-    typer.Option("--thread", "-t", metavar="ID", help="Create or resume this thread.", autocompletion=complete.threads),
-]
-Continue = Annotated[bool, typer.Option("--continue", "-c", help="Continue the thread used last.")]
-Resume = Annotated[bool, typer.Option("--resume", "-r", help="Pick a thread from a list.")]
-NoSave = Annotated[bool | None, typer.Option("--no-save", help="Keep this conversation in memory only.")]
-Model = Annotated[
-    str | None,
     typer.Option(
-        "--model",
-        "-m",
-        metavar="NAME",
-        help="provider:model, or a model of the default provider.",
-        autocompletion=complete.models,
+        "--thread",
+        "-t",
+        metavar="ID",
+        help="Resume this thread, or create it.",
+        rich_help_panel=CONVERSATION,
+        autocompletion=complete.threads,
     ),
 ]
-BaseUrl = Annotated[
+Continue = Annotated[
+    bool, typer.Option("--continue", "-c", help="Continue the thread used last.", rich_help_panel=CONVERSATION)
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", "-r", help="Choose a thread from a list.", rich_help_panel=CONVERSATION)
+]
+NoSave = Annotated[
+    bool | None,
+    typer.Option("--no-save", help="Keep this conversation in memory only.", rich_help_panel=CONVERSATION),
+]
+Interactive = Annotated[
+    bool,
+    typer.Option(
+        "--interactive", "-i", help="Stay in the conversation after the answer.", rich_help_panel=CONVERSATION
+    ),
+]
+System = Annotated[
     str | None,
-    typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, e.g. http://host/v1."),
+    typer.Option(
+        "--system", "-s", metavar="TEXT", help="The system prompt of this thread.", rich_help_panel=CONVERSATION
+    ),
 ]
 Role = Annotated[
     str | None,
-    typer.Option("--role", metavar="NAME", help="A named system prompt: `chat roles`.", autocompletion=complete.roles),
+    typer.Option(
+        "--role",
+        metavar="NAME",
+        help="Use a named system prompt; see `chat roles`.",
+        rich_help_panel=CONVERSATION,
+        autocompletion=complete.roles,
+    ),
 ]
 Var = Annotated[
-    list[str] | None, typer.Option("--var", "-v", metavar="KEY=VALUE", help="A variable of the role; repeatable.")
-]
-System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="System prompt for this thread.")]
-Temperature = Annotated[float | None, typer.Option("--temperature", metavar="X", help="How freely the model words.")]
-MaxTokens = Annotated[
-    int | None, typer.Option("--max-tokens", metavar="N", help="The answer's greatest length, in tokens.")
-]
-ContextTokens = Annotated[
-    int | None, typer.Option("--context-tokens", metavar="N", help="Budget of what is sent, in tokens.")
-]
-Tweak = Annotated[
     list[str] | None,
     typer.Option(
-        "--tweak", metavar="COMPONENT.FIELD=VALUE", help="Set a field of a Langflow flow's component; repeatable."
-    ),
-]
-AutoCompact = Annotated[
-    bool | None, typer.Option("--auto-compact", help="Sum up the oldest turns when they no longer fit.")
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="text, markdown, json or jsonl.",
-        show_default=False,
-        autocompletion=complete.values_of("format"),
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
-Store = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URI", help="Where threads are kept: sqlite:///path, postgresql://... or memory:."),
-]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", metavar="URL", help="A LangGraph server; its app answers, and the threads are there."),
-]
-Assistant = Annotated[
-    str | None,
-    typer.Option("--assistant", metavar="NAME", help="Who answers on that server; by default, its first assistant."),
-]
-File = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="PATH|URL",
-        help='Attach a text file, image or PDF (repeatable); "-": stdin.',
-        autocompletion=complete.files,
-    ),
-]
-AllowPrivateUrls = Annotated[
-    bool | None,
-    typer.Option("--allow-private-urls", help="Let an attached URL redirect to an address of this network."),
-]
-Script = Annotated[
-    str | None,
-    typer.Option(
-        "--script",
-        metavar="FILE",
-        help='Ask one question a line, in one thread; "-": stdin.',
-        autocompletion=complete.files,
-    ),
-]
-Schema = Annotated[
-    Path | None,
-    typer.Option(
-        "--schema",
-        metavar="FILE",
-        help="JSON Schema: the answer is JSON that validates against it.",
-        autocompletion=complete.files,
-    ),
-]
-Graph = Annotated[
-    str | None,
-    typer.Option(
-        "--graph",
-        metavar="SPEC",
-        help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
-        autocompletion=complete.files,
+        "--var", "-v", metavar="KEY=VALUE", help="Set a variable of the role; repeatable.", rich_help_panel=CONVERSATION
     ),
 ]
 ResumeWith = Annotated[
@@ -124,19 +74,106 @@ ResumeWith = Annotated[
     typer.Option(
         "--resume-with",
         metavar="JSON",
-        help="Answer what the --thread waits for: JSON where it parses as an object or a list, else text.",
+        help="Answer the request that the thread is waiting on. Text that is no JSON object or list is sent as text.",
+        rich_help_panel=CONVERSATION,
     ),
 ]
-Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Answer, then stay in the conversation.")]
-Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Show the answer only.")]
-Color = Annotated[
-    str | None,
-    typer.Option("--color", metavar="WHEN", help="auto, always or never.", autocompletion=complete.values_of("color")),
-]
-Theme = Annotated[
+Store = Annotated[
     str | None,
     typer.Option(
-        "--theme", metavar="NAME", help="auto, dark, light or mono.", autocompletion=complete.values_of("theme")
+        "--store",
+        metavar="URI",
+        help="Where threads are kept: sqlite:///PATH, postgresql://... or memory:",
+        rich_help_panel=CONVERSATION,
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="PROVIDER:MODEL, an alias, or a model of the default provider.",
+        rich_help_panel=MODEL,
+        autocompletion=complete.models,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="An OpenAI-compatible endpoint, such as http://host/v1.",
+        rich_help_panel=MODEL,
+    ),
+]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", metavar="X", help="Sampling temperature.", rich_help_panel=MODEL)
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option("--max-tokens", metavar="N", help="Maximum length of the answer, in tokens.", rich_help_panel=MODEL),
+]
+ContextTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--context-tokens",
+        metavar="N",
+        help="Maximum length of the messages sent to the model, in tokens.",
+        rich_help_panel=MODEL,
+    ),
+]
+AutoCompact = Annotated[
+    bool | None,
+    typer.Option("--auto-compact", help="Summarize the oldest turns when they no longer fit.", rich_help_panel=MODEL),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="S",
+        help="Give up on a model after this many seconds of silence, retries included.",
+        rich_help_panel=MODEL,
+    ),
+]
+Tweak = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tweak",
+        metavar="COMPONENT.FIELD=VALUE",
+        help="Set a field of a component of a Langflow flow; repeatable.",
+        rich_help_panel=MODEL,
+    ),
+]
+
+File = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH|URL",
+        help='Attach a text file, image or PDF; "-" is stdin; repeatable.',
+        rich_help_panel=INPUT,
+        autocompletion=complete.files,
+    ),
+]
+AllowPrivateUrls = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-private-urls",
+        help="Let an attached URL redirect to an address in this network.",
+        rich_help_panel=INPUT,
+    ),
+]
+Script = Annotated[
+    str | None,
+    typer.Option(
+        "--script",
+        metavar="FILE",
+        help='Ask each line as a question, all in one thread; "-" is stdin.',
+        rich_help_panel=INPUT,
+        autocompletion=complete.files,
     ),
 ]
 EditingMode = Annotated[
@@ -145,20 +182,66 @@ EditingMode = Annotated[
         "--editing-mode",
         metavar="MODE",
         help="Keys of the input line: emacs or vi.",
+        rich_help_panel=INPUT,
         autocompletion=complete.values_of("editing_mode"),
     ),
 ]
-Plain = Annotated[bool | None, typer.Option("--plain", help="Show the text as it comes, without Markdown rendering.")]
-Timeout = Annotated[
-    float | None,
+
+Format = Annotated[
+    str | None,
     typer.Option(
-        "--timeout", metavar="S", help="Seconds of silence, retries included, after which a model is given up."
+        "--format",
+        metavar="FORMAT",
+        help="text, markdown, json or jsonl.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+        autocompletion=complete.values_of("format"),
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=OUTPUT)]
+Schema = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="Answer with JSON that is valid against this JSON Schema.",
+        rich_help_panel=OUTPUT,
+        autocompletion=complete.files,
+    ),
+]
+Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Print the answer only.", rich_help_panel=OUTPUT)]
+Color = Annotated[
+    str | None,
+    typer.Option(
+        "--color",
+        metavar="WHEN",
+        help="auto, always or never.",
+        rich_help_panel=OUTPUT,
+        autocompletion=complete.values_of("color"),
+    ),
+]
+Theme = Annotated[
+    str | None,
+    typer.Option(
+        "--theme",
+        metavar="NAME",
+        help="auto, dark, light or mono.",
+        rich_help_panel=OUTPUT,
+        autocompletion=complete.values_of("theme"),
+    ),
+]
+Plain = Annotated[
+    bool | None,
+    typer.Option("--plain", help="Print the text as it arrives, without Markdown rendering.", rich_help_panel=OUTPUT),
+]
+
 Tools = Annotated[
     bool | None,
     typer.Option(
-        "--tools/--no-tools", help="Let the model use the built-in tools; or no tool at all.", show_default=False
+        "--tools/--no-tools",
+        help="Let the model use the built-in tools, or no tools at all.",
+        show_default=False,
+        rich_help_panel=TOOLS,
     ),
 ]
 Mcp = Annotated[
@@ -166,27 +249,67 @@ Mcp = Annotated[
     typer.Option(
         "--mcp",
         metavar="FILE",
-        help="More MCP servers, in the JSON of other clients.",
+        help="Add the MCP servers of this file; its format is that of other MCP clients.",
+        rich_help_panel=TOOLS,
         autocompletion=complete.files,
     ),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="RULE", help="Run such calls unasked, e.g. 'run_shell:git *' (repeatable)."),
+    typer.Option(
+        "--allow",
+        metavar="RULE",
+        help="Run matching tool calls without asking, such as 'run_shell:git *'; repeatable.",
+        rich_help_panel=TOOLS,
+    ),
 ]
-Yes = Annotated[bool | None, typer.Option("--yes", help="Run every call of a tool unasked.")]
+Yes = Annotated[bool | None, typer.Option("--yes", help="Run all tool calls without asking.", rich_help_panel=TOOLS)]
 MaxSteps = Annotated[
-    int | None, typer.Option("--max-steps", metavar="N", help="How often the model may call tools in a turn.")
+    int | None,
+    typer.Option(
+        "--max-steps", metavar="N", help="How often the model may call tools in one turn.", rich_help_panel=TOOLS
+    ),
 ]
 ToolTimeout = Annotated[
-    float | None, typer.Option("--tool-timeout", metavar="S", help="Seconds after which a call of a tool is given up.")
+    float | None,
+    typer.Option(
+        "--tool-timeout", metavar="S", help="Give up on a tool call after this many seconds.", rich_help_panel=TOOLS
+    ),
 ]
+
+Graph = Annotated[
+    str | None,
+    typer.Option(
+        "--graph",
+        metavar="SPEC",
+        help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
+        rich_help_panel=GRAPHS,
+        autocompletion=complete.files,
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="A LangGraph server: its app answers, and it keeps the threads.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+Assistant = Annotated[
+    str | None,
+    typer.Option(
+        "--assistant", metavar="NAME", help="The assistant of that server; default: its first.", rich_help_panel=GRAPHS
+    ),
+]
+
 Helper = Annotated[
     bool | None,
     typer.Option(
         "--helper/--no-helper",
-        help="Leave a process behind for five minutes, which makes the next one-shot start faster.",
+        help="Keep a helper process for five minutes, so that the next one-shot starts faster.",
         show_default=False,
+        rich_help_panel=OTHER,
     ),
 ]
-Debug = Annotated[bool | None, typer.Option("--debug", help="Show tracebacks.")]
+Debug = Annotated[bool | None, typer.Option("--debug", help="Print tracebacks.", rich_help_panel=OTHER)]

@@ -1,4 +1,4 @@
-"""The sub-commands of `chat`: named and described here, and imported only when they are run."""
+"""The sub-commands of `chat`: listed here, and imported only when they are used."""
 
 from importlib import import_module
 from typing import Any
@@ -8,12 +8,12 @@ from typer.main import get_command
 
 
 class Subcommand(TyperCommand):
-    """A sub-command whose Typer app, `app` in a module of its own, is imported when it is used.
+    """A sub-command whose Typer app, `app` in its own module, is imported when it is used.
 
     Args:
         name: What the user types.
-        module: The module, imported at the earliest when the command line turns out to name this command.
-        help: The line that `chat --help` and a shell's completion show of it; the module says the rest.
+        module: The module, imported once the command line names this command.
+        help: The line that `chat --help` and a shell's completion show; the module has the rest.
 
     """
 
@@ -22,19 +22,17 @@ class Subcommand(TyperCommand):
         self.module = module
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read `args` as the real command does; the context that is returned is the real one's."""
+        """Read `args` as the real command does, and return its context."""
         return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
 
 
 SUBCOMMANDS = (
-    Subcommand("threads", "chatcli.cli.subcommands.threads", "The conversations kept so far."),
+    Subcommand("threads", "chatcli.cli.subcommands.threads", "The saved conversations."),
     Subcommand("models", "chatcli.cli.subcommands.models", "Which models there are."),
     Subcommand("roles", "chatcli.cli.subcommands.roles", "Named system prompts with variables."),
-    Subcommand(
-        "keys", "chatcli.cli.subcommands.keys", "Keys of providers, kept in the system keyring or a private file."
-    ),
+    Subcommand("keys", "chatcli.cli.subcommands.keys", "Keys of providers, in the system keyring or a private file."),
     Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
-    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Tell what is installed, configured and reachable."),
+    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Show what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

@@ -1,4 +1,4 @@
-"""Asks, on a terminal, what the turn of a one-shot waits for: whether a tool may run, say."""
+"""Asks the user at a terminal what a one-shot is waiting for, such as whether a tool may run."""
 
 import asyncio
 import sys
@@ -12,15 +12,15 @@ from chatcli.runtime.signals import take_signals
 
 
 def has_user(settings: Settings) -> bool:
-    """Return whether somebody can be asked: at a terminal, and not in the middle of what a program reads or wrote."""
+    """Return whether a user can be asked: at a terminal, without a script and without output for a program."""
     machine = settings.format in ("json", "jsonl") or settings.script is not None
     return not machine and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def answer_waiting(conversation: Conversation, renderer: Renderer, last: Event | None) -> Event | None:
-    """Ask for what the turn that ended with `last` waits for, until it waits no more; return its last event.
+    """Ask what the turn that ended with `last` is waiting for, until it is complete; return its last event.
 
-    Who presses Ctrl-C or Ctrl-D leaves it waiting.
+    After Ctrl-C or Ctrl-D it stays waiting.
     """
     while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
         text = await _read_line(conversation)
@@ -33,7 +33,7 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
 
 
 async def _read_line(conversation: Conversation) -> str:
-    """Return what the user types, empty for Ctrl-C and Ctrl-D; the signals are the conversation's again after that."""
+    """Return the typed line, empty for Ctrl-C and Ctrl-D; then let signals interrupt the conversation again."""
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str] = loop.create_future()
 

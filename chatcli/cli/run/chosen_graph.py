@@ -1,4 +1,4 @@
-"""Which graph of the user's answers: the one that `--graph` names, or that the thread was begun with."""
+"""Chooses the user graph: the one that `--graph` names, or the one that the thread began with."""
 
 import shlex
 import sys
@@ -19,8 +19,8 @@ def chosen_graph(
 ) -> "GraphSpec | None":
     """Return the graph that answers, None for the plain chat.
 
-    The thread `thread_id`, None for a new one, goes on with the graph that it was begun with, unless a model or
-    something else that is the plain chat's is asked for. `recorded` returns its model in the index.
+    The thread `thread_id`, None for a new one, continues with the graph that it began with, unless an option of the
+    plain chat is given. `recorded` returns its model in the index.
 
     Raises:
         UsageError: There is no such graph, or an option has no effect on one.
@@ -57,7 +57,7 @@ def recorded_model(place: Place, thread_id: str) -> str:
 
 
 def recorded_graph(model: str) -> str:
-    """Return the graph that a thread ran last, empty for none; `model` is what `recorded_model` returns."""
+    """Return the graph that a thread ran last, empty for none; `model` comes from `recorded_model`."""
     provider, _, recorded = model.partition(":")
     return recorded if provider == GRAPH else ""
 

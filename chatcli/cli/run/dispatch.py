@@ -1,4 +1,4 @@
-"""Decides who answers on which thread, and runs a one-shot or the REPL with that."""
+"""Chooses the thread and its model or graph, and runs a one-shot or the REPL with them."""
 
 import asyncio
 import sys
@@ -21,9 +21,9 @@ from chatcli.thread_ids import new_thread_id
 
 
 def converse(settings: Settings, request: Request, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
-    """Ask what is `asked`, and with `stay` whatever is typed then; return the exit code.
+    """Ask the `request`, and with `stay` what the user types then; return the exit code.
 
-    What can't be right is told here, before anything is opened or a prompt is shown.
+    Wrong options are refused here, before anything is opened or a prompt is shown.
     """
     place = choose_place(settings)
     thread_id = _choose_thread(settings, place, continue_=continue_)
@@ -60,7 +60,7 @@ def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
 
 
 def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
-    """Return what to show as the model of a stored thread until its state is read: the index's, if that may be it."""
+    """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
     provider, _, model = recorded.partition(":")
     if provider not in PROVIDERS or any(settings.is_option(option) for option in ("model", "role")):
         return name
@@ -72,7 +72,7 @@ def _first_model(
 ) -> ModelName | None:
     """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
 
-    None is a model at a server that the thread remembers, which may do without a key.
+    None stands for a model at a server that the thread remembers, which may need no key.
     """
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
     if chosen or location.in_memory or not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Which runs of `chat` the helper may do."""
+"""Decides which runs of `chat` the helper may do."""
 
 from chatcli.cli.run.chosen_graph import recorded_graph, recorded_model
 from chatcli.config.settings import Settings
@@ -6,7 +6,7 @@ from chatcli.conversation.place import choose_place, open_threads
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
-    """Return whether a one-shot with such settings asks a model, and runs no code of others' and no tools.
+    """Return whether a one-shot with these settings only asks a model: it runs no user graph and no tools.
 
     Raises:
         ChatcliError: The store can't be read.

@@ -1,4 +1,4 @@
-"""Runs the REPL, and names its exit code."""
+"""Runs the REPL, and returns its exit code."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatcli.events import ThreadChoice
 
 PAST_MESSAGES = 6
-"""How many of a resumed thread's messages are shown again."""
+"""Number of messages of a resumed thread that are shown."""
 
 
 def run_interactive(
@@ -31,7 +31,7 @@ def run_interactive(
     stored: str | None,
     resume: bool,
 ) -> ExitCode:
-    """Ask what is `asked`, then whatever is typed; return the exit code.
+    """Ask the `request`, then what the user types; return the exit code.
 
     Args:
         settings: The user's choices.
@@ -39,8 +39,8 @@ def run_interactive(
         begin: Begins the conversation; called once the prompt is shown, unless something stands before it.
         renderer: Shows what happens; closed at the end.
         request: What the command line asks.
-        stored: The thread that was named, which may be there already; None for a new one.
-        resume: Whether the user picks a thread first.
+        stored: The thread that was named, which may exist; None for a new one.
+        resume: Whether the user chooses a thread first.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Asks once, on a terminal, for a key that is missing."""
+"""Asks the user at a terminal for a missing key."""
 
 import sys
 
@@ -10,9 +10,9 @@ from chatcli.runtime.signals import leave_signals_to_python
 
 
 def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
-    """Ask for the key of the model `name` if it has none and a user is there to ask; offer to keep it.
+    """Ask for the key of the model `name` if it is missing and a user can be asked; offer to keep it.
 
-    The key goes to `settings` alone, not to the environment, which every child process would inherit.
+    The key goes to `settings` only, not to the environment, which every child process would inherit.
     """
     if name is None:
         return

@@ -1,4 +1,4 @@
-"""Runs a one-shot or a script, and names its exit code."""
+"""Runs a one-shot or a script, and returns its exit code."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from chatcli.runtime.signals import take_signals
 
 
 def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> ExitCode:
-    """Ask what is `asked`, show it by `renderer`, which is closed then, and return the exit code."""
+    """Ask the `request`, show the answer with `renderer`, close it, and return the exit code."""
     try:
         if request.script:
             last = asyncio.run(play(conversation, renderer, request.script, request.attachments))

@@ -1,4 +1,4 @@
-"""What one run is asked: the prompt or the script, what goes along with it, and the form of the answer."""
+"""Reads what a run asks: the prompt or the script, its attachments, and the schema of the answer."""
 
 import os
 import stat
@@ -6,10 +6,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatcli.attachments import STDIN
-from chatcli.cli.run.piped_text import prompt_text, read_pipe
+from chatcli.attachments import MAX_BYTES, STDIN
 from chatcli.config.settings import Settings
-from chatcli.errors import UsageError
+from chatcli.errors import ContextError, UsageError
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -19,57 +18,116 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one run is asked; without `prompt` and `script`, it is the REPL's to ask."""
+    """What a run asks; without `prompt` and `script`, the user types in the REPL."""
 
     prompt: str | None
     attachments: "tuple[Attachment, ...]" = ()
     script: "tuple[Question, ...]" = ()
     schema: "AnswerSchema | None" = None
     answer: str | None = None
-    """The answer to what the thread waits for, as it was typed."""
+    """The answer to the request that the thread is waiting on, as it was typed."""
 
 
-def read_request(settings: Settings, words: list[str]) -> Request:
+def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
     """Read everything that the command line names, before anything is opened or sent.
+
+    With `from_stdin`, the prompt is what stands on standard input, even when that is a terminal.
 
     Raises:
         ChatcliError: Something can't be read, or the prompt is empty.
 
     """
-    if settings.file.count(STDIN) + (settings.script == STDIN) > 1:
+    if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
-    settings.servers()  # a file of them that can't be read is told now, not with the first question
+    settings.servers()  # refuse an unreadable file of MCP servers now, not with the first question
     schema = None
     if settings.schema_file is not None:
         from chatcli.graphs.chat.answer_schema import load_schema
 
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
-        if words or settings.script is not None or settings.file:
+        if words or from_stdin or settings.script is not None or settings.file:
             raise UsageError(
-                "--resume-with goes on with a turn: it takes no prompt, script or file", remedy="Leave it out."
+                "--resume-with continues a turn: it takes no prompt, script or file", remedy="Leave them out."
             )
         if settings.thread is None:
-            raise UsageError("--resume-with needs the thread that waits", remedy="Name it: --thread ID")
+            raise UsageError("--resume-with needs the thread that is waiting", remedy="Name it: --thread ID")
         return Request(None, answer=settings.resume_with)
     attachments = _read_attachments(settings)
     if settings.script is not None:
-        if words:
+        if words or from_stdin:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
         from chatcli.cli.run.script import read_script
 
         return Request(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     if not settings.quiet:
-        _tell_mentions(" ".join(words))
-    piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet)
+        _print_mentions(" ".join(words))
+    piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet, terminal_too=from_stdin)
     if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
-    asks = bool(words) or piped is not None or STDIN in settings.file
+    asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
     return Request(prompt_text(words, piped) if asks else None, attachments, (), schema)
 
 
-def _tell_mentions(text: str) -> None:
-    """Say of a file that `text` mentions that it is text here: `@path` attaches one in a conversation alone."""
+def prompt_text(words: list[str], piped: str | None) -> str:
+    """Join the words of the command line and the piped text: the words first, the text in a labelled block.
+
+    Raises:
+        UsageError: Both are empty.
+
+    """
+    prompt = " ".join(words).strip()
+    text = piped if piped is not None and piped.strip() else None
+    if prompt and text:
+        newline = "" if text.endswith("\n") else "\n"
+        return f"{prompt}\n\n<stdin>\n{text}{newline}</stdin>"
+    if text:
+        return text
+    if not prompt:
+        raise UsageError("the prompt is empty", remedy='Give one: chat "why is the sky blue?"')
+    return prompt
+
+
+def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
+    """Read `stream` to its end as UTF-8, or return None when it is closed or a terminal; see `read_text`.
+
+    With `terminal_too`, a terminal is read as well.
+    """
+    if stream is None or stream.closed:
+        return None
+    if stream.isatty():
+        if not terminal_too:
+            return None
+        if not quiet:
+            print("Type the prompt, and end it with Ctrl-D on a line of its own.", file=sys.stderr)
+    return read_text(stream, quiet=quiet)
+
+
+def read_text(stream: BinaryIO, *, quiet: bool) -> str:
+    """Read `stream` to its end as UTF-8.
+
+    Undecodable bytes are replaced, and reported on stderr unless `quiet`.
+
+    Raises:
+        ContextError: It is longer than any model accepts, and than should be kept in memory.
+
+    """
+    data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ContextError(
+            f"the input takes more than {MAX_BYTES // 4} tokens ({MAX_BYTES // 2**20} MiB),"
+            " and the limit of every model is lower",
+            remedy="Send a part of it.",
+        )
+    text = data.decode("utf-8", errors="replace")
+    lost = text.count("\N{REPLACEMENT CHARACTER}") - data.count("\N{REPLACEMENT CHARACTER}".encode())
+    if lost and not quiet:
+        print(f"warning: the input is not all UTF-8; {lost} bytes were replaced", file=sys.stderr)
+    return text
+
+
+def _print_mentions(text: str) -> None:
+    """Print a note where `text` mentions a file: `@path` attaches one in a conversation only."""
     if "@" not in text:
         return
     from chatcli.attachments.mentions import find_mentions, missing_mentions

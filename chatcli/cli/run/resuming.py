@@ -1,4 +1,4 @@
-"""Shows how a thread that is resumed stood."""
+"""Shows the last messages of a resumed thread, and how to resume one."""
 
 import shlex
 import sys
@@ -24,9 +24,9 @@ async def show_history(
     *,
     waits: bool,
 ) -> None:
-    """Show the last `messages`, which come from the index: at once, before LangGraph is imported.
+    """Show the last `messages`, which come from the index, before LangGraph is imported.
 
-    Then, where `waits` says that nothing is asked yet, ask again what the thread waits for.
+    With `waits`, the command line asks nothing: then show the requests that the thread is waiting on.
     """
     conversation.turns = len(messages)
     renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
@@ -37,8 +37,8 @@ async def show_history(
 async def _show_pending(
     settings: Settings, conversation: Conversation, renderer: Renderer, *, unanswered: bool
 ) -> None:
-    """Ask again what the thread waits for; only where it may, LangGraph is imported for that before the prompt."""
-    # A graph of the user's, here or on a server, is no provider's model.
+    """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some."""
+    # A user graph, here or on a server, is no provider's model.
     own = conversation.model_name.provider not in PROVIDERS
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
     requests = await conversation.pending() if own or tools or unanswered else ()
@@ -51,8 +51,8 @@ async def _show_pending(
 def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: bool = False) -> str:
     """Return the command that goes on with the thread: what this command line says of where it is, is repeated.
 
-    A URL that holds a password or a key is left out, and a remark follows that says so. `waits` is for a thread that is
-    waiting for an answer, which needs the tools again.
+    A URL that holds a password or a key is replaced, and a remark says so. `waits` is for a thread that is waiting for
+    an answer, which needs the tools again.
     """
     words, remark = ["chat"], ""
     for option in ("url", "store", "base_url"):

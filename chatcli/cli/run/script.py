@@ -1,4 +1,4 @@
-"""`--script`: a conversation written down, one question a line."""
+"""Runs the questions of `--script`, one a line."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chatcli.attachments import STDIN
 from chatcli.attachments.attachment import Attachment
-from chatcli.cli.run.piped_text import read_text
+from chatcli.cli.run.request import read_text
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.events import WAITING, Event, TurnFinished, TurnInterrupted
@@ -20,10 +20,10 @@ Question = tuple[int, str]
 
 
 def read_script(source: str, *, quiet: bool) -> list[Question]:
-    """Return the questions of the script `source`, a path or "-" for stdin; empty lines are none.
+    """Return the questions of the script `source`, a path or "-" for stdin; empty lines do not count.
 
     Raises:
-        UsageError: It can't be read, or holds no question.
+        UsageError: The script can't be read, or holds no question.
 
     """
     try:
@@ -43,7 +43,7 @@ def read_script(source: str, *, quiet: bool) -> list[Question]:
 async def play(
     conversation: Conversation, renderer: Renderer, questions: Sequence[Question], attachments: Sequence[Attachment]
 ) -> Event | None:
-    """Ask the questions one after the other, `attachments` with the first; stop at a turn that does not finish.
+    """Ask the questions in order, the first with `attachments`; stop at a turn that does not finish.
 
     Returns:
         The last event of the last turn.
@@ -66,12 +66,12 @@ async def play(
             last = await consume(conversation.run_turn(text, attachments), renderer)
             attachments = ()
             if not isinstance(last, TurnFinished) or (last.finish_reason == WAITING and line != questions[-1][0]):
-                _tell_line(line, conversation.thread_id)
+                _print_line(line, conversation.thread_id)
                 break
     finally:
         await conversation.close()
     return last
 
 
-def _tell_line(line: int, thread_id: str) -> None:
+def _print_line(line: int, thread_id: str) -> None:
     print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)

@@ -27,7 +27,7 @@ Repair = Annotated[
 
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
-    """Tell what is installed, configured and reachable, each with its remedy."""
+    """Show what is installed, configured and reachable, each with its remedy."""
     options: dict[str, Any] = ctx.find_object(dict) or {}
     repaired: list[str] = []
     try:

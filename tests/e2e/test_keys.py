@@ -167,7 +167,7 @@ def test_an_untrusted_dotenv_does_not_send_a_kept_key_to_its_own_server(
     forget_environment(home)
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
     Path(home.work, ".env").write_text(f"CHATCLI_BASE_URL={home.env.pop('OPENAI_BASE_URL')}\n")
-    assert json.loads(chat("config", "--json").stdout)["base_url"] is None
+    assert json.loads(chat("config", "--json").stdout)["base_url"]["value"] is None
     assert not fake.requests
     assert chat("trust", "--yes").returncode == 0
     assert chat("hello").returncode == 0

@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
 from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
-from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
-from chatcli.rendering.build import build_renderer
 
 app = typer.Typer(
     help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
@@ -56,8 +54,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List which providers have a key and where it is; never the key itself."""
-    settings = ctx.find_object(Settings)
-    assert settings is not None
+    settings = settings_of(ctx)
     kept = kept_keys()
     rows = []
     for provider in PROVIDERS.values():
@@ -65,11 +62,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
             rows.append((provider.prefix, describe_place(kept[provider.prefix])))
-    if print_as_json([{"provider": prefix, "place": place} for prefix, place in rows], settings.format, as_json):
-        return
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Keys", ("provider", "place"), tuple(rows)))
-    renderer.close()
+    found = [{"provider": prefix, "place": place} for prefix, place in rows]
+    show_or_print_json(settings, found, Listing("Keys", ("provider", "place"), tuple(rows)), as_json=as_json)
 
 
 @app.command()

@@ -53,7 +53,7 @@ def delete(
     threads = common.threads_of(settings)
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
-    if not yes and common.can_ask():
+    if not yes and common.has_terminal():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
     _delete(settings, threads, found)
@@ -106,7 +106,7 @@ def prune(
     common.show(settings, listing(old))
     question = f"Delete {_counted(old)} for good?"
     if not yes:
-        if not common.can_ask():
+        if not common.has_terminal():
             raise UsageError(f"{_counted(old)} would be deleted, and nobody can be asked", remedy="Say it with --yes.")
         common.confirm(question)
     # One of them may have been used while the question stood there.

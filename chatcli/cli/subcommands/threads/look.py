@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.cli.subcommands.output import AsJson, ThreadId
 from chatcli.conversation.stored_threads import read_thread
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
@@ -26,8 +26,8 @@ def list_(
     """List the threads, the newest first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).recent(limit)
-    if not print_as_json([dataclasses.asdict(thread) for thread in found], settings.format, as_json):
-        common.show(settings, listing(found))
+    values = [dataclasses.asdict(thread) for thread in found]
+    common.show_or_print_json(settings, values, listing(found), as_json=as_json)
 
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
@@ -37,8 +37,7 @@ def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: S
     settings = common.settings_of(ctx, store, url)
     summary = find_thread(common.threads_of(settings), thread)
     messages = asyncio.run(read_thread(settings, summary.thread_id))
-    if not print_as_json(_as_json(summary, messages), settings.format, as_json):
-        common.show(settings, *messages)
+    common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
 
 
 def search(
@@ -52,8 +51,8 @@ def search(
     """Find messages by their words, the best first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
-    if not print_as_json([_match_as_json(match) for match in found], settings.format, as_json):
-        common.show(settings, *(MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found))
+    matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
+    common.show_or_print_json(settings, [_match_as_json(match) for match in found], *matches, as_json=as_json)
 
 
 def listing(threads: list[ThreadSummary]) -> Listing:

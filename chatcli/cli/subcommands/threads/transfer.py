@@ -8,7 +8,7 @@ import typer
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.cli.subcommands.output import AsJson, ThreadId
 from chatcli.conversation.stored_threads import import_file, read_whole_thread
 from chatcli.errors import UsageError
 from chatcli.events import Notice
@@ -41,7 +41,7 @@ def export(
     summary = find_thread(common.threads_of(settings), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
     if output is not None and output.is_file() and not force:
-        if not common.can_ask():
+        if not common.has_terminal():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
     document, missing = asyncio.run(read_whole_thread(settings, summary))
@@ -77,7 +77,9 @@ def import_(
     imported, left_out = asyncio.run(import_file(settings, file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
     renamed = []
-    if not print_as_json(found, settings.format, as_json):
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, found, as_json=as_json)
+    else:
         for new in imported.values():
             print(new)
         renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]

@@ -1,7 +1,7 @@
-"""The providers of models: one table of what differs between them, for everybody who needs to know.
+"""The providers of models: one table of the differences between them.
 
-The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and the local model have code of
-their own (`models.openai`, `models.langflow`, `models.local_model`); every other provider is only this table.
+The prefixes are those of langchain's `init_chat_model`. OpenAI, Langflow and the local model have their own code
+(`models.openai`, `models.langflow`, `models.local`); every other provider is only a row of this table.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,33 +21,33 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What chatcli must know of a provider.
+    """A provider of models.
 
     Attributes:
         prefix: Its name before the colon of `provider:model`.
         title: Its name for people.
         package: The distribution that holds its client, empty where the base has it.
-        key_variables: The environment variables of its key, the usual one first; none where it takes no key, or
-            takes credentials of another kind by its own rules.
+        key_variables: The environment variables of its key, the usual one first; none if it takes no key, or
+            credentials of another kind.
         url_variables: The environment variables by which its client can be pointed at another server.
-        other_names: Further prefixes that mean it.
-        default_model: The model that is meant by the prefix alone, and by its key where nothing is chosen; empty
-            where models are the user's own deployments.
+        other_names: Other prefixes for it.
+        default_model: The model for the prefix alone, or for its key if no model is chosen; empty if models are
+            deployments of the user.
         price_list: Its name in genai-prices.
-        options: The client's names for the options that it names in its own way; an empty name means that it has
-            none. An option that is not in here has its usual name. A base URL without a name goes into the first of
+        options: The client's names for the options whose names differ; an empty name means that it has no such
+            option. Any other option has its usual name. A base URL without a name goes into the first of
             `url_variables`.
-        window_option: The client's name for the model's window, where the server cuts what is longer without a word.
-        timeout: Makes of seconds what its client takes as a timeout.
-        known_as: The name of its client to `init_chat_model`, where that is not the prefix.
+        window_option: The client's name for the model's window, if the server silently cuts what is longer.
+        timeout: Converts seconds to what its client takes as a timeout.
+        known_as: The name of its client in `init_chat_model`, if that is not the prefix.
         arguments: Arguments that its client always gets.
-        from_environment: Arguments that its client gets from environment variables, where these are set.
-        needs: Environment variables that must be set besides the key.
+        from_environment: Arguments that its client gets from environment variables, if these are set.
+        needs: Environment variables that must be set in addition to the key.
         key_optional: Whether its server may do without a key.
-        own_login: The environment variables by which its client finds credentials by itself; "*" for other ways.
-        environment: What its client takes from environment variables alone, set where the user does not: that it
-            sends a request once, and nothing to anybody else.
-        no_retries: The client's arguments that make it send a request once, and leave all else to `graph.retry`.
+        own_login: The environment variables in which its client finds credentials without chatcli; "*" for other ways.
+        environment: Environment variables that are set unless the user sets them: so its client sends a request once,
+            and no telemetry.
+        no_retries: The client's arguments that make it send a request once, and leave retries to the graph.
 
     """
 
@@ -78,7 +78,7 @@ class Provider:
 
     @property
     def keyless(self) -> bool:
-        """Whether it asks for no key: a server of one's own, or credentials of its platform."""
+        """Whether it takes no key: a server of the user, or credentials of its platform."""
         return not self.key_variables
 
 
@@ -123,7 +123,7 @@ _PROVIDERS = (
         other_names=("vertexai", "vertex"),
         price_list="google",
         known_as="google_genai",
-        arguments={"vertexai": True, "google_api_key": None},  # a key of Gemini's is none of Vertex AI's
+        arguments={"vertexai": True, "google_api_key": None},  # Vertex AI does not take a key of Gemini
         from_environment={"project": "GOOGLE_CLOUD_PROJECT", "location": "GOOGLE_CLOUD_LOCATION"},
         own_login=("*",),
         no_retries={"max_retries": 1},  # counts the first attempt
@@ -279,9 +279,9 @@ PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _
 """Every provider by its prefix."""
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
-"""Every other prefix, with the one that it stands for."""
+"""The prefix of the provider, by every other name of it."""
 
 KEY_VARIABLES: Mapping[str, str] = {
     variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables
 }
-"""Every variable that may hold a key, with its provider's prefix."""
+"""The prefix of the provider, by the name of every variable that may hold a key."""

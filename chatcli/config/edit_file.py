@@ -1,4 +1,4 @@
-"""Changes config.toml where a command is to be remembered; comments and order in it stay."""
+"""Writes a value to config.toml, and leaves comments and order as they are."""
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -12,7 +12,7 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
     """Write `key = value` into config.toml, in `table` if one is named.
 
     Raises:
-        UsageError: The file is no TOML, or can't be written.
+        UsageError: The file is not TOML, or can't be written.
 
     """
     path = paths.config_file()
@@ -23,6 +23,6 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
         paths.private_dir(path.parent)
         replace_privately(path, [tomlkit.dumps(document)], keep_mode=True)
     except OSError as error:
-        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="It is as it was before.") from None
-    except (ValueError, TOMLKitError) as error:  # no UTF-8, no TOML
-        raise UsageError(f"{path} can't be changed: {error}", remedy="Mend it by hand: `chat config edit`.") from None
+        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
+    except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
+        raise UsageError(f"{path} can't be changed: {error}", remedy="Fix it: `chat config edit`.") from None

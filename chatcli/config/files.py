@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 DOTENV = ".env"
 _MAX_BLANKS = 1000
-"""Blanks in a row: python-dotenv takes the square of their number."""
+"""The longest run of blanks: python-dotenv needs time by the square of its length."""
 _BLANKS = re.compile(r"[^\S\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Dotenv:
-    """The `.env` of the current folder: what counts of it is for `Settings` to say.
+    """The `.env` of the current folder; `Settings` decides which of its variables it uses.
 
     Attributes:
-        variables: What it sets to something, trusted or not; literally, without expanding anything.
-        file: The file as it was read; None where there is none that can be used.
+        variables: The variables that it sets, trusted or not; nothing in them is expanded.
+        file: The file as it was read; None if there is none that can be used.
         trusted: Whether the user has trusted this content.
-        problem: Why the file, or what is known of trust, can't be used.
+        problem: The reason why the file, or the file of trust, can't be used.
 
     """
 
@@ -38,7 +38,7 @@ class Dotenv:
 
 
 def read_dotenv() -> Dotenv:
-    """Return the `.env` of the current folder. Whatever is wrong with it, it only is not used."""
+    """Return the `.env` of the current folder; one that can't be used has a `problem` and no effect."""
     if not os.path.lexists(DOTENV):
         return Dotenv()
     from chatcli.config.trust import is_trusted, read_folder_file, state_path
@@ -62,13 +62,13 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
     """Return the variables that a `.env` with `content` sets to something. Values are literal: nothing is expanded.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It can't be read as one.
 
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
+        raise ValueError("it is not UTF-8 text") from None
     if any(len(blanks) > _MAX_BLANKS for blanks in _BLANKS.findall(text)):
         raise ValueError(f"it has more than {_MAX_BLANKS} blanks in a row")
     import io
@@ -84,7 +84,7 @@ def read_config_file() -> dict[str, Any]:
     Raises:
         UsageError: It is a folder.
         OSError: It can't be read.
-        ValueError: It is no TOML.
+        ValueError: It is not TOML.
 
     """
     file = paths.config_file()

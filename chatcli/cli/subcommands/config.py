@@ -1,4 +1,4 @@
-"""`chat config`: the settings in effect, the file that holds them, and the shape of what chat prints as JSON."""
+"""`chat config`: the settings in effect, the config file, and the JSON Schemas of the output."""
 
 import sys
 from dataclasses import asdict
@@ -26,7 +26,10 @@ from chatcli.events import Listing
 from chatcli.runtime.files import replace_privately
 
 app = typer.Typer(
-    help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    help="Show and edit settings; print JSON Schemas.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 
@@ -43,7 +46,10 @@ def config(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the settings in effect and where each comes from; of a key, only that it is set."""
+    """Show the settings and where each comes from.
+
+    Of a key, only the fact that it is set is shown.
+    """
     settings = load_settings(options_of(ctx))
     found = effective_settings(settings)
     rows = tuple((name, str(one), one.source) for name, one in found.items())
@@ -53,13 +59,16 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def path() -> None:
-    """Print where the config file is, or would be."""
+    """Print the path of the config file, which need not exist."""
     print(paths.config_file())
 
 
 @app.command()
 def edit(ctx: typer.Context) -> None:
-    """Open the config file in $VISUAL or $EDITOR, and check it afterwards."""
+    """Edit the config file in $VISUAL or $EDITOR.
+
+    It is checked afterwards.
+    """
     file = paths.config_file()
     paths.private_dir(file.parent)
     if not file.exists():
@@ -74,7 +83,11 @@ def schema(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.", autocompletion=complete.schemas),
+        typer.Argument(
+            metavar="[NAME]",
+            help=f"One of {', '.join(NAMES)}; by default all of them.",
+            autocompletion=complete.schemas,
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of what chat prints as JSON."""

@@ -1,4 +1,4 @@
-"""`chat keys`: keys that chatcli keeps for providers."""
+"""`chat keys`: the keys that chatcli keeps for providers."""
 
 import getpass
 import sys
@@ -15,7 +15,7 @@ from chatcli.events import Listing
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
 
 app = typer.Typer(
-    help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
+    help="Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -36,11 +36,14 @@ def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("set", context_settings={"allow_extra_args": True})
 def set_(ctx: typer.Context, name: Name) -> None:
-    """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
+    """Keep a key.
+
+    On a terminal it is asked for without echo; else it is read from standard input. It is never an argument.
+    """
     provider = _provider(name)
-    if ctx.args:  # not repeated
+    if ctx.args:  # the message must not repeat them
         raise UsageError(
-            "a key is no argument: the shell's history and the list of processes would show it",
+            "a key is no argument: the shell history and the list of processes would show it",
             remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
         )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
@@ -53,7 +56,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List which providers have a key and where it is; never the key itself."""
+    """List which providers have a key, and where it is."""
     settings = settings_of(ctx)
     kept = kept_keys()
     rows = []
@@ -81,7 +84,7 @@ def ask_key(provider: Provider) -> Secret:
 
 
 def report_place(provider: Provider, kept: KeyPlace) -> None:
-    """Say openly where a key has gone."""
+    """Print where a key is kept."""
     print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 
 

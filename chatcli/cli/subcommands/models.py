@@ -1,4 +1,4 @@
-"""`chat models`: which models there are."""
+"""`chat models`: the models that can be used."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -18,7 +18,10 @@ from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 
 app = typer.Typer(
-    help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    help="List models, and choose the default.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Name = Annotated[
@@ -39,7 +42,7 @@ def models(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the models that can be used as things are set, the default marked."""
+    """List the usable models; the default one is marked."""
     settings = settings_of(ctx)
     usable = usable_models(settings)
     rows = tuple(
@@ -51,7 +54,10 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the flows of the Langflow server: LANGFLOW_URL, by default http://localhost:7860."""
+    """List the flows of the Langflow server.
+
+    LANGFLOW_URL names the server; by default it is http://localhost:7860.
+    """
     from chatcli.models.langflow.server import LangflowServer
 
     settings = settings_of(ctx)
@@ -63,7 +69,7 @@ def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def default(ctx: typer.Context, name: Name) -> None:
-    """Let the model NAME answer where no other is named: written to config.toml."""
+    """Make MODEL the default: written to config.toml."""
     model = resolve_model(name, settings_of(ctx))
     set_value("model", name if name in settings_of(ctx).aliases else str(model))
     print(f"the default model is {model}")
@@ -71,12 +77,12 @@ def default(ctx: typer.Context, name: Name) -> None:
 
 @app.command()
 def alias(ctx: typer.Context, short: Annotated[str, typer.Argument(metavar="NAME")], model: Name) -> None:
-    """Let NAME stand for the model MODEL: written to config.toml."""
+    """Make NAME an alias of MODEL: written to config.toml."""
     if ":" in short or not short.strip() or short in (*PROVIDERS, *LOCAL_MODELS):
-        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or is a provider or model already")
+        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or names a provider or model")
     full = resolve_model(model, settings_of(ctx))
     set_value(short, str(full), table="aliases")
-    print(f"{short} stands for {full}")
+    print(f"{short} is now an alias of {full}")
 
 
 def _as_json(model: UsableModel) -> dict[str, object]:
@@ -105,7 +111,7 @@ def pull(
         ),
     ],
 ) -> None:
-    """Fetch a local model's weights ahead of its first use."""
+    """Fetch the weights of a local model before its first use."""
     settings = settings_of(ctx)
     name = parse_model(model, custom_server=False)
     if name.provider != LOCAL:

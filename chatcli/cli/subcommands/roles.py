@@ -81,7 +81,10 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 
 @app.command()
 def edit(name: Name) -> None:
-    """Write a role in $VISUAL or $EDITOR: a new one, your own, or your copy of a shipped one."""
+    """Edit a role in $VISUAL or $EDITOR.
+
+    The role is a new one, yours, or your copy of a shipped one.
+    """
     path = own_file(name)
     if not path.exists():
         shipped = role_files().get(path.stem)
@@ -95,7 +98,10 @@ def edit(name: Name) -> None:
 
 @app.command()
 def delete(name: OwnName) -> None:
-    """Delete a role of your own; a shipped one of that name is there again."""
+    """Delete one of your roles.
+
+    A shipped role of that name can be used again.
+    """
     path = own_file(name)
     if not path.exists():
         find_role(name)

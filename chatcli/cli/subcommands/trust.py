@@ -1,4 +1,4 @@
-"""`chat trust`: which files of which folders count."""
+"""`chat trust`: show the files of a folder and remember that the user trusts them."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Folder = Annotated[
     typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=complete.files),
 ]
 List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Trust the folder no longer.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")]
 
 
 @app.command()
@@ -36,7 +36,7 @@ def trust(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trust the files of a folder: show what they set, ask, and remember them until they change."""
+    """Trust the files of a folder until they change: show what they set, and ask."""
     settings = Settings().with_options(options_of(ctx))
     if list_ + remove + yes > 1 or (list_ and folder is not None):
         raise UsageError("--list, --remove, --yes and a folder to list exclude each other", remedy="Give one of them.")
@@ -66,7 +66,7 @@ def _trust(settings: Settings, folder: Path, *, yes: bool) -> None:
         return
     if not yes:
         if not has_terminal():
-            raise UsageError("nobody can be asked whether to trust this", remedy="Say it with --yes.")
+            raise UsageError("there is no terminal to ask whether to trust this", remedy="Confirm it with --yes.")
         confirm(f"Trust {sanitize_line(str(folder))}, as long as these files do not change?")
     store.trust(files)
     print(f"{sanitize_line(str(folder))} is trusted", file=sys.stderr)

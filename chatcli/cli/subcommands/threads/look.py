@@ -1,4 +1,4 @@
-"""`chat threads list`, `show` and `search`: what is there."""
+"""The commands that read threads: `chat threads list`, `show` and `search`."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def list_(
 
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
-    """Show what a thread has said so far."""
+    """Show the messages of a thread."""
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
@@ -42,7 +42,7 @@ def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: S
 
 def search(
     ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that were all said in one message.")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that a message contains, all of them.")],
     limit: BestLimit = 50,
     as_json: AsJson = False,
     store: Store = None,

@@ -22,12 +22,16 @@ def export(
     thread: ThreadId,
     format_: Annotated[
         ExportFormat | None,
-        typer.Option("--format", help="By default that of FILE's name, else md.", show_default=False),
+        typer.Option("--format", help="By default from the name of FILE, else md.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to; by default stdout.", autocompletion=complete.files
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write; by default stdout.",
+            autocompletion=complete.files,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
@@ -69,7 +73,10 @@ def import_(
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    """Store the threads of a file, and print their IDs.
+
+    All threads are stored, or none; no thread is overwritten.
+    """
     import asyncio
 
     settings = common.settings_of(ctx, store, url)

@@ -1,5 +1,6 @@
-"""The files that settings are read from: a `.env` in the current folder, and config.toml."""
+"""The files of settings: a `.env` in the current folder, which is read, and config.toml, which is read and changed."""
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -71,8 +72,6 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
         raise ValueError("it is not UTF-8 text") from None
     if any(len(blanks) > _MAX_BLANKS for blanks in _BLANKS.findall(text)):
         raise ValueError(f"it has more than {_MAX_BLANKS} blanks in a row")
-    import io
-
     from dotenv.parser import parse_stream
 
     return {line.key: line.value for line in parse_stream(io.StringIO(text)) if line.key and line.value}
@@ -93,3 +92,28 @@ def read_config_file() -> dict[str, Any]:
     if not file.exists():
         return {}
     return read_toml(file.read_text(encoding="utf-8-sig"))
+
+
+def set_value(key: str, value: str, *, table: str | None = None) -> None:
+    """Write `key = value` to config.toml, in `table` if one is named; comments and order stay as they are.
+
+    Raises:
+        UsageError: The file is not TOML, or can't be written.
+
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    from chatcli.runtime.files import replace_privately
+
+    path = paths.config_file()
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+        section = document if table is None else document.setdefault(table, tomlkit.table())
+        section[key] = value
+        paths.private_dir(path.parent)
+        replace_privately(path, [tomlkit.dumps(document)], keep_mode=True)
+    except OSError as error:
+        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
+    except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
+        raise UsageError(f"{path} can't be changed: {error}", remedy="Fix it: `chat config edit`.") from None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
 """The text that replaces a secret."""
@@ -86,15 +87,12 @@ def passwords_in(uri: str) -> list[str]:
     user_info = uri.partition("://")[2].rpartition("@")[0]
     found = [user_info.partition(":")[2]]
     found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
-    from urllib.parse import unquote
-
     return found + [unquote(password) for password in found]
 
 
 def _forms(value: str) -> Iterator[str]:
     """Yield the forms in which a server or a library may repeat `value`; none if it is too short."""
     from base64 import b64encode, urlsafe_b64encode
-    from urllib.parse import quote, quote_plus
 
     for plain in {value, value.strip()}:
         if len(plain) < _SHORTEST:

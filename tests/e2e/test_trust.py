@@ -196,7 +196,7 @@ def test_the_values_of_a_trusted_dotenv_are_literal(chat: Chat, home: Home, evil
     assert evil.requests[-1].messages[0] == ("system", "a ${ANYTHING} $ANYTHING")
 
 
-def test_a_key_that_only_an_untrusted_dotenv_sets_is_missing_and_said_so(chat: Chat, home: Home) -> None:
+def test_a_key_that_only_an_untrusted_dotenv_sets_is_reported_as_missing(chat: Chat, home: Home) -> None:
     env_file(home, "ANTHROPIC_API_KEY=sk-of-somebody")
     result = chat("-m", "anthropic:claude-x", "--json", "hi")
     assert result.returncode == 3

@@ -7,10 +7,11 @@ import typer
 
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
-from chatcli.config.edit_file import set_value
+from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.models.local.weights import find_weights
 from chatcli.models.names import LOCAL_MODELS, ModelName, parse_model, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
@@ -131,6 +132,5 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
 
     """
     from chatcli.models.local.fetch import fetch
-    from chatcli.models.local.weights import find_weights
 
     fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)

@@ -12,7 +12,7 @@
     ├── StoreError          store            5  the store can't be used
     ├── NetworkError        network         75  try again later
     ├── InterruptedTurnError     interrupted    130  the user stopped it
-    ├── GraphError          internal         1  the user's own graph failed
+    ├── GraphError          internal         1  the user graph failed
     └── InternalError       internal         1  a failure of chatcli itself
 
 `cli` is the only place that turns one of these into an exit code.
@@ -26,7 +26,7 @@ ErrorCode = Literal["auth", "context", "refused", "store", "network", "usage", "
 
 
 class ExitCode(IntEnum):
-    """What the process says to the shell; the contract is in the README."""
+    """The exit codes of the process; the README documents them."""
 
     OK = 0
     INTERNAL = 1
@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
 
 
 class ChatcliError(Exception):
-    """A failure that the user is told about in one or two lines.
+    """A failure that is reported to the user in one or two lines.
 
     Args:
         message: What failed and why, one line, without a key or a traceback.
@@ -58,18 +58,18 @@ class ChatcliError(Exception):
 
 
 class UsageError(ChatcliError):
-    """The command line, the environment or the config file says something impossible."""
+    """The command line, the environment or the config file is wrong."""
 
     code = "usage"
     exit_code = ExitCode.USAGE
 
 
 class UnansweredRequestError(UsageError):
-    """A question was asked on a thread that is waiting for an answer to a request of its own."""
+    """A question was asked on a thread that is waiting for an answer to its own request."""
 
 
 class MissingFieldError(UsageError, KeyError):
-    """A graph's runtime context requires fields that have no value; a KeyError too, as the graph may read one itself.
+    """The runtime context of a graph needs fields that have no value; also a KeyError, as reading one raises.
 
     Args:
         names: The fields.
@@ -111,7 +111,7 @@ class ContextError(RefusedError):
 
 
 class CutAnswerError(RefusedError):
-    """The model's content filter stopped an answer of which a part has been shown."""
+    """The model's content filter stopped an answer after a part of it was shown."""
 
 
 class StoreError(ChatcliError):
@@ -137,7 +137,7 @@ class InterruptedTurnError(ChatcliError):
 
 
 class GraphError(ChatcliError):
-    """The user's own graph raised what no provider did: the message names the line of their code."""
+    """A user graph raised an error that is not a provider's; the message names the line of its code."""
 
 
 class InternalError(ChatcliError):

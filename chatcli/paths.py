@@ -1,4 +1,4 @@
-"""Where chatcli keeps what on this machine: the XDG folders, through platformdirs."""
+"""The folders and files of chatcli on this machine: the XDG folders, through platformdirs."""
 
 import os
 import warnings
@@ -10,49 +10,49 @@ _DIRS = PlatformDirs("chatcli", appauthor=False)
 
 
 def data_dir() -> Path:
-    """Conversations: the default store."""
+    """Return the folder of the default store."""
     return Path(_DIRS.user_data_dir)
 
 
 def config_dir() -> Path:
-    """What the user sets: config.toml."""
+    """Return the folder of what the user writes, such as config.toml."""
     return Path(_DIRS.user_config_dir)
 
 
 def cache_dir() -> Path:
-    """What can be fetched again: model weights."""
+    """Return the folder of what can be fetched again: model weights."""
     return Path(_DIRS.user_cache_dir)
 
 
 def state_dir() -> Path:
-    """What this machine remembers: input history, the local model server's lock, state and log."""
+    """Return the folder of what this machine remembers, such as the input history and the local server's log."""
     return Path(_DIRS.user_state_dir)
 
 
 def runtime_dir(*, create: bool = False) -> Path:
-    """Sockets; private (0700), and gone when the user has logged out or the machine starts anew.
+    """Return the private (0700) folder of sockets, which a logout or a restart of the machine removes.
 
     Raises:
-        OSError: No folder can be had that is this user's alone.
+        OSError: There is no folder that only this user can use.
 
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an unset XDG_RUNTIME_DIR: there is a folder that stands in for it
+        warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR may be unset: platformdirs uses another folder
         return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)
 
 
 def config_file() -> Path:
-    """The TOML file that `Settings` reads."""
+    """Return the TOML file that `Settings` reads."""
     return config_dir() / "config.toml"
 
 
 def rules_file() -> Path:
-    """Which tool calls the user allowed for good, a rule a line."""
+    """Return the file of the tool calls that the user always allows, one rule a line."""
     return config_dir() / "allowed.txt"
 
 
 def server_log(name: str) -> Path:
-    """What the MCP server `name` wrote to its standard error when it was started last."""
+    """Return the file with the standard error of the MCP server `name` since its last start."""
     from urllib.parse import quote
 
     return state_dir() / "mcp" / f"{quote(name, safe='')}.log"
@@ -61,7 +61,7 @@ def server_log(name: str) -> Path:
 def private_dir(path: Path) -> Path:
     """Create `path` with its parents, readable by the user alone (0700), and return it.
 
-    A folder that exists keeps its mode: it may be the user's own choice.
+    A folder that exists keeps its mode, which the user may have chosen.
     """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -293,4 +293,4 @@ OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDE
 KEY_VARIABLES: Mapping[str, str] = {
     variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables
 }
-"""Every variable that may hold a key, with its provider's prefix."""
+"""The prefix of the provider, by the name of every variable that may hold a key."""

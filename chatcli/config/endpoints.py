@@ -1,8 +1,7 @@
-"""The model servers that the user has named, and the keys that went there: a file in the user's own state folder.
+"""The model servers that the user has named, and the keys that were sent there: a file in the state folder.
 
-A thread remembers the server that it was asked at, but its store may come from somebody else. So what a thread says is
-followed only as far as this file says the same: nothing is sent to a server that the user has never named, and only a
-key that the user has sent there before.
+A thread remembers the server of its model, but its store may come from somebody else. So nothing is sent to a server
+that the user has never named, and only a key that was sent there before.
 """
 
 import re
@@ -16,27 +15,27 @@ from chatcli.errors import UsageError
 from chatcli.runtime.files import change_state, read_state
 
 _USER = re.compile(r"(?<=://)[^/@]+@")
-"""Who logs in; often a token alone."""
+"""The login in a URL; often only a token."""
 HIDDEN = "***"
 KEYS_A_SERVER = 8
-"""How many keys are remembered of a server, the newest ones."""
+"""The number of keys that are remembered for a server; the newest ones."""
 
 
 def endpoints_file() -> Path:
-    """Return where it stands: the base URLs, each with the digests of the keys that were sent there."""
+    """Return the file of the base URLs, each with the digests of the keys that were sent there."""
     return paths.state_dir() / "endpoints.json"
 
 
 def public_url(url: str) -> str:
-    """Return `url` with what may be a password or a key in it replaced by `***`: so a thread remembers it."""
+    """Return `url` as a thread remembers it: what may be a password or a key is replaced by `***`."""
     return _USER.sub(f"{HIDDEN}@", redact(url, []))
 
 
 def note_endpoint(url: str, key: Secret | None) -> None:
     """Note that the user has named the server at `url`, a public one, and that `key` goes there, None for none.
 
-    Where something is hidden in `url`, nothing is noted, since it can't be asked. Where the file can't be written,
-    the user has to name the server again.
+    If a part of `url` is hidden, nothing is noted, since no request can use it. If the file can't be written, the user
+    has to name the server again.
     """
     if HIDDEN in url:
         return
@@ -73,13 +72,13 @@ def was_sent(url: str, key: Secret) -> bool:
 
 
 def _digest(url: str, key: Secret) -> str:
-    from hashlib import sha256  # no start needs it
+    from hashlib import sha256  # late: no start needs it
 
     return sha256(f"{url}\0{key.get_secret_value().strip()}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read() -> dict[str, list[str]]:
-    """Return what is noted; nothing where the file can't be read, so that nothing is trusted."""
+    """Return the notes; none if the file can't be read, so that no server is trusted."""
     try:
         return _well_formed(read_state(endpoints_file()))
     except (OSError, ValueError):

@@ -1,5 +1,6 @@
-"""The files that settings are read from: a `.env` in the current folder, and config.toml."""
+"""The files of settings: a `.env` in the current folder, which is read, and config.toml, which is read and changed."""
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -15,19 +16,19 @@ if TYPE_CHECKING:
 
 DOTENV = ".env"
 _MAX_BLANKS = 1000
-"""Blanks in a row: python-dotenv takes the square of their number."""
+"""The longest run of blanks: python-dotenv needs time by the square of its length."""
 _BLANKS = re.compile(r"[^\S\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Dotenv:
-    """The `.env` of the current folder: what counts of it is for `Settings` to say.
+    """The `.env` of the current folder; `Settings` decides which of its variables it uses.
 
     Attributes:
-        variables: What it sets to something, trusted or not; literally, without expanding anything.
-        file: The file as it was read; None where there is none that can be used.
+        variables: The variables that it sets, trusted or not; nothing in them is expanded.
+        file: The file as it was read; None if there is none that can be used.
         trusted: Whether the user has trusted this content.
-        problem: Why the file, or what is known of trust, can't be used.
+        problem: The reason why the file, or the file of trust, can't be used.
 
     """
 
@@ -38,7 +39,7 @@ class Dotenv:
 
 
 def read_dotenv() -> Dotenv:
-    """Return the `.env` of the current folder. Whatever is wrong with it, it only is not used."""
+    """Return the `.env` of the current folder; one that can't be used has a `problem` and no effect."""
     if not os.path.lexists(DOTENV):
         return Dotenv()
     from chatcli.config.trust import is_trusted, read_folder_file, state_path
@@ -62,17 +63,15 @@ def parse_dotenv(content: bytes) -> dict[str, str]:
     """Return the variables that a `.env` with `content` sets to something. Values are literal: nothing is expanded.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It can't be read as one.
 
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
+        raise ValueError("it is not UTF-8 text") from None
     if any(len(blanks) > _MAX_BLANKS for blanks in _BLANKS.findall(text)):
         raise ValueError(f"it has more than {_MAX_BLANKS} blanks in a row")
-    import io
-
     from dotenv.parser import parse_stream
 
     return {line.key: line.value for line in parse_stream(io.StringIO(text)) if line.key and line.value}
@@ -84,7 +83,7 @@ def read_config_file() -> dict[str, Any]:
     Raises:
         UsageError: It is a folder.
         OSError: It can't be read.
-        ValueError: It is no TOML.
+        ValueError: It is not TOML.
 
     """
     file = paths.config_file()
@@ -93,3 +92,28 @@ def read_config_file() -> dict[str, Any]:
     if not file.exists():
         return {}
     return read_toml(file.read_text(encoding="utf-8-sig"))
+
+
+def set_value(key: str, value: str, *, table: str | None = None) -> None:
+    """Write `key = value` to config.toml, in `table` if one is named; comments and order stay as they are.
+
+    Raises:
+        UsageError: The file is not TOML, or can't be written.
+
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    from chatcli.runtime.files import replace_privately
+
+    path = paths.config_file()
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+        section = document if table is None else document.setdefault(table, tomlkit.table())
+        section[key] = value
+        paths.private_dir(path.parent)
+        replace_privately(path, [tomlkit.dumps(document)], keep_mode=True)
+    except OSError as error:
+        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
+    except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
+        raise UsageError(f"{path} can't be changed: {error}", remedy="Fix it: `chat config edit`.") from None

@@ -1,7 +1,7 @@
-"""What the user granted a thread: the calls that run unasked in it, and the graph that it goes on with.
+"""What the user granted a thread: the calls that run without asking, and the graph that it continues with.
 
-A store, an export and an import may come from somewhere else, so none of them says what may run here. It is kept in
-the user's state folder, a file a thread, by the store and the thread's ID.
+A store, an export and an import may come from somebody else, so none of them decides what may run here. The grants are
+in the state folder, one file for each thread, by the store and the thread's ID.
 """
 
 import hashlib
@@ -17,8 +17,7 @@ class Grants:
     """What the user granted the thread `thread_id` of a store; both need not exist.
 
     Args:
-        store: What tells the store from others (`StoreLocation.key`); empty for one in memory, with which its grants
-            are gone.
+        store: The key of the store (`StoreLocation.key`); empty for a store in memory, whose grants are lost with it.
         thread_id: The thread.
 
     """
@@ -32,20 +31,20 @@ class Grants:
 
     @property
     def rules(self) -> list[str]:
-        """The rules of calls that run unasked in the thread, oldest first."""
+        """The rules of calls that run without asking in the thread, oldest first."""
         rules = self._read().get("rules", [])
         return [str(rule) for rule in rules] if isinstance(rules, list) else []
 
     @property
     def graph(self) -> str:
-        """The graph that the user named for the thread last; empty for none."""
+        """The graph that the user named last for the thread; empty if there is none."""
         return str(self._read().get("graph", ""))
 
     def allow(self, rule: str) -> None:
-        """Let calls like `rule` run unasked in the thread.
+        """Let calls like `rule` run without asking in the thread.
 
         Raises:
-            OSError: It can't be kept.
+            OSError: It can't be stored.
 
         """
         if (rules := self.rules) and rule in rules:
@@ -53,25 +52,25 @@ class Grants:
         self._change(lambda data: data.update(rules=[*rules, rule]))
 
     def name_graph(self, graph: str) -> None:
-        """Remember that the user named `graph` for the thread; see `allow`."""
+        """Remember that the user named `graph` for the thread. Raises what `allow` raises."""
         if graph != self.graph:
             self._change(lambda data: data.update(graph=graph))
 
     def copy_to(self, thread_id: str) -> None:
-        """Grant the copy `thread_id` of the thread the same, and nothing else; see `allow`."""
+        """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""
         copy, rules, graph = Grants(self._store, thread_id), self.rules, self.graph
         copy.forget()
         if rules or graph:
             copy._change(lambda data: data.update(rules=rules, graph=graph))
 
     def forget(self) -> None:
-        """Take back all: the thread is deleted, and another of its name is not granted the same; see `allow`."""
+        """Remove all grants, so that a later thread of the same ID gets none. Raises what `allow` raises."""
         self._data = {}
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any]:
-        """Return what is kept; what can't be read grants nothing."""
+        """Return the stored grants; none if the file can't be read."""
         if self._path is None:
             return self._data
         try:

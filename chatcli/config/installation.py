@@ -11,6 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from chatcli.runtime.parse import read_json, read_toml
 
@@ -87,7 +88,6 @@ def _with(requirements: list[dict[str, Any]]) -> list[str]:
 def _editable_folder() -> str | None:
     """Return the checkout that this runs from, None where chatcli is installed apart from its source."""
     from importlib.metadata import PackageNotFoundError, distribution
-    from urllib.parse import unquote, urlsplit
 
     try:
         origin = read_json(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")

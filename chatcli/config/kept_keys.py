@@ -1,6 +1,6 @@
-"""Keys that `chat keys set` keeps: in the system keyring, or where there is none in a file that only its owner reads.
+"""Keys that `chat keys set` keeps: in the system keyring or, if there is none, in a file that only its owner can read.
 
-One file in the config folder says which keys are kept and where, since a keyring can't be listed.
+A file in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SERVICE = "chatcli"
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """Where a key was put, and if that is no keyring, why not."""
+    """Where a key was put and, if not in a keyring, the reason."""
 
     place: Place
     reason: str = ""
@@ -33,7 +33,7 @@ class KeyPlace:
 
 
 def keys_file() -> Path:
-    """Where it stands which keys are kept, and the keys themselves where there is no keyring."""
+    """Return the file that lists the kept keys, and holds the keys themselves if there is no keyring."""
     return paths.config_dir() / "keys.json"
 
 
@@ -51,7 +51,7 @@ def read_key(provider: str) -> Secret | None:
     """Return the kept key of `provider`, or None.
 
     Raises:
-        AuthError: It was put into a keyring that can't be read now, or no longer has it.
+        AuthError: The keyring that it was put into can't be read now, or no longer has it.
         UsageError: The file can't be read.
 
     """
@@ -83,7 +83,7 @@ def save_key(provider: str, key: Secret) -> KeyPlace:
     """Keep the key of `provider` in place of an older one; return where.
 
     Raises:
-        UsageError: The older one is in a keyring that can't be changed now, where it would stay.
+        UsageError: The older key is in a keyring that can't be changed now, so it would stay there.
 
     """
     kept = _read()
@@ -99,7 +99,7 @@ def save_key(provider: str, key: Secret) -> KeyPlace:
 
 
 def describe_place(place: Place) -> str:
-    """Say where a key in `place` is."""
+    """Return where a key in `place` is, in words."""
     return "the system keyring" if place == "keyring" else f"the file {keys_file()}, not encrypted (0600)"
 
 
@@ -122,12 +122,12 @@ def forget_key(provider: str) -> bool:
 
 
 def _keep_in_keyring(provider: str, key: Secret) -> str:
-    """Put `key` into the system keyring; return why that can't be done, empty when it was done."""
+    """Put `key` into the system keyring; return the reason if that fails, else an empty text."""
     from keyring.errors import KeyringError
 
     try:
         keyring = _keyring()
-        if keyring.priority <= 0:  # the backends that fail always, or keep nothing
+        if keyring.priority <= 0:  # backends that always fail, or keep nothing
             return "there is none"
         keyring.set_password(SERVICE, provider, key.get_secret_value())
     except KeyringError as error:
@@ -159,7 +159,7 @@ def _read() -> dict[str, str | None]:
             return {}
         kept = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read: {error}", remedy="Mend or delete it.") from None
+        raise UsageError(f"{path} can't be read: {error}", remedy="Fix or delete it.") from None
     return kept if isinstance(kept, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""MCP servers as the user names them: in config.toml, or in a file of the form that other clients use."""
+"""The MCP servers that the user names: in config.toml, or in a JSON file as other clients use it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _TRANSPORTS = {
     **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
     "sse": "sse",
 }
-"""What clients call them."""
+"""The transports, by the names that clients use."""
 
 
 def _known_transport(name: str) -> str:
@@ -37,8 +37,8 @@ def _as_texts(table: Mapping[str, object]) -> dict[str, str]:
 class McpServer:
     """One server: a `command` that speaks MCP on its standard input and output, or the `url` of one.
 
-    Values may hold `${NAME}` and `${NAME:-default}`, which the environment fills when the server is started; so no
-    key needs to stand in the file.
+    Values may hold `${NAME}` and `${NAME:-default}`, which are filled from the environment when the server is started;
+    so the file needs no keys.
     """
 
     command: str | None = None
@@ -51,21 +51,21 @@ class McpServer:
     type: Annotated[str, _known_transport] | None = None
     disabled: bool = False
     literal: bool = field(default=False, repr=False)
-    """Whether `${NAME}` stays as it is, as every value of a `.env` does; no key of the table."""
+    """Whether `${NAME}` stays as it is, as in every value of a `.env`; not a key of the table."""
 
     @classmethod
     def read(cls, table: object) -> Self:
         """Return the server that a table describes.
 
         Raises:
-            ValueError: It describes none; the message says what it should be.
+            ValueError: It describes no server; the message says what is wrong.
 
         """
         if not isinstance(table, Mapping):
             raise ValueError(f"a table, not {table!r}")
         kinds = {one.name: one.type for one in fields(cls) if one.name != "literal"}
         if unknown := sorted(set(table) - set(kinds)):
-            raise ValueError(f"{unknown[0]} is no key of a server; the keys are {', '.join(kinds)}")
+            raise ValueError(f"{unknown[0]} is not a key of a server; the keys are {', '.join(kinds)}")
         values = {}
         for name, value in table.items():
             try:
@@ -80,9 +80,9 @@ class McpServer:
         return self.command or self.url or ""
 
     def command_path(self) -> str | None:
-        """Return where the command is, None where it is not found."""
+        """Return the path of the command; None if it is not found."""
         path = self.env.get("PATH", os.environ.get("PATH"))
-        return shutil.which(os.path.expanduser(self.command or ""), path=path)  # noqa: PTH111 - it may be a mere name
+        return shutil.which(os.path.expanduser(self.command or ""), path=path)  # noqa: PTH111 - it may be only a name
 
     def filled(self) -> Self:
         """Return the server with the environment's values in it.
@@ -115,7 +115,7 @@ def read_tables(tables: Mapping[str, object]) -> dict[str, McpServer]:
 def read_servers(path: Path) -> dict[str, McpServer]:
     """Return the servers of the JSON file at `path`, by name: `{"mcpServers": {"NAME": {"command": ...}}}`.
 
-    What other clients keep there besides is left unread.
+    Keys that only other clients know are ignored.
 
     Raises:
         UsageError: It can't be read, or holds no servers.
@@ -126,7 +126,7 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     except OSError as error:
         raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
     except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from None
+        raise UsageError(f"{path} is not JSON: {error}") from None
     listed = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(listed, dict):
         raise UsageError(f"{path} names no MCP servers", remedy='It should hold {"mcpServers": {"NAME": {...}}}.')

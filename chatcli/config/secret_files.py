@@ -1,6 +1,6 @@
-"""Which files are likely to hold secrets, by their names: one rule for everything that reads files for a model.
+"""The names of files that are likely to hold secrets: one rule for everything that reads files for a model.
 
-It imports only the standard library, since the search for a pattern runs as a program of its own (`tools/grep.py`).
+It imports only the standard library, because the search for a pattern runs as a separate program (`tools/grep.py`).
 """
 
 import re
@@ -14,7 +14,7 @@ _PRIVATE_FOLDERS = frozenset(
         *(".mozilla", ".thunderbird", ".bitcoin", ".ethereum", ".electrum"),
     )
 )
-"""Folders that programs keep for keys, tokens and passwords: whatever is in one is secret."""
+"""Folders of keys, tokens and passwords: every file in them is secret."""
 _PATTERNS = (
     # Environments and credentials of programs.
     *(".env*", "*.env", "*.env.*", "*credentials*", "secret", "secrets", "secret.*", "secrets.*", "*.secret"),
@@ -27,16 +27,16 @@ _PATTERNS = (
     *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.gpg", "*.ovpn"),
     *("*.keychain", "*.keychain-db", "*.agekey", "secring.*", "ssh_host_*_key", "wallet.dat"),
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "id_xmss*"),
-    # What was typed into a shell or a database's client: passwords are among it.
+    # Input of shells and database clients, which may contain passwords.
     *("*_history", "*.history", ".lesshst", ".viminfo"),
 )
 _SECRET = re.compile("|".join(map(translate, (*_PATTERNS, *_PRIVATE_FOLDERS))))
 _COPY = re.compile(r"(?:~|#|\.(?:bak|backup|copy|old|orig|save|tmp|sw[a-p]|\d+))\Z")
-"""The end of a copy's name, as editors and people make it: `server.key~`, `server.key.bak`, `.server.key.swp`."""
+"""The end of the name of a copy, as editors and people write it: `server.key~`, `server.key.bak`, `.server.key.swp`."""
 
 
 def is_secret_path(parts: Iterable[str]) -> bool:
-    """Return whether one of `parts`, the names of folders and of a file, says that it is likely to hold a secret."""
+    """Return whether a name in `parts`, of a folder or a file, is one that is likely to hold a secret."""
     return any(_is_secret_name(part) for part in parts)
 
 
@@ -57,9 +57,9 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return `name` without what some file systems, or the eye, take no notice of.
+    """Return `name` without the differences that some file systems, or the eye, ignore.
 
-    That is case, the width of letters, invisible characters, and spaces and dots at the end.
+    These are case, the width of letters, invisible characters, and spaces and dots at the end.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(letter for letter in folded if unicodedata.category(letter) != "Cf").strip().rstrip(". ")

@@ -1,10 +1,11 @@
-"""Keys and passwords: text that no repr, log or traceback shows, and how it is struck out of other people's words."""
+"""Keys and passwords: a type that is never shown, and the removal of secrets from other text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
-"""What stands for a secret that is not shown."""
+"""The text that replaces a secret."""
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*(?=@)")
 _KEY_IN_QUERY = re.compile(
     r"([?&;#](?:[\w.%-]{0,40}(?:key|token|secret|passw|passphrase|pwd|signature|credential)[\w.%-]{0,40}"
@@ -13,13 +14,13 @@ _KEY_IN_QUERY = re.compile(
 )
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SHORTEST = 4
-"""Characters of a key: what is shorter is a placeholder, and stands in many words."""
+"""The length of a key: a shorter one is a placeholder, which other words may contain."""
 _SHORTEST_NAMED = 8
-"""Characters of what is taken for a secret for its variable's name alone."""
+"""The length of a value that is a secret only by the name of its variable."""
 
 
 class Secret:
-    """Holds text that is shown to nobody.
+    """A text that no repr, log or traceback shows.
 
     pydantic has such a type too; importing pydantic takes as long as showing a whole prompt.
     """
@@ -53,7 +54,7 @@ class Secret:
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Return `text` with `secrets`, as they are or encoded, and the passwords and keys in URLs replaced by `***`.
 
-    Who logs in by an HTTP address is hidden with the password: many services take a key as the name.
+    The user name in an HTTP URL is hidden too: many services take a key there.
     """
     forms = {form for secret in secrets for form in _forms(secret.get_secret_value())}
     for form in sorted(forms, key=len, reverse=True):  # one may be a part of another
@@ -68,7 +69,7 @@ def _hide_user_info(match: re.Match[str]) -> str:
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
-    """Return what the names of variables call a key, a token or a password: that of a cloud's own login, say."""
+    """Return the values of variables whose names say key, token or password, such as those of a cloud login."""
     return [
         Secret(value)
         for name, value in environment.items()
@@ -82,19 +83,16 @@ def names_secret(variable: str) -> bool:
 
 
 def passwords_in(uri: str) -> list[str]:
-    """Return the password in `uri` as it stands there and as it is meant; it may be in the query too."""
+    """Return the password in `uri`, in its login or its query, percent-encoded and decoded."""
     user_info = uri.partition("://")[2].rpartition("@")[0]
     found = [user_info.partition(":")[2]]
     found += [field.partition("=")[2] for field in re.split("[?&]", uri) if field.startswith("password=")]
-    from urllib.parse import unquote
-
     return found + [unquote(password) for password in found]
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield how a server or a library may repeat `value`, none where there is nothing to repeat."""
+    """Yield the forms in which a server or a library may repeat `value`; none if it is too short."""
     from base64 import b64encode, urlsafe_b64encode
-    from urllib.parse import quote, quote_plus
 
     for plain in {value, value.strip()}:
         if len(plain) < _SHORTEST:

@@ -1,6 +1,6 @@
-"""What the user chose: option > environment > trusted .env > config file > default.
+"""The settings of a run, from their sources: option > environment > trusted .env > config file > default.
 
-Every option of `chat` is a field here; its environment variable is `CHATCLI_` and the field's name in capitals, its
+Every option of `chat` is a field here. Its environment variable is `CHATCLI_` and the field's name in capitals, its
 config-file key is the field's name. `.env.example` lists them all.
 """
 
@@ -31,25 +31,25 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 DEFAULT_TIMEOUT = 120.0
-"""Seconds without a byte from a model, retries included, where the user sets no --timeout."""
+"""Seconds without a byte from a model, retries included, unless --timeout is given."""
 LOCAL_TIMEOUT = 600.0
-"""The same for the local model: a full window is read in over a minute, and a busy machine takes longer."""
+"""The same for the local model: reading a full window takes more than a minute, on a busy machine even longer."""
 DEFAULT_TOOL_TIMEOUT = 60.0
-"""Seconds for a call of a tool, where the user sets no --tool-timeout and no --timeout."""
+"""Seconds for a tool call, unless --tool-timeout or --timeout is given."""
 DEFAULT = "default"
-"""Where a value comes from that nobody set."""
+"""The source of a value that is not set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
-"""The settings of how a model is asked and what it may do: a graph of the user's, or a server's, has none of them."""
+"""The settings of models and tools, which a user graph and a server do not take."""
 
 NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
-"""The settings that no file of a folder sets, trusted or not: what is attached, asked and approved is the user's."""
+"""The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
 
 
 def _is_accessible() -> bool:
-    """Return whether ACCESSIBLE asks every program for plain text, as people who use a screen reader set it."""
+    """Return whether ACCESSIBLE is set, by which users of screen readers ask every program for plain text."""
     return os.environ.get("ACCESSIBLE", "").lower() not in ("", "0", "false", "no", "off")
 
 
@@ -60,7 +60,7 @@ def _read_mcp_tables(tables: Mapping[str, object]) -> "dict[str, McpServer]":
 
 
 def _variables(*names: str) -> dict[str, tuple[str, ...]]:
-    """Return the metadata of a field that other variables set than the one of its name; the first one counts."""
+    """Return the metadata of a field whose variables have other names; the first that is set is used."""
     return {"variables": names}
 
 
@@ -123,7 +123,7 @@ class Settings:
     local_model: Path | None = None
     openai_api_key: Secret | None = field(default=None, metadata=_variables(*OPENAI_KEY_VARIABLES))
 
-    # Not settings themselves: where they came from, and keys that were read or asked for meanwhile.
+    # Not settings: their sources, and the keys that `credentials` has found. Copies of the settings share these keys.
     _given: frozenset[str] = field(default=frozenset(), repr=False)
     _written: frozenset[str] = field(default=frozenset(), repr=False)
     _dotenv: dict[str, str] = field(default_factory=dict, repr=False)
@@ -138,10 +138,10 @@ class Settings:
 
     @classmethod
     def load(cls, options: dict[str, Any] | None = None) -> Self:
-        """Read every source; `options` are the command line's, where None means not given.
+        """Return the settings of all sources; `options` are those of the command line, None if not given.
 
         Raises:
-            UsageError: A value is impossible, or the config file can't be read.
+            UsageError: A value is wrong, or the config file can't be read.
 
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
@@ -161,10 +161,10 @@ class Settings:
         return settings
 
     def with_options(self, options: dict[str, Any]) -> Self:
-        """Return these settings with the options of a sub-command on top, where None means not given.
+        """Return these settings, overridden by the options of a sub-command, None if not given.
 
         Raises:
-            UsageError: A value is impossible.
+            UsageError: A value is wrong.
 
         """
         given = {name: value for name, value in options.items() if value is not None}
@@ -185,11 +185,11 @@ class Settings:
         return "config file" if name in self._written else DEFAULT
 
     def is_dotenv(self, name: str) -> bool:
-        """Return whether the field `name` is what the trusted `.env` of this folder says."""
+        """Return whether the value of the field `name` comes from the trusted `.env` of this folder."""
         return not self.is_option(name) and name not in _set_by(os.environ) and name in _set_by(self._dotenv)
 
     def outranks(self, name: str, other: str) -> bool:
-        """Return whether `name` is set by a source that goes before that of `other`; a variable counts as an option."""
+        """Return whether the source of `name` goes before that of `other`; a variable counts as an option."""
         return self._rank(name) < self._rank(other)
 
     def _rank(self, name: str) -> int:
@@ -199,7 +199,7 @@ class Settings:
 
     @property
     def folder(self) -> sources.Dotenv:
-        """The `.env` of the current folder, whether it counts or not."""
+        """The `.env` of the current folder, trusted or not."""
         return self._folder
 
     def servers(self) -> "dict[str, McpServer]":
@@ -237,10 +237,7 @@ class Settings:
 
 
 def user_name(field: str) -> str:
-    """Return what users call `field`: a `Settings.schema` would be the schema itself, not its file.
-
-    `mcp` is a table in the config file, and the name of a file as an option.
-    """
+    """Return the name of `field` for users. `mcp` is a table in the config file, and a file as an option."""
     return {"schema_file": "schema", "mcp_servers": "mcp"}.get(field, field)
 
 
@@ -249,35 +246,35 @@ _VARIABLES: dict[str, tuple[str, ...]] = {
     for one in fields(Settings)
     if not one.name.startswith("_")
 }
-"""The environment variables that set each setting, the first that is set before the others."""
+"""The environment variables of each setting; the first that is set is used."""
 
 
 def is_ours(variable: str) -> bool:
-    """Return whether `variable` is one that chatcli reads from a trusted `.env`, or that looks as if it were."""
+    """Return whether chatcli reads `variable` from a trusted `.env`, or it has a name of chatcli's."""
     return variable in _foreign_variables() or variable.startswith("CHATCLI_")
 
 
 def is_address(variable: str) -> bool:
-    """Return whether `variable` says where questions are sent, and the key with them."""
+    """Return whether `variable` names a server, to which questions and a key are sent."""
     of_settings = {name for one in ("base_url", "openai_base_url", "langflow_url", "url") for name in _VARIABLES[one]}
     return variable in of_settings or any(variable in row.url_variables for row in PROVIDERS.values())
 
 
 def is_never_of_a_folder(variable: str) -> bool:
-    """Return whether no `.env` may set `variable`, though it is one of chatcli's."""
+    """Return whether `variable` is one of chatcli's that no `.env` may set."""
     return is_ours(variable) and variable not in _settable_variables()
 
 
 def _settable(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what of `variables` a trusted `.env` sets."""
+    """Return those of `variables` that a trusted `.env` may set."""
     return {variable: value for variable, value in variables.items() if variable in _settable_variables()}
 
 
 @cache
 def _settable_variables() -> set[str]:
-    """Return the variables that a trusted `.env` sets: settings, and the keys and addresses of providers.
+    """Return the variables that a trusted `.env` may set: settings, and the keys and addresses of providers.
 
-    What other programs and libraries read (proxies, certificates, tracing, HOME, PAGER) it never sets.
+    It never sets what other programs and libraries read: proxies, certificates, tracing, HOME, PAGER.
     """
     of_settings = [variables for name, variables in _VARIABLES.items() if name not in NEVER_OF_A_FOLDER]
     return {variable for variables in of_settings for variable in variables} | _foreign_variables()
@@ -285,7 +282,7 @@ def _settable_variables() -> set[str]:
 
 @cache
 def _foreign_variables() -> set[str]:
-    """Return the variables that have a name of others, and set a key or an address."""
+    """Return the variables of keys and addresses whose names are not chatcli's."""
     addresses = {variable for row in PROVIDERS.values() for variable in row.url_variables}
     keys = {variable for provider in PROVIDERS for variable in key_variables(provider)}
     of_settings = {variable for variables in _VARIABLES.values() for variable in variables}
@@ -293,9 +290,9 @@ def _foreign_variables() -> set[str]:
 
 
 def _by_field(written: dict[str, Any]) -> dict[str, Any]:
-    """Return what is `written` in the config file by field; a misspelt key is refused, since it has no effect."""
+    """Return what is `written` in the config file, by field; refuse an unknown key, which may be misspelt."""
     known = {user_name(name): name for name in Settings.names()}
-    if isinstance(written.get("mcp"), str):  # as the option of that name: a file
+    if isinstance(written.get("mcp"), str):  # a file, as the option of that name
         known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
@@ -318,7 +315,7 @@ def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
 
 
 def _read(texts: Mapping[str, object]) -> dict[str, Any]:
-    """Return the settings that `texts` hold, each as its field's type."""
+    """Return `texts` converted to the types of their fields."""
     values = {}
     for one in fields(Settings):
         if one.name in texts:

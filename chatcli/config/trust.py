@@ -1,7 +1,7 @@
-"""Which files of a folder the user has trusted: by the folder's resolved path and the SHA-256 of the file's content.
+"""The files of a folder that the user trusts, by the folder's resolved path and the SHA-256 of the file's content.
 
-A folder may come from somewhere else, so what it brings along counts only once the user has seen and trusted it. To
-use such a file, read it once by `read_folder_file`, ask `is_trusted` about what was read, and use those bytes.
+A folder may come from somebody else, so its files are used only after the user has seen and trusted them. To use such
+a file, read it once with `read_folder_file`, pass the result to `is_trusted`, and use the bytes that were read.
 """
 
 import os
@@ -23,12 +23,12 @@ _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 
 class UnsafeFileError(ValueError):
-    """A file of a folder that is never used, whatever the user says; the message says why."""
+    """A file that can't be trusted; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFile:
-    """A file as it was read: `name` in `folder`, which is resolved."""
+    """The content of the file `name` in the resolved `folder`."""
 
     folder: Path
     name: str
@@ -43,7 +43,7 @@ class FolderFile:
 
 
 def state_path() -> Path:
-    """Return where it is kept what is trusted."""
+    """Return the file that remembers what is trusted."""
     return paths.state_dir() / "trust.json"
 
 
@@ -51,7 +51,7 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
     """Return the file `name` of `folder`, by default the current one; None when there is no such file.
 
     Raises:
-        UnsafeFileError: It is a link out of the folder, no regular file, another user's, or too large.
+        UnsafeFileError: It is a link out of the folder, not a regular file, owned by another user, or too large.
         OSError: It can't be read.
 
     """
@@ -78,12 +78,17 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
     return FolderFile(folder, name, content)
 
 
+def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:
+    """Return the files of `folder` that can be trusted. Raises what `read_folder_file` raises."""
+    return [file for name in names if (file := read_folder_file(name, folder)) is not None]
+
+
 def is_trusted(file: FolderFile) -> bool:
-    """Return whether the user has trusted this very content at this place, or trusts the current folder in this run.
+    """Return whether the user has trusted this content at this place, or trusts the current folder in this run.
 
     Raises:
-        OSError: What is trusted can't be read.
-        ValueError: It is damaged.
+        OSError: The file of trust can't be read.
+        ValueError: That file is damaged.
 
     """
     if os.environ.get(RUN_VARIABLE, "").strip().lower() in _TRUE and file.folder == Path.cwd().resolve():
@@ -92,12 +97,12 @@ def is_trusted(file: FolderFile) -> bool:
 
 
 def is_declined(file: FolderFile) -> bool:
-    """Return whether the user was asked about this content and did not trust it; for failures see `is_trusted`."""
+    """Return whether the user refused to trust this content. Raises what `is_trusted` raises."""
     return _is_recorded("declined", file)
 
 
 def trusted_folders() -> dict[str, dict[str, str]]:
-    """Return the SHA-256 of each trusted file, by folder and name; for failures see `is_trusted`."""
+    """Return the SHA-256 of each trusted file, by folder and name. Raises what `is_trusted` raises."""
     return _section(read_state(state_path()), "trusted")
 
 
@@ -112,12 +117,12 @@ def trust(files: Iterable[FolderFile]) -> None:
 
 
 def decline(files: Iterable[FolderFile]) -> None:
-    """Remember that the user was asked about `files` and does not trust them; for failures see `trust`."""
+    """Remember that the user refused to trust `files`. Raises what `trust` raises."""
     _record(files, "declined", "trusted")
 
 
 def forget(folder: Path) -> bool:
-    """Forget what the user said of the files of `folder`; return whether there was anything; see `trust`."""
+    """Forget the answers about the files of `folder`; return whether there were any. Raises what `trust` raises."""
     found = False
 
     def remove(data: dict[str, Any]) -> None:
@@ -132,7 +137,7 @@ def forget(folder: Path) -> bool:
 
 def _check(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise UnsafeFileError("it is no regular file")
+        raise UnsafeFileError("it is not a regular file")
     if found.st_uid not in (0, os.geteuid()):
         raise UnsafeFileError("it belongs to another user")
     if found.st_size > MAX_BYTES:
@@ -158,10 +163,10 @@ def _record(files: Iterable[FolderFile], section: str, other: str) -> None:
 
 
 def _section(data: dict[str, Any], name: str) -> dict[str, dict[str, str]]:
-    """Return a part of the file; raise ValueError where it has another shape than it was written with."""
+    """Return the table `name` of the file; raise ValueError if it is not a table of folders."""
     section = data.get(name, {})
     if not isinstance(section, dict) or not all(isinstance(files, dict) for files in section.values()):
-        raise ValueError(f'"{name}" is no table of folders')
+        raise ValueError(f'"{name}" is not a table of folders')
     return section
 
 
@@ -170,8 +175,3 @@ def _section_or_none(data: dict[str, Any], name: str) -> dict[str, dict[str, str
         return _section(data, name)
     except ValueError:
         return {}
-
-
-def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:
-    """Return the files of `folder` that can be trusted; for failures see `read_folder_file`."""
-    return [file for name in names if (file := read_folder_file(name, folder)) is not None]

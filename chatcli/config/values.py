@@ -1,4 +1,4 @@
-"""Reads one setting: text from the environment, or a value from TOML or the command line, as its field's type."""
+"""Converts one setting from the environment, TOML or the command line to the type of its field."""
 
 import math
 import re
@@ -25,10 +25,10 @@ def read_value(kind: Any, value: object) -> Any:
         kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...] or a dict,
             each also `| None`, or `Annotated` with checks: functions that return the value or raise ValueError. A
             dict may hold dicts.
-        value: What was given; not None.
+        value: The given value; not None.
 
     Raises:
-        ValueError: It can't be one; the message says what it should be.
+        ValueError: It can't be converted; the message says what is expected.
 
     """
     origin, arguments = get_origin(kind), get_args(kind)
@@ -47,7 +47,7 @@ def read_value(kind: Any, value: object) -> Any:
 
 
 def choices(kind: Any) -> tuple[str, ...]:
-    """Return the texts that a `kind` is limited to, none where it is not."""
+    """Return the texts that a `kind` is limited to; none if it is not limited."""
     if get_origin(kind) is Literal:
         return get_args(kind)
     return tuple(text for part in get_args(kind) for text in choices(part))
@@ -92,7 +92,7 @@ def parse_variable(text: str) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"{_shown(text)} is no KEY=VALUE")
+        raise ValueError(f"{_shown(text)} is not KEY=VALUE")
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
@@ -100,17 +100,17 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 
 def parse_variables(text: str) -> dict[str, str]:
-    """Read `KEY=VALUE`, as many as `text` has; a value with white space stands in quotes.
+    """Read every `KEY=VALUE` in `text`; a value with white space stands in quotes.
 
     Raises:
-        ValueError: A part of it is none.
+        ValueError: A part of it has another form.
 
     """
     return dict(map(parse_variable, _VARIABLE.findall(text)))
 
 
 def parse_entry(text: str) -> tuple[str, str, Any]:
-    """Read `TABLE.KEY=VALUE`: the value is JSON where it is JSON, else text; the table's name may have dots.
+    """Read `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots.
 
     Raises:
         ValueError: It has another form.
@@ -209,7 +209,7 @@ def _json(text: str) -> object:
 
 
 def _shown(value: object) -> str:
-    """Return `value` as a message shows it: a file may hold megabytes for a number."""
+    """Return `value` as a message shows it: shortened, since a file may hold megabytes where a number is expected."""
     return _SHORT.repr(value)
 
 

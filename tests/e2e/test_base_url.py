@@ -30,7 +30,7 @@ def deaf() -> Iterator[str]:
 
 @pytest.mark.parametrize("options", [("-m", "gpt-fake"), ()], ids=["named", "listed"])
 @pytest.mark.parametrize("path", ["", "/v1/chat/completions"])
-def test_a_wrong_path_is_told_with_what_may_be_right(
+def test_a_wrong_path_is_reported_with_what_may_be_right(
     chat: Chat, server: FakeOpenAI, path: str, options: tuple[str, ...]
 ) -> None:
     url = server.base_url.removesuffix("/v1") + path
@@ -95,7 +95,7 @@ def test_a_server_that_lists_nothing_asks_for_a_name(chat: Chat, server: FakeOpe
     assert not any(model["default"] for model in listed)
 
 
-def test_a_refused_key_is_told_before_a_model_is_known(chat: Chat, server: FakeOpenAI) -> None:
+def test_a_refused_key_is_reported_before_a_model_is_known(chat: Chat, server: FakeOpenAI) -> None:
     server.key = "sk-its-own-key"
     result = chat("--base-url", server.base_url, "hello")
     assert result.returncode == 3

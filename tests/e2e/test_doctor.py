@@ -24,7 +24,7 @@ def execute(path: Path, script: str) -> None:
     connection.close()
 
 
-def test_it_finds_everything_in_order_and_tells_no_key(chat: Chat, fake: FakeOpenAI) -> None:
+def test_it_finds_everything_in_order_and_shows_no_key(chat: Chat, fake: FakeOpenAI) -> None:
     chat("-t", "abc", "hello")
     result = chat("doctor")
     assert result.returncode == 0, result
@@ -54,7 +54,7 @@ def test_a_config_file_that_cannot_be_read_is_a_finding(chat: Chat, fake: FakeOp
     assert "temperatur" in result.stdout
 
 
-def test_an_index_that_is_lost_is_made_anew_by_itself(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_lost_index_is_rebuilt_automatically(chat: Chat, fake: FakeOpenAI) -> None:
     chat("-t", "abc", "hello world")
     execute(database(chat), "DROP TABLE threads; DROP TABLE messages;")
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["abc"]

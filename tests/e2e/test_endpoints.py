@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatcli.config.endpoints import is_named, note_endpoint, was_sent
+from chatcli.config.endpoints import check_named, note_endpoint, was_sent
 from chatcli.config.secrets import Secret
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
@@ -162,4 +162,6 @@ def test_servers_that_are_named_at_the_same_time_are_all_kept(home: Home, monkey
     urls = [f"http://localhost:{port}/v1" for port in range(9000, 9040)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda url: note_endpoint(url, Secret(GIVEN)), urls))
-    assert all(is_named(url) and was_sent(url, Secret(GIVEN)) for url in urls)
+    for url in urls:
+        check_named(url)
+        assert was_sent(url, Secret(GIVEN))

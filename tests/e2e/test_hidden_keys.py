@@ -108,7 +108,7 @@ def test_a_key_that_is_given_as_an_argument_is_not_repeated(chat: Chat, home: Ho
     assert_hidden(home, result)
 
 
-def test_a_key_with_a_line_break_is_sent_without_and_one_that_is_none_is_told(
+def test_a_key_is_sent_without_its_line_break_and_one_that_cannot_be_sent_is_reported(
     chat: Chat, fake: FakeOpenAI, home: Home
 ) -> None:
     key = home.env["OPENAI_API_KEY"]

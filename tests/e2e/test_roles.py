@@ -93,7 +93,7 @@ def test_the_thread_remembers_its_model(chat: Chat, fake: FakeOpenAI) -> None:
         (b'description = "x"', "system prompt"),
     ],
 )
-def test_a_broken_role_file_is_told_with_what_is_wrong(
+def test_a_broken_role_file_is_reported_with_the_reason(
     text: bytes, told: str, chat: Chat, fake: FakeOpenAI, home: Home
 ) -> None:
     write_role(home, "broken.toml", "")
@@ -153,7 +153,7 @@ def write_role(home: Home, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
 
-def test_what_is_told_of_a_missing_variable_helps_in_a_conversation(
+def test_the_hint_for_a_missing_variable_works_in_a_conversation(
     terminal: OpenTerminal, fake: FakeOpenAI, home: Home
 ) -> None:
     write_role(home, "brief.toml", 'system = "Be {how}."')

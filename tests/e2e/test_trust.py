@@ -196,7 +196,7 @@ def test_the_values_of_a_trusted_dotenv_are_literal(chat: Chat, home: Home, evil
     assert evil.requests[-1].messages[0] == ("system", "a ${ANYTHING} $ANYTHING")
 
 
-def test_a_key_that_only_an_untrusted_dotenv_sets_is_missing_and_said_so(chat: Chat, home: Home) -> None:
+def test_a_key_that_only_an_untrusted_dotenv_sets_is_reported_as_missing(chat: Chat, home: Home) -> None:
     env_file(home, "ANTHROPIC_API_KEY=sk-of-somebody")
     result = chat("-m", "anthropic:claude-x", "--json", "hi")
     assert result.returncode == 3
@@ -252,7 +252,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
         "a link upwards": (lambda: file.symlink_to("../away"), "leaves the folder"),
         "a link to a device": (lambda: file.symlink_to("/dev/zero"), "leaves the folder"),
         "a link to itself": (lambda: file.symlink_to(".env"), "left out"),
-        "a FIFO": (lambda: os.mkfifo(file), "no regular file"),
+        "a FIFO": (lambda: os.mkfifo(file), "not a regular file"),
         "a large file": (lambda: file.write_text("CHATCLI_SYSTEM=x\n" * 100_000), "larger than 1 MB"),
         "no text": (lambda: file.write_bytes(b"CHATCLI_SYSTEM=\xff\xfe\n"), "no UTF-8"),
         "a run of blanks": (lambda: file.write_text("CHATCLI_SYSTEM=x" + " " * 900_000 + "y"), "blanks"),

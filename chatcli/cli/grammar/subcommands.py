@@ -33,6 +33,10 @@ SUBCOMMANDS = (
     Subcommand("keys", "chatcli.cli.subcommands.keys", "Keys of providers, in the system keyring or a private file."),
     Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
-    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Show what is installed, configured and reachable."),
+    Subcommand(
+        "doctor",
+        "chatcli.cli.subcommands.doctor",
+        "Check what is installed, configured and reachable; show a remedy for each problem.",
+    ),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

@@ -1,4 +1,4 @@
-"""JSON Schemas of everything that chatcli prints as JSON; `chat config schema` prints them."""
+"""The JSON Schemas of everything that chatcli prints as JSON; `chat config schema` prints them."""
 
 import json
 from importlib import resources
@@ -19,7 +19,7 @@ def read_schema(name: str) -> dict[str, Any]:
 
 
 def read_all() -> dict[str, Any]:
-    """Return one schema of any of them, each by its name under `$defs`."""
+    """Return one schema that accepts any of them; each is in `$defs` by its name."""
     schemas = {name: read_schema(name) for name in NAMES}
     dialect = {schema.pop("$schema") for schema in schemas.values()}
     return {

@@ -1,8 +1,5 @@
-"""`chat config`: the settings in effect, the file that holds them, and the shape of what chat prints as JSON."""
+"""`chat config`: the settings in effect, the config file, and the JSON Schemas of the output."""
 
-import os
-import shlex
-import subprocess
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -13,16 +10,26 @@ from chatcli import paths
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
-from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import (
+    AsJson,
+    choose_json,
+    edit_in_editor,
+    format_settings,
+    options_of,
+    print_json,
+    show_or_print_json,
+)
 from chatcli.config.settings import Settings
 from chatcli.conversation.effective_settings import effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.rendering.build import build_renderer
 from chatcli.runtime.files import replace_privately
 
 app = typer.Typer(
-    help="Settings, and JSON Schemas.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    help="Show and edit settings; print JSON Schemas.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 
@@ -39,38 +46,35 @@ def config(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the settings in effect and where each comes from; of a key, only that it is set."""
-    settings = load_settings(ctx.find_object(dict) or {})
+    """Show the settings and where each comes from.
+
+    Of a key, only the fact that it is set is shown.
+    """
+    settings = load_settings(options_of(ctx))
     found = effective_settings(settings)
-    if print_as_json({name: asdict(one) for name, one in found.items()}, settings.format, as_json):
-        return
     rows = tuple((name, str(one), one.source) for name, one in found.items())
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Settings", ("setting", "value", "from"), rows))
-    renderer.close()
+    table = Listing("Settings", ("setting", "value", "from"), rows)
+    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, table, as_json=as_json)
 
 
 @app.command()
 def path() -> None:
-    """Print where the config file is, or would be."""
+    """Print the path of the config file, which need not exist."""
     print(paths.config_file())
 
 
 @app.command()
 def edit(ctx: typer.Context) -> None:
-    """Open the config file in $VISUAL or $EDITOR, and check it afterwards."""
+    """Edit the config file in $VISUAL or $EDITOR.
+
+    It is checked afterwards.
+    """
     file = paths.config_file()
     paths.private_dir(file.parent)
     if not file.exists():
         replace_privately(file, [_FIRST_LINES])
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    try:
-        code = subprocess.run([*editor, str(file)], check=False).returncode  # noqa: S603 - the user's own editor
-    except OSError as error:
-        raise UsageError(f"the editor {editor[0]} can't be run: {error.strerror}", remedy="Set $EDITOR.") from None
-    if code != 0:
-        raise UsageError(f"the editor {editor[0]} failed with exit code {code}")
-    Settings.load(ctx.find_object(dict))
+    edit_in_editor(file)
+    Settings.load(options_of(ctx))
     print(f"{file} is fine", file=sys.stderr)
 
 
@@ -79,12 +83,15 @@ def schema(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help=f"{', '.join(NAMES)}; all of them.", autocompletion=complete.schemas),
+        typer.Argument(
+            metavar="[NAME]",
+            help=f"One of {', '.join(NAMES)}; by default all of them.",
+            autocompletion=complete.schemas,
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of what chat prints as JSON."""
     if name is not None and name not in NAMES:
         raise UsageError(f"there is no schema {name!r}", remedy=f"Schemas: {', '.join(NAMES)}.")
     shown = read_all() if name is None else read_schema(name)
-    asked = (ctx.find_object(dict) or {}).get("format") or os.environ.get("CHATCLI_FORMAT")
-    print_as_json(shown, "jsonl" if asked == "jsonl" else "json")
+    print_json(format_settings(options_of(ctx)), shown)

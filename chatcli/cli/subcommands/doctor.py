@@ -1,22 +1,46 @@
-"""`chat doctor`: what is installed, configured and reachable."""
+"""`chat doctor`: what is installed, configured and reachable, and what to do about problems."""
 
 import dataclasses
-import os
+import importlib.metadata
+import importlib.util
+import platform
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import typer
 
+from chatcli import __version__, paths
 from chatcli.cli.load_settings import load_settings
-from chatcli.cli.subcommands.diagnosis import Finding, examine
-from chatcli.cli.subcommands.output import AsJson, print_as_json
-from chatcli.config.settings import FORMATS, Settings
-from chatcli.conversation.place import choose_place
+from chatcli.cli.subcommands.output import (
+    AsJson,
+    format_settings,
+    options_of,
+    show_or_print_json,
+)
+from chatcli.config.installation import install_command
+from chatcli.config.kept_keys import kept_keys
+from chatcli.config.mcp_servers import McpServer
+from chatcli.config.secrets import redact
+from chatcli.config.settings import Settings
+from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import repair_store
 from chatcli.errors import ChatcliError, ExitCode
-from chatcli.events import Listing, Notice
-from chatcli.rendering.build import build_renderer
+from chatcli.events import Event, Listing, Notice
+from chatcli.graphs.server.client import ServerAddress, assistants, check_server
+from chatcli.helper.status import find_helper
+from chatcli.models.local.weights import DEFAULT_WEIGHTS
+from chatcli.models.names import choose_model
+from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.sanitize import sanitize_line
+from chatcli.store.errors import REPAIR
+from chatcli.store.location import StoreLocation
+from chatcli.store.sqlite.repair import find_damage
+
+_PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
+_REACH_SECONDS = 3.0
+"""Seconds for a server to answer."""
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,37 +49,207 @@ Repair = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The state of one part; a problem has a remedy."""
+
+    subject: str
+    state: Literal["ok", "problem"]
+    detail: str
+    remedy: str = ""
+
+
 @app.command()
 def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) -> None:
-    """Show what is installed, configured and reachable, each with its remedy."""
-    options: dict[str, Any] = ctx.find_object(dict) or {}
+    """Check what is installed, configured and reachable; show a remedy for each problem."""
+    options = options_of(ctx)
     repaired: list[str] = []
     try:
         settings = load_settings(options)
     except ChatcliError as error:
-        asked: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
-        settings = Settings(format=asked if asked in FORMATS else None)
+        settings = format_settings(options)
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
             repaired = repair_store(choose_place(settings))
-        findings = [_cleaned(finding, settings) for finding in examine(settings)]
+        findings = [_redacted(finding, settings) for finding in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)
-    if not print_as_json([dataclasses.asdict(finding) for finding in findings], settings.format, as_json):
-        renderer = build_renderer(settings)
-        rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
-        renderer.render(Listing("Doctor", ("what", "state", "detail"), rows))
-        for finding in findings:
-            if finding.remedy:
-                renderer.render(Notice(f"{finding.subject}: {finding.remedy}", "warning"))
-        renderer.close()
+    values = [dataclasses.asdict(finding) for finding in findings]
+    show_or_print_json(settings, values, *_as_events(findings), as_json=as_json)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(ExitCode.INTERNAL)
 
 
-def _cleaned(finding: Finding, settings: Settings) -> Finding:
-    """Return `finding` without any key, whatever a server or a library said."""
-    return dataclasses.replace(
-        finding, detail=settings.credentials.redact(finding.detail), remedy=settings.credentials.redact(finding.remedy)
+def _as_events(findings: list[Finding]) -> Iterator[Event]:
+    rows = tuple((finding.subject, finding.state, finding.detail) for finding in findings)
+    yield Listing("Doctor", ("what", "state", "detail"), rows)
+    for finding in findings:
+        if finding.remedy:
+            yield Notice(f"{finding.subject}: {finding.remedy}", "warning")
+
+
+def _redacted(finding: Finding, settings: Settings) -> Finding:
+    """Return `finding` without any key: its text may come from a server or a library."""
+    hide = settings.credentials.redact
+    return dataclasses.replace(finding, detail=hide(finding.detail), remedy=hide(finding.remedy))
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield the state of each part of this installation."""
+    yield Finding("chatcli", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    yield Finding("packages", "ok", versions)
+    config = paths.config_file()
+    yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
+    yield from _folder(settings)
+    yield _threads(settings)
+    yield from _keys(settings)
+    yield from _model(settings)
+    yield _local_runtime()
+    yield _helper(settings)
+    yield from _mcp_servers(settings)
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    dotenv = settings.folder
+    if dotenv.problem:
+        yield Finding(".env", "problem", f"it is ignored: {dotenv.problem}", "Fix or remove it.")
+    elif dotenv.file is not None:
+        state = "is trusted" if dotenv.trusted else "is not trusted and sets nothing; chat trust shows what it would"
+        yield Finding(".env", "ok", f"the .env of this folder {state}")
+
+
+def _threads(settings: Settings) -> Finding:
+    try:
+        place = choose_place(settings)
+        return _server(place) if isinstance(place, ServerAddress) else _store(place)
+    except ChatcliError as error:
+        return Finding("store" if settings.url is None else "server", "problem", error.message, error.remedy)
+
+
+def _server(server: ServerAddress) -> Finding:
+    check_server(server)
+    names = [str(assistant["name"]) for assistant in assistants(server)]
+    return Finding("server", "ok", f"{server.shown} answers; its assistants: {', '.join(names)}")
+
+
+def _store(location: StoreLocation) -> Finding:
+    if location.path is None and location.uri is None:
+        return Finding("store", "ok", "in memory: nothing is stored")
+    if location.path is not None and not location.path.exists():
+        return Finding("store", "ok", f"{location.path} is created with the first turn")
+    try:
+        if location.path is not None and (damage := find_damage(location.path)):
+            return Finding("store", "problem", f"{location.path} is damaged: {damage}", REPAIR)
+        count = len(open_threads(location).recent())
+    except ChatcliError as error:
+        return Finding("store", "problem", error.message, error.remedy)
+    where = (
+        "a PostgreSQL server" if location.path is None else f"{location.path}, {location.path.stat().st_size:,} bytes"
     )
+    return Finding("store", "ok", f"{where}, {count} threads")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    kept, credentials = kept_keys(), settings.credentials
+    known = [provider for provider in PROVIDERS if credentials.has_key(provider)]
+    for provider in known:
+        is_set = credentials.sets_key(provider)
+        try:
+            credentials.access(provider)
+        except ChatcliError as error:
+            yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
+        else:
+            place = "in the environment or .env" if is_set else f"kept in the {kept[provider]}"
+            yield Finding(f"key of {provider}", "ok", place)
+    if not known:
+        yield Finding("keys", "ok", "none; the local model needs none")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    try:
+        name = choose_model(settings)
+    except ChatcliError as error:
+        yield Finding("model", "problem", error.message, error.remedy)
+        return
+    answers, provider = f"{name} answers where none is named", PROVIDERS.get(name.provider)
+    if provider is not None and not provider.is_installed:
+        remedy = f"{install_command(provider.extra)}, or name another model: chat models default local"
+        yield Finding("model", "problem", f"{answers}, and its package is missing", remedy)
+    else:
+        yield Finding("model", "ok", answers)
+    if settings.openai_endpoint is not None:
+        yield _reach("endpoint", settings.openai_endpoint, "/models", "--base-url, OPENAI_BASE_URL")
+    if settings.langflow_url is not None:
+        yield _reach("Langflow", settings.langflow_url, "/health", "LANGFLOW_URL")
+
+
+def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
+    """Return whether the server at `url`, which `setting` sets, answers at `path`."""
+    import httpx2
+
+    shown = redact(url, [])  # it may hold a password
+    try:
+        status = httpx2.get(f"{url}{path}", timeout=_REACH_SECONDS).status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        remedy = f"Check the address ({setting}) and that the server runs."
+        return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)
+    return Finding(subject, "ok", f"{shown} answers (status {status})")
+
+
+def _local_runtime() -> Finding:
+    if importlib.util.find_spec("xllamacpp") is None:
+        return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
+    file = paths.cache_dir() / "models" / DEFAULT_WEIGHTS.file_name
+    if not file.exists():
+        return Finding(
+            "local model", "ok", "its weights are fetched at first use; to fetch them now: chat models pull local"
+        )
+    return Finding("local model", "ok", f"{file}")
+
+
+def _helper(settings: Settings) -> Finding:
+    if not settings.helper or sys.platform != "linux":
+        return Finding("helper", "ok", "off: every one-shot imports what it needs")
+    try:
+        helper = find_helper()
+    except OSError as error:
+        remedy = f"Look at who made {paths.runtime_dir()}; --no-helper does without."
+        return Finding("helper", "problem", f"its socket can't be used: {error}", remedy)
+    if helper is None:
+        return Finding("helper", "ok", "none now; the next one-shot leaves one behind, which makes others start faster")
+    if not helper.answers:
+        return Finding("helper", "problem", f"process {helper.pid} does not answer", f"kill {helper.pid}")
+    detail = f"process {helper.pid} makes one-shots start faster; it holds {helper.memory / 1e6:.0f} MB"
+    return Finding("helper", "ok", f"{detail}, and leaves after some idle minutes")
+
+
+def _mcp_servers(settings: Settings) -> Iterator[Finding]:
+    """Yield the state of each MCP server without starting any."""
+    try:
+        servers = settings.servers()
+    except ChatcliError as error:
+        yield Finding("MCP servers", "problem", error.message, error.remedy)
+        return
+    if servers and importlib.util.find_spec("langchain_mcp_adapters") is None:
+        yield Finding("MCP servers", "problem", "their client is not installed", install_command("mcp"))
+    for name, server in servers.items():
+        yield _mcp_server(name, server)
+
+
+def _mcp_server(name: str, server: McpServer) -> Finding:
+    subject = f"MCP server {name}"
+    try:
+        filled = server.filled()
+    except ChatcliError as error:
+        return Finding(subject, "problem", error.message, "Set it, or give a default: ${NAME:-default}.")
+    if server.disabled:
+        return Finding(subject, "ok", "disabled")
+    if filled.command is None:
+        return Finding(subject, "ok", "connected to with the first question; /tools lists its tools")
+    if filled.command_path() is None:
+        return Finding(
+            subject, "problem", f"its command {filled.command} is not found", "Install it, or give its path."
+        )
+    return Finding(subject, "ok", f"{filled.command_path()}, started with the first question; /tools lists its tools")

@@ -1,4 +1,4 @@
-"""`chat keys`: keys that chatcli keeps for providers."""
+"""`chat keys`: the keys that chatcli keeps for providers."""
 
 import getpass
 import sys
@@ -7,17 +7,15 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
+from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
 from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
-from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
-from chatcli.rendering.build import build_renderer
 
 app = typer.Typer(
-    help="Keys of providers, kept in the system keyring, or where there is none in a file that you alone can read.",
+    help="Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -38,11 +36,14 @@ def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("set", context_settings={"allow_extra_args": True})
 def set_(ctx: typer.Context, name: Name) -> None:
-    """Keep a key: asked for without echo on a terminal, else read from standard input, never an argument."""
+    """Keep a key.
+
+    On a terminal it is asked for without echo; else it is read from standard input. It is never an argument.
+    """
     provider = _provider(name)
-    if ctx.args:  # not repeated
+    if ctx.args:  # the message must not repeat them
         raise UsageError(
-            "a key is no argument: the shell's history and the list of processes would show it",
+            "a key is no argument: the shell history and the list of processes would show it",
             remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
         )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
@@ -55,9 +56,8 @@ def set_(ctx: typer.Context, name: Name) -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List which providers have a key and where it is; never the key itself."""
-    settings = ctx.find_object(Settings)
-    assert settings is not None
+    """List which providers have a key, and where it is."""
+    settings = settings_of(ctx)
     kept = kept_keys()
     rows = []
     for provider in PROVIDERS.values():
@@ -65,11 +65,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
             rows.append((provider.prefix, "environment or .env"))
         elif provider.prefix in kept:
             rows.append((provider.prefix, describe_place(kept[provider.prefix])))
-    if print_as_json([{"provider": prefix, "place": place} for prefix, place in rows], settings.format, as_json):
-        return
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Keys", ("provider", "place"), tuple(rows)))
-    renderer.close()
+    found = [{"provider": prefix, "place": place} for prefix, place in rows]
+    show_or_print_json(settings, found, Listing("Keys", ("provider", "place"), tuple(rows)), as_json=as_json)
 
 
 @app.command()
@@ -87,7 +84,7 @@ def ask_key(provider: Provider) -> Secret:
 
 
 def report_place(provider: Provider, kept: KeyPlace) -> None:
-    """Say openly where a key has gone."""
+    """Print where a key is kept."""
     print(f"the key of {provider.title} is kept in {kept}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""`chat models`: which models there are."""
+"""`chat models`: the models that can be used."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
-from chatcli.config.edit_file import set_value
+from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
+from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing
+from chatcli.models.local.weights import find_weights
 from chatcli.models.names import LOCAL_MODELS, ModelName, parse_model, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
@@ -18,7 +19,10 @@ from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 
 app = typer.Typer(
-    help="Which models there are.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    help="List models, and choose the default.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Name = Annotated[
@@ -39,51 +43,47 @@ def models(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the models that can be used as things are set, the default marked."""
-    settings = _settings(ctx)
+    """List the usable models; the default one is marked."""
+    settings = settings_of(ctx)
     usable = usable_models(settings)
-    if print_as_json([_as_json(model) for model in usable], settings.format, as_json):
-        return
     rows = tuple(
         (model.alias or str(model.name), "default" if model.default else "", _source(model)) for model in usable
     )
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Models", ("model", "", "from"), rows))
-    renderer.close()
+    table = Listing("Models", ("model", "", "from"), rows)
+    show_or_print_json(settings, [_as_json(model) for model in usable], table, as_json=as_json)
 
 
 @app.command()
 def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the flows of the Langflow server: LANGFLOW_URL, by default http://localhost:7860."""
+    """List the flows of the Langflow server.
+
+    LANGFLOW_URL names the server; by default it is http://localhost:7860.
+    """
     from chatcli.models.langflow.server import LangflowServer
 
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     flows = LangflowServer.of(settings).flows()
     found = [{"model": f"{LANGFLOW}:{flow.handle}", **asdict(flow)} for flow in flows]
-    if print_as_json(found, settings.format, as_json):
-        return
     rows = tuple((f"{LANGFLOW}:{flow.handle}", flow.name, flow.description) for flow in flows)
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Flows", ("model", "name", "description"), rows))
-    renderer.close()
+    show_or_print_json(settings, found, Listing("Flows", ("model", "name", "description"), rows), as_json=as_json)
 
 
 @app.command()
 def default(ctx: typer.Context, name: Name) -> None:
-    """Let the model NAME answer where no other is named: written to config.toml."""
-    model = resolve_model(name, _settings(ctx))
-    set_value("model", name if name in _settings(ctx).aliases else str(model))
+    """Make MODEL the default: written to config.toml."""
+    model = resolve_model(name, settings_of(ctx))
+    set_value("model", name if name in settings_of(ctx).aliases else str(model))
     print(f"the default model is {model}")
 
 
 @app.command()
 def alias(ctx: typer.Context, short: Annotated[str, typer.Argument(metavar="NAME")], model: Name) -> None:
-    """Let NAME stand for the model MODEL: written to config.toml."""
+    """Make NAME an alias of MODEL: written to config.toml."""
     if ":" in short or not short.strip() or short in (*PROVIDERS, *LOCAL_MODELS):
-        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or is a provider or model already")
-    full = resolve_model(model, _settings(ctx))
+        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or names a provider or model")
+    full = resolve_model(model, settings_of(ctx))
     set_value(short, str(full), table="aliases")
-    print(f"{short} stands for {full}")
+    print(f"{short} is now an alias of {full}")
 
 
 def _as_json(model: UsableModel) -> dict[str, object]:
@@ -100,12 +100,6 @@ def _source(model: UsableModel) -> str:
     return f"alias of {model.name}" if model.alias else model.source
 
 
-def _settings(ctx: typer.Context) -> Settings:
-    settings = ctx.find_object(Settings)
-    assert settings is not None
-    return settings
-
-
 @app.command()
 def pull(
     ctx: typer.Context,
@@ -118,9 +112,8 @@ def pull(
         ),
     ],
 ) -> None:
-    """Fetch a local model's weights ahead of its first use."""
-    settings = ctx.find_object(Settings)
-    assert settings is not None
+    """Fetch the weights of a local model before its first use."""
+    settings = settings_of(ctx)
     name = parse_model(model, custom_server=False)
     if name.provider != LOCAL:
         raise typer.BadParameter(f"only local models can be fetched, not {name}")
@@ -139,6 +132,5 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
 
     """
     from chatcli.models.local.fetch import fetch
-    from chatcli.models.local.weights import find_weights
 
     fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)

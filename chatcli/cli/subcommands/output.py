@@ -1,14 +1,20 @@
-"""What the sub-commands of `chat threads` share."""
+"""What the sub-commands share: their settings, JSON or a table as output, questions, and the user's editor."""
 
 import json
+import os
+import shlex
+import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chatcli.cli.grammar import completion as complete
-from chatcli.config.settings import Settings
+from chatcli.config.settings import FORMATS, Settings
 from chatcli.conversation.place import choose_place, open_threads
+from chatcli.errors import UsageError
 from chatcli.events import Event
 from chatcli.rendering.build import build_renderer
 from chatcli.store.threads import Threads
@@ -26,11 +32,22 @@ ThreadIds = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def settings_of(ctx: typer.Context, store: str | None, url: str | None) -> Settings:
-    """Return the settings of `chat`'s own options, with the sub-command's on top."""
+def settings_of(ctx: typer.Context, store: str | None = None, url: str | None = None) -> Settings:
+    """Return the settings of `chat`'s options, overridden by those of the sub-command."""
     settings = ctx.find_object(Settings)
     assert settings is not None
     return settings.with_options({"store": store, "url": url})
+
+
+def options_of(ctx: typer.Context) -> dict[str, Any]:
+    """Return the options of `chat` that were given, for a sub-command that reads the settings itself."""
+    return ctx.find_object(dict) or {}
+
+
+def format_settings(options: Mapping[str, Any]) -> Settings:
+    """Return settings that hold only the wanted format, for a command that works when others are wrong."""
+    wanted: Any = options.get("format") or os.environ.get("CHATCLI_FORMAT")
+    return Settings(format=wanted if wanted in FORMATS else None)
 
 
 def threads_of(settings: Settings) -> Threads:
@@ -39,11 +56,48 @@ def threads_of(settings: Settings) -> Threads:
 
 
 def show(settings: Settings, *events: Event) -> None:
-    """Show `events` as `settings` and the terminal want it."""
+    """Show `events` in the format of `settings`."""
     renderer = build_renderer(settings)
     for event in events:
         renderer.render(event)
     renderer.close()
+
+
+def show_or_print_json(settings: Settings, value: Any, *events: Event, as_json: bool = False) -> None:
+    """Print `value` if JSON is wanted, else show `events`."""
+    if wants_json(settings, as_json=as_json):
+        print_json(settings, value, as_json=as_json)
+    else:
+        show(settings, *events)
+
+
+def wants_json(settings: Settings, *, as_json: bool) -> bool:
+    """Return whether JSON is wanted: by the sub-command's `--json`, or by the format of `chat` itself."""
+    return as_json or settings.format in ("json", "jsonl")
+
+
+def print_json(settings: Settings, value: Any, *, as_json: bool = False) -> None:
+    """Print `value` as JSON; as JSON Lines, a list is one line for each item, unless `--json` was given."""
+    if as_json or settings.format != "jsonl":
+        print(json.dumps(value, indent=2))
+        return
+    for one in value if isinstance(value, list) else [value]:
+        print(json.dumps(one))
+
+
+def choose_json(ctx: typer.Context, as_json: bool) -> None:
+    """Make the commands of the group of `ctx` print JSON if the group has the option: `chat models --json`."""
+    if not as_json:
+        return
+    if isinstance(ctx.obj, Settings):
+        ctx.obj = ctx.obj.with_options({"format": "json"})
+    else:  # the options that were given to `chat config`
+        ctx.obj = {**(ctx.obj or {}), "format": "json"}
+
+
+def has_terminal() -> bool:
+    """Return whether a user is there to answer a question."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def confirm(question: str) -> None:
@@ -51,35 +105,17 @@ def confirm(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def can_ask() -> bool:
-    """Return whether there is somebody to answer a question."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+def edit_in_editor(path: Path) -> None:
+    """Open `path` in $VISUAL or $EDITOR, and wait until the user has closed it.
 
-
-def choose_json(ctx: typer.Context, as_json: bool) -> None:
-    """Let all that follows in the group of `ctx` print JSON, if its option says so: `chat models --json`."""
-    if not as_json:
-        return
-    if isinstance(ctx.obj, Settings):
-        ctx.obj = ctx.obj.with_options({"format": "json"})
-    else:  # of `chat config`, the options that were given
-        ctx.obj = {**(ctx.obj or {}), "format": "json"}
-
-
-def print_as_json(value: Any, chosen: str | None, as_json: bool = False) -> bool:
-    """Print `value` if JSON is asked for; return whether it is.
-
-    Args:
-        value: A list is printed as one value a line in "jsonl", anything else on one line.
-        chosen: The format of `chat` itself.
-        as_json: Whether the sub-command has its option `--json`, which goes before that format.
+    Raises:
+        UsageError: The editor can't be started, or failed.
 
     """
-    if as_json or chosen == "json":
-        print(json.dumps(value, indent=2))
-    elif chosen == "jsonl":
-        for one in value if isinstance(value, list) else [value]:
-            print(json.dumps(one))
-    else:
-        return False
-    return True
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    try:
+        code = subprocess.run([*editor, str(path)], check=False).returncode  # noqa: S603 - the editor is the user's
+    except OSError as error:
+        raise UsageError(f"the editor {editor[0]} can't be started: {error.strerror}", remedy="Set $EDITOR.") from None
+    if code != 0:
+        raise UsageError(f"the editor {editor[0]} failed with exit code {code}", remedy=f"The file is {path}.")

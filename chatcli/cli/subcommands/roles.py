@@ -1,8 +1,5 @@
 """`chat roles`: named system prompts with variables."""
 
-import os
-import shlex
-import subprocess
 import sys
 from typing import Annotated
 
@@ -10,11 +7,17 @@ import typer
 
 from chatcli import paths
 from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, print_as_json
-from chatcli.config.settings import Settings
+from chatcli.cli.subcommands.output import (
+    AsJson,
+    choose_json,
+    edit_in_editor,
+    print_json,
+    settings_of,
+    show_or_print_json,
+    wants_json,
+)
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.rendering.build import build_renderer
 from chatcli.roles.role import SHIPPED, Role, find_role, own_file, read_role, role_files
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize
@@ -53,52 +56,51 @@ def roles(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the roles."""
-    settings = _settings(ctx)
+    settings = settings_of(ctx)
     found, broken = _read_roles()
     for problem in broken:  # one broken file must not hide the others
         print(f"warning: {sanitize(problem.message)}", file=sys.stderr)
-    if print_as_json([_as_json(role) for role in found], settings.format, as_json):
-        return
     rows = tuple(
         (role.name, ", ".join(role.variables), "shipped" if role.shipped else "yours", role.description)
         for role in found
     )
-    renderer = build_renderer(settings)
-    renderer.render(Listing("Roles", ("name", "variables", "whose", "what it does"), rows))
-    renderer.close()
+    table = Listing("Roles", ("name", "variables", "whose", "what it does"), rows)
+    show_or_print_json(settings, [_as_json(role) for role in found], table, as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Show a role: its prompt, its variables and their defaults."""
-    role = find_role(name)
-    if not print_as_json(_as_json(role), _settings(ctx).format, as_json):
+    role, settings = find_role(name), settings_of(ctx)
+    if wants_json(settings, as_json=as_json):
+        print_json(settings, _as_json(role), as_json=as_json)
+    else:
         print(role.path.read_text(encoding="utf-8").rstrip("\n"))
 
 
 @app.command()
 def edit(name: Name) -> None:
-    """Write a role in $VISUAL or $EDITOR: a new one, your own, or your copy of a shipped one."""
+    """Edit a role in $VISUAL or $EDITOR.
+
+    The role is a new one, yours, or your copy of a shipped one.
+    """
     path = own_file(name)
     if not path.exists():
         shipped = role_files().get(path.stem)
         path = path if shipped is None else path.with_suffix(shipped.suffix)
         paths.private_dir(paths.private_dir(paths.config_dir()) / "roles")
         replace_privately(path, [TEMPLATE if shipped is None else shipped.read_text("utf-8")])
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        done = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 - the user's own editor
-    except OSError as error:
-        raise UsageError(f"the editor {editor!r} can't be started: {error.strerror}", remedy="Set $EDITOR.") from None
-    if done.returncode != 0:
-        raise UsageError(f"the editor {editor!r} failed with {done.returncode}", remedy=f"The file is {path}.")
+    edit_in_editor(path)
     read_role(path)
     print(path)
 
 
 @app.command()
 def delete(name: OwnName) -> None:
-    """Delete a role of your own; a shipped one of that name is there again."""
+    """Delete one of your roles.
+
+    A shipped role of that name can be used again.
+    """
     path = own_file(name)
     if not path.exists():
         find_role(name)
@@ -129,9 +131,3 @@ def _as_json(role: Role) -> dict[str, object]:
         "shipped": role.shipped,
         "path": str(role.path),
     }
-
-
-def _settings(ctx: typer.Context) -> Settings:
-    settings = ctx.find_object(Settings)
-    assert settings is not None
-    return settings

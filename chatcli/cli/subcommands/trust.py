@@ -1,22 +1,20 @@
-"""`chat trust`: which files of which folders count."""
+"""`chat trust`: show the files of a folder and remember that the user trusts them."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.load_settings import shown_settings
-from chatcli.cli.subcommands.output import AsJson
+from chatcli.cli.subcommands.output import AsJson, Yes, confirm, has_terminal, options_of, show, show_or_print_json
 from chatcli.config import trust as store
 from chatcli.config.files import DOTENV, parse_dotenv
 from chatcli.config.settings import Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
-from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize_line
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -26,8 +24,7 @@ Folder = Annotated[
     typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=complete.files),
 ]
 List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Trust the folder no longer.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")]
 
 
 @app.command()
@@ -39,15 +36,14 @@ def trust(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trust the files of a folder: show what they set, ask, and remember them until they change."""
-    options: dict[str, Any] = ctx.find_object(dict) or {}
-    settings = Settings().with_options(options)
+    """Trust the files of a folder until they change: show what they set, and ask."""
+    settings = Settings().with_options(options_of(ctx))
     if list_ + remove + yes > 1 or (list_ and folder is not None):
         raise UsageError("--list, --remove, --yes and a folder to list exclude each other", remedy="Give one of them.")
     if as_json and not list_:
         raise UsageError("--json is for --list", remedy="chat trust --list --json")
     if list_:
-        _list(settings, as_json=as_json or settings.format in ("json", "jsonl"))
+        _list(settings, as_json=as_json)
         return
     place = (folder or Path()).expanduser().resolve()
     try:
@@ -69,11 +65,9 @@ def _trust(settings: Settings, folder: Path, *, yes: bool) -> None:
         print(f"{sanitize_line(str(folder))} is trusted already", file=sys.stderr)
         return
     if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError("nobody can be asked whether to trust this", remedy="Say it with --yes.")
-        typer.confirm(
-            f"Trust {sanitize_line(str(folder))}, as long as these files do not change?", abort=True, err=True
-        )
+        if not has_terminal():
+            raise UsageError("there is no terminal to ask whether to trust this", remedy="Confirm it with --yes.")
+        confirm(f"Trust {sanitize_line(str(folder))}, as long as these files do not change?")
     store.trust(files)
     print(f"{sanitize_line(str(folder))} is trusted", file=sys.stderr)
 
@@ -94,12 +88,10 @@ def _read(folder: Path) -> list[store.FolderFile]:
 
 
 def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
-    renderer = build_renderer(settings)
     for file in files:
         if file.name == DOTENV:
             rows = tuple(shown_settings(parse_dotenv(file.content)))
-            renderer.render(Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))
-    renderer.close()
+            show(settings, Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))
 
 
 def _is_trusted(file: store.FolderFile) -> bool:
@@ -127,16 +119,13 @@ def _list(settings: Settings, *, as_json: bool) -> None:
         for folder in folders
         for name, digest in folders[folder].items()
     ]
-    if as_json:
-        found: dict[str, list[dict[str, str]]] = {folder: [] for folder in folders}
-        for folder, name, digest, state in listed:
-            found[folder].append({"name": name, "sha256": digest, "state": state})
-        print(json.dumps([{"folder": folder, "files": files} for folder, files in found.items()], indent=2))
-        return
-    renderer = build_renderer(settings)
+    found: dict[str, list[dict[str, str]]] = {folder: [] for folder in folders}
+    for folder, name, digest, state in listed:
+        found[folder].append({"name": name, "sha256": digest, "state": state})
     rows = tuple((folder, name, state) for folder, name, _, state in listed)
-    renderer.render(Listing("Trusted", ("folder", "file", "state"), rows))
-    renderer.close()
+    table = Listing("Trusted", ("folder", "file", "state"), rows)
+    values = [{"folder": folder, "files": files} for folder, files in found.items()]
+    show_or_print_json(settings, values, table, as_json=as_json)
 
 
 def _state(folder: str, name: str, digest: str) -> str:

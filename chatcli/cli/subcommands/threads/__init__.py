@@ -1,4 +1,4 @@
-"""`chat threads`: the conversations kept so far."""
+"""`chat threads`: the stored conversations."""
 
 import typer
 
@@ -6,7 +6,10 @@ from chatcli.cli.subcommands.output import AsJson, choose_json
 from chatcli.cli.subcommands.threads import change, look, transfer
 
 app = typer.Typer(
-    help="The conversations kept so far.", invoke_without_command=True, rich_markup_mode=None, add_completion=False
+    help="List, show, search, change, export and import threads.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 app.command("list")(look.list_)
 app.command()(look.show)

@@ -1,4 +1,4 @@
-"""`chat threads rename`, `delete`, `fork` and `prune`: what changes the store."""
+"""The commands that change threads: `chat threads rename`, `delete`, `fork` and `prune`."""
 
 import re
 import sys
@@ -48,12 +48,15 @@ def delete(
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Delete threads, all of them or, when one can't be, none; on a terminal this asks first."""
+    """Delete threads.
+
+    If one of them can't be deleted, none is. On a terminal, this asks first.
+    """
     place = choose_place(common.settings_of(ctx, store, url))
     threads = open_threads(place)
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
-    if not yes and common.can_ask():
+    if not yes and common.has_terminal():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
     _delete(place, threads, found)
@@ -64,12 +67,16 @@ def fork(
     thread: ThreadId,
     new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")] = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="CHECKPOINT", help="Where the branch ends; by default, now.")
+        str | None,
+        typer.Option("--at", metavar="CHECKPOINT", help="The last checkpoint to copy; by default, the newest."),
     ] = None,
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Make a new thread of one that there is, and print the new ID; the old one stays as it is."""
+    """Copy a thread to a new one, and print the new ID.
+
+    The old thread stays as it is.
+    """
     from chatcli.commands.branches import NEW_SESSION
 
     new_id = new_thread_id() if new is None else new
@@ -90,13 +97,16 @@ def fork(
 def prune(
     ctx: typer.Context,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="AGE", help="Not used for so long: 12h, 90d, 8w, 1y.")
+        str, typer.Option("--older-than", metavar="AGE", help="Time since the last use: 12h, 90d, 8w, 1y.")
     ] = "90d",
     yes: Yes = False,
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Delete the threads that were not used for long, and give their disk space back."""
+    """Delete threads that were not used for a long time.
+
+    Their disk space is given back.
+    """
     settings = common.settings_of(ctx, store, url)
     place = choose_place(settings)
     threads, limit = open_threads(place), datetime.now(UTC) - _age(older_than)
@@ -107,10 +117,13 @@ def prune(
     common.show(settings, listing(old))
     question = f"Delete {_counted(old)} for good?"
     if not yes:
-        if not common.can_ask():
-            raise UsageError(f"{_counted(old)} would be deleted, and nobody can be asked", remedy="Say it with --yes.")
+        if not common.has_terminal():
+            raise UsageError(
+                f"{_counted(old)} would be deleted, and there is no terminal to confirm it",
+                remedy="Confirm it with --yes.",
+            )
         common.confirm(question)
-    # One of them may have been used while the question stood there.
+    # One of them may have been used while the question was open.
     old = [summary for summary in _older(threads, limit) if summary in old]
     before = _size(place)
     _delete(place, threads, old)

@@ -1,4 +1,4 @@
-"""`chat threads list`, `show` and `search`: what is there."""
+"""The commands that read threads: `chat threads list`, `show` and `search`."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.cli.subcommands.output import AsJson, ThreadId
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import read_thread
 from chatcli.events import Listing, MatchShown
@@ -27,25 +27,24 @@ def list_(
     """List the threads, the newest first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).recent(limit)
-    if not print_as_json([dataclasses.asdict(thread) for thread in found], settings.format, as_json):
-        common.show(settings, listing(found))
+    values = [dataclasses.asdict(thread) for thread in found]
+    common.show_or_print_json(settings, values, listing(found), as_json=as_json)
 
 
 def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
-    """Show what a thread has said so far."""
+    """Show the messages of a thread."""
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
     place = choose_place(settings)
     summary = find_thread(open_threads(place), thread)
     messages = asyncio.run(read_thread(place, summary.thread_id))
-    if not print_as_json(_as_json(summary, messages), settings.format, as_json):
-        common.show(settings, *messages)
+    common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
 
 
 def search(
     ctx: typer.Context,
-    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that were all said in one message.")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that a message contains, all of them.")],
     limit: BestLimit = 50,
     as_json: AsJson = False,
     store: Store = None,
@@ -54,8 +53,8 @@ def search(
     """Find messages by their words, the best first."""
     settings = common.settings_of(ctx, store, url)
     found = common.threads_of(settings).search(" ".join(text), limit)
-    if not print_as_json([_match_as_json(match) for match in found], settings.format, as_json):
-        common.show(settings, *(MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found))
+    matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
+    common.show_or_print_json(settings, [_match_as_json(match) for match in found], *matches, as_json=as_json)
 
 
 def listing(threads: list[ThreadSummary]) -> Listing:

@@ -8,7 +8,7 @@ import typer
 from chatcli.cli.grammar import completion as complete
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
-from chatcli.cli.subcommands.output import AsJson, ThreadId, print_as_json
+from chatcli.cli.subcommands.output import AsJson, ThreadId
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import import_file, read_whole_thread
 from chatcli.errors import UsageError
@@ -23,12 +23,16 @@ def export(
     thread: ThreadId,
     format_: Annotated[
         ExportFormat | None,
-        typer.Option("--format", help="By default that of FILE's name, else md.", show_default=False),
+        typer.Option("--format", help="By default from the name of FILE, else md.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to; by default stdout.", autocompletion=complete.files
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write; by default stdout.",
+            autocompletion=complete.files,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
@@ -43,7 +47,7 @@ def export(
     summary = find_thread(open_threads(place), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
     if output is not None and output.is_file() and not force:
-        if not common.can_ask():
+        if not common.has_terminal():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
     document, missing = asyncio.run(read_whole_thread(place, summary))
@@ -71,7 +75,10 @@ def import_(
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """Store the threads of a file, all or none, and print their IDs; no thread is overwritten."""
+    """Store the threads of a file, and print their IDs.
+
+    All threads are stored, or none; no thread is overwritten.
+    """
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
@@ -80,7 +87,9 @@ def import_(
     imported, left_out = asyncio.run(import_file(place, file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
     renamed = []
-    if not print_as_json(found, settings.format, as_json):
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, found, as_json=as_json)
+    else:
         for new in imported.values():
             print(new)
         renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]

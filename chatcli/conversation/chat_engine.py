@@ -173,7 +173,7 @@ class ChatEngine(LocalEngine):
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
-        """Store the question `text`, which no turn was begun with, and how it is to be answered.
+        """Store the question `text`, for which no turn was started, and how it is to be answered.
 
         Raises:
             ChatcliError: The store can't be used, or the role is unknown.

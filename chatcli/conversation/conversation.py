@@ -56,7 +56,7 @@ class Conversation:
         self, settings: Settings, place: Place, thread_id: str, name: ModelName, open_engine: OpenEngine
     ) -> None:
         self.place = place
-        self.thread_id = self._begun_on = thread_id
+        self.thread_id = self._first_thread = thread_id
         self.model_name = name
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
@@ -72,7 +72,7 @@ class Conversation:
         self._warming: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._branching: tuple[Turn, ...] = ()
-        self._untold: list[Notice] = []
+        self._waiting_notices: list[Notice] = []
         """Notices that came while no turn ran."""
 
     def warm_up(self, on_end: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Conversation:
         """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
         stored = await (await self._opened()).setup(self.thread_id)
         shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
-        if stored is not None and shown and self.thread_id == self._begun_on:
+        if stored is not None and shown and self.thread_id == self._first_thread:
             self.model_name = opening_model(self._settings, stored)
 
     @property
@@ -158,8 +158,8 @@ class Conversation:
                     self.context_usage = event.context_tokens, event.context_budget
                 if isinstance(event, TurnFailed):
                     event = replace(event, error=self._explained(event.error))
-                while self._untold and not isinstance(event, TurnStarted):
-                    yield self._untold.pop(0)
+                while self._waiting_notices and not isinstance(event, TurnStarted):
+                    yield self._waiting_notices.pop(0)
                 yield event
 
     def _explained(self, error: ChatcliError) -> ChatcliError:
@@ -258,7 +258,7 @@ class Conversation:
         session = await self._chat() if self._session is not None else None
         engine = await self._opened()
         setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
-        model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._begun_on)
+        model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._first_thread)
         model = await engine.model(model_name, setup.temperature if session is not None else None)
         self.model_name = self._chosen_model = model_name
         if session is not None:
@@ -299,7 +299,7 @@ class Conversation:
         """Return what the model may call.
 
         Raises:
-            UsageError: It is not for chatcli to say: a graph of the user's answers.
+            UsageError: A user graph answers, which has its own tools.
             ChatcliError: The store or the model can't be used.
 
         """
@@ -369,7 +369,7 @@ class Conversation:
         if self._session is not None and self._session.running:
             self._session.announce(event)
         elif isinstance(event, Notice):
-            self._untold.append(event)
+            self._waiting_notices.append(event)
 
 
 async def _open(opening: Awaitable[Engine]) -> Engine:

@@ -1,4 +1,4 @@
-"""The engine of a LangGraph server: who answers there, and the threads that live there."""
+"""The engine of a LangGraph server: its assistants, and the threads on it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ class ServerEngine:
         raise UsageError("the app on the server chooses its model itself")
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
-        """Return a hold on the thread `thread_id`: without another choice, who answered there goes on.
+        """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on.
 
         Raises:
             ChatcliError: The server can't be used, or the app takes no messages.

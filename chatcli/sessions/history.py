@@ -1,4 +1,4 @@
-"""What a thread has said so far."""
+"""The messages of a thread, as they are shown."""
 
 from collections.abc import Sequence
 from typing import TypeGuard
@@ -45,7 +45,7 @@ def newest_turn(messages: Sequence[BaseMessage]) -> int:
 def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
     """Return whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all.
 
-    What was cut short does not say who made it, so an older answer does.
+    A partial answer does not name its model, so an older answer does.
     """
     answers = (message.response_metadata for message in reversed(messages) if isinstance(message, AIMessage))
     newest = next((answer for answer in answers if answer.get("finish_reason") != INTERRUPTED), None)

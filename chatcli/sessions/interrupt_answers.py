@@ -95,5 +95,5 @@ def _decision(text: str, action: Mapping[str, Any]) -> dict[str, Any]:
 def _arguments(text: str) -> dict[str, Any]:
     value = read_value(text)
     if not isinstance(value, dict):
-        raise UsageError("an edit gives the arguments anew, as a JSON object", remedy='Such as: edit {"path": "a.txt"}')
+        raise UsageError("an edit gives all arguments, as a JSON object", remedy='Such as: edit {"path": "a.txt"}')
     return value

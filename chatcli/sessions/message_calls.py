@@ -31,7 +31,7 @@ def whole_answer(answer: AIMessage) -> AIMessage:
 
     A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as at
     the length limit, and half a command may do what the whole would not. So is one with arguments that no client can
-    send again. It stays a call, for the model to be told.
+    send again. It stays a call, so that the model learns of it.
     """
     calls: list[ToolCall] = []
     cut: list[str] = []

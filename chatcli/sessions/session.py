@@ -31,7 +31,7 @@ class Session:
     Args:
         thread: Where the turns are stored.
         name: Who answers.
-        explain: Makes of what ends a turn early what the user is told.
+        explain: Turns what ends a turn early into the error that the user sees.
         context: Makes what each turn's graph runs with beside its state; raises UsageError where that can't be made.
 
     """
@@ -195,7 +195,7 @@ class Session:
         await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
 
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
-        """Return the message that asks `text`; whether it can be taken is known by who answers alone."""
+        """Return the message that asks `text`; a subclass may refuse it."""
         return await asyncio.to_thread(build_question, text, attachments, None)
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:

@@ -39,7 +39,7 @@ class StoredFirst(AsyncCallbackHandler):
         return True
 
     def watch(self, saver: BaseCheckpointSaver[str]) -> BaseCheckpointSaver[str]:
-        """Return `saver` as one that tells this callback what it has stored."""
+        """Return `saver` as a copy that reports to this callback what it has stored."""
 
         async def aput(
             config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions

@@ -61,7 +61,7 @@ class AnswerReader:
     """Reads one turn's stream parts and gathers what they say of the whole answer.
 
     Args:
-        named: Whether texts are told with the node that says them.
+        named: Whether each text carries the name of its node.
 
     """
 

@@ -159,7 +159,7 @@ class GraphThread:
         return int(metadata.get("chatcli_turn", 0)) + new
 
     async def is_foreign(self) -> bool:
-        """Return whether a graph of the user's ran the thread last."""
+        """Return whether a user graph ran the thread last."""
         newest = await self._newest()
         metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
         return str(metadata.get("chatcli_model", "")).startswith(f"{GRAPH}:")

@@ -46,7 +46,7 @@ class RunningTurn:
         question: What is asked; None where an interrupt is answered.
         context: What the graph runs with beside its state, if it takes anything.
         cost: Prices the turn's usage in US dollars, where it can be.
-        explain: Makes of what ended the turn early what the user is told.
+        explain: Turns what ended the turn early into the error that the user sees.
 
     """
 
@@ -104,7 +104,7 @@ class RunningTurn:
         yield end
 
     def interrupt(self) -> None:
-        """Stop it, also before it has begun: it then ends with `TurnInterrupted`."""
+        """Stop it, also before it has started: it then ends with `TurnInterrupted`."""
         self._stopped = True
         if self._task is not None:
             self._task.cancel()

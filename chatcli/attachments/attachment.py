@@ -45,15 +45,15 @@ def read_attachment(
 
     Args:
         source: A path, an http or https URL, or "-" for `stdin`.
-        stdin: What "-" means; None when there is nothing.
-        allow_private: Whether a URL may lead on to a private address.
+        stdin: The stream that "-" stands for; None when there is none.
+        allow_private: Whether a URL may redirect to a private address.
         timeout: Seconds that a URL may take, None for the default.
 
     Raises:
-        UsageError: There is no such file, or it can't be read.
-        RefusedError: It is nothing that a model takes.
+        UsageError: The file does not exist or can't be read.
+        RefusedError: No model takes a file of this type.
         ContextError: It is larger than any model takes.
-        NetworkError: The URL's server does not deliver.
+        NetworkError: The server of the URL can't be reached or fails.
 
     """
     if source == STDIN:

@@ -1,4 +1,4 @@
-"""The question and its attachments as the content of one message."""
+"""A question and its attachments as the content of one message, and the line that describes an attachment."""
 
 import base64
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: 
 
 
 def _labelled(attachment: Attachment, *, takes_pdf: bool) -> tuple[str, Block | None]:
-    """Return the attachment's label, with its text inside, and the block that follows it where it is no text."""
+    """Return the attachment's label, with its text inside, and the block that follows it unless it is text."""
     name = attachment.name
     if attachment.kind == "image":
         data, media_type = fit_image(name, attachment.data, attachment.media_type)
         return _reference(name, media_type), {"type": "image", "base64": _base64(data), "mime_type": media_type}
     if attachment.kind == "pdf" and takes_pdf:
-        # The pages are counted for `graph.context`, to which a base64 text would look like a long question.
+        # The number of pages is for the token counter, which would take the base64 data for a long text.
         pages = count_pages(name, attachment.data)
         block: dict[str, object] = {"type": "file", "base64": _base64(attachment.data), "filename": name}
         return _reference(name, attachment.media_type), {
@@ -64,8 +64,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def summary(attachment: Attachment) -> str:
-    """Return one line about `attachment`, which can be read as what it is: its name, its size and what it holds.
+def describe_attachment(attachment: Attachment) -> str:
+    """Return one line about `attachment`: its name, its size and what it holds.
 
     Raises:
         UsageError: It can't be read.
@@ -79,5 +79,7 @@ def summary(attachment: Attachment) -> str:
             pages = count_pages(name, data)
             holds = f"{pages} page{'' if pages == 1 else 's'}"
         case "text":
-            holds = f"about {max(len(attachment.text) // 4, 1):,} tokens"  # as the context's approximation counts
+            holds = (
+                f"about {max(len(attachment.text) // 4, 1):,} tokens"  # the approximation that the token counter uses
+            )
     return f"attached {name}: {size(attachment.size)}, {holds}"

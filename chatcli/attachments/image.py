@@ -1,4 +1,4 @@
-"""Images, made smaller only where a provider would refuse them."""
+"""Images, reduced only if a provider would refuse them."""
 
 import io
 import warnings
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_IMAGE_BYTES = 3_750_000
-"""The strictest provider takes 5 MB, counted after base64 has made four bytes of three."""
+"""The strictest provider takes 5 MB, counted in base64, which needs four bytes for three."""
 MAX_SIDE = 8000
-"""Pixels of width or height that the strictest provider takes."""
+"""The largest width or height, in pixels, that the strictest provider takes."""
 REDUCED_SIDE = 2048
-"""Pixels of the longer side after reduction; providers themselves go no higher before they look at an image."""
+"""The longer side after the reduction, in pixels; providers reduce images to this size or below themselves."""
 _QUALITY = 85
 
 
 def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
-    """Return the image and its media type, reduced if it is beyond what providers take.
+    """Return the image and its media type, reduced if providers would refuse it.
 
     Raises:
         UsageError: It can't be read as an image.
@@ -51,20 +51,20 @@ def _opened(name: str, data: bytes) -> "Iterator[Image.Image]":
 
     try:
         with warnings.catch_warnings():
-            # A picture that is too large to be harmless is an error here, not a warning.
+            # A picture that is dangerously large is an error here, not a warning.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 yield image
     except Image.DecompressionBombWarning as error:
         raise UsageError(f"{name} has too many pixels: {error}") from None
-    except Exception as error:  # noqa: BLE001 - a damaged picture meets whatever the decoders raise
+    except Exception as error:  # noqa: BLE001 - the decoders raise anything on a damaged picture
         raise UsageError(f"{name} can't be read as an image: {' '.join(str(error).split())}") from None
 
 
 def _reduce(image: "Image.Image") -> tuple[bytes, str]:
     from PIL import Image, ImageOps
 
-    upright = ImageOps.exif_transpose(image)  # the new file has no EXIF to turn it by
+    upright = ImageOps.exif_transpose(image)  # the new file has no EXIF data that would rotate it
     upright.thumbnail((REDUCED_SIDE, REDUCED_SIDE), Image.Resampling.LANCZOS)
     reduced = io.BytesIO()
     if upright.has_transparency_data:

@@ -1,4 +1,4 @@
-"""`@path` in a typed line."""
+"""The files and URLs that a typed line mentions as `@path`."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 _MENTION = re.compile(r"""(?:^|(?<=\s))@(?:"([^"\n]+)"|(\S+))""")
 _CLOSING = ".,;:!?)]}'\""
 _PATH = re.compile(r"(?:~|\.{0,2}/)?[^\s()<>{}\[\]=,;:|*@#$&\"'`\\]*")
-"""What a path is written with, and other things behind an `@` are not: calls of a decorator, say."""
+"""The characters of a path; other text after an `@`, such as the call of a decorator, has others."""
 _ENDING = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}$")
 
 
 def find_mentions(line: str) -> list[str]:
     """Return the files and URLs that `line` mentions as `@path` or `@"a path"`, each once.
 
-    Only what exists is meant: `@someone` stays text. Punctuation after a path is not part of it.
+    Only files that exist count: `@someone` stays text. Punctuation after a path is not part of it.
     """
     found: dict[str, None] = {}
     for quoted, bare in _MENTION.findall(line):
@@ -24,10 +24,10 @@ def find_mentions(line: str) -> list[str]:
 
 
 def missing_mentions(line: str) -> list[str]:
-    """Return what `line` mentions as a file that is not there, each once: it looks like a path, or stands in quotes.
+    """Return the mentions in `line` of files that do not exist, each once: those that look like a path or are quoted.
 
-    `@someone` is a name. In a text of several lines, what begins a line is a decorator and what stands in a code
-    block is code; neither is meant.
+    `@someone` is a name. In a text of several lines, a mention at the beginning of a line is a decorator, and one in
+    a code block is code; neither counts.
     """
     found: dict[str, None] = {}
     lines, fenced = line.strip().split("\n"), False
@@ -55,5 +55,5 @@ def _existing(word: str) -> str:
 def _is_file(source: str) -> bool:
     try:
         return Path(source).expanduser().is_file()
-    except (OSError, RuntimeError, ValueError):  # a name too long, ~ of nobody, a zero byte
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, ~ of an unknown user, a zero byte
         return False

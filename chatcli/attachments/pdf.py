@@ -1,4 +1,4 @@
-"""PDFs: their pages, and their text for models that take no PDF."""
+"""PDFs: the number of their pages, and their text for models that take no PDF."""
 
 import io
 import logging
@@ -30,7 +30,7 @@ def pdf_text(name: str, data: bytes) -> str:
 
     Raises:
         UsageError: It can't be read.
-        RefusedError: It holds no text, as a scan.
+        RefusedError: It holds no text, as a scan does not.
 
     """
     with _opened(name, data) as reader:
@@ -39,7 +39,7 @@ def pdf_text(name: str, data: bytes) -> str:
     if not text:
         raise RefusedError(
             f"{name} holds no text, and the model takes no PDF",
-            remedy="Use a model that does, such as openai:gpt-5-mini, or recognise its text first.",
+            remedy="Use a model that does, such as openai:gpt-5-mini, or run text recognition (OCR) on it first.",
         )
     return text
 
@@ -48,13 +48,15 @@ def pdf_text(name: str, data: bytes) -> str:
 def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
     from pypdf import PdfReader
 
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # else what it mends in silence would stand on stderr
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it writes a line to stderr for each fault that it repairs
     try:
         yield PdfReader(io.BytesIO(data))
-    except Exception as error:  # noqa: BLE001 - a damaged file meets whatever its parts raise
+    except Exception as error:  # noqa: BLE001 - the parser raises anything on a damaged file
         raise _unreadable(name, error) from None
 
 
 def _unreadable(name: str, error: Exception) -> UsageError:
     reason = one_line(str(error))[:200] or type(error).__name__
-    return UsageError(f"{name} can't be read as a PDF: {reason}", remedy="Is it whole, and without a password?")
+    return UsageError(
+        f"{name} can't be read as a PDF: {reason}", remedy="Check that it is complete and has no password."
+    )

@@ -1,12 +1,12 @@
-"""Text of any encoding."""
+"""Decoding of text in any encoding."""
 
 import codecs
 
 _SAMPLE = 64 * 1024
-"""Bytes that an encoding is guessed from."""
+"""Bytes from which an encoding is guessed."""
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: it begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -16,9 +16,9 @@ _WESTERN = "cp1252"
 
 
 def decode(data: bytes) -> tuple[str, str] | None:
-    """Return the text of `data` and its encoding, or None when it is no text.
+    """Return the text of `data` and its encoding, or None when it is not text.
 
-    UTF-8 is taken at its word, a byte order mark too; anything else is a guess.
+    Valid UTF-8 and a byte order mark are certain; anything else is a guess.
     """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
@@ -28,7 +28,7 @@ def decode(data: bytes) -> tuple[str, str] | None:
         try:
             return data.decode("utf-8"), "utf-8"
         except UnicodeDecodeError:
-            pass  # another encoding, or no text
+            pass  # another encoding, or not text
     encoding_or_none = _guess(data[:_SAMPLE], wide=wide)
     if encoding_or_none is None:
         return None
@@ -40,13 +40,13 @@ def _guess(sample: bytes, *, wide: bool) -> str | None:
 
     if not wide and is_binary(sample):
         return None
-    # Zero bytes stand in UTF-16 and UTF-32 only, and these hold some in any language that has spaces.
+    # Only UTF-16 and UTF-32 contain zero bytes, and they do in any language that has spaces.
     matches = from_bytes(sample, cp_isolation=_WIDE) if wide else from_bytes(sample, cp_exclusion=_WIDE)
     best = matches.best()
     if best is None:
         return None
     for match in matches:
-        # A short Western text suits several code pages alike: the commonest is meant.
+        # A short Western text fits several code pages equally well; the most common one is likely.
         if _WESTERN in (match.encoding, *match.could_be_from_charset) and match.chaos <= best.chaos:
             return _WESTERN
     return best.encoding

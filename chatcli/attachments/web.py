@@ -1,4 +1,7 @@
-"""Web pages and files, fetched within limits of size, time and place."""
+"""Web pages and files, fetched within limits of size, time and address, and the text of a page.
+
+A page becomes its text because its markup would take most of a model's context.
+"""
 
 import ipaddress
 import re
@@ -12,17 +15,17 @@ from chatcli.errors import ContextError, NetworkError, UsageError
 from chatcli.text_lines import one_line
 
 MAX_DOWNLOAD = 32 * 1024 * 1024
-"""Bytes that are fetched at most."""
+"""The largest download, in bytes."""
 DEFAULT_SECONDS = 30.0
-"""How long a fetch may take as a whole."""
+"""How long a whole fetch may take."""
 _MAX_REDIRECTS = 5
 _LEFT_OUT = frozenset({"script", "style", "noscript", "template", "svg"})
 _RAW_ENDS = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style")}
-"""What ends an element in which nothing else is markup."""
+"""The end tags of the elements whose content is not markup."""
 _INLINE = frozenset(
     {"a", "abbr", "b", "cite", "code", "em", "i", "kbd", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "u"}
 )
-_START = re.compile(  # possessive, since many comments in a row could be read in very many ways
+_START = re.compile(  # possessive: without it, many comments in a row would cost exponential time
     r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
 )
 _MARKUP = re.compile(r"<(?:(?P<comment>!--)|(?P<odd>[!?]|/(?=[^a-zA-Z]))|(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*))")
@@ -31,13 +34,13 @@ _TAG_END_OR_QUOTE = re.compile(r""">|=\s*(["'])""")
 
 
 def fetch(url: str, *, allow_private: bool = False, timeout: float | None = None) -> bytes:
-    """Return what `url` holds.
+    """Return the content of `url`.
 
     The user may name any host. A redirect to another one may not lead to an address of this machine or its network
     unless `allow_private`: a page must not make chatcli read what only this machine can reach.
 
     Raises:
-        UsageError: There is no such page, or it redirects where it may not.
+        UsageError: The page does not exist, or it redirects to an address that is not allowed.
         ContextError: It is larger than MAX_DOWNLOAD.
         NetworkError: The server can't be reached, fails, or takes longer than `timeout` seconds.
 
@@ -58,7 +61,7 @@ def fetch(url: str, *, allow_private: bool = False, timeout: float | None = None
     except httpx2.TimeoutException:
         raise _too_slow(url, seconds) from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        raise UsageError(f"{url} is no URL that can be fetched: {error}") from None
+        raise UsageError(f"{url} is not a URL that can be fetched: {error}") from None
     except httpx2.HTTPError as error:
         raise NetworkError(f"{url} can't be fetched: {error}", remedy="Check the address and the network.") from None
     raise UsageError(f"{url} redirects more than {_MAX_REDIRECTS} times")
@@ -73,7 +76,7 @@ def _check_redirect(url: str, address: httpx2.URL, *, allow_private: bool) -> No
     try:
         found = socket.getaddrinfo(address.host, address.port or address.scheme, type=socket.SOCK_STREAM)
     except OSError:
-        return  # the request that follows meets the same failure and reports it
+        return  # the request that follows fails in the same way and reports it
     if any(not ipaddress.ip_address(str(place[4][0]).partition("%")[0]).is_global for place in found):
         raise UsageError(
             f"{url} redirects to the private address {address.host}, which is not followed",
@@ -82,11 +85,11 @@ def _check_redirect(url: str, address: httpx2.URL, *, allow_private: bool) -> No
 
 
 def _check_status(url: str, reply: httpx2.Response) -> None:
-    told = f"{url} can't be fetched: {reply.status_code} {reply.reason_phrase}"
+    failure = f"{url} can't be fetched: {reply.status_code} {reply.reason_phrase}"
     if reply.is_server_error or reply.status_code == httpx2.codes.TOO_MANY_REQUESTS:
-        raise NetworkError(told, remedy="Try again later.")
+        raise NetworkError(failure, remedy="Try again later.")
     if not reply.is_success:
-        raise UsageError(told, remedy="Check the address.")
+        raise UsageError(failure, remedy="Check the address.")
 
 
 def _body(url: str, reply: httpx2.Response, deadline: float, seconds: float) -> bytes:
@@ -118,10 +121,11 @@ def readable(text: str) -> str:
 
 
 def html_text(page: str) -> str:
-    """Return what a reader sees of `page`, a block a line.
+    """Return the visible text of `page`, one line per block.
 
-    Any text is a page, as it is to a browser: an odd declaration is a comment, and what is never closed goes to the
-    end (https://html.spec.whatwg.org/multipage/parsing.html). It is read once, in time that grows with its length.
+    Like a browser, this accepts any text as a page: an unknown declaration is a comment, and an element that is never
+    closed ends with the page (https://html.spec.whatwg.org/multipage/parsing.html). It takes linear time, which
+    html.parser does not guarantee on hostile pages.
     """
     pieces: list[str] = []
     left_out, position = "", 0
@@ -150,9 +154,9 @@ def _words(text: str) -> str:
 
 
 def _end_of(markup: re.Match[str], page: str) -> int:
-    """Return where `markup` ends, of which the match is the beginning."""
+    """Return the position after `markup`, whose beginning is the match."""
     if markup["comment"]:
-        end = _COMMENT_END.search(page, markup.end() - 2)  # `<!-->` is a whole one
+        end = _COMMENT_END.search(page, markup.end() - 2)  # `<!-->` is a complete comment
         return end.end() if end else len(page)
     if markup["odd"]:
         return page.find(">", markup.end()) + 1 or len(page)

@@ -1,4 +1,4 @@
-"""A role's template as langchain's prompt: the system prompt, then the conversation."""
+"""A role's template as a langchain prompt: the system prompt, then the conversation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def role_prompt(template: str) -> ChatPromptTemplate:
 
 
 def text_prompt(system: str) -> ChatPromptTemplate:
-    """Return the prompt of a thread whose system prompt is plain text: braces in it mean nothing."""
+    """Return the prompt of a thread whose system prompt is plain text, in which braces have no meaning."""
     conversation = MessagesPlaceholder(_CONVERSATION)
     if not system:
         return ChatPromptTemplate.from_messages([conversation])
@@ -24,5 +24,5 @@ def text_prompt(system: str) -> ChatPromptTemplate:
 def fill_prompt(
     prompt: ChatPromptTemplate, variables: Mapping[str, str], messages: Sequence[BaseMessage]
 ) -> list[BaseMessage]:
-    """Return the system message, where there is one, and `messages`, which stay the same objects."""
+    """Return the system message, if there is one, and `messages` as the same objects."""
     return prompt.format_messages(**variables, **{_CONVERSATION: list(messages)})

@@ -1,4 +1,7 @@
-"""What a role is, and how a file is read as one."""
+"""Roles: what one is, how its file is read, and which ones exist.
+
+The user's own roles, in the config folder, replace the shipped ones of the same name.
+"""
 
 import difflib
 import re
@@ -18,7 +21,7 @@ _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n?", re.DOTALL | re.MULTILIN
 _KNOWN_KEYS = frozenset({"description", "system", "variables", "model", "temperature"})
 _BRACES = "write braces that are text as {{ and }}"
 _RESERVED = "messages"
-"""The place of the conversation in the prompt; no variable may have its name."""
+"""The name of the conversation in the prompt, which no variable may have."""
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_NAME = 64
 """The longest name of a role, in characters."""
@@ -28,8 +31,7 @@ MAX_NAME = 64
 class Role:
     """A system prompt template: `{name}` stands for a variable, `{{` and `}}` for braces.
 
-    `defaults` has a value for each variable that need not be given; `model` and `temperature` are what the role asks
-    for where the user chose none.
+    `defaults` has a value for each optional variable; `model` and `temperature` apply when the user chose none.
     """
 
     name: str
@@ -50,7 +52,7 @@ class Role:
         """Return a value for each variable: those `given`, else the defaults.
 
         Raises:
-            UsageError: A variable has no value, or `given` has one that the role does not know; each is named.
+            UsageError: A variable has no value, or `given` has one that the role does not know; the message names them.
 
         """
         unknown = sorted(set(given) - set(self.variables))
@@ -71,10 +73,10 @@ class Role:
 
 
 def template_variables(template: str) -> tuple[str, ...]:
-    """Return the names that stand in braces in `template`, each once.
+    """Return the names in braces in `template`, each once.
 
     Raises:
-        ValueError: The braces do not match, or what stands in them is no plain name.
+        ValueError: The braces do not match, or the text in them is not a plain name.
 
     """
     try:
@@ -83,7 +85,7 @@ def template_variables(template: str) -> tuple[str, ...]:
         raise ValueError(f"{error}; {_BRACES}") from None
     for name, form, conversion in fields:
         if not str(name).isidentifier() or name == _RESERVED or form or conversion:
-            raise ValueError(f"{{{name}{'...' if form or conversion else ''}}} is no variable; {_BRACES}")
+            raise ValueError(f"{{{name}{'...' if form or conversion else ''}}} is not a variable; {_BRACES}")
     return tuple(dict.fromkeys(str(name) for name, _form, _conversion in fields))
 
 
@@ -106,7 +108,7 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
     found = _FRONT_MATTER.match(text)
     if found is None:
         if text.startswith("+++\n"):
-            raise ValueError("the keys before its text have no end: a second line of +++")
+            raise ValueError("the keys before its text have no end: a second line of +++ is missing")
         return {}, text.strip()
     return read_toml(found[1]), text[found.end() :].strip()
 
@@ -120,28 +122,28 @@ def _role(path: Path, data: dict[str, Any], template: str | None, *, shipped: bo
         raise ValueError("it has no system prompt: the key `system`, or the text of a Markdown file")
     variables = data.get("variables", {})
     if not isinstance(variables, dict):
-        raise ValueError("`variables` is a table of names and their defaults")
+        raise ValueError("`variables` must be a table of names and their defaults")
     defaults = {name: str(value) for name, value in variables.items()}
     unused = sorted(set(defaults) - set(template_variables(system)))
     if unused:
-        raise ValueError(f"the variable {unused[0]} has a default, but does not stand in the text")
+        raise ValueError(f"the variable {unused[0]} has a default, but is not used in the text")
     model, temperature = data.get("model"), data.get("temperature")
     if not isinstance(model, str | None) or type(temperature) not in (float, int, type(None)):
-        raise ValueError("`model` is a text and `temperature` a number")
+        raise ValueError("`model` must be a string and `temperature` a number")
     if temperature is not None:
         not_negative(temperature)
     return Role(path.stem, system, str(data.get("description", "")), defaults, model, temperature, path, shipped)
 
 
-def folder() -> Path:
-    """Where the user's own role files lie."""
+def roles_folder() -> Path:
+    """Return the folder of the user's own role files."""
     return paths.config_dir() / "roles"
 
 
 def role_files() -> dict[str, Path]:
-    """Return the file of each role, by its name in lower case, sorted by name; none is read."""
+    """Return the file of each role, by its name in lower case, sorted by name, without reading them."""
     found: dict[str, Path] = {}
-    for place in (SHIPPED, folder()):
+    for place in (SHIPPED, roles_folder()):
         if place.is_dir():
             found |= {path.stem.lower(): path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES}
     return dict(sorted(found.items()))
@@ -151,7 +153,7 @@ def find_role(name: str) -> Role:
     """Return the role `name`; capitals do not matter.
 
     Raises:
-        UsageError: There is none, or its file can't be used.
+        UsageError: There is no such role, or its file can't be used.
 
     """
     files = role_files()
@@ -164,16 +166,16 @@ def find_role(name: str) -> Role:
 
 
 def own_file(name: str) -> Path:
-    """Return the user's own file for the role `name`, which need not exist.
+    """Return the user's own file for the role `name`, which may not exist yet.
 
     Raises:
-        UsageError: The name can't be a file's name.
+        UsageError: The name is not valid as a file name.
 
     """
     plain = name.strip().lower()
     if not plain or len(plain) > MAX_NAME or not all(letter.isalnum() or letter in "-_" for letter in plain):
         raise UsageError(
-            f"{name!r} can't name a role", remedy=f"Use letters, digits, - and _, {MAX_NAME} of them at most."
+            f"{name!r} is not a valid role name", remedy=f"Use letters, digits, - and _, at most {MAX_NAME} of them."
         )
     path = role_files().get(plain)
-    return path if path is not None and path.parent != SHIPPED else folder() / f"{plain}.toml"
+    return path if path is not None and path.parent != SHIPPED else roles_folder() / f"{plain}.toml"

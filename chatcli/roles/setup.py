@@ -1,4 +1,4 @@
-"""How a thread is answered: what its state keeps beside its messages, so that a resumed thread has it again."""
+"""The setup of a thread: the system prompt, role and model that its state keeps, so that a resumed thread has them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from chatcli.roles.role import Role, find_role
 class Setup:
     """A thread's system prompt, as a text or as a role with its variables, and its model.
 
-    The role's template is kept itself: a thread goes on when the role's file changes or goes.
+    It holds the role's template itself, so that a thread does not change when the role's file does.
     """
 
     system: str = ""
@@ -25,7 +25,7 @@ class Setup:
     temperature: float | None = None
     model: str = ""
     base_url: str = ""
-    """The server that the model was asked at, where that is not its provider's own."""
+    """The server of the model, empty for its provider's own."""
 
     def with_system(self, text: str) -> Self:
         """Return this setup with the system prompt `text` in place of a role or another text."""
@@ -62,15 +62,15 @@ class Setup:
         return replace(self, variables=kept.fill(given))
 
     def with_model(self, name: str, base_url: str) -> Self:
-        """Return this setup with the model `name` at `base_url`, empty for its provider's own server."""
+        """Return this setup with the model `name` at `base_url`, empty for the provider's own server."""
         return replace(self, model=name, base_url=base_url)
 
 
 def opening_setup(settings: Settings, stored: Setup | None, *, first: bool) -> Setup:
     """Return the setup of a thread that has `stored`, None for a new one.
 
-    The command line's own options change the thread that the program begins on (`first`); what the environment and
-    the config file say is for new threads only.
+    Options of the command line change the thread with which the program starts (`first`); the environment and the
+    config file apply to new threads only.
 
     Raises:
         UsageError: There is no such role, or a variable is missing or unknown.
@@ -84,13 +84,13 @@ def opening_setup(settings: Settings, stored: Setup | None, *, first: bool) -> S
 
 
 def opening_model(settings: Settings, setup: Setup, *, first: bool = True) -> ModelName:
-    """Return the model to begin with: an option's, else the thread's or the role's, else what `choose_model` says.
+    """Return the model to begin with: that of an option, of the thread, of the role, or else of `choose_model`.
 
-    Options are for the thread that the program begins on (`first`). A server that an option names is asked for the
-    thread's model only where that thread remembers the same server.
+    Options apply to the thread with which the program starts (`first`). A server that an option names is used with the
+    thread's model only if the thread remembers the same server.
 
     Raises:
-        UsageError: The name's provider is not known.
+        UsageError: The provider of the name is unknown.
 
     """
     if first and settings.is_option("model"):
@@ -102,12 +102,12 @@ def opening_model(settings: Settings, setup: Setup, *, first: bool = True) -> Mo
 
 
 def switched_model(text: str, settings: Settings, setup: Setup, *, first: bool) -> ModelName:
-    """Return the model that the user names by `text` on a thread that is answered as `setup` says.
+    """Return the model that the user names by `text` on a thread with the setup `setup`.
 
-    The server that the thread remembers belongs to its model; a name without a provider is one of that server's too.
+    The server that the thread remembers belongs to its model; a name without a provider is looked up there.
 
     Raises:
-        UsageError: The name's provider is not known.
+        UsageError: The provider of the name is unknown.
 
     """
     if url := _remembered_url(settings, setup, first=first):
@@ -119,7 +119,7 @@ def switched_model(text: str, settings: Settings, setup: Setup, *, first: bool) 
 
 
 def _remembered_url(settings: Settings, setup: Setup, *, first: bool) -> str:
-    """Return the server that the thread remembers for its model, empty for none, or where a setting names one."""
+    """Return the server that the thread remembers for its model, empty if it remembers none or a setting names one."""
     provider = setup.model.partition(":")[0]
     if provider not in PROVIDERS or (settings.is_option("base_url") and not first):
         return setup.base_url

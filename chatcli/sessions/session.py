@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.attachments.content import summary
+from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
@@ -207,7 +207,7 @@ class Session:
         question = await self._question(text, attachments)
         turn = self._new_turn({"messages": [question]}, question)
         for attachment in attachments:  # those of a question that is refused are not sent
-            turn.announce(Notice(await asyncio.to_thread(summary, attachment)))
+            turn.announce(Notice(await asyncio.to_thread(describe_attachment, attachment)))
         return turn
 
     async def _ask_or_answer(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:

@@ -1,1 +1,1 @@
-"""What a model may call: built-in tools, and those of MCP servers."""
+"""The tools that a model may call: built-in ones, and those of MCP servers."""

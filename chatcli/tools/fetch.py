@@ -1,4 +1,4 @@
-"""The built-in tool that fetches a URL; each call is asked about, since an address can carry data away."""
+"""The built-in tool that fetches a URL; the user approves each call, since a URL can carry data away."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
         """Fetch a web page or a text file, and return its text.
 
         Args:
-            url: The address, with http:// or https://.
+            url: The URL, with http:// or https://.
         """
         try:
             data = await _in_thread(lambda: fetch(url, allow_private=allow_private, timeout=seconds))

@@ -1,4 +1,4 @@
-"""Built-in tools that read files below the current folder, and nothing outside of it."""
+"""Built-in tools that read files in the current folder and its subfolders, and nothing else."""
 
 import json
 import os
@@ -16,26 +16,26 @@ from chatcli.tools.run_process import run_process
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_TEXT = 30_000
-"""Bytes of a file that are read at once."""
+"""Bytes of a file that one call returns."""
 MAX_SHOWN = 200
-"""Characters of a path that a message repeats."""
+"""Characters of a path that a message shows."""
 MAX_ENTRIES = 500
 MAX_LINKS = 40
-"""Symbolic links on the way to one file, as many as the kernel follows."""
+"""Symbolic links on the way to one file; the kernel follows as many."""
 _PACKAGES = str(Path(chatcli.__file__).parents[1])
 _GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep import main; main(sys.argv[2])"
 
 
 def file_tools(root: Path, seconds: float) -> list[Tool]:
-    """Return the tools that read below `root`; a search takes `seconds` at most."""
+    """Return the tools that read in `root`; a search takes at most `seconds`."""
     root = root.resolve()
 
     async def read_file(path: str, first_line: int = 1) -> str:
-        """Read a text file in the current folder. The user is asked first where its name says that it holds secrets.
+        """Read a text file in the current folder. The user is asked first if the name suggests that it holds secrets.
 
         Args:
             path: The file, relative to the current folder.
-            first_line: The line to begin at, from 1, for files that are too long to be read at once.
+            first_line: The line to begin at, from 1, for files that are too long for one call.
         """
         return _read(_inside(root, path), path, first_line)
 
@@ -44,23 +44,23 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
 
         Args:
             path: The folder, relative to the current folder.
-            recursive: Whether to list what is in its folders too, but for hidden folders and those of secrets.
+            recursive: Whether to list its subfolders too, except hidden ones and those of secrets.
         """
         return _list(root, _inside(root, path), path, recursive=recursive)
 
     async def search_files(pattern: str, path: str = ".", names: str = "*") -> str:
-        """Search the files in a folder, and in the folders in it, for a pattern.
+        """Search the files in a folder and its subfolders for a pattern.
 
-        Hidden files, links, and files whose names say that they hold secrets are left out.
+        Hidden files, links, and files whose names suggest that they hold secrets are skipped.
 
         Args:
-            pattern: A regular expression, as Python has them; lines that it is found in are the result.
+            pattern: A Python regular expression; the result is the lines that contain a match.
             path: The folder, relative to the current folder.
-            names: Which files are searched, for instance "*.py".
+            names: The names of the files to search, for instance "*.py".
         """
         folder = _inside(root, path)
         if not folder.is_dir():
-            raise ToolException(f"{path} is no folder")
+            raise ToolException(f"{path} is not a folder")
         wanted = {"root": str(root), "folder": str(folder), "pattern": pattern, "names": names}
         return await _search(wanted, root, seconds)
 
@@ -71,7 +71,7 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
         return _is_asked_about(root, _path(arguments), hidden=False)
 
     def file_of(arguments: Arguments) -> str:
-        """Return the file that is really meant, so that no rule for a folder is led out of it by `..` or a link."""
+        """Return the real path of the file, so that `..` or a link does not lead a rule out of its folder."""
         try:
             return str(_inside(root, _path(arguments)).relative_to(root))
         except ToolException:
@@ -96,9 +96,9 @@ def _path(arguments: Arguments) -> str:
 
 
 def _is_asked_about(root: Path, path: str, *, hidden: bool) -> bool:
-    """Return whether `path`, or what a link on the way leads to, has a secret name or is in a folder that has one.
+    """Return whether `path`, or the target of a link on the way, has a secret name or is in a folder with one.
 
-    With `hidden`, so is what is in a hidden folder. What no tool takes is not asked about.
+    With `hidden`, the same holds for a file in a hidden folder. A path that no tool accepts needs no approval.
     """
     try:
         _inside(root, path)
@@ -115,7 +115,7 @@ def _is_asked_about(root: Path, path: str, *, hidden: bool) -> bool:
 
 
 def _ways(path: Path) -> Iterator[Path]:
-    """Yield `path`, and what it becomes with each of its symbolic links."""
+    """Yield `path`, and the path after each of its symbolic links is followed."""
     for _ in range(MAX_LINKS):
         yield Path(os.path.abspath(path))  # noqa: PTH100 - links stay: each is a name of its own
         at = Path(path.anchor)
@@ -133,20 +133,20 @@ def _relative(root: Path, path: Path) -> tuple[str, ...]:
 
 
 def _inside(root: Path, path: str) -> Path:
-    """Return what `path` is below `root`, symbolic links followed.
+    """Return the real path of `path` in `root`, after all symbolic links.
 
     Raises:
-        ToolException: It is outside, or no path.
+        ToolException: It is outside of `root`, or not a valid path.
 
     """
     shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
     try:
         found = (root / path).resolve()
         if not found.is_relative_to(root):
-            raise ToolException(f"{shown} is outside of the current folder, {root}, which is all that may be read")
+            raise ToolException(f"{shown} is outside of the current folder, {root}; only files in it may be read")
         found.stat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # each tool says what it looks for
+        pass  # each tool has its own message
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ToolException(f"{shown} can't be read: {reason}") from None
@@ -157,12 +157,12 @@ def _read(file: Path, path: str, first_line: int) -> str:
     if file.is_dir():
         raise ToolException(f"{path} is a folder")
     if not file.is_file():
-        raise ToolException(f"{path} is {'no regular file' if file.exists() else 'no file'}")
+        raise ToolException(f"{path} is {'not a regular file' if file.exists() else 'not a file'}")
     parts, size, number = [], 0, 1
     try:
         with open(file, "rb", opener=open_regular) as opened:
             if b"\0" in opened.read(1024):
-                raise ToolException(f"{path} is no text")
+                raise ToolException(f"{path} is not text")
             opened.seek(0)
             # In pieces, since a line may be as long as the file.
             while piece := opened.readline(MAX_TEXT + 1):
@@ -180,7 +180,7 @@ def _read(file: Path, path: str, first_line: int) -> str:
 
 def _list(root: Path, folder: Path, path: str, *, recursive: bool) -> str:
     if not folder.is_dir():
-        raise ToolException(f"{path} is no folder")
+        raise ToolException(f"{path} is not a folder")
     entries: list[str] = []
     try:
         for parent, folders, files in os.walk(folder, onerror=_raise):

@@ -1,6 +1,6 @@
-"""Searches files for a pattern, as a program of its own: a pattern that takes for ever can then be stopped.
+"""A search in files, run as a separate program, so that a pattern that never ends can be stopped.
 
-Of chatcli it imports the rule of secret names alone, so that it starts in some 30 ms.
+It imports nothing of chatcli but the rule of secret names, and so starts in about 30 ms.
 """
 
 import json
@@ -15,9 +15,9 @@ from chatcli.config.secret_files import is_secret_path
 
 MAX_MATCHES = 200
 MAX_LINE = 300
-"""Characters that are shown of a line."""
+"""Characters of a line that are shown."""
 MAX_FILE = 2_000_000
-"""Bytes; larger files are no texts that anybody wrote."""
+"""Bytes; larger files were not written by hand."""
 
 
 def main(argument: str) -> None:
@@ -41,7 +41,7 @@ def main(argument: str) -> None:
 
 
 def _files(folder: str, names: str) -> Iterator[str]:
-    """Yield the files below `folder`; hidden ones, links and those with a secret name are left out."""
+    """Yield the files below `folder`; hidden ones, links and those with a secret name are skipped."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_left_out(name))
         for name in sorted(files):
@@ -65,20 +65,20 @@ def _lines(path: str) -> list[str]:
 
 
 def open_regular(path: str, flags: int) -> int:
-    """Use as an `opener` for `open`: opens a regular file alone, never a link, and waits for nobody.
+    """Open `path` if it is a regular file and not a link; an `opener` for `open` that never blocks.
 
-    A pipe would wait for somebody who writes; a device may do anything when it is opened, so it is not.
+    To open a pipe would wait for a writer, and to open a device may have any effect.
 
     Raises:
-        OSError: It is something else, or can't be opened.
+        OSError: It is not a regular file, or can't be opened.
 
     """
     kind = os.lstat(path).st_mode
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW) if stat.S_ISREG(kind) else -1
     if descriptor < 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        if descriptor >= 0:  # another took its place meanwhile
+        if descriptor >= 0:  # the file was replaced in the meantime
             os.close(descriptor)
-        raise OSError(0, "it is no regular file", path)
+        raise OSError(0, "it is not a regular file", path)
     return descriptor
 
 

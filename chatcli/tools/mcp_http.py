@@ -1,7 +1,7 @@
-"""The HTTP client for an MCP server, on which no request stays without an answer.
+"""The HTTP client for an MCP server, which gives every request an answer.
 
-The SDK takes no notice of an answer that breaks off, or that is none: whoever waits for it waits until the time is up.
-So every answer ends here with an error for its request, which counts where the server's own did not come before it.
+The SDK does not notice an answer that breaks off or is invalid, and waits until the time limit. So this client ends
+every answer with an error for its request, which has no effect after the server's own answer.
 """
 
 import json
@@ -21,24 +21,24 @@ _EVENTS = "text/event-stream"
 _RESUMES = "last-event-id"
 _EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
 _CODE = -32000
-"""JSON-RPC's code for what an implementation has to say."""
+"""JSON-RPC's code for errors of the implementation."""
 
 
 class AnsweringClient(httpx.AsyncClient):
-    """Makes an answer of what goes wrong with a request."""
+    """An HTTP client that turns the failure of a request into an answer."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         super().__init__(headers=headers, timeout=_TIMEOUT)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Return the answer to `request`; one that waits for a result gets an error in its place."""
+        """Return the answer to `request`; if it fails and a result is awaited, the answer is an error."""
         number = _request_id(request)
         try:
             response = await super().send(request, **options)
         except httpx.TransportError as error:
             return _instead(request, number, error)
         if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
-            return response  # the SDK knows what these mean
+            return response  # the SDK handles these itself
         if response.is_error:
             await response.aclose()
             reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
@@ -49,14 +49,14 @@ class AnsweringClient(httpx.AsyncClient):
 
 
 class _Answer(httpx.AsyncByteStream):
-    """The events of `response`, and behind them the error of the request `number`, which got no result by then."""
+    """The events of `response`, and after them an error for the request `number`, in case it got no result."""
 
     def __init__(self, response: httpx.Response, number: RequestId) -> None:
         self._response = response
         self._number = number
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        reason, end, resumable = "the server closed the connection in mid-call", b"\n", False
+        reason, end, resumable = "the server closed the connection during the call", b"\n", False
         try:
             if self._response.headers.get("content-type", "").lower().startswith(_EVENTS):
                 async for part in self._response.aiter_bytes():
@@ -68,7 +68,7 @@ class _Answer(httpx.AsyncByteStream):
         except httpx.TransportError as error:
             reason = _reason(error)
         except ValueError:
-            reason = "the server sent what is no answer of MCP"
+            reason = "the server's answer is not valid MCP"
         if not resumable:  # else the SDK asks for the rest, by the number of the last event
             yield b"\n\n" + _event(_failure(self._number, reason))
 
@@ -79,7 +79,7 @@ class _Answer(httpx.AsyncByteStream):
 def _request_id(request: httpx.Request) -> RequestId | None:
     """Return the number of the request that waits for a result; None for anything else, such as a notification.
 
-    A GET for the rest of an answer waits too. The SDK puts the number in itself, so any does.
+    A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
     """
     if request.method == "GET":
         return -1 if _RESUMES in request.headers else None
@@ -91,17 +91,17 @@ def _request_id(request: httpx.Request) -> RequestId | None:
 
 
 def _instead(request: httpx.Request, number: RequestId | None, error: httpx.TransportError) -> httpx.Response:
-    """Return what stands for the answer to `request`, which `error` prevented.
+    """Return an answer to `request` in place of the one that `error` prevented.
 
     Raises:
-        TransportError: The SDK handles it: it opens a stream for the server's own messages, and can do without.
+        TransportError: The request opens a stream of the server's own messages, which the SDK can do without.
 
     """
     if number is not None:
         return _events(request, _failure(number, _reason(error)))
     if request.method == "GET":
         raise error
-    # A notification, or the end of the session: nobody waits, and the SDK would end every other call for it.
+    # A notification, or the end of the session: no result is awaited, and an error would end every other call.
     return httpx.Response(httpx.codes.ACCEPTED if request.method == "POST" else httpx.codes.NO_CONTENT, request=request)
 
 

@@ -1,4 +1,4 @@
-"""One MCP server, started or reached, for as long as this process wants its tools."""
+"""A session with one MCP server, which is started or connected to while this process needs its tools."""
 
 import asyncio
 import os
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 CLOSE_SECONDS = 6.0
-"""For a server to end: the SDK closes its input, and after two seconds each terminates and kills it."""
+"""Time for a server to end: the SDK closes its input, and terminates and kills it after two seconds each."""
 MIN_SECRET = 6
-"""Characters; shorter values are no keys, but would be found in every text."""
+"""Characters; shorter values are not keys, and would be found in any text."""
 CANCEL_SECONDS = 1.0
-"""For telling a server that a call is given up."""
+"""Time for the message to a server that a call is cancelled."""
 
 
 class McpSession:
-    """A hold on the server `name`; its task opens and closes the connection, which only one task may do."""
+    """The session with the server `name`; one task opens and closes the connection, as the SDK requires."""
 
     def __init__(self, name: str, server: McpServer) -> None:
         self.name = name
         self.tools: list[BaseTool] = []
         self.problem = ""
-        """Why the server is left out, one line."""
+        """The reason why the server can't be used, in one line."""
         self._server = server
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, seconds: float) -> None:
-        """Start or reach the server and read its tools, within `seconds`; what goes wrong is the `problem`."""
+        """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
         self._task = asyncio.create_task(self._hold(seconds))
         await self._ready.wait()
 
@@ -66,17 +66,20 @@ class McpSession:
                     self.tools = await load_mcp_tools(session, server_name=self.name)
                 self._ready.set()
                 await self._stop.wait()
-        except Exception as error:  # noqa: BLE001 - whatever a server or its transport raises leaves only it out
+        except Exception as error:  # noqa: BLE001 - any failure of a server only excludes that server
             self.problem = _reason(self.name, self._server, error, seconds)
         finally:
             self._ready.set()
 
 
 class _Session(ClientSession):
-    """A session that tells the server of calls that are given up, as the protocol asks for; the SDK does not."""
+    """A session that notifies the server of cancelled calls, as the protocol requires; the SDK does not.
+
+    The SDK has no public way to the ID of a request: `tests/tools/test_mcp_session.py` checks `_request_id`.
+    """
 
     async def send_request(self, *args: Any, **kwargs: Any) -> Any:
-        request_id = self._request_id  # that of the request to come
+        request_id = self._request_id  # the ID of the next request
         try:
             return await super().send_request(*args, **kwargs)
         except asyncio.CancelledError:
@@ -94,7 +97,7 @@ async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSessio
     if server.command is None:
         assert server.url is not None
         if server.type == "sse":
-            raise UsageError("its transport, SSE, is no longer spoken; give the URL of its streamable HTTP")
+            raise UsageError("its transport, SSE, is no longer supported; give the URL of its streamable HTTP endpoint")
         async with (
             AnsweringClient(dict(server.headers)) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),
@@ -111,39 +114,39 @@ async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSessio
 
 
 def _log(name: str) -> TextIO:
-    """Open the file that the server's standard error goes to; on the terminal it would stand in the answer."""
+    """Open the file for the server's standard error, which would appear inside the answer on the terminal."""
     path = paths.server_log(name)
     paths.private_dir(path.parent)
     return open(path, "w", encoding="utf-8", opener=paths.private_opener)
 
 
 def _parameters(server: McpServer) -> StdioServerParameters:
-    """Return how the server is started: with the harmless variables of this process and its own, so without keys."""
+    """Return how the server is started: with harmless variables of this process and its own ones, without keys."""
     env = {**inherited_environment(), **server.env}
     found = server.command_path()
     if found is None:
-        raise UsageError(f"its command {server.command} is not found")
+        raise UsageError(f"its command {server.command} was not found")
     command, *args = leashed([found, *server.args])
     return StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd and os.path.expanduser(server.cwd))  # noqa: PTH111 - the SDK's own type
 
 
 def _reason(name: str, server: McpServer, error: BaseException, seconds: float) -> str:
-    """Return why the server can't be used, one line, with the last words that it wrote."""
+    """Return why the server can't be used, in one line, with the last line that it wrote."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ChatcliError):
         return error.message
-    said = f"nothing within {seconds:g} seconds" if isinstance(error, TimeoutError) else one_line(str(error))
+    reason = f"no answer within {seconds:g} seconds" if isinstance(error, TimeoutError) else one_line(str(error))
     log = paths.server_log(name)
     written = log.read_text(encoding="utf-8", errors="replace") if server.command and log.exists() else ""
     last = written.strip().splitlines()[-1:]
     return _without_secrets(
-        f"{said or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}", server.filled()
+        f"{reason or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}", server.filled()
     )
 
 
 def _without_secrets(text: str, server: McpServer) -> str:
-    """Strike out what the user gave the server to know it by: addresses and logs may tell it."""
+    """Return `text` without the user's credentials for the server, which URLs and logs may contain."""
     query = (server.url or "").partition("?")[2]
     for secret in (query, *server.env.values(), *server.headers.values()):
         text = text.replace(secret, "***") if len(secret) >= MIN_SECRET else text

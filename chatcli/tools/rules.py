@@ -1,6 +1,6 @@
-"""Allow rules: which calls run without asking.
+"""Allow rules: which calls run without approval.
 
-A rule is `TOOL` or `TOOL:PATTERN`. TOOL is a tool's name or `SERVER/NAME`; in both parts `*` stands for anything.
+A rule is `TOOL` or `TOOL:PATTERN`. TOOL is a tool's name or `SERVER/NAME`; in both parts `*` matches anything.
 """
 
 import json
@@ -14,11 +14,11 @@ from chatcli.tools.tool import Arguments, Tool
 
 
 class Rules:
-    """What the user allowed ahead: for this run, and for good.
+    """The calls that the user allowed beforehand, for this run and permanently.
 
     Args:
         given: The rules of this run, from the command line, the environment and the config file.
-        everything: Whether nothing is asked about in this run.
+        everything: Whether all calls run without approval in this run.
 
     """
 
@@ -27,7 +27,7 @@ class Rules:
         self.everything = everything
 
     def allows(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> bool:
-        """Return whether a call of `tool` runs without asking; `more` are the thread's rules."""
+        """Return whether a call of `tool` runs without approval; `more` are the thread's rules."""
         if self.everything or not tool.asks(arguments):
             return True
         return any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
@@ -40,7 +40,7 @@ def suggest_rule(tool: Tool, arguments: Arguments) -> str:
 
 
 def kept_rules() -> list[str]:
-    """Return the rules that were allowed for good, oldest first.
+    """Return the permanent rules, oldest first.
 
     Raises:
         StoreError: Their file can't be read.
@@ -56,7 +56,7 @@ def kept_rules() -> list[str]:
 
 
 def keep_rule(rule: str) -> None:
-    """Allow `rule` for good; one that is kept already stays as it is.
+    """Keep `rule` permanently, unless it is kept already.
 
     Raises:
         StoreError: The file can't be written.

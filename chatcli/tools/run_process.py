@@ -1,4 +1,4 @@
-"""Runs a command for a tool: its output bounded, its time limited, and gone with its caller."""
+"""Running a command for a tool: with bounded output and time, and not longer than this process lives."""
 
 import asyncio
 import os
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEPT = 200_000
-"""Bytes of the output, its end, that are kept."""
+"""Bytes that are kept of the end of the output."""
 DRAIN = 0.1
-"""Seconds for what is still in the pipe when the command is over; what it left running may hold the pipe open."""
+"""Seconds to read the rest of the pipe after the command ends; a process that it left behind may hold the pipe open."""
 
 _INHERITED = frozenset(
     (
-        # Who runs it, where, and in which language.
+        # User, folders and language.
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"),
         *("TMPDIR", "TMP", "TEMP", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
         *("XDG_CONFIG_DIRS", "XDG_DATA_DIRS", "EDITOR", "VISUAL", "PAGER", "MANPATH"),
-        # Where compilers, interpreters and their libraries are.
+        # Compilers, interpreters and their libraries.
         *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYENV_ROOT", "PYENV_VERSION", "PYTHONPATH", "NVM_DIR"),
         *("NODE_PATH", "VOLTA_HOME", "GOPATH", "GOROOT", "GOBIN", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME"),
         *("GRADLE_USER_HOME", "ANDROID_HOME", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH", "LD_LIBRARY_PATH"),
         *("DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "HOMEBREW_PREFIX", "NIX_PATH", "NIX_PROFILES"),
-        # Which certificates are trusted.
+        # Trusted certificates.
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
         *("NIX_SSL_CERT_FILE", "GIT_SSL_CAINFO", "NO_PROXY", "no_proxy"),
     )
@@ -46,10 +46,10 @@ class Finished:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return what of this process's environment a program gets that a model has called, a shell or an MCP server.
+    """Return the part of this process's environment that a shell or an MCP server gets.
 
-    It is a list of what is harmless, since nobody can list the names that keys have. The doors to other programs are
-    missing with purpose: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
+    It is a list of harmless names, since the names of keys can't be listed. The ways to other programs are left out on
+    purpose: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
     and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
     and exported shell functions would run code before the command does.
     """
@@ -63,7 +63,7 @@ def _is_inherited(name: str, value: str) -> bool:
 
 
 def leashed(command: Sequence[str]) -> list[str]:
-    """Return the command that runs `command` no longer than this process lives, as far as the system can see to it."""
+    """Return the command that runs `command` and ends with this process, if the system supports that."""
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-I", "-S", "-c", _LEASH, *command]
@@ -72,7 +72,7 @@ def leashed(command: Sequence[str]) -> list[str]:
 async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
     """Run `command` to its end, or for `seconds`; whatever ends it, all of its process group is killed.
 
-    It gets no keyboard; standard output and error come as one.
+    It has no standard input; its standard output and error are joined.
 
     Raises:
         OSError: It can't be started.
@@ -96,16 +96,16 @@ async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, st
     except TimeoutError:
         timed_out = True
     finally:
-        with suppress(ProcessLookupError):  # nothing of the group is left
+        with suppress(ProcessLookupError):  # all of the group have ended
             os.killpg(transport.get_pid(), signal.SIGKILL)
-        # Killed, it ends at once; a loop that is closed before it knows would complain.
+        # A killed process ends at once; the loop must notice that before it is closed, or it writes a warning.
         await asyncio.wait_for(output.exited.wait(), DRAIN * 10)
         transport.close()
     return Finished(output.text(), None if timed_out else transport.get_returncode())
 
 
 class _Output(asyncio.SubprocessProtocol):
-    """Keeps the end of what a process writes."""
+    """Keeps the end of the output of a process."""
 
     def __init__(self) -> None:
         self.exited = asyncio.Event()

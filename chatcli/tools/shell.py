@@ -1,4 +1,4 @@
-"""The built-in tool that runs a shell command; each call is asked about, unless a rule allows it."""
+"""The built-in tool that runs a shell command; the user approves each call, unless a rule allows it."""
 
 import shutil
 from fnmatch import fnmatchcase
@@ -11,9 +11,9 @@ from chatcli.tools.run_process import inherited_environment, run_process
 from chatcli.tools.tool import Arguments, Tool
 
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\\0")
-"""What can make a second command, another file or other words of a command that begins harmlessly."""
+"""The characters that can add a second command, another file or other words to a harmless command."""
 _BLANK = " \t\r\n"
-"""What the shell takes no notice of around a command; Python's own list is longer."""
+"""The white space that the shell ignores around a command; Python's `strip` knows more."""
 _HARMLESS = frozenset(
     (
         *("ls", "pwd", "echo", "whoami", "id", "groups", "uname", "arch", "nproc", "uptime", "df", "stat"),
@@ -21,18 +21,18 @@ _HARMLESS = frozenset(
         *("git status", "git ls-files", "git rev-parse"),
     )
 )
-"""Commands that can be offered with any arguments: none makes them run a program, write, send, or show a file's text.
+"""Commands whose rule may end in `*`: no argument makes them run a program, write, send, or show a file's text.
 
-So a name is missing here unless every option of it is known to be harmless. `git log`, `git diff` and `git show` write
+A command is listed only if every option of it is known to be harmless. `git log`, `git diff` and `git show` write
 to any file by `--output=FILE`; `cat`, `head`, `grep`, `git diff --no-index` and, in its errors, `du` show any file,
-also one with keys; `sort`, `tree` and `find` write or run by an option. Every shell, interpreter and package manager
-runs commands, and so do `env`, `xargs` or `make`. Whoever wants such a rule can write it: `--allow
-'run_shell:git log *'`.
+also one with keys; `sort`, `tree` and `find` have options that write or run something. Every shell, interpreter and
+package manager runs commands, and so do `env`, `xargs` or `make`. Users who want such a rule can write it:
+`--allow 'run_shell:git log *'`.
 """
 
 
 def shell_tool(root: Path, seconds: float) -> Tool:
-    """Return the tool that runs commands in `root`, for `seconds` at most."""
+    """Return the tool that runs commands in `root`, each for at most `seconds`."""
 
     async def run_shell(command: str) -> str:
         """Run a command in the user's shell, in the current folder, without a keyboard.
@@ -54,7 +54,7 @@ def shell_tool(root: Path, seconds: float) -> Tool:
 
 
 def is_simple(command: str) -> bool:
-    """Return whether `command` is a single one, with no part that the shell would read as another."""
+    """Return whether `command` is a single command, without anything that the shell would read as another."""
     return not _OPERATORS.intersection(command)
 
 
@@ -63,7 +63,7 @@ def _command(arguments: Arguments) -> str:
 
 
 def _matches(command: str, pattern: str) -> bool:
-    """Match a whole command; a pattern with a wildcard is for single commands only: `git *` is no `git log; rm x`."""
+    """Match the whole command; a wildcard matches single commands only: `git *` does not match `git log; rm x`."""
     if pattern in (command, escape(command)):
         return True
     # The space lets `git status *` match `git status` too.
@@ -71,10 +71,10 @@ def _matches(command: str, pattern: str) -> bool:
 
 
 def _suggest(arguments: Arguments) -> str:
-    """Return the pattern for the same command with other arguments where that is harmless, else for it alone."""
+    """Return the pattern for the same command with other arguments if that is harmless, else for this command alone."""
     command = _command(arguments)
     words = command.split(" ")
     for known in (words[0], " ".join(words[:2])):
         if known in _HARMLESS and _matches(command, f"{known} *"):
             return f"{known} *"
-    return escape(command)  # a `*` in it is the command's, not the rule's
+    return escape(command)  # escaped: a `*` in the command is not a wildcard

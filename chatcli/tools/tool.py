@@ -1,4 +1,4 @@
-"""A tool that a model may call, with what decides whether a call must be approved."""
+"""A tool that a model may call, and the policy that decides whether a call must be approved."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,15 +25,15 @@ def _whole_tool(arguments: Arguments) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool and its policy; `arguments` of a call are the model's own, untrusted.
+    """A tool and its policy; the `arguments` of a call come from the model and are untrusted.
 
     Attributes:
-        runnable: What runs; its name is what the model knows.
-        asks: Tells whether a call with these arguments can change or leak something, so that the user is asked.
-        subject: Returns what of the arguments the patterns of rules are matched with.
-        matches: Tells whether a pattern matches such a subject.
-        suggest: Returns the pattern for calls like this one, None for every call.
-        server: The MCP server that has it, empty for a built-in tool.
+        runnable: The tool itself, under the name that the model knows.
+        asks: Returns whether the user must approve a call with these arguments, since it can change or leak something.
+        subject: Returns the part of the arguments that the patterns of rules are matched against.
+        matches: Returns whether such a subject matches a pattern.
+        suggest: Returns the pattern for calls like this one, None for all calls.
+        server: The name of its MCP server, empty for a built-in tool.
 
     """
 
@@ -46,10 +46,10 @@ class Tool:
 
     @property
     def name(self) -> str:
-        """What the model calls it."""
+        """The name that the model knows."""
         return self.runnable.name
 
     @property
     def full_name(self) -> str:
-        """The name in rules, which no other server's tool can take."""
+        """The name in rules, which no tool of another server can have."""
         return f"{self.server}/{self.name}" if self.server else self.name

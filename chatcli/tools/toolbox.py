@@ -1,4 +1,4 @@
-"""The tools of this process: opened when a turn first needs them, closed with it."""
+"""The tools of this process: opened when a turn first needs them, and closed when the process ends."""
 
 import asyncio
 import contextvars
@@ -29,18 +29,18 @@ from chatcli.tools.shell import shell_tool
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
-"""Within these, all servers must have told their tools; some are fetched when they are first started."""
+"""Time for all servers to list their tools; some download themselves when they are first started."""
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class Toolbox:
-    """The tools that a model may call, and what decides about calls.
+    """The tools that a model may call, and the decision which calls run.
 
     Args:
         servers: The MCP servers, by name.
-        rules: What is allowed ahead.
-        builtin: Whether the built-in tools are among them.
-        can_ask: Whether there is a user who can be asked; without one, a call that would be asked about is refused.
+        rules: The calls that are allowed beforehand.
+        builtin: Whether the built-in tools are included.
+        can_ask: Whether there is a user to ask; without one, a call that needs approval is refused.
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
         allow_private: Whether a URL may redirect into this network.
@@ -63,29 +63,29 @@ class Toolbox:
         self.seconds = seconds
         self.max_steps = max_steps
         self.tools: dict[str, Tool] = {}
-        """By name; empty until they are opened."""
+        """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
         self._shown: set[str] = set()
         self._approved: set[str] = set()
         self._opening: asyncio.Task[None] | None = None
-        self._told = False
+        self._reported = False
 
-    async def open(self, tell: Callable[[str], None]) -> Mapping[str, Tool]:
+    async def open(self, report: Callable[[str], None]) -> Mapping[str, Tool]:
         """Return the tools by name; the first call starts the servers, all at once.
 
-        `tell` takes a line for each that fails, once; such a one is left out. Who gives up waiting stops no server:
-        the next call waits on.
+        `report` gets a line for each server that fails, once; its tools are left out. To cancel a call stops no server:
+        the next call continues to wait.
         """
         if self._opening is None:
-            # In a context of its own: what opens the servers must not belong to the turn that happens to be first.
+            # In its own context: the servers must not belong to the turn that happens to be the first.
             self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
         await asyncio.shield(self._opening)
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             for line in self.problems():
-                tell(line)
+                report(line)
         return self.tools
 
     @property
@@ -107,21 +107,21 @@ class Toolbox:
                 yield f"the MCP server {session.name} is left out: {session.problem}"
 
     def note_shown(self, request: object) -> None:
-        """Note the calls that the user was shown in a request for approval."""
+        """Remember the calls that a request for approval showed to the user."""
         self._shown |= set(map(_fingerprint, _actions(request)))
 
     def has_shown(self, request: Mapping[str, Any]) -> bool:
-        """Return whether the user was shown every call of `request`: what a store says of it may be another call."""
+        """Return whether every call of `request` was shown to the user; the store may hold other calls."""
         return set(map(_fingerprint, _actions(request))) <= self._shown
 
     def approve(self, call: ToolCall) -> None:
-        """Note that the user approved `call`."""
+        """Remember that the user approved `call`."""
         self._approved.add(_fingerprint(call))
 
     def may_run(self, call: ToolCall, more: Iterable[str]) -> bool:
         """Return whether `call` runs now: a rule allows it, or the user approved it in this process.
 
-        That it stands in a thread as one to be run says nothing: the store may come from somewhere else.
+        The thread alone proves nothing: the store may come from somebody else.
         """
         tool = self.tools[call["name"]]
         return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
@@ -142,7 +142,7 @@ class Toolbox:
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
-        """Yield the servers' tools; a name that several have is made unique by the server's."""
+        """Yield the servers' tools; a name that occurs twice gets the server's name as a prefix."""
         count = Counter(tool.name for tool in self._builtin)
         count.update(_name(tool.name) for session in self.sessions for tool in session.tools)
         for session in self.sessions:
@@ -153,7 +153,7 @@ class Toolbox:
 
 
 def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
-    """Return the toolbox that `settings` switch on; nothing is started yet.
+    """Return the toolbox for `settings`; nothing is started yet.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -171,24 +171,24 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
 
 
 def _actions(request: object) -> list[Mapping[str, Any]]:
-    """Return the calls in a request for approval; none in what is no such request."""
+    """Return the calls in a request for approval; an empty list for anything else."""
     actions = request.get("action_requests") if isinstance(request, Mapping) else None
     return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
 
 
 def _fingerprint(call: Mapping[str, Any]) -> str:
-    """Return what is the same for calls that do the same."""
+    """Return a text that is equal for equal calls."""
     return json.dumps([call.get("name"), call.get("args")], sort_keys=True, default=str)
 
 
 def _asks(tool: BaseTool, arguments: Arguments) -> bool:
-    """Return whether calls are asked about: all but those of which the server says that they only look at its own."""
+    """Return whether calls need approval: all, unless the server declares that they only read its own data."""
     hints: Mapping[str, Any] = tool.metadata or {}
     return not (hints.get("readOnlyHint") is True and hints.get("openWorldHint") is False)
 
 
 def _name(name: str) -> str:
-    """Return `name` as every provider takes it."""
+    """Return `name` in the form that every provider accepts."""
     return _NOT_IN_NAMES.sub("_", name)[:64]
 
 
@@ -203,5 +203,5 @@ def _session_type() -> "type[McpSession]":
 
 
 def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
-    """Return the tools that work in `root`; each call takes `seconds` at most."""
+    """Return the tools that work in `root`; each call takes at most `seconds`."""
     return [*file_tools(root, seconds), fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]

@@ -101,7 +101,7 @@ def test_a_tweak_of_what_is_not_there_is_refused_before_the_flow_runs(
 
 
 def test_a_flow_that_takes_over_a_thread_is_told_of_once(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI) -> None:
-    untold = "knows nothing of what was said before"
+    untold = "does not know the earlier messages"
     assert untold not in chat(*PARROT, "-t", "new", "hi").stderr
     openai = ("-m", "openai:gpt-fake")
     assert chat("-t", "abc", *openai, "Hi! I'm Bob.").returncode == 0

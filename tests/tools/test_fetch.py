@@ -24,7 +24,7 @@ def test_a_page_is_read_as_text_and_a_failure_is_told() -> None:
         assert "not text" in asyncio.run(fetch(f"{web.url}/image"))
         assert "404" in asyncio.run(fetch(f"{web.url}/none"))
         assert "private address" in asyncio.run(fetch(f"{web.url}/away"))
-    assert "no URL" in asyncio.run(fetch("file:///etc/passwd"))
+    assert "not a URL" in asyncio.run(fetch("file:///etc/passwd"))
 
 
 def test_who_stops_waits_for_no_server() -> None:

@@ -125,7 +125,7 @@ def test_a_path_that_can_be_none_is_refused_unasked(root: Path, tool: str, path:
     more: dict[str, Any] = {"pattern": "x"} if tool == "search_files" else {}
     assert not asks(root, tool, path)
     told = run(root, tool, path=path, **more)
-    assert "can't be read" in told or "outside" in told or "is no folder" in told
+    assert "can't be read" in told or "outside" in told or "is not a folder" in told
     assert len(told) < 500
 
 
@@ -137,8 +137,8 @@ def test_pipes_sockets_and_devices_are_skipped(tmp_path: Path, monkeypatch: pyte
         (tmp_path / "text").write_text("needle")
         assert run(tmp_path, "search_files", pattern="needle") == "text:1: needle\n"
         for special in ("pipe", "socket"):
-            assert run(tmp_path, "read_file", path=special) == f"{special} is no regular file"
-    assert run(Path("/dev"), "read_file", path="zero") == "zero is no regular file"
+            assert run(tmp_path, "read_file", path=special) == f"{special} is not a regular file"
+    assert run(Path("/dev"), "read_file", path="zero") == "zero is not a regular file"
 
 
 def test_a_line_as_long_as_the_file_is_cut(tmp_path: Path) -> None:

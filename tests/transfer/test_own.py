@@ -134,7 +134,7 @@ BAD = {
     "escape sequences": (_whole(thread_id="\x1b[2J"), "thread_id: a thread ID has printable"),
     "a role of no template": (_whole(role="pirate"), "template: a role has a name and a template"),
     "a broken template": (_whole(role="a", template="{b"), "template: expected '}'"),
-    "a template that looks inside": (_whole(role="a", template="{b.c}", variables={}), "is no variable"),
+    "a template that looks inside": (_whole(role="a", template="{b.c}", variables={}), "is not a variable"),
     "a variable of no value": (_whole(role="a", template="{b}"), "variables: the template's are: b"),
     "a cold temperature": (_whole(temperature=-1.0), "temperature: input should be greater"),
     "no messages": (json.dumps(HEAD), "messages: there is no list"),

@@ -36,7 +36,7 @@ SUBCOMMANDS = (
     Subcommand(
         "doctor",
         "chatcli.cli.subcommands.doctor",
-        "Check what is installed, configured and reachable; show a remedy for each problem.",
+        "Check what is installed, configured and reachable.",
     ),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

@@ -1,4 +1,4 @@
-"""Messages that one model wrote or took, made fit for another."""
+"""Messages and tools in the form that the current model takes."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,14 @@ from chatcli.tools.tool import Tool
 
 _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 CHARACTERS_PER_TOKEN = 4
+"""An estimate, for the descriptions of tools."""
 
 
 def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMessage]:
-    """Return `messages` as `model` can take them; those that it can take are the same objects.
+    """Return `messages` in a form that `model` can take; those that need no change are the same objects.
 
-    Reasoning of another provider is left out, since only its maker can read it; files that the model does not take
-    are, too. Tool calls become text for a model that knows no tools.
+    Reasoning of another provider is left out, since only that provider can read it, and so are files that the model
+    does not take. Tool calls become text for a model that knows no tools.
     """
     adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
     if not takes_tools(model):
@@ -32,7 +33,7 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
 
 
 def takes_tools(model: Model) -> bool:
-    """Return whether `model` can call tools, as far as is known."""
+    """Return whether `model` can call tools, as far as it is known."""
     profile: Any = model.client.profile or {}
     return profile.get("tool_calling") is not False and type(model.client).bind_tools is not BaseChatModel.bind_tools
 
@@ -59,9 +60,9 @@ def _without_tools(message: BaseMessage) -> BaseMessage:
 
 
 def without_files(messages: list[BaseMessage], model: Model) -> list[BaseMessage]:
-    """Return `messages` without the files that `model` does not take: their labels stay.
+    """Return `messages` without the files that `model` does not take; their labels stay.
 
-    A thread may have been begun with another model.
+    Such files are there if the thread began with another model.
     """
     return [_without_files(message, model) if isinstance(message.content, list) else message for message in messages]
 
@@ -90,10 +91,10 @@ class OfferedTools:
 
 
 async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
-    """Return what the turn's model may call, started if need be; nothing where it takes no tools."""
+    """Return what the turn's model may call, started if necessary; nothing for a model that takes no tools."""
     turn = runtime.context
     toolbox = turn.toolbox
-    # Tools and a schema would contradict each other: with a schema, every answer is the JSON.
+    # Tools and a schema contradict each other: with a schema, every answer is JSON.
     if toolbox.empty or turn.schema is not None:
         return OfferedTools()
     if not takes_tools(turn.model):
@@ -107,5 +108,5 @@ async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
 
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:
-    """Return what tells the user a line beside the answer."""
+    """Return a function that shows the user a line beside the answer."""
     return lambda line: runtime.stream_writer({"notice": line})

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 MAX_REASON = 300
-"""Characters of a validator's words that an error message repeats."""
+"""Characters of a validator's message that an error repeats."""
 MAX_SECONDS = 5
-"""How long a schema or an answer is checked at most: a pattern, or references to references, may take for ever."""
+"""The time limit for checking a schema or an answer: a pattern or nested references may never end."""
 _FENCE = re.compile(r"^```\w*\n(.*?)\n?```$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSchema:
-    """A JSON Schema that was checked; `name` is what providers are told that it is called."""
+    """A JSON Schema that was checked; `name` is its name in requests to providers."""
 
     name: str
     schema: dict[str, Any]
@@ -36,7 +36,7 @@ class AnswerSchema:
         """Return why `text` does not validate, in one line, or None when it does.
 
         Raises:
-            UsageError: The schema is none that can be followed: it refers to itself without end, or takes too long.
+            UsageError: The schema can't be applied: it refers to itself without end, or takes too long.
 
         """
         from jsonschema.exceptions import best_match
@@ -57,7 +57,7 @@ class AnswerSchema:
             raise UsageError(
                 f"the schema {self.name} refers to itself without end, or the answer is too deep"
             ) from None
-        except Exception as error:  # noqa: BLE001 - what the validator's arithmetic makes of odd numbers, say
+        except Exception as error:  # noqa: BLE001 - the validator raises anything, for instance on extreme numbers
             return f"it can't be checked: {one_line(str(error), MAX_REASON)}"
         if error_found is None:
             return None
@@ -68,7 +68,7 @@ def load_schema(path: Path) -> AnswerSchema:
     """Read the JSON Schema in the file `path`.
 
     Raises:
-        UsageError: It can't be read, or it is no valid schema.
+        UsageError: It can't be read, or it is not a valid schema.
 
     """
     try:
@@ -87,30 +87,30 @@ def load_schema(path: Path) -> AnswerSchema:
         reason = f"it was not checked within {MAX_SECONDS} seconds"
     except RecursionError:
         reason = "it refers to itself without end, or a pattern of it is too deep"
-    except Exception as error:  # noqa: BLE001 - a hostile schema meets whatever the library's parts raise
+    except Exception as error:  # noqa: BLE001 - the library raises anything on a hostile schema
         reason = one_line(str(error), MAX_REASON)
-    raise UsageError(f"{path} is no valid JSON Schema: {reason}")
+    raise UsageError(f"{path} is not a valid JSON Schema: {reason}")
 
 
 def _validator(schema: dict[str, Any]) -> "Validator":
-    """Return what validates by `schema`, once the schema itself is known to be sound; else raise any exception."""
-    # Imported here: most runs have no schema.
+    """Return a validator for `schema` after checking the schema itself; raise any exception if it is invalid."""
+    # Imported here: these are slow to import, and most runs have no schema.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for
     from referencing import Registry
 
     if not isinstance(schema.get("$schema", ""), str):
-        raise ValueError("$schema is not a text")
+        raise ValueError("$schema is not a string")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)
     except SchemaError as error:
         raise ValueError(f"{one_line(error.message, MAX_REASON)} (at {error.json_path})") from None
     _check_references(schema, kind.META_SCHEMA)
-    # An empty registry, which fetches nothing: no reference leads to the network or to a file.
+    # An empty registry fetches nothing: no reference leads to the network or to a file.
     validator = kind(schema, registry=Registry())
-    any(validator.iter_errors(None))  # what never ends for this never does
+    any(validator.iter_errors(None))  # a schema that never ends shows that here
     return validator
 
 
@@ -126,12 +126,12 @@ def _check_references(schema: dict[str, Any], meta_schema: Any) -> None:
     while pending:
         resource, resolver = pending.pop()
         contents = resource.contents
-        urlsplit(resource.id() or "")  # which raises ValueError
+        urlsplit(resource.id() or "")  # raises ValueError if the `$id` is invalid
         reference = contents.get("$ref") if isinstance(contents, dict) else None
         if isinstance(reference, str):
             try:
                 found = resolver.lookup(reference).contents
-            except (Unresolvable, ValueError):  # not there, or no URI at all
+            except (Unresolvable, ValueError):  # not found, or not a URI
                 found = None
             if not isinstance(found, dict | bool):
                 raise ValueError(f"the reference {one_line(reference, MAX_REASON)} leads to no schema in it")
@@ -140,9 +140,10 @@ def _check_references(schema: dict[str, Any], meta_schema: Any) -> None:
 
 @contextmanager
 def _time_limit() -> Iterator[None]:
-    """Raise TimeoutError inside after MAX_SECONDS, in the middle of a regular expression too.
+    """Raise TimeoutError in the block after MAX_SECONDS, even inside a regular expression.
 
-    By a signal: the matcher lets no other thread run, and so no event loop. Outside of the main thread there is none.
+    It needs a signal, since the matcher lets no other thread or event loop run. Outside of the main thread, where
+    signals are not available, there is no limit.
     """
 
     def stop(*_: object) -> None:
@@ -168,4 +169,4 @@ def without_fence(text: str) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,7 +1,9 @@
-"""Which calls run, which are refused, and which the user is asked about, by an interrupt that outlives the process.
+"""The decision which calls run, which are refused, and which the user must approve.
+
+The request for approval is an interrupt, which outlives the process.
 
 The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with two additions: each action's
-`rule`, which stands for calls like it, and the `scope` of an approval, for how long that rule is to hold.
+`rule`, which matches similar calls, and the `scope` of an approval, which says how long that rule holds.
 """
 
 import shlex
@@ -22,12 +24,12 @@ from chatcli.tools.tool import Tool
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")
-"""How long an approval may hold beside this once."""
+"""The scopes of an approval beside `once`."""
 _DECISIONS = ("approve", "edit", "reject")
 
 
 class Decision(TypedDict, total=False):
-    """What the user decides about a call."""
+    """The user's decision about a call."""
 
     type: Literal["approve", "edit", "reject"]
     scope: Literal["once", "thread", "always"]
@@ -36,9 +38,9 @@ class Decision(TypedDict, total=False):
 
 
 def review_calls(
-    answer: AIMessage, state: ChatState, turn: TurnContext, tools: Mapping[str, Tool], tell: Callable[[str], None]
+    answer: AIMessage, state: ChatState, turn: TurnContext, tools: Mapping[str, Tool], notice: Callable[[str], None]
 ) -> ChatState:
-    """Return the update that stores `answer`, the refusals of calls that can't run, and what must be asked about."""
+    """Return the update that stores `answer`, the refusals of calls that can't run, and the calls to ask about."""
     calls, toolbox = calls_of(answer), turn.toolbox
     if not calls:
         return ChatState(messages=[answer])
@@ -46,7 +48,7 @@ def review_calls(
     asked: list[str] = []
     steps = steps_of_turn(state["messages"]) + 1
     if steps == toolbox.max_steps + 1:
-        tell(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
+        notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
     elif steps > toolbox.max_steps + 1:
         return ChatState(messages=[_without_calls(answer)])
     for call in calls:
@@ -60,15 +62,15 @@ def review_calls(
         else:
             rule = suggest_rule(tool, call["args"])
             how = f"--allow {shlex.quote(rule)} or --yes"
-            tell(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
+            notice(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
             messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
 
 
 async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
-    """Ask the user about the calls that need it, and return the update with what they decide.
+    """Ask the user about the calls that need approval, and return the update with the decisions.
 
-    LangGraph runs a node that was interrupted again from its beginning, so nothing is done before the answer is there.
+    LangGraph runs an interrupted node again from its beginning, so nothing happens before the answer is there.
     """
     turn = runtime.context
     tools = await turn.toolbox.open(notify(runtime))
@@ -77,7 +79,7 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     while True:
         reply = interrupt({**request, "problem": problem} if problem else request)
         if not turn.toolbox.has_shown(request):
-            problem = "what was shown before is not what would run"
+            problem = "the call that was shown is not the call that would run"
             continue
         try:
             decisions = _read_decisions(reply, calls, tools)
@@ -101,12 +103,14 @@ def _impossible(call: ToolCall, answer: AIMessage, tool: Tool | None, steps: int
     if steps > limit:
         return f"Not run: the limit of {limit} steps is reached. Answer now with what you have."
     if is_cut(call, answer):
-        return "Not run: the arguments are not a JSON object, or hold odd text, odd numbers or deep nesting."
+        return (
+            "Not run: the arguments are not a JSON object, or hold invalid text, invalid numbers or too deep nesting."
+        )
     return f"There is no tool {call['name']}." if tool is None else _unfit_arguments(tool, call["args"])
 
 
 def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
-    """Return why a built-in tool does not take `arguments`, empty when it does; an MCP server looks at its own."""
+    """Return why a built-in tool does not take `arguments`, empty when it does; an MCP server checks its own."""
     schema = tool.runnable.args_schema
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return ""
@@ -127,7 +131,7 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, 
 
 def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
     action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
-    if tool is None:  # it was, in the run that asked first
+    if tool is None:  # it was switched on in the run that asked first
         return {**action, "description": "No such tool is switched on now."}
     if tool.server:
         action["description"] = f"A tool of the MCP server {tool.server}."
@@ -135,10 +139,10 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
-    """Read an answer: `{"decisions": [...]}` in the order of the calls, or one word or decision for all of them.
+    """Read an answer: `{"decisions": [...]}` in the order of the calls, or one decision for all of them.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It has neither form.
 
     """
     decisions = reply.get("decisions", reply) if isinstance(reply, Mapping) else reply
@@ -160,7 +164,7 @@ def _read_decision(decision: Any, tools: Mapping[str, Tool]) -> Decision:
         if not isinstance(edited, Mapping) or not isinstance(edited.get("args"), Mapping):
             raise ValueError('an edit holds {"edited_action": {"name": ..., "args": {...}}}')
         if not is_plain(edited["args"]):
-            raise ValueError("the arguments hold what is no text or no ordinary number")
+            raise ValueError("the arguments contain invalid text or an invalid number")
         if edited.get("name") not in tools:
             raise ValueError(f"there is no tool {edited.get('name')}")
     return cast("Decision", read)
@@ -192,7 +196,7 @@ def _apply(
 
 
 def _keep(rule: str, scope: str, turn: TurnContext) -> None:
-    """Let calls like `rule` run unasked for as long as `scope` says."""
+    """Let calls that match `rule` run without approval for the given `scope`."""
     if scope == "always":
         keep_rule(rule)
     elif scope == "thread":
@@ -203,7 +207,7 @@ def _keep(rule: str, scope: str, turn: TurnContext) -> None:
 
 
 def _edited_answer(state: ChatState, edited: Mapping[str, ToolCall]) -> list[BaseMessage]:
-    """Return the newest answer with the user's calls in place of the model's, which replaces it in the thread."""
+    """Return the newest answer with the user's calls in place of the model's; it replaces the old one in the thread."""
     if not edited:
         return []
     answer = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))

@@ -22,19 +22,19 @@ from chatcli.sessions.message_calls import name_calls
 
 MODEL_NODE = "model"
 TIGHTER = 0.6
-"""What is tried of a context that the provider found too long."""
+"""The part of a context that is tried again after the provider found it too long."""
 LEAST_TO_LEARN_FROM = 500
-"""Tokens of a context whose size, as the provider counts it, says how far off ours is.
+"""Tokens of the smallest context whose size, as the provider counts it, corrects our count.
 
-Of a shorter one, what the provider adds itself is too large a part: its chat template, a prompt of its own.
+In a shorter one, too large a part is what the provider adds itself: its chat template and its own prompt.
 """
 
 
 async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
     """Send the context to the model and return its answer.
 
-    What the model refuses is tried once more with less: an overflow with fewer turns, and each refusal without the
-    unanswered questions before the newest one, of which one may have been too large, or filtered.
+    A request that the model refuses is tried once more with less: with fewer turns after an overflow, and in any case
+    without the unanswered questions before the newest one, since one of them may have been too large or filtered.
 
     Raises:
         ChatcliError: The request was not sent or did not succeed.
@@ -48,18 +48,18 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
-        update |= _tell_what_is_not_sent(state, runtime)
+        update |= _report_unsent(state, runtime)
     try:
         answer = await _ask(fitted, runtime, offer)
     except CutAnswerError:
-        raise  # what was shown of it can't be taken back
+        raise  # the part that was shown can't be taken back
     except RefusedError as error:
         fitted, left_out = _fit_less(fitted, {**state, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
     if "refused" in update:
-        notice = "the unanswered questions before this one are no longer sent: with them it was refused"
+        notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
     if answer.usage_metadata is not None and fitted.tokens >= LEAST_TO_LEARN_FROM:
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
@@ -70,7 +70,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
 
 async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
-    """Return the update that sums up the oldest turns; where the model refuses to, they are left out instead."""
+    """Return the update that summarises the oldest turns; if the model refuses, they are left out instead."""
     try:
         update = await compact_state(state, runtime.context)
     except RefusedError as error:
@@ -81,7 +81,7 @@ async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
 
 
 async def _fit(state: ChatState, turn: TurnContext, offer: OfferedTools) -> tuple[FittedContext, ChatState]:
-    """Return what is sent, and the update that leaves out unanswered questions where it is too large with them."""
+    """Return what is sent, and the update that leaves out unanswered questions if it is too large with them."""
     await count_exactly(state, turn, reserved=offer.tokens)
     try:
         return fit_context(state, turn, reserved=offer.tokens), ChatState()
@@ -94,7 +94,7 @@ async def _fit(state: ChatState, turn: TurnContext, offer: OfferedTools) -> tupl
 def _fit_less(
     refused: FittedContext, state: ChatState, turn: TurnContext, offer: OfferedTools, error: RefusedError
 ) -> tuple[FittedContext, ChatState]:
-    """Return what to try after `refused`, and the update that goes with it; raise `error` if there is nothing."""
+    """Return the context to try after `refused`, and its update; raise `error` if nothing can be left out."""
     update = leave_out_unanswered(state)
     tighter = int(refused.tokens * TIGHTER) if isinstance(error, ContextError) else None
     smaller = fit_context({**state, **update}, turn, tighter=tighter, reserved=offer.tokens)
@@ -103,14 +103,14 @@ def _fit_less(
     return smaller, update
 
 
-def _tell_what_is_not_sent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
-    """Tell once what a model whose server keeps the conversation does not get; return what to remember of that."""
+def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Report once what a server that keeps the conversation does not get; return the update to remember that."""
     name = runtime.context.model.name
     if not heard_before(state["messages"], name.provider):
-        runtime.stream_writer({"notice": f"{name} knows nothing of what was said before: only the question is sent"})
+        runtime.stream_writer({"notice": f"{name} does not know the earlier messages: only the question is sent"})
     if not (state.get("system") or state.get("template")) or state.get("prompt_told"):
         return ChatState()
-    runtime.stream_writer({"notice": f"{name} has a prompt of its own: the system prompt is not sent"})
+    runtime.stream_writer({"notice": f"{name} has its own prompt: the system prompt is not sent"})
     return ChatState(prompt_told=True)
 
 
@@ -122,11 +122,11 @@ async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: Off
 
 
 def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContext]) -> None:
-    """Tell the stream's reader what is sent."""
+    """Report to the reader of the stream what is sent."""
     runtime.stream_writer(
         {
             "messages_in_context": len(fitted.messages),
-            # The answer's own message comes on top of what the thread holds by now.
+            # The message of the answer is added to those in the thread.
             "messages_in_thread": len(state["messages"]) + 1,
             "context_tokens": fitted.tokens,
             "context_budget": fitted.budget,
@@ -137,7 +137,7 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
         runtime.stream_writer(
             {
                 "notice": f"the {count} oldest messages are no longer sent: the budget is about {fitted.budget} tokens."
-                " See /context; /compact replaces them by a summary"
+                " See /context; /compact replaces them with a summary"
             }
         )
 
@@ -145,7 +145,7 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
 async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
     model, schema = runtime.context.model, runtime.context.schema
     client = offer.client(model)
-    # With a schema, an answer is shown once it is known to be the valid one.
+    # With a schema, an answer is not shown before it is known to be valid.
     config = RunnableConfig(tags=[TAG_NOSTREAM]) if schema is not None else None
     own: dict[str, Any] = {}
     if model.keeps_conversation and runtime.context.session_name is not None:
@@ -156,7 +156,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
             lambda: client.astream(list(messages), config, **own, **options),
             model,
             seconds=runtime.context.timeout,
-            tell=lambda text: runtime.stream_writer({"note": text}),
+            report=lambda text: runtime.stream_writer({"note": text}),
         )
         refuse_unfinished(answer, model)
         return answer
@@ -165,7 +165,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
 
 
 def leave_out_unanswered(state: ChatState) -> ChatState:
-    """Return the update by which the questions right before the newest one are not sent any more; empty for none."""
+    """Return the update that stops sending the unanswered questions right before the newest one; empty for none."""
     refused = list(state.get("refused", ()))
     known = len(refused)
     for message in reversed(state["messages"][: newest_turn(state["messages"])]):

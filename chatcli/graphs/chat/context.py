@@ -1,4 +1,4 @@
-"""What is really sent to the model: the system prompt and the newest messages that fit."""
+"""The context: the system prompt and the newest messages that fit, as they are sent to the model."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,33 +24,33 @@ SUMMARY_LABEL = "Summary of the conversation so far:"
 
 @dataclass(frozen=True, slots=True)
 class FittedContext:
-    """What is sent, about how large it is, and what is not sent for want of room; sizes in tokens."""
+    """The messages that are sent, their size, and the messages that do not fit; sizes in tokens."""
 
     messages: list[BaseMessage]
     tokens: int
     budget: int | None
     dropped: list[BaseMessage]
-    """What did not fit any more."""
+    """The newest messages that do not fit."""
     older: list[BaseMessage]
-    """What came before that, as it stands in the thread."""
+    """The messages before those, as they are in the thread."""
     summed_up: list[BaseMessage]
-    """What came before that, and a summary stands for."""
+    """The messages before those, which a summary replaces."""
 
     @property
     def trimmed(self) -> bool:
-        """Whether there is anything that is not sent."""
+        """Whether any message is not sent."""
         return bool(self.dropped or self.older)
 
     @property
     def left_out(self) -> list[BaseMessage]:
-        """What is not sent; this walks through the whole thread."""
+        """The messages that are not sent; this reads the whole thread."""
         return [*_sendable(self.older), *self.dropped]
 
 
 async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 0) -> None:
-    """Let the model's own tokenizer, where there is one, count what may be sent besides `reserved` tokens.
+    """Let the model's own tokenizer, if it has one, count what may be sent besides `reserved` tokens.
 
-    It costs nothing where all of that fits anyway; to be called before `fit_context`.
+    Call it before `fit_context`. It costs nothing if all of the messages fit anyway.
     """
     if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
         return
@@ -63,8 +63,8 @@ async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 
 def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = None, reserved: int = 0) -> FittedContext:
     """Return the context: the system prompt, and the newest whole turns that fit the budget.
 
-    A turn is never split, so a tool's result is never parted from the call. `tighter` is a budget below the usual
-    one, for a provider that refused what had fitted that. `reserved` tokens are sent besides: the tools.
+    A turn is never split, so a tool's result stays with its call. `tighter` is a budget below the usual
+    one, for a provider that refused a context within it. `reserved` tokens are sent besides: the tools.
 
     Raises:
         ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
@@ -82,7 +82,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     kept = messages
     if budget is not None and turn.counter.count([*head, *messages]) > budget:
         kept = _newest_that_fit(head, messages, budget, turn)
-        # A question above the history's share is still sent whole, by itself: only the limit refuses.
+        # A question that exceeds the budget is still sent, alone: only the limit refuses.
         if len(kept) < len(newest):
             kept = newest
     sent = adapt_messages([*head, *kept], turn.model)
@@ -91,13 +91,13 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
 
 
 def _newest_question(state: ChatState, turn: TurnContext) -> FittedContext:
-    """Return the last question alone; of how much the server adds to it nothing is known, so no size is claimed."""
+    """Return the last question alone, without a size: nobody knows how much the server adds to it."""
     questions = [message for message in state["messages"] if isinstance(message, HumanMessage)]
     return FittedContext(adapt_messages(questions[-1:], turn.model), 0, None, [], [], [])
 
 
 def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage]]:
-    """Return the messages that a summary stands for, and those after them, less what the model refuses to hear."""
+    """Return the messages that a summary replaces, and those after them without the refused questions."""
     messages = state.get("messages", [])
     covered = state.get("summarised")
     ids = [message.id for message in messages] if covered else []
@@ -107,10 +107,10 @@ def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage
 
 
 def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnContext) -> int:
-    """Return from which message on there may be something to send, so that a late turn costs what an early one does.
+    """Return the index of the first message that may be sent, so that a late turn costs no more than an early one.
 
-    It begins a turn behind an answer, so that nothing before it belongs together with what follows. Twice the budget
-    is enough for what pairing and joining take away.
+    It begins a turn after an answer, so that no message before it belongs to one after it. Twice the budget is enough
+    for the messages that pairing and joining remove.
     """
     start = 0 if budget is None else turn.counter.reach(messages, 2 * budget)
     while start > 0:
@@ -122,7 +122,7 @@ def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnC
 
 
 def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *, summed_up: bool) -> list[BaseMessage]:
-    """Return the system message, where there is one, with the summary if the rest is `summed_up`, and `opened`."""
+    """Return the system message, if there is one, with the summary if the rest is `summed_up`, and `opened`."""
     template = state.get("template")
     system = state.get("system") or turn.model.default_system
     prompt = role_prompt(template) if template else text_prompt(system)
@@ -135,7 +135,7 @@ def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *,
 
 
 def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
-    """Part the system message from the conversation."""
+    """Split `messages` into the system message and the conversation."""
     size = 1 if messages and isinstance(messages[0], SystemMessage) else 0
     return messages[:size], messages[size:]
 
@@ -165,18 +165,18 @@ async def refuse_oversized(question: BaseMessage, system: str | None, turn: Turn
 
 
 def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
-    """Return the largest request that is sent at all, less `reserved` tokens."""
+    """Return the size of the largest allowed request, less `reserved` tokens."""
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
     return limit if limit is None else max(limit - reserved, 1)
 
 
 def _budget(turn: TurnContext, limit: int | None) -> int | None:
-    """Return how much of a conversation is sent."""
+    """Return how many tokens of a conversation are sent."""
     return _smallest(limit, turn.model.limits.history if turn.context_tokens is None else None)
 
 
 def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Leave out answers that never came, and join the questions that stand in a row for want of them.
+    """Return `messages` without empty answers, and with consecutive questions joined.
 
     Several providers refuse two human messages in a row, and a call without its result.
     """
@@ -188,7 +188,7 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
     joined: list[BaseMessage] = []
     for human, run in groupby(present, lambda message: isinstance(message, HumanMessage)):
         together = list(run)
-        # Only what stands in a row is joined, since joining copies every message.
+        # Only consecutive questions are joined, since joining copies every message.
         joined += merge_message_runs(together) if human and len(together) > 1 else together
     return joined
 

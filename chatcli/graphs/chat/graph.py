@@ -1,4 +1,4 @@
-"""The compiled LangGraph app."""
+"""The compiled graph of the plain chat, and the setup in the state of its threads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
 def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
     """Return the plain chat on `checkpointer`: a question, the calls that the model asks for, an answer.
 
-    The nodes of tools are always there, so that a thread is the same with and without them.
+    The nodes for tools are always there, so that a thread is the same with and without tools.
     """
     builder = StateGraph(ChatState, TurnContext)
     builder.add_node(MODEL_NODE, call_model)
@@ -33,13 +33,13 @@ def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
 
 
 async def read_setup(graph: ChatGraph, thread_id: str) -> Setup | None:
-    """Return the setup of the thread `thread_id`, or None when there is no such thread; its messages are not read."""
+    """Return the setup of the thread `thread_id`, None if there is no such thread; its messages are not read."""
     values = await read_values(graph, thread_id)
     return None if values is None else setup_of(values)
 
 
 async def read_values(graph: ChatGraph, thread_id: str) -> Mapping[str, Any] | None:
-    """Return what the newest state of the thread holds beside its messages, or None when there is no such thread."""
+    """Return the newest state of the thread without its messages, None if there is no such thread."""
     checkpointer = graph.checkpointer
     assert isinstance(checkpointer, BaseCheckpointSaver)
     newest = await checkpointer.aget_tuple({"configurable": {"thread_id": thread_id}})
@@ -63,7 +63,7 @@ def setup_of(values: Mapping[str, Any]) -> Setup:
 
 
 def setup_update(setup: Setup) -> ChatState:
-    """Return the update of a thread's state that makes `setup` its own."""
+    """Return the update that stores `setup` in a thread's state."""
     return ChatState(
         system=setup.system,
         role=setup.role,

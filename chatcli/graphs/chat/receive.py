@@ -1,4 +1,4 @@
-"""Asking again: for what may pass by itself, as long as nothing of the answer has arrived."""
+"""Receiving an answer, with retries of temporary failures as long as nothing of the answer has arrived."""
 
 import asyncio
 import email.utils
@@ -21,21 +21,21 @@ from chatcli.text_lines import one_line
 
 ATTEMPTS = 4
 _FIRST_PAUSE = 0.5
-"""Seconds before the second attempt where the server names none; each further pause is twice as long."""
+"""Seconds before the second attempt if the server names none; each further pause is twice as long."""
 _MAX_PAUSE = 8.0
 
 
 async def receive(
-    ask: Callable[[], AsyncIterator[BaseMessage]], model: Model, *, seconds: float, tell: Callable[[str], None]
+    ask: Callable[[], AsyncIterator[BaseMessage]], model: Model, *, seconds: float, report: Callable[[str], None]
 ) -> AIMessage:
-    """Return the answer that streams from `ask`; asked again while the server limits the rate, fails or is away.
+    """Return the answer that streams from `ask`; retry while the server limits the rate, fails or can't be reached.
 
     Args:
-        ask: Sends the request; called up to ATTEMPTS times, but not again once text has come.
-        model: Whose server it is. The local one is not asked again: its transport restarts it.
-        seconds: All attempts and the pauses between them begin within these; a server that wants a longer pause
-            than what is left of them ends the attempts at once.
-        tell: Takes a note for the user before each pause.
+        ask: Sends the request; called up to ATTEMPTS times, but not again after text has arrived.
+        model: The model that is asked. The local one is not retried: its transport restarts it.
+        seconds: The time within which all attempts begin; a server that asks for a longer pause than the time left
+            ends the attempts at once.
+        report: Gets a note for the user before each pause.
 
     """
     deadline = time.monotonic() + seconds
@@ -53,21 +53,21 @@ async def receive(
                 if wanted:
                     raise _too_long(model, reason, wanted) from error
                 raise
-            tell(f"{model.name}: {reason}; asking again in {pause:.0f} s")
+            report(f"{model.name}: {reason}; asking again in {pause:.0f} s")
         await asyncio.sleep(pause)
     return await _receive_once(ask(), [])
 
 
 async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk]) -> AIMessage:
-    """Return the whole of `stream`; what has arrived of it is in `chunks` also when it breaks.
+    """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure.
 
-    This is the one place where a client reads an answer: whatever it raises here that says nothing of its own comes of
-    what the server sent.
+    This is the only place where a client reads an answer, so an error without a meaning of its own is caused by what
+    the server sent.
     """
     try:
         async for message in stream:
             if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
-                return whole_answer(message)  # of a model that does not stream
+                return whole_answer(message)  # the model does not stream
             assert isinstance(message, AIMessageChunk)
             chunks.append(message)
         if not chunks:
@@ -83,17 +83,17 @@ async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessa
 
 
 def _wanted_pause(error: Exception) -> float | None:
-    """Return the seconds that the server asks to wait, None when it says nothing."""
+    """Return the seconds that the server asks to wait, None if it names none."""
     return retry_after(sdk_errors.header(error, "retry-after"))
 
 
 def _own_pause(attempt: int) -> float:
     growing = float(_FIRST_PAUSE * 2 ** (attempt - 1))
-    return min(growing, _MAX_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - no secret
+    return min(growing, _MAX_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - not a secret
 
 
 def retry_after(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or a date; None when it says neither."""
+    """Return the seconds that a Retry-After header asks for, as a number or a date; None if it is neither."""
     if header is None:
         return None
     try:
@@ -115,7 +115,7 @@ def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
 
 
 def _passing_reason(error: Exception) -> str | None:
-    """Return why it may help to ask again, or None; not every client's errors are langchain's."""
+    """Return why a retry may help, or None; not every client raises langchain's errors."""
     status = sdk_errors.status(error)
     if sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
         return None
@@ -136,12 +136,12 @@ def _passing_reason(error: Exception) -> str | None:
 
 
 def refuse_unfinished(answer: AIMessage, model: Model) -> None:
-    """Raise what became of an `answer` of `model` that did not come to its end.
+    """Raise an error if the `answer` of `model` is not complete.
 
     Raises:
         BrokenAnswerError: The server broke off.
-        RefusedError: The model refused to answer, or the content filter stopped it; `CutAnswerError` where a part of
-            the answer has come.
+        RefusedError: The model refused to answer, or the content filter stopped it; `CutAnswerError` if a part of
+            the answer has arrived.
 
     """
     if not answer.text and (refusal := _refusal(answer)):
@@ -154,7 +154,7 @@ def refuse_unfinished(answer: AIMessage, model: Model) -> None:
 
 
 def _refusal(answer: AIMessage) -> str:
-    """Return the words of OpenAI's models where they refuse to answer, empty where they do not."""
+    """Return the refusal of an OpenAI model, empty if it did not refuse."""
     blocks = answer.content if isinstance(answer.content, list) else []
     said = [answer.additional_kwargs.get("refusal"), *(block.get("refusal") for block in blocks if type(block) is dict)]
     return one_line(" ".join(filter(None, said)))

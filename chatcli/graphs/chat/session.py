@@ -1,4 +1,4 @@
-"""A session of the plain chat: a model, a setup and a context of its own."""
+"""The session of the plain chat, which adds a model, a setup and a context."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -38,18 +38,18 @@ class ChatSession(Session):
 
     Args:
         graph: The compiled app; its checkpointer holds the thread.
-        threads: The store's threads.
-        thread_id: The thread; it need not exist yet.
-        model: Who answers; may be replaced between turns.
-        setup: How the thread is answered; may be replaced between turns, and is stored with the next one.
-        stored: What the thread has stored of that, None for a new thread.
+        threads: The threads of the store.
+        thread_id: The thread, which may not exist yet.
+        model: The model that answers; it may be replaced between turns.
+        setup: The thread's setup; it may be replaced between turns, and is stored with the next one.
+        stored: The setup that the thread has stored, None for a new thread.
         context_tokens: The user's budget of what is sent, in tokens.
         auto_compact: Whether to summarise the oldest turns when they no longer fit.
-        schema: What every answer must validate against.
-        timeout: Seconds that attempts to be answered may take together.
-        toolbox: What the model may call.
-        grants: What the user granted the thread.
-        foreign_rules: Whether the store holds rules of calls, as older versions wrote them; they don't count.
+        schema: The schema of every answer.
+        timeout: Seconds that all attempts of a request may take together.
+        toolbox: The tools that the model may call.
+        grants: What the user allowed for the thread.
+        foreign_rules: Whether the store holds allow rules of older versions, which are ignored.
 
     """
 
@@ -91,11 +91,11 @@ class ChatSession(Session):
 
     @property
     def current_setup(self) -> Setup:
-        """How the thread is answered, with the model that answers now."""
+        """The setup with the current model."""
         return self.setup.with_model(str(self.name), self.model.base_url)
 
     async def context(self) -> FittedContext:
-        """Return what the next turn would send beside its question.
+        """Return the context that the next turn would send with its question.
 
         Raises:
             ContextError: The newest question alone is too large.
@@ -106,10 +106,10 @@ class ChatSession(Session):
         return fit_context(state, turn)
 
     async def compact(self) -> str:
-        """Let the model summarise all turns but the newest; what is sent then begins with that summary, returned.
+        """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin.
 
-        The update begins a branch: the messages stay in the thread, and to go back to the turn before it leaves the
-        summary behind.
+        The update begins a branch: the messages stay in the thread, and going back to the turn before it drops the
+        summary.
 
         Raises:
             InterruptedTurnError: The user stopped it.
@@ -132,7 +132,7 @@ class ChatSession(Session):
         return update["summary"]
 
     async def allowed(self) -> list[str]:
-        """Return the rules of tool calls that run unasked in this thread."""
+        """Return the rules for tool calls that run without approval in this thread."""
         return await asyncio.to_thread(lambda: self._grants.rules)
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
@@ -178,7 +178,7 @@ class ChatSession(Session):
         return {"messages": [], **stored, **setup_update(self.setup)}
 
     def _turn_context(self) -> TurnContext:
-        # A token of one model is not a token of another.
+        # Models count tokens differently.
         counter = self._counters.setdefault(self.name, TokenCounter(self.model.tokenizer))
         return TurnContext(
             self.model,

@@ -1,4 +1,4 @@
-"""What a thread holds."""
+"""The state of a thread of the plain chat, and the context of a turn."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from chatcli.models.model import Model
 from chatcli.tools.toolbox import Toolbox
 
 SNAPSHOT_FREQUENCY = 4000
-"""Updates of a thread between two full copies of its messages; until then each checkpoint holds what is new."""
+"""Updates of a thread between two full copies of its messages; the checkpoints between them hold the new ones."""
 
 
 _id_of = attrgetter("id")
@@ -27,7 +27,7 @@ def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage]
     """Return `state` with `writes` applied in order, as `add_messages` would, in one pass.
 
     LangGraph replays a thread's writes through this on each load, all at once, so calling `add_messages` for each
-    would cost the square of the thread. Every message must have an ID, as LangGraph sees to before it stores a write.
+    would cost the square of the thread. Every message must have an ID, as LangGraph ensures before it stores a write.
     """
     added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
     ids = {message.id for message in added}
@@ -38,7 +38,7 @@ def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage]
 
 
 def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessage]:
-    """Replace and remove by ID; a removed message's place is closed at the end, so that places stay valid."""
+    """Replace and remove by ID; removed messages are dropped at the end, so that indexes stay valid."""
     merged: list[BaseMessage | None] = list(state)
     place = {message.id: index for index, message in enumerate(state)}
     for message in added:
@@ -56,7 +56,7 @@ def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessa
 
 
 class ChatState(TypedDict, total=False):
-    """A thread's state, as checkpointed."""
+    """The state of a thread in its checkpoints."""
 
     messages: Annotated[list[BaseMessage], DeltaChannel(append_messages, snapshot_frequency=SNAPSHOT_FREQUENCY)]
     system: str
@@ -66,43 +66,43 @@ class ChatState(TypedDict, total=False):
     template: str
     variables: dict[str, str]
     temperature: float | None
-    """What the role asks for."""
+    """The temperature of the role."""
     model: str
     """The model that answered last, as `provider:model`."""
     base_url: str
-    """The server that it was asked at, without a password; empty for its provider's own."""
+    """The server of that model, without a password; empty for its provider's own."""
     summary: str
-    """What stands for the oldest messages, up to the one whose ID is `summarised`."""
+    """The summary of the oldest messages, up to the one with the ID `summarised`."""
     summarised: str
     trimming_told: bool
-    """Whether the user was told that messages are left out."""
+    """Whether the notice about left out messages was shown."""
     prompt_told: bool
-    """Whether the user was told that the model takes no system prompt."""
+    """Whether the notice that the model takes no system prompt was shown."""
     refused: list[str]
-    """The IDs of unanswered questions that are not sent any more, since the model refused those after them too."""
+    """The IDs of unanswered questions that are no longer sent, since the model refused later questions with them."""
     asked: list[str]
-    """The IDs of the calls that wait for the user's approval."""
+    """The IDs of the calls that wait for approval."""
     allowed: list[str]
-    """Where older versions kept rules of calls; never used, and emptied with the next question (`grants.Grants`)."""
+    """The allow rules of older versions: never used, and emptied with the next question (see `grants.Grants`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """What a turn runs with but does not store."""
+    """What a turn needs but does not store."""
 
     model: Model
     context_tokens: int | None = None
     """The user's own budget of what is sent, in tokens."""
     counter: TokenCounter = field(default_factory=TokenCounter)
     auto_compact: bool = False
-    """Whether to summarise the oldest turns instead of leaving them out."""
+    """Whether to summarise the oldest turns rather than leave them out."""
     schema: AnswerSchema | None = None
-    """What the answer must validate against."""
+    """The schema of the answer."""
     timeout: float = DEFAULT_TIMEOUT
-    """Seconds that attempts to be answered may take together."""
+    """Seconds that all attempts of a request may take together."""
     session_name: Callable[[], Awaitable[str]] | None = None
-    """Tells what a server that keeps the conversation itself is to know this branch of the thread by."""
+    """Returns the name of this branch of the thread for a server that keeps the conversation itself."""
     toolbox: Toolbox = field(default_factory=Toolbox)
-    """What the model may call; nothing by default."""
+    """The tools that the model may call; none by default."""
     grants: Grants = field(default_factory=lambda: Grants("", ""))
-    """What the user granted the thread."""
+    """What the user allowed for the thread."""

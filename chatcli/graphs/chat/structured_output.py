@@ -25,7 +25,7 @@ Ask = Callable[[Sequence[BaseMessage], dict[str, Any]], Awaitable[AIMessage]]
 async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: AnswerSchema, model: Model) -> AIMessage:
     """Return an answer whose text is JSON that validates against `schema`.
 
-    The model is told the schema by its provider's own means where it has them, else in words. An answer that does
+    The schema is sent by the provider's own option if there is one, else as a part of the question. An answer that does
     not validate is sent back once, with the reason.
 
     Raises:
@@ -39,7 +39,7 @@ async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: AnswerSc
     except Exception as error:
         if not options or not _is_about_format(error):
             raise
-        # Not every server has it, and none takes every schema.
+        # Not every server has the option, and none accepts every schema.
         options, sent = {}, _instructed(messages, schema)
         answer = await _ask_bare(ask, sent, options, model)
     if (problem := schema.problem(answer.text)) is None:
@@ -53,7 +53,7 @@ async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: AnswerSc
 
 
 def _options(schema: AnswerSchema, model: Model) -> dict[str, Any]:
-    """Return the request's options that hold the schema, or none where the provider is not known to have them."""
+    """Return the options of the request that hold the schema; none if the provider is not known to have them."""
     known = (model.client.profile or {}).get("structured_output")
     if model.name.provider not in (OPENAI, LOCAL):
         return _own_options(schema, model.client) if known else {}
@@ -67,10 +67,15 @@ def _own_options(schema: AnswerSchema, client: BaseChatModel) -> dict[str, Any]:
     """Return what the provider's own `with_structured_output` would send, so that the answer still streams as text."""
     try:
         chain = client.with_structured_output({**schema.schema, "title": schema.name}, method="json_schema")
-    except (ValueError, TypeError, KeyError, NotImplementedError):  # what clients raise on a schema beyond their form
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        NotImplementedError,
+    ):  # clients raise these on a schema that they don't support
         return {}
     bound = chain.first if isinstance(chain, RunnableSequence) else None
-    # Some make a tool of the schema instead, or ask another client.
+    # Some clients make a tool of the schema instead, or use another client.
     if not isinstance(bound, RunnableBinding) or bound.bound is not client or "tools" in bound.kwargs:
         return {}
     return dict(bound.kwargs)
@@ -94,19 +99,19 @@ def _suits_strict(schema: Any) -> bool:
 
 
 def _instructed(messages: list[BaseMessage], schema: AnswerSchema) -> list[BaseMessage]:
-    """Return `messages` with the schema in words after the question."""
-    words = (
+    """Return `messages` with the schema as text after the question."""
+    instruction = (
         "\n\nAnswer with one JSON value and nothing else, no Markdown fence. It must follow this JSON Schema:\n"
         f"{json.dumps(schema.schema)}"
     )
     question = messages[-1]
     content = question.content
-    told = content + words if isinstance(content, str) else [*content, {"type": "text", "text": words}]
-    return [*messages[:-1], question.model_copy(update={"content": told})]
+    asked = content + instruction if isinstance(content, str) else [*content, {"type": "text", "text": instruction}]
+    return [*messages[:-1], question.model_copy(update={"content": asked})]
 
 
 async def _ask_bare(ask: Ask, messages: list[BaseMessage], options: dict[str, Any], model: Model) -> AIMessage:
-    """Return the answer without a Markdown fence; one that was cut short can't be whole JSON, and is refused."""
+    """Return the answer without a Markdown fence; refuse one that was cut short: its JSON is incomplete."""
     try:
         answer = await ask(messages, options)
     except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
@@ -124,7 +129,7 @@ def _cut_short(model: Model) -> RefusedError:
 
 
 def _is_about_format(error: Exception) -> bool:
-    """Return whether a server refused the request for its schema."""
+    """Return whether a server refused the request because of its schema."""
     if not isinstance(error, ModelInvalidRequestError) and sdk_errors.status(error) not in (400, 422):
         return False
     text = f"{error} {sdk_errors.body(error)}".lower()

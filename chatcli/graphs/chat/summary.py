@@ -1,4 +1,4 @@
-"""Replaces the oldest turns of what is sent by a summary that the model makes; the thread itself keeps them."""
+"""Summaries: the model summarises the oldest turns, which are then no longer sent but stay in the thread."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,14 +13,14 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.errors import translate
 
 KEPT_TURNS = 2
-"""The newest turns are sent as they are."""
+"""The number of newest turns that are never summarised."""
 PIECE_TOKENS = 4000
-"""How much is summarised at once where the model's window is not known."""
+"""How much is summarised at once if the model's window is not known."""
 CHARACTERS_PER_TOKEN = 3
-"""A cautious size of what is cut because it is larger than a piece."""
+"""A cautious estimate, for cutting text that is larger than a piece."""
 INSTRUCTIONS = (
     "Summarise the conversation that you are given, for yourself, so that you can go on with it without having it."
-    " Keep every name, number, decision, preference and open question of the user's. Write at most 200 words, in the"
+    " Keep every name, number, decision, preference and open question of the user. Write at most 200 words, in the"
     " language of the conversation. Answer with the summary alone."
 )
 
@@ -44,7 +44,7 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
     for piece in _pieces(older, turn):
         summary = await _summarise(summary, piece, turn)
     limit = turn.context_tokens or turn.model.limits.request
-    if limit is not None:  # a longer one would leave no room for a question
+    if limit is not None:  # a longer summary would leave no room for a question
         summary = _cut(summary, limit // 2 * CHARACTERS_PER_TOKEN)
     return ChatState(summary=summary, summarised=older[-1].id or "")
 
@@ -52,12 +52,15 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
 async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
     before = f"Summary of what came before:\n{summary}\n\n" if summary else ""
     request = [SystemMessage(INSTRUCTIONS), HumanMessage(f"{before}{piece}")]
-    # Untagged, LangGraph would stream the summary as if it were the answer.
+    # Without this tag, LangGraph would stream the summary as the answer.
     config = RunnableConfig(tags=[TAG_NOSTREAM])
     try:
-        # Streamed, as some servers do nothing else, and asked again, as every question is.
+        # Streamed, since some servers can't do otherwise, and retried like every question.
         answer = await receive(
-            lambda: turn.model.client.astream(request, config), turn.model, seconds=turn.timeout, tell=lambda text: None
+            lambda: turn.model.client.astream(request, config),
+            turn.model,
+            seconds=turn.timeout,
+            report=lambda text: None,
         )
         refuse_unfinished(answer, turn.model)
     except Exception as error:

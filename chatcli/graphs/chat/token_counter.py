@@ -1,8 +1,8 @@
-"""How many tokens a message takes: as the model's own tokenizer counts them, or about so many.
+"""The number of tokens in a message, counted by the model's own tokenizer or approximated.
 
-Only a tokenizer that is at hand is asked. The other exact counters cost too much for every turn: OpenAI's fetches its
-tables from the network, Anthropic's and Google's are requests of their own. For those models it is an approximation,
-corrected by what the provider says that it counted.
+Only a tokenizer on this machine is used. The other exact counters cost too much for every turn: OpenAI's downloads its
+tables, Anthropic's and Google's are separate requests. For those models the number is an approximation, which the
+provider's own count corrects.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from chatcli.models.model import Tokenizer
 from chatcli.sessions.message_calls import calls_of
 
 TOKENS_A_PAGE = 1500
-"""What a page of a PDF costs: its text, and its picture, which providers send along."""
+"""The tokens of a PDF page: its text, and its picture, which providers add."""
 
 SAFETY_MARGIN = 1.1
-"""The approximation is 4 characters a token; code and CJK take more tokens than it says."""
+"""The approximation is 4 characters a token; code and CJK take more tokens."""
 MAX_CORRECTION = 4.0
 """CJK text takes about a token a character."""
 _PER_MESSAGE = 5
-"""What the approximation adds to a text for its message and its role, in tokens; joining messages takes it away."""
+"""The tokens that the approximation adds for each message and its role; joining messages removes them."""
 
 _Key = tuple[str, int]
 
@@ -30,7 +30,7 @@ class TokenCounter:
     """Counts each message once.
 
     Args:
-        tokenizer: The model's own, if it is at hand.
+        tokenizer: The model's own, if it is on this machine.
 
     """
 
@@ -41,11 +41,11 @@ class TokenCounter:
         self._correction = 1.0
 
     def count(self, messages: Sequence[BaseMessage]) -> int:
-        """Return about how many tokens `messages` take, rather too many than too few."""
+        """Return the approximate number of tokens in `messages`, rather too high than too low."""
         return int(sum(map(self._one, messages))) + (self._tokenizer.per_request if self._tokenizer else 0)
 
     def reach(self, messages: Sequence[BaseMessage], tokens: int) -> int:
-        """Return the index of the newest message from which on the texts take more than `tokens`; 0 for none."""
+        """Return the index of the newest message such that the texts from it on take more than `tokens`; 0 for none."""
         room, overhead = float(tokens), _PER_MESSAGE * SAFETY_MARGIN * self._correction
         for index in range(len(messages) - 1, -1, -1):
             room -= max(self._one(messages[index]) - overhead, 0)
@@ -54,10 +54,10 @@ class TokenCounter:
         return 0
 
     async def look_up(self, messages: Sequence[BaseMessage], budget: int) -> None:
-        """Let the tokenizer count those of `messages` that it has not counted, if `budget` depends on their number.
+        """Let the tokenizer count new `messages`, if their exact number matters for `budget`.
 
-        It does not where even the least cautious approximation is within the budget, or the most cautious beyond it.
-        What the tokenizer can't count keeps its approximation.
+        It does not if even the highest estimate is within the budget, or the lowest one beyond it. Messages that the
+        tokenizer can't count keep their approximation.
         """
         if self._tokenizer is None:
             return
@@ -71,9 +71,10 @@ class TokenCounter:
             self._exact |= {_key(message): count + overhead for message, count in zip(new, counts, strict=True)}
 
     def learn(self, messages: Sequence[BaseMessage], counted: int) -> None:
-        """Take from a provider that it counted `counted` tokens in `messages`; 0 says nothing.
+        """Correct the approximation by the `counted` tokens that a provider found in `messages`; 0 means unknown.
 
-        Only an approximation that was too low is corrected: too low a budget costs little, too high a refusal.
+        Only an approximation that was too low is corrected: one that is too high costs little, one that is too low
+        leads to a refusal.
         """
         exact = sum(self._exact.get(_key(message), 0) for message in messages)
         about = sum(self._approximation(message) for message in messages if _key(message) not in self._exact)
@@ -92,7 +93,7 @@ class TokenCounter:
 
 
 def _key(message: BaseMessage) -> _Key:
-    """Return what tells `message` from others: its ID and its length, since one that joins two has the first's ID."""
+    """Return a key for `message`: its ID and its length, since a joined message has the ID of its first part."""
     return message.id or str(message.text), len(message.content)  # the system prompt has no ID
 
 
@@ -104,9 +105,9 @@ def _is_text(message: BaseMessage) -> bool:
 
 
 def countable(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` with each PDF in them replaced by text of the size that it counts for.
+    """Return `messages` with each PDF in them replaced by text of an equivalent size.
 
-    langchain's counter would take the base64 text of a file for words.
+    langchain's counter would count the base64 data of a file as words.
     """
     return [_countable(message) if isinstance(message.content, list) else message for message in messages]
 

@@ -21,19 +21,19 @@ from chatcli.tools.tool import Tool
 
 TOOLS_NODE = "tools"
 MAX_RESULT = 40_000
-"""Characters of a result that the model is told, at most; for a small window, about a quarter of it."""
+"""The longest result that the model gets, in characters; with a small window, about a quarter of that window."""
 GRACE = 1.0
-"""Seconds beyond the limit, for tools that keep it themselves and say more about it."""
+"""Seconds beyond the limit, for tools that apply it themselves and report more about it."""
 
 
 class RunCall(TypedDict):
-    """What one task runs."""
+    """The input of one task."""
 
     call: ToolCall
 
 
 def next_node(state: ChatState) -> str | Sequence[Send]:
-    """Say what comes after an answer or a decision: the user is asked, calls run, or the model is told of results."""
+    """Return the next step after an answer or a decision: ask the user, run calls, or send the results to the model."""
     calls = open_calls(state.get("messages", []))
     if any(call["id"] in state.get("asked", ()) for call in calls):
         return APPROVE_NODE
@@ -44,7 +44,7 @@ def next_node(state: ChatState) -> str | Sequence[Send]:
 
 
 async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
-    """Run one call and return its result; what goes wrong is a result too, for the model to act on."""
+    """Run one call and return its result; a failure is a result too, which the model can react to."""
     call, toolbox = state["call"], runtime.context.toolbox
     tool = (await toolbox.open(notify(runtime))).get(call["name"])
     if tool is None:
@@ -55,16 +55,16 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         async with asyncio.timeout(toolbox.seconds + GRACE):
             result = await _invoke(tool, call, _room(runtime.context.model))
     except TimeoutError:
-        result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was given up.")
-    except Exception as error:  # noqa: BLE001 - whatever a tool raises, the model is told, and the thread goes on
-        # The connection of a server that is gone says nothing.
+        result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was stopped.")
+    except Exception as error:  # noqa: BLE001 - the model gets any failure of a tool, and the thread goes on
+        # The error of a lost connection has no text.
         reason = one_line(str(error)) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 
 
 def _room(model: Model) -> int:
-    """Return how many characters of a result are told: several must fit the window, at some 3 a token."""
+    """Return how many characters of a result are sent: several must fit the window, at about 3 a token."""
     return MAX_RESULT if model.limits.request is None else min(MAX_RESULT, model.limits.request * 3 // 4)
 
 
@@ -78,7 +78,7 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
 
 
 def _text(result: ToolMessage) -> str:
-    """Return a result as text, which is what every provider takes."""
+    """Return a result as text, which every provider takes."""
     content = result.content if isinstance(result.content, list) else [result.content]
     texts = [part if isinstance(part, str) else _block_text(part) for part in content]
     if not any(texts) and isinstance(result.artifact, dict):

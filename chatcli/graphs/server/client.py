@@ -1,4 +1,4 @@
-"""A LangGraph server: where it is, whether it answers, and its failures in our words."""
+"""A LangGraph server: its address, clients for it, and its failures as our errors."""
 
 import re
 from collections.abc import Iterator
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 SERVER = "langgraph"
 """The provider in the name of a server's assistant: `langgraph:NAME`."""
 OK = 200
-"""HTTP's status of a request that was granted."""
+"""The HTTP status of a successful request."""
 REACH_TIMEOUT = 3.0
-"""Seconds for a server to say that it is there; its client by itself would try for up to a minute."""
+"""Seconds within which a server must respond; the SDK would try for up to a minute."""
 REQUEST_TIMEOUT = 60.0
-"""Seconds of silence after which a request is given up; while an app works, the server sends a sign of life."""
+"""Seconds of silence after which a request fails; while an app works, the server sends keep-alive messages."""
 MOST_ASSISTANTS = 1000
-"""How many are looked at: as many as a server tells at once."""
+"""The number of assistants that are read: a server lists at most this many at once."""
 MESSAGE_LENGTH = 300
-"""Characters of what a server says that are shown."""
+"""Characters of a server's message that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A LangGraph server, and who is asked there.
+    """A LangGraph server, and the assistant there.
 
     Attributes:
-        url: Its address, without a slash at the end.
-        key: What its API asks for, sent as `x-api-key`; None where it asks for none.
+        url: Its URL, without a slash at the end.
+        key: The key of its API, sent as `x-api-key`; None if it needs none.
         assistant: The name or ID of an assistant, None for the server's first.
 
     """
@@ -46,22 +46,22 @@ class ServerAddress:
 
     @property
     def shown(self) -> str:
-        """The address as messages name it, without a password or key."""
+        """The URL for messages, without a password or key."""
         return redact(re.sub(r"//[^/@]*@", "//", self.url), [])
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
 
 
 def check_server(server: ServerAddress) -> None:
-    """Return when `server` answers.
+    """Check that `server` answers.
 
     Raises:
-        NetworkError: It does not, or is failing.
+        NetworkError: It does not answer, or fails.
         AuthError: It refuses the key.
-        UsageError: What answers is no LangGraph server.
+        UsageError: It is not a LangGraph server.
 
     """
     import httpx2
@@ -75,12 +75,12 @@ def check_server(server: ServerAddress) -> None:
 
 
 def build_client(server: ServerAddress) -> "LangGraphClient":
-    """Return a client of `server`; unlike the one that LangGraph would make, it neither looks for keys nor retries."""
+    """Return a client for `server`, which, unlike LangGraph's own, neither looks for keys nor retries."""
     import httpx
     from langgraph_sdk.client import LangGraphClient
 
     async def forget_stream(response: httpx.Response) -> None:
-        # A run ends with its connection: to look for it there for 19 s, as the client would, is to wait for nothing.
+        # A run ends with its connection; without this the client would look for it for 19 s in vain.
         response.headers.pop("location", None)
 
     return LangGraphClient(
@@ -94,7 +94,7 @@ def build_client(server: ServerAddress) -> "LangGraphClient":
 
 
 def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
-    """Return a client of `server` that blocks; see `build_client`."""
+    """Return a blocking client for `server`; see `build_client`."""
     import httpx
     from langgraph_sdk.client import SyncLangGraphClient
 
@@ -103,7 +103,7 @@ def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
 
 
 def assistants(server: ServerAddress) -> "list[Assistant]":
-    """Return who can be asked on `server`, the one made first before the others.
+    """Return the assistants on `server`, the oldest first.
 
     Raises:
         ChatcliError: See `server_failures`.
@@ -111,22 +111,22 @@ def assistants(server: ServerAddress) -> "list[Assistant]":
     """
     with server_failures(server), build_sync_client(server) as client:
         found = client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
-    if not isinstance(found, list):  # what answers may be anything
+    if not isinstance(found, list):  # the server may be anything
         raise _refused(server, OK, "it lists no assistants")
     return found
 
 
 def refuse_without_messages(server: ServerAddress, assistant: "Assistant") -> None:
-    """Return when the app of `assistant` takes messages, or the server does not tell what it takes.
+    """Check that the app of `assistant` takes messages; an app whose input the server does not describe passes.
 
     Raises:
-        UsageError: It takes other things alone.
+        UsageError: Its input has no messages.
         ChatcliError: See `server_failures`.
 
     """
     with server_failures(server), build_sync_client(server) as client:
         schemas = client.assistants.get_schemas(assistant["assistant_id"])
-    # The server can't tell every input; what the state holds says nearly the same.
+    # The server can't describe every input; the schema of the state is nearly the same.
     taken = [
         (schema or {}).get("properties") or {} for schema in (schemas.get("input_schema"), schemas.get("state_schema"))
     ]
@@ -140,10 +140,10 @@ def refuse_without_messages(server: ServerAddress, assistant: "Assistant") -> No
 
 @contextmanager
 def server_failures(server: ServerAddress) -> Iterator[None]:
-    """Turn what LangGraph's client raises into failures that the user is told about.
+    """Turn the exceptions of LangGraph's client into errors for the user.
 
     Raises:
-        ChatcliError: See `check_server`; a request that the server can't take is a RefusedError.
+        ChatcliError: See `check_server`; a request that the server rejects is a RefusedError.
 
     """
     import json  # late: not before the first prompt
@@ -153,7 +153,7 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        raise _refused(server, error.response.status_code, _said(error)) from error
+        raise _refused(server, error.response.status_code, _server_message(error)) from error
     except httpx.HTTPError as error:
         raise unreachable(server, error) from error
     except json.JSONDecodeError as error:
@@ -161,7 +161,7 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
 
 
 def unreachable(server: ServerAddress, error: Exception) -> NetworkError:
-    """Return the failure of a server that does not answer."""
+    """Return the error for a server that does not answer."""
     reason = one_line(str(error))[:MESSAGE_LENGTH] or type(error).__name__
     return NetworkError(
         f"the LangGraph server {server.shown} can't be reached: {reason}",
@@ -169,24 +169,26 @@ def unreachable(server: ServerAddress, error: Exception) -> NetworkError:
     )
 
 
-def _refused(server: ServerAddress, status: int, said: str) -> ChatcliError:
+def _refused(server: ServerAddress, status: int, reason: str) -> ChatcliError:
     where = f"the LangGraph server {server.shown}"
     match status:
         case 401 | 403:
             remedy = "Set LANGGRAPH_API_KEY (or LANGSMITH_API_KEY) to its key."
             what = "refuses the key" if server.key is not None else "asks for a key"
-            return AuthError(f"{where} {what}: {said}", remedy=remedy)
+            return AuthError(f"{where} {what}: {reason}", remedy=remedy)
         case 400 | 413 | 422:
-            return RefusedError(f"{where} refuses the request: {said}")
+            return RefusedError(f"{where} refuses the request: {reason}")
         case 408 | 409 | 425 | 429:  # 409: another run is on the thread
-            return NetworkError(f"{where} is busy: {said}", remedy="Try again later.")
-        case _ if status >= 500 and status != 501:  # 501: it does not know the request at all
-            return NetworkError(f"{where} is failing: {said}", remedy="Try again later; its log says more.")
+            return NetworkError(f"{where} is busy: {reason}", remedy="Try again later.")
+        case _ if status >= 500 and status != 501:  # 501: the server does not know the request
+            return NetworkError(f"{where} is failing: {reason}", remedy="Try again later; its log says more.")
         case _:
-            return UsageError(f"{where} does not answer like one: {said}", remedy="Check the address: --url.")
+            return UsageError(
+                f"{where} does not answer like a LangGraph server: {reason}", remedy="Check the address: --url."
+            )
 
 
-def _said(error: "httpx.HTTPStatusError") -> str:
-    """Return the server's own words, in one line."""
+def _server_message(error: "httpx.HTTPStatusError") -> str:
+    """Return the server's message, in one line."""
     text = one_line(str(getattr(error, "message", "")))
     return text[:MESSAGE_LENGTH] or f"status {error.response.status_code}"

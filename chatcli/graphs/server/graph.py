@@ -1,4 +1,4 @@
-"""A graph that runs on a LangGraph server: LangGraph's RemoteGraph, and what that leaves to its user."""
+"""A graph that runs on a LangGraph server: LangGraph's RemoteGraph with our messages and errors."""
 
 import re
 from typing import Any
@@ -15,14 +15,13 @@ from chatcli.graphs.server.messages import messages_from_json
 from chatcli.text_lines import one_line
 
 _REFUSALS = ("TypeError", "ValidationError")
-"""What a constructor of a context raises where a field is missing."""
+"""The exceptions of a context's constructor when a field is missing."""
 
 
 class ServerGraph(RemoteGraph):
     """The assistant `assistant_id`, called `name`, on `server`.
 
-    Its states hold messages as langchain knows them, a thread without a state has an empty one, and what goes wrong
-    is a ChatcliError.
+    Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
     """
 
     def __init__(self, assistant_id: str, server: ServerAddress, client: LangGraphClient, name: str) -> None:
@@ -35,7 +34,7 @@ class ServerGraph(RemoteGraph):
         with server_failures(self.server):
             try:
                 snapshot = await super().aget_state(config, **options)
-            except (NotFoundError, TypeError):  # there is no such thread, or nothing was ever run on it
+            except (NotFoundError, TypeError):  # there is no such thread, or it has no run yet
                 return StateSnapshot({}, (), config, None, None, None, (), ())
         values = snapshot.values if isinstance(snapshot.values, dict) else {}
         return snapshot._replace(values={**values, "messages": messages_from_json(values)})
@@ -48,22 +47,24 @@ class ServerGraph(RemoteGraph):
             return await super().aupdate_state(config, values, as_node, **options)
 
     async def failure(self, error: RemoteException) -> ChatcliError:
-        """Return what the app's exception `error` is to the user."""
-        told = error.args[0] if error.args else {}
-        data = told if isinstance(told, dict) else {"message": told}
-        words = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
-        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(words)):
+        """Return the error to show for the app's exception `error`."""
+        raised = error.args[0] if error.args else {}
+        data = raised if isinstance(raised, dict) else {"message": raised}
+        message = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
+        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(message)):
             return MissingFieldError(missing, "Give values in the context of the assistant on the server.")
-        return GraphError(f"the app {self.name} failed on the server: {words}", remedy="The server's log says where.")
+        return GraphError(
+            f"the app {self.name} failed on the server: {message}", remedy="See the server's log for the place."
+        )
 
-    async def _missing_fields(self, words: str) -> list[str]:
-        """Return the required fields of the app's context that its refusal names."""
-        if not re.search("missing|required", words):
+    async def _missing_fields(self, message: str) -> list[str]:
+        """Return the required fields of the app's context that its exception names."""
+        if not re.search("missing|required", message):
             return []
         with server_failures(self.server):
             schemas = await self.api.assistants.get_schemas(self.assistant_id)
         required = (schemas.get("context_schema") or {}).get("required") or []
-        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", words)]
+        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", message)]
 
 
 def revive_interrupt(data: Any) -> Interrupt:

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from chatcli.models.names import ModelName
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a stopped run gets to end on the server before this process goes on."""
+"""Seconds to wait until a stopped run ends on the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
-    """A thread on a server, which need not exist yet.
+    """A thread on a server, which may not exist yet.
 
     Attributes:
-        graph: Who answers there.
+        graph: The graph that answers there.
         threads: The server's threads.
-        uuid: What the server calls the thread.
-        graph_id: The graph of that server that runs it.
-        timeout: Seconds of silence after which a run is given up; None for as long as the app takes.
+        uuid: The server's ID of the thread.
+        graph_id: The server's ID of the graph.
+        timeout: Seconds of silence after which a run is stopped; None for no limit.
 
     """
 
@@ -58,7 +58,7 @@ class ServerThread(GraphThread):
     async def stream(
         self, graph_input: Any, config: RunnableConfig, context: Any = None
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """See `GraphThread.stream`; the run waits for others on the thread, and is cancelled when it is left."""
+        """See `GraphThread.stream`; the run waits for others on the thread; to close the stream cancels it."""
         runs: list[RunCreateMetadata] = []
         if await self._prepare():
             notice = "another client's run is on this thread; waiting for it"
@@ -92,18 +92,18 @@ class ServerThread(GraphThread):
 
     @property
     def runs_here(self) -> bool:
-        """See `GraphThread.runs_here`: the server does."""
+        """See `GraphThread.runs_here`: False, since the server runs the turns."""
         return False
 
     async def keep_question(
         self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
     ) -> None:
-        """See `GraphThread.keep_question`; while another client's run has the thread, nobody else may write to it."""
+        """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
         with suppress(NetworkError):
             await GraphThread.keep_question(self, config, question, beside)
 
     async def empty(self, config: RunnableConfig) -> None:
-        """See `GraphThread.empty`: what stood before the first question becomes the newest state."""
+        """See `GraphThread.empty`: the state before the first question becomes the newest one."""
         steps = await asyncio.to_thread(self.threads.steps, self.id)
         branch = current_branch(read_turns(steps))
         begun = steps[0].checkpoint_id if steps and steps[0].source == "input" else branch[0].before if branch else None
@@ -112,7 +112,7 @@ class ServerThread(GraphThread):
             await self.graph.aupdate_state({**config, "configurable": place}, None)
 
     async def turn_number(self, *, new: bool) -> int:
-        """Return 1: turns are counted where they are listed, since the server labels no update of a state."""
+        """Return 1: turns are counted when they are listed, since the server keeps no label of an update."""
         return 1
 
     async def _newest(self) -> StateSnapshot | None:
@@ -120,7 +120,7 @@ class ServerThread(GraphThread):
         return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
 
     async def _prepare(self) -> bool:
-        """Make the thread on the server, to the end even when the turn is stopped: what is kept of it needs one."""
+        """Create the thread on the server; an interrupt waits for it: the kept question needs the thread."""
         preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id))
         try:
             return await asyncio.shield(preparing)
@@ -129,7 +129,7 @@ class ServerThread(GraphThread):
             raise
 
     async def _next(self, parts: AsyncIterator[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """Return the next of `parts`, None at the end; raise NetworkError when it does not come in time."""
+        """Return the next of `parts`, None at the end; raise NetworkError if it does not arrive in time."""
         try:
             async with asyncio.timeout(self.timeout):
                 return await anext(parts, None)
@@ -138,14 +138,14 @@ class ServerThread(GraphThread):
             raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
 
     async def _stop(self, runs: list[RunCreateMetadata]) -> None:
-        """Cancel the run, which the closed connection alone does where the server sees that, and wait for its end."""
+        """Cancel the run and wait for its end; a closed connection alone cancels it only if the server notices."""
         for run in runs:
             with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
                 async with asyncio.timeout(STOP_TIMEOUT):
                     await self.graph.api.runs.cancel(self.uuid, run["run_id"], wait=True)
 
     async def _check(self, runs: list[RunCreateMetadata]) -> None:
-        """Raise NetworkError unless the run came to its end: where another client stopped it, the stream just ends."""
+        """Raise NetworkError unless the run is complete: a run that another client stops ends without an error."""
         for run in runs:
             status = (await self.graph.api.runs.get(self.uuid, run["run_id"]))["status"]
             if status != "success":

@@ -1,7 +1,7 @@
 """The threads of a LangGraph server, through its API.
 
-The server names a thread by a UUID. A name that is none becomes one (`uuid5` in NAMESPACE, so that every machine finds
-the same thread), and is kept in the thread's metadata; a fork, whose UUID the server chooses, is found by that.
+The server identifies a thread by a UUID. Another name becomes one (`uuid5` in NAMESPACE, so that every machine finds
+the same thread), and is kept in the thread's metadata, by which a fork is found, whose UUID the server chooses.
 """
 
 import weakref
@@ -23,23 +23,23 @@ from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary
 from chatcli.text_lines import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
-"""Of the UUIDs that names become. It never changes: threads would be lost."""
+"""The namespace of the UUIDs of names. It must never change, or threads would be lost."""
 PAGE = 100
-"""Threads or states asked for at once; left to itself, the server gives ten."""
+"""Threads or states in one request; the server's default is ten."""
 SNIPPET_WORDS = 16
 NAME, TITLE = "chatcli_thread", "chatcli_title"
-"""Keys of a thread's metadata; a checkpoint's has the title of its turn by the second."""
+"""Keys in the metadata of threads; in that of a checkpoint, the second one is the title of its turn."""
 TITLE_LENGTH = 60
-"""Characters of the first question that title a thread."""
+"""Characters of the first question that become the title of a thread."""
 _SPEAKERS = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 Row = Mapping[str, Any]
 """A thread, a state or a message."""
 
 
 class ServerThreads:
-    """The threads of `server`, which guards and stores its own running turns: our locks and journal do nothing here.
+    """The threads of `server`, which locks and stores its running turns itself: our locks and journal do nothing.
 
-    Every method raises what `check_server` and `server_failures` do, in place of StoreError.
+    Every method raises the errors of `check_server` and `server_failures` instead of StoreError.
     """
 
     def __init__(self, server: ServerAddress) -> None:
@@ -63,7 +63,7 @@ class ServerThreads:
         return [thread for thread in self.recent() if thread.thread_id.startswith(prefix)][:limit]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
-        """See `Threads.search`; the server has no such search, so that all threads are read, the newest first."""
+        """See `Threads.search`; the server has no search, so this reads all threads, the newest first."""
         wanted = set(words_in(text))
         found: list[Match] = []
         with self._client() as client:
@@ -98,7 +98,7 @@ class ServerThreads:
             if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(client, origin)):
                 end = checkpoint_id or ""
                 raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
-            # It gives the new thread, whatever its type says.
+            # It returns the new thread, although its type is None.
             copy = str(as_row(client.threads.copy(origin))["thread_id"])  # type: ignore[func-returns-value]
             client.threads.update(copy, metadata={NAME: new_id})
             if checkpoint_id is not None:
@@ -116,7 +116,7 @@ class ServerThreads:
             return [_step(client, state, states) for state in states]
 
     def values(self, thread_id: str) -> Row:
-        """Return the newest state of the thread; empty when there is no such thread, or nothing was ever run on it."""
+        """Return the newest state of the thread; empty if there is no such thread, or it has no run yet."""
         with self._client() as client:
             uuid = _find(client, thread_id)
             return {} if uuid is None else values_of(as_row(client.threads.get_state(uuid)))
@@ -128,7 +128,7 @@ class ServerThreads:
             return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
 
     def prepare(self, thread_id: str, graph_id: str) -> bool:
-        """Make the thread for a run of the graph `graph_id`, unless it is there; return whether one is running."""
+        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now."""
         with self._client() as client:
             uuid = _find(client, thread_id) or _as_uuid(thread_id)
             named = {NAME: thread_id} if uuid != thread_id else {}
@@ -137,7 +137,7 @@ class ServerThreads:
 
     @contextmanager
     def _client(self) -> Iterator[SyncLangGraphClient]:
-        """Yield the client, whose connection is kept; nobody else has a place to close it."""
+        """Yield the client, whose connection is kept open and closed when this object is collected."""
         if self._opened is None:
             check_server(self._server)
             self._opened = build_sync_client(self._server)
@@ -188,7 +188,7 @@ def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row]) -> Ste
     """Return `state`, one of the thread's `states`, as a step."""
     here, parent = checkpoint_id(state), parent_id(state)
     source, title, turn = metadata_of(state).get("source", ""), metadata_of(state).get(TITLE, ""), 1
-    if source == "input" and not title:  # another program's turn: its question is in the state that comes next
+    if source == "input" and not title:  # a turn of another program: its question is in the next state
         following = next((other for other in states if parent_id(other) == here), None)
         asked = [] if following is None else shown_in(_values(client, following))
         title = as_title(next((message.text for message in reversed(asked) if message.role == "user"), ""))
@@ -200,7 +200,7 @@ def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row]) -> Ste
 
 
 def _before(state: Row) -> Checkpoint:
-    """Return the place of `state` in both of the shapes that servers want: `langgraph dev` wants LangGraph's own."""
+    """Return the checkpoint of `state` in both forms that servers take; `langgraph dev` takes LangGraph's own."""
     checkpoint = {**state["checkpoint"], "configurable": dict(state["checkpoint"])}
     return cast("Checkpoint", checkpoint)
 
@@ -212,7 +212,7 @@ def _values(client: SyncLangGraphClient, state: Row) -> Row:
 
 
 def _with_values(client: SyncLangGraphClient, row: Row) -> Row:
-    """Return `row` with its state: of a copy or an import that nothing was run on yet, the server lists none."""
+    """Return `row` with its state: the server lists none for a copy or an import without a run."""
     if row.get("values") is None and "graph_id" in metadata_of(row):
         return {**row, "values": values_of(as_row(client.threads.get_state(row["thread_id"])))}
     return row
@@ -226,13 +226,13 @@ def _as_uuid(thread_id: str) -> str:
 
 
 def as_row(value: Any) -> Row:
-    """Return what LangGraph's client gives, which it types in many ways, as the JSON object that it is."""
+    """Return `value`, for which LangGraph's client has many types, as the JSON object that it is."""
     assert isinstance(value, Mapping)
     return value
 
 
 def summary_of(row: Row) -> ThreadSummary:
-    """Return what a list shows of the thread `row`, which has its state in `values`."""
+    """Return the summary of the thread `row`, which holds its state in `values`."""
     metadata = metadata_of(row)
     questions = [message.text for message in shown_in(values_of(row)) if message.role == "user"]
     return ThreadSummary(
@@ -256,7 +256,7 @@ def metadata_of(row: Row) -> Row:
 
 
 def values_of(row: Row) -> Row:
-    """Return the state that `row` holds; empty for a graph whose state is no mapping."""
+    """Return the state that `row` holds; empty for a graph whose state is not a mapping."""
     values = row.get("values")
     return values if isinstance(values, Mapping) else {}
 
@@ -268,7 +268,7 @@ def messages_in(values: Row) -> list[Row]:
 
 
 def shown_in(values: Row) -> list[MessageShown]:
-    """Return the questions and answers of a state as they are shown."""
+    """Return the questions and answers of a state for display."""
     return [
         MessageShown(_role(message), text, _finish_reason(message) == INTERRUPTED)
         for message in messages_in(values)
@@ -282,7 +282,7 @@ def _role(message: Row) -> str:
 
 
 def checkpoint_id(state: Row) -> str:
-    """Return the ID of the checkpoint that `state` is of."""
+    """Return the ID of the checkpoint of `state`."""
     return str(as_row(state["checkpoint"])["checkpoint_id"])
 
 

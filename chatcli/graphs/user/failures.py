@@ -1,4 +1,4 @@
-"""What went wrong in a graph of the user's, told by the line of their code that it happened at."""
+"""The failures of a user graph, with the line of the user's code that caused them."""
 
 import os
 import sysconfig
@@ -16,7 +16,7 @@ from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
 
 MAX_REASON = 300
-"""Characters of an exception's own words that are repeated."""
+"""Characters of an exception's message that are shown."""
 _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
@@ -29,12 +29,12 @@ def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
 
 
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
-    """Return what ended a turn of the graph of `spec`: a provider's or the store's failure, or else the graph's own."""
+    """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
     if isinstance(error, ChatcliError):
         failure = error
     elif isinstance(error, GraphRecursionError):
         failure = GraphError(
-            f"the graph {spec.name!r} was stopped: it took too many steps without coming to an end",
+            f"the graph {spec.name!r} was stopped: it took too many steps without reaching its end",
             remedy="Look for a loop in it, or give it a larger recursion_limit by graph.with_config().",
         )
     elif is_invalid_resume(error):
@@ -49,31 +49,31 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
 
 
 def describe(error: BaseException) -> str:
-    """Return `error` in a line, with the file and line of the user's code that it came from, without any key."""
+    """Return `error` in one line, with the file and line of the user's code, without any key."""
     place = find_place(error)
     where = f" ({_shown(place[0])}, line {place[1]})" if place is not None else ""
     return f"{_line(error)}{where}"
 
 
 def find_place(error: BaseException) -> tuple[str, int] | None:
-    """Return the file and line that `error` came from: the innermost that is the user's, and no library's."""
+    """Return the file and line of the innermost frame of `error` in the user's code, not in a library."""
     if isinstance(error, SyntaxError) and error.filename:
         return error.filename, error.lineno or 0
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
     frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], (_OURS,))]
     own = [frame for frame in frames if not _in(frame[0], _LIBRARIES)]
-    # An installed package may be the user's graph too.
+    # The user graph may be an installed package.
     return next((found[-1] for found in (own, frames) if found), None)
 
 
 def _redact(text: str) -> str:
-    """Return `text` without what the environment calls a key, a token or a password."""
+    """Return `text` without the keys, tokens and passwords in the environment."""
     return redact(text, secrets_of(os.environ))
 
 
 def _line(error: BaseException) -> str:
-    words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return one_line(_redact(one_line(f"{type(error).__name__}: {words}")).rstrip(": "), MAX_REASON)
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return one_line(_redact(one_line(f"{type(error).__name__}: {message}")).rstrip(": "), MAX_REASON)
 
 
 def _in(file: str, folders: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Loads a graph of the user's: their module is run, and what it holds under a name is made a compiled graph."""
+"""Loading a user graph: set up its project, run its module, and make a compiled graph of what it defines."""
 
 import importlib
 import importlib.metadata
@@ -29,10 +29,10 @@ _HONOURED = {"graphs", "env", "dependencies", "python_version", "$schema"}
 
 
 def import_graph(spec: GraphSpec) -> object:
-    """Run the module that `spec` is in, and return what it calls the graph: see `make_graph`.
+    """Run the module of `spec` and return the object with the graph's name, for `make_graph`.
 
     Raises:
-        UsageError: The module fails, naming the line of the user's code, or it holds no such name.
+        UsageError: The module fails (the message names the line of the user's code), or it has no such name.
 
     """
     try:
@@ -44,22 +44,26 @@ def import_graph(spec: GraphSpec) -> object:
     except AttributeError:
         held = sorted(name for name, value in vars(module).items() if isinstance(value, Pregel | StateGraph))
         where = spec.path.name if spec.path is not None else spec.module
-        hint = f"Its graphs: {', '.join(held)}." if held else "It holds no graph; a function that makes one will do."
+        hint = (
+            f"Its graphs: {', '.join(held)}."
+            if held
+            else "It has no graph; name a graph, or a function that returns one."
+        )
         raise UsageError(f"{where} has no {spec.name!r}", remedy=hint) from None
 
 
 async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resources: AsyncExitStack) -> AnyPregel:
-    """Return `found` as a compiled graph: it is one, a builder, or a function that makes one.
+    """Return `found` as a compiled graph: it is a graph, a builder, or a function that returns one.
 
     Args:
-        found: What the user's module holds. A function may take the run's config, be asynchronous, or make a
-            context manager, which is closed with `resources`.
-        spec: Where it was found.
-        checkpointer: Holds the threads where the graph has no checkpointer of its own.
+        found: The object in the user's module. A function may take the run's config, be asynchronous, or return
+            a context manager, which is closed with `resources`.
+        spec: The place where it was found.
+        checkpointer: Holds the threads if the graph has no checkpointer itself.
         resources: Closed when the graph is no longer needed.
 
     Raises:
-        UsageError: It is no graph, it can't be made, or its state holds no messages.
+        UsageError: It is not a graph, can't be created, or has no messages in its state.
 
     """
     if not isinstance(found, Pregel | StateGraph) and callable(found):
@@ -70,7 +74,7 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
     if isinstance(found, StateGraph):
         try:
             found = found.compile(checkpointer=checkpointer)
-        except ValueError as error:  # of a builder that is not whole
+        except ValueError as error:  # the builder is not complete
             raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
     if not isinstance(found, Pregel):
         raise UsageError(
@@ -128,7 +132,7 @@ async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> objec
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import the file at `path`; one in a package under its name there, so that its relative imports work."""
+    """Import the file at `path`; a file in a package gets its name there, so that its relative imports work."""
     parts, folder = [path.stem], path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
@@ -139,12 +143,12 @@ def _import_file(path: Path) -> ModuleType:
             sys.path.insert(0, str(folder))
         return importlib.import_module(name.removesuffix(".__init__"))
     if name in sys.modules or not name.isidentifier() or name in sys.stdlib_module_names:
-        name = f"chatcli_graph_{path.stem}"  # a file that is called like a module of others
+        name = f"chatcli_graph_{path.stem}"  # the file has the name of another module
     found = importlib.util.spec_from_file_location(name, path)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # before it runs, as dataclasses and pickled classes look it up
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look it up
     try:
         found.loader.exec_module(module)
     except BaseException:
@@ -154,10 +158,10 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def enter_project(spec: GraphSpec) -> list[str]:
-    """Set the environment and the module path of the project that `spec` is of.
+    """Set the environment and the module path of the project of `spec`.
 
     Returns:
-        What the project asks for and does not get here, each as one line for the user.
+        One line for the user for each thing that the project asks for and does not get.
 
     Raises:
         UsageError: Its env file can't be read.
@@ -166,34 +170,34 @@ def enter_project(spec: GraphSpec) -> list[str]:
     folder = spec.folder
     roots = [folder, *([spec.path.parent] if spec.path is not None else [])]
     project = spec.project
-    told: list[str] = []
+    missing: list[str] = []
     for dependency in _texts(project.get("dependencies")):
         local = folder / dependency
         if dependency.startswith(".") or local.is_dir():
             roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
             if not local.is_dir():
-                told.append(f"{PROJECT_FILE}: there is no folder {dependency}")
+                missing.append(f"{PROJECT_FILE}: there is no folder {dependency}")
         elif problem := _missing(dependency):
-            told.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
+            missing.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
     for root in roots:
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
     for name, value in _environment(folder, project.get("env")):
-        os.environ.setdefault(name, value)  # what the user's shell says goes before
+        os.environ.setdefault(name, value)  # the user's shell takes precedence
     running = ".".join(map(str, sys.version_info[:2]))
     if (wanted := project.get("python_version")) and str(wanted) != running:
-        told.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
+        missing.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
     if rest := sorted(key for key, value in project.items() if key not in _HONOURED and value):
-        told.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
-    return told
+        missing.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
+    return missing
 
 
 def _missing(dependency: str) -> str:
-    """Return what is wrong with an installed package, empty for nothing."""
+    """Return what is wrong with an installed package, empty if nothing is."""
     try:
         wanted = Requirement(dependency)
     except InvalidRequirement:
-        return "not a package's name; install what it stands for yourself"
+        return "not the name of a package; install it yourself"
     if wanted.marker is not None and not wanted.marker.evaluate():
         return ""
     try:

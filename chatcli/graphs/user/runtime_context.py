@@ -1,4 +1,4 @@
-"""The runtime context that a user graph is run with: an instance of the graph's own `context_schema`."""
+"""The runtime context of a user graph: an instance of its `context_schema`."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from chatcli.graphs.user.failures import describe
 class _TypedContext(dict[str, Any]):
     """The context of a graph whose schema is a TypedDict.
 
-    A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read by `get`.
-    So only reading a field that is declared and missing is refused.
+    A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read with `get`.
+    So the only error is to read a declared field that is missing.
     """
 
     def __init__(self, schema: type, given: Mapping[str, Any]) -> None:
@@ -22,7 +22,7 @@ class _TypedContext(dict[str, Any]):
         self._schema = schema
 
     def __bool__(self) -> bool:
-        return True  # LangGraph replaces a false context by none
+        return True  # LangGraph replaces a false context with None
 
     def __missing__(self, name: str) -> Any:
         if name in inspect.get_annotations(self._schema):
@@ -31,12 +31,12 @@ class _TypedContext(dict[str, Any]):
 
 
 def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
-    """Return the context that a graph of that `context_schema` gets: the values `given`, and defaults for the rest.
+    """Return the context for a graph with the `context_schema` `schema`: the values `given`, and defaults for the rest.
 
-    The schema's own constructor makes it, which may look further: those of LangGraph's templates read the environment.
+    The schema's own constructor builds it, which may have other sources: LangGraph's templates read the environment.
 
     Raises:
-        UsageError: A field that is required is not given, or the constructor refuses the values.
+        UsageError: A required field is not given, or the constructor rejects the values.
 
     """
     if not isinstance(schema, type):
@@ -52,10 +52,10 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
 
 
 def _required(schema: type) -> list[str]:
-    """Return the names of what the constructor of `schema` can't do without."""
+    """Return the names of the required parameters of the constructor of `schema`."""
     try:
         parameters = inspect.signature(schema).parameters.values()
-    except ValueError:  # of a class like `dict`, which takes anything
+    except ValueError:  # a class like `dict`, which takes anything
         return []
     return [
         parameter.name

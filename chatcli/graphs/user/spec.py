@@ -1,4 +1,4 @@
-"""What `--graph` names: found and checked before anything of it is run."""
+"""The graph that `--graph` names, found and checked before any of its code runs."""
 
 import importlib.util
 import re
@@ -20,7 +20,7 @@ _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langg
 class GraphSpec:
     """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`.
 
-    `project` is what the langgraph.json at `folder` says, if the graph was found there.
+    `project` is the content of the langgraph.json in `folder`, if the graph was found there.
     """
 
     label: str
@@ -32,21 +32,21 @@ class GraphSpec:
 
     @property
     def model_name(self) -> ModelName:
-        """What turns and the index of threads call it: enough to find the graph again from any folder."""
+        """The name in turns and in the index of threads, from which the graph can be found again in any folder."""
         return ModelName(GRAPH, self.label)
 
 
 def find_graph(spec: str) -> GraphSpec:
-    """Return what `spec` names.
+    """Return the graph that `spec` names.
 
     Raises:
-        UsageError: There is no such file, module or name.
+        UsageError: The file, module or name does not exist.
 
     """
     try:
         return _find(spec)
-    except (OSError, RuntimeError, ValueError) as error:  # a name too long, ~ of nobody, a zero byte
-        raise UsageError(f"{spec[:200]!r} names no graph: {error}", remedy=_FORMS) from None
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, ~ of an unknown user, a zero byte
+        raise UsageError(f"{spec[:200]!r} does not name a graph: {error}", remedy=_FORMS) from None
 
 
 def _find(spec: str) -> GraphSpec:
@@ -54,7 +54,7 @@ def _find(spec: str) -> GraphSpec:
     if not colon:
         return _in_project(Path.cwd() / PROJECT_FILE, spec.strip())
     if not place or not name:
-        raise UsageError(f"{spec!r} names no graph", remedy=_FORMS)
+        raise UsageError(f"{spec!r} does not name a graph", remedy=_FORMS)
     if Path(place).name == PROJECT_FILE:
         return _in_project(Path(place).expanduser().resolve(), name)
     if place.endswith((".ts", ".js", ".mts", ".mjs")):
@@ -69,12 +69,12 @@ def _find(spec: str) -> GraphSpec:
 
 def _find_module(module: str) -> str:
     if not all(part.isidentifier() for part in module.split(".")):
-        raise UsageError(f"{module!r} is no module", remedy=_FORMS)
+        raise UsageError(f"{module!r} is not a module name", remedy=_FORMS)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    # Of the outermost package alone: to look further would run its code.
+    # Only the outermost package: to look deeper would run its code.
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        raise UsageError(f"there is no module {module} here", remedy=_FORMS)
+        raise UsageError(f"there is not a module name {module} here", remedy=_FORMS)
     return module
 
 
@@ -106,7 +106,7 @@ def _read_project(file: Path, name: str) -> dict[str, Any]:
         project = read_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(
-            f"{name!r} names no graph: there is no {PROJECT_FILE} in {file.parent}", remedy=_FORMS
+            f"{name!r} does not name a graph: there is no {PROJECT_FILE} in {file.parent}", remedy=_FORMS
         ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read: {error}") from None

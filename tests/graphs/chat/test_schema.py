@@ -48,7 +48,7 @@ def _doubling(levels: int) -> dict[str, Any]:
     ],
 )
 def test_a_schema_that_cannot_be_followed_is_refused(tmp_path: Path, schema: Any, reason: str) -> None:
-    with pytest.raises(UsageError, match=f"is no valid JSON Schema: .*{reason}"):
+    with pytest.raises(UsageError, match=f"is not a valid JSON Schema: .*{reason}"):
         _load(tmp_path, schema)
 
 

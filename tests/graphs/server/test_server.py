@@ -38,7 +38,7 @@ def test_what_is_no_langgraph_server_is_told() -> None:
         web.pages["/ok"] = (200, {}, b"fine")
         server = ServerAddress(web.url)
         check_server(server)
-        with pytest.raises(UsageError, match="does not answer like one"):
+        with pytest.raises(UsageError, match="does not answer like a LangGraph server"):
             assistants(server)
 
 

@@ -1,4 +1,4 @@
-"""What happens in a session, as values: the only language between the engine and the screen.
+"""The events of a session: all that the engine sends to the screen.
 
 A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
 
@@ -28,12 +28,12 @@ WAITING = "interrupt"
 """The finish reason of a turn that waits for the user's answer to an `ApprovalRequested`."""
 
 NO_ANSWER = "no_answer"
-"""The finish reason of a turn in which a user graph came to its end without a word."""
+"""The finish reason of a turn in which a user graph ended without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that the provider says it counted; all zero when it said nothing."""
+    """Tokens counted by the provider; all zero if it reported none."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -52,7 +52,7 @@ class TurnStarted:
 class TextDelta:
     """The next piece of the answer; untrusted text, cut anywhere.
 
-    `node` is the node of the user's graph that says it, after the nodes whose subgraphs it is in; empty elsewhere.
+    `node` is the node of the user graph that writes it, after the nodes of its outer graphs; empty elsewhere.
     """
 
     text: str
@@ -77,7 +77,7 @@ class ToolCallStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFinished:
-    """The call `call_id` is over: `content` is what the model is told of it, untrusted text."""
+    """The call `call_id` is over: `content` is the result that the model gets, untrusted text."""
 
     call_id: str
     name: str
@@ -97,7 +97,7 @@ class ApprovalRequested:
     response_schema: Mapping[str, Any] | None = None
     """The JSON Schema of the answer, where the graph gives one."""
     among: int = 1
-    """How many answers the graph waits for at once; of several, each is given by its ID."""
+    """How many answers the graph waits for; of several, each is given with its ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class TurnFinished:
     cost_usd: float | None = None
     """The turn's price by the provider's list; None where it is not known."""
     langflow: FlowAnswer | None = None
-    """Of a Langflow flow alone."""
+    """Only from a Langflow flow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class TurnFailed:
 class Notice:
     """One line or a few for the user, beside the answer, never part of it.
 
-    A `passing` one says why nothing happens just now: it is for who watches, not for a log.
+    A `passing` one explains a wait: it is for a terminal, not for a log.
     """
 
     text: str
@@ -199,7 +199,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class MatchShown:
-    """A message that a search found: `parts` are the pieces of its text, each with whether it is what was wanted."""
+    """A message that a search found: `parts` are the pieces of its text, each with whether it matches."""
 
     thread_id: str
     title: str
@@ -294,7 +294,7 @@ class ThemeChosen:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChoice:
-    """A thread to choose from; `description` is its title and what else tells it from others."""
+    """A thread to choose from; `description` is its title and what else distinguishes it."""
 
     thread_id: str
     description: str

@@ -67,7 +67,7 @@ class Sanitizer:
         return "".join(shown)
 
     def flush(self) -> str:
-        """Return the text of a sequence that the end of the text left open, and start anew."""
+        """Return the text of a sequence that the end of the text left open, and start again."""
         shown: list[str] = []
         self._give_up(shown)
         self._after_cr = False

@@ -90,12 +90,12 @@ def parse_shell(line: str) -> str | None:
 
 
 def parse_question(line: str) -> str:
-    """Return the question in a line that is no command: `//path` asks `/path`."""
+    """Return the question in a line that is not a command: `//path` asks `/path`."""
     return line[1:] if line.startswith("//") else line
 
 
 async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncIterator[Event]:
-    """Yield the events of the command `parsed`; what the user did wrong is a notice, never an exception."""
+    """Yield the events of the command `parsed`; a mistake of the user is a notice, never an exception."""
     command = context.registry.find(parsed.name)
     if command is None:
         nearest = context.registry.nearest(parsed.name)

@@ -46,7 +46,7 @@ def _new_file(name: str) -> Path:
     if path.suffix not in _PAGES:
         raise UsageError(f"/save takes a file name that ends in {', '.join(_PAGES)}")
     if path.exists():
-        raise UsageError(f"{path} already exists", remedy="Name another file.")
+        raise UsageError(f"{path} exists", remedy="Name another file.")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Puts the REPL together: the prompt first, and behind it all that handles its lines."""
+"""Build the REPL: the prompt first, and behind it everything that handles its lines."""
 
 import os
 import sys
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from chatcli.repl.prompt import Prompt
 
 _KEYS_WAIT = 0.001
-"""Seconds that a thread which imports may go on when a key wants to be shown; it wants that several times a key, and by
-Python's own 0.005 an echo took up to 40 ms."""
+"""Seconds that an importing thread may hold the interpreter while a key waits to be shown. A key needs several turns:
+with Python's default of 0.005 an echo took up to 40 ms."""
 
 
 def build_repl(
@@ -35,7 +35,7 @@ def build_repl(
 ) -> "Repl":
     """Return the REPL at this process's terminal.
 
-    Once its prompt is shown, the conversation is begun, and the engine behind it is opened.
+    The conversation begins, and its engine is opened, once the prompt is on the screen.
     """
     from chatcli.repl.loop import Repl
 
@@ -68,7 +68,7 @@ def _build_prompt(settings: Settings, place: Place, renderer: Renderer) -> "Prom
 
 
 def _is_lively(settings: Settings) -> bool:
-    """Return whether more may stand on the screen than what is said."""
+    """Return whether a toolbar may be shown and the terminal be asked for its background."""
     return not settings.plain and not settings.quiet and os.environ.get("TERM") != "dumb"
 
 
@@ -111,7 +111,7 @@ def _build_handler(
 async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
     """Import what handles lines and shows answers, then open the engine.
 
-    One after the other: two threads that import would both take from the typing.
+    One after the other: two importing threads would slow down typing.
     """
     import asyncio
     from importlib import import_module
@@ -124,7 +124,7 @@ async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
 
 
 def _argument_choices(settings: Settings, place: Place) -> "dict[str, Choices]":
-    """Return what the arguments of slash commands are chosen from."""
+    """Return the choices for the arguments of slash commands."""
     return {
         "thread": lambda: _thread_titles(place).items(),
         "model": lambda: _model_choices(settings),
@@ -153,7 +153,7 @@ def _manual_topics() -> tuple[tuple[str, str], ...]:
 
 
 def _thread_titles(place: Place) -> dict[str, str]:
-    """Return the titles of the stored threads by ID, the newest first; none when the store can't be read just now."""
+    """Return the titles of the stored threads by ID, the newest first; none if the store can't be read."""
     if not isinstance(place, StoreLocation) or place.path is None or not place.path.exists():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""What Tab completes."""
+"""Completion with Tab."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

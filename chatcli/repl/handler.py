@@ -1,4 +1,4 @@
-"""Does what a line asks: a slash command, a shell command, or a question."""
+"""Handles a line: a slash command, a shell command, or a question."""
 
 import asyncio
 import signal
@@ -45,13 +45,13 @@ from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write
 
 
 class LineHandler:
-    """Routes lines and shows their events.
+    """Handles lines and shows their events.
 
     Args:
         context: The conversation that the lines go to, and what the slash commands use.
         renderer: Shows the events.
-        prompt: The input line, for what a line asks of it.
-        attachments: What goes along with the first question.
+        prompt: The input line, for commands that change it.
+        attachments: The files that are sent with the first question.
 
     """
 
@@ -60,7 +60,7 @@ class LineHandler:
     ) -> None:
         self.conversation = context.conversation
         self.leaving = False
-        """Whether the user asked to leave."""
+        """Whether the user wants to leave."""
         self._context = context
         self._renderer = renderer
         self._prompt = prompt
@@ -68,7 +68,7 @@ class LineHandler:
         self._waiting = tuple(attachments)
 
     async def handle(self, line: str) -> None:
-        """Do what `line` asks."""
+        """Run the command in `line`, or ask the question."""
         if command := parse_command(line):
             await self._consume(run_command(command, self._context))
         elif shell_line := parse_shell(line):
@@ -78,16 +78,16 @@ class LineHandler:
             await self._consume(self._ask(parse_question(line)))
 
     async def keep(self, line: str) -> None:
-        """Store the question `line`, which can't be asked any more; do nothing where it is no question."""
+        """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not parse_command(line) and not parse_shell(line):
             await self._consume(self.conversation.keep(parse_question(line), self._waiting))
 
     async def ask_first(self, text: str) -> None:
-        """Ask the command line's question, which is never taken for a command or for an answer."""
+        """Ask the question of the command line, which is never read as a command or as an answer to a request."""
         await self._consume(self._ask(text, typed=False))
 
     async def pick(self, choices: Sequence[ThreadChoice]) -> None:
-        """Let the user pick one of `choices`, and go on with it."""
+        """Let the user pick one of the threads `choices`, and open it."""
         if (thread_id := await pick_thread(self._prompt, choices, self._renderer.render)) is not None:
             await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
 
@@ -100,7 +100,7 @@ class LineHandler:
         await self.conversation.close()
 
     async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
-        """Ask `text`, where it was `typed` with the files that it mentions as `@path`."""
+        """Ask `text`; if it was `typed`, with the files that it mentions as `@path`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
         except ChatcliError as error:
@@ -130,7 +130,7 @@ class LineHandler:
         await self._follow(last)
 
     async def _follow(self, last: Event | None) -> None:
-        """Do what the last event of a line asks of the input line."""
+        """Change the input line as the last event of a line requests."""
         match last:
             case ExitRequested():
                 self.leaving = True
@@ -164,20 +164,20 @@ class LineHandler:
             self._renderer.render(Notice(f"saved to {path}"))
 
     def _offer(self, shell: ShellFinished) -> None:
-        """Keep a command's output at hand for the next question; nothing is sent unless the user puts it there."""
+        """Keep the output of a command for the next question; it is sent only if the user inserts it."""
         pastes = self._prompt.pastes
         text = f"\n```console\n$ {shell.command}\n{shell.output.rstrip()}\n```\n"
         pastes.offered = pastes.add(f"output of {shell.command}", text)
         self._renderer.render(Notice("Ctrl-X Ctrl-O puts this output into your question"))
 
     async def _ask_key(self, provider: Provider, line: str) -> None:
-        """Ask for the key that `line` needs, offer to keep it, and enter the line again."""
+        """Ask for the key that `line` needs, offer to save it, and run the line again."""
         key = Secret(await self._prompt.ask(f"Key for {provider.title}: ", hidden=True))
         if not key.get_secret_value():
-            self._renderer.render(Notice(f"{provider.title} needs a key, and none was given", "error"))
+            self._renderer.render(Notice(f"{provider.title} needs a key, and you gave none", "error"))
             return
         self._context.settings.credentials.use_key(provider.prefix, key)
-        if (await self._prompt.ask("Keep it for the next time? [y/N] ")).lower() in ("y", "yes"):
+        if (await self._prompt.ask("Keep the key for the next time? [y/N] ")).lower() in ("y", "yes"):
             kept = await asyncio.to_thread(save_key, provider.prefix, key)
             self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
         await self.handle(line)

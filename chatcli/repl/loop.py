@@ -1,4 +1,4 @@
-"""The REPL: reads lines, and hands them to what does what they ask."""
+"""The REPL: reads lines and hands them to the handler."""
 
 import asyncio
 import signal
@@ -21,8 +21,8 @@ class Repl:
 
     Args:
         prompt: The input line.
-        open_handler: Imports and builds what handles the lines. That takes a third of the time that the prompt takes
-            to appear, so it begins when the first one stands; a line that is entered before its end waits for it.
+        open_handler: Imports and builds the handler of the lines. It runs after the first prompt appears, so that
+            this is sooner; a line that is entered before its end waits for it.
 
     """
 
@@ -36,18 +36,18 @@ class Repl:
 
     @property
     def conversation(self) -> "Conversation | None":
-        """The conversation, None as long as nothing has begun it."""
+        """The conversation, None before it has begun."""
         return self._handler.conversation if self._handler is not None else None
 
     async def handler(self) -> "LineHandler":
-        """Return what handles the lines, opened at the first call."""
+        """Return the handler of the lines; the first call opens it."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open_handler())
         self._handler = await self._opening
         return self._handler
 
     async def run(self, first: str | None = None, *, choices: "tuple[ThreadChoice, ...]" = ()) -> bool:
-        """Ask `first`, if given, then whatever is typed; return whether a signal ended it, not the user.
+        """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
         With `choices`, the user picks one of these threads before.
         """
@@ -77,7 +77,7 @@ class Repl:
         self._leaving |= handler.leaving
 
     async def close(self) -> None:
-        """Stop what runs, and close what handles the lines, if it was opened."""
+        """Stop what is running, and close the handler if it was opened."""
         if self._opening is not None:
             await (await self.handler()).close()
 

@@ -1,4 +1,4 @@
-"""Long pastes: folded in the input line, whole in what is sent."""
+"""Long pastes: folded in the input line, sent whole."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Picks a thread by typing a part of it."""
+"""Pick a thread by typing a part of its title or ID."""
 
 from collections.abc import Callable, Iterable, Sequence
 

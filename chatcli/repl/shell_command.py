@@ -16,7 +16,7 @@ KEPT = 1_000_000
 class ShellCommand:
     """Runs `command` in the user's shell; its output comes as events.
 
-    It gets no keyboard and no terminal: those are the input line's.
+    It gets neither the keyboard nor the terminal: the input line uses them.
     """
 
     def __init__(self, command: str) -> None:
@@ -24,7 +24,7 @@ class ShellCommand:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> AsyncIterator[Event]:
-        """Yield the output as it comes, then how it ended; a run that is closed early is killed."""
+        """Yield the output as it arrives, then the exit code; closing the generator early kills the command."""
         self._process = process = await asyncio.create_subprocess_exec(
             os.environ.get("SHELL") or "/bin/sh",
             "-c",
@@ -50,7 +50,7 @@ class ShellCommand:
                 await process.wait()
 
     def interrupt(self) -> None:
-        """Press Ctrl-C on it."""
+        """Interrupt the command, as Ctrl-C does."""
         self._send(signal.SIGINT)
 
     def _send(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""The line below the input line: where the conversation stands."""
+"""The line below the input line: the state of the conversation."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ _TITLE = 30
 
 
 class Toolbar:
-    """Says where the conversation stands: thread, model, context used and budget, tokens and cost so far, what runs.
+    """Shows the state of the conversation: thread, model, context and its budget, tokens and cost so far.
 
     Args:
         conversation: The conversation.
@@ -25,7 +25,7 @@ class Toolbar:
 
     def __init__(self, conversation: Conversation, titles: Callable[[], Mapping[str, str]]) -> None:
         self.on_change: Callable[[], None] = lambda: None
-        """Called when there is something new to say without an event."""
+        """Called when the text changes without an event."""
         self._conversation = conversation
         self._titles = titles
         self._known: Mapping[str, str] = {}
@@ -34,11 +34,11 @@ class Toolbar:
         self._cost_usd = 0.0
 
     def watch(self, renderer: Renderer) -> Renderer:
-        """Return a renderer that shows events as `renderer` does, and lets the toolbar learn from them."""
+        """Return a renderer that shows events with `renderer` after the toolbar has noted them."""
         return _Watched(renderer, self)
 
     def note(self, event: Event) -> None:
-        """Learn from `event`."""
+        """Take tokens, cost and titles from `event`."""
         match event:
             case TurnFinished():
                 self._tokens += event.usage.total_tokens
@@ -78,7 +78,7 @@ class Toolbar:
 
 
 class _Watched:
-    """Shows events, and lets the toolbar learn from them."""
+    """Shows events after the toolbar has noted them."""
 
     def __init__(self, renderer: Renderer, toolbar: Toolbar) -> None:
         self._renderer = renderer

@@ -25,7 +25,7 @@ _MOVES = {
 
 
 class Typeahead:
-    """Keeps the keys that are typed, to be pressed again at the next prompt, and the text that they will make there.
+    """Keeps the typed keys for the next prompt, and the text that they will make there.
 
     Keys that only the prompt understands (Tab, the history, vi's commands) are kept and show no effect yet.
     """
@@ -33,7 +33,7 @@ class Typeahead:
     def __init__(self) -> None:
         self._pastes = Pastes()
         self.keys: list[KeyPress] = []
-        """What is to be pressed again."""
+        """The keys to press again."""
         self._sent: list[str] = []
         self._buffer = Buffer(multiline=True)
         self._escaped = False
@@ -44,7 +44,7 @@ class Typeahead:
         return (*self._sent, self._buffer.text) if self._buffer.text else tuple(self._sent)
 
     def hold(self) -> None:
-        """Let nothing of it be sent by itself: it was not typed as an answer to what was asked meanwhile."""
+        """Turn Enter into a newline: the lines were typed before the question that they would answer."""
         while self.keys and self.keys[-1].key is Keys.ControlM:
             self.keys.pop()
         self.keys = [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in self.keys]
@@ -52,7 +52,7 @@ class Typeahead:
     def press(self, press: KeyPress) -> None:
         """Take a key."""
         if press.key is Keys.CPRResponse:
-            return  # the cursor has moved on since the terminal told where it was
+            return  # a late report of the cursor's position, not a key
         self.keys.append(press)
         self._apply(press)
 
@@ -82,9 +82,9 @@ class Typeahead:
 
 @contextmanager
 def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[], None]) -> Iterator[Typeahead]:
-    """While an answer comes: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, all else waits for the next line.
+    """Read keys while an answer streams: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, others wait for the next line.
 
-    What is typed is in the draft that this yields, and `show` is told of it.
+    Yield the draft that holds the typed keys; `show` gets its changes as events.
     """
     draft = Typeahead()
     loop = asyncio.get_running_loop()

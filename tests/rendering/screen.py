@@ -27,7 +27,7 @@ class Terminal:
         self._read = 0
 
     def resize(self, width: int, height: int) -> None:
-        """Make the terminal another size; pyte, like xterm, does not wrap old lines anew."""
+        """Make the terminal another size; pyte, like xterm, does not wrap old lines again."""
         self._emulate()
         self.width = width
         self.console.size = (width, height)
@@ -54,7 +54,7 @@ class Terminal:
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -78,7 +78,7 @@ def test_nothing_dangerous_passes_however_the_text_is_cut(text: str, sizes: list
     assert sanitize(whole) == whole
 
 
-def test_flush_starts_anew() -> None:
+def test_flush_starts_again() -> None:
     sanitizer = Sanitizer()
     assert sanitizer.feed("a\x1b]0;open") == "a"
     assert sanitizer.flush() == "0;open"

@@ -83,10 +83,10 @@ def _math(state: StateInline, silent: bool) -> bool:
 
 
 def _build() -> MarkdownIt:
-    # Below the nesting limit text would be dropped; a hundred levels are more than anyone wants to read.
+    # Below the nesting limit text would be dropped; a hundred levels are more than a reader needs.
     parser = MarkdownIt("commonmark", {"maxNesting": 100}).enable("strikethrough")
-    # As in GFM a list marker counts before a table's rule does: `- a | b` is no header. (markdown-it's own order would
-    # turn a list item into a table when the next line has come.)
+    # As in GFM a list marker counts before a table's rule does: `- a | b` is not a header. (In markdown-it's own
+    # order a list item would become a table when the next line has come.)
     parser.block.ruler.after("list", "gfm_table", table, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.before("escape", "math", _math)
     return parser

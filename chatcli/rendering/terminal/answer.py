@@ -28,7 +28,7 @@ class Answer(Protocol):
         """Make room for other output: the cursor goes to the start of an empty line."""
 
     def resume(self) -> None:
-        """Go on after other output, which ended its line."""
+        """Continue after other output, which ended its line."""
 
     def finish(self) -> None:
         """Show the rest, and end the line."""
@@ -64,9 +64,9 @@ class PlainAnswer:
 class Repaint:
     """Decides when to paint: at once after a pause, else `INTERVAL` after the end of the last time.
 
-    There is no thread: a delayed painting is a callback of the running asyncio loop. Without a loop
-    the next piece, or the end, brings it. A painting that takes long is repeated less often, so that
-    a block of any size takes no more than a tenth of the time.
+    A delayed painting is a callback of the running asyncio loop, not a thread. Without a loop it happens
+    at the next piece or at the end. A slow painting is repeated less often, so that painting takes no
+    more than a tenth of the time.
     """
 
     def __init__(self, paint: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -90,7 +90,7 @@ class Repaint:
         self._timer = loop.call_later(wait, self._run)
 
     def cancel(self) -> None:
-        """Forget a painting that was arranged."""
+        """Cancel a delayed painting."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -104,7 +104,7 @@ class Repaint:
 
 
 class MarkdownAnswer:
-    """Renders the answer's Markdown while it arrives: finished blocks once, the open end again and again."""
+    """Renders the answer's Markdown while it arrives: finished blocks once, the open end repeatedly."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
@@ -118,15 +118,15 @@ class MarkdownAnswer:
             self._repaint.request()
 
     def suspend(self) -> None:
-        """Paint no more until `resume`; the tail is cleared by who asks."""
+        """Stop painting until `resume`; the caller clears the tail."""
         self._repaint.cancel()
 
     def resume(self) -> None:
-        """Go on painting."""
+        """Continue painting."""
         self._repaint.request()
 
     def finish(self) -> None:
-        """Paint what is left, for good."""
+        """Paint the rest; it does not change any more."""
         self._repaint.cancel()
         lines = self._stream.finish(self._tail.width, self._tail.height)
         self._tail.update(lines, len(lines))
@@ -137,7 +137,7 @@ class MarkdownAnswer:
 
 
 class TextLines:
-    """Shows text as it comes, without Markdown, in the tail of the screen."""
+    """Shows text as it arrives, without Markdown, in the tail of the screen."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
@@ -150,7 +150,7 @@ class TextLines:
         self._tail.update([*finished, *(self._rows([self._partial]) if self._partial else [])], len(finished))
 
     def suspend(self) -> None:
-        """Do nothing: what was shown is the tail's to take away."""
+        """Do nothing: the tail removes the lines."""
 
     def resume(self) -> None:
         """Do nothing: the tail shows its lines again."""
@@ -165,7 +165,7 @@ class TextLines:
 
 
 class PipedMarkdown:
-    """Renders the answer's Markdown where no line can be drawn again: a block is written when it is finished."""
+    """Renders the answer's Markdown where lines can't be redrawn: a block is written when it is finished."""
 
     def __init__(self, console: Console, theme: Theme) -> None:
         self._console = console

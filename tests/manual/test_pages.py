@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperOption
 from typer.main import get_command
 
 from chatcli import manual
@@ -34,7 +35,7 @@ def variables(name: str) -> tuple[str, ...]:
     return names
 
 
-def options(command: typer.core.TyperCommand | TyperGroup) -> Iterator[str]:
+def options(command: Any) -> Iterator[str]:
     """Yield the options of `command` and of its sub-commands."""
     context = typer.Context(command)
     for one in command.get_params(context):

@@ -7,7 +7,7 @@ from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.manual import read_page
+from chatcli.manual import read_page, unfold
 from chatcli.message import MessageShown
 
 KEYS = (
@@ -32,7 +32,7 @@ LINES = (
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show the commands and keys, or the page TOPIC of the manual."""
     if arguments:
-        yield MessageShown("assistant", read_page(arguments))
+        yield MessageShown("assistant", unfold(read_page(arguments)))
         return
     groups: dict[str, list[tuple[str, str]]] = {}
     for command in context.registry:

@@ -7,7 +7,7 @@ from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
 from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
-from chatcli.manual import read_page
+from chatcli.manual import read_page, unfold
 from chatcli.message import MessageShown
 
 LINES = (
@@ -33,7 +33,7 @@ _BLANK = ("", "")
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show these commands and keys, or the page TOPIC of the manual."""
     if arguments:
-        yield MessageShown("assistant", read_page(arguments))
+        yield MessageShown("assistant", unfold(read_page(arguments)))
     else:
         yield help_table(context.registry)
 

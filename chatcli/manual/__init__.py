@@ -15,6 +15,11 @@ TOPICS = (
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.DOTALL | re.MULTILINE)
 _SENTENCE = re.compile(r".*?\.(?= [A-Z`]|$)")
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+_FENCE = "```"
+_WHOLE = (_FENCE, "|", "#", "![")
+"""The beginnings of lines that no other line continues."""
+_STARTS = (*_WHOLE, "- ")
+"""The beginnings of lines that continue no other line."""
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -31,6 +36,20 @@ def read_page(topic: str) -> str:
         remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
         raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
     return _COMMENT.sub("", (Path(__file__).parent / f"{name}.md").read_text("utf-8"))
+
+
+def unfold(page: str) -> str:
+    """Return `page` with a line for each paragraph: the renderer keeps the line breaks of its source."""
+    lines: list[str] = []
+    in_code = False
+    for line in page.split("\n"):
+        if line.startswith(_FENCE):
+            in_code = not in_code
+        if lines and lines[-1] and line and not (in_code or line.startswith(_STARTS) or lines[-1].startswith(_WHOLE)):
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def list_topics() -> tuple[tuple[str, str], ...]:

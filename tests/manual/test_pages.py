@@ -149,6 +149,17 @@ def test_every_page_is_read_as_markdown_without_raw_html() -> None:
         assert "html_block" not in {node.type for node in nodes}, topic
 
 
+@pytest.mark.parametrize("topic", manual.TOPICS)
+def test_unfolding_changes_line_breaks_in_paragraphs_alone(topic: str) -> None:
+    page = MANUAL[topic]
+    unfolded = manual.unfold(page)
+    assert unfolded.split() == page.split()
+    fences = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+    assert fences.findall(unfolded) == fences.findall(page)
+    prose = fences.sub("", unfolded)
+    assert re.search(r"^[\w`(][^\n]*\n[\w`(]", prose, re.MULTILINE) is None
+
+
 def test_an_unknown_topic_names_its_nearest() -> None:
     for word, near in (("thread", "threads"), ("keys", "models"), ("postgres", "postgresql"), ("exit", "scripts")):
         with pytest.raises(UsageError) as caught:

@@ -16,7 +16,7 @@ from chatcli.cli.grammar import completion as complete
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
-from chatcli.manual import list_topics, read_page
+from chatcli.manual import list_topics, read_page, unfold
 from chatcli.message import MessageShown
 from chatcli.rendering.build import build_renderer, wants_color
 
@@ -69,7 +69,7 @@ def _render(page: str, settings: Settings) -> str:
     console = Console(file=written, force_terminal=True, no_color=no_color, width=width)
     theme = find_theme(settings.theme)
     renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, movable=False)
-    renderer.render(MessageShown("assistant", page))
+    renderer.render(MessageShown("assistant", unfold(page)))
     renderer.close()
     return written.getvalue()
 

@@ -27,6 +27,6 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     if not key.get_secret_value():
         return  # the turn that needs it tells what to do
     settings.credentials.use_key(provider.prefix, key)
-    print("Keep it for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
+    print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         report_place(provider, save_key(provider.prefix, key))

@@ -26,7 +26,7 @@ ErrorCode = Literal["auth", "context", "refused", "store", "network", "usage", "
 
 
 class ExitCode(IntEnum):
-    """The exit codes of the process; the README documents them."""
+    """The exit codes of the process; `chat help scripts` documents them."""
 
     OK = 0
     INTERNAL = 1

@@ -79,7 +79,6 @@ def describe_attachment(attachment: Attachment) -> str:
             pages = count_pages(name, data)
             holds = f"{pages} page{'' if pages == 1 else 's'}"
         case "text":
-            holds = (
-                f"about {max(len(attachment.text) // 4, 1):,} tokens"  # the approximation that the token counter uses
-            )
+            tokens = max(len(attachment.text) // 4, 1)  # the approximation that the token counter uses
+            holds = f"about {tokens:,} token{'' if tokens == 1 else 's'}"
     return f"attached {name}: {size(attachment.size)}, {holds}"

@@ -3,16 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from chatcli.config.endpoints import was_sent
+from chatcli.config.files import Dotenv
 from chatcli.config.kept_keys import kept_keys, read_key
 from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError
 from chatcli.providers import LANGFLOW, OPENAI, PROVIDERS
-
-if TYPE_CHECKING:
-    from chatcli.config.settings import Settings
 
 OPENAI_KEY_VARIABLES = ("CHATCLI_OPENAI_API_KEY", "OPENAI_API_KEY")
 """The variables of OpenAI's key; the first that is set is used."""
@@ -30,6 +28,37 @@ class Access:
     key: Secret | None
 
 
+class KeySettings(Protocol):
+    """The settings that keys and servers come from: a part of `Settings`, which imports this module."""
+
+    @property
+    def base_url(self) -> str | None:
+        """The server of the chosen model."""
+
+    @property
+    def openai_api_key(self) -> Secret | None:
+        """The key of OpenAI, or of an OpenAI-compatible server."""
+
+    @property
+    def langgraph_api_key(self) -> Secret | None:
+        """The key of the LangGraph server."""
+
+    @property
+    def store(self) -> str | None:
+        """The URI of the store, which may hold a password."""
+
+    @property
+    def url(self) -> str | None:
+        """The LangGraph server."""
+
+    @property
+    def folder(self) -> Dotenv:
+        """The `.env` of the current folder."""
+
+    def is_dotenv(self, name: str) -> bool:
+        """Return whether the trusted `.env` sets the field `name`."""
+
+
 class Credentials:
     """The keys and servers that one run knows.
 
@@ -42,7 +71,7 @@ class Credentials:
     """
 
     def __init__(
-        self, settings: "Settings", dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
+        self, settings: KeySettings, dotenv: Mapping[str, str], known: dict[str, Secret], *, remembered: bool
     ) -> None:
         self._settings = settings
         self._dotenv = dotenv

@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 
 
-_FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat --help`, README.md.\n"
+_FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat help settings`.\n"
 
 
 @app.callback()

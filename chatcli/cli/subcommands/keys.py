@@ -94,5 +94,5 @@ def _provider(name: str) -> Provider:
     if provider is None:
         raise UsageError(f"unknown provider {name!r}", remedy=f"Known: {', '.join(PROVIDERS)}.")
     if provider.keyless:
-        raise UsageError(f"{provider.title} takes no key", remedy="See the README's table of providers.")
+        raise UsageError(f"{provider.title} takes no key", remedy="See `chat help providers`.")
     return provider

@@ -111,7 +111,7 @@ def _require_credentials(name: ModelName, provider: Provider, credentials: Acces
 
 def _requirements(provider: Provider) -> str:
     variables = (*provider.key_variables[:1], *provider.needs)
-    return f"{provider.title} needs: {', '.join(variables)}." if variables else "See the README's table of providers."
+    return f"{provider.title} needs: {', '.join(variables)}." if variables else "See `chat help providers`."
 
 
 def _options(provider: Provider, credentials: Access, settings: Settings) -> dict[str, Any]:

@@ -21,7 +21,6 @@ def import_all() -> None:
     import chatcli.cli.run.dispatch
     import chatcli.cli.run.helper_fit
     import chatcli.cli.run.one_shot
-    import chatcli.cli.run.script
     import chatcli.cli.run.start
     import chatcli.conversation.chat_engine
     import chatcli.graphs.chat.session

@@ -27,16 +27,14 @@ class Subcommand(TyperCommand):
 
 
 SUBCOMMANDS = (
-    Subcommand("threads", "chatcli.cli.subcommands.threads", "The saved conversations."),
-    Subcommand("models", "chatcli.cli.subcommands.models", "Which models there are."),
+    Subcommand("threads", "chatcli.cli.subcommands.threads", "List, show, search, change, export and import threads."),
+    Subcommand("models", "chatcli.cli.subcommands.models", "List models, and choose the default."),
     Subcommand("roles", "chatcli.cli.subcommands.roles", "Named system prompts with variables."),
-    Subcommand("keys", "chatcli.cli.subcommands.keys", "Keys of providers, in the system keyring or a private file."),
-    Subcommand("config", "chatcli.cli.subcommands.config", "Settings, and JSON Schemas."),
-    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
     Subcommand(
-        "doctor",
-        "chatcli.cli.subcommands.doctor",
-        "Check what is installed, configured and reachable.",
+        "keys", "chatcli.cli.subcommands.keys", "Keep the keys of providers: in the system keyring, or a private file."
     ),
+    Subcommand("config", "chatcli.cli.subcommands.config", "Show and edit settings; print JSON Schemas."),
+    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
+    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
-from chatcli.cli.run.missing_key import ask_missing_key
 from chatcli.cli.run.request import Request
+from chatcli.config.kept_keys import save_key
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import Place, choose_place, open_threads
@@ -16,6 +16,7 @@ from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.build import build_renderer
+from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.store.location import StoreLocation
 from chatcli.thread_ids import new_thread_id
 
@@ -44,8 +45,7 @@ def converse(settings: Settings, request: Request, *, stay: bool, continue_: boo
         return run_interactive(
             settings, place, partial(begin, can_ask=True), renderer, request, stored=stored, resume=resume
         )
-    from chatcli.cli.run.ask_approval import has_user
-    from chatcli.cli.run.one_shot import run_once
+    from chatcli.cli.run.one_shot import has_user, run_once
 
     return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
 
@@ -86,3 +86,26 @@ def _first_model(
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     first = opening_model(settings, asyncio.run(read_thread_setup(location, thread_id)) or Setup())
     return None if first.base_url else first
+
+
+def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
+    """Ask for the key of the model `name` if it is missing and a user can be asked; offer to keep it.
+
+    The key goes to `settings` only, not to the environment, which every child process would inherit.
+    """
+    if name is None:
+        return
+    provider = PROVIDERS[name.provider]
+    if not settings.credentials.lacks_key(provider.prefix) or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from chatcli.cli.subcommands.keys import ask_key, report_place
+
+    leave_signals_to_python()
+    print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
+    key = ask_key(provider)
+    if not key.get_secret_value():
+        return  # the turn that needs it tells what to do
+    settings.credentials.use_key(provider.prefix, key)
+    print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        report_place(provider, save_key(provider.prefix, key))

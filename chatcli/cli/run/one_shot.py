@@ -1,16 +1,18 @@
 """Runs a one-shot or a script, and returns its exit code."""
 
 import asyncio
+import sys
+from collections.abc import Sequence
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
-from chatcli.cli.run.ask_approval import answer_waiting, has_user
-from chatcli.cli.run.request import Request
+from chatcli.cli.run.request import Question, Request
 from chatcli.cli.run.resuming import print_waiting_hint
-from chatcli.cli.run.script import play
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import ExitCode, InternalError, UnansweredRequestError
-from chatcli.events import WAITING, Event, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.errors import ExitCode, InternalError, UnansweredRequestError, UsageError
+from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.message import MessageShown
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.runtime.signals import take_signals
 
@@ -56,3 +58,86 @@ def _exit_code(last: Event | None) -> ExitCode:
             return error.exit_code
         case _:
             raise InternalError("the turn ended without a terminal event")
+
+
+async def play(
+    conversation: Conversation, renderer: Renderer, questions: Sequence[Question], attachments: Sequence[Attachment]
+) -> Event | None:
+    """Ask the questions in order, the first with `attachments`; stop at a turn that does not finish.
+
+    Returns:
+        The last event of the last turn.
+
+    """
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        conversation.interrupt()
+
+    take_signals(asyncio.get_running_loop(), stop)
+    last: Event | None = None
+    try:
+        for line, text in questions:
+            if stopped:  # between two turns
+                return TurnInterrupted(conversation.thread_id, "", str(conversation.model_name), "", 0)
+            renderer.render(MessageShown("user", text))
+            last = await consume(conversation.run_turn(text, attachments), renderer)
+            attachments = ()
+            if not isinstance(last, TurnFinished) or (last.finish_reason == WAITING and line != questions[-1][0]):
+                _print_line(line, conversation.thread_id)
+                break
+    finally:
+        await conversation.close()
+    return last
+
+
+def _print_line(line: int, thread_id: str) -> None:
+    print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)
+
+
+def has_user(settings: Settings) -> bool:
+    """Return whether a user can be asked: at a terminal, without a script and without output for a program."""
+    machine = settings.format in ("json", "jsonl") or settings.script is not None
+    return not machine and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def answer_waiting(conversation: Conversation, renderer: Renderer, last: Event | None) -> Event | None:
+    """Ask what the turn that ended with `last` is waiting for, until it is complete; return its last event.
+
+    After Ctrl-C or Ctrl-D it stays waiting.
+    """
+    while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
+        text = await _read_line(conversation)
+        if not text:
+            return last
+        now = await consume(conversation.ask_or_answer(text), renderer)
+        if not (isinstance(now, TurnFailed) and isinstance(now.error, UsageError)):  # it was no answer: ask again
+            last = now
+    return last
+
+
+async def _read_line(conversation: Conversation) -> str:
+    """Return the typed line, empty for Ctrl-C and Ctrl-D; then let signals interrupt the conversation again."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+
+    def give_up() -> None:
+        if not typed.done():
+            typed.set_result("")
+
+    def read() -> None:
+        line = sys.stdin.readline().strip()
+        if not typed.done():
+            typed.set_result(line)
+
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    take_signals(loop, give_up)
+    loop.add_reader(sys.stdin, read)
+    try:
+        return await typed
+    finally:
+        loop.remove_reader(sys.stdin)
+        take_signals(loop, conversation.interrupt)

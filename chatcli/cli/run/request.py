@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from chatcli.attachments import MAX_BYTES, STDIN
@@ -12,8 +13,10 @@ from chatcli.errors import ContextError, UsageError
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
-    from chatcli.cli.run.script import Question
     from chatcli.graphs.chat.answer_schema import AnswerSchema
+
+Question = tuple[int, str]
+"""The number of its line, from 1 on, and its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,6 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     if settings.script is not None:
         if words or from_stdin:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
-        from chatcli.cli.run.script import read_script
-
         return Request(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
     if not settings.quiet:
         _print_mentions(" ".join(words))
@@ -159,3 +160,24 @@ def _stdin() -> BinaryIO | None:
 def _is_pipe() -> bool:
     """Return whether standard input is a pipe; under cron, systemd and `ssh -n` it is /dev/null."""
     return stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)
+
+
+def read_script(source: str, *, quiet: bool) -> list[Question]:
+    """Return the questions of the script `source`, a path or "-" for stdin; empty lines do not count.
+
+    Raises:
+        UsageError: The script can't be read, or holds no question.
+
+    """
+    try:
+        if source == STDIN:
+            text = read_text(sys.stdin.buffer, quiet=quiet) if sys.stdin is not None else ""
+        else:
+            with Path(source).expanduser().open("rb") as file:
+                text = read_text(file, quiet=quiet)
+    except OSError as error:
+        raise UsageError(f"the script {source} can't be read: {(error.strerror or str(error)).lower()}") from None
+    questions = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not questions:
+        raise UsageError(f"the script {source} holds no question", remedy="Write one a line.")
+    return questions

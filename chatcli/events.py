@@ -230,6 +230,13 @@ class SaveRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRequested:
+    """The file or URL `source` is to be attached to the next question."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditorRequested:
     """The next line is to be written in the user's editor, which opens on `text`."""
 
@@ -350,6 +357,7 @@ Event = (
     | ThreadChanged
     | InputPrefilled
     | EditorRequested
+    | FileRequested
     | SaveRequested
     | DraftChanged
     | ScreenLeft

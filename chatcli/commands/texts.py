@@ -1,4 +1,4 @@
-"""Commands about texts: /copy, /save, /editor."""
+"""Commands about texts and files: /copy, /save, /file, /editor."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
-from chatcli.events import ClipboardFilled, EditorRequested, Event, SaveRequested
+from chatcli.events import ClipboardFilled, EditorRequested, Event, FileRequested, SaveRequested
 
 _PAGES = (".md", ".json", ".jsonl", ".html")
 
@@ -36,6 +36,13 @@ async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     yield SaveRequested(await asyncio.to_thread(_new_file, arguments))
 
 
+async def attach(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Attach a file or a URL to the next question."""
+    if not arguments:
+        raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
+    yield FileRequested(arguments)
+
+
 async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Write a question in $VISUAL or $EDITOR, and send it."""
     yield EditorRequested(arguments)
@@ -53,5 +60,6 @@ def _new_file(name: str) -> Path:
 COMMANDS = (
     Command("copy", "[N|code]", copy),
     Command("save", "FILE", save),
+    Command("file", "PATH", attach),
     Command("editor", "[TEXT]", write_in_editor),
 )

@@ -26,6 +26,7 @@ from chatcli.events import (
     EditorRequested,
     Event,
     ExitRequested,
+    FileRequested,
     InputPrefilled,
     KeyRequested,
     Notice,
@@ -138,6 +139,8 @@ class LineHandler:
                 self._prompt.prefill(text)
             case EditorRequested(text):
                 self._prompt.prefill(text, in_editor=True)
+            case FileRequested(source):
+                await self._attach(source)
             case SaveRequested(path):
                 await self._save(path)
             case ShellFinished() if last.output.strip():
@@ -145,14 +148,29 @@ class LineHandler:
             case ThreadsOffered(choices):
                 await self.pick(choices)
             case ConfirmationRequested(question, line):
-                if (await self._prompt.ask(f"{question} [y/N] ")).lower() in ("y", "yes"):
-                    await self.handle(line)
-                else:
-                    self._renderer.render(Notice("nothing was changed"))
+                await self._confirm(question, line)
             case KeyRequested(provider, line):
                 await self._ask_key(PROVIDERS[provider], line)
             case _:
                 pass
+
+    async def _confirm(self, question: str, line: str) -> None:
+        if (await self._prompt.ask(f"{question} [y/N] ")).lower() in ("y", "yes"):
+            await self.handle(line)
+        else:
+            self._renderer.render(Notice("nothing was changed"))
+
+    async def _attach(self, source: str) -> None:
+        settings = self._context.settings
+        try:
+            attachment = await asyncio.to_thread(
+                read_attachment, source, allow_private=settings.allow_private_urls, timeout=settings.timeout
+            )
+        except ChatcliError as error:
+            self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
+            return
+        self._waiting = (*self._waiting, attachment)
+        self._renderer.render(Notice(f"{attachment.name} is sent with the next question"))
 
     async def _save(self, path: Path) -> None:
         try:

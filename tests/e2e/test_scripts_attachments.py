@@ -201,6 +201,25 @@ def test_a_path_after_an_at_sign_attaches_a_file_in_the_conversation(
     )
 
 
+def test_the_file_command_attaches_to_the_next_question_alone(
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI
+) -> None:
+    (chat.home.work / "notes.txt").write_text("the notes\n")
+    tty = terminal()
+    tty.wait_for_prompt()
+    tty.send_line("/file missing.txt")
+    tty.wait_for("missing.txt")
+    tty.send_line("/file notes.txt")
+    tty.wait_for("notes.txt is sent with the next question")
+    tty.send_line("what is it?")
+    fake.wait_for_requests(1)
+    tty.wait_for_prompt()
+    tty.send_line("and now?")
+    fake.wait_for_requests(2)
+    assert fake.requests[0].last == 'what is it?\n\n<file name="notes.txt">\nthe notes\n</file>'
+    assert fake.requests[1].last == "and now?"
+
+
 def test_what_was_attached_is_told_with_what_it_holds(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "cat.png").write_bytes(picture())
     (chat.home.work / "paper.pdf").write_bytes(pdf("First page", "Second page"))

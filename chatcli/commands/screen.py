@@ -31,7 +31,7 @@ _BLANK = ("", "")
 
 
 async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show these commands and keys, or the page TOPIC of the manual."""
+    """Show these commands and keys, or a page of the manual."""
     if arguments:
         yield MessageShown("assistant", unfold(read_page(arguments)))
     else:

@@ -186,7 +186,7 @@ def test_an_account_without_credit_is_told_at_once(chat: Chat, fake: FakeOpenAI)
     fake.default = out_of_credit()
     result = chat("hello")
     assert_told(result, 75)
-    assert "billing of its account" in result.stderr
+    assert "billing of the account" in result.stderr
     assert len(fake.requests) == 1
 
 

@@ -254,7 +254,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
         "a link to itself": (lambda: file.symlink_to(".env"), "left out"),
         "a FIFO": (lambda: os.mkfifo(file), "not a regular file"),
         "a large file": (lambda: file.write_text("CHATCLI_SYSTEM=x\n" * 100_000), "larger than 1 MB"),
-        "no text": (lambda: file.write_bytes(b"CHATCLI_SYSTEM=\xff\xfe\n"), "no UTF-8"),
+        "no text": (lambda: file.write_bytes(b"CHATCLI_SYSTEM=\xff\xfe\n"), "not UTF-8"),
         "a run of blanks": (lambda: file.write_text("CHATCLI_SYSTEM=x" + " " * 900_000 + "y"), "blanks"),
     }
     for name, (make, reason) in makers.items():

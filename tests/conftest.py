@@ -21,6 +21,19 @@ KEY = "sk-test-5fe2c0b49d7a41e8"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+_PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache"}
+"""Fixtures of tests that run the program, a server or a model."""
+_FOLDERS = [Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that take most of the time: `pytest -m "not e2e"` answers while one thinks."""
+    for item in items:
+        fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
+        if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
+            item.add_marker(pytest.mark.e2e)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """Give an empty home, and an environment without any key or setting of the developer's."""

@@ -49,7 +49,8 @@ def command_lines() -> dict[int, str]:
 
 def _command_line(process: Path) -> str:
     try:
-        return (process / "cmdline").read_text().replace("\0", " ")
+        # Other tests start programs with arguments that are not UTF-8.
+        return (process / "cmdline").read_text(errors="replace").replace("\0", " ")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

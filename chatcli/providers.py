@@ -8,7 +8,7 @@ from typing import Any
 
 # To add a provider that langchain's `init_chat_model` knows:
 # 1. Add a row to `_PROVIDERS` below; its prefix is the one of `init_chat_model`.
-# 2. Only if its client needs more than a row can say, add a function to `models/hosted/special.py`.
+# 2. Only if its client needs more than a row can say, add a function to `models/hosted.py`.
 # Then name its packages in an extra of pyproject.toml, and add a case to tests/models/test_providers.py.
 # OpenAI, Langflow and the local model have their own folders in `models/`.
 

@@ -1,12 +1,31 @@
-"""Attachments of a question: read from a path, a URL or standard input, and recognised by their content."""
+"""The attachments of a question: `@path` in a line, a path, a URL or standard input, recognised by their content."""
 
+import codecs
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from chatcli.attachments import MAX_BYTES, STDIN
-from chatcli.attachments.text import decode
 from chatcli.errors import ContextError, RefusedError, UsageError
+
+_MENTION = re.compile(r"""(?:^|(?<=\s))@(?:"([^"\n]+)"|(\S+))""")
+_CLOSING = ".,;:!?)]}'\""
+_PATH = re.compile(r"(?:~|\.{0,2}/)?[^\s()<>{}\[\]=,;:|*@#$&\"'`\\]*")
+"""The characters of a path; other text after an `@`, such as the call of a decorator, has others."""
+_ENDING = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}$")
+
+_SAMPLE = 64 * 1024
+"""Bytes from which an encoding is guessed."""
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: it begins with the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WIDE = ["utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"]
+_WESTERN = "cp1252"
 
 Kind = Literal["text", "image", "pdf"]
 
@@ -21,6 +40,43 @@ _IMAGES = (
 )
 _PDF = b"%PDF-"
 _PDF_WITHIN = 1024  # bytes: readers accept that much rubbish before the header
+
+
+def decode(data: bytes) -> tuple[str, str] | None:
+    """Return the text of `data` and its encoding, or None when it is not text.
+
+    Valid UTF-8 and a byte order mark are certain; anything else is a guess.
+    """
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return data.decode(encoding, errors="replace"), encoding
+    wide = b"\0" in data[:_SAMPLE]
+    if not wide:
+        try:
+            return data.decode("utf-8"), "utf-8"
+        except UnicodeDecodeError:
+            pass  # another encoding, or not text
+    encoding_or_none = _guess(data[:_SAMPLE], wide=wide)
+    if encoding_or_none is None:
+        return None
+    return data.decode(encoding_or_none, errors="replace"), encoding_or_none
+
+
+def _guess(sample: bytes, *, wide: bool) -> str | None:
+    from charset_normalizer import from_bytes, is_binary
+
+    if not wide and is_binary(sample):
+        return None
+    # Only UTF-16 and UTF-32 contain zero bytes, and they do in any language that has spaces.
+    matches = from_bytes(sample, cp_isolation=_WIDE) if wide else from_bytes(sample, cp_exclusion=_WIDE)
+    best = matches.best()
+    if best is None:
+        return None
+    for match in matches:
+        # A short Western text fits several code pages equally well; the most common one is likely.
+        if _WESTERN in (match.encoding, *match.could_be_from_charset) and match.chaos <= best.chaos:
+            return _WESTERN
+    return best.encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +170,52 @@ def image_type(data: bytes) -> str | None:
 def is_pdf(data: bytes) -> bool:
     """Return whether `data` is a PDF."""
     return _PDF in data[:_PDF_WITHIN]
+
+
+def find_mentions(line: str) -> list[str]:
+    """Return the files and URLs that `line` mentions as `@path` or `@"a path"`, each once.
+
+    Only files that exist count: `@someone` stays text. Punctuation after a path is not part of it.
+    """
+    found: dict[str, None] = {}
+    for quoted, bare in _MENTION.findall(line):
+        source = quoted or _existing(bare)
+        if source and (source.startswith(("http://", "https://")) or _is_file(source)):
+            found[source] = None
+    return list(found)
+
+
+def missing_mentions(line: str) -> list[str]:
+    """Return the mentions in `line` of files that do not exist, each once: those that look like a path or are quoted.
+
+    `@someone` is a name. In a text of several lines, a mention at the beginning of a line is a decorator, and one in
+    a code block is code; neither counts.
+    """
+    found: dict[str, None] = {}
+    lines, fenced = line.strip().split("\n"), False
+    for text in map(str.strip, lines):
+        fenced ^= text.startswith("```")
+        for mention in () if fenced else _MENTION.finditer(text):
+            quoted, bare = mention.groups()
+            source = quoted or (_existing(bare) if bare not in found else bare)
+            decorates = len(lines) > 1 and mention.start() == 0
+            if source in found or decorates or not (quoted or _looks_like_path(source)):
+                continue
+            if not source.startswith(("http://", "https://")) and not _is_file(source):
+                found[source] = None
+    return list(found)
+
+
+def _looks_like_path(word: str) -> bool:
+    return _PATH.fullmatch(word) is not None and bool(word.strip("./~")) and ("/" in word or bool(_ENDING.search(word)))
+
+
+def _existing(word: str) -> str:
+    return word if _is_file(word) else word.rstrip(_CLOSING)
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, ~ of an unknown user, a zero byte
+        return False

@@ -1,15 +1,148 @@
-"""A question and its attachments as the content of one message, and the line that describes an attachment."""
+"""A question and its attachments as the content of one message: images are shrunk, PDFs read."""
+
+import io
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from chatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL import Image
+
+import logging
+from typing import TYPE_CHECKING
+
+from chatcli.errors import RefusedError
+from chatcli.text_lines import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pypdf import PdfReader
 
 import base64
 from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 from chatcli.attachments.attachment import STDIN_NAME, Attachment
-from chatcli.attachments.image import fit_image, pixels
-from chatcli.attachments.pdf import count_pages, pdf_text
 from chatcli.events import size
 
+MAX_IMAGE_BYTES = 3_750_000
+"""The strictest provider takes 5 MB, counted in base64, which needs four bytes for three."""
+MAX_SIDE = 8000
+"""The largest width or height, in pixels, that the strictest provider takes."""
+REDUCED_SIDE = 2048
+"""The longer side after the reduction, in pixels; providers reduce images to this size or below themselves."""
+_QUALITY = 85
+
+
 Block = dict[str, object]
+
+
+def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
+    """Return the image and its media type, reduced if providers would refuse it.
+
+    Raises:
+        UsageError: It can't be read as an image.
+
+    """
+    with _open_image(name, data) as image:
+        if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
+            return data, media_type
+        return _reduce(image)
+
+
+def pixels(name: str, data: bytes) -> tuple[int, int]:
+    """Return the width and the height.
+
+    Raises:
+        UsageError: It can't be read as an image.
+
+    """
+    with _open_image(name, data) as image:
+        return image.size
+
+
+@contextmanager
+def _open_image(name: str, data: bytes) -> "Iterator[Image.Image]":
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            # A picture that is dangerously large is an error here, not a warning.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                yield image
+    except Image.DecompressionBombWarning as error:
+        raise UsageError(f"{name} has too many pixels: {error}") from None
+    except Exception as error:  # noqa: BLE001 - the decoders raise anything on a damaged picture
+        raise UsageError(f"{name} can't be read as an image: {' '.join(str(error).split())}") from None
+
+
+def _reduce(image: "Image.Image") -> tuple[bytes, str]:
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(image)  # the new file has no EXIF data that would rotate it
+    upright.thumbnail((REDUCED_SIDE, REDUCED_SIDE), Image.Resampling.LANCZOS)
+    reduced = io.BytesIO()
+    if upright.has_transparency_data:
+        upright.convert("RGBA").save(reduced, "PNG", optimize=True)
+        if reduced.tell() <= MAX_IMAGE_BYTES:
+            return reduced.getvalue(), "image/png"
+        reduced = io.BytesIO()
+    upright.convert("RGB").save(reduced, "JPEG", quality=_QUALITY)
+    return reduced.getvalue(), "image/jpeg"
+
+
+def count_pages(name: str, data: bytes) -> int:
+    """Return the number of pages.
+
+    Raises:
+        UsageError: It can't be read.
+
+    """
+    with _opened(name, data) as reader:
+        return len(reader.pages)
+
+
+def pdf_text(name: str, data: bytes) -> str:
+    """Return the text, a blank line between two pages.
+
+    Raises:
+        UsageError: It can't be read.
+        RefusedError: It holds no text, as a scan does not.
+
+    """
+    with _opened(name, data) as reader:
+        pages = [page.extract_text().strip() for page in reader.pages]
+    text = "\n\n".join(page for page in pages if page)
+    if not text:
+        raise RefusedError(
+            f"{name} holds no text, and the model takes no PDF",
+            remedy="Use a model that does, such as openai:gpt-5-mini, or run text recognition (OCR) on it first.",
+        )
+    return text
+
+
+@contextmanager
+def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
+    from pypdf import PdfReader
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it writes a line to stderr for each fault that it repairs
+    try:
+        yield PdfReader(io.BytesIO(data))
+    except Exception as error:  # noqa: BLE001 - the parser raises anything on a damaged file
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> UsageError:
+    reason = one_line(str(error))[:200] or type(error).__name__
+    return UsageError(
+        f"{name} can't be read as a PDF: {reason}", remedy="Check that it is complete and has no password."
+    )
 
 
 def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: bool) -> str | list[Block]:

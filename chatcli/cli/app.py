@@ -100,7 +100,7 @@ def chat(
     Without PROMPT, the piped text is the prompt; without both, a conversation begins. "-" reads the prompt from stdin.
     """
     from chatcli.cli.load_settings import load_settings
-    from chatcli.cli.run.start import start
+    from chatcli.cli.run.dispatch import start
 
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")

@@ -14,14 +14,12 @@ def import_all() -> None:
     import openai.resources.chat.completions.completions  # noqa: F401
 
     import chatcli.cli.app
-    import chatcli.cli.grammar.fast_coercion
+    import chatcli.cli.grammar.group
     import chatcli.cli.load_settings
     import chatcli.cli.main
     import chatcli.cli.process
     import chatcli.cli.run.dispatch
-    import chatcli.cli.run.helper_fit
     import chatcli.cli.run.one_shot
-    import chatcli.cli.run.start
     import chatcli.conversation.chat_engine
     import chatcli.graphs.chat.session
     import chatcli.helper.server

@@ -5,7 +5,7 @@ import typer
 from chatcli.cli.app import given_settings
 from chatcli.cli.grammar.group import SUBCOMMAND
 from chatcli.cli.main import read_command_line
-from chatcli.cli.run.helper_fit import fits_helper
+from chatcli.cli.run.dispatch import fits_helper
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError
 

@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
-from chatcli.runtime.dead_streams import point_at_devnull
-from chatcli.runtime.signals import ignore_signals
+from chatcli.runtime.signals import ignore_signals, point_at_devnull
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def _program(args: list[str]) -> int:
         return _parsed(args)
     # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
-    from chatcli.cli.run.start import start
+    from chatcli.cli.run.dispatch import start
 
     return start(load_settings({}, starts_conversation=True), [])
 
@@ -79,7 +78,7 @@ def _command() -> "TyperGroup":
     from typer.main import get_command
 
     from chatcli.cli.app import app
-    from chatcli.cli.grammar.fast_coercion import spare_pydantic
+    from chatcli.cli.grammar.group import spare_pydantic
 
     spare_pydantic()
     command = get_command(app)

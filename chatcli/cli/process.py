@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
-from chatcli.runtime.dead_streams import point_at_devnull
 from chatcli.runtime.garbage import put_off_collections
-from chatcli.runtime.signals import end_on_signals
+from chatcli.runtime.signals import end_on_signals, point_at_devnull
 from chatcli.runtime.tracing import finish_tracing, trace_failure
 
 MAX_REASON = 300

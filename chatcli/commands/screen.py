@@ -1,14 +1,30 @@
-"""Commands about the screen: /help, /plain, /theme, /config, /clear, /exit."""
+"""Commands about texts and the screen: /copy, /save, /file, /editor, /help, /plain, /theme, /config, /clear, /exit."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from chatcli.commands.registry import Command, CommandContext, CommandRegistry
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
-from chatcli.events import Event, ExitRequested, Listing, Notice, PlainToggled, ScreenCleared, ThemeChosen
+from chatcli.events import (
+    ClipboardFilled,
+    EditorRequested,
+    Event,
+    ExitRequested,
+    FileRequested,
+    Listing,
+    Notice,
+    PlainToggled,
+    SaveRequested,
+    ScreenCleared,
+    ThemeChosen,
+)
 from chatcli.manual import read_page, unfold
 from chatcli.message import MessageShown
+
+_PAGES = (".md", ".json", ".jsonl", ".html")
 
 LINES = (
     ("!COMMAND", "Run COMMAND in your shell, and show its output"),
@@ -82,7 +98,57 @@ async def leave(context: CommandContext, arguments: str) -> AsyncIterator[Event]
     yield ExitRequested()
 
 
+async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Copy the last answer, the N-th last, or the last code."""
+    messages = await (await context.conversation.session()).history()
+    answers = [message.text for message in messages if message.role == "assistant"]
+    if not answers:
+        raise UsageError("there is no answer to copy yet")
+    if arguments == "code":
+        from chatcli.rendering.markdown.parser import code_blocks
+
+        blocks = [block for answer in answers for block in code_blocks(answer)]
+        if not blocks:
+            raise UsageError("no answer has a code block")
+        yield ClipboardFilled(blocks[-1], "the last code block")
+        return
+    back = int(arguments) if arguments.isdecimal() else 1 if not arguments else 0
+    if not 1 <= back <= len(answers):
+        raise UsageError(f"/copy takes a number from 1 to {len(answers)}, or `code`")
+    yield ClipboardFilled(answers[-back], "the answer" if back == 1 else f"the answer {back} from the end")
+
+
+async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Save this thread as FILE: .md, .json, .jsonl or .html."""
+    yield SaveRequested(await asyncio.to_thread(_new_file, arguments))
+
+
+async def attach(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Attach a file or a URL to the next question."""
+    if not arguments:
+        raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
+    yield FileRequested(arguments)
+
+
+async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Write a question in $VISUAL or $EDITOR, and send it."""
+    yield EditorRequested(arguments)
+
+
+def _new_file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.suffix not in _PAGES:
+        raise UsageError(f"/save takes a file name that ends in {', '.join(_PAGES)}")
+    if path.exists():
+        raise UsageError(f"{path} exists", remedy="Name another file.")
+    return path
+
+
 COMMANDS = (
+    Command("copy", "[N|code]", copy),
+    Command("save", "FILE", save),
+    Command("file", "PATH", attach),
+    Command("editor", "[TEXT]", write_in_editor),
     Command("help", "[TOPIC]", show_help),
     Command("plain", "", toggle_plain),
     Command("theme", "[NAME]", choose_theme),

@@ -16,7 +16,7 @@ EXCERPT = 60
 
 async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """List the tools, and the calls that run without asking."""
-    from chatcli.tools.rules import kept_rules
+    from chatcli.tools.tool import kept_rules
 
     toolbox = await context.conversation.toolbox()
     if toolbox.empty:

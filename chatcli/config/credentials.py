@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from chatcli.config.endpoints import was_sent
 from chatcli.config.files import Dotenv
+from chatcli.config.grants import was_sent
 from chatcli.config.kept_keys import kept_keys, read_key
 from chatcli.config.secrets import Secret, passwords_in, redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from chatcli import paths
 from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
-from chatcli.config.endpoints import check_named
+from chatcli.config.grants import check_named
 from chatcli.config.secrets import Secret
 from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
 from chatcli.errors import UsageError

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.endpoints import note_endpoint
-from chatcli.config.grants import Grants
+from chatcli.config.grants import Grants, note_endpoint
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LocalEngine, Opening, quiet_library_logs
 from chatcli.conversation.place import granted
@@ -181,8 +180,8 @@ class ChatEngine(LocalEngine):
         """
         from chatcli.graphs.chat.ask_node import MODEL_NODE
         from chatcli.graphs.chat.graph import setup_update
+        from chatcli.sessions.question import keep_unasked
         from chatcli.sessions.thread import GraphThread
-        from chatcli.sessions.unasked import keep_unasked
 
         stored = await self.setup(thread_id)
         setup = opening_setup(self._settings, stored, first=opening.first)

@@ -83,8 +83,7 @@ class ServerEngine:
             ChatcliError: The server can't be used, or the app takes no messages.
 
         """
-        from chatcli.graphs.server.graph import ServerGraph
-        from chatcli.graphs.server.thread import ServerThread
+        from chatcli.graphs.server.thread import ServerGraph, ServerThread
         from chatcli.sessions.session import Session
 
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
@@ -129,7 +128,7 @@ def server_document(threads: "ServerThreads", summary: ThreadSummary) -> "Thread
         ChatcliError: The server can't be used.
 
     """
-    from chatcli.graphs.server.messages import messages_from_json
+    from chatcli.graphs.server.thread import messages_from_json
     from chatcli.transfer.store_documents import document_of
 
     return document_of(summary, {"messages": messages_from_json(threads.values(summary.thread_id))})

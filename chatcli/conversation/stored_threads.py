@@ -67,7 +67,7 @@ async def read_thread(place: Place, thread_id: str) -> "list[MessageShown]":
     from chatcli.sessions.history import as_shown
 
     if isinstance(place, ServerAddress):
-        from chatcli.graphs.server.messages import messages_from_json
+        from chatcli.graphs.server.thread import messages_from_json
         from chatcli.graphs.server.threads import ServerThreads
 
         return as_shown(messages_from_json(ServerThreads(place).values(thread_id)))

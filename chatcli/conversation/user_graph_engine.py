@@ -66,7 +66,7 @@ class GraphEngine(LocalEngine):
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
-        from chatcli.graphs.user.failures import running_failure
+        from chatcli.graphs.user.load import running_failure
         from chatcli.graphs.user.runtime_context import build_context
         from chatcli.sessions.session import Session
         from chatcli.sessions.thread import GraphThread
@@ -96,8 +96,8 @@ class GraphEngine(LocalEngine):
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
+        from chatcli.sessions.question import keep_unasked
         from chatcli.sessions.thread import GraphThread
-        from chatcli.sessions.unasked import keep_unasked
 
         thread = GraphThread(self._graph, self.threads, thread_id)
         await keep_unasked(thread, self._spec.model_name, text, attachments)

@@ -36,6 +36,6 @@ def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         from chatcli.models.langflow.model import build_langflow
 
         return build_langflow(name, settings)
-    from chatcli.models.hosted.model import build_hosted
+    from chatcli.models.hosted import build_hosted
 
     return build_hosted(name, settings)

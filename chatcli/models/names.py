@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
-from chatcli.config.endpoints import public_url
+from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS

@@ -5,8 +5,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from chatcli.repl.prompt import Prompt
-from chatcli.runtime.dead_streams import silence_dead_terminal
-from chatcli.runtime.signals import leave_signals_to_python, take_signals
+from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,14 +1,16 @@
-"""The input line."""
+"""The input line and its history."""
 
 import asyncio
 import os
+import re
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
@@ -17,14 +19,68 @@ from prompt_toolkit.output import ColorDepth, Output, create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from chatcli.repl.history import LineHistory
-from chatcli.repl.keys import LeavingHint, line_keys, write_in_editor
-from chatcli.repl.paste import Pastes
-from chatcli.repl.terminal_input import ASK_BACKGROUND, enter_raw_mode, learn_shift_enter, read_replies
+from chatcli import paths
+from chatcli.repl.keys import (
+    ASK_BACKGROUND,
+    LeavingHint,
+    Pastes,
+    enter_raw_mode,
+    learn_shift_enter,
+    line_keys,
+    read_replies,
+    write_in_editor,
+)
+
+# The keys of the usual providers, and assignments to what sounds like one.
+_SECRETS = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
+    r"|(?:key|token|secret|password)\w*\s*=\s*\S",
+    re.IGNORECASE,
+)
 
 GLYPH = "> "
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
+
+
+def holds_secret(line: str) -> bool:
+    """Return whether `line` may hold a key or a password: what is typed after /keys always may."""
+    return line.lstrip().startswith("/keys") or _SECRETS.search(line) is not None
+
+
+class LineHistory(History):
+    """Keeps what was typed, pastes unfolded; lines that may hold a secret are kept nowhere.
+
+    Args:
+        pastes: What the signs in a line stand for.
+        keep: Whether lines outlive the process, in a file that only the user can read.
+
+    """
+
+    def __init__(self, pastes: Pastes, *, keep: bool) -> None:
+        super().__init__()
+        self._pastes = pastes
+        self._kept: History = _file() if keep else InMemoryHistory()
+
+    def append_string(self, string: str) -> None:
+        """Add the line `string`."""
+        if not holds_secret(string):
+            super().append_string(self._pastes.unfold(string))
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Return the lines of earlier sessions, the newest first."""
+        return self._kept.load_history_strings()
+
+    def store_string(self, string: str) -> None:
+        """Keep the line `string`."""
+        self._kept.store_string(string)
+
+
+def _file() -> FileHistory:
+    path = paths.private_dir(paths.state_dir()) / "history"
+    with open(path, "ab", opener=paths.private_opener):
+        pass
+    return FileHistory(str(path))
 
 
 class Prompt:

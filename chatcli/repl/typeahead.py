@@ -11,7 +11,7 @@ from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
-from chatcli.repl.paste import Pastes
+from chatcli.repl.keys import Pastes
 from chatcli.repl.prompt import Prompt
 
 _MOVES = {

@@ -1,16 +1,19 @@
-"""Handles signals before a turn can: the run ends at once, and reports it in the requested format."""
+"""Handles signals before a turn can: the run ends at once, and reports it in the requested format; dead terminals."""
 
+import errno
 import os
 import signal
 import sys
+import termios
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from chatcli.runtime.command_line import split
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a run to stop."""
@@ -96,3 +99,20 @@ def wanted_format(arguments: list[str]) -> str:
         return "json"
     chosen = [value for option, value in options if option == "--format" and value is not None]
     return chosen[-1] if chosen else os.environ.get("CHATCLI_FORMAT", "")
+
+
+def point_at_devnull(stream: TextIO) -> None:
+    """Discard what is still written to `stream`, so that Python's last flush of it does not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def silence_dead_terminal() -> None:
+    """Discard what is still written to a terminal that was closed: an error would hide why the program ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            termios.tcgetattr(stream.fileno())
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # a pipe or a file is no terminal: ENOTTY
+                point_at_devnull(stream)

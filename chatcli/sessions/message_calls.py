@@ -1,4 +1,4 @@
-"""The calls that answers ask for, and their results: which are open, and what stands for those that never came."""
+"""What a message says beside its text: why it ended; the calls that it asks for, and their results."""
 
 import math
 import re
@@ -17,6 +17,21 @@ from langchain_core.messages import (
 
 from chatcli.runtime.parse import read_json
 from chatcli.sessions.history import newest_turn
+
+_KEYS = ("finish_reason", "status", "stop_reason", "done_reason", "stopReason")
+_WORDS = {
+    "completed": "stop",
+    "complete": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "incomplete": "length",
+    "tool_use": "tool_calls",
+    "tool_call": "tool_calls",
+    "safety": "content_filter",
+    "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
+}
 
 CUT = "chatcli_cut_calls"
 """The key of an answer's metadata for the IDs of calls that were cut off."""
@@ -170,3 +185,15 @@ def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         paired.append(message)
         results = {}
     return paired[::-1]
+
+
+def finish_reason(message: AIMessage) -> str:
+    """Return why the model stopped: stop, length, tool_calls, content_filter or its own word; empty if it did not say.
+
+    A server that breaks off says nothing, so an empty reason means that the answer is not whole.
+    """
+    for key in _KEYS:
+        if reason := message.response_metadata.get(key):
+            word = str(reason).lower()
+            return _WORDS.get(word, word)
+    return ""

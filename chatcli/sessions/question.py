@@ -1,6 +1,7 @@
-"""The message that a turn asks, made of its text and its attachments, and what its files mean to the model."""
+"""The message that a turn asks, made of its text and its attachments, also when the turn never began."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
@@ -9,6 +10,12 @@ from langchain_core.messages import HumanMessage
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import message_content
 from chatcli.models.model import Model, refuse_file, takes
+from chatcli.models.names import ModelName
+from chatcli.sessions.repair import recover
+from chatcli.sessions.thread import GraphThread
+
+TIMEOUT = 2.0
+"""Seconds within which the question is stored: whoever stopped the run waits for its end."""
 
 
 def build_question(text: str, attachments: Sequence[Attachment], model: Model | None) -> HumanMessage:
@@ -28,3 +35,30 @@ def build_question(text: str, attachments: Sequence[Attachment], model: Model | 
     takes_pdf = model is not None and takes(model, "pdf") is True
     content = message_content(text, attachments, takes_pdf=takes_pdf)
     return HumanMessage(cast("Any", content), id=str(uuid4()))
+
+
+async def keep_unasked(
+    thread: GraphThread,
+    name: ModelName,
+    text: str,
+    attachments: Sequence[Attachment],
+    beside: Mapping[str, Any] | None = None,
+) -> None:
+    """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short.
+
+    What is set `beside` it is stored too. While another process has a turn on the thread, wait. Where the thread waits
+    for an answer, nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
+
+    Raises:
+        TimeoutError: The store or the other process takes too long.
+
+    """
+    if not thread.runs_here:
+        return
+    async with asyncio.timeout(TIMEOUT), thread.hold():
+        await recover(thread, thread.config())
+        if await thread.pending():
+            return
+        question = await asyncio.to_thread(build_question, text, attachments, None)
+        number = await thread.turn_number(new=True)
+        await thread.keep_question(thread.config(name, title=question.text, turn=number), question, beside)

@@ -21,7 +21,7 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.providers import LANGFLOW
-from chatcli.sessions.finish import finish_reason
+from chatcli.sessions.message_calls import finish_reason
 from chatcli.speakers import SEPARATOR, Speakers
 
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")

@@ -1,23 +1,31 @@
-"""One thread in its graph: how its runs are labelled, how it is read and written, and the lock that a writer holds."""
+"""One thread in its graph: how it is read and written, its writer's lock, and the question that is stored first."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    empty_checkpoint,
+)
 from langgraph.graph import END, START
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
 from chatcli.events import ApprovalRequested
 from chatcli.models.names import GRAPH
-from chatcli.sessions.stored_first import StoredFirst
+from chatcli.sessions.history import whole_history
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
-from chatcli.sessions.whole_history import whole_history
 from chatcli.store.threads import Threads
 from chatcli.text_lines import one_line
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from langgraph.pregel import Pregel
 
     from chatcli.models.names import ModelName
+
 
 AnyGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled graph of any state, here or on a server."""
@@ -35,6 +44,64 @@ TITLE_SOURCE = 1000
 """Characters that they are taken from: a question may be a whole file."""
 LOCK_INTERVAL = 0.05
 """Seconds between two tries for a thread that another process has."""
+
+
+class StoredFirst(AsyncCallbackHandler):
+    """A callback of one run that begins with an input; the run's checkpointer is what `watch` returns."""
+
+    run_inline = True
+    raise_error = True
+
+    def __init__(self) -> None:
+        self._stored: int | None = None
+        self._failure: Exception | None = None
+        self._changed = asyncio.Event()
+        self._passed = False
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether the nodes may run; what they call need not be looked at."""
+        return self._passed
+
+    @property
+    def ignore_llm(self) -> bool:
+        """Return True: no token passes here."""
+        return True
+
+    def watch(self, saver: BaseCheckpointSaver[str]) -> BaseCheckpointSaver[str]:
+        """Return `saver` as a copy that reports to this callback what it has stored."""
+
+        async def aput(
+            config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        ) -> RunnableConfig:
+            try:
+                stored = await saver.aput(config, checkpoint, metadata, new_versions)
+            except Exception as error:
+                self._failure = error
+                self._changed.set()
+                raise
+            if not config["configurable"].get("checkpoint_ns"):  # of the graph itself, not of a subgraph
+                self._stored = metadata.get("step")
+                self._changed.set()
+            return stored
+
+        watched = copy.copy(saver)  # as LangGraph itself makes a saver for one run
+        watched.aput = aput  # type: ignore[method-assign]
+        return watched
+
+    async def on_chain_start(
+        self, serialized: Any, inputs: Any, *, metadata: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Wait until the state that a node begins on is stored; raise what kept it from being stored."""
+        node, step = (metadata or {}).get("langgraph_node", START), (metadata or {}).get("langgraph_step", 0)
+        if node == START:
+            return
+        while not self._passed and (self._stored is None or self._stored < step - 1):
+            if self._failure is not None:
+                raise self._failure
+            self._changed.clear()
+            await self._changed.wait()
+        self._passed = True
 
 
 @dataclass(frozen=True, slots=True)

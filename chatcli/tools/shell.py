@@ -1,14 +1,45 @@
-"""The built-in tool that runs a shell command; the user approves each call, unless a rule allows it."""
+"""The built-in tool that runs a shell command, which the user approves; and how any tool runs a process."""
 
+import asyncio
+import os
 import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.tools.run_process import inherited_environment, run_process
 from chatcli.tools.tool import Arguments, Tool
+
+KEPT = 200_000
+"""Bytes that are kept of the end of the output."""
+DRAIN = 0.1
+"""Seconds to read the rest of the pipe after the command ends; a process that it left behind may hold the pipe open."""
+_INHERITED = frozenset(
+    (
+        # User, folders and language.
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"),
+        *("TMPDIR", "TMP", "TEMP", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
+        *("XDG_CONFIG_DIRS", "XDG_DATA_DIRS", "EDITOR", "VISUAL", "PAGER", "MANPATH"),
+        # Compilers, interpreters and their libraries.
+        *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYENV_ROOT", "PYENV_VERSION", "PYTHONPATH", "NVM_DIR"),
+        *("NODE_PATH", "VOLTA_HOME", "GOPATH", "GOROOT", "GOBIN", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME"),
+        *("GRADLE_USER_HOME", "ANDROID_HOME", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH", "LD_LIBRARY_PATH"),
+        *("DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "HOMEBREW_PREFIX", "NIX_PATH", "NIX_PROFILES"),
+        # Trusted certificates.
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        *("NIX_SSL_CERT_FILE", "GIT_SSL_CAINFO", "NO_PROXY", "no_proxy"),
+    )
+)
+_PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"))
+"""Inherited too, unless the address holds a password."""
+# The kernel kills the command when this process dies, by whatever signal; on other systems it sees its pipe close.
+_LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\\0")
 """The characters that can add a second command, another file or other words to a harmless command."""
@@ -29,6 +60,103 @@ also one with keys; `sort`, `tree` and `find` have options that write or run som
 package manager runs commands, and so do `env`, `xargs` or `make`. Users who want such a rule can write it:
 `--allow 'run_shell:git log *'`.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended: its output, and its exit code, None when it took too long and was killed."""
+
+    output: str
+    exit_code: int | None
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the part of this process's environment that a shell or an MCP server gets.
+
+    It is a list of harmless names, since the names of keys can't be listed. The ways to other programs are left out on
+    purpose: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
+    and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
+    and exported shell functions would run code before the command does.
+    """
+    return {name: value for name, value in os.environ.items() if _is_inherited(name, value)}
+
+
+def _is_inherited(name: str, value: str) -> bool:
+    if value.startswith("()"):  # an exported function of old shells
+        return False
+    return name in _INHERITED or name.startswith("LC_") or (name in _PROXIES and "@" not in value)
+
+
+def leashed(command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` and ends with this process, if the system supports that."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _LEASH, *command]
+
+
+async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
+    """Run `command` to its end, or for `seconds`; whatever ends it, all of its process group is killed.
+
+    It has no standard input; its standard output and error are joined.
+
+    Raises:
+        OSError: It can't be started.
+
+    """
+    loop = asyncio.get_running_loop()
+    transport, output = await loop.subprocess_exec(
+        _Output,
+        *leashed(command),
+        cwd=cwd,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    timed_out = False
+    try:
+        await asyncio.wait_for(output.exited.wait(), seconds)
+        await asyncio.wait([asyncio.ensure_future(output.closed.wait())], timeout=DRAIN)
+    except TimeoutError:
+        timed_out = True
+    finally:
+        with suppress(ProcessLookupError):  # all of the group have ended
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        # A killed process ends at once; the loop must notice that before it is closed, or it writes a warning.
+        await asyncio.wait_for(output.exited.wait(), DRAIN * 10)
+        transport.close()
+    return Finished(output.text(), None if timed_out else transport.get_returncode())
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """Keeps the end of the output of a process."""
+
+    def __init__(self) -> None:
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._data = bytearray()
+        self._dropped = 0
+
+    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
+        assert isinstance(data, bytes)
+        self._data += data
+        if (excess := len(self._data) - 2 * KEPT) > 0:
+            excess += KEPT
+            del self._data[:excess]
+            self._dropped += excess
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self.closed.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def text(self) -> str:
+        kept = bytes(self._data[-KEPT:])
+        dropped = self._dropped + len(self._data) - len(kept)
+        note = f"[the first {dropped} bytes are left out]\n" if dropped else ""
+        return note + kept.decode("utf-8", "replace")
 
 
 def shell_tool(root: Path, seconds: float) -> Tool:

@@ -17,8 +17,7 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
-from chatcli.tools.rules import Rules
-from chatcli.tools.tool import Arguments, Tool
+from chatcli.tools.tool import Arguments, Rules, Tool
 
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession

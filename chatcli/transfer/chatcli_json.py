@@ -13,7 +13,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
 from chatcli.roles.role import template_variables
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
-from chatcli.transfer.strict_json import parse_json
+from chatcli.transfer.foreign import parse_json
 
 FORMAT = "chatcli-thread"
 VERSION = 1

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 from chatcli.events import INTERRUPTED
 from chatcli.text_lines import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
-from chatcli.transfer.foreign import Export, fenced, joined, quoted
-from chatcli.transfer.strict_json import load_json
+from chatcli.transfer.foreign import Export, fenced, joined, load_json, quoted
 
 IMAGE, AUDIO = "[image]", "[audio]"
 _CUT_SHORT = "finished_partial_completion"

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from chatcli.text_lines import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
+from chatcli.transfer.foreign import load_json
 from chatcli.transfer.llm_messages import Attachments, Builder
-from chatcli.transfer.strict_json import load_json
 
 MAGIC = b"SQLite format 3\0"
 MAX_TEXT = 256 * 1024 * 1024

@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 
 from chatcli.attachments.attachment import image_type
-from chatcli.attachments.image import MAX_IMAGE_BYTES
+from chatcli.attachments.content import MAX_IMAGE_BYTES
 from chatcli.transfer.document import ThreadDocument, check_unique
 from chatcli.transfer.foreign import fenced, joined, quoted
 

@@ -18,8 +18,8 @@ from chatcli.transfer import chatcli_json as own
 from chatcli.transfer.chatgpt import is_chatgpt, read_chatgpt
 from chatcli.transfer.claude import is_claude, read_claude
 from chatcli.transfer.document import NOTHING, ThreadDocument, check_unique, refuse
+from chatcli.transfer.foreign import parse_json
 from chatcli.transfer.llm_log import MAGIC, read_llm_log
-from chatcli.transfer.strict_json import parse_json
 
 MAX_BYTES = 256 * 1024 * 1024
 """The largest JSON that is read, of a file or of all those in an archive: it is held in memory several times over."""

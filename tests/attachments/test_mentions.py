@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatcli.attachments.mentions import find_mentions, missing_mentions
+from chatcli.attachments.attachment import find_mentions, missing_mentions
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from chatcli.attachments.text import decode
+from chatcli.attachments.attachment import decode
 
 GERMAN = "Grüße aus München, schöne Straße"
 JAPANESE = "これは日本語のテキストです。長い文章を書きます。"

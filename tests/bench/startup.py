@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatcli.helper.status import HelperState, find_helper
+from chatcli.helper.spawn import HelperState, find_helper
 from tests.bench.processes import Cost, Program, echo_delays, run, run_to_key
 from tests.e2e.program import EXECUTABLE, Home
 from tests.fakes.openai_server import FakeOpenAI

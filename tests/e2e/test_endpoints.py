@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatcli.config.endpoints import check_named, note_endpoint, was_sent
+from chatcli.config.grants import check_named, note_endpoint, was_sent
 from chatcli.config.secrets import Secret
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from chatcli.cli.grammar.subcommands import SUBCOMMANDS
+from chatcli.cli.grammar.group import SUBCOMMANDS
 from tests.bench.processes import Program, run_to_key
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI

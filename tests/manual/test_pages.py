@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from chatcli import manual
 from chatcli.cli.app import app
-from chatcli.cli.grammar.subcommands import SUBCOMMANDS
+from chatcli.cli.grammar.group import SUBCOMMANDS
 from chatcli.commands.all import all_commands
 from chatcli.commands.screen import KEYS
 from chatcli.config.settings import Settings, user_name

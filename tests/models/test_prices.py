@@ -4,9 +4,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from chatcli.events import Usage
-from chatcli.models.model import Limits, Model
+from chatcli.models.model import Limits, Model, known_window, price
 from chatcli.models.names import ModelName
-from chatcli.models.prices import known_window, price
 
 USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000, total_tokens=2_000_000)
 

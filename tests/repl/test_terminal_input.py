@@ -12,7 +12,7 @@ from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.keys import Keys
 
-from chatcli.repl.terminal_input import ReplyReader, enter_raw_mode, is_dark, learn_shift_enter, read_replies
+from chatcli.repl.keys import ReplyReader, enter_raw_mode, is_dark, learn_shift_enter, read_replies
 
 DARK = "\x1b]11;rgb:1e1e/1e1e/1e1e\x07"
 LIGHT = "\x1b]11;rgb:ff/ff/ff\x1b\\"

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from chatcli.sessions.stored_first import StoredFirst
+from chatcli.sessions.thread import StoredFirst
 
 
 def test_the_first_node_waits_until_its_question_is_stored() -> None:

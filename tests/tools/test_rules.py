@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatcli import paths
-from chatcli.tools.rules import Rules, keep_rule, kept_rules, suggest_rule
+from chatcli.tools.tool import Rules, keep_rule, kept_rules, suggest_rule
 from chatcli.tools.toolbox import builtin_tools
 
 TOOLS = {tool.name: tool for tool in builtin_tools(Path(), 1, allow_private=False)}

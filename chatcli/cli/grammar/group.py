@@ -1,13 +1,16 @@
-"""The grammar of `chat`: sub-commands beside words that are a prompt, and the help that shows it."""
+"""The grammar of `chat`: the table of sub-commands, beside words that are a prompt, and the help that shows it."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.main import get_command
 
 from chatcli.cli.grammar.options import HEADINGS
-from chatcli.cli.grammar.subcommands import SUBCOMMANDS
+
+_typers = TyperOption.get_runtime_param
 
 SUBCOMMAND = "chatcli.subcommand"
 """Under this key of a context's `meta` stands the sub-command, if the arguments name one."""
@@ -28,6 +31,39 @@ EXIT_CODES = (
     ("5", "The store can't be used."),
     ("75", "A temporary failure: try again later."),
     ("130", "Interrupted."),
+)
+
+
+class Subcommand(TyperCommand):
+    """A sub-command whose Typer app, `app` in its own module, is imported when it is used.
+
+    Args:
+        name: What the user types.
+        module: The module, imported once the command line names this command.
+        help: The line that `chat --help` and a shell's completion show; the module has the rest.
+
+    """
+
+    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002 - the name that Typer gives it
+        super().__init__(name, help=help, rich_markup_mode=None)
+        self.module = module
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read `args` as the real command does, and return its context."""
+        return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
+
+
+SUBCOMMANDS = (
+    Subcommand("threads", "chatcli.cli.subcommands.threads", "List, show, search, change, export and import threads."),
+    Subcommand("models", "chatcli.cli.subcommands.models", "List models, and choose the default."),
+    Subcommand("roles", "chatcli.cli.subcommands.roles", "Named system prompts with variables."),
+    Subcommand(
+        "keys", "chatcli.cli.subcommands.keys", "Keep the keys of providers: in the system keyring, or a private file."
+    ),
+    Subcommand("config", "chatcli.cli.subcommands.config", "Show and edit settings; print JSON Schemas."),
+    Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
+    Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
+    Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )
 
 
@@ -83,3 +119,32 @@ class PromptGroup(TyperGroup):
 def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) -> None:
     with formatter.section(heading):
         formatter.write_dl(rows, col_max=40)
+
+
+def spare_pydantic() -> None:
+    """Make Typer skip the coercion of text and of options that were not given.
+
+    It builds a pydantic validator for every parameter, even one that was not given, which doubles the time of a quick
+    command. There is no public hook, so a private method of Typer is replaced; tests/e2e/test_imports.py notices when
+    that has no effect any more.
+    """
+    for kind in (TyperOption, TyperArgument):
+        kind.get_runtime_param = _coercion  # type: ignore[assignment, method-assign]
+
+
+def _coercion(parameter: TyperOption | TyperArgument) -> "_Coercion":
+    return _Coercion()
+
+
+class _Coercion:
+    """Returns text as it is, and coerces other values with Typer's own coercion."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        kind = param.type_descriptor.annotation
+        if kind is str:
+            return value
+        if kind == list[str]:
+            return list(value)
+        return _typers(param).coerce(value, param=param, ctx=ctx)

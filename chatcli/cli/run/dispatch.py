@@ -1,11 +1,11 @@
-"""Chooses the thread and its model or graph, and runs a one-shot or the REPL with them."""
+"""Starts a command line without a sub-command: chooses the thread and who answers, and runs a one-shot or the REPL."""
 
 import asyncio
 import sys
 from collections.abc import Callable
 from functools import cache, partial
 
-from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
+from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request
 from chatcli.config.kept_keys import save_key
 from chatcli.config.settings import Settings
@@ -19,6 +19,23 @@ from chatcli.rendering.build import build_renderer
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.store.location import StoreLocation
 from chatcli.thread_ids import new_thread_id
+
+
+def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
+    """Return whether a one-shot with these settings only asks a model: it runs no user graph and no tools.
+
+    Raises:
+        ChatcliError: The store can't be read.
+
+    """
+    elsewhere = settings.graph or settings.url or settings.resume_with or settings.script
+    tools = settings.tools or settings.mcp_file or settings.mcp_servers
+    if not settings.helper or elsewhere or tools:
+        return False
+    place, thread = choose_place(settings), settings.thread
+    if continue_ and (newest := open_threads(place).recent(limit=1)):
+        thread = newest[0].thread_id
+    return thread is None or not recorded_graph(recorded_model(place, thread))
 
 
 def converse(settings: Settings, request: Request, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
@@ -109,3 +126,49 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         report_place(provider, save_key(provider.prefix, key))
+
+
+def start(
+    settings: Settings,
+    words: list[str],
+    *,
+    from_stdin: bool = False,
+    continue_: bool = False,
+    resume: bool = False,
+    interactive: bool = False,
+) -> ExitCode:
+    """Ask the prompt `words`, or start a conversation; return the exit code.
+
+    Args:
+        settings: The user's choices.
+        words: The prompt as it stands on the command line.
+        from_stdin: Whether `-` stands in its place: the prompt is read from standard input, even from a terminal.
+        continue_: Whether to continue the thread used last.
+        resume: Whether the user chooses a thread first.
+        interactive: Whether to stay in the conversation after the answer.
+
+    Raises:
+        ChatcliError: The command line contradicts itself, or something can't be read.
+
+    """
+    from chatcli.cli.run.dispatch import converse
+    from chatcli.cli.run.request import read_request
+
+    request = read_request(settings, words, from_stdin=from_stdin)
+    stay = interactive or resume or not (request.prompt or request.script or request.answer is not None)
+    if stay and request.script:
+        raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
+    if stay and not sys.stdout.isatty():
+        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
+    code = converse(settings, request, stay=stay, continue_=continue_, resume=resume)
+    if not stay and code is ExitCode.OK:
+        _start_helper(settings)
+    return code
+
+
+def _start_helper(settings: Settings) -> None:
+    """Start the helper, if it could have run this."""
+    from chatcli.helper.spawn import spawn_helper
+
+    if fits_helper(settings):
+        spawn_helper()

@@ -82,7 +82,7 @@ async def _stay(
 
 
 def _thread_choices(place: Place) -> "tuple[ThreadChoice, ...]":
-    from chatcli.commands.thread_choices import thread_choices
+    from chatcli.commands.threads import thread_choices
 
     choices = thread_choices(open_threads(place).recent())
     if not choices:

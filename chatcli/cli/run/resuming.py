@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from chatcli.cli.run.chosen_graph import recorded_model
-from chatcli.config.endpoints import public_url
+from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place

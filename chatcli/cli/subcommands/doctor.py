@@ -29,7 +29,7 @@ from chatcli.conversation.stored_threads import repair_store
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
-from chatcli.helper.status import find_helper
+from chatcli.helper.spawn import find_helper
 from chatcli.models.local.weights import DEFAULT_WEIGHTS
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS

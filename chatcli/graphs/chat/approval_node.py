@@ -19,8 +19,7 @@ from chatcli.errors import StoreError
 from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
-from chatcli.tools.rules import keep_rule, suggest_rule
-from chatcli.tools.tool import Tool
+from chatcli.tools.tool import Tool, keep_rule, suggest_rule
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")

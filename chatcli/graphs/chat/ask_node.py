@@ -11,11 +11,10 @@ from langgraph.runtime import Runtime
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graphs.chat.adapt import OfferedTools, notify, offered_tools
 from chatcli.graphs.chat.approval_node import review_calls
-from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context
+from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
-from chatcli.graphs.chat.summary import compact_state
 from chatcli.models.errors import translate
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls

@@ -15,8 +15,7 @@ from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL
-from chatcli.sessions.finish import finish_reason
-from chatcli.sessions.message_calls import whole_answer
+from chatcli.sessions.message_calls import finish_reason, whole_answer
 from chatcli.text_lines import one_line
 
 ATTEMPTS = 4

@@ -13,14 +13,12 @@ from chatcli.config.settings import DEFAULT_TIMEOUT
 from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.answer_schema import AnswerSchema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.context import FittedContext, count_exactly, fit_context, refuse_oversized
+from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.graphs.chat.summary import compact_state
 from chatcli.graphs.chat.token_counter import TokenCounter
-from chatcli.models.model import Model
+from chatcli.models.model import Model, price
 from chatcli.models.names import ModelName
-from chatcli.models.prices import price
 from chatcli.roles.setup import Setup
 from chatcli.sessions.branches import COMPACTED, current_branch, session_name
 from chatcli.sessions.question import build_question

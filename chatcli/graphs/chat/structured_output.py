@@ -16,7 +16,7 @@ from chatcli.graphs.chat.answer_schema import AnswerSchema, without_fence
 from chatcli.models import sdk_errors
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL, OPENAI
-from chatcli.sessions.finish import finish_reason
+from chatcli.sessions.message_calls import finish_reason
 
 Ask = Callable[[Sequence[BaseMessage], dict[str, Any]], Awaitable[AIMessage]]
 """Sends messages with options of the request, and returns the model's answer."""

@@ -1,33 +1,122 @@
 """A thread that lives on a LangGraph server, which runs its turns and stores them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
 from langchain_core.runnables import RunnableConfig
-from langgraph.pregel.remote import RemoteException
-from langgraph.types import StateSnapshot
+from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Interrupt, StateSnapshot
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import RunCreateMetadata
 
-from chatcli.errors import NetworkError
+from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
 from chatcli.events import ApprovalRequested
-from chatcli.graphs.server.client import server_failures
-from chatcli.graphs.server.graph import ServerGraph, revive_interrupt
-from chatcli.graphs.server.messages import message_from_json, messages_from_json
+from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.branches import current_branch, read_turns
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread
+from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from chatcli.models.names import ModelName
 
+
+_REFUSALS = ("TypeError", "ValidationError")
+"""The exceptions of a context's constructor when a field is missing."""
+
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
+
+
+def message_from_json(data: Mapping[str, Any]) -> BaseMessage:
+    """Return the message, or piece of one, that `data` holds.
+
+    Raises:
+        ValueError: It does not hold a message.
+
+    """
+    if "type" in data:
+        (message,) = messages_from_dict([{"type": data["type"], "data": data}])
+    else:
+        (message,) = convert_to_messages([dict(data)])  # a state without a reducer keeps its input as it is
+    return message
+
+
+def messages_from_json(values: Mapping[str, Any]) -> list[BaseMessage]:
+    """Return the messages of the state `values`; anything else in it is left out."""
+    messages = values.get("messages")
+    return list(_messages_of(messages)) if isinstance(messages, list) else []
+
+
+def _messages_of(messages: Iterable[object]) -> Iterable[BaseMessage]:
+    for data in messages:
+        try:
+            if isinstance(data, Mapping):
+                yield message_from_json(data)
+        except ValueError:
+            continue
+
+
+class ServerGraph(RemoteGraph):
+    """The assistant `assistant_id`, called `name`, on `server`.
+
+    Its states hold langchain's messages, a thread without a state has an empty one, and failures are ChatcliErrors.
+    """
+
+    def __init__(self, assistant_id: str, server: ServerAddress, client: LangGraphClient, name: str) -> None:
+        super().__init__(assistant_id, client=client, name=name)
+        self.server = server
+        self.api = client
+
+    async def aget_state(self, config: RunnableConfig, **options: Any) -> StateSnapshot:
+        """Return the newest state of the thread that `config` names, or that at its checkpoint."""
+        with server_failures(self.server):
+            try:
+                snapshot = await super().aget_state(config, **options)
+            except (NotFoundError, TypeError):  # there is no such thread, or it has no run yet
+                return StateSnapshot({}, (), config, None, None, None, (), ())
+        values = snapshot.values if isinstance(snapshot.values, dict) else {}
+        return snapshot._replace(values={**values, "messages": messages_from_json(values)})
+
+    async def aupdate_state(
+        self, config: RunnableConfig, values: dict[str, Any] | Any | None, as_node: str | None = None, **options: Any
+    ) -> RunnableConfig:
+        """Write `values` as the node `as_node`."""
+        with server_failures(self.server):
+            return await super().aupdate_state(config, values, as_node, **options)
+
+    async def failure(self, error: RemoteException) -> ChatcliError:
+        """Return the error to show for the app's exception `error`."""
+        raised = error.args[0] if error.args else {}
+        data = raised if isinstance(raised, dict) else {"message": raised}
+        message = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
+        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(message)):
+            return MissingFieldError(missing, "Give values in the context of the assistant on the server.")
+        return GraphError(
+            f"the app {self.name} failed on the server: {message}", remedy="See the server's log for the place."
+        )
+
+    async def _missing_fields(self, message: str) -> list[str]:
+        """Return the required fields of the app's context that its exception names."""
+        if not re.search("missing|required", message):
+            return []
+        with server_failures(self.server):
+            schemas = await self.api.assistants.get_schemas(self.assistant_id)
+        required = (schemas.get("context_schema") or {}).get("required") or []
+        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", message)]
+
+
+def revive_interrupt(data: Any) -> Interrupt:
+    """Return the interrupt that the server's JSON `data` holds."""
+    return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))
 
 
 @dataclass(frozen=True, slots=True)

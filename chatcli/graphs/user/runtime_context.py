@@ -7,7 +7,7 @@ from typing import Any, is_typeddict
 import typing_extensions
 
 from chatcli.errors import MissingFieldError, UsageError
-from chatcli.graphs.user.failures import describe
+from chatcli.graphs.user.load import describe
 
 
 class _TypedContext(dict[str, Any]):

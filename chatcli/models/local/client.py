@@ -14,8 +14,7 @@ from chatcli.errors import InternalError, StoreError, UsageError
 from chatcli.events import Progress
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
-from chatcli.models.local.locks import FileLock
-from chatcli.models.local.runtime import Endpoint, Runtime
+from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.spawn import explain_death, require_runtime, spawn_server
 from chatcli.models.local.weights import Weights
 

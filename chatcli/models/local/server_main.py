@@ -11,8 +11,7 @@ from typing import NoReturn
 
 import xllamacpp
 
-from chatcli.models.local.locks import FileLock
-from chatcli.models.local.runtime import Endpoint, Runtime
+from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 
 _CONTEXT_TOKENS = 8192
 _SLOTS = 2

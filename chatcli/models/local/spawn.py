@@ -9,8 +9,7 @@ from pathlib import Path
 
 from chatcli.config.installation import install_command
 from chatcli.errors import ChatcliError, InternalError, UsageError
-from chatcli.models.local.locks import FileLock
-from chatcli.models.local.runtime import Runtime
+from chatcli.models.local.runtime import FileLock, Runtime
 from chatcli.paths import private_opener
 from chatcli.providers import LOCAL
 

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from chatcli.rendering.lines import Line, Run, fold
 from chatcli.rendering.markdown.stream import MarkdownStream
-from chatcli.rendering.terminal.painter import Encoder
-from chatcli.rendering.terminal.tail import Tail
+from chatcli.rendering.terminal.painter import Encoder, Tail
 from chatcli.rendering.theme import PLAIN, Theme
 
 INTERVAL = 0.035

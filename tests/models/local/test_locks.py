@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chatcli.models.local.locks import FileLock
+from chatcli.models.local.runtime import FileLock
 from tests.models.local.processes import wait_until
 
 

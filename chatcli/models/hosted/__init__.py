@@ -1,1 +1,0 @@
-"""Models of providers, by langchain's own clients."""

@@ -1,20 +1,11 @@
-"""Styled lines of a known width: what Markdown and tool calls become before they become bytes."""
+"""Styled lines of a known width: what Markdown becomes before it becomes bytes."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
-
-from chatcli.events import ApprovalRequested, ToolCallFinished, ToolCallStarted
-from chatcli.sanitize import sanitize, sanitize_line
-from chatcli.tool_text import call_text, is_review, result_text, reviewed_actions
-
-_EVERY_DECISION = ("approve", "edit", "reject")
-_FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
 
 # Scripts written without spaces may break after any character, but not before a closing punctuation mark.
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff21-\uff5a\U00020000-\U0003ffff"
@@ -136,73 +127,3 @@ def _slices(line: Line, ranges: Sequence[tuple[int, int]]) -> Iterator[Line]:
             offset += len(text)
             index += 1
         yield tuple(parts)
-
-
-@dataclass
-class OpenCalls:
-    """The calls of a turn that have begun and not ended, and the line that each is shown as."""
-
-    _calls: dict[str, str] = field(default_factory=dict)
-
-    def start(self, event: ToolCallStarted) -> None:
-        """Note that a call has begun."""
-        self._calls[event.call_id] = sanitize_line(call_text(event.name, event.arguments))
-
-    def finish(self, event: ToolCallFinished) -> str:
-        """Return the line of a call that has ended."""
-        call = self._calls.pop(event.call_id, sanitize_line(event.name))
-        return f"{call} {sanitize_line(result_text(event.content, failed=event.status == 'error'))}"
-
-    @property
-    def lines(self) -> list[str]:
-        """The line of each call that is still open."""
-        return list(self._calls.values())
-
-    def clear(self) -> list[str]:
-        """Forget the open calls; return their lines."""
-        lines = self.lines
-        self._calls.clear()
-        return lines
-
-
-def request_lines(request: ApprovalRequested) -> list[str]:
-    """Return what a graph asks, readably, and how to answer; with its ID where the graph waits for several answers."""
-    lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
-    if not is_review(request.payload):
-        schema = request.response_schema or {}
-        kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
-        return [*lines, *payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
-    problem = request.payload.get("problem")  # with an answer that was no decision, says our own graph
-    lines += [f"error: {sanitize_line(str(problem))}"] if problem else []
-    actions = reviewed_actions(request.payload)
-    for action in actions:
-        # Whole: what is approved unseen might be anything.
-        lines.append(sanitize_line(call_text(str(action.get("name", "")), action.get("args") or {}, whole=True)))
-        if description := str(action.get("description") or ""):
-            lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
-    allowed = [kind for kind in _EVERY_DECISION if all(kind in (a.get("allowed") or _EVERY_DECISION) for a in actions)]
-    allowed += ["respond"] if all("respond" in (a.get("allowed") or ()) for a in actions) else []
-    forms = [_FORMS.get(kind, kind) for kind in allowed]
-    for scope in (actions[0].get("scopes") or ()) if actions else ():
-        forms.insert(1, f"approve {sanitize_line(str(scope))}")
-    rules = dict.fromkeys(sanitize_line(str(action["rule"])) for action in actions if action.get("rule"))
-    if rules and len(forms) > len(allowed):
-        lines.append(f"approve thread or always: every call like {', '.join(rules)}")
-    return [*lines, f"Answer: {', '.join(forms)}."]
-
-
-def payload_lines(payload: object) -> list[str]:
-    """Return a payload of any kind as lines: an object's fields one a line, lists and what is nested as JSON."""
-    if isinstance(payload, str):
-        return sanitize(payload).splitlines() or [""]
-    if isinstance(payload, Mapping):
-        lines = []
-        for key, value in payload.items():
-            shown = sanitize(value) if isinstance(value, str) else _json(value)
-            lines += f"{sanitize_line(str(key))}: {shown}".splitlines()
-        return lines
-    return _json(payload).splitlines()
-
-
-def _json(value: object) -> str:
-    return sanitize(json.dumps(value, ensure_ascii=False, indent=2, default=str))

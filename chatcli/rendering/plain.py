@@ -22,7 +22,7 @@ from chatcli.events import (
     size,
 )
 from chatcli.message import SPEAKERS, MessageShown
-from chatcli.rendering.lines import OpenCalls, request_lines
+from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _STEP = 10  # percent

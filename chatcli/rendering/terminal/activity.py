@@ -12,9 +12,10 @@ from rich.text import Text
 
 from chatcli.events import Progress, ToolCallFinished, ToolCallStarted, size
 from chatcli.rendering import theme
-from chatcli.rendering.lines import Line, OpenCalls, Run, fold, wrap
+from chatcli.rendering.lines import Line, Run, fold, wrap
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
+from chatcli.rendering.tool_calls import OpenCalls
 from chatcli.sanitize import Sanitizer, sanitize_line
 
 DELAY = 0.3  # seconds: what is answered faster needs no indicator

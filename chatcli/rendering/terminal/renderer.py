@@ -13,13 +13,13 @@ from rich.text import Text
 
 from chatcli import events
 from chatcli.message import SPEAKERS, MessageShown
-from chatcli.rendering.lines import OpenCalls, request_lines
 from chatcli.rendering.plain import ProgressLines, error_lines, short_name
 from chatcli.rendering.terminal.activity import ProgressLine, Reasoning, ToolLines, Waiting
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.painter import Tail, draft_lines
 from chatcli.rendering.theme import TERMINAL, Theme, find_theme
+from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}

@@ -153,7 +153,7 @@ async def _settle_store(
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
     from chatcli.graphs.user.load import enter_project, import_graph
 
-    warnings = enter_project(spec)
+    warnings = [] if spec.target is not None else enter_project(spec)
     graph = import_graph(spec)
     watch_tracing()
     return graph, warnings

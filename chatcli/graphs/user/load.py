@@ -25,7 +25,9 @@ import chatcli
 from chatcli.config.installation import add_command
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import ChatcliError, GraphError, UsageError
+from chatcli.graphs.user.kinds import WANTED, Kind, kind_of
 from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
+from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
 from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
@@ -111,6 +113,8 @@ def import_graph(spec: GraphSpec) -> object:
         UsageError: The module fails (the message names the line of the user's code), or it has no such name.
 
     """
+    if spec.target is not None:
+        return spec.target
     try:
         module = _import_file(spec.path) if spec.path is not None else importlib.import_module(spec.module)
     except Exception as error:
@@ -129,10 +133,10 @@ def import_graph(spec: GraphSpec) -> object:
 
 
 async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resources: AsyncExitStack) -> AnyPregel:
-    """Return `found` as a compiled graph: it is a graph, a builder, or a function that returns one.
+    """Return `found` as a compiled graph, whatever of `kinds.Kind` it is.
 
     Args:
-        found: The object in the user's module. A function may take the run's config, be asynchronous, or return
+        found: The object in the user's module. A factory may take the run's config, be asynchronous, or return
             a context manager, which is closed with `resources`.
         spec: The place where it was found.
         checkpointer: Holds the threads if the graph has no checkpointer itself.
@@ -142,23 +146,37 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
         UsageError: It is not a graph, can't be created, or has no messages in its state.
 
     """
-    if not isinstance(found, Pregel | StateGraph) and callable(found):
+    kind = kind_of(found, repr(spec.name))
+    if kind is Kind.FACTORY:
+        assert callable(found)
         try:
             found = await _call(found, resources)
         except Exception as error:
             raise loading_failure(error, spec) from error
+        kind = kind_of(found, repr(spec.name))
+    graph = as_graph(found, kind, spec)
+    if not isinstance(graph.checkpointer, BaseCheckpointSaver):
+        graph = graph.copy(update={"checkpointer": checkpointer})
+    return graph
+
+
+def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
+    """Return `found`, of a `kind` that is no factory, as a compiled graph.
+
+    Raises:
+        UsageError: It can't be compiled, has no messages in its state, or a factory made another factory.
+
+    """
+    if kind is Kind.FACTORY:
+        raise UsageError(f"{spec.name!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
+    if kind is not Kind.GRAPH:
+        found = wrap_function(found) if kind is Kind.FUNCTION else wrap_runnable(found)
     if isinstance(found, StateGraph):
         try:
-            found = found.compile(checkpointer=checkpointer)
+            found = found.compile()
         except ValueError as error:  # the builder is not complete
             raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
-    if not isinstance(found, Pregel):
-        raise UsageError(
-            f"{spec.name!r} is a {type(found).__name__}, not a graph",
-            remedy="Name a compiled graph, a StateGraph, or a function that returns one.",
-        )
-    if not isinstance(found.checkpointer, BaseCheckpointSaver):
-        found = found.copy(update={"checkpointer": checkpointer})
+    assert isinstance(found, Pregel)
     _check_state(found, spec)
     return found
 

@@ -9,6 +9,7 @@ from chatcli import __version__
 from chatcli.cli.grammar import options
 from chatcli.cli.grammar.group import READS_STDIN, PromptGroup
 from chatcli.errors import UsageError
+from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 
 app = typer.Typer(
@@ -23,8 +24,13 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"chat {__version__}")
+        print(_version_line())
         raise typer.Exit
+
+
+def _version_line() -> str:
+    program = current_program()
+    return f"{program.name} {__version__ if program is CHAT else program.version}".rstrip()
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:

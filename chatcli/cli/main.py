@@ -3,10 +3,13 @@
 import errno
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
-from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 from chatcli.text_lines import one_line
 
@@ -14,11 +17,22 @@ if TYPE_CHECKING:
     import typer
     from typer.core import TyperGroup
 
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-def run(args: list[str]) -> int:
-    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr."""
+
+def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
+    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr.
+
+    A program without a command line of its own gives its `options` in place of `args`.
+
+    Raises:
+        BadGraphError: That program's graph can't be used.
+
+    """
     try:
-        return _program(args)
+        return _program(args, options)
+    except BadGraphError:
+        raise
     except BrokenPipeError:
         point_at_devnull(sys.stdout)  # see SIGPIPE in https://docs.python.org/3/library/signal.html
         return ExitCode.OK
@@ -44,16 +58,16 @@ def run(args: list[str]) -> int:
     return failure.exit_code
 
 
-def _program(args: list[str]) -> int:
-    from chatcli.cli.grammar.completion import VARIABLE
+def _program(args: list[str], options: Mapping[str, Any]) -> int:
+    from chatcli.cli.grammar.completion import variable
 
-    if args or VARIABLE in os.environ:
+    if args or variable() in os.environ:
         return _parsed(args)
     # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.dispatch import start
 
-    return start(load_settings({}, starts_conversation=True), [])
+    return start(load_settings(options, starts_conversation=True), [])
 
 
 def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":
@@ -69,7 +83,7 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Con
 
     """
     # Not `command.main()`, which swallows a broken pipe.
-    context = _command().make_context("chat", list(args), resilient_parsing=resilient)
+    context = _command().make_context(current_program().name, list(args), resilient_parsing=resilient)
     return cast("typer.Context", context)
 
 
@@ -78,20 +92,21 @@ def _command() -> "TyperGroup":
     from typer.main import get_command
 
     from chatcli.cli.app import app
-    from chatcli.cli.grammar.group import spare_pydantic
+    from chatcli.cli.grammar.group import fit_program, spare_pydantic
 
     spare_pydantic()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
+    fit_program(command, current_program())
     return command
 
 
 def _parsed(args: list[str]) -> int:
     import typer
 
-    from chatcli.cli.grammar.completion import VARIABLE, run_completion
+    from chatcli.cli.grammar.completion import run_completion, variable
 
-    if VARIABLE in os.environ:
+    if variable() in os.environ:
         run_completion(_command())
         return ExitCode.OK
     code: int = ExitCode.OK
@@ -101,7 +116,8 @@ def _parsed(args: list[str]) -> int:
     except typer.Exit as end:
         code = end.exit_code
     except typer.TyperException as error:
-        raise UsageError(one_line(error.format_message()), remedy="See `chat --help`.") from None
+        remedy = f"See `{current_program().name} --help`."
+        raise UsageError(one_line(error.format_message()), remedy=remedy) from None
     except typer.Abort:
         return ExitCode.INTERRUPTED
     sys.stdout.flush()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chatcli import paths
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import read_toml
+from chatcli.runtime.program import command
 
 if TYPE_CHECKING:
     from chatcli.config.trust import FolderFile
@@ -116,4 +117,4 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
     except OSError as error:
         raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
     except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
-        raise UsageError(f"{path} can't be changed: {error}", remedy="Fix it: `chat config edit`.") from None
+        raise UsageError(f"{path} can't be changed: {error}", remedy=f"Fix it: `{command('config edit')}`.") from None

@@ -43,11 +43,13 @@ def build_conversation(
     *,
     name: ModelName | None = None,
     can_ask: bool = False,
+    embedded: bool = False,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
-    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened.
+    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. One that is
+    `embedded` in another program leaves that program's output and its logging alone.
 
     Raises:
         UsageError: See `who_answers`.
@@ -63,7 +65,9 @@ def build_conversation(
     if graph is not None:
         from chatcli.conversation.user_graph_engine import GraphEngine
 
-        return begin(lambda announce: GraphEngine.open(place, graph, announce))
+        return begin(lambda announce: GraphEngine.open(place, graph, announce, embedded=embedded))
     from chatcli.conversation.chat_engine import ChatEngine
 
-    return begin(lambda announce: ChatEngine.open(settings, place, announce, schema, can_ask=can_ask))
+    return begin(
+        lambda announce: ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
+    )

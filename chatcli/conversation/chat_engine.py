@@ -62,17 +62,19 @@ class ChatEngine(LocalEngine):
         schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
+        embedded: bool = False,
     ) -> "ChatEngine":
         """Import what turns need, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        `can_ask` means that a user can be asked whether a tool may run.
+        `can_ask` means that a user can be asked whether a tool may run, `embedded` that the process is another
+        program's.
 
         Raises:
             StoreError: The store can't be used.
             UsageError: The file of MCP servers can't be read.
 
         """
-        await asyncio.to_thread(_import_engine)
+        await asyncio.to_thread(_import_engine, embedded=embedded)
         from chatcli.graphs.chat.graph import build_graph
         from chatcli.store.open import open_store
         from chatcli.tools.toolbox import build_toolbox
@@ -208,9 +210,11 @@ class ChatEngine(LocalEngine):
             note_endpoint(model.base_url, model.key)
 
 
-def _import_engine() -> None:
-    quiet_library_logs()
+def _import_engine(*, embedded: bool) -> None:
+    if not embedded:
+        quiet_library_logs()
     import chatcli.graphs.chat.session
     import chatcli.store.open  # noqa: F401 - imported for the caller
 
-    watch_tracing()
+    if not embedded:
+        watch_tracing()

@@ -39,11 +39,17 @@ class GraphEngine(LocalEngine):
 
     @classmethod
     async def open(
-        cls, location: StoreLocation, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+        cls,
+        location: StoreLocation,
+        spec: GraphSpec,
+        announce: Callable[[Progress | Notice], None],
+        *,
+        embedded: bool = False,
     ) -> "GraphEngine":
         """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        From then on until `close`, what the graph prints is announced instead.
+        From then on until `close`, what the graph prints is announced instead, unless it is `embedded` in its own
+        program.
 
         Raises:
             UsageError: The graph can't be loaded, or holds no messages.
@@ -51,8 +57,11 @@ class GraphEngine(LocalEngine):
 
         """
         async with AsyncExitStack() as resources:
-            resources.enter_context(redirect_stdout(PrintedLines(announce)))
+            if not embedded:
+                resources.enter_context(redirect_stdout(PrintedLines(announce)))
             found, warnings = await asyncio.to_thread(_load, spec)
+            if not embedded:
+                watch_tracing()
             for line in warnings:
                 announce(Notice(line, "warning"))
             from chatcli.graphs.user.load import make_graph
@@ -154,6 +163,4 @@ def _load(spec: GraphSpec) -> tuple[object, list[str]]:
     from chatcli.graphs.user.load import enter_project, import_graph
 
     warnings = [] if spec.target is not None else enter_project(spec)
-    graph = import_graph(spec)
-    watch_tracing()
-    return graph, warnings
+    return import_graph(spec), warnings

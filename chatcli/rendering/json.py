@@ -1,7 +1,6 @@
 """Machine-readable output: one object a turn, or one line an event."""
 
 import json
-import re
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -37,7 +36,6 @@ _LINES = (
     TurnFailed,
 )
 _ALWAYS = ("text", "interrupt_id", "payload")
-_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Streams:
@@ -112,7 +110,7 @@ class JsonRenderer(_Streams):
 
 
 class JsonLinesRenderer(_Streams):
-    """Writes one event a line as it happens; `type` is the event's class name in snake case.
+    """Writes one event a line as it happens; with its `type`.
 
     `Progress` goes to `err` as lines for people, since the contract has no such type.
     """
@@ -120,15 +118,11 @@ class JsonLinesRenderer(_Streams):
     def render(self, event: Event) -> None:
         """Show `event` if the contract names it; a broken pipe is the caller's to handle."""
         if isinstance(event, _LINES):
-            self._write({"type": _type_name(event), **_fields(event)})
+            self._write({"type": event.type, **_fields(event)})
         elif isinstance(event, Progress):
             self._print_progress(event)
         if isinstance(event, TurnFailed):
             self._print(*error_lines(event.error))
-
-
-def _type_name(event: Event) -> str:
-    return _WORD_START.sub("_", type(event).__name__).lower()
 
 
 def _fields(event: Event) -> dict[str, Any]:

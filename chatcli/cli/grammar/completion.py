@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chatcli.runtime.program import current_program
+
 if TYPE_CHECKING:
     from typer.core import TyperGroup
 
-VARIABLE = "_CHAT_COMPLETE"
-"""Set by the shell's completion script; its value names the shell."""
 NEWEST = 50
 """Maximum number of threads that are offered."""
 TITLE_LENGTH = 40
@@ -26,6 +26,11 @@ _UNSAFE_IN_TITLE = re.compile(r"[^\w ,.?-]+")
 
 Offer = tuple[str, str]
 """A value and its help text."""
+
+
+def variable() -> str:
+    """Return the variable that the shell's completion script sets; its value names the shell."""
+    return f"_{current_program().name}_COMPLETE".replace("-", "_").upper()
 
 
 def threads(incomplete: str) -> list[Offer]:
@@ -125,7 +130,7 @@ def own_roles(incomplete: str) -> list[Offer]:
 
 def files(incomplete: str) -> list[Offer]:
     """Return the files that begin with the typed text, for fish only: Typer's script keeps it from offering files."""
-    if not os.environ[VARIABLE].endswith("fish"):
+    if not os.environ[variable()].endswith("fish"):
         return []
     typed = Path(incomplete)
     folder = typed if incomplete.endswith("/") or not incomplete else typed.parent
@@ -142,13 +147,13 @@ def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
 
 def run_completion(command: "TyperGroup") -> None:
     """Print the completions that the shell asks for with its variables."""
-    if not os.environ[VARIABLE].endswith("bash"):
-        command.main([], "chat", VARIABLE, standalone_mode=False)
+    if not os.environ[variable()].endswith("bash"):
+        command.main([], current_program().name, variable(), standalone_mode=False)
         return
     done = _join_words()
     answer = io.StringIO()
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(answer):
-        command.main([], "chat", VARIABLE, standalone_mode=False)
+        command.main([], current_program().name, variable(), standalone_mode=False)
     for line in answer.getvalue().splitlines():
         print(line.removeprefix(done))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from chatcli.attachments import MAX_BYTES, STDIN
 from chatcli.config.settings import Settings
 from chatcli.errors import ContextError, UsageError
+from chatcli.runtime.program import command
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -85,7 +86,7 @@ def prompt_text(words: list[str], piped: str | None) -> str:
     if text:
         return text
     if not prompt:
-        raise UsageError("the prompt is empty", remedy='Give one: chat "why is the sky blue?"')
+        raise UsageError("the prompt is empty", remedy=f'Give one: {command()} "why is the sky blue?"')
     return prompt
 
 

@@ -31,11 +31,15 @@ class Kind(Enum):
     """A function that answers a message itself with text, at once or in pieces."""
 
 
+class NotAGraphError(UsageError):
+    """An object, or a function, is of no kind of user graph."""
+
+
 def kind_of(found: object, name: str) -> Kind:
     """Return what kind of user graph `found` is, which messages call `name`.
 
     Raises:
-        UsageError: It is none.
+        NotAGraphError: It is none.
 
     """
     if _is_a(found, "langgraph.pregel", "Pregel") or _is_a(found, "langgraph.graph", "StateGraph"):
@@ -44,7 +48,7 @@ def kind_of(found: object, name: str) -> Kind:
         return Kind.RUNNABLE
     if inspect.isclass(found) or not callable(found):
         what = f"the class {found.__name__}" if inspect.isclass(found) else _with_article(type(found).__name__)
-        raise UsageError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
+        raise NotAGraphError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
     try:
         parameters = [*inspect.signature(found).parameters.values()]
     except (TypeError, ValueError):  # of a builtin
@@ -56,7 +60,7 @@ def kind_of(found: object, name: str) -> Kind:
     if _makes(needed, hints) and not _is_generator(found):
         return Kind.FACTORY
     listed = ", ".join(one.name for one in parameters)
-    raise UsageError(
+    raise NotAGraphError(
         f"{name} is a function with the parameters ({listed}), which is not a graph",
         remedy="A function that answers takes (message, history); one that makes a graph takes nothing, or config.",
     )

@@ -25,7 +25,7 @@ import chatcli
 from chatcli.config.installation import add_command
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import ChatcliError, GraphError, UsageError
-from chatcli.graphs.user.kinds import WANTED, Kind, kind_of
+from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
 from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
@@ -168,7 +168,7 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
 
     """
     if kind is Kind.FACTORY:
-        raise UsageError(f"{spec.name!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
+        raise NotAGraphError(f"{spec.name!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
     if kind is not Kind.GRAPH:
         found = wrap_function(found) if kind is Kind.FUNCTION else wrap_runnable(found)
     if isinstance(found, StateGraph):

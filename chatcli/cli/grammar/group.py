@@ -109,7 +109,8 @@ class PromptGroup(TyperGroup):
             if (row := option.get_help_record(ctx)) is not None:
                 rows[getattr(option, "rich_help_panel", None) or HEADINGS[-1]].append(row)
         for heading, found in rows.items():
-            _write_section(formatter, heading, found)
+            if found:  # a builder's program does not have them all
+                _write_section(formatter, heading, found)
         self.format_commands(ctx, formatter)
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
@@ -120,7 +121,14 @@ class LocalEngine:
         await self._resources.aclose()
 
 
-def quiet_library_logs() -> None:
+async def import_engine(module: str, *, quiet: bool) -> None:
+    """Import the engine in `module`, off the loop's thread so that typing goes on; `quiet` silences library logs."""
+    if quiet:
+        _quiet_library_logs()
+    await asyncio.to_thread(import_module, f"{__package__}.{module}")
+
+
+def _quiet_library_logs() -> None:
     """Keep the libraries' own warnings off stderr; chatcli reports the errors behind them itself."""
     logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
     # A server's chunk has fields of other types than OpenAI's; this does no harm.

@@ -97,7 +97,7 @@ def _first_model(
     last = recorded().partition(":")[0]
     if last not in PROVIDERS or not settings.credentials.lacks_key(last):
         return name
-    from chatcli.conversation.stored_threads import read_thread_setup
+    from chatcli.conversation.store_threads import read_thread_setup
     from chatcli.roles.setup import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
@@ -12,7 +12,6 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.events import Notice, Progress
-from chatcli.graphs.chat.answer_schema import AnswerSchema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
@@ -28,6 +27,9 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from chatcli.tools.toolbox import Toolbox, build_toolbox
 
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
+
 
 class ChatEngine(LocalEngine):
     """The compiled graph on an open store, and the models that were built so far."""
@@ -40,7 +42,7 @@ class ChatEngine(LocalEngine):
         location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
-        schema: AnswerSchema | None = None,
+        schema: "AnswerSchema | None" = None,
         *,
         toolbox: Toolbox,
     ) -> None:
@@ -60,7 +62,7 @@ class ChatEngine(LocalEngine):
         settings: Settings,
         location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
-        schema: AnswerSchema | None = None,
+        schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
     ) -> "ChatEngine":

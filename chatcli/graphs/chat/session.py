@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import HumanMessage
 
@@ -11,7 +11,6 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.config.settings import DEFAULT_TIMEOUT
 from chatcli.errors import InterruptedTurnError
-from chatcli.graphs.chat.answer_schema import AnswerSchema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
@@ -27,6 +26,9 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.threads import Threads
 from chatcli.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 NO_SETUP = Setup()
 
@@ -62,7 +64,7 @@ class ChatSession(Session):
         stored: Setup | None = None,
         context_tokens: int | None = None,
         auto_compact: bool = False,
-        schema: AnswerSchema | None = None,
+        schema: "AnswerSchema | None" = None,
         timeout: float | None = None,
         toolbox: Toolbox | None = None,
         grants: Grants | None = None,

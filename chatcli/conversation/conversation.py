@@ -297,7 +297,7 @@ class Conversation:
         self.model_name = name
 
     async def context(self) -> "FittedContext":
-        """Return what the next turn would send beside its question; see `ChatSession.context`."""
+        """Return what the next turn would send in addition to its question; see `ChatSession.context`."""
         return await (await self._chat()).context()
 
     async def compact(self) -> str:

@@ -69,7 +69,7 @@ class ServerEngine:
         return cls(server, found, chosen, build_client(server), ServerThreads(server), silence)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
-        """Refuse: the app has models of its own.
+        """Refuse: the app has its own models.
 
         Raises:
             UsageError: Always.

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 from chatcli.models.local.weights import QWEN
@@ -32,6 +33,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file with one certification authority."""
+    end = "-----END CERTIFICATE-----\n"
+    first = Path(certifi.where()).read_text().partition(end)[0]
+    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path.write_text(first + end)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few_certificates(request: pytest.FixtureRequest) -> None:
+    """Let the clients of units read one certificate: all of them take 25 ms a client, and no unit leaves the machine."""
+    if request.node.get_closest_marker("e2e") is None:
+        path: Path = request.getfixturevalue("one_certificate")
+        request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(path))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import socket
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ from hypothesis import strategies as st
 
 from chatcli.config.secret_files import is_secret_path
 from chatcli.tools.files import file_tools
+from chatcli.tools.tool import Tool
+
+
+@cache
+def tools(root: Path, seconds: float = 5) -> dict[str, Tool]:
+    """Return the tools on `root` by their names; to make them takes longer than to run them."""
+    return {each.name: each for each in file_tools(root, seconds)}
 
 
 def asks(root: Path, tool: str, path: str) -> bool:
-    [found] = [each for each in file_tools(root, 5) if each.name == tool]
-    return found.asks({"path": path})
+    return tools(root)[tool].asks({"path": path})
 
 
 def run(root: Path, tool: str, seconds: float = 5, **arguments: object) -> str:
-    tools = {each.name: each.runnable for each in file_tools(root, seconds)}
     wanted = {"name": tool, "args": arguments, "id": "1", "type": "tool_call"}
-    return str(asyncio.run(tools[tool].ainvoke(wanted)).content)
+    return str(asyncio.run(tools(root, seconds)[tool].runnable.ainvoke(wanted)).content)
 
 
 @pytest.fixture

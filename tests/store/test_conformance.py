@@ -57,7 +57,7 @@ def test_the_newest_threads_come_first(run: Run) -> None:
     async def work(bench: Bench) -> None:
         for thread_id in ("one", "two", "one", "three"):
             await bench.ask(thread_id, "hello")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # threads are sorted by a time in milliseconds
         threads = bench.store.threads
         assert [(t.thread_id, t.turns) for t in threads.recent()] == [("three", 1), ("one", 2), ("two", 1)]
         assert [t.thread_id for t in threads.recent(1)] == ["three"]

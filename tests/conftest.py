@@ -61,7 +61,7 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _few_certificates(request: pytest.FixtureRequest) -> None:
-    """Let the clients of units read one certificate: all of them take 25 ms a client, and no unit leaves the machine."""
+    """Let the clients of units read one certificate: no unit needs any, and all of them take a client 25 ms."""
     if request.node.get_closest_marker("e2e") is None:
         path: Path = request.getfixturevalue("one_certificate")
         request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(path))

@@ -67,7 +67,7 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     assert web.dripped == []
 
 
-def test_what_is_not_there_is_told_apart_from_what_fails(web: FakeWeb) -> None:
+def test_a_missing_page_and_a_failing_server_have_different_errors(web: FakeWeb) -> None:
     web.pages["/down"] = 503, {}, b""
     with pytest.raises(UsageError, match="404"):
         fetch(f"{web.url}/missing")

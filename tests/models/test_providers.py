@@ -449,7 +449,7 @@ def test_a_schema_is_sent_in_the_providers_own_form(
 
 
 @pytest.mark.parametrize("provider", WITH_SCHEMA)
-def test_a_schema_that_the_provider_refuses_is_put_in_words(
+def test_a_schema_that_the_provider_refuses_is_sent_as_text(
     provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, person: AnswerSchema
 ) -> None:
     fake.words = ('{"name":', ' "Ada"}')

@@ -89,7 +89,7 @@ def render_markdown(text: str, width: int) -> list[Line]:
 
 
 def cut(text: str, sizes: list[int]) -> list[str]:
-    """Cut `text` into pieces of `sizes`, used again and again."""
+    """Cut `text` into pieces of `sizes`, used in turn."""
     pieces: list[str] = []
     position = 0
     while position < len(text):

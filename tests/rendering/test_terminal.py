@@ -224,7 +224,7 @@ def test_plain_writes_the_text_as_it_comes() -> None:
     assert terminal.bytes.getvalue() == "**not** rendered\n\x1b[2mby the way\x1b[0m\non\n"
 
 
-def test_plain_progress_is_told_in_lines() -> None:
+def test_plain_progress_is_shown_in_lines() -> None:
     terminal = Terminal()
     screen = renderer(terminal, markdown=False)
     for done in (0, 100_000_000, 101_000_000):
@@ -257,7 +257,7 @@ def test_interrupted_keeps_what_arrived() -> None:
     assert terminal.lines() == ["• half", "• an it", "[interrupted]"]
 
 
-def test_a_failure_tells_what_and_what_to_do() -> None:
+def test_a_failure_shows_what_happened_and_what_to_do() -> None:
     terminal = Terminal()
     error = AuthError("the key [bold]was[/] refused", remedy="chat keys set openai")
     renderer(terminal).render(TurnFailed("t1", "m", "", error))

@@ -156,13 +156,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "told"), BAD.values(), ids=BAD)
-def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, text: str, told: str) -> None:
+@pytest.mark.parametrize(("text", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "file"
     path.write_text(text)
     with pytest.raises(UsageError) as raised:
         read_documents(path)
-    assert told in raised.value.message
+    assert reason in raised.value.message
     assert "\n" not in raised.value.message
 
 

@@ -178,16 +178,6 @@ class Progress:
     finished: bool = False
 
 
-def size(count: int) -> str:
-    """Return a number of bytes as people read it: `12.3 MB`."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A table for the user: `/help`, `chat threads list` and their like."""
@@ -341,35 +331,14 @@ class ExitRequested:
 
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
-Event = (
-    TurnStarted
-    | TextDelta
-    | ReasoningDelta
-    | ToolCallStarted
-    | ToolCallFinished
-    | ApprovalRequested
-    | TerminalEvent
-    | Notice
-    | Progress
-    | Listing
-    | MessageShown
-    | MatchShown
-    | ThreadChanged
-    | InputPrefilled
-    | EditorRequested
-    | FileRequested
-    | SaveRequested
-    | DraftChanged
-    | ScreenLeft
-    | ScreenTaken
-    | ShellOutput
-    | ShellFinished
-    | ClipboardFilled
-    | PlainToggled
-    | ThemeChosen
-    | KeyRequested
-    | ConfirmationRequested
-    | ThreadsOffered
-    | ScreenCleared
-    | ExitRequested
-)
+"""The last event of a turn."""
+TurnEvent = TurnStarted | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | ApprovalRequested
+TextEvent = Notice | Progress | Listing | MessageShown | MatchShown | ShellOutput | ShellFinished
+"""Something to show that is no part of an answer."""
+ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
+"""A change of what is on the screen, or of how it is shown."""
+InputEvent = InputPrefilled | EditorRequested | KeyRequested | ConfirmationRequested | ThreadsOffered
+"""Something that the user types or chooses next."""
+CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested
+"""Something else that a slash command does."""
+Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent

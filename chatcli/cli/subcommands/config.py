@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
 from chatcli.cli.subcommands.output import (
@@ -86,7 +86,7 @@ def schema(
         typer.Argument(
             metavar="[NAME]",
             help=f"One of {', '.join(NAMES)}; by default all of them.",
-            autocompletion=complete.schemas,
+            autocompletion=offer("schemas"),
         ),
     ] = None,
 ) -> None:

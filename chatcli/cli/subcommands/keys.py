@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
 from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 
 _HELP = "The provider's prefix, e.g. openai or anthropic."
-Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.providers)]
-KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.kept_keys)]
+Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("providers"))]
+KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("kept_keys"))]
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
 from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
@@ -28,7 +28,7 @@ app = typer.Typer(
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=complete.models
+        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=offer("models")
     ),
 ]
 
@@ -108,7 +108,7 @@ def pull(
         typer.Argument(
             metavar="MODEL",
             help="local, or a local model such as local:smollm2-135m.",
-            autocompletion=complete.local_models,
+            autocompletion=offer("local_models"),
         ),
     ],
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import FORMATS, Settings
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import UsageError
@@ -23,11 +23,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ThreadId = Annotated[
     str,
-    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=complete.threads),
+    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=offer("threads")),
 ]
 ThreadIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=complete.threads),
+    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=offer("threads")),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import (
     AsJson,
     choose_json,
@@ -41,8 +41,8 @@ language = "English"
 app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
 _NAME_HELP = "The role's name; capitals do not matter."
-Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]
-OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.own_roles)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=offer("roles"))]
+OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=offer("own_roles"))]
 
 
 @app.callback()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chatcli.cli.grammar.completion import offer
-from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
+from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
@@ -18,12 +18,7 @@ from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 
-app = typer.Typer(
-    help="List models, and choose the default.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = command_group("List models, and choose the default.")
 
 Name = Annotated[
     str,
@@ -31,14 +26,6 @@ Name = Annotated[
         metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=offer("models")
     ),
 ]
-
-
-@app.callback()
-def models(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the models unless a sub-command follows."""
-    choose_json(ctx, as_json)
-    if ctx.invoked_subcommand is None:
-        list_(ctx)
 
 
 @app.command("list")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import FORMATS, Settings
@@ -85,10 +86,25 @@ def print_json(settings: Settings, value: Any, *, as_json: bool = False) -> None
         print(json.dumps(one))
 
 
-def choose_json(ctx: typer.Context, as_json: bool) -> None:
-    """Make the commands of the group of `ctx` print JSON if the group has the option: `chat models --json`."""
-    if not as_json:
-        return
+def command_group(description: str, default: str = "list") -> typer.Typer:
+    """Return an app for the commands of a sub-command; the command `default` runs where none is named."""
+    app = typer.Typer(help=description, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+
+    @app.callback()
+    def run_default(ctx: typer.Context, as_json: AsJson = False) -> None:
+        if as_json:
+            _choose_json(ctx)
+        if ctx.invoked_subcommand is None:
+            assert isinstance(ctx.command, TyperGroup)
+            command = ctx.command.commands[default]
+            with command.make_context(default, [], ctx) as context:
+                command.invoke(context)
+
+    return app
+
+
+def _choose_json(ctx: typer.Context) -> None:
+    """Make the commands of the group of `ctx` print JSON, as `chat models --json` asks."""
     if isinstance(ctx.obj, Settings):
         ctx.obj = ctx.obj.with_options({"format": "json"})
     else:  # the options that were given to `chat config`

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 Question = tuple[int, str]
-"""The number of its line, from 1 on, and its text."""
+"""A question of a script: the number of its line, from 1 on, and its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run asks; without `prompt` and `script`, the user types in the REPL."""
+    """What a command line asks, and how its run goes on."""
 
     prompt: str | None
     attachments: "tuple[Attachment, ...]" = ()
@@ -29,6 +29,15 @@ class Request:
     schema: "AnswerSchema | None" = None
     answer: str | None = None
     """The answer to the request that the thread is waiting on, as it was typed."""
+    resume: bool = False
+    """Whether the user chooses a thread first."""
+    stays: bool = False
+    """Whether the conversation continues after the answer: then the user types in the REPL."""
+
+    @property
+    def asks(self) -> bool:
+        """Return whether the command line itself asks or answers something."""
+        return bool(self.prompt or self.script or self.answer is not None)
 
 
 def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:

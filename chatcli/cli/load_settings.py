@@ -9,11 +9,13 @@ from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, 
 from chatcli.text_lines import one_line
 
 _SHOWN_NAMES = 10
+"""Maximum number of names in a note."""
 _SHOWN_ROWS = 100
 """Maximum number of lines of a question; more than there are settings."""
 _SHOWN_VALUE = 80
-"""Characters of a value that are shown, out of the next number of them."""
+"""Characters of a value that are shown."""
 _READ_OF_VALUE = 2000
+"""Characters of a value that are searched for keys."""
 
 
 def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:

@@ -13,8 +13,8 @@ from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.signals import end_on_signals, point_at_devnull
 from chatcli.runtime.tracing import finish_tracing, trace_failure
 
-MAX_REASON = 300
-"""Maximum length of LangSmith's own message in ours."""
+MAX_TRACE_REASON_LENGTH = 300
+"""Characters of LangSmith's own message that are shown."""
 
 
 class _Lossy(io.TextIOWrapper):
@@ -68,7 +68,7 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     _flush()
     traced = finish_tracing()
     if not traced or trace_failure():
-        _print_untraced(trace_failure() or "it did not answer in time")
+        _report_incomplete_trace(trace_failure() or "it did not answer in time")
     on_end(code)
     if not traced:
         os._exit(code)
@@ -80,11 +80,12 @@ def arguments() -> list[str]:
     return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
 
 
-def _print_untraced(reason: str) -> None:
+def _report_incomplete_trace(reason: str) -> None:
+    """Print on stderr that LangSmith did not take the whole trace, and why."""
     from chatcli.config.secrets import redact, secrets_of
     from chatcli.sanitize import sanitize
 
-    reason = sanitize(redact(reason, secrets_of(os.environ))[:MAX_REASON])
+    reason = sanitize(redact(reason, secrets_of(os.environ))[:MAX_TRACE_REASON_LENGTH])
     sys.stderr.write(f"LangSmith did not take the whole trace: {reason}\n")
     _flush()
 

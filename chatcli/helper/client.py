@@ -10,13 +10,14 @@ from types import FrameType
 
 from chatcli.runtime.signals import STOPPING, is_survived
 
-HEARD_SECONDS = 0.3
-"""Time for the helper to answer, before its process is checked."""
-_HUNG_SECONDS = 3.0
-"""Time after which a helper that is not stopped counts as hung: it may have to fork for many clients."""
-READY_SECONDS = 3.0
-"""Time for its child to check the command line."""
+HELPER_ANSWER_SECONDS = 0.3
+"""Seconds that the helper may take to answer before its process is checked."""
+_HELPER_HANGS_SECONDS = 3.0
+"""Seconds after which a helper that is not stopped counts as hung: it may have to fork for many clients."""
+CHILD_READY_SECONDS = 3.0
+"""Seconds that the helper's child may take to check the command line."""
 _HEARTBEAT_SECONDS = 0.2
+"""Seconds between two signals that let a stopped child continue."""
 _PASSED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 
 
@@ -56,7 +57,7 @@ class _Run:
             os.close(folder)
         if heard != wire.HEARD:
             return
-        self._connection.settimeout(READY_SECONDS)
+        self._connection.settimeout(CHILD_READY_SECONDS)
         ready, _, child = self._connection.recv(wire.MAX_REPLY).partition(b" ")
         if ready != wire.READY:
             return
@@ -82,7 +83,7 @@ class _Run:
             helper, _ = wire.peer(self._connection)
             if wire.is_stopped(helper):
                 raise
-        self._connection.settimeout(_HUNG_SECONDS - HEARD_SECONDS)
+        self._connection.settimeout(_HELPER_HANGS_SECONDS - HELPER_ANSWER_SECONDS)
         return self._connection.recv(wire.MAX_REPLY)
 
     def follow(self) -> int:
@@ -137,7 +138,7 @@ def _connect(path: Path) -> socket.socket:
     from chatcli.helper.wire import connect
 
     try:
-        return connect(path, HEARD_SECONDS)
+        return connect(path, HELPER_ANSWER_SECONDS)
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)  # its helper was killed
         raise

@@ -17,8 +17,9 @@ from pathlib import Path
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
 """Sets how long a helper stays without a client."""
 MAX_REQUEST = 1 << 20
-"""Bytes; the kernel sets the real limit, and a larger request is not sent."""
+"""Bytes of the longest request; the kernel's limit is lower, and a larger request is not sent."""
 MAX_REPLY = 64
+"""Bytes of the longest reply."""
 HEARD, NO, READY, GO = b"heard", b"no", b"ready", b"go"
 
 

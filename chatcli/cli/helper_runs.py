@@ -2,9 +2,8 @@
 
 import typer
 
-from chatcli.cli.app import given_settings
+from chatcli.cli.app import given_settings, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND
-from chatcli.cli.main import read_command_line
 from chatcli.cli.process import run_here
 from chatcli.cli.run.dispatch import fits_helper
 from chatcli.config.settings import Settings

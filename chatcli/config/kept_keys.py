@@ -11,6 +11,7 @@ from chatcli import paths
 from chatcli.config.secrets import Secret
 from chatcli.errors import AuthError, UsageError
 from chatcli.providers import PROVIDERS
+from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
@@ -171,8 +172,6 @@ def _write(kept: dict[str, str | None]) -> None:
 
     """
     import json
-
-    from chatcli.runtime.files import replace_privately
 
     path = keys_file()
     try:

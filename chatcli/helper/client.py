@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from chatcli.helper import wire
+from chatcli.helper.same_conditions import installation
 from chatcli.runtime.signals import STOPPING, is_survived
 
 HELPER_ANSWER_SECONDS = 0.3
@@ -39,8 +41,6 @@ class _Run:
     """A run in the helper's child."""
 
     def __init__(self, arguments: list[str]) -> None:
-        from chatcli.helper import wire
-
         path = wire.socket_path()
         request = _request(arguments)
         self._connection = _connect(path)
@@ -75,8 +75,6 @@ class _Run:
         self.begun = True
 
     def _heard(self) -> bytes:
-        from chatcli.helper import wire
-
         try:
             return self._connection.recv(wire.MAX_REPLY)
         except TimeoutError:
@@ -127,18 +125,13 @@ class _Run:
 
 
 def _request(arguments: list[str]) -> bytes:
-    from chatcli.helper.same_conditions import installation
-    from chatcli.helper.wire import Request
-
     encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
-    return Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
+    return wire.Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
 
 
 def _connect(path: Path) -> socket.socket:
-    from chatcli.helper.wire import connect
-
     try:
-        return connect(path, HELPER_ANSWER_SECONDS)
+        return wire.connect(path, HELPER_ANSWER_SECONDS)
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)  # its helper was killed
         raise

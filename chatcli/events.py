@@ -1,4 +1,4 @@
-"""The events of a session: all that the engine sends to the screen.
+"""The events of a session: everything that the engine sends to the screen.
 
 A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
 
@@ -154,7 +154,7 @@ class TurnFailed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line or a few for the user, beside the answer, never part of it.
+    """One line or a few for the user, never part of the answer.
 
     A `passing` one explains a wait: it is for a terminal, not for a log.
     """
@@ -180,7 +180,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A table for the user: `/help`, `chat threads list` and their like."""
+    """A table for the user, as `/help` and `chat threads list` show."""
 
     title: str
     columns: tuple[str, ...]

@@ -34,7 +34,7 @@ def run(args: list[str]) -> int:
     ignore_signals()
     from chatcli.cli.report import report
 
-    with suppress(OSError):  # the exit code alone tells it
+    with suppress(OSError):  # then only the exit code reports it
         report(failure, args)
     return failure.exit_code
 

@@ -29,7 +29,7 @@ class _Lossy(io.TextIOWrapper):
 
 
 class _Closed(io.TextIOWrapper):
-    """Standard output that the caller closed (`>&-`): the text is lost, and `lost` says so."""
+    """Standard output that the caller closed (`>&-`): the text is lost; `lost` is whether there was any."""
 
     lost = False
 

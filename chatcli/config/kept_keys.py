@@ -123,7 +123,7 @@ def forget_key(provider: str) -> bool:
 
 
 def _keep_in_keyring(provider: str, key: Secret) -> str:
-    """Put `key` into the system keyring; return the reason if that fails, else an empty text."""
+    """Save `key` in the system keyring; return the reason if that fails, else an empty text."""
     from keyring.errors import KeyringError
 
     try:

@@ -62,8 +62,8 @@ class _Run:
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        heeded = [number for number in _PASSED_ON if not is_survived(number)]
-        before = {number: signal.signal(number, self._pass_on) for number in heeded}
+        handled = [number for number in _PASSED_ON if not is_survived(number)]
+        before = {number: signal.signal(number, self._pass_on) for number in handled}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
         self._connection.settimeout(_HEARTBEAT_SECONDS)
         try:

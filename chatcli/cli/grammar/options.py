@@ -18,7 +18,7 @@ TOOLS = "Tools"
 GRAPHS = "Own graphs and servers"
 OTHER = "Other"
 HEADINGS = (CONVERSATION, MODEL, INPUT, OUTPUT, TOOLS, GRAPHS, OTHER)
-"""The headings of `chat --help`, in their order; an option without one stands under the last."""
+"""The headings of `chat --help`, in their order; an option without one is listed under the last."""
 
 Thread = Annotated[
     str | None,

@@ -40,7 +40,7 @@ def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
 
 
 def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitCode:
-    """Ask the `request`, and where it stays in the conversation what the user types then; return the exit code.
+    """Ask the `request`, then what the user types if the conversation continues; return the exit code.
 
     Wrong options are refused here, before anything is opened or a prompt is shown.
     """
@@ -92,7 +92,7 @@ def _first_model(
 ) -> ModelName | None:
     """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
 
-    None stands for a model at a server that the thread remembers, which may need no key.
+    None means a model at a server that the thread remembers, which may need no key.
     """
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
     if chosen or location.in_memory or not sys.stdin.isatty():
@@ -144,8 +144,8 @@ def start(
 
     Args:
         settings: The user's choices.
-        words: The prompt as it stands on the command line.
-        from_stdin: Whether `-` stands in its place: the prompt is read from standard input, even from a terminal.
+        words: The words of the prompt on the command line.
+        from_stdin: Whether `-` takes its place: the prompt is read from standard input, even from a terminal.
         continue_: Whether to continue the thread used last.
         resume: Whether the user chooses a thread first.
         interactive: Whether to stay in the conversation after the answer.

@@ -21,7 +21,7 @@ Question = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a command line asks, and how its run goes on."""
+    """What a command line asks, and whether its conversation continues."""
 
     prompt: str | None
     attachments: "tuple[Attachment, ...]" = ()
@@ -41,9 +41,9 @@ class Request:
 
 
 def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
-    """Read everything that the command line names, before anything is opened or sent.
+    """Return what the command line asks; read all that it names before anything is opened or sent.
 
-    With `from_stdin`, the prompt is what stands on standard input, even when that is a terminal.
+    With `from_stdin`, the prompt is read from standard input, even when that is a terminal.
 
     Raises:
         ChatcliError: Something can't be read, or the prompt is empty.
@@ -80,7 +80,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
 
 def prompt_text(words: list[str], piped: str | None) -> str:
-    """Join the words of the command line and the piped text: the words first, the text in a labelled block.
+    """Return the prompt: the words of the command line, then the piped text in a labelled block.
 
     Raises:
         UsageError: Both are empty.
@@ -99,7 +99,7 @@ def prompt_text(words: list[str], piped: str | None) -> str:
 
 
 def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
-    """Read `stream` to its end as UTF-8, or return None when it is closed or a terminal; see `read_text`.
+    """Return the whole of `stream`, or None when it is closed or a terminal; see `read_text`.
 
     With `terminal_too`, a terminal is read as well.
     """
@@ -114,7 +114,7 @@ def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = Fals
 
 
 def read_text(stream: BinaryIO, *, quiet: bool) -> str:
-    """Read `stream` to its end as UTF-8.
+    """Return the whole of `stream`, read as UTF-8.
 
     Undecodable bytes are replaced, and reported on stderr unless `quiet`.
 

@@ -51,7 +51,7 @@ async def _show_pending(
 def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: bool = False) -> str:
     """Return the command that continues the thread, with the options of this command line that name its place.
 
-    A URL that holds a password or a key is replaced, and a remark says so. `waits` is for a thread that is waiting for
+    A URL that holds a password or a key is replaced, with a remark. `waits` is for a thread that is waiting for
     an answer, which needs the tools again.
     """
     words, remark = ["chat"], ""

@@ -122,7 +122,7 @@ class Sanitizer:
         return self._skip(_CSI_BODY, "\x40", text, position)
 
     def _skip(self, body: re.Pattern[str], first_final: str, text: str, position: int) -> int:
-        """Pass over the body and the final byte; any other character ends the sequence and is kept."""
+        """Return the position after the body and the final byte; any other character ends the sequence and is kept."""
         match = body.match(text, position, position + MAX_SEQUENCE - self._length)
         end = match.end() if match else position
         self._length += end - position

@@ -1,4 +1,4 @@
-"""Tool calls as people read them, and what a graph asks about them; untrusted, to be sanitised where it is shown."""
+"""Tool calls as text, and what a graph asks about them. The text is untrusted: sanitise it where it is shown."""
 
 import json
 from collections.abc import Mapping
@@ -6,22 +6,22 @@ from typing import Any
 
 from chatcli.text_lines import one_line
 
-MAX_ARGUMENTS = 100
-"""Characters of a call's arguments that its line shows."""
-MAX_RESULT = 100
-"""Characters of its result."""
+MAX_ARGUMENTS_LENGTH = 100
+"""Characters of a call's arguments that are shown."""
+MAX_RESULT_LENGTH = 100
+"""Characters of a call's result that are shown."""
 
 
 def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -> str:
-    """Return a call as `search(query="cats", limit=3)`; long arguments are cut unless it is to be `whole`."""
+    """Return a call as `search(query="cats", limit=3)`; long arguments are cut unless `whole`."""
     given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
-    return f"{name}({given if whole or len(given) <= MAX_ARGUMENTS else f'{given[:MAX_ARGUMENTS]}…'})"
+    return f"{name}({given if whole or len(given) <= MAX_ARGUMENTS_LENGTH else f'{given[:MAX_ARGUMENTS_LENGTH]}…'})"
 
 
 def result_text(content: str, *, failed: bool = False) -> str:
-    """Return a call's result in short: its beginning, and how long it is where that is cut."""
+    """Return the beginning of a call's result, with its length if it is cut."""
     text = one_line(content) or "(nothing)"
-    cut = text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… ({len(content)} characters)"
+    cut = text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… ({len(content)} characters)"
     return f"{'✗' if failed else '→'} {cut}"
 
 

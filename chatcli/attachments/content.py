@@ -16,7 +16,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from chatcli.errors import RefusedError
-from chatcli.text_lines import one_line
+from chatcli.text_lines import format_size, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 from chatcli.attachments.attachment import STDIN_NAME, Attachment
-from chatcli.events import size
 
 MAX_IMAGE_BYTES = 3_750_000
 """The strictest provider takes 5 MB, counted in base64, which needs four bytes for three."""
@@ -214,4 +213,4 @@ def describe_attachment(attachment: Attachment) -> str:
         case "text":
             tokens = max(len(attachment.text) // 4, 1)  # the approximation that the token counter uses
             holds = f"about {tokens:,} token{'' if tokens == 1 else 's'}"
-    return f"attached {name}: {size(attachment.size)}, {holds}"
+    return f"attached {name}: {format_size(attachment.size)}, {holds}"

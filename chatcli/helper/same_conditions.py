@@ -54,7 +54,7 @@ class Environment:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note which variables are read meanwhile."""
+        """Note which variables are read in the `with` block."""
         real = os.environ
         os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is restored
         try:
@@ -77,7 +77,7 @@ class Environment:
 
 
 class _Watched(MutableMapping[str, str]):
-    """`os.environ`, which reports each name that is read; None stands for all of them."""
+    """`os.environ`, which reports each name that is read, or None for all of them."""
 
     def __init__(self, real: MutableMapping[str, str], note: Callable[[str | None], None]) -> None:
         self._real, self._note = real, note

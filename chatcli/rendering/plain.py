@@ -19,11 +19,11 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
-    size,
 )
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
+from chatcli.text_lines import format_size
 
 _STEP = 10  # percent
 
@@ -234,7 +234,7 @@ class ProgressLines:
         step = percent // _STEP * _STEP
         if label not in self._shown_percent:
             self._shown_percent[label] = step
-            return f"{label}..." if not event.total else f"{label} ({size(event.total)})..."
+            return f"{label}..." if not event.total else f"{label} ({format_size(event.total)})..."
         if step <= self._shown_percent[label]:
             return None
         self._shown_percent[label] = step

@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool
 
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
-from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
+from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.tools.tool import Arguments, Rules, Tool
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Toolbox:
         *,
         builtin: bool = False,
         can_ask: bool = False,
-        seconds: float = DEFAULT_TOOL_TIMEOUT,
+        seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         Rules(settings.allow, everything=settings.yes),
         builtin=settings.tools is True,
         can_ask=can_ask,
-        seconds=settings.tool_timeout or settings.timeout or DEFAULT_TOOL_TIMEOUT,
+        seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
     )

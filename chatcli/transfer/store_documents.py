@@ -17,7 +17,7 @@ from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
 from chatcli.text_lines import one_line
-from chatcli.thread_ids import MAX_LENGTH
+from chatcli.thread_ids import MAX_ID_LENGTH
 from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"
@@ -90,7 +90,7 @@ def _without_graph(document: ThreadDocument) -> ThreadDocument:
 def _free_id(thread_id: str, taken: set[str]) -> str:
     for number in count(2):
         suffix = f"-{number}"
-        new = thread_id[: MAX_LENGTH - len(suffix)] + suffix
+        new = thread_id[: MAX_ID_LENGTH - len(suffix)] + suffix
         if new not in taken:
             return new
     raise AssertionError("unreachable: numbers do not end")

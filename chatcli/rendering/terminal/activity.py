@@ -10,13 +10,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from chatcli.events import Progress, ToolCallFinished, ToolCallStarted, size
+from chatcli.events import Progress, ToolCallFinished, ToolCallStarted
 from chatcli.rendering import theme
 from chatcli.rendering.lines import Line, Run, fold, wrap
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.tool_calls import OpenCalls
 from chatcli.sanitize import Sanitizer, sanitize_line
+from chatcli.text_lines import format_size
 
 DELAY = 0.3  # seconds: what is answered faster needs no indicator
 PAUSE = 1.0  # seconds without a piece of an answer that is on its way
@@ -204,14 +205,14 @@ class ProgressLine:
         if event.unit != "bytes":
             return Text(f"{label}...", style="dim", overflow="ellipsis")
         if not event.total:
-            return Text(f"{label}  {size(event.done)}", style="dim", overflow="ellipsis")
+            return Text(f"{label}  {format_size(event.done)}", style="dim", overflow="ellipsis")
         # One column less than the screen: a full last column would make some terminals wrap.
         line = Table.grid(padding=(0, 1), expand=True)
         line.width = self._tail.width - 1
         line.add_column(no_wrap=True, overflow="ellipsis")
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
-        fraction = f"{100 * event.done // event.total:3} %  {size(event.done)} of {size(event.total)}"
+        fraction = f"{100 * event.done // event.total:3} %  {format_size(event.done)} of {format_size(event.total)}"
         bar = ProgressBar(total=event.total, completed=event.done)
         line.add_row(Text(label), bar, Text(f"{fraction}  {_time_left(event, elapsed)}".rstrip()))
         return line

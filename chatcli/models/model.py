@@ -150,11 +150,10 @@ def _look_up(provider: str, model: str, usage: Usage) -> "PriceCalculation | Non
     if not price_list:
         return None
     # Its import takes 0.1 s, and only a listed model needs it.
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
+    import genai_prices
 
-    priced = PricedUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+    priced = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     try:
-        return calc_price(priced, model, provider_id=price_list)
+        return genai_prices.calc_price(priced, model, provider_id=price_list)
     except LookupError:
         return None

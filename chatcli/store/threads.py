@@ -3,6 +3,7 @@
 The methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
 """
 
+import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -210,8 +211,6 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
                 f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching)}",
                 remedy="Give more of the ID.",
             )
-    import difflib
-
     near = difflib.get_close_matches(prefix, [thread.thread_id for thread in threads.recent()], n=3, cutoff=0.3)
     raise UsageError(
         f"there is no thread {prefix!r}",

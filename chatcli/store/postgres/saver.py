@@ -17,10 +17,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.message_index import message_rows
-from chatcli.store.postgres.connection import parameters
-from chatcli.store.postgres.errors import as_postgres_error
-from chatcli.store.postgres.rebuild import indexable
+from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
+from chatcli.store.postgres.tables import indexable
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
 from chatcli.store.serde import CompressedSerializer
 
@@ -37,8 +36,8 @@ class PostgresSaver(CachedHistory, AsyncPostgresSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `BaseCheckpointSaver.aput_writes`."""
-        said = [indexable(row) for row in message_rows(config, writes)]
-        if not said:
+        indexed = [indexable(row) for row in message_rows(config, writes)]
+        if not indexed:
             await super().aput_writes(config, writes, task_id, task_path)
             return
         # What the inherited method does, in one transaction with the index; LangGraph has no public way to write both.
@@ -57,7 +56,7 @@ class PostgresSaver(CachedHistory, AsyncPostgresSaver):
         )
         async with self._cursor(pipeline=True) as cursor, cursor.connection.transaction():
             await cursor.executemany(query, rows)
-            await cursor.executemany(ADD_MESSAGE, said)
+            await cursor.executemany(ADD_MESSAGE, indexed)
 
 
 @asynccontextmanager

@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg
 
 from chatcli.message import MessageShown
-from chatcli.store.postgres import connection as setup
-from chatcli.store.postgres.errors import as_postgres_error
+from chatcli.store.postgres.connection import as_postgres_error, connect, is_set_up
 from chatcli.store.postgres.schema import SEARCHED
 from chatcli.store.search_words import snippet, words_in
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
@@ -38,9 +37,11 @@ class PostgresThreads:
 
     def set_up(self) -> None:
         """Make the tables that are missing."""
+        from chatcli.store.postgres.tables import make_tables  # with LangGraph, which listing threads does without
+
         with self._use() as connection:
             if not self._is_set_up(connection):
-                setup.set_up(connection)
+                make_tables(connection)
 
     def close(self) -> None:
         """Close the connection; the next call would open another."""
@@ -129,7 +130,7 @@ class PostgresThreads:
                 raise as_postgres_error(error) from error
 
     def _is_set_up(self, connection: psycopg.Connection) -> bool:
-        self._ready = self._ready or setup.is_set_up(connection)
+        self._ready = self._ready or is_set_up(connection)
         return self._ready
 
     def _alive(self) -> psycopg.Connection:
@@ -138,7 +139,7 @@ class PostgresThreads:
                 self._connection.execute("")
         if self._connection is None or self._connection.closed:
             self._drop()
-            self._connection = setup.connect(self._uri)
+            self._connection = connect(self._uri)
             # `chat threads list` has no place to close it; psycopg complains of a connection that nobody closed.
             weakref.finalize(self, self._connection.close)
         return self._connection

@@ -11,8 +11,7 @@ from langgraph.types import Overwrite
 
 from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
-from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
+from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite.salvage import Contents, Row, read_contents
 
 

@@ -18,8 +18,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
+from chatcli.store.serde import check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
 
 
 class _CheckedSaver(AsyncSqliteSaver):

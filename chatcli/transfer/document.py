@@ -98,7 +98,7 @@ def check_storable(where: str, value: object) -> None:
 def check_unique(where: str, name: str, known: set[str]) -> None:
     """Add `name` to `known`; raise UsageError when it is there already."""
     if name in known:
-        raise refuse(where, f"{name!r} is there twice")
+        raise refuse(where, f"{name!r} appears twice")
     known.add(name)
 
 

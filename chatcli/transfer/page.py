@@ -1,4 +1,4 @@
-"""A thread as a page: Markdown, or one HTML file that has no script and loads nothing. All text is escaped."""
+"""A thread as a page: Markdown, or one HTML file that has no script and loads nothing: its texts are escaped."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -312,7 +312,7 @@ BAD_CLAUDE = {
     "no messages": (claude("one", chat_messages=None), "[0].chat_messages: input should be a valid list"),
     "a message twice": (
         claude("one", told("1", "human"), told("1", "human")),
-        "[0].chat_messages[1].uuid: '1' is there twice",
+        "[0].chat_messages[1].uuid: '1' appears twice",
     ),
     "a circle": (
         claude("one", told("1", "human", parent_message_uuid="2"), told("2", "assistant", parent_message_uuid="1")),
@@ -404,7 +404,7 @@ BAD = {
     "a bad ID": (conversation("a\x1b[2Jb", said("user", "hi")), "[0].conversation_id: a thread ID has printable"),
     "an ID twice": (
         conversation("one", {**said("user", "a"), "id": "x"}, {**said("user", "b"), "id": "x"}),
-        "[0].mapping: 'x' is there twice",
+        "[0].mapping: 'x' appears twice",
     ),
 }
 
@@ -466,7 +466,7 @@ def test_llm_conversations_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is no text"),
+        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is not text"),
         ((None, "why?", None, "air", "a", ""), "responses: a row has no id"),
     ],
     ids=["bytes", "no ID"],

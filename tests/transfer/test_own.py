@@ -116,15 +116,15 @@ def _whole(**changes: Any) -> str:
 
 
 BAD = {
-    "empty": ("", "no JSON"),
-    "no JSON": ("hello", "line 1: no JSON"),
-    "a late error": ('{"format": "chatcli-thread",\n"version": }', "line 2: no JSON"),
+    "empty": ("", "not valid JSON"),
+    "no JSON": ("hello", "line 1: not valid JSON"),
+    "a late error": ('{"format": "chatcli-thread",\n"version": }', "line 2: not valid JSON"),
     "another kind": ("[1, 2]", "none of chatcli's JSON"),
     "an empty list": ("[]", "none of chatcli's JSON"),
-    "a NUL": ('{"format": "chatcli\0"}', "line 1: no JSON"),
+    "a NUL": ('{"format": "chatcli\0"}', "line 1: not valid JSON"),
     "deep": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
     "deep content": (_whole(messages=[{**QUESTION, "content": [{"a": json.loads("[" * 99 + "]" * 99)}]}]), "nested"),
-    "a key twice": ('{"format": "chatcli-thread", "format": "chatcli-thread"}', "'format' is there twice"),
+    "a key twice": ('{"format": "chatcli-thread", "format": "chatcli-thread"}', "'format' appears twice"),
     "a huge number": ('{"a": ' + "9" * 5000 + "}", "digits"),
     "a big number": (_whole(messages=[{**QUESTION, "additional_kwargs": {"n": 2**64}}]), "64 bits"),
     "a newer version": (_whole(version=2), "version: 2 is of a newer chatcli"),
@@ -148,11 +148,11 @@ BAD = {
         _whole(messages=[{"role": "assistant", "content": "", "tool_calls": [{}]}]),
         "messages[0].tool_calls",
     ),
-    "an ID twice": (_whole(messages=[QUESTION, QUESTION]), "messages[1].id: '1' is there twice"),
+    "an ID twice": (_whole(messages=[QUESTION, QUESTION]), "messages[1].id: '1' appears twice"),
     "half a character": (_whole(messages=[{**QUESTION, "content": "\ud800"}]), "messages[0]: holds a lone surrogate"),
-    "a thread twice": (f"[{_whole()}, {_whole()}]", "thread_id: 'abc' is there twice"),
+    "a thread twice": (f"[{_whole()}, {_whole()}]", "thread_id: 'abc' appears twice"),
     "a bad line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "user"}', "line 2.content: field required"),
-    "a cut line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "us', "line 2: no JSON"),
+    "a cut line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "us', "line 2: not valid JSON"),
 }
 
 

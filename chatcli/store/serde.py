@@ -50,7 +50,7 @@ class CompressedSerializer(JsonPlusSerializer):
             if tag.endswith(COMPRESSED):
                 return super().loads_typed((tag.removesuffix(COMPRESSED), zlib.decompress(blob)))
             return super().loads_typed(data)
-        except Exception as error:  # of zlib, of msgpack, or of whatever is made of what msgpack reads
+        except Exception as error:  # of zlib, of msgpack, or of the classes of the stored objects
             raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
 
 

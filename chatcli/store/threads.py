@@ -122,7 +122,7 @@ class Threads(Protocol):
         """Return the threads, the newest first, `limit` of them at most."""
 
     def find(self, thread_id: str) -> ThreadSummary | None:
-        """Return the thread `thread_id`, None when there is no such thread."""
+        """Return the thread `thread_id`, None if it does not exist."""
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
@@ -140,7 +140,7 @@ class Threads(Protocol):
         """Make `new_id` of the thread's branch that ends at `checkpoint_id`, by default the current one.
 
         Raises:
-            UsageError: There is no such checkpoint, or `new_id` exists.
+            UsageError: The checkpoint does not exist, or the thread `new_id` exists already.
 
         """
 
@@ -219,7 +219,7 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
 
 
 def _is_text(word: str) -> bool:
-    """Return whether a database takes `word`: a command line may have bytes that are no text."""
+    """Return whether `word` is text that a database accepts: a command line may have bytes that are not."""
     try:
         word.encode()
     except UnicodeEncodeError:

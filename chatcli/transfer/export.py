@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ExportFormat(StrEnum):
-    """What a thread can be exported as."""
+    """A format in which a thread can be exported."""
 
     MD = "md"
     JSON = "json"
@@ -30,12 +30,12 @@ _SUFFIXES = {
 
 
 def format_of(path: Path) -> ExportFormat | None:
-    """Return the format that the name of `path` stands for, or None."""
+    """Return the format for the suffix of `path`, None if it is unknown."""
     return _SUFFIXES.get(path.suffix)
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` to `path`, readable by the user alone, in place of what is there; on failure that stays.
+    """Write `lines` to `path`, readable by the user alone. A file that exists is replaced only if all goes well.
 
     Raises:
         UsageError: The folder does not exist, or may not be written to.

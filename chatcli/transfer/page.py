@@ -26,11 +26,11 @@ from chatcli.transfer.document import ThreadDocument
 _SYNTAX = re.compile(r"([\\`*_\[\]<>#&|~])")
 
 MAX_MARKDOWN = 500_000
-"""Characters of an answer above which it is shown as it was written: a browser, too, has its limits."""
+"""Characters of an answer above which it is shown as plain text, since browsers have limits too."""
 MAX_CODE = 100_000
-"""Characters of a code block above which it is not coloured."""
+"""Characters of a code block above which it is not highlighted."""
 
-# Nothing may be loaded, whatever stands on the page.
+# Nothing may be loaded, whatever the page contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _LAYOUT = """
 :root { color-scheme: light dark; }
@@ -56,7 +56,7 @@ table { border-collapse: collapse; } th, td { border: 1px solid #d1d9e0; padding
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """What stands on the page of a thread; every text may be untrusted."""
+    """The content of the page of a thread; every text may be untrusted."""
 
     thread_id: str
     title: str
@@ -139,7 +139,7 @@ def html_page(page: ThreadPage) -> Iterator[str]:
         yield f'<article class="{kind}"><h2>{escape(speaker)}</h2>'
         if answer and len(text) <= MAX_MARKDOWN:
             yield markdown.render(text)
-        else:  # what a user typed, line by line as they typed it
+        else:  # a question keeps its line breaks
             yield f'<div class="said">{escape(text)}</div>'
         if interrupted:
             yield '<p class="interrupted">[interrupted]</p>'
@@ -148,7 +148,7 @@ def html_page(page: ThreadPage) -> Iterator[str]:
 
 
 def _markdown() -> MarkdownIt:
-    """Return a renderer that lets no HTML through and loads no picture."""
+    """Return a renderer that escapes HTML and loads no images."""
     markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlight, "maxNesting": 100}).enable(
         ["table", "strikethrough"]
     )
@@ -157,7 +157,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _picture(renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    """Return a link to the picture: loading it would reveal the reader to its server."""
+    """Return a link to the image: loading it would reveal the reader to its server."""
     token = tokens[index]
     source = escape(str(token.attrs.get("src", "")))
     return f'<a href="{source}">[{escape(token.content) or "image"}]</a>'
@@ -172,7 +172,7 @@ def _highlight(code: str, language: str, attributes: str) -> str:
 
 
 def _colors() -> str:
-    """Return the colours of code, on light and on dark."""
+    """Return the style of highlighted code, in light and in dark mode."""
     light = HtmlFormatter(style="default").get_style_defs("pre")
     dark = HtmlFormatter(style="github-dark").get_style_defs("pre")
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

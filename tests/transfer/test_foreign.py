@@ -372,7 +372,7 @@ def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
     expected = {
         cut: "the archive: it is damaged",
         wrong: "the archive: it is damaged",
-        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it holds no conversations.json",
+        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it has no conversations.json",
         archive(tmp_path / "bad.zip", {"conversations.json": bad}): "conversations.json: [0].title: input should be",
         archive(tmp_path / "bomb.zip", bomb): "conversations-1.json: it is too large",
         _encrypted(tmp_path / "encrypted.zip"): "conversations.json: it is encrypted",

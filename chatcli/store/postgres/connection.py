@@ -15,7 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "application_name": "chatcli",
     "connect_timeout": 5,  # seconds, for each address of the host
     "keepalives_idle": 30,  # seconds
-    "tcp_user_timeout": 10_000,  # milliseconds until a server that no longer answers is given up
+    "tcp_user_timeout": 10_000,  # milliseconds until a server that does not answer counts as lost
 }
 
 # By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), or by libpq's text, since it gives no
@@ -24,9 +24,14 @@ _REASONS = (
     ("28P01", "password authentication failed", "the server refused the user or the password", "Check --store."),
     ("28000", "no pg_hba.conf entry", "the server does not accept this user from this machine", "See its pg_hba.conf."),
     ("", "no password supplied", "the server asks for a password", "Put it into --store, ~/.pgpass or PGPASSWORD."),
-    ("3D000", "database", "there is no such database on the server", "Create it with createdb, or check --store."),
+    ("3D000", "database", "the server has no such database", "Create it with createdb, or check --store."),
     ("", "role", "the server has no such user", "Check --store."),
-    ("42501", "permission denied", "the user may not do that in this database", "Ask for the right to create tables."),
+    (
+        "42501",
+        "permission denied",
+        "the user lacks the permission in this database",
+        "Ask for the right to create tables.",
+    ),
     ("53100", "No space left", "the server's disk is full", "Free some space there; nothing stored is lost."),
     ("53300", "too many clients", "the server has no connection left", "Try again later."),
     ("25006", "read-only transaction", "the server is read-only", "Name another with --store, or use --no-save."),
@@ -35,17 +40,17 @@ _NETWORK = "Check that the server is up and can be reached from here, then try a
 
 
 def parameters(uri: str) -> dict[str, Any]:
-    """Return libpq's parameters for `uri`: what it says, and our defaults.
+    """Return libpq's parameters for `uri`: those in it, and our defaults.
 
     Raises:
-        UsageError: It is no such URI.
+        UsageError: `uri` is not a valid PostgreSQL URI.
 
     """
     try:
         # The encoding is not the user's to choose: all text here is Unicode.
         return {**DEFAULTS, **conninfo_to_dict(uri), "client_encoding": "UTF8"}
     except psycopg.ProgrammingError:
-        # libpq's words would quote parts of the URI, the password's among them.
+        # libpq's message would quote parts of the URI, perhaps of the password.
         raise UsageError(
             "the store's PostgreSQL URI can't be read",
             remedy="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded.",
@@ -84,7 +89,7 @@ def is_set_up(connection: psycopg.Connection) -> bool:
 
 
 def as_postgres_error(error: psycopg.Error) -> StoreError:
-    """Return `error` as a StoreError of one line."""
+    """Return `error` as a StoreError with a message of one line."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     for code, words, reason, remedy in _REASONS:
         unknown = code in ("3D000", "") and "does not exist" not in line and "password" not in words

@@ -79,8 +79,8 @@ class PostgresThreads:
             rows = connection.execute(_SEARCH, {"words": " ".join(words), "limit": limit}).fetchall()
         # Not by ts_headline, whose parser takes `file.py` for one word and would not find `file` in it.
         return [
-            Match(thread_id, title, role, snippet(said, set(words), SNIPPET_WORDS))
-            for thread_id, title, role, said in rows
+            Match(thread_id, title, role, snippet(text, set(words), SNIPPET_WORDS))
+            for thread_id, title, role, text in rows
         ]
 
     def rename(self, thread_id: str, title: str) -> None:
@@ -140,7 +140,7 @@ class PostgresThreads:
         if self._connection is None or self._connection.closed:
             self._drop()
             self._connection = connect(self._uri)
-            # `chat threads list` has no place to close it; psycopg complains of a connection that nobody closed.
+            # `chat threads list` has no place to close it; psycopg warns of a connection that was not closed.
             weakref.finalize(self, self._connection.close)
         return self._connection
 
@@ -265,10 +265,10 @@ WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
     ON c.thread_id = %(thread)s AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.parent_id
     WHERE coalesce(branch.turn, 1) != 0
 )
-SELECT said.role, said.text, said.interrupted FROM branch CROSS JOIN LATERAL (
+SELECT indexed.role, indexed.text, indexed.interrupted FROM branch CROSS JOIN LATERAL (
     SELECT role, text, interrupted FROM chatcli_messages m
     WHERE m.thread_id = %(thread)s AND m.checkpoint_id = branch.checkpoint_id ORDER BY m.id DESC
-) AS said
+) AS indexed
 WHERE coalesce(branch.turn, 1) != 0 LIMIT %(limit)s
 """
 

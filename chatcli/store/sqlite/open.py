@@ -98,7 +98,7 @@ async def _alone(folder: Path) -> AsyncIterator[None]:
     SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
     write-ahead log does not wait.
     """
-    # Not a file beside the store, which would stay; and not the store, whose locks go when it is closed once.
+    # Not another file, which would stay; and not the store, whose locks are lost when it is closed once.
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
@@ -167,5 +167,5 @@ async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerPr
     ) as rows:
         async for thread_id, checkpoint_id, kind, value in rows:
             where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
-            said = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
-            await connection.executemany(schema.ADD_MESSAGE, list(said))
+            indexed = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
+            await connection.executemany(schema.ADD_MESSAGE, list(indexed))

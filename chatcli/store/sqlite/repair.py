@@ -81,7 +81,7 @@ def forget_index(path: Path) -> None:
 
 
 def refuse_open(path: Path) -> None:
-    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite can tell."""
+    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite knows."""
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

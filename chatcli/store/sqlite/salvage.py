@@ -1,7 +1,7 @@
 """Reads what can be read of a damaged SQLite store: page by page, without SQLite, which stops at the first bad page.
 
-The format is https://sqlite.org/fileformat2.html. Rows are found in the leaves of the trees, whatever leads to them,
-and are told apart by the types of their columns.
+The format is https://sqlite.org/fileformat2.html. Rows are read from every leaf page, even if no tree
+leads to it, and are recognised by the types of their columns.
 """
 
 import struct
@@ -99,10 +99,10 @@ def read_contents(path: Path) -> Contents:
 
 
 def _page_sizes(data: bytes, log: bytes) -> list[int]:
-    """Return the sizes that pages may have, the likeliest first; what the header says may be wrong."""
-    (said,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
+    """Return the sizes that pages may have, the likeliest first; the size in the header may be wrong."""
+    (in_header,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
     (logged,) = struct.unpack_from(">I", log.ljust(12, b"\0"), 8)
-    named = [65536 if size == 1 else size for size in (said, logged)]
+    named = [65536 if size == 1 else size for size in (in_header, logged)]
     return [size for size in dict.fromkeys((*named, _OWN_SIZE, _DEFAULT_SIZE)) if size in _SIZES]
 
 

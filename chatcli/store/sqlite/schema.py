@@ -1,4 +1,4 @@
-"""The tables that chatcli keeps beside LangGraph's own, in the same SQLite database."""
+"""The tables that chatcli adds to LangGraph's, in the same SQLite database."""
 
 VERSION = 1
 """Kept as the database's `user_version`; raised when a store that this code writes could not be read by older code."""
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS threads (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS threads_by_age ON threads (updated_at DESC, thread_id, title, model, turns, created_at);
 
--- What was said, for search and for a quick look back; LangGraph's tables hold the truth.
+-- The texts of messages, for search and for quick display; LangGraph's checkpoints are authoritative.
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
     thread_id TEXT NOT NULL,

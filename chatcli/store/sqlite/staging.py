@@ -1,4 +1,4 @@
-"""A temporary store beside a store: threads are written there first, then copied over all together or not at all."""
+"""A temporary store: threads are written there first, then copied into the real store, all of them or none."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ _LOCK = "lock"
 
 @contextmanager
 def staging_path(path: Path) -> Iterator[Path]:
-    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end.
+    """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end.
 
     What a process left behind that was killed in the middle is removed first.
     """

@@ -108,8 +108,8 @@ class SqliteThreads:
             rows = connection.execute(_SAID, {"thread": thread_id})
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
             newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
-            said = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
-            return said[::-1]
+            messages = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
+            return messages[::-1]
 
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
@@ -159,7 +159,7 @@ class SqliteJournal:
 
 
 class SqliteLocks:
-    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file beside the store.
+    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file in the store's folder.
 
     The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
     lost when it closes any descriptor of the file, so a process opens the file once.

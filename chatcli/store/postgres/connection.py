@@ -47,7 +47,7 @@ def parameters(uri: str) -> dict[str, Any]:
 
     """
     try:
-        # The encoding is not the user's to choose: all text here is Unicode.
+        # The user can't choose the encoding: all text here is Unicode.
         return {**DEFAULTS, **conninfo_to_dict(uri), "client_encoding": "UTF8"}
     except psycopg.ProgrammingError:
         # libpq's message would quote parts of the URI, perhaps of the password.

@@ -24,7 +24,7 @@ from chatcli.store.postgres.threads import IDLE, PostgresThreads
 from chatcli.store.serde import CompressedSerializer
 
 POOL_TIMEOUT = 10.0
-"""Seconds to wait for a connection, and so for a server that is gone."""
+"""Seconds to wait for a connection, also if the server has gone."""
 
 _Connection = psycopg.AsyncConnection[DictRow]
 
@@ -81,7 +81,7 @@ async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, Postgres
 
 @asynccontextmanager
 async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
-    """Yield a checkpointer whose writes appear in the store at `uri` when the block ends well: all or none.
+    """Yield a checkpointer whose writes appear in the store at `uri`, all at once, if the block ends without an error.
 
     They are one transaction, which the server rolls back when this process dies.
 
@@ -98,7 +98,7 @@ async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
 
 
 def _pool(uri: str) -> "AsyncConnectionPool[_Connection]":
-    """Return a pool of one connection, since a saver uses one at a time; it comes back when it was lost."""
+    """Return a pool of one connection, since a saver uses one at a time; it is opened again after a loss."""
     used: WeakKeyDictionary[_Connection, float] = WeakKeyDictionary()
 
     async def note_use(connection: _Connection) -> None:

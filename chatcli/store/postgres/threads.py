@@ -16,14 +16,14 @@ from chatcli.store.search_words import snippet, words_in
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 IDLE = 5.0
-"""Seconds after which a connection is asked whether it is still there before it is used."""
+"""Seconds without use after which a connection is checked before it is used."""
 SNIPPET_WORDS = 12
 
 
 class PostgresThreads:
     """The threads of the store at `uri`; a database without chatcli's tables has none.
 
-    One connection serves them all, and holds the locks: the server gives these up with it, however the process ends.
+    One connection serves all calls and holds the locks: the server releases them when the connection ends.
     """
 
     def __init__(self, uri: str) -> None:
@@ -135,7 +135,7 @@ class PostgresThreads:
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:
-            with suppress(psycopg.OperationalError):  # it is closed by that, and replaced below
+            with suppress(psycopg.OperationalError):  # this closes it; it is replaced below
                 self._connection.execute("")
         if self._connection is None or self._connection.closed:
             self._drop()
@@ -186,7 +186,7 @@ class PostgresLocks:
     def try_lock(self, thread_id: str) -> bool:
         """See `TurnLocks.try_lock`."""
         with self._use() as connection:
-            # The server counts how often a lock was taken; here a second time changes nothing.
+            # The server counts how often a lock is taken, so a lock that is held is not taken again.
             if thread_id not in self._locked:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
                 if row != (True,):
@@ -202,7 +202,7 @@ class PostgresLocks:
                 connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
 
     def forget(self) -> None:
-        """Take note that the connection is gone, and its locks with it."""
+        """Forget the locks: they were lost with the connection."""
         self._locked.clear()
 
 

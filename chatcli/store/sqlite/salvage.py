@@ -45,7 +45,7 @@ class Contents:
     journal: dict[str, Row] = field(default_factory=dict)
 
     def add(self, rowid: int | None, row: list[Value]) -> None:
-        """Take a row, of whichever table it is."""
+        """Add a row to the table that it belongs to."""
         kinds = "".join(_KINDS[type(value)] for value in row)
         if rowid is None:
             if kinds == "ttt":
@@ -73,11 +73,11 @@ _WRITES: Mapping[str, Sequence[int | None]] = {
     "ttttittb": _OLDEST,
     "ttttittn": _OLDEST,
 }
-"""The columns of LangGraph's writes in each order that its versions made: where ours are found."""
+"""The columns of LangGraph's writes in each order that LangGraph's versions use, as positions of our order."""
 
 
 def read_contents(path: Path) -> Contents:
-    """Return what can be read of the store at `path`, with what its write-ahead log holds.
+    """Return what can be read of the store at `path`, including its write-ahead log.
 
     Raises:
         OSError: The file itself can't be read.
@@ -113,7 +113,7 @@ class _Pages:
         self._read_log(log)
 
     def _read_log(self, data: bytes) -> None:
-        """Take the pages of all transactions of the write-ahead log that were committed."""
+        """Add the pages of all committed transactions of the write-ahead log."""
         frame = _FRAME_HEADER + self._size
         if len(data) < _WAL_HEADER:
             return
@@ -156,7 +156,7 @@ class _Pages:
         return rowid, _record(self._payload(page, offset, length, with_id=with_id))
 
     def _payload(self, page: bytes, offset: int, length: int, *, with_id: bool) -> bytes:
-        """Return a cell's payload, which goes on in a chain of other pages where it is long."""
+        """Return a cell's payload, which continues in a chain of other pages if it is long."""
         usable = self._size  # no byte of a page is reserved
         most = usable - 35 if with_id else (usable - 12) * 64 // 255 - 23
         if length <= most:

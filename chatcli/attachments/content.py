@@ -1,34 +1,24 @@
 """A question and its attachments as the content of one message. Large images are reduced; the text of a PDF is read."""
 
+import base64
 import io
+import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
-from chatcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from PIL import Image
-
-import logging
-from typing import TYPE_CHECKING
-
-from chatcli.errors import RefusedError
+from chatcli.attachments.attachment import STDIN_NAME, Attachment
+from chatcli.errors import RefusedError, UsageError
+from chatcli.events import size
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from PIL import Image
     from pypdf import PdfReader
-
-import base64
-from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
-
-from chatcli.attachments.attachment import STDIN_NAME, Attachment
-from chatcli.events import size
 
 MAX_IMAGE_BYTES = 3_750_000
 """The strictest provider takes 5 MB, counted in base64, which needs four bytes for three."""

@@ -1,24 +1,20 @@
 """A model that can be asked: its limits, its tokenizer, the kinds of files that it takes, and its prices."""
 
-from typing import TYPE_CHECKING
-
-from chatcli.events import Usage
-from chatcli.providers import PROVIDERS
-
-if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
-
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from langchain_core.language_models import BaseChatModel
 
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
+from chatcli.events import Usage
 from chatcli.models.names import ModelName
-from chatcli.providers import LOCAL, OPENAI
+from chatcli.providers import LOCAL, OPENAI, PROVIDERS
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""

@@ -74,8 +74,8 @@ class Toolbox:
     async def open(self, report: Callable[[str], None]) -> Mapping[str, Tool]:
         """Return the tools by name; the first call starts the servers, all at once.
 
-        `report` gets a line for each server that fails, once; its tools are left out. To cancel a call stops no server:
-        the next call continues to wait.
+        `report` gets a line for each server that fails, once; its tools are left out. Cancelling a call stops no
+        server: the next call continues to wait.
         """
         if self._opening is None:
             # In its own context: the servers must not belong to the turn that happens to be the first.
@@ -120,7 +120,7 @@ class Toolbox:
     def may_run(self, call: ToolCall, more: Iterable[str]) -> bool:
         """Return whether `call` runs now: a rule allows it, or the user approved it in this process.
 
-        The thread alone proves nothing: the store may come from somebody else.
+        The thread alone proves nothing: the store may come from another person.
         """
         tool = self.tools[call["name"]]
         return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)

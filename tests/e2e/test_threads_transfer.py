@@ -191,7 +191,7 @@ def test_an_archive_is_imported_and_what_is_left_out_is_named(chat: Chat, home: 
     archive(home.work / "bad.zip", {"conversations\n.json": whole, "conversations-1.json": "[\x1b"})
     result = chat("threads", "import", "bad.zip")
     assert_told(result, 2)
-    assert "conversations-1.json: line 1: no JSON" in result.stderr
+    assert "conversations-1.json: line 1: not valid JSON" in result.stderr
     assert len(chat("threads", "list", "--json").json()) == 1
 
 
@@ -200,12 +200,12 @@ HALF_GOOD = f"[{GOOD}, {GOOD.replace('good', 'bad').replace('user', 'root')}]"
 BAD = {
     "half good": (HALF_GOOD.encode(), "[1].messages[0].role"),
     "not UTF-8": (GOOD.encode() + b"\n\xff", "line 2: not UTF-8"),
-    "NUL": (GOOD.encode() + b"\0", "line 1: no JSON"),
+    "NUL": (GOOD.encode() + b"\0", "line 1: not valid JSON"),
     "deep": (b"[" * 1_000_000, "nested too deeply"),
-    "escape sequences": (b'{"format": "chatcli-thread", "\x1b[2J": 1}', "line 1: no JSON"),
+    "escape sequences": (b'{"format": "chatcli-thread", "\x1b[2J": 1}', "line 1: not valid JSON"),
     "escaped escape sequences": (GOOD.replace("good", "\\u001b[2J").encode(), "thread_id: a thread ID has printable"),
     "a field of escape sequences": (GOOD.replace('"version"', '"\\u001b[2J": 1, "version"').encode(), "extra inputs"),
-    "empty": (b"", "no JSON"),
+    "empty": (b"", "not valid JSON"),
     "a damaged database": (b"SQLite format 3\0" + bytes(4096), "the database: "),
 }
 

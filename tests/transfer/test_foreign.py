@@ -312,7 +312,7 @@ BAD_CLAUDE = {
     "no messages": (claude("one", chat_messages=None), "[0].chat_messages: input should be a valid list"),
     "a message twice": (
         claude("one", entry("1", "human"), entry("1", "human")),
-        "[0].chat_messages[1].uuid: '1' is there twice",
+        "[0].chat_messages[1].uuid: '1' appears twice",
     ),
     "a circle": (
         claude(
@@ -376,7 +376,7 @@ def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
     expected = {
         cut: "the archive: it is damaged",
         wrong: "the archive: it is damaged",
-        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it holds no conversations.json",
+        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it has no conversations.json",
         archive(tmp_path / "bad.zip", {"conversations.json": bad}): "conversations.json: [0].title: input should be",
         archive(tmp_path / "bomb.zip", bomb): "conversations-1.json: it is too large",
         _encrypted(tmp_path / "encrypted.zip"): "conversations.json: it is encrypted",
@@ -414,7 +414,7 @@ BAD = {
     ),
     "an ID twice": (
         conversation("one", {**said("user", "a"), "id": "x"}, {**said("user", "b"), "id": "x"}),
-        "[0].mapping: 'x' is there twice",
+        "[0].mapping: 'x' appears twice",
     ),
 }
 
@@ -476,7 +476,7 @@ def test_llm_conversations_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is no text"),
+        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is not text"),
         ((None, "why?", None, "air", "a", ""), "responses: a row has no id"),
     ],
     ids=["bytes", "no ID"],

@@ -24,7 +24,7 @@ CONNECT_RETRIES = 3
 NO_KEY = "none"
 """The key for a server without authentication, as the client always sends one."""
 REASONING = "reasoning_content"
-"""Where a message has the reasoning that a server streams beside the answer."""
+"""The key of a message's `additional_kwargs` with the reasoning that a server streams besides the answer."""
 
 
 class WholeChatOpenAI(ChatOpenAI):

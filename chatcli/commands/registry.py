@@ -1,5 +1,6 @@
 """The slash commands: what one is, how a typed line is read, and how a command runs."""
 
+import difflib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,8 +69,6 @@ class CommandRegistry:
 
     def nearest(self, name: str) -> str | None:
         """Return the name most similar to `name`, None if none is."""
-        import difflib
-
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
 
 

@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from chatcli.attachments.attachment import Attachment, find_mentions, missing_mentions, read_attachment
+from chatcli.commands.all import all_commands
 from chatcli.commands.registry import (
     CommandContext,
     ParsedCommand,
@@ -19,6 +20,8 @@ from chatcli.commands.registry import (
 )
 from chatcli.config.kept_keys import save_key
 from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import (
     WAITING,
@@ -42,6 +45,7 @@ from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.picker import pick_thread
 from chatcli.repl.prompt import Prompt
+from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
@@ -249,6 +253,26 @@ class LineHandler:
             kept = await asyncio.to_thread(save_key, provider.prefix, key)
             self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
         await self.handle(line)
+
+
+def build_handler(
+    settings: Settings,
+    begin: Callable[[], Conversation],
+    renderer: Renderer,
+    prompt: Prompt,
+    attachments: Sequence[Attachment],
+    *,
+    toolbar: bool,
+) -> LineHandler:
+    """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
+    conversation = begin()
+    state = Toolbar(conversation, lambda: thread_titles(conversation.place))
+    state.on_change = prompt.refresh
+    if toolbar:
+        prompt.toolbar = state.text
+        prompt.refresh()
+    context = CommandContext(conversation, all_commands(), settings)
+    return LineHandler(context, state.watch(renderer), prompt, attachments)
 
 
 def _read_mentioned(text: str) -> list[Attachment]:

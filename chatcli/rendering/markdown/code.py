@@ -35,7 +35,7 @@ class CodeBlock:
         self._wanted = WINDOW  # the number of lines after which to look for the window's end
 
     def feed(self, lines: Sequence[str]) -> list[Line]:
-        """Add complete lines, and return those that have their final colours."""
+        """Add complete lines; return the lines whose colours are final now."""
         final: list[Line] = []
         for line in lines:
             self._lines.append(line.expandtabs(4))
@@ -44,7 +44,7 @@ class CodeBlock:
         return final
 
     def open_lines(self, partial: str | None = None) -> list[Line]:
-        """Return the lines after the final ones, with `partial`, the line that is still being written."""
+        """Return the lines whose colours are not final, and `partial`, the line that is still arriving."""
         lines = self._lines if partial is None else [*self._lines, partial.expandtabs(4)]
         return [item.line for item in self._highlight(lines)]
 
@@ -99,13 +99,13 @@ def _highlight(code: str, language: str, code_theme: str) -> list[_Highlighted]:
 
 @lru_cache(maxsize=512)
 def _style(kind: TokenKind, code_theme: str) -> Style:
-    """Return the style of a kind of token without a background: the terminal has its own."""
+    """Return the style of a kind of token, without a background, since the terminal has its own."""
     style = Syntax.get_theme(code_theme).get_style_for_token(kind)
     return Style(color=style.color, bold=style.bold, dim=style.dim, italic=style.italic, underline=style.underline)
 
 
 def _last_boundary(lines: Sequence[_Highlighted]) -> int:
-    """Return the index of the last line that may begin a window: not inside a string or a comment; 0 if there is none."""
+    """Return the index of the last line that is not inside a string or a comment, where a window may begin; else 0."""
     for index in range(len(lines) - 1, 0, -1):
         before, after = lines[index - 1].last, lines[index].first
         if not any(before in family and after in family for family in (Literal, Comment)):

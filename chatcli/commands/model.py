@@ -1,4 +1,4 @@
-"""Commands about what answers and what it gets: /model, /context, /compact, /role, /set, /system."""
+"""Commands about the model and its context: /model, /context, /compact, /role, /set, /system."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from chatcli.text_lines import one_line
 NO_ROLE = ("none", "off")
 
 EXCERPT = 60
-"""Characters of a message in a listing."""
+"""The most characters of a message in a listing."""
 _SPEAKERS = {"human": "you", "ai": "model"}
 
 

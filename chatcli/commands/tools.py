@@ -11,7 +11,7 @@ from chatcli.text_lines import one_line
 from chatcli.tool_text import is_review
 
 EXCERPT = 60
-"""Characters of a description in a listing."""
+"""The most characters of a description in a listing."""
 
 
 async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -1,4 +1,4 @@
-"""Handles a line: a slash command, a shell command, which it runs, or a question."""
+"""Handle a line: a slash command, a shell command or a question."""
 
 import asyncio
 import codecs
@@ -50,13 +50,13 @@ from chatcli.repl.typeahead import busy
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
-"""Characters of the output, its end, that are kept to be asked about."""
+"""The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
 
 
 class ShellCommand:
-    """Runs `command` in the user's shell; its output comes as events.
+    """Runs `command` in the user's shell; its output becomes events.
 
-    It gets neither the keyboard nor the terminal: the input line uses them.
+    The command has no access to the keyboard and the terminal, since the input line uses them.
     """
 
     def __init__(self, command: str) -> None:
@@ -147,15 +147,15 @@ class LineHandler:
             await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
 
     def interrupt(self) -> None:
-        """Stop what runs."""
+        """Stop what is running."""
         self._interrupt()
 
     async def close(self) -> None:
-        """Stop what runs and close the conversation."""
+        """Stop what is running, and close the conversation."""
         await self.conversation.close()
 
     async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
-        """Ask `text`; if it was `typed`, with the files that it mentions as `@path`."""
+        """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
         except ChatcliError as error:
@@ -185,7 +185,7 @@ class LineHandler:
         await self._follow(last)
 
     async def _follow(self, last: Event | None) -> None:
-        """Change the input line as the last event of a line requests."""
+        """Do what the last event of a line asks for."""
         match last:
             case ExitRequested():
                 self.leaving = True

@@ -1,4 +1,4 @@
-"""The line below the input line: the state of the conversation."""
+"""The line below the input line, which shows the state of the conversation."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _TITLE = 30
 
 
 class Toolbar:
-    """Shows the state of the conversation: thread, model, context and its budget, tokens and cost so far.
+    """Shows the thread, the model, the context and its budget, and the tokens and cost so far.
 
     Args:
         conversation: The conversation.
@@ -42,7 +42,7 @@ class Toolbar:
         return _Watched(renderer, self)
 
     def note(self, event: Event) -> None:
-        """Take tokens, cost and titles from `event`."""
+        """Update tokens, cost and titles from `event`."""
         match event:
             case TurnFinished():
                 self._tokens += event.usage.total_tokens

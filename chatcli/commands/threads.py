@@ -80,7 +80,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
     thread_id = context.conversation.thread_id
     if arguments != "yes":
         if arguments:
-            raise UsageError("/delete deletes the current thread; another one: chat threads delete ID")
+            raise UsageError("/delete deletes the current thread; to delete another one: chat threads delete ID")
         yield ConfirmationRequested(f"Delete thread {thread_id} for ever?", "/delete yes")
         return
     threads = await context.conversation.threads()

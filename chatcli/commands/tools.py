@@ -20,7 +20,9 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
 
     toolbox = await context.conversation.toolbox()
     if toolbox.empty:
-        yield Notice("no tools are switched on: --tools adds the built-in ones, [mcp.NAME] in config.toml a server's")
+        yield Notice(
+            "no tools are switched on: use --tools for the built-in ones, [mcp.NAME] in config.toml for a server's"
+        )
         return
     if toolbox.starting:
         yield Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True)

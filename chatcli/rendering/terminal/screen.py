@@ -93,7 +93,7 @@ class Screen:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Make room for other output, and continue the answer below it."""
+        """Make room for other output in a `with` block, and continue the answer below it."""
         self.reasoning.finish()
         self.make_room()
         yield

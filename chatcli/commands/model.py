@@ -87,16 +87,9 @@ async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[E
     yield Notice(f"system prompt: {setup.system}" if setup.system else _described(setup))
 
 
-def _described(setup: Setup) -> str:
-    if not setup.role:
-        return "no role" if not setup.system else "no role; the thread has its own system prompt (/system shows it)"
-    values = ", ".join(f"{name}={value}" for name, value in setup.variables.items())
-    return f"role {setup.role}{f' with {values}' if values else ''}"
-
-
 async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """List the tools, and the calls that run without asking."""
-    from chatcli.tools.tool import kept_rules  # imports langchain, which the engine brings before tools are needed
+    from chatcli.tools.tool import kept_rules  # imports langchain, which the engine imports too
 
     toolbox = await context.conversation.toolbox()
     if toolbox.empty:
@@ -121,10 +114,6 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     yield Listing("Run without asking", ("rule", "where"), tuple(rules))
 
 
-def _excerpt(description: str) -> str:
-    return one_line(description.strip().partition("\n")[0], EXCERPT)
-
-
 async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Answer the pending request; without ANSWER, approve calls."""
     pending = await context.conversation.pending(shown=False)
@@ -137,6 +126,17 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
     async with aclosing(context.conversation.ask_or_answer(arguments or "approve")) as events:
         async for event in events:
             yield event
+
+
+def _described(setup: Setup) -> str:
+    if not setup.role:
+        return "no role" if not setup.system else "no role; the thread has its own system prompt (/system shows it)"
+    values = ", ".join(f"{name}={value}" for name, value in setup.variables.items())
+    return f"role {setup.role}{f' with {values}' if values else ''}"
+
+
+def _excerpt(description: str) -> str:
+    return one_line(description.strip().partition("\n")[0], EXCERPT)
 
 
 COMMANDS = (

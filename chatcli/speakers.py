@@ -1,4 +1,4 @@
-"""Puts messages that arrive at the same time in order: one is shown to its end while the others wait."""
+"""Order the pieces of messages that arrive at the same time: one message is shown to its end, the others wait."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ SEPARATOR = "\n\n"
 
 
 class Speakers:
-    """Puts the pieces of a turn's messages in an order that can be read.
+    """Puts the pieces of a turn's messages into a readable order.
 
-    The first message that begins is shown as it comes; the pieces of the others are kept until it has ended.
+    The first message is shown as it arrives. The pieces of other messages are kept until it has ended.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Speakers:
         self._spoken = False
 
     def say(self, message_id: str, piece: TextDelta) -> Iterator[TextDelta]:
-        """Yield the pieces to show after `piece` of a message has arrived."""
+        """Take the next `piece` of a message; yield the pieces to show now."""
         if self._current not in ("", message_id):
             self._waiting.setdefault(message_id, []).append(piece)
             return
@@ -33,7 +33,7 @@ class Speakers:
         yield piece
 
     def end(self, message_id: str) -> Iterator[TextDelta]:
-        """Yield the pieces that have waited for the end of a message."""
+        """Take the end of a message; yield the pieces that waited for it."""
         self._ended.add(message_id)
         if message_id == self._current:
             self._current = ""
@@ -45,6 +45,6 @@ class Speakers:
                 self._current = ""
 
     def end_all(self) -> Iterator[TextDelta]:
-        """Yield all pieces that are still waiting."""
+        """End all messages; yield the pieces that still wait."""
         for message_id in [self._current, *self._waiting]:
             yield from self.end(message_id)

@@ -256,7 +256,7 @@ def test_a_stop_from_elsewhere_and_fg(fake: FakeOpenAI, shell: Terminal) -> None
 
 def test_a_crash_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTerminal, home: Home) -> None:
     (home.root / "sitecustomize.py").write_text(
-        "import chatcli.rendering.terminal.renderer as terminal\n"
+        "import chatcli.rendering.terminal.answer as terminal\n"
         "def crash(*_): raise MemoryError('crashed')\n"
         "terminal.MarkdownAnswer.feed = crash\n"
     )

@@ -126,7 +126,7 @@ ContextTokens = Annotated[
 ]
 AutoCompact = Annotated[
     bool | None,
-    typer.Option("--auto-compact", help="Summarize the oldest turns when they no longer fit.", rich_help_panel=MODEL),
+    typer.Option("--auto-compact", help="Summarise the oldest turns when they no longer fit.", rich_help_panel=MODEL),
 ]
 Timeout = Annotated[
     float | None,

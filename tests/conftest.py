@@ -41,19 +41,19 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer]:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Give what runs `chat` without the time of its imports."""
-    server = ForkServer()
+    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env)
     yield server
     server.close()
 
 
 @pytest.fixture
 def chat(home: Home, request: pytest.FixtureRequest) -> Iterator[Chat]:
-    """Give the installed executable, to be run in `home`; in a module marked `forked`, forks of one process."""
+    """Give the program, to be run in `home`: forks of one process, or where marked `executable`, what is installed."""
     assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
-    marked = request.node.get_closest_marker("forked") is not None
-    program = Chat(home, request.getfixturevalue("forks") if marked else None)
+    marked = request.node.get_closest_marker("executable") is not None
+    program = Chat(home, None if marked else request.getfixturevalue("forks"))
     yield program
     program.close()
 

@@ -10,8 +10,6 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Fail, unknown_model
 
-pytestmark = pytest.mark.forked
-
 
 @pytest.fixture
 def server() -> Iterator[FakeOpenAI]:

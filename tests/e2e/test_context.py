@@ -10,8 +10,6 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Drop, Fail, Request, TokenCount, bob, content_filtered, context_too_long
 
-pytestmark = pytest.mark.forked
-
 
 def test_trimming_forgets_the_name_but_keeps_the_maths_and_says_so_once(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = Answer("Fine.")

@@ -24,8 +24,6 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer
 
-pytestmark = pytest.mark.forked
-
 LONG = "word " * 400
 
 

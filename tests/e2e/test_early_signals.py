@@ -21,6 +21,8 @@ def interrupted(*args):  # what an event loop makes in the middle of its own mak
 socket.socketpair = interrupted
 sys.argv[1:] = ["--json", "hello"]
 from chatcli.__main__ import main
+
+pytestmark = pytest.mark.executable
 main()
 """
 

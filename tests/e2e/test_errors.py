@@ -190,12 +190,14 @@ def test_an_account_without_credit_is_told_at_once(chat: Chat, fake: FakeOpenAI)
     assert len(fake.requests) == 1
 
 
+@pytest.mark.executable
 def test_a_missing_key_is_told_with_its_variable(chat: Chat) -> None:
     result = chat("-m", "openai:gpt-fake", "hello")
     assert_told(result, 3)
     assert "OPENAI_API_KEY" in result.stderr
 
 
+@pytest.mark.executable
 def test_a_refused_connection_is_temporary(chat: Chat, fake: FakeOpenAI) -> None:
     with socket.socket() as bound:  # bound and not listening: nobody else can take the port
         bound.bind(("127.0.0.1", 0))
@@ -211,6 +213,7 @@ def test_a_timeout_is_temporary(chat: Chat, fake: FakeOpenAI, step: Step) -> Non
     assert_told(chat("--timeout", "0.5", "hello"), 75)
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("name", ["nobody:gpt", "local:nothing", ""])
 def test_an_unknown_model_name_is_a_usage_error(chat: Chat, name: str) -> None:
     assert_told(chat("-m", name, "hello", env={"OPENAI_API_KEY": KEY}), 2)
@@ -313,6 +316,7 @@ def test_a_full_disk_is_reported_and_what_was_stored_stays(chat: Chat, fake: Fak
     assert [message["content"] for message in chat.messages("work")][:2] == ["hello", "You said: hello"]
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
 def test_a_signal_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpenAI, number: signal.Signals) -> None:
     fake.script(Stall("Half an ans"))
@@ -344,6 +348,7 @@ def test_a_signal_before_the_answer_keeps_the_question(chat: Chat, fake: FakeOpe
     assert "the first question" in "".join(text for _, text in fake.requests[-1].messages)
 
 
+@pytest.mark.executable
 def test_a_kill_in_mid_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("Half an ans"))
     running = chat.start("--format", "jsonl", "-t", "work", "the first question")

@@ -6,6 +6,8 @@ import signal
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
@@ -22,6 +24,7 @@ def ok(result: Result) -> Result:
     return result
 
 
+@pytest.mark.executable
 def test_a_graph_answers_in_a_durable_thread(chat: Chat) -> None:
     first = ok(chat(*spec("graph"), "-t", "t", "one"))
     assert first.stdout == "You asked: one.\n"
@@ -282,6 +285,7 @@ def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -
     assert [message["content"] for message in chat.messages("copy")] == ["q1", "turn 1"]
 
 
+@pytest.mark.executable
 def test_a_node_that_is_stopped_leaves_what_it_had_said(chat: Chat) -> None:
     running = chat.start(*spec("slow"), "-t", "t", "slow")
     running.wait_for_output("It begins")

@@ -15,8 +15,6 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.provider_server import FakeProvider
 from tests.fakes.steps import Stall
 
-pytestmark = pytest.mark.forked
-
 KEY = "key-7d1f0a5e+3c9b/4286=="
 OTHER = "of-a-server-of-tools-77"
 FORMS = (KEY, quote(KEY), quote(KEY, safe=""), b64encode(KEY.encode()).decode().rstrip("="))

@@ -11,8 +11,6 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls
 
-pytestmark = pytest.mark.forked
-
 DEPTHS = [150, 990, 20_000]
 
 

@@ -12,7 +12,6 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.keyring_service import SecretService, missing_program, running_service
 
 pytestmark = [
-    pytest.mark.forked,
     pytest.mark.skipif(missing_program() is not None, reason=f"{missing_program()} is not installed"),
 ]
 

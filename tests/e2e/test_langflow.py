@@ -15,8 +15,6 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.langflow_server import FLOW_ID, KEY, FakeLangflow, Reply, end, streamed
 from tests.fakes.openai_server import FakeOpenAI
 
-pytestmark = pytest.mark.forked
-
 PARROT = ("-m", "langflow:parrot")
 
 

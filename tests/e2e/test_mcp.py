@@ -150,6 +150,7 @@ def test_a_file_that_names_no_servers_is_told_before_anything_is_asked(
     assert fake.requests == []
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_no_server_outlives_the_program(
     chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int

@@ -10,8 +10,6 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, bob
 
-pytestmark = pytest.mark.forked
-
 
 def system(fake: FakeOpenAI) -> str:
     """The system prompt of the newest request, empty without one."""

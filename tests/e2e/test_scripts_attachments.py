@@ -12,8 +12,6 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 
-pytestmark = pytest.mark.forked
-
 IMAGE_MODEL = ("-m", "openai:gpt-4o")
 
 

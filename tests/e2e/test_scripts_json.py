@@ -16,8 +16,6 @@ from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Drop, Hang, Stall, Step, StreamError, rate_limited, server_error
 
-pytestmark = pytest.mark.forked
-
 ENDS = ("turn_finished", "turn_interrupted", "turn_failed")
 
 

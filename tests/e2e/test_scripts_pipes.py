@@ -16,6 +16,7 @@ from tests.fakes.openai_server import FakeOpenAI
 MB = 2**20
 
 
+@pytest.mark.executable
 def test_fifty_megabytes_are_refused_quickly_and_in_bounded_memory(chat: Chat, fake: FakeOpenAI) -> None:
     text = b"a line of a long log\n" * (50 * MB // 21)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -64,6 +65,7 @@ def test_a_dash_beside_another_use_of_stdin_is_refused(chat: Chat, fake: FakeOpe
     assert fake.requests == []
 
 
+@pytest.mark.executable
 def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-")
     tty.wait_for("Ctrl-D")
@@ -75,6 +77,7 @@ def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: Ope
     assert fake.requests[0].last == "two\nlines\n"
 
 
+@pytest.mark.executable
 def test_binary_input_is_replaced_and_reported_and_sent_whole(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("what is it?", input=bytes(range(256)) * 4)
     assert result.returncode == 0, result

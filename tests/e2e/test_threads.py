@@ -10,11 +10,10 @@ from threading import Event
 import pytest
 
 from tests.e2e.checks import assert_told
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
-
-pytestmark = pytest.mark.forked
 
 
 def test_a_thread_remembers_and_another_one_does_not_know(chat: Chat, fake: FakeOpenAI) -> None:
@@ -48,10 +47,10 @@ def test_continue_takes_the_thread_used_last(chat: Chat, fake: FakeOpenAI) -> No
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+def library(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Iterator[Chat]:
     """Give a home with three threads: abc, then abc123, then abc234 with two turns."""
     home = Home.below(tmp_path_factory.mktemp("library"))
-    program = Chat(home)
+    program = Chat(home, forks)
     with FakeOpenAI() as server:
         home.env.update({"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test"})
         program("-t", "abc", "-m", "openai:gpt-fake", "why is the sky blue?")

@@ -12,8 +12,6 @@ from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 
-pytestmark = pytest.mark.forked
-
 STORE = Path(".local/share/chatcli/threads.db")
 
 

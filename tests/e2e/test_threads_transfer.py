@@ -21,8 +21,6 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import archive, conversation, llm_log, said
 
-pytestmark = pytest.mark.forked
-
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/x.png) [y](javascript:alert(1)) "
 EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
 
@@ -229,6 +227,7 @@ def test_what_is_no_file_is_refused(chat: Chat, home: Home) -> None:
     assert chat("threads", "import", "-", input=GOOD).stdout == "good\n"
 
 
+@pytest.mark.executable
 def test_an_import_is_killed_and_leaves_the_store_as_it_was(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     chat("-t", "mine", "hello")
     (home.work / "file").write_text(_long_thread(2_000))

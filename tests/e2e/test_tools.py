@@ -13,8 +13,6 @@ from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
 
-pytestmark = pytest.mark.forked
-
 
 def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
     chat: Chat, home: Home, fake: FakeOpenAI

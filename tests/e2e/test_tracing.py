@@ -99,6 +99,7 @@ def test_a_trace_that_is_refused_is_told(
     assert "ls-test" not in result.stderr
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("listening", [True, False], ids=["it hangs", "it is away"])
 def test_an_endpoint_that_does_not_answer_costs_two_seconds(chat: Chat, fake: FakeOpenAI, listening: bool) -> None:
     variables = {"LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "ls-test"}

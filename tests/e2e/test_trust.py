@@ -24,8 +24,6 @@ from tests.e2e.program import EXECUTABLE, Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
 
-pytestmark = pytest.mark.forked
-
 TRUSTED, UNTRUSTED = "1", ""
 AUDIT = """
 import os, sys

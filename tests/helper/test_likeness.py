@@ -31,6 +31,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
         ({"ASKED": "b"}, False),
         ({"MISSING": "x"}, False),
         ({"LC_ALL": "C"}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANGFLOW_API_KEY": "x"}, True),
         ({"PYTHONUTF8": "0"}, False),
     ],
 )

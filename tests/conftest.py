@@ -25,13 +25,20 @@ _PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server"
 """Fixtures of tests that run the program, a server or a model."""
 _FOLDERS = [Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")]
 
+_LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
+"""Files with the tests that take longest, more than ten seconds each."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that take most of the time: `pytest -m "not e2e"` answers while one thinks."""
+    """Mark the tests that take most of the time, and start the longest first: no process works on alone at the end.
+
+    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks.
+    """
     for item in items:
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class Terminal:
         self.send(f"\x1b[200~{text}\x1b[201~")
 
     def answer_positions(self) -> None:
-        """Tell the program where the cursor is whenever it asks, as real terminals do."""
+        """Report the position of the cursor whenever the program asks for it, as real terminals do."""
         self._screen.write_process_input = self.send  # type: ignore[method-assign, assignment]
 
     def lines(self) -> list[str]:

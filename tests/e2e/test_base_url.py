@@ -1,4 +1,4 @@
-"""`--base-url`: which model is asked there, and what is told of an address that is wrong or does not answer."""
+"""`--base-url`: which model is asked there, and what is reported about an address that is wrong or does not answer."""
 
 import socket
 from collections.abc import Iterator

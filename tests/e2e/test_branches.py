@@ -82,7 +82,7 @@ def test_retry_and_edit_make_new_branches(fake: FakeOpenAI, terminal: OpenTermin
     assert "one, but better" in shown
 
 
-def test_a_question_without_an_answer_is_asked_again_not_twice(
+def test_a_question_without_an_answer_is_repeated_and_not_stored_twice(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
     assert (

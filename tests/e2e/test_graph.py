@@ -93,7 +93,7 @@ def test_a_module_and_a_project_name_graphs(chat: Chat) -> None:
         assert message in refused.stderr
 
 
-def test_what_is_no_conversation_is_refused_in_words(chat: Chat) -> None:
+def test_a_graph_without_messages_is_refused_with_its_keys(chat: Chat) -> None:
     refused = chat(*spec("numbers"), "hi")
     assert refused.returncode == 2
     assert "holds no `messages`; it holds: count, total" in refused.stderr
@@ -116,7 +116,7 @@ def test_a_subgraph_may_have_no_checkpointer(chat: Chat) -> None:
     assert ok(chat(*spec("delegating"), "hi")).stdout == "You asked: hi.\n"
 
 
-def test_a_graph_that_gives_no_answer_is_told(chat: Chat) -> None:
+def test_a_graph_that_gives_no_answer_is_reported(chat: Chat) -> None:
     answer = ok(chat(*spec("silent"), "--json", "hi"))
     assert (answer.json()["content"], answer.json()["finish_reason"]) == ("", "no_answer")
     assert answer.stderr == "warning: the graph ended without an answer\n"
@@ -286,7 +286,7 @@ def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -
 
 
 @pytest.mark.executable
-def test_a_node_that_is_stopped_leaves_what_it_had_said(chat: Chat) -> None:
+def test_a_node_that_is_stopped_leaves_the_text_that_had_arrived(chat: Chat) -> None:
     running = chat.start(*spec("slow"), "-t", "t", "slow")
     running.wait_for_output("It begins")
     running.signal(signal.SIGINT)

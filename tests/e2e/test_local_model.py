@@ -58,7 +58,7 @@ def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
     assert "Bob" not in stranger.stdout
 
 
-def test_json_tells_the_model_and_its_tokens(local: Chat) -> None:
+def test_json_names_the_model_and_its_tokens(local: Chat) -> None:
     turn = local("--json", "--max-tokens", "8", "Count from one to one hundred.", timeout=120).json()
     assert turn["model"].startswith("local:")
     assert turn["finish_reason"] == "length"

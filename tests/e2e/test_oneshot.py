@@ -105,7 +105,7 @@ def test_no_reader_at_all_is_no_error(chat: Chat, fake: FakeOpenAI, command: str
 
 
 @pytest.mark.parametrize("place", ["2> /dev/full", "2> >(true)"], ids=["full", "no reader"])
-def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat, fake: FakeOpenAI, place: str) -> None:
+def test_an_error_that_can_not_be_written_keeps_its_exit_code(chat: Chat, fake: FakeOpenAI, place: str) -> None:
     assert chat.shell(f"chat --nonsense {place}").returncode == 2
     fake.default = unauthorized()
     assert chat.shell(f"chat hello {place}").returncode == 3
@@ -113,7 +113,7 @@ def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat, fake: Fak
     assert (told.returncode, told.json()["error"]["code"]) == (3, "auth")
 
 
-def test_an_output_that_takes_nothing_is_told_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:
+def test_an_output_that_takes_nothing_is_reported_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell("chat hello > /dev/full")
     assert result.returncode == 1, result
     assert len(result.stderr.splitlines()) == 1
@@ -202,7 +202,7 @@ def test_json_is_one_object_of_the_whole_turn(chat: Chat, fake: FakeOpenAI) -> N
     }
 
 
-def test_json_tells_when_the_answer_was_cut_by_its_limit(chat: Chat, fake: FakeOpenAI) -> None:
+def test_json_shows_when_the_answer_was_cut_by_its_limit(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Because of", finish_reason="length"))
     assert chat("--json", "why?").json()["finish_reason"] == "length"
 

@@ -132,7 +132,7 @@ def test_new_starts_another_thread_and_thread_goes_back(fake: FakeOpenAI, termin
     assert "chat --thread first" in tty.lines()[-1]
 
 
-def test_model_chooses_who_answers_next(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_model_chooses_the_model_of_the_next_answer(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-m", "openai:gpt-fake")
     tty.wait_for_prompt()
     tty.send_line("/model openai:gpt-other")
@@ -197,7 +197,7 @@ def test_ctrl_c_stops_the_answer_and_nothing_else(chat: Chat, fake: FakeOpenAI, 
     assert chat.messages("work")[1]["interrupted"] is True
 
 
-def test_a_failed_turn_is_told_and_the_conversation_goes_on(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_a_failed_turn_is_reported_and_the_conversation_goes_on(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.default = server_error()
     tty = terminal()
     tty.wait_for_prompt()

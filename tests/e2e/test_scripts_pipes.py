@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat
 from tests.e2e.terminal import Terminal
@@ -23,7 +23,7 @@ def test_fifty_megabytes_are_refused_quickly_and_in_bounded_memory(chat: Chat, f
     started = time.monotonic()
     result = chat("-m", "openai:gpt-4o", "-t", "log", "sum it up", input=text)
     taken = time.monotonic() - started
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert "tokens" in result.stderr
     assert "limit" in result.stderr
     assert fake.requests == []
@@ -55,13 +55,13 @@ def test_a_dash_after_two_dashes_is_a_prompt(chat: Chat, fake: FakeOpenAI) -> No
 
 
 def test_a_dash_without_input_is_an_empty_prompt(chat: Chat, fake: FakeOpenAI) -> None:
-    assert_told(chat("-"), 2)
+    assert_reported(chat("-"), 2)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize("options", [["-f", "-"], ["--script", "-"], ["-t", "work", "--resume-with", "yes"]])
 def test_a_dash_beside_another_use_of_stdin_is_refused(chat: Chat, fake: FakeOpenAI, options: list[str]) -> None:
-    assert_told(chat(*options, "-", input="hello"), 2)
+    assert_reported(chat(*options, "-", input="hello"), 2)
     assert fake.requests == []
 
 

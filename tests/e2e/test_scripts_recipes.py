@@ -137,7 +137,7 @@ def test_trying_again_ends_where_it_cannot_help(chat: Chat, fake: FakeOpenAI, wo
     assert not fake.requests  # the list of models was refused
 
 
-def test_a_written_conversation_is_told_by_speaker(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
+def test_a_script_is_printed_by_speaker(chat: Chat, fake: FakeOpenAI, work: Path) -> None:
     lines = run(chat, "A conversation written down").stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["User", "AI", "User", "AI"]
 

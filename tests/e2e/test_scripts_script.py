@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall, bob, unknown_model
@@ -12,7 +12,7 @@ from tests.fakes.steps import Answer, Stall, bob, unknown_model
 SESSION = "Hi! I'm Bob.\n\nWhat's my name?\n"
 
 
-def test_a_script_is_one_conversation_that_says_who_says_what(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_script_is_one_conversation_with_its_speakers(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = bob
     (chat.home.work / "questions.txt").write_text(SESSION)
     result = chat("--script", "questions.txt", "-t", "abc123")
@@ -82,5 +82,5 @@ def test_a_file_goes_along_with_the_first_line(chat: Chat, fake: FakeOpenAI) -> 
     ],
 )
 def test_a_script_that_cannot_be_played_is_a_usage_error(chat: Chat, fake: FakeOpenAI, args: tuple[str, ...]) -> None:
-    assert_told(chat(*args, input=" \n" if args == ("--script", "-") else "hello\n"), 2)
+    assert_reported(chat(*args, input=" \n" if args == ("--script", "-") else "hello\n"), 2)
     assert fake.requests == []

@@ -73,7 +73,7 @@ def test_an_indicator_stands_below_an_answer_that_pauses(fake: FakeOpenAI, termi
 
 
 @pytest.mark.executable
-def test_the_toolbar_tells_that_the_engine_starts(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_the_toolbar_shows_that_the_engine_starts(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     del home.env["PROMPT_TOOLKIT_NO_CPR"]  # else there would be no toolbar
     tty = terminal("-t", "work")
     tty.answer_positions()
@@ -361,7 +361,7 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     assert "hunter2" not in text
 
 
-def test_the_toolbar_tells_where_we_are_and_goes_on_narrow_screens(
+def test_the_toolbar_shows_the_thread_and_goes_on_narrow_screens(
     home: Home, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
     del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is

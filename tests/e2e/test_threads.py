@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -102,7 +102,7 @@ def test_a_thread_is_shown_whole(library: Chat) -> None:
 
 @pytest.mark.parametrize("prefix", ["ab", "nothing"])
 def test_a_prefix_must_name_one_thread(library: Chat, prefix: str) -> None:
-    assert_told(library("threads", "show", prefix), 2)
+    assert_reported(library("threads", "show", prefix), 2)
 
 
 def test_an_empty_list_is_no_error(chat: Chat) -> None:
@@ -133,7 +133,7 @@ def test_what_is_written_is_readable_by_its_owner_alone(chat: Chat, fake: FakeOp
 
 @pytest.mark.parametrize("thread_id", ["", "x" * 201, "a\nb", "a\x1b[31mb"])
 def test_an_impossible_thread_id_is_refused(chat: Chat, fake: FakeOpenAI, thread_id: str) -> None:
-    assert_told(chat("-t", thread_id, "hello"), 2)
+    assert_reported(chat("-t", thread_id, "hello"), 2)
     assert fake.requests == []
 
 

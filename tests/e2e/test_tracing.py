@@ -87,7 +87,7 @@ def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: 
 
 
 @pytest.mark.parametrize("graph", [(), ("--graph", "graph.py:graph")], ids=["chat", "a graph"])
-def test_a_trace_that_is_refused_is_told(
+def test_a_trace_that_is_refused_is_reported(
     chat: Chat, fake: FakeOpenAI, tracer: Tracer, home: Home, graph: tuple[str, ...]
 ) -> None:
     (home.work / "graph.py").write_text(GRAPH)

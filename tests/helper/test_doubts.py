@@ -94,7 +94,7 @@ def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-def test_another_users_helper_is_told_nothing(helped: Helped, server: FakeOpenAI) -> None:
+def test_another_users_helper_gets_no_request(helped: Helped, server: FakeOpenAI) -> None:
     with Impostor(helped, b"heard", user=65534) as impostor:
         assert helped("hello").stdout == "You said: hello\n"
     assert set(impostor.received) == {b""}

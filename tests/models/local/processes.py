@@ -71,7 +71,7 @@ def stop_servers(folder: Path) -> None:
 
 
 class ClientProcess:
-    """Another terminal: a process that ensures a server, prints its endpoint, and stays until it is told to go."""
+    """Another terminal: a process that ensures a server, prints its endpoint, and stays until its standard input ends."""
 
     def __init__(self, weights: Weights, override: Path, *, at: float = 0.0) -> None:
         self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Signals that come before a turn could take them end the run at once, reported in the chosen format; ignored ones do nothing."""
+"""A signal before a turn ends the run at once, reported in the chosen format; an ignored one does nothing."""
 
 import os
 import signal

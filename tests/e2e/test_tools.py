@@ -126,9 +126,7 @@ def test_a_call_that_fails_when_it_runs_is_a_result_too(chat: Chat, home: Home, 
     assert fake.requests[1].results[-1] == "\N{REPLACEMENT CHARACTER}"
 
 
-def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_reported_to_the_model(
-    chat: Chat, fake: FakeOpenAI
-) -> None:
+def test_calls_run_side_by_side_and_the_model_sees_which_failed_or_hung(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(
         Calls(
             [

@@ -36,9 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
         ({"PYTHONUTF8": "0"}, False),
     ],
 )
-def test_variables_that_were_read_must_be_the_same(
-    environment: Environment, changed: dict[str, str], same: bool
-) -> None:
+def test_variables_that_were_read_must_be_equal(environment: Environment, changed: dict[str, str], same: bool) -> None:
     assert environment.matches({**os.environ, **changed}) is same
 
 

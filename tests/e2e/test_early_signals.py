@@ -12,6 +12,8 @@ from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Gated
 
+pytestmark = pytest.mark.executable
+
 AMID_THE_LOOP = """
 import os, signal, socket, sys
 make = socket.socketpair
@@ -21,8 +23,6 @@ def interrupted(*args):  # what an event loop makes in the middle of its own mak
 socket.socketpair = interrupted
 sys.argv[1:] = ["--json", "hello"]
 from chatcli.__main__ import main
-
-pytestmark = pytest.mark.executable
 main()
 """
 

@@ -56,11 +56,11 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
 
 
 @pytest.fixture
-def chat(home: Home, request: pytest.FixtureRequest) -> Iterator[Chat]:
+def chat(home: Home, forks: ForkServer, request: pytest.FixtureRequest) -> Iterator[Chat]:
     """Give the program, to be run in `home`: forks of one process, or where marked `executable`, what is installed."""
     assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
     marked = request.node.get_closest_marker("executable") is not None
-    program = Chat(home, None if marked else request.getfixturevalue("forks"))
+    program = Chat(home, reader=forks) if marked else Chat(home, forks)
     yield program
     program.close()
 

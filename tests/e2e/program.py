@@ -141,6 +141,8 @@ class Chat:
     home: Home
     forks: ForkServer | None = None
     """Runs it without the time of its imports; without one, each run is the installed executable."""
+    reader: ForkServer | None = None
+    """Reads the store for `messages` where the runs are the executable's."""
     _running: ExitStack = field(default_factory=ExitStack)
 
     def __call__(
@@ -196,8 +198,8 @@ class Chat:
         return Running(process, ours, data or b"", stdout, stderr)
 
     def messages(self, thread_id: str) -> list[dict[str, Any]]:
-        """Give what the store holds of a thread."""
-        shown = self("threads", "show", thread_id, "--json")
+        """Return what the store holds of a thread."""
+        shown = Chat(self.home, self.forks or self.reader)("threads", "show", thread_id, "--json")
         assert shown.returncode == 0, shown
         messages: list[dict[str, Any]] = shown.json()["messages"]
         return messages

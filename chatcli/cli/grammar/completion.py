@@ -28,6 +28,11 @@ def offer(kind: str, *arguments: str) -> Callable[[str], list[tuple[str, str]]]:
     return complete
 
 
+def offer_files(incomplete: str) -> list[tuple[str, str]]:
+    """Return the files that begin with the typed text, for fish only: Typer's script keeps it from offering files."""
+    return offer("files")(incomplete) if os.environ[VARIABLE].endswith("fish") else []
+
+
 def run_completion(command: "TyperGroup") -> None:
     """Print the completions that the shell asks for with its variables."""
     if not os.environ[VARIABLE].endswith("bash"):

@@ -4,13 +4,11 @@ They go to a shell that evaluates them, and titles can hold any text: only harml
 """
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from chatcli.cli.grammar.completion import VARIABLE
 from chatcli.cli.schemas import NAMES
 from chatcli.config import kept_keys as keys
 from chatcli.config.settings import Settings
@@ -98,9 +96,7 @@ def own_roles(incomplete: str) -> list[Offer]:
 
 
 def files(incomplete: str) -> list[Offer]:
-    """Return the files that begin with the typed text, for fish only: Typer's script keeps it from offering files."""
-    if not os.environ[VARIABLE].endswith("fish"):
-        return []
+    """Return the files that begin with the typed text."""
     typed = Path(incomplete)
     folder = typed if incomplete.endswith("/") or not incomplete else typed.parent
     try:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar.completion import offer
+from chatcli.cli.grammar.completion import offer, offer_files
 
 CONVERSATION = "Conversation"
 MODEL = "Model"
@@ -155,7 +155,7 @@ File = Annotated[
         metavar="PATH|URL",
         help='Attach a text file, image or PDF; "-" is stdin; repeatable.',
         rich_help_panel=INPUT,
-        autocompletion=offer("files"),
+        autocompletion=offer_files,
     ),
 ]
 AllowPrivateUrls = Annotated[
@@ -173,7 +173,7 @@ Script = Annotated[
         metavar="FILE",
         help='Ask each line as a question, all in one thread; "-" is stdin.',
         rich_help_panel=INPUT,
-        autocompletion=offer("files"),
+        autocompletion=offer_files,
     ),
 ]
 EditingMode = Annotated[
@@ -206,7 +206,7 @@ Schema = Annotated[
         metavar="FILE",
         help="Answer with JSON that is valid against this JSON Schema.",
         rich_help_panel=OUTPUT,
-        autocompletion=offer("files"),
+        autocompletion=offer_files,
     ),
 ]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Print the answer only.", rich_help_panel=OUTPUT)]
@@ -251,7 +251,7 @@ Mcp = Annotated[
         metavar="FILE",
         help="Add the MCP servers of this file; its format is that of other MCP clients.",
         rich_help_panel=TOOLS,
-        autocompletion=offer("files"),
+        autocompletion=offer_files,
     ),
 ]
 Allow = Annotated[
@@ -284,7 +284,7 @@ Graph = Annotated[
         metavar="SPEC",
         help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
         rich_help_panel=GRAPHS,
-        autocompletion=offer("files"),
+        autocompletion=offer_files,
     ),
 ]
 Url = Annotated[

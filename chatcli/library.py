@@ -417,7 +417,7 @@ def _spec(graph: object, model: str | None, name: str | None) -> GraphSpec | Non
             raise TypeError("a name is for a graph; a model has its own")
         return None
     try:
-        kind = kind_of(graph, "this")
+        kind = kind_of(graph, "the given object")
         label = _checked_name(name if name is not None else name_of(graph), own=name is None)
         spec = GraphSpec(label, label, target=graph)
         if kind is Kind.GRAPH:

@@ -16,7 +16,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
 def thread_choices(threads: Sequence[ThreadSummary], text: str = "") -> tuple[ThreadChoice, ...]:
-    """Return those of `threads` whose ID or title holds `text`, with title, turns, age and model."""
+    """Return the choices for those `threads` whose ID or title contains `text`."""
     wanted = text.casefold()
     return tuple(
         ThreadChoice(thread.thread_id, _description(thread))

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
@@ -23,7 +23,7 @@ from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=complete.topics)]
+Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=offer("topics"))]
 
 _OF_GRAPHS = ("conversation", "threads", "scripts", "json")
 """The topics that are also about a builder's program."""

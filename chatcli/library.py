@@ -45,7 +45,7 @@ from chatcli.events import (
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.runtime.program import Program, running
-from chatcli.thread_ids import new_thread_id
+from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -507,8 +507,10 @@ def _options(
     from chatcli.config.settings import Settings
     from chatcli.conversation.place import choose_place
 
+    if thread is not None:
+        check_thread_id(thread)
     try:
-        choose_place(Settings().with_options(options))
+        choose_place(Settings().with_options({"store": store}))
     except UsageError as error:
         raise _as_bad(error) from None
     return options

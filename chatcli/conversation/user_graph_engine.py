@@ -74,8 +74,9 @@ class GraphEngine(LocalEngine):
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
-        with suppress(OSError):  # then the thread needs --graph the next time
-            await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
+        if self._spec.target is None:  # an object can't be found again by its name
+            with suppress(OSError):  # then the thread needs --graph the next time
+                await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
         return Session(
             GraphThread(self._graph, self.threads, thread_id),
             self._spec.model_name,

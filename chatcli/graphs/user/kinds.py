@@ -75,6 +75,9 @@ def takes_history(function: object) -> bool:
 
 def name_of(found: object) -> str:
     """Return what the graph, or the function, calls itself; `graph` where it has no name of its own."""
+    nodes = getattr(found, "nodes", {})
+    if _is_a(found, "langgraph.pregel", "Pregel") and not hasattr(found, "builder") and len(nodes) == 1:
+        return str(next(iter(nodes)))  # the function of an entrypoint
     name = getattr(found, "name", None) or getattr(found, "__name__", None) or getattr(found, "func", None)
     name = name if isinstance(name, str) else getattr(name, "__name__", None)
     # LangGraph and langchain name what has no name after their own classes.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import Place
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.graphs.values import GivenValues
 from chatcli.models.names import ModelName, choose_model
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ def build_conversation(
     *,
     name: ModelName | None = None,
     can_ask: bool = False,
+    given: GivenValues | None = None,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
-    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened.
+    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
+    what is `given` beside the messages; None stands for what the settings say.
 
     Raises:
         UsageError: See `who_answers`.
@@ -55,15 +58,16 @@ def build_conversation(
     """
     from chatcli.conversation.conversation import Conversation
 
+    given = GivenValues.of_settings(settings) if given is None else given
     begin = partial(Conversation, settings, place, thread_id, name or who_answers(settings, place, graph))
     if isinstance(place, ServerAddress):
         from chatcli.conversation.server_engine import ServerEngine
 
-        return begin(lambda announce: ServerEngine.open(place, settings.timeout))
+        return begin(lambda announce: ServerEngine.open(place, settings.timeout, given))
     if graph is not None:
         from chatcli.conversation.user_graph_engine import GraphEngine
 
-        return begin(lambda announce: GraphEngine.open(place, graph, announce))
+        return begin(lambda announce: GraphEngine.open(place, graph, announce, given))
     from chatcli.conversation.chat_engine import ChatEngine
 
     return begin(lambda announce: ChatEngine.open(settings, place, announce, schema, can_ask=can_ask))

@@ -174,8 +174,9 @@ def unknown_key(kind: Kind, key: str, known: list[str]) -> UsageError:
 
 def wrong_value(kind: Kind, key: str, value: Any, expected: str, reason: str = "") -> UsageError:
     """Return the error for a `value` that is not of the type `expected`; `reason` does not repeat the value."""
-    given = f"{value!r:.100}" if isinstance(value, str) and not names_secret(key) else shown_value(key, value)[:100]
+    given = repr(value) if isinstance(value, str) and not names_secret(key) else shown_value(key, value)
+    why = f"{reason}, not {given[:100]}" if reason else f"not {given[:100]}"
     return UsageError(
-        f"the field {key} of the graph's {kind} is of the type {expected}: {f'{reason}, ' if reason else ''}not {given}",
+        f"the field {key} of the graph's {kind} is of the type {expected}: {why}",
         remedy=f"Give it: {option(kind, key)}",
     )

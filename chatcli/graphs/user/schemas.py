@@ -5,21 +5,20 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
-from langgraph.graph import START
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import Pregel
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.user.runtime_context import build_context
-from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
+from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
 
-if TYPE_CHECKING:
-    from langgraph.pregel import Pregel
-
+AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
 MESSAGES = "messages"
 
 
@@ -84,14 +83,12 @@ class Fields:
 class GraphSchemas:
     """The values that `graph` takes beside the question, which is under `question_key` in its input."""
 
-    def __init__(self, graph: "Pregel[Any, Any, Any, Any]", question_key: str = MESSAGES) -> None:
-        self._graph = graph
+    def __init__(self, graph: AnyGraph, question_key: str = MESSAGES) -> None:
         self._question_key = question_key
-        builder = getattr(graph, "builder", None)
-        self._fields: dict[Kind, Fields] = {
-            "context": Fields(graph.context_schema),
-            "input": Fields(builder.input_schema if builder is not None else _input_type(graph)),
-        }
+        self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
+        # What no StateGraph made, an entrypoint say, has only the type of its input.
+        taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
+        self._fields: dict[Kind, Fields] = {"context": Fields(graph.context_schema), "input": Fields(taken)}
 
     def types(self) -> dict[tuple[Kind, str], str]:
         """Return the type of each field that may be given."""
@@ -182,16 +179,30 @@ class GraphSchemas:
 
     def _needed(self) -> set[str]:
         """Return the fields without which the graph's first step fails, whatever its nodes do."""
-        builder = getattr(self._graph, "builder", None)
+        builder = self._builder
         if builder is None:
-            return _required(_input_type(self._graph))
+            return _required(self._input.schema)
         first = [builder.nodes[end] for start, end in builder.edges if start == START and end in builder.nodes]
         return {name for node in first for name in _required(node.input_schema)}
 
 
-def _input_type(graph: "Pregel[Any, Any, Any, Any]") -> Any:
-    """Return the type of the input of a graph that was not built from a StateGraph."""
-    return graph.InputType
+def check_values(graph: object, values: GraphValues) -> GraphValues:
+    """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
+
+    Raises:
+        ValueError: The graph has no such field, or a value is of another type.
+
+    """
+    if not isinstance(graph, Pregel | StateGraph):
+        return values
+    schemas = GraphSchemas(graph, values.input_key or MESSAGES)
+    try:
+        for kind in KINDS:
+            for key, value in values.of(kind).items():
+                values = values.with_value(kind, key, schemas.settle(kind, key, value))
+    except UsageError as error:
+        raise ValueError(error.message) from None
+    return values
 
 
 def _types(schema: Any) -> dict[str, Any]:

@@ -208,9 +208,8 @@ def test_set_changes_values_in_a_conversation(chat: Chat, terminal: OpenTerminal
     tty.send_key("ctrl-d")
     assert tty.exit_code() == 0
     assert "user_id='7', limit=2" in ok(chat("-t", "t", "again"))
-    grants = [
-        json.loads(path.read_text()) for path in (chat.home.root / ".local/state/chatcli/threads").rglob("*.json")
-    ]
+    state = chat.home.root / ".local/state/chatcli/threads"
+    grants = [json.loads(path.read_text()) for path in state.rglob("*.json")]
     assert [one["values"]["context"] for one in grants if "values" in one] == [{"user_id": "7", "limit": 2}]
 
 

@@ -1,16 +1,18 @@
 """Builds the conversation of a run: which model, graph or app answers, and with which engine."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import Place
-from chatcli.graphs.server.client import ServerAddress
+from chatcli.graphs.server.client import SERVER, ServerAddress
 from chatcli.graphs.values import GivenValues
 from chatcli.models.names import ModelName, choose_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chatcli.conversation.conversation import Conversation
+    from chatcli.events import Notice, Progress
     from chatcli.graphs.chat.answer_schema import AnswerSchema
     from chatcli.graphs.user.spec import GraphSpec
 
@@ -23,8 +25,6 @@ def who_answers(settings: Settings, place: Place, graph: "GraphSpec | None" = No
 
     """
     if isinstance(place, ServerAddress):
-        from chatcli.graphs.server.client import SERVER
-
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:
         return graph.model_name
@@ -57,17 +57,24 @@ def build_conversation(
 
     """
     from chatcli.conversation.conversation import Conversation
+    from chatcli.conversation.engine import Engine, import_engine
 
-    given = GivenValues.of_settings(settings) if given is None else given
-    begin = partial(Conversation, settings, place, thread_id, name or who_answers(settings, place, graph))
-    if isinstance(place, ServerAddress):
-        from chatcli.conversation.server_engine import ServerEngine
+    values = GivenValues.of_settings(settings) if given is None else given
 
-        return begin(lambda announce: ServerEngine.open(place, settings.timeout, given))
-    if graph is not None:
-        from chatcli.conversation.user_graph_engine import GraphEngine
+    async def open_engine(announce: "Callable[[Progress | Notice], None]") -> Engine:
+        if isinstance(place, ServerAddress):
+            await import_engine("server_engine", quiet=True)
+            from chatcli.conversation.server_engine import ServerEngine
 
-        return begin(lambda announce: GraphEngine.open(place, graph, announce, given))
-    from chatcli.conversation.chat_engine import ChatEngine
+            return await ServerEngine.open(place, settings.timeout, values)
+        if graph is not None:
+            await import_engine("user_graph_engine", quiet=False)  # the log of the user's code is shown
+            from chatcli.conversation.user_graph_engine import GraphEngine
 
-    return begin(lambda announce: ChatEngine.open(settings, place, announce, schema, can_ask=can_ask))
+            return await GraphEngine.open(place, graph, announce, values)
+        await import_engine("chat_engine", quiet=True)
+        from chatcli.conversation.chat_engine import ChatEngine
+
+        return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask)
+
+    return Conversation(settings, place, thread_id, name or who_answers(settings, place, graph), open_engine)

@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING, Any
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
 from chatcli.config.settings import Settings
-from chatcli.conversation.engine import LocalEngine, Opening, quiet_library_logs
+from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.events import Notice, Progress
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
+from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
+from chatcli.models.model import Model
 from chatcli.models.names import ModelName, custom_url
-from chatcli.roles.setup import opening_model, opening_setup
+from chatcli.roles.setup import Setup, opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
+from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.thread import GraphThread
+from chatcli.store.errors import as_store_error
 from chatcli.store.location import StoreLocation
+from chatcli.store.open import Store, open_store
+from chatcli.tools.toolbox import Toolbox, build_toolbox
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
-    from chatcli.graphs.chat.graph import ChatGraph
-    from chatcli.graphs.chat.session import ChatSession
-    from chatcli.models.model import Model
-    from chatcli.roles.setup import Setup
-    from chatcli.store.open import Store
-    from chatcli.tools.toolbox import Toolbox
 
 
 class ChatEngine(LocalEngine):
@@ -33,15 +36,15 @@ class ChatEngine(LocalEngine):
 
     def __init__(
         self,
-        graph: "ChatGraph",
-        store: "Store",
+        graph: ChatGraph,
+        store: Store,
         settings: Settings,
         location: StoreLocation,
         on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
         schema: "AnswerSchema | None" = None,
         *,
-        toolbox: "Toolbox",
+        toolbox: Toolbox,
     ) -> None:
         super().__init__(store, resources)
         self.toolbox = toolbox
@@ -63,7 +66,7 @@ class ChatEngine(LocalEngine):
         *,
         can_ask: bool = False,
     ) -> "ChatEngine":
-        """Import what turns need, off the loop's thread so that typing goes on, and open the store at `location`.
+        """Open the store at `location`, and make what turns need.
 
         `can_ask` means that a user can be asked whether a tool may run.
 
@@ -72,11 +75,7 @@ class ChatEngine(LocalEngine):
             UsageError: The file of MCP servers can't be read.
 
         """
-        await asyncio.to_thread(_import_engine)
-        from chatcli.graphs.chat.graph import build_graph
-        from chatcli.store.open import open_store
-        from chatcli.tools.toolbox import build_toolbox
-
+        await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
             toolbox = build_toolbox(settings, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)
@@ -85,7 +84,7 @@ class ChatEngine(LocalEngine):
             kept = resources.pop_all()
         return cls(graph, store, settings, location, on_progress, kept, schema, toolbox=toolbox)
 
-    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+    async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Return the model `name`, built once; `temperature` is for where the user chose none.
 
         Raises:
@@ -102,7 +101,7 @@ class ChatEngine(LocalEngine):
             self._note_endpoint(model)
         return self._models[name, temperature]
 
-    async def session(self, thread_id: str, opening: Opening) -> "ChatSession":
+    async def session(self, thread_id: str, opening: Opening) -> ChatSession:
         """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for.
 
         Raises:
@@ -110,9 +109,6 @@ class ChatEngine(LocalEngine):
             ChatcliError: The model has no key, or the role is unknown.
 
         """
-        from chatcli.graphs.chat.graph import setup_of
-        from chatcli.graphs.chat.session import ChatSession
-
         settings = self._settings
         values = await self._values(thread_id)
         stored = None if values is None else setup_of(values)
@@ -146,22 +142,17 @@ class ChatEngine(LocalEngine):
             self._on_progress(Notice(notice, "warning"))
         return self._grants.setdefault(thread_id, granted(self._location, thread_id))
 
-    async def setup(self, thread_id: str) -> "Setup | None":
+    async def setup(self, thread_id: str) -> Setup | None:
         """Return how the thread `thread_id` is answered, None where nothing is stored of it.
 
         Raises:
             StoreError: The store can't be read.
 
         """
-        from chatcli.graphs.chat.graph import setup_of
-
         values = await self._values(thread_id)
         return None if values is None else setup_of(values)
 
-    async def _values(self, thread_id: str) -> "Mapping[str, Any] | None":
-        from chatcli.graphs.chat.graph import read_values
-        from chatcli.store.errors import as_store_error
-
+    async def _values(self, thread_id: str) -> Mapping[str, Any] | None:
         try:
             return await read_values(self._graph, thread_id)
         except Exception as error:
@@ -178,11 +169,6 @@ class ChatEngine(LocalEngine):
             ChatcliError: The store can't be used, or the role is unknown.
 
         """
-        from chatcli.graphs.chat.ask_node import MODEL_NODE
-        from chatcli.graphs.chat.graph import setup_update
-        from chatcli.sessions.question import keep_unasked
-        from chatcli.sessions.thread import GraphThread
-
         stored = await self.setup(thread_id)
         setup = opening_setup(self._settings, stored, first=opening.first)
         name = self._name(setup, stored, opening)
@@ -191,13 +177,13 @@ class ChatEngine(LocalEngine):
         thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
         await keep_unasked(thread, name, text, attachments, setup_update(setup))
 
-    def _name(self, setup: "Setup", stored: "Setup | None", opening: Opening) -> ModelName:
+    def _name(self, setup: Setup, stored: Setup | None, opening: Opening) -> ModelName:
         """Return the model that answers first on a thread that has `stored`."""
         if opening.first:
             return opening.chosen or opening_model(self._settings, setup)
         return opening_model(self._settings, stored, first=False) if stored and stored.model else opening.current
 
-    def _note_endpoint(self, model: "Model") -> None:
+    def _note_endpoint(self, model: Model) -> None:
         """Note that the user has named the server of `model`, so that threads may go on there.
 
         The word of a folder's `.env` is not the user's own, and a conversation that is not kept leaves no trace.
@@ -206,11 +192,3 @@ class ChatEngine(LocalEngine):
         named = model.base_url and not model.name.base_url and not settings.credentials.is_url_of_dotenv(provider)
         if named and not self._location.in_memory:
             note_endpoint(model.base_url, model.key)
-
-
-def _import_engine() -> None:
-    quiet_library_logs()
-    import chatcli.graphs.chat.session
-    import chatcli.store.open  # noqa: F401 - imported for the caller
-
-    watch_tracing()

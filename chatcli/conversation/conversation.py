@@ -6,7 +6,7 @@ needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
-from chatcli.conversation.engine import Engine, OpenEngine, Opening
+from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.roles.setup import Setup, opening_model, switched_model
-from chatcli.runtime.garbage import resume_collections
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ class Conversation:
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
         self._settings = settings
-        self._open_engine = open_engine
-        self._engine: asyncio.Task[Engine] | None = None
+        self._engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
         self._opening: asyncio.Task[Session] | None = None
         self._stopped = False
@@ -85,7 +83,7 @@ class Conversation:
 
     async def _learn_model(self) -> None:
         """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
-        stored = await (await self._opened()).setup(self.thread_id)
+        stored = await (await self._engine.get()).setup(self.thread_id)
         shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
         if stored is not None and shown and self.thread_id == self._first_thread:
             self.model_name = opening_model(self._settings, stored)
@@ -93,7 +91,7 @@ class Conversation:
     @property
     def is_starting(self) -> bool:
         """Whether the engine is being opened just now."""
-        return self._engine is not None and not self._engine.done()
+        return self._engine.is_opening
 
     def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
@@ -125,7 +123,7 @@ class Conversation:
             ChatcliError: The store can't be used, or the model has no key.
 
         """
-        return await (await self._open_session()).pending(shown=shown)
+        return await (await self.session()).pending(shown=shown)
 
     async def _on_session(
         self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
@@ -137,7 +135,7 @@ class Conversation:
         started = time.monotonic()
         self._stopped = False
         try:
-            session = await self._open_session()
+            session = await self.session()
             if self._stopped:  # when it was open already
                 raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
@@ -183,7 +181,7 @@ class Conversation:
     async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
         # The process can't end before these imports have, so waiting for them costs nothing.
         await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
-        engine = await asyncio.wait_for(self._opened(), OPEN_TIMEOUT)
+        engine = await asyncio.wait_for(self._engine.get(), OPEN_TIMEOUT)
         opening = Opening(self._first, self._chosen_model, self.model_name)
         await engine.keep_unasked(self.thread_id, opening, text, attachments)
 
@@ -225,7 +223,18 @@ class Conversation:
             ChatcliError: The store can't be used, or the model has no key.
 
         """
-        return await self._open_session()
+        if self._session is None:
+            self._opening = asyncio.create_task(self._session_on(self.thread_id))
+            try:
+                self._session = await self._opening
+            except asyncio.CancelledError:
+                waiting = asyncio.current_task()
+                if self._opening.cancelled() and not (waiting is not None and waiting.cancelling()):
+                    raise InterruptedTurnError("stopped while it was being prepared") from None
+                raise
+            finally:
+                self._opening = None
+        return self._session
 
     async def document(self) -> "ThreadDocument":
         """Return all that is stored of the current thread.
@@ -235,11 +244,11 @@ class Conversation:
             StoreError: The store can't be used.
 
         """
-        return await (await self._opened()).document(self.thread_id)
+        return await (await self._engine.get()).document(self.thread_id)
 
     async def threads(self) -> "Threads":
         """Return the threads of the store."""
-        return (await self._opened()).threads
+        return (await self._engine.get()).threads
 
     def edit(self, turn: "Turn") -> None:
         """Let the next question begin a new branch in place of `turn`."""
@@ -258,7 +267,7 @@ class Conversation:
         """
         resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
         session = await self._chat() if self._session is not None else None
-        engine = await self._opened()
+        engine = await self._engine.get()
         setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
         model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._first_thread)
         model = await engine.model(model_name, setup.temperature if session is not None else None)
@@ -285,7 +294,7 @@ class Conversation:
         """
         session = await self._chat()
         name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
-        session.model = await (await self._opened()).model(name, setup.temperature)
+        session.model = await (await self._engine.get()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
 
@@ -296,7 +305,7 @@ class Conversation:
             ChatcliError: The store can't be used, or what answers can't.
 
         """
-        session = await self._open_session()
+        session = await self.session()
         from chatcli.graphs.values_session import ValuesSession
 
         return session if isinstance(session, ValuesSession) else None
@@ -307,7 +316,7 @@ class Conversation:
         return () if schemas is None else [(kind, key, name) for (kind, key), name in schemas.types().items()]
 
     async def context(self) -> "FittedContext":
-        """Return what the next turn would send beside its question; see `ChatSession.context`."""
+        """Return what the next turn would send in addition to its question; see `ChatSession.context`."""
         return await (await self._chat()).context()
 
     async def compact(self) -> str:
@@ -334,54 +343,22 @@ class Conversation:
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.wait([self._warming])
-        if self._engine is not None:
-            self._engine.cancel()
-            done, _ = await asyncio.wait([self._engine])
-            for task in done:
-                if not task.cancelled() and task.exception() is None:
-                    await task.result().close()
-
-    async def _open_session(self) -> "Session":
-        if self._session is None:
-            self._opening = asyncio.create_task(self._new_session())
-            try:
-                self._session = await self._opening
-            except asyncio.CancelledError:
-                if self._opening.cancelled() and not _being_cancelled():
-                    raise InterruptedTurnError("stopped while it was being prepared") from None
-                raise
-            finally:
-                self._opening = None
-        return self._session
-
-    async def _new_session(self) -> "Session":
-        return await self._session_on(self.thread_id)
+        await self._engine.close()
 
     async def _session_on(self, thread_id: str) -> "Session":
         opening = Opening(self._first, self._chosen_model, self.model_name)
-        session = await (await self._opened()).session(thread_id, opening)
+        session = await (await self._engine.get()).session(thread_id, opening)
         self.model_name, self._first = session.name, False
         return session
 
     async def _chat(self) -> "ChatSession":
         """Return the hold on the current thread, where it is the plain chat's."""
-        session = await self._open_session()
+        session = await self.session()
         from chatcli.graphs.chat.session import ChatSession
 
         if not isinstance(session, ChatSession):
             raise UsageError(f"{self.model_name} has a model, a system prompt and a context of its own")
         return session
-
-    async def _opened(self) -> Engine:
-        # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
-        return await asyncio.shield(self._engine_task())
-
-    def _engine_task(self) -> "asyncio.Task[Engine]":
-        failed = self._engine is not None and self._engine.done() and self._engine.exception() is not None
-        if self._engine is None or failed:
-            loop = asyncio.get_running_loop()
-            self._engine = loop.create_task(_open(self._open_engine(lambda event: _announce_soon(loop, self, event))))
-        return self._engine
 
     def announce(self, event: Event) -> None:
         """Put `event` into the running turn's events; without a turn, a notice waits for the next one."""
@@ -389,20 +366,3 @@ class Conversation:
             self._session.announce(event)
         elif isinstance(event, Notice):
             self._waiting_notices.append(event)
-
-
-async def _open(opening: Awaitable[Engine]) -> Engine:
-    engine = await opening
-    resume_collections()  # by now all that is large is imported
-    return engine
-
-
-def _announce_soon(loop: asyncio.AbstractEventLoop, conversation: Conversation, event: Event) -> None:
-    # A late report, when the loop is gone, is nobody's loss.
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(conversation.announce, event)
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""What a conversation asks of the engine behind it, and what the engines share."""
+"""The engine behind a conversation: its interface, how it is opened, and what the engines share."""
 
 import asyncio
 import logging
@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
+from chatcli.runtime.garbage import resume_collections
 from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
@@ -94,6 +96,56 @@ OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
 """Opens the engine; it reports progress and notices through the callback, from any thread."""
 
 
+class LazyEngine:
+    """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again.
+
+    Args:
+        open_engine: Opens the engine.
+        announce: Takes what the engine reports, in the loop's thread.
+
+    """
+
+    def __init__(self, open_engine: OpenEngine, announce: Callable[[Progress | Notice], None]) -> None:
+        self._open_engine = open_engine
+        self._announce = announce
+        self._opening: asyncio.Task[Engine] | None = None
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the engine is being opened just now."""
+        return self._opening is not None and not self._opening.done()
+
+    async def get(self) -> Engine:
+        """Return the open engine.
+
+        Raises:
+            ChatcliError: It can't be opened.
+
+        """
+        failed = self._opening is not None and self._opening.done() and self._opening.exception() is not None
+        if self._opening is None or failed:
+            self._opening = asyncio.create_task(self._open(asyncio.get_running_loop()))
+        # Shielded: a turn that is stopped while the engine opens must not stop the opening for the next one.
+        return await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close the engine if it is open, and stop opening it otherwise."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+            if not self._opening.cancelled() and self._opening.exception() is None:
+                await self._opening.result().close()
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Engine:
+        def announce_soon(event: Progress | Notice) -> None:
+            if not loop.is_closed():  # otherwise the report comes too late, and nobody needs it
+                loop.call_soon_threadsafe(self._announce, event)
+
+        engine = await self._open_engine(announce_soon)
+        resume_collections()  # by now all that is large is imported
+        return engine
+
+
 class LocalEngine:
     """The base of the engines whose graph runs in this process, on an open store.
 
@@ -120,7 +172,14 @@ class LocalEngine:
         await self._resources.aclose()
 
 
-def quiet_library_logs() -> None:
+async def import_engine(module: str, *, quiet: bool) -> None:
+    """Import the engine in `module`, off the loop's thread so that typing goes on; `quiet` silences library logs."""
+    if quiet:
+        _quiet_library_logs()
+    await asyncio.to_thread(import_module, f"{__package__}.{module}")
+
+
+def _quiet_library_logs() -> None:
     """Keep the libraries' own warnings off stderr; chatcli reports the errors behind them itself."""
     logging.getLogger().addHandler(logging.NullHandler())  # without a handler, logging writes to stderr
     # A server's chunk has fields of other types than OpenAI's; this does no harm.

@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import BaseMessage
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.schema import Assistant
+
 from chatcli.attachments.attachment import Attachment
-from chatcli.conversation.engine import Opening, quiet_library_logs
+from chatcli.conversation.engine import Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.graphs.server.client import (
@@ -16,19 +20,20 @@ from chatcli.graphs.server.client import (
     check_server,
     schemas_with_messages,
 )
+from chatcli.graphs.server.schemas import ServerSchemas
+from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_from_json
+from chatcli.graphs.server.threads import ServerThreads
 from chatcli.graphs.values import GivenValues, GraphValues
+from chatcli.graphs.values_session import ValuesSession
+from chatcli.message import MessageShown
+from chatcli.models.model import Model
 from chatcli.models.names import ModelName
+from chatcli.roles.setup import Setup
+from chatcli.sessions.history import as_shown
+from chatcli.sessions.session import Session
 from chatcli.store.threads import ThreadSummary, find_thread
 
 if TYPE_CHECKING:
-    from langgraph_sdk.client import LangGraphClient
-    from langgraph_sdk.schema import Assistant
-
-    from chatcli.graphs.server.schemas import ServerSchemas
-    from chatcli.graphs.server.threads import ServerThreads
-    from chatcli.models.model import Model
-    from chatcli.roles.setup import Setup
-    from chatcli.sessions.session import Session
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -38,10 +43,10 @@ class ServerEngine:
     def __init__(
         self,
         server: ServerAddress,
-        found: "Sequence[Assistant]",
-        chosen: "Assistant | None",
-        client: "LangGraphClient",
-        threads: "ServerThreads",
+        found: Sequence[Assistant],
+        chosen: Assistant | None,
+        client: LangGraphClient,
+        threads: ServerThreads,
         timeout: float | None,
         given: GivenValues,
     ) -> None:
@@ -56,7 +61,7 @@ class ServerEngine:
 
     @classmethod
     async def open(cls, server: ServerAddress, silence: float | None, given: GivenValues) -> "ServerEngine":
-        """Ask `server` for its assistants, and import what turns need; `silence` ends a turn, in seconds.
+        """Ask `server` for its assistants, and connect to it; `silence` ends a turn, in seconds.
 
         The app gets what is `given` beside the messages.
 
@@ -69,13 +74,10 @@ class ServerEngine:
         if not found:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
-        quiet_library_logs()
-        from chatcli.graphs.server.threads import ServerThreads
-
         return cls(server, found, chosen, build_client(server), ServerThreads(server), silence, given)
 
-    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
-        """Refuse: the app has models of its own.
+    async def model(self, name: ModelName, temperature: float | None = None) -> Model:
+        """Refuse: the app has its own models.
 
         Raises:
             UsageError: Always.
@@ -83,17 +85,13 @@ class ServerEngine:
         """
         raise UsageError("the app on the server chooses its model itself")
 
-    async def session(self, thread_id: str, opening: Opening) -> "Session":
+    async def session(self, thread_id: str, opening: Opening) -> Session:
         """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on.
 
         Raises:
             ChatcliError: The server can't be used, or the app takes no messages.
 
         """
-        from chatcli.graphs.server.schemas import ServerSchemas
-        from chatcli.graphs.server.thread import ServerGraph, ServerThread
-        from chatcli.graphs.values_session import ValuesSession
-
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         if assistant["assistant_id"] not in self._schemas:
@@ -114,7 +112,7 @@ class ServerEngine:
             remember=lambda values: grants.name_values(values.as_json()),
         )
 
-    async def setup(self, thread_id: str) -> "Setup | None":
+    async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the app decides how it answers."""
 
     async def keep_unasked(
@@ -123,7 +121,7 @@ class ServerEngine:
         """Do nothing: the server stores what it is asked."""
 
     async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that the server tells of the newest state of the thread `thread_id`.
+        """Return all that the server has of the newest state of the thread `thread_id`.
 
         Raises:
             UsageError: There is no such thread.
@@ -131,27 +129,41 @@ class ServerEngine:
 
         """
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await asyncio.to_thread(server_document, self.threads, summary)
+        return await asyncio.to_thread(server_document, self._server, summary)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
 
-def server_document(threads: "ServerThreads", summary: ThreadSummary) -> "ThreadDocument":
-    """Return what the server tells of the newest state of the thread that `summary` is of.
+def server_messages(server: ServerAddress, thread_id: str) -> list[MessageShown]:
+    """Return the questions and answers of the thread `thread_id` on `server`.
 
     Raises:
         ChatcliError: The server can't be used.
 
     """
-    from chatcli.graphs.server.thread import messages_from_json
+    return as_shown(_messages(server, thread_id))
+
+
+def server_document(server: ServerAddress, summary: ThreadSummary) -> "ThreadDocument":
+    """Return what `server` has of the newest state of the thread of `summary`.
+
+    Raises:
+        ChatcliError: The server can't be used.
+
+    """
+    # Imported here, since it imports the plain chat's graph too.
     from chatcli.transfer.store_documents import document_of
 
-    return document_of(summary, {"messages": messages_from_json(threads.values(summary.thread_id))})
+    return document_of(summary, {"messages": _messages(server, summary.thread_id)})
 
 
-def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
+def _messages(server: ServerAddress, thread_id: str) -> list[BaseMessage]:
+    return messages_from_json(ServerThreads(server).values(thread_id))
+
+
+def _choose(found: Sequence[Assistant], name: str) -> Assistant:
     """Return the assistant called `name`: by its name, its graph's, or its ID."""
     for key in ("name", "graph_id", "assistant_id"):
         for assistant in found:
@@ -161,7 +173,7 @@ def _choose(found: "Sequence[Assistant]", name: str) -> "Assistant":
     raise UsageError(f"the LangGraph server has no assistant {name!r}", remedy=f"It has: {', '.join(names[:10])}.")
 
 
-def _recorded(found: "Sequence[Assistant]", metadata: Mapping[str, Any]) -> "Assistant | None":
+def _recorded(found: Sequence[Assistant], metadata: Mapping[str, Any]) -> Assistant | None:
     """Return the assistant that a thread's metadata names, or one of its graph; None where it names none of these."""
     for key in ("assistant_id", "graph_id"):
         for assistant in found:

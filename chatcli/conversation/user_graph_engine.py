@@ -8,24 +8,30 @@ from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
+from chatcli.graphs.user.schemas import GraphSchemas
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import GivenValues, GraphValues
+from chatcli.graphs.values_session import ValuesSession
+from chatcli.models.model import Model
 from chatcli.models.names import ModelName
+from chatcli.roles.setup import Setup
 from chatcli.runtime.tracing import watch_tracing
+from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
+from chatcli.store.open import Store, foreign_store, open_store
 
 if TYPE_CHECKING:
     from chatcli.config.grants import Grants
-    from chatcli.graphs.user.load import AnyPregel
-    from chatcli.models.model import Model
-    from chatcli.roles.setup import Setup
-    from chatcli.sessions.session import Session
-    from chatcli.store.open import Store
 
 
 class GraphEngine(LocalEngine):
@@ -33,9 +39,9 @@ class GraphEngine(LocalEngine):
 
     def __init__(
         self,
-        graph: "AnyPregel",
+        graph: AnyPregel,
         spec: GraphSpec,
-        store: "Store",
+        store: Store,
         resources: AsyncExitStack,
         location: StoreLocation,
         given: GivenValues,
@@ -70,22 +76,14 @@ class GraphEngine(LocalEngine):
             found, warnings = await asyncio.to_thread(_load, spec)
             for line in warnings:
                 announce(Notice(line, "warning"))
-            from chatcli.graphs.user.load import make_graph
-            from chatcli.store.open import open_store
-
             store = await resources.enter_async_context(open_store(location))
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)
             kept = resources.pop_all()
         return cls(graph, spec, store, kept, location, given)
 
-    async def session(self, thread_id: str, opening: Opening) -> "Session":
+    async def session(self, thread_id: str, opening: Opening) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
-        from chatcli.graphs.user.load import running_failure
-        from chatcli.graphs.user.schemas import GraphSchemas
-        from chatcli.graphs.values_session import ValuesSession
-        from chatcli.sessions.thread import GraphThread
-
         grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
         with suppress(OSError):  # then the thread needs --graph the next time
             await asyncio.to_thread(grants.name_graph, self._spec.label)
@@ -100,7 +98,7 @@ class GraphEngine(LocalEngine):
             explain=partial(running_failure, spec=self._spec),
         )
 
-    async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
+    async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Refuse: the graph chooses its own models.
 
         Raises:
@@ -109,16 +107,13 @@ class GraphEngine(LocalEngine):
         """
         raise UsageError("a graph chooses its own models: change them in its code")
 
-    async def setup(self, thread_id: str) -> "Setup | None":
+    async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the graph decides how it answers."""
 
     async def keep_unasked(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
-        from chatcli.sessions.question import keep_unasked
-        from chatcli.sessions.thread import GraphThread
-
         thread = GraphThread(self._graph, self.threads, thread_id)
         await keep_unasked(thread, self._spec.model_name, text, attachments)
 
@@ -149,14 +144,8 @@ class PrintedLines(io.TextIOBase):
         return sys.stderr.fileno()
 
 
-async def _settle_store(
-    graph: "AnyPregel", store: "Store", announce: Callable[[Notice], None]
-) -> "tuple[AnyPregel, Store]":
+async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Notice], None]) -> tuple[AnyPregel, Store]:
     """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
-    from langgraph.checkpoint.base import BaseCheckpointSaver
-
-    from chatcli.store.open import foreign_store
-
     own = graph.checkpointer
     if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
         return graph, store
@@ -171,8 +160,6 @@ async def _settle_store(
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    from chatcli.graphs.user.load import enter_project, import_graph
-
     warnings = enter_project(spec)
     graph = import_graph(spec)
     watch_tracing()

@@ -1,4 +1,4 @@
-"""What a message says beside its text: why it ended; the calls that it asks for, and their results."""
+"""What a message holds in addition to its text: why it ended, the calls that it asks for, and their results."""
 
 import math
 import re

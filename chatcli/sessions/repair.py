@@ -35,7 +35,7 @@ async def keep_turn(
         thread: Where it ran.
         config: The updates' config.
         question: What it asked, None where it answered an interrupt.
-        answers: What it has said, in order: the ID of each message, and its text as far as it came.
+        answers: Its messages, in order: the ID of each message, and its text as far as it came.
         beside: What it stores with the question.
 
     """
@@ -46,7 +46,7 @@ async def keep_turn(
         labels = {**config.get("metadata", {}), "chatcli_turn": await thread.turn_number(new=True)}
         await thread.keep_question({**config, "metadata": labels}, question, beside)
     elif snapshot.next and not snapshot.interrupts:
-        # A node may have stored what it streamed as a message of its own, in this turn.
+        # A node may have stored what it streamed as its own message, in this turn.
         known = {m.text for m in messages[newest_turn(messages) :] if isinstance(m, AIMessage)}
         texts = [text for message_id, text in answers if message_id not in stored and text not in known]
         await _append_rest(thread, config, snapshot, "\n\n".join(texts))
@@ -73,7 +73,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
 async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
     """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
 
-    Of a thread of another graph, this one can't tell what is pending: to store it is left to the next turn there.
+    This graph can't know what is pending in a thread of another graph; the next turn there stores it.
 
     Returns:
         What belongs to the thread and could not be stored.

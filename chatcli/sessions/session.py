@@ -32,7 +32,7 @@ class Session:
         thread: Where the turns are stored.
         name: Who answers.
         explain: Turns what ends a turn early into the error that the user sees.
-        context: Makes what each turn's graph runs with beside its state; raises UsageError where that can't be made.
+        context: Makes what each turn's graph runs with in addition to its state; raises UsageError where it can't.
 
     """
 
@@ -50,7 +50,7 @@ class Session:
         self._explain = explain
         self._context = context
         self._work: asyncio.Task[Any] | None = None
-        """What can be stopped beside a turn."""
+        """What can be stopped other than a turn."""
         self._stopped = False
         self._turn: RunningTurn | None = None
         self._given: dict[str, Any] = {}
@@ -81,7 +81,7 @@ class Session:
     def ask_or_answer(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
 
-        Of several interrupts each is answered by a text of its own; the turn goes on after the last one. See
+        Of several interrupts each is answered by its own text; the turn goes on after the last one. See
         `run_turn` for the events, and `interrupt_answers` for what a text means.
         """
         return self._prepare(lambda: self._ask_or_answer(text, attachments))

@@ -47,7 +47,7 @@ class _Said:
     node: Node
     task: str = ""
     by_model: bool = False
-    """Whether a model said it, whose text the node may write again as a message of its own."""
+    """Whether a model wrote it; the node may write its text again as its own message."""
     repeated_by: set[str] = field(default_factory=set)
     """The tasks that have done so: the node's, and those of the nodes that run its graph."""
     pieces: list[str] = field(default_factory=list)
@@ -79,11 +79,11 @@ class AnswerReader:
         self.context_tokens = 0
         self.context_budget: int | None = None
         self.flow: Mapping[str, str] | None = None
-        """What Langflow says of its answer beside the text."""
+        """What Langflow reports about its answer in addition to the text."""
         self.interrupts: dict[str, Interrupt[Any]] = {}
         """What the graph waits for, by the interrupts' IDs."""
         self.paused = False
-        """Whether the graph stopped at a breakpoint of its own, which asks nothing."""
+        """Whether the graph stopped at one of its breakpoints, which ask nothing."""
 
     @property
     def content(self) -> str:
@@ -111,7 +111,7 @@ class AnswerReader:
             if isinstance(message, AIMessage) and not _INTERNAL & metadata.keys():
                 yield from self._read_message(message, node, metadata)
             elif isinstance(message, ToolMessage):
-                # A node may write a call and its result at once; only the update then tells of the call.
+                # A node may write a call and its result at once; only the update then contains the call.
                 self._early_results.append(message)
         elif part["type"] == "updates":
             for name, update in part["data"].items():
@@ -177,7 +177,7 @@ class AnswerReader:
     def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
         """Return whether a message that a node writes is what was shown already, each time once.
 
-        That is the text of its model, or of a graph that it ran: a node may make a message of its own of that.
+        That is the text of its model, or of a graph that it ran: a node may make its own message of that.
         """
         by = task or str(node)
         shown = [
@@ -279,7 +279,7 @@ def _same_run(said: _Said, node: Node, task: str) -> bool:
 
 
 def _within(said: _Said, node: Node, task: str) -> bool:
-    """Return whether a graph said it that the node runs."""
+    """Return whether it was written by a graph that the node runs."""
     if said.task and task:
         return said.task.startswith(f"{task}|")
     namespace, name = node
@@ -295,7 +295,7 @@ def _label(node: Node) -> str:
 
 def _reasoning(message: BaseMessage) -> Iterator[str]:
     if isinstance(message, AIMessageChunk) and isinstance(message.content, str):
-        # Plain text, by far the most chunks. Beside it, clients keep reasoning here.
+        # Plain text, by far the most chunks. Next to it, clients keep reasoning here.
         if message.additional_kwargs and isinstance(text := message.additional_kwargs.get("reasoning_content"), str):
             yield text
         return

@@ -44,7 +44,7 @@ class RunningTurn:
         graph_input: What the graph gets: a new turn's state, None to go on where the thread stands, or the command
             that resumes it.
         question: What is asked; None where an interrupt is answered.
-        context: What the graph runs with beside its state, if it takes anything.
+        context: What the graph runs with in addition to its state, if it takes anything.
         cost: Prices the turn's usage in US dollars, where it can be.
         explain: Turns what ended the turn early into the error that the user sees.
 

@@ -108,5 +108,5 @@ async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
 
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:
-    """Return a function that shows the user a line beside the answer."""
+    """Return a function that shows the user a line that is not part of the answer."""
     return lambda line: runtime.stream_writer({"notice": line})

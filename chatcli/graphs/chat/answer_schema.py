@@ -1,4 +1,7 @@
-"""The JSON Schema that an answer must follow."""
+"""The JSON Schema that an answer must follow.
+
+It is imported only for an answer that has a schema: the validator is slow to import.
+"""
 
 import re
 import signal
@@ -7,21 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import specification_with
 
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
 
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
-
 MAX_REASON = 300
 """Characters of a validator's message that an error repeats."""
 MAX_SECONDS = 5
 """The time limit for checking a schema or an answer: a pattern or nested references may never end."""
-_FENCE = re.compile(r"^```\w*\n(.*?)\n?```$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class AnswerSchema:
 
     name: str
     schema: dict[str, Any]
-    validator: "Validator"
+    validator: Validator
 
     def problem(self, text: str) -> str | None:
         """Return why `text` does not validate, in one line, or None when it does.
@@ -39,8 +46,6 @@ class AnswerSchema:
             UsageError: The schema can't be applied: it refers to itself without end, or takes too long.
 
         """
-        from jsonschema.exceptions import best_match
-
         try:
             value = read_json(text, parse_constant=_refuse_constant)
         except ValueError as error:
@@ -92,14 +97,8 @@ def load_schema(path: Path) -> AnswerSchema:
     raise UsageError(f"{path} is not a valid JSON Schema: {reason}")
 
 
-def _validator(schema: dict[str, Any]) -> "Validator":
+def _validator(schema: dict[str, Any]) -> Validator:
     """Return a validator for `schema` after checking the schema itself; raise any exception if it is invalid."""
-    # Imported here: these are slow to import, and most runs have no schema.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-
     if not isinstance(schema.get("$schema", ""), str):
         raise ValueError("$schema is not a string")
     kind = validator_for(schema, default=Draft202012Validator)
@@ -116,10 +115,6 @@ def _validator(schema: dict[str, Any]) -> "Validator":
 
 def _check_references(schema: dict[str, Any], meta_schema: Any) -> None:
     """Raise ValueError unless every reference in `schema` leads to a schema in it, and every `$id` is a URI."""
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import specification_with
-
     registry: Registry[Any] = Registry()
     root = specification_with(meta_schema["$schema"]).create_resource(schema)
     pending = [(root, registry.resolver_with_root(root))]
@@ -159,13 +154,6 @@ def _time_limit() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-
-
-def without_fence(text: str) -> str:
-    """Return `text` without the Markdown fence that some models put around JSON."""
-    text = text.strip()
-    fenced = _FENCE.match(text)
-    return fenced.group(1).strip() if fenced else text
 
 
 def _refuse_constant(name: str) -> None:

@@ -23,7 +23,7 @@ from chatcli.tools.tool import Tool, keep_rule, suggest_rule
 
 APPROVE_NODE = "approve"
 _SCOPES = ("thread", "always")
-"""The scopes of an approval beside `once`."""
+"""The scopes of an approval other than `once`."""
 _DECISIONS = ("approve", "edit", "reject")
 
 

@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
-from chatcli.config.settings import DEFAULT_TIMEOUT
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.errors import InterruptedTurnError
-from chatcli.graphs.chat.answer_schema import AnswerSchema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
@@ -27,6 +26,9 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.threads import Threads
 from chatcli.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 NO_SETUP = Setup()
 
@@ -62,7 +64,7 @@ class ChatSession(Session):
         stored: Setup | None = None,
         context_tokens: int | None = None,
         auto_compact: bool = False,
-        schema: AnswerSchema | None = None,
+        schema: "AnswerSchema | None" = None,
         timeout: float | None = None,
         toolbox: Toolbox | None = None,
         grants: Grants | None = None,
@@ -76,7 +78,7 @@ class ChatSession(Session):
         self._auto_compact = auto_compact
         self._counters: dict[ModelName, TokenCounter] = {}
         self._schema = schema
-        self._timeout = timeout or DEFAULT_TIMEOUT
+        self._timeout = timeout or ANSWER_SECONDS
         self.toolbox = toolbox or Toolbox()
         self._grants = grants or Grants("", thread_id)
         self._foreign_rules = foreign_rules

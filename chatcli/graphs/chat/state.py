@@ -3,18 +3,20 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from chatcli.config.grants import Grants
-from chatcli.config.settings import DEFAULT_TIMEOUT
-from chatcli.graphs.chat.answer_schema import AnswerSchema
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model
 from chatcli.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 SNAPSHOT_FREQUENCY = 4000
 """Updates of a thread between two full copies of its messages; the checkpoints between them hold the new ones."""
@@ -96,9 +98,9 @@ class TurnContext:
     counter: TokenCounter = field(default_factory=TokenCounter)
     auto_compact: bool = False
     """Whether to summarise the oldest turns rather than leave them out."""
-    schema: AnswerSchema | None = None
+    schema: "AnswerSchema | None" = None
     """The schema of the answer."""
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float = ANSWER_SECONDS
     """Seconds that all attempts of a request may take together."""
     session_name: Callable[[], Awaitable[str]] | None = None
     """Returns the name of this branch of the thread for a server that keeps the conversation itself."""

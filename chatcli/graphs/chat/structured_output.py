@@ -1,8 +1,9 @@
 """An answer that follows a JSON Schema: the model's own structured output, and a second try where it fails."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 from langchain_core.exceptions import ModelInvalidRequestError
@@ -12,17 +13,21 @@ from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableBinding, RunnableSequence
 
 from chatcli.errors import RefusedError
-from chatcli.graphs.chat.answer_schema import AnswerSchema, without_fence
 from chatcli.models import sdk_errors
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL, OPENAI
 from chatcli.sessions.message_calls import finish_reason
 
+if TYPE_CHECKING:
+    from chatcli.graphs.chat.answer_schema import AnswerSchema
+
+_FENCE = re.compile(r"^```\w*\n(.*?)\n?```$", re.DOTALL)
+
 Ask = Callable[[Sequence[BaseMessage], dict[str, Any]], Awaitable[AIMessage]]
 """Sends messages with options of the request, and returns the model's answer."""
 
 
-async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: AnswerSchema, model: Model) -> AIMessage:
+async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: "AnswerSchema", model: Model) -> AIMessage:
     """Return an answer whose text is JSON that validates against `schema`.
 
     The schema is sent by the provider's own option if there is one, else as a part of the question. An answer that does
@@ -52,7 +57,7 @@ async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: AnswerSc
     return second.model_copy(update={"usage_metadata": usage})
 
 
-def _options(schema: AnswerSchema, model: Model) -> dict[str, Any]:
+def _options(schema: "AnswerSchema", model: Model) -> dict[str, Any]:
     """Return the options of the request that hold the schema; none if the provider is not known to have them."""
     known = (model.client.profile or {}).get("structured_output")
     if model.name.provider not in (OPENAI, LOCAL):
@@ -63,7 +68,7 @@ def _options(schema: AnswerSchema, model: Model) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": described}}
 
 
-def _own_options(schema: AnswerSchema, client: BaseChatModel) -> dict[str, Any]:
+def _own_options(schema: "AnswerSchema", client: BaseChatModel) -> dict[str, Any]:
     """Return what the provider's own `with_structured_output` would send, so that the answer still streams as text."""
     try:
         chain = client.with_structured_output({**schema.schema, "title": schema.name}, method="json_schema")
@@ -98,7 +103,7 @@ def _suits_strict(schema: Any) -> bool:
     return all(map(_suits_strict, schema.values()))
 
 
-def _instructed(messages: list[BaseMessage], schema: AnswerSchema) -> list[BaseMessage]:
+def _instructed(messages: list[BaseMessage], schema: "AnswerSchema") -> list[BaseMessage]:
     """Return `messages` with the schema as text after the question."""
     instruction = (
         "\n\nAnswer with one JSON value and nothing else, no Markdown fence. It must follow this JSON Schema:\n"
@@ -118,7 +123,7 @@ async def _ask_bare(ask: Ask, messages: list[BaseMessage], options: dict[str, An
         raise _cut_short(model) from error
     if finish_reason(answer) in ("length", "content_filter"):
         raise _cut_short(model)
-    return answer.model_copy(update={"content": without_fence(answer.text)})
+    return answer.model_copy(update={"content": _without_fence(answer.text)})
 
 
 def _cut_short(model: Model) -> RefusedError:
@@ -134,3 +139,10 @@ def _is_about_format(error: Exception) -> bool:
         return False
     text = f"{error} {sdk_errors.body(error)}".lower()
     return any(word in text for word in ("response_format", "json_schema", "grammar", "schema", "output_config"))
+
+
+def _without_fence(text: str) -> str:
+    """Return `text` without the Markdown fence that some models put around JSON."""
+    text = text.strip()
+    fenced = _FENCE.match(text)
+    return fenced.group(1).strip() if fenced else text

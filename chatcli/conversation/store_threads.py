@@ -1,0 +1,105 @@
+"""The threads of a store here: read, imported and repaired. Importing this module imports LangGraph."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import build_graph, read_setup
+from chatcli.message import MessageShown
+from chatcli.roles.setup import Setup
+from chatcli.sessions.history import as_shown
+from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.thread import GraphThread
+from chatcli.store.errors import DamagedError
+from chatcli.store.location import StoreLocation
+from chatcli.store.open import open_store
+from chatcli.store.sqlite.damaged import has_unreadable
+from chatcli.store.sqlite.repair import find_damage, forget_index, refuse_open
+from chatcli.store.threads import ThreadSummary
+from chatcli.transfer.document import ThreadDocument, left_out_line
+from chatcli.transfer.read_file import read_documents
+from chatcli.transfer.rescue import read_damaged, rescue
+from chatcli.transfer.store_documents import import_documents, read_document
+
+
+def repair(path: Path) -> list[str]:
+    """Rebuild the index of the SQLite store at `path`, or rescue what can be read; see `stored_threads.repair_store`.
+
+    Raises:
+        StoreError: The store can't be used; it is left as it was.
+
+    """
+
+    async def reopen() -> None:
+        async with open_store(StoreLocation(path)):
+            pass  # opening it makes the missing index
+
+    try:
+        if not find_damage(path) and not has_unreadable(path):
+            forget_index(path)
+            asyncio.run(reopen())
+            return []
+    except DamagedError:
+        pass
+    refuse_open(path)
+    return asyncio.run(rescue(path))
+
+
+async def read_messages(location: StoreLocation, thread_id: str) -> list[MessageShown]:
+    """Return the questions and answers of the stored thread `thread_id`.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    async with open_store(location) as store:
+        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+        unstored = await recover_unless_running(thread)
+        return as_shown([*await thread.history(), *unstored])
+
+
+async def read_thread_setup(location: StoreLocation, thread_id: str) -> Setup | None:
+    """Return how the stored thread `thread_id` is answered, None where nothing is stored of it.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    async with open_store(location) as store:
+        return await read_setup(build_graph(store.checkpointer), thread_id)
+
+
+async def read_whole(location: StoreLocation, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
+    """Return what can be read of the thread of `summary`, and what is missing; see `stored_threads.read_whole_thread`.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    try:
+        async with open_store(location) as store:
+            graph = build_graph(store.checkpointer)
+            thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
+            unstored = await recover_unless_running(thread)
+            document = await read_document(store, summary)
+            return replace(document, messages=[*document.messages, *unstored]), ""
+    except DamagedError as error:
+        if location.path is None:
+            raise
+        document, lost = read_damaged(location.path, summary.thread_id)
+        return document, f"{error.message}; {lost} of its rows are missing here"
+
+
+async def import_threads(location: StoreLocation, path: Path) -> tuple[dict[str, str], str]:
+    """Store the threads of the file at `path`; see `stored_threads.import_file`.
+
+    Raises:
+        UsageError: Something is wrong with the file; nothing was stored.
+        StoreError: The store can't be used; nothing was stored.
+
+    """
+    documents = read_documents(path)
+    async with open_store(location) as store:
+        ids = await import_documents(store, documents)
+    return ids, left_out_line(documents)

@@ -16,7 +16,7 @@ from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
 from chatcli.config.secrets import Secret
-from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
+from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, tool_rules
 from chatcli.errors import UsageError
 from chatcli.providers import PROVIDERS
 from chatcli.runtime.program import Program, command, current_program
@@ -44,6 +44,8 @@ PLAIN_CHAT = (
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
+GRAPH_VALUES = ("context", "configurable", "input")
+"""The settings that only a user graph and a server take."""
 
 NOT_OF_A_PROGRAM = frozenset(
     (
@@ -119,6 +121,10 @@ class Settings:
     allow_private_urls: bool = False
     script: str | None = None
     graph: str | None = None
+    # What a graph gets beside the messages; hidden, since one of them may be a key.
+    context: ValueTable = field(default_factory=ValueTable, repr=False)
+    configurable: ValueTable = field(default_factory=ValueTable, repr=False)
+    input: ValueTable = field(default_factory=ValueTable, repr=False)
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None

@@ -44,6 +44,7 @@ from chatcli.events import (
 )
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.values import plain_values
 from chatcli.runtime.program import Program, running
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -502,7 +503,8 @@ def _options(
     values = {"context": context, "configurable": configurable, "input": input}
     if spec is None and any(values.values()):
         raise TypeError("context, configurable and input are for a graph; a model takes none")
-    options |= _checked_values(values)
+    plain_values(context=context, configurable=configurable, input=input)  # refuses what JSON can't hold
+    options |= {name: dict(value) for name, value in values.items() if value}
     options = {option: value for option, value in options.items() if value is not None}
     from chatcli.config.settings import Settings
     from chatcli.conversation.place import choose_place
@@ -514,13 +516,6 @@ def _options(
     except UsageError as error:
         raise _as_bad(error) from None
     return options
-
-
-def _checked_values(values: Mapping[str, Values | None]) -> dict[str, Any]:
-    for name, value in values.items():
-        if value is not None and not isinstance(value, Mapping):
-            raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
-    return {name: dict(value) for name, value in values.items() if value}
 
 
 def _program(spec: GraphSpec | None, name: str) -> Program:

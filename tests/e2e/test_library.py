@@ -163,7 +163,7 @@ def test_a_program_of_its_own_answers_in_scripts(programs: Programs) -> None:
     assert programs.shell("echo more | my-agent -t abc | tr a-z A-Z").stdout == "QUESTION 2 OF FRIEND: MORE\n"
     assert programs.shell("my-agent --json -c last | jq -r .content").stdout == "Question 3 of friend: last\n"
     listed = json.loads(programs.shell("my-agent threads list --json").stdout)
-    assert [thread["id"] for thread in listed] == ["abc"]
+    assert [thread["thread_id"] for thread in listed] == ["abc"]
     assert (programs.home.root / ".local/share/my-agent/threads.db").exists()
     assert not (programs.home.root / ".local/share/chatcli").exists()
     assert programs.shell("my-agent -- threads").stdout == "Question 1 of friend: threads\n"

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -34,6 +35,7 @@ from chatcli.text_lines import one_line
 
 MAX_REASON = 300
 """Characters of an exception's message that are shown."""
+_OF_CHAT = re.compile(r"(?<!\S)`?(-m\b|--(?!store|debug)\w|chat (keys|models|-m))")
 _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
@@ -61,12 +63,17 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif is_invalid_resume(error):
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
     elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
-        failure = type(known)(shorten(_redact(known.message)), remedy=known.remedy)
+        failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
     else:
         failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")
     if failure is not error:
         failure.__cause__ = error
     return failure
+
+
+def _fitting(remedy: str) -> str:
+    """Return `remedy` unless it names options or commands for the models of `chat`: a graph has its own models."""
+    return "" if _OF_CHAT.search(remedy) else remedy
 
 
 def describe(error: BaseException) -> str:

@@ -39,7 +39,7 @@ def build_repl(
     """
     from chatcli.repl.loop import Repl
 
-    prompt = _build_prompt(settings, place, renderer)
+    prompt = _build_prompt(settings, place, renderer, lambda: repl.conversation)
 
     async def open_handler() -> "LineHandler":
         import asyncio
@@ -51,14 +51,16 @@ def build_repl(
     return repl
 
 
-def _build_prompt(settings: Settings, place: Place, renderer: Renderer) -> "Prompt":
+def _build_prompt(
+    settings: Settings, place: Place, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
+) -> "Prompt":
     from prompt_toolkit.completion import DynamicCompleter
 
     from chatcli.repl.prompt import Prompt
 
     asks_background = _is_lively(settings) and settings.theme == "auto" and settings.color != "never"
     return Prompt(
-        DynamicCompleter(cache(lambda: _build_completer(settings, place))),
+        DynamicCompleter(cache(lambda: _build_completer(settings, place, conversation))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
@@ -78,11 +80,15 @@ def _choose_theme(renderer: Renderer, dark: bool) -> None:
     renderer.render(ThemeChosen("dark" if dark else "light"))
 
 
-def _build_completer(settings: Settings, place: Place) -> "LineCompleter":
+def _build_completer(
+    settings: Settings, place: Place, conversation: "Callable[[], Conversation | None]"
+) -> "LineCompleter":
     from chatcli.commands.all import all_commands
     from chatcli.repl.completion import LineCompleter
 
-    return LineCompleter(all_commands(), _argument_choices(settings, place))
+    return LineCompleter(
+        all_commands(), {**_argument_choices(settings, place), "set": lambda: _graph_fields(conversation())}
+    )
 
 
 def _build_handler(
@@ -121,6 +127,15 @@ async def _warm_up(repl: "Repl", prompt: "Prompt") -> None:
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal.renderer")
     handler.conversation.warm_up(on_end=prompt.refresh)
     prompt.refresh()
+
+
+def _graph_fields(conversation: "Conversation | None") -> list[tuple[str, str]]:
+    """Return what `/set` may begin with where a graph takes values, once the thread is open."""
+    if conversation is None:
+        return []
+    from chatcli.graphs.values import shown_key
+
+    return [(f"{shown_key(kind, key)}=", name) for kind, key, name in conversation.settable()]
 
 
 def _argument_choices(settings: Settings, place: Place) -> "dict[str, Choices]":

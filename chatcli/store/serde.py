@@ -1,8 +1,16 @@
-"""How checkpoints are serialised: LangGraph's msgpack, compressed."""
+"""How checkpoints are serialised: LangGraph's msgpack, compressed, without what the user gave the run."""
 
 import zlib
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    EXCLUDED_METADATA_KEYS,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.store.errors import REPAIR, DamagedError
@@ -45,3 +53,27 @@ class CompressedSerializer(JsonPlusSerializer):
             return super().loads_typed(data)
         except Exception as error:  # of zlib, of msgpack, or of whatever is made of what msgpack reads
             raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
+
+
+class WithoutGivenValues(BaseCheckpointSaver[str]):
+    """A mixin for savers, to stand before the saver among the bases.
+
+    LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
+    there, or the address of a server, and a store may go to somebody else.
+    """
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See `BaseCheckpointSaver.aput`."""
+        where = config["configurable"]
+        given = {key for key in where if key not in EXCLUDED_METADATA_KEYS and not key.startswith("__")}
+        if given:
+            kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given}
+            where = {key: value for key, value in where.items() if key not in given}
+            config = {**config, "configurable": where, "metadata": kept}
+        return await super().aput(config, checkpoint, metadata, new_versions)

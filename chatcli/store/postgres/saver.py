@@ -22,7 +22,7 @@ from chatcli.store.postgres.errors import as_postgres_error
 from chatcli.store.postgres.rebuild import indexable
 from chatcli.store.postgres.schema import ADD_MESSAGE
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import CompressedSerializer, WithoutGivenValues
 
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a connection, and so for a server that is gone."""
@@ -30,7 +30,7 @@ POOL_TIMEOUT = 10.0
 _Connection = psycopg.AsyncConnection[DictRow]
 
 
-class PostgresSaver(CachedHistory, AsyncPostgresSaver):
+class PostgresSaver(CachedHistory, WithoutGivenValues, AsyncPostgresSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     async def aput_writes(

@@ -53,6 +53,8 @@ class PlainRenderer:
     def render(self, event: Event) -> None:
         """Show `event`; a broken pipe is the caller's to handle."""
         match event:
+            case TextDelta(draft=True) if not self._out.isatty():
+                pass  # a program gets the answer alone, at the end
             case TextDelta():
                 self._print_node(event)
                 self._write_answer(self._sanitizer.feed(event.text))

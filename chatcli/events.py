@@ -53,12 +53,14 @@ class TurnStarted:
 class TextDelta:
     """The next piece of the answer; untrusted text, cut anywhere.
 
-    `node` is the node of the user graph that writes it, after the nodes of its outer graphs; empty elsewhere.
+    `node` is the node of the user graph that writes it, after the nodes of its outer graphs; empty elsewhere. A `draft`
+    is what a model writes in a graph whose answer is known at its end only.
     """
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
     text: str
     node: str = ""
+    draft: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class TurnFinished:
     """The turn's price by the provider's list; None where it is not known."""
     langflow: FlowAnswer | None = None
     """Only from a Langflow flow."""
+    output: Any = None
+    """What a user graph returned, as JSON, where that is more than the text of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

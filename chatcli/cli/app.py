@@ -92,6 +92,8 @@ def chat(
     context: options.Context = None,
     configurable: options.Configurable = None,
     input_: options.Input = None,
+    input_key: options.InputKey = None,
+    output_key: options.OutputKey = None,
     resume_with: options.ResumeWith = None,
     store: options.Store = None,
     url: options.Url = None,

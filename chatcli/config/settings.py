@@ -44,7 +44,7 @@ PLAIN_CHAT = (
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
-GRAPH_VALUES = ("context", "configurable", "input")
+GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
 """The settings that only a user graph and a server take."""
 
 NOT_OF_A_PROGRAM = frozenset(
@@ -125,6 +125,8 @@ class Settings:
     context: ValueTable = field(default_factory=ValueTable, repr=False)
     configurable: ValueTable = field(default_factory=ValueTable, repr=False)
     input: ValueTable = field(default_factory=ValueTable, repr=False)
+    input_key: str | None = None
+    output_key: str | None = None
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None

@@ -15,8 +15,10 @@ from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
-from chatcli.graphs.user.schemas import GraphSchemas
+from chatcli.graphs.user.schemas import MESSAGES, GraphSchemas
+from chatcli.graphs.user.shape import find_shape
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
@@ -69,7 +71,7 @@ class GraphEngine(LocalEngine):
         instead, unless it is `embedded` in its own program.
 
         Raises:
-            UsageError: The graph can't be loaded, or holds no messages.
+            UsageError: The graph can't be loaded.
             StoreError: The store can't be used.
 
         """
@@ -88,18 +90,25 @@ class GraphEngine(LocalEngine):
         return cls(graph, spec, store, kept, location, given)
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
-        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
+        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it.
+
+        Raises:
+            UsageError: See `_thread`.
+
+        """
         grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
         if self._spec.target is None:  # an object can't be found again by its name
             with suppress(OSError):  # then the thread needs --graph the next time
                 await asyncio.to_thread(grants.name_graph, self._spec.label)
+        remembered = GraphValues.read(grants.values)
+        thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
         return ValuesSession(
-            GraphThread(self._graph, self.threads, thread_id),
+            thread,
             self._spec.model_name,
-            GraphSchemas(self._graph),
+            GraphSchemas(self._graph, question),
             given=self._given,
             first=opening.first,
-            remembered=GraphValues.read(grants.values),
+            remembered=remembered,
             remember=lambda values: grants.name_values(values.as_json()),
             explain=partial(running_failure, spec=self._spec),
         )
@@ -120,8 +129,22 @@ class GraphEngine(LocalEngine):
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
-        thread = GraphThread(self._graph, self.threads, thread_id)
+        remembered = GraphValues.read(granted(self._location, thread_id).values)
+        thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
         await keep_unasked(thread, self._spec.model_name, text, attachments)
+
+    def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
+        """Return the thread `thread_id`, and the field of the graph's input that takes the question.
+
+        Raises:
+            UsageError: The graph takes no messages, and has no field that is clearly the question's or the answer's.
+
+        """
+        shape = find_shape(self._graph, self._spec.name, values)
+        if shape is None:
+            return GraphThread(self._graph, self.threads, thread_id), MESSAGES
+        graph = with_messages(self._graph, shape)
+        return AnswerThread(graph, self.threads, thread_id, shape=shape), shape.question or MESSAGES
 
 
 class PrintedLines(io.TextIOBase):

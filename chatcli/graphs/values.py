@@ -92,6 +92,11 @@ class GivenValues:
         default |= {name: ours[name] for name in names if name in ours}
         return cls(chosen=GraphValues(**chosen), default=GraphValues(**default))
 
+    def for_thread(self, remembered: GraphValues, *, first: bool) -> GraphValues:
+        """Return what a thread gets, of which `remembered` is remembered; `first` is the one that the run begins on."""
+        chosen = self.chosen if first else GraphValues()
+        return chosen.over(remembered).over(self.chosen).over(self.default)
+
 
 def plain_values(
     *,

@@ -86,7 +86,7 @@ class ValuesSession(Session):
         self._remember = remember
         self._remembered = remembered
         chosen = given.chosen if first else GraphValues()
-        self.values = chosen.over(remembered).over(given.chosen).over(given.default)
+        self.values = given.for_thread(remembered, first=first)
         self._unsettled = {(kind, key) for kind in KINDS for key in self.values.of(kind)}
         self._foreign = {(kind, key) for kind in KINDS for key in remembered.of(kind) if key not in chosen.of(kind)}
         """What is only remembered: it may have been given to another graph."""

@@ -139,7 +139,8 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _answer(event: TurnFinished) -> dict[str, Any]:
-    own = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
+    own: dict[str, Any] = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
+    own |= {} if event.output is None else {"output": event.output}
     return {
         "thread_id": event.thread_id,
         "checkpoint_id": event.checkpoint_id,

@@ -42,6 +42,8 @@ TITLE_LENGTH = 60
 """Characters of the first question that title a thread."""
 TITLE_SOURCE = 1000
 """Characters that they are taken from: a question may be a whole file."""
+QUESTION_NODE = "chatcli_question"
+"""The step that stores the question in a graph whose own state has no messages."""
 LOCK_INTERVAL = 0.05
 """Seconds between two tries for a thread that another process has."""
 
@@ -94,7 +96,7 @@ class StoredFirst(AsyncCallbackHandler):
     ) -> None:
         """Wait until the state that a node begins on is stored; raise what kept it from being stored."""
         node, step = (metadata or {}).get("langgraph_node", START), (metadata or {}).get("langgraph_step", 0)
-        if node == START:
+        if node in (START, QUESTION_NODE):
             return
         while not self._passed and (self._stored is None or self._stored < step - 1):
             if self._failure is not None:
@@ -184,6 +186,11 @@ class GraphThread:
         ):
             return ()
         return as_requests((await self.snapshot()).interrupts)
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether what models write during a turn may differ from the answer."""
+        return False
 
     @property
     def runs_here(self) -> bool:

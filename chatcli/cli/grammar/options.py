@@ -329,6 +329,24 @@ Input = Annotated[
         rich_help_panel=GRAPHS,
     ),
 ]
+InputKey = Annotated[
+    str | None,
+    typer.Option(
+        "--input-key",
+        metavar="KEY",
+        help="The key of the graph's input that takes the question.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+OutputKey = Annotated[
+    str | None,
+    typer.Option(
+        "--output-key",
+        metavar="KEY",
+        help="The key of the graph's output that is the answer.",
+        rich_help_panel=GRAPHS,
+    ),
+]
 
 Helper = Annotated[
     bool | None,

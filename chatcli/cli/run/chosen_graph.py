@@ -43,7 +43,8 @@ def chosen_graph(
             print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
     if spec is None:
         for name in filter(settings.is_option, GRAPH_VALUES):
-            raise UsageError(f"--{name} has no effect on a model: it is for a graph", remedy="Give --graph or --url.")
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} has no effect on a model: it is for a graph", remedy="Give --graph or --url.")
         return None
     from chatcli.graphs.user.spec import find_graph
 

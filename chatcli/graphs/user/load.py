@@ -9,11 +9,11 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -40,7 +40,6 @@ _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-MESSAGES = "messages"
 _HONOURED = {"graphs", "env", "dependencies", "python_version", "$schema"}
 
 
@@ -150,7 +149,7 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
         resources: Closed when the graph is no longer needed.
 
     Raises:
-        UsageError: It is not a graph, can't be created, or has no messages in its state.
+        UsageError: It is not a graph, or can't be created.
 
     """
     kind = kind_of(found, repr(spec.name))
@@ -171,7 +170,7 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
     """Return `found`, of a `kind` that is no factory, as a compiled graph.
 
     Raises:
-        UsageError: It can't be compiled, has no messages in its state, or a factory made another factory.
+        UsageError: It can't be compiled, or a factory made another factory.
 
     """
     if kind is Kind.FACTORY:
@@ -184,34 +183,7 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
         except ValueError as error:  # the builder is not complete
             raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
     assert isinstance(found, Pregel)
-    _check_state(found, spec)
     return found
-
-
-def _check_state(graph: AnyPregel, spec: GraphSpec) -> None:
-    builder = getattr(graph, "builder", None)
-    state: Collection[str]
-    taken: Collection[str]
-    if builder is not None:
-        state, taken = _fields(builder.state_schema), _fields(builder.input_schema)
-    else:
-        state, taken = graph.channels, graph.channels
-    held = ", ".join(sorted(name for name in state if not name.startswith("__"))) or "nothing"
-    if MESSAGES not in state:
-        raise UsageError(
-            f"the state of the graph {spec.name!r} holds no `messages`; it holds: {held}",
-            remedy="A conversation needs them: build the state on langgraph.graph.MessagesState.",
-        )
-    if MESSAGES not in taken:
-        raise UsageError(
-            f"the input of the graph {spec.name!r} holds no `messages`; it holds: {', '.join(sorted(taken))}",
-            remedy="A conversation begins with them: let the input schema hold them too.",
-        )
-
-
-def _fields(schema: Any) -> Collection[str]:
-    """Return the names of the fields of a graph's schema; a type without fields, such as a list, has none."""
-    return get_type_hints(schema) if hasattr(schema, "__annotations__") else ()
 
 
 async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> object:

@@ -44,7 +44,7 @@ from chatcli.events import (
 )
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.values import plain_values
+from chatcli.graphs.values import GraphValues, plain_values
 from chatcli.runtime.program import Program, running
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -91,7 +91,7 @@ class TurnError(RuntimeError):
     def __init__(self, error: ChatcliError, thread_id: str = "", content: str = "") -> None:
         super().__init__(error.message)
         self.code: str = error.code
-        self.remedy = error.remedy
+        self.remedy = _in_python(error.remedy)
         self.retryable: bool = error.retryable
         self.thread_id = thread_id
         self.content = content
@@ -119,7 +119,7 @@ class Answer:
     messages_in_context: int
     messages_in_thread: int
     output: Any = None
-    """The answer itself, where it is no text."""
+    """The answer itself, where the graph gives more than a text."""
     approvals: tuple[ApprovalRequested, ...] = ()
     """What the graph waits for; answer it by `resume`."""
     role: Literal["assistant"] = field(default="assistant", init=False)
@@ -138,6 +138,8 @@ def run(
     context: Values | None = None,
     configurable: Values | None = None,
     input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
     store: str | None = None,
 ) -> int:
     """Talk with `graph` at this terminal, until the user leaves; in a pipe, answer what comes through it.
@@ -152,6 +154,8 @@ def run(
         context: Fields of the graph's runtime context.
         configurable: Keys of the `configurable` of the runs' config.
         input: Keys of the graph's input beside the question.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, likewise.
         store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`; by default where `chat`
             keeps them.
 
@@ -165,10 +169,13 @@ def run(
 
     """
     _check_main_thread("run")
-    spec = _spec(graph, model, name)
-    options = _options(spec, model, thread, store, context, configurable, input)
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, model, name, values, thread)
+    options = _options(model, thread, store, values)
     _claim(spec, store, given=name is not None)
-    return _at_terminal(replace(_program(spec, ""), eager=_is_factory(spec)), [], options)
+    return _at_terminal(replace(_program(spec, ""), eager=_is_open(spec, thread)), [], options)
 
 
 def command(
@@ -181,6 +188,8 @@ def command(
     context: Values | None = None,
     configurable: Values | None = None,
     input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
 ) -> Callable[..., int]:
     """Return the function that runs the program `name`: the whole command line of `chat`, on `graph` alone.
 
@@ -196,15 +205,20 @@ def command(
         context: Fields of the graph's runtime context; an option of the user goes before each.
         configurable: Keys of the `configurable` of the runs' config, likewise.
         input: Keys of the graph's input beside the question, likewise.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, where the schema does not say.
 
     Raises:
         TypeError: `graph` is no graph.
         ValueError: The graph can't be used, or an argument can't be what it is.
 
     """
-    spec = _spec(graph, None, _checked_command(name))
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, None, _checked_command(name), values)
     assert spec is not None
-    given = _options(spec, None, None, store, context, configurable, input)
+    given = _options(None, None, store, values)
     _claim(spec, f"program {name}", given=True)
 
     def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,6 +255,8 @@ async def ask(
     context: Values | None = None,
     configurable: Values | None = None,
     input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
     store: str | None = None,
 ) -> Answer:
     """Ask `question` on a thread, and return the whole answer.
@@ -261,6 +277,8 @@ async def ask(
         context: Fields of the graph's runtime context.
         configurable: Keys of the `configurable` of the run's config.
         input: Keys of the graph's input beside the question.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, likewise.
         store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`, which lasts as long as the
             process; by default where `chat` keeps them.
 
@@ -281,6 +299,8 @@ async def ask(
         context=context,
         configurable=configurable,
         input=input,
+        input_key=input_key,
+        output_key=output_key,
         store=store,
     )
     approvals = []
@@ -312,6 +332,8 @@ def stream(
     context: Values | None = None,
     configurable: Values | None = None,
     input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
     store: str | None = None,
 ) -> AsyncGenerator[StreamEvent, None]:
     """Ask `question` on a thread, and yield what happens as it happens; the arguments are those of `ask`.
@@ -326,8 +348,11 @@ def stream(
             is.
 
     """
-    spec = _spec(graph, model, name)
-    options = _options(spec, model, thread, store, context, configurable, input)
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, model, name, values, thread)
+    options = _options(model, thread, store, values)
     if (question is None) == (resume is _NOT_GIVEN):
         raise TypeError("give a question, or resume for a thread that waits")
     if not isinstance(question, str | None):
@@ -402,12 +427,14 @@ def _answer(event: TurnFinished, approvals: tuple[ApprovalRequested, ...]) -> An
         elapsed_ms=event.elapsed_ms,
         messages_in_context=event.messages_in_context,
         messages_in_thread=event.messages_in_thread,
-        output=getattr(event, "output", None),
+        output=event.output,
         approvals=approvals,
     )
 
 
-def _spec(graph: object, model: str | None, name: str | None) -> GraphSpec | None:
+def _spec(
+    graph: object, model: str | None, name: str | None, values: GraphValues, thread: str | None = None
+) -> GraphSpec | None:
     """Return `graph`, checked as far as that needs no code of its factory; None for a plain chat with `model`."""
     if (graph is None) == (model is None):
         raise TypeError(f"give a graph, or model='provider:model' in its place; a graph is {WANTED}")
@@ -416,6 +443,8 @@ def _spec(graph: object, model: str | None, name: str | None) -> GraphSpec | Non
             raise TypeError(f"model must be a text, not {type(model).__name__}")
         if name is not None:
             raise TypeError("a name is for a graph; a model has its own")
+        if values:
+            raise TypeError("context, configurable and input are for a graph; a model takes none")
         return None
     try:
         kind = kind_of(graph, "the given object")
@@ -423,15 +452,20 @@ def _spec(graph: object, model: str | None, name: str | None) -> GraphSpec | Non
         spec = GraphSpec(label, label, target=graph)
         if kind is Kind.GRAPH:
             from chatcli.graphs.user.load import as_graph
+            from chatcli.graphs.user.shape import find_shape
 
-            as_graph(graph, kind, spec)
+            compiled = as_graph(graph, kind, spec)
+            if thread is None:  # one that exists may remember what is missing here
+                find_shape(compiled, label, values)
     except UsageError as error:
         raise _as_bad(error) from None
     return spec
 
 
-def _is_factory(spec: GraphSpec | None) -> bool:
-    return spec is not None and kind_of(spec.target, spec.name) is Kind.FACTORY
+def _is_open(spec: GraphSpec | None, thread: str | None) -> bool:
+    """Return whether it takes more than `_spec` to see that the graph can be used: its factory, or what is stored."""
+    kind = None if spec is None else kind_of(spec.target, spec.name)
+    return kind is Kind.FACTORY or (kind is Kind.GRAPH and thread is not None)
 
 
 def _checked_name(name: str, *, own: bool) -> str:
@@ -486,36 +520,22 @@ def _nodes(target: Any) -> object:
     return getattr(target, "__code__", type(target))
 
 
-def _options(
-    spec: GraphSpec | None,
-    model: str | None,
-    thread: str | None,
-    store: str | None,
-    context: Values | None,
-    configurable: Values | None,
-    input: Values | None,  # noqa: A002 - as the option is called
-) -> dict[str, Any]:
-    """Return the arguments as options, checked; None for what was not given."""
-    options: dict[str, Any] = {"model": model, "thread": thread, "store": store}
-    for option, value in options.items():
-        if not isinstance(value, str | None):
-            raise TypeError(f"{option} must be a text, not {type(value).__name__}")
-    values = {"context": context, "configurable": configurable, "input": input}
-    if spec is None and any(values.values()):
-        raise TypeError("context, configurable and input are for a graph; a model takes none")
-    plain_values(context=context, configurable=configurable, input=input)  # refuses what JSON can't hold
-    options |= {name: dict(value) for name, value in values.items() if value}
-    options = {option: value for option, value in options.items() if value is not None}
+def _options(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:
+    """Return the arguments as options, checked; what was not given is left out."""
     from chatcli.config.settings import Settings
     from chatcli.conversation.place import choose_place
 
+    options = {"model": model, "thread": thread, "store": store}
+    for option, value in options.items():
+        if not isinstance(value, str | None):
+            raise TypeError(f"{option} must be a text, not {type(value).__name__}")
     if thread is not None:
         check_thread_id(thread)
     try:
         choose_place(Settings().with_options({"store": store}))
     except UsageError as error:
         raise _as_bad(error) from None
-    return options
+    return {option: value for option, value in options.items() if value is not None} | values.as_json()
 
 
 def _program(spec: GraphSpec | None, name: str) -> Program:
@@ -590,8 +610,13 @@ def _as_bad(error: UsageError) -> Exception:
     """Return `error` as Python's own exception, in one sentence."""
     from chatcli.graphs.user.kinds import NotAGraphError
 
-    text = f"{error.message}. {error.remedy}".strip() if error.remedy else error.message
+    text = _in_python(f"{error.message}. {error.remedy}" if error.remedy else error.message)
     return TypeError(text) if isinstance(error, NotAGraphError) else ValueError(text)
+
+
+def _in_python(text: str) -> str:
+    """Return `text` with the names of arguments in place of options."""
+    return re.sub(r"--([a-z][a-z-]*)", lambda option: f"the argument {option[1].replace('-', '_')}", text)
 
 
 def _failure(error: ChatcliError, thread_id: str = "", content: str = "") -> TurnError:

@@ -221,7 +221,7 @@ class Conversation:
         return self.thread_id
 
     async def open(self) -> None:
-        """Open the engine now.
+        """Open the engine and the current thread now.
 
         Raises:
             BadGraphError: The graph can't be used.
@@ -229,7 +229,7 @@ class Conversation:
 
         """
         try:
-            await self._engine.get()
+            await self.session()
         except UsageError as error:
             raise BadGraphError(error) from error
 

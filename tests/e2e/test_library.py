@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.program import Home, Result
 from tests.e2e.terminal import Terminal
+from tests.fakes.openai_server import FakeOpenAI
 
 EXAMPLE = Path(__file__).parent.parent / "example_app"
 IMPORTED = (
@@ -140,6 +141,16 @@ def test_three_lines_answer_what_comes_through_a_pipe(programs: Programs) -> Non
     assert answer == Result(0, "You said hello, after 0 messages.\n", "")
     empty = programs.python(THREE_LINES)
     assert (empty.returncode, empty.stdout, empty.stderr) == (2, "", "error: the prompt is empty\n")
+
+
+def test_a_model_in_place_of_a_graph_is_the_plain_chat(programs: Programs, fake: FakeOpenAI) -> None:
+    text = "import sys, chatcli; sys.exit(chatcli.run(model='openai:gpt-4o-mini', thread='abc'))"
+    answer = programs.python(text, piped="hello")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.strip()
+    assert programs.shell("chat threads show abc").stdout.startswith("User: hello")
+    wrong = programs.python(text.replace("openai:gpt-4o-mini", "anthropic:claude-sonnet-4-5"), piped="hello")
+    assert (wrong.returncode, wrong.stdout) == (3, "")
 
 
 def test_a_factory_that_fails_is_a_value_error_before_any_prompt(programs: Programs) -> None:

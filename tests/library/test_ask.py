@@ -8,16 +8,20 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 import chatcli
@@ -320,6 +324,74 @@ def test_the_callers_process_is_left_as_it_is(capfd: pytest.CaptureFixture[str])
     before = asyncio.run(talk())
     assert state()[2:] == before[2:]
     assert capfd.readouterr() == ("", "")
+
+
+class QuestionAnswer(TypedDict):
+    question: str
+    answer: str
+
+
+class Words(TypedDict):
+    one: str
+    two: str
+
+
+@dataclass
+class Who:
+    user: str
+
+
+def one_node(state: Any, node: Any, context: Any = None) -> StateGraph[Any, Any]:
+    made: StateGraph[Any, Any] = StateGraph(state, context_schema=context)
+    made.add_node("node", node)
+    made.add_edge(START, "node")
+    return made
+
+
+PLAIN = one_node(QuestionAnswer, lambda state: {"answer": f"re: {state['question']}"})
+UNCLEAR = one_node(Words, lambda state: {"two": state["one"].upper()})
+
+
+def greet(state: MessagesState, runtime: Runtime[Who]) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"Hello {runtime.context.user}")]}
+
+
+GREETING = one_node(MessagesState, greet, Who)
+
+
+@entrypoint()
+async def flow(question: str) -> str:
+    return f"flow: {question}"
+
+
+def test_a_graph_without_messages_answers() -> None:
+    async def talk() -> list[Any]:
+        plain = await chatcli.ask(PLAIN, "why?")
+        chosen = await chatcli.ask(UNCLEAR, "why?", thread="t", input_key="one", output_key="two")
+        again = await chatcli.ask(UNCLEAR, "how?", thread="t")  # the thread remembers
+        functional = await chatcli.ask(flow, "why?")
+        return [plain.content, chosen.content, again.content, functional.content, functional.model]
+
+    assert asyncio.run(talk()) == ["re: why?", "WHY?", "HOW?", "flow: why?", "graph:flow"]
+
+
+def test_a_graph_that_does_not_say_where_the_question_goes_is_refused_at_the_call() -> None:
+    with pytest.raises(ValueError, match="the argument input_key"):
+        chatcli.stream(UNCLEAR, "hi")
+    with pytest.raises(ValueError, match="the argument input_key"):
+        asyncio.run(chatcli.ask(lambda: UNCLEAR, "hi"))
+
+
+def test_the_context_is_that_of_the_schema_and_the_thread_remembers_it() -> None:
+    async def talk() -> list[str]:
+        first = await chatcli.ask(GREETING, "hi", thread="t", context={"user": "Ann"})
+        return [first.content, (await chatcli.ask(GREETING, "hi", thread="t")).content]
+
+    assert asyncio.run(talk()) == ["Hello Ann", "Hello Ann"]
+    with pytest.raises(ValueError, match="the field user"):
+        asyncio.run(chatcli.ask(GREETING, "hi"))
+    with pytest.raises(ValueError, match="type str"):
+        asyncio.run(chatcli.ask(GREETING, "hi", context={"user": 7}))
 
 
 UNFINISHED = StateGraph(MessagesState)

@@ -513,11 +513,15 @@ def _reference(target: Any) -> "weakref.ref[Any] | Callable[[], Any]":
 
 
 def _nodes(target: Any) -> object:
-    """Return what tells one graph from another: the names of its nodes, or the code of a function."""
-    nodes = getattr(target, "nodes", None)
-    if isinstance(nodes, Mapping):
-        return {name for name in nodes if not name.startswith("__")}
-    return getattr(target, "__code__", type(target))
+    """Return what a graph has in common with itself when it is made again: its nodes and their code."""
+    nodes = getattr(getattr(target, "builder", target), "nodes", None)
+    return {name: _code(node) for name, node in nodes.items()} if isinstance(nodes, Mapping) else _code(target)
+
+
+def _code(part: Any) -> object:
+    part = getattr(part, "runnable", None) or getattr(part, "bound", None) or part
+    function = getattr(part, "func", None) or getattr(part, "afunc", None) or part
+    return getattr(function, "__code__", type(function))
 
 
 def _options(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:

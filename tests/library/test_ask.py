@@ -451,9 +451,11 @@ def test_a_wrong_argument_is_refused_at_the_call(
 def test_a_name_that_another_graph_has_is_refused() -> None:
     first, second = builder_of(reply, "one").compile(), builder_of(reply, "two").compile()
     again = builder_of(reply, "one").compile()
+    other = builder_of(greet, "one").compile()
     chatcli.stream(first, "hi", name="taken")
-    with pytest.raises(ValueError, match="'taken' is taken"):
-        chatcli.stream(second, "hi", name="taken")
+    for another in (second, other, reply):
+        with pytest.raises(ValueError, match="'taken' is taken"):
+            chatcli.stream(another, "hi", name="taken")
     chatcli.stream(again, "hi", name="taken")  # the same graph, made once more
     chatcli.stream(second, "hi", name="taken", store="memory:")
 

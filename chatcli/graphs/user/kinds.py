@@ -89,7 +89,8 @@ def _answers(parameters: list[Parameter], needed: list[Parameter], hints: Mappin
     if not parameters or len(needed) > 2 or any(one.kind is Parameter.KEYWORD_ONLY for one in needed):
         return False
     first, *others = needed or parameters[:1]
-    if hints.get(first.name) is not str and first.name not in _MESSAGE:
+    # An optional text may be anything: the name of a model, say.
+    if first.name not in _MESSAGE[: None if needed else 1] and (not needed or hints.get(first.name) is not str):
         return False
     return all(one.name == "history" or _is_list(hints.get(one.name)) for one in others)
 

@@ -121,6 +121,14 @@ def test_importing_the_package_imports_nothing_heavy(programs: Programs) -> None
     assert names == "True ['__version__', 'ask', 'command', 'run', 'stream']\n"
 
 
+def test_the_help_of_a_program_needs_no_graph(programs: Programs) -> None:
+    code = "import sys; from my_agent.cli import main; main([sys.argv[1]]); print('langgraph' in sys.modules)"
+    for option in ("--help", "--version"):
+        shown = programs.shell(f"{sys.executable} -c {shlex.quote(code)} {option}").stdout
+        assert shown.startswith(("Usage: my-agent", "my-agent 1.2.3"))
+        assert shown.endswith("False\n")
+
+
 def test_three_lines_are_a_conversation_at_a_terminal(programs: Programs) -> None:
     terminal = programs.terminal([sys.executable, "-c", THREE_LINES])
     terminal.wait_for_prompt()

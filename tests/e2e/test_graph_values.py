@@ -202,6 +202,12 @@ def test_set_changes_values_in_a_conversation(chat: Chat, terminal: OpenTerminal
     tty.wait_for("configurable.password")
     tty.wait_for("list[str]")
     tty.wait_for_prompt()
+    tty.send("/set si")
+    tty.send_key("tab")
+    tty.wait_for("> /set since=")
+    tty.send_line("null")
+    tty.wait_for("\nsince=null\n")
+    tty.wait_for_prompt()
     tty.send_line("/set nothing=1")
     tty.wait_for("no field nothing")
     tty.wait_for_prompt()
@@ -210,7 +216,8 @@ def test_set_changes_values_in_a_conversation(chat: Chat, terminal: OpenTerminal
     assert "user_id='7', limit=2" in ok(chat("-t", "t", "again"))
     state = chat.home.root / ".local/state/chatcli/threads"
     grants = [json.loads(path.read_text()) for path in state.rglob("*.json")]
-    assert [one["values"]["context"] for one in grants if "values" in one] == [{"user_id": "7", "limit": 2}]
+    kept = [one["values"]["context"] for one in grants if "values" in one]
+    assert kept == [{"user_id": "7", "limit": 2, "since": None}]
 
 
 def test_an_input_that_was_set_goes_along_with_the_next_question_and_stays_after_undo(

@@ -31,17 +31,16 @@ class Fields:
     def __init__(self, schema: Any) -> None:
         self.schema = schema
         self.known = _types(schema)
-        self.is_open = not self.known or _takes_more(schema)
+        self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
     def problem(self, name: str, value: Any) -> str:
         """Return why the field `name` can't have `value`, empty if it can."""
-        text = json.dumps(value)
         try:
             if _is_model(self.schema):
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
             elif (adapter := self._adapter(name)) is not None:
-                adapter.validate_json(text, strict=True)
+                adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             return _reason(error, name if _is_model(self.schema) else "")
         return ""
@@ -233,6 +232,12 @@ def _takes_more(schema: Any) -> bool:
     if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
         return False
     return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(schema).parameters.values())
+
+
+def _is_one_value(schema: Any) -> bool:
+    """Return whether `schema` is the type of a value without keys: an entrypoint may take a text alone."""
+    kind = get_origin(schema) or schema
+    return isinstance(kind, type) and issubclass(kind, str | int | float | bytes | list | tuple | set)
 
 
 def _required(schema: Any) -> set[str]:

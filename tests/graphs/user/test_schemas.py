@@ -200,6 +200,13 @@ def test_an_entrypoint_has_the_fields_of_its_input() -> None:
         schemas.settle("input", "size", 1)
     assert GraphSchemas(anything).settle("input", "size", TypedText("1")) == 1
 
+    @entrypoint()
+    def answer(asked: list[str]) -> str:
+        return ""
+
+    with pytest.raises(UsageError, match="the graph's input has no field size"):
+        GraphSchemas(answer).settle("input", "size", 1)
+
 
 def test_a_program_gives_plain_values() -> None:
     values = plain_values(context={"subject": "tea", "size": 3}, input={"topic": "x"}, input_key="q")

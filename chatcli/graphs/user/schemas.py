@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
@@ -28,9 +28,9 @@ class Fields:
     `known` has the type of each; `is_open` says that there may be others.
     """
 
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
         self.schema = schema
-        self.known = _types(schema)
+        self.known = {name: kind for name, kind in _types(schema).items() if name not in without}
         self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
@@ -87,7 +87,11 @@ class GraphSchemas:
         self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
         # What no StateGraph made, an entrypoint say, has only the type of its input.
         taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
-        self._fields: dict[Kind, Fields] = {"context": Fields(graph.context_schema), "input": Fields(taken)}
+        managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
+        self._fields: dict[Kind, Fields] = {
+            "context": Fields(graph.context_schema),
+            "input": Fields(taken, without=managed),
+        }
 
     def types(self) -> dict[tuple[Kind, str], str]:
         """Return the type of each field that may be given."""
@@ -181,8 +185,12 @@ class GraphSchemas:
         builder = self._builder
         if builder is None:
             return _required(self._input.schema)
-        first = [builder.nodes[end] for start, end in builder.edges if start == START and end in builder.nodes]
-        return {name for node in first for name in _required(node.input_schema)}
+        nodes, branches = builder.nodes, builder.branches.get(START, {}).values()
+        first = [nodes[end].input_schema for start, end in builder.edges if start == START and end in nodes]
+        first += [branch.input_schema or builder.state_schema for branch in branches]
+        needed = {name for schema in first for name in _required(schema)}
+        # What has a reducer begins with an empty value.
+        return {name for name in needed if name not in builder.channels or not builder.channels[name].is_available()}
 
 
 def check_values(graph: object, values: GraphValues) -> GraphValues:

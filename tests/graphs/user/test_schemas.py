@@ -11,6 +11,7 @@ import pytest
 import typing_extensions
 from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.managed import RemainingSteps
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
@@ -50,6 +51,7 @@ class Data:
 
     topic: str
     words: Annotated[list[str], operator.add]
+    steps: RemainingSteps
     hint: str = ""
 
 
@@ -152,8 +154,8 @@ def test_an_input_gets_objects_of_its_types() -> None:
 def test_only_an_input_that_no_node_can_be_called_without_is_required() -> None:
     assert schemas_of().input({}, {}) == {}
     with pytest.raises(MissingFieldError, match="the graph's input needs the field topic"):
-        schemas_of(Data).input({}, {"words": []})  # what has a reducer is in the state from the beginning
-    assert schemas_of(Data).input({}, {"words": [], "topic": "tea"}) == {}
+        schemas_of(Data).input({}, {})  # what has a reducer has a value from the beginning
+    assert schemas_of(Data).input({}, {"topic": "tea"}) == {}
     with pytest.raises(MissingFieldError, match="the field subject"):
         schemas_of(Model).input({}, {})
 
@@ -163,7 +165,11 @@ def test_only_an_input_that_no_node_can_be_called_without_is_required() -> None:
     builder: Any = StateGraph(Data)
     builder.add_node("first", lambda state: {"topic": "tea"}, input_schema=MessagesState)
     builder.add_node("late", late).add_edge(START, "first").add_edge("first", "late")
-    assert GraphSchemas(builder.compile()).input({}, {"words": []}) == {}
+    assert GraphSchemas(builder.compile()).input({}, {}) == {}
+    builder = StateGraph(Data)
+    builder.add_node("late", late).set_conditional_entry_point(lambda state: "late", ["late"])
+    with pytest.raises(MissingFieldError, match="the graph's input needs the field topic"):
+        GraphSchemas(builder.compile()).input({}, {})
 
 
 def test_a_model_has_its_aliases_and_its_own_conversions() -> None:

@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
 
 
 def test_a_thread_goes_on_from_another_machine(
-    at_server: Chat, langgraph_server: str, thread: str, tmp_path: Path
+    at_server: Chat, alone_on_server: None, langgraph_server: str, thread: str, tmp_path: Path
 ) -> None:
     first = at_server("-t", thread, "Hello?")
     assert (first.returncode, first.stdout) == (0, "You said: Hello? (message 1, somebody)\n"), first

@@ -40,6 +40,7 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     # A repeatable option that was not given is an empty list.
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
     given["format"] = "json" if params["json"] else params["format_"]
+    given["input"] = given["input_"]
     return {name: value for name, value in given.items() if name in Settings.names()}
 
 
@@ -82,6 +83,9 @@ def chat(
     schema_file: options.Schema = None,
     script: options.Script = None,
     graph: options.Graph = None,
+    context: options.Context = None,
+    configurable: options.Configurable = None,
+    input_: options.Input = None,
     resume_with: options.ResumeWith = None,
     store: options.Store = None,
     url: options.Url = None,

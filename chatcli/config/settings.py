@@ -16,7 +16,7 @@ from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
 from chatcli.config.secrets import Secret
-from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
+from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, tool_rules
 from chatcli.errors import UsageError
 from chatcli.providers import PROVIDERS
 from chatcli.thread_ids import check_thread_id
@@ -43,6 +43,8 @@ PLAIN_CHAT = (
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
+GRAPH_VALUES = ("context", "configurable", "input")
+"""The settings that only a user graph and a server take."""
 
 NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
 """The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
@@ -107,6 +109,10 @@ class Settings:
     allow_private_urls: bool = False
     script: str | None = None
     graph: str | None = None
+    # What a graph gets beside the messages; hidden, since one of them may be a key.
+    context: ValueTable = field(default_factory=ValueTable, repr=False)
+    configurable: ValueTable = field(default_factory=ValueTable, repr=False)
+    input: ValueTable = field(default_factory=ValueTable, repr=False)
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import Place
 from chatcli.graphs.server.client import SERVER, ServerAddress
+from chatcli.graphs.values import GivenValues
 from chatcli.models.names import ModelName, choose_model
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ def build_conversation(
     *,
     name: ModelName | None = None,
     can_ask: bool = False,
+    given: GivenValues | None = None,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
-    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened.
+    user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
+    what is `given` beside the messages; None stands for what the settings say.
 
     Raises:
         UsageError: See `who_answers`.
@@ -56,17 +59,19 @@ def build_conversation(
     from chatcli.conversation.conversation import Conversation
     from chatcli.conversation.engine import Engine, import_engine
 
+    values = GivenValues.of_settings(settings) if given is None else given
+
     async def open_engine(announce: "Callable[[Progress | Notice], None]") -> Engine:
         if isinstance(place, ServerAddress):
             await import_engine("server_engine", quiet=True)
             from chatcli.conversation.server_engine import ServerEngine
 
-            return await ServerEngine.open(place, settings.timeout)
+            return await ServerEngine.open(place, settings.timeout, values)
         if graph is not None:
             await import_engine("user_graph_engine", quiet=False)  # the log of the user's code is shown
             from chatcli.conversation.user_graph_engine import GraphEngine
 
-            return await GraphEngine.open(place, graph, announce)
+            return await GraphEngine.open(place, graph, announce, values)
         await import_engine("chat_engine", quiet=True)
         from chatcli.conversation.chat_engine import ChatEngine
 

@@ -6,7 +6,7 @@ needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
@@ -26,6 +26,8 @@ from chatcli.thread_ids import check_thread_id, new_thread_id
 if TYPE_CHECKING:
     from chatcli.graphs.chat.context import FittedContext
     from chatcli.graphs.chat.session import ChatSession
+    from chatcli.graphs.values import Kind
+    from chatcli.graphs.values_session import ValuesSession
     from chatcli.sessions.branches import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
@@ -295,6 +297,23 @@ class Conversation:
         session.model = await (await self._engine.get()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
+
+    async def values_session(self) -> "ValuesSession | None":
+        """Return the hold on the current thread where a graph takes values beside the messages; None for a model.
+
+        Raises:
+            ChatcliError: The store can't be used, or what answers can't.
+
+        """
+        session = await self.session()
+        from chatcli.graphs.values_session import ValuesSession
+
+        return session if isinstance(session, ValuesSession) else None
+
+    def settable(self) -> "Iterable[tuple[Kind, str, str]]":
+        """Return the kind, key and type of each value that the graph takes; none until the thread is open."""
+        schemas = getattr(self._session, "schemas", None)
+        return () if schemas is None else [(kind, key, name) for (kind, key), name in schemas.types().items()]
 
     async def context(self) -> "FittedContext":
         """Return what the next turn would send in addition to its question; see `ChatSession.context`."""

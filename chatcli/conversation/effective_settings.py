@@ -162,6 +162,11 @@ def _hidden_by_name(name: str, part: Any) -> Any:
     return HIDDEN if names_secret(name) else part
 
 
+def _given(settings: Settings, value: dict[str, Any], source: str) -> Used:
+    """Hide what a graph is given: nobody knows which of it is a key."""
+    return dict.fromkeys(value, HIDDEN), source
+
+
 _USED: dict[str, Callable[[Settings, Any, str], Used]] = {
     "model": _model,
     "store": _store,
@@ -174,6 +179,9 @@ _USED: dict[str, Callable[[Settings, Any, str], Used]] = {
     "openai_api_key": _openai_key,
     "var": _named,
     "tweak": _named,
+    "context": _given,
+    "configurable": _given,
+    "input": _given,
     "langflow_url": lambda settings, value, source: (value or LANGFLOW_URL, source),
     "tools": lambda settings, value, source: (bool(value), source),
     "mcp_servers": lambda settings, value, source: (settings.servers(), source),

@@ -6,17 +6,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.grants import Grants
 from chatcli.conversation.engine import LocalEngine, Opening
+from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
-from chatcli.graphs.user.runtime_context import build_context
+from chatcli.graphs.user.schemas import GraphSchemas
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.values import GivenValues, GraphValues
+from chatcli.graphs.values_session import ValuesSession
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles.setup import Setup
@@ -27,25 +30,41 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
+if TYPE_CHECKING:
+    from chatcli.config.grants import Grants
+
 
 class GraphEngine(LocalEngine):
     """The user's graph, compiled, and the store of its threads."""
 
     def __init__(
-        self, graph: AnyPregel, spec: GraphSpec, store: Store, resources: AsyncExitStack, store_key: str = ""
+        self,
+        graph: AnyPregel,
+        spec: GraphSpec,
+        store: Store,
+        resources: AsyncExitStack,
+        location: StoreLocation,
+        given: GivenValues,
     ) -> None:
         super().__init__(store, resources)
         self._graph = graph
         self._spec = spec
-        self._store_key = store_key
+        self._location = location
+        self._given = given
+        self._grants: dict[str, Grants] = {}
 
     @classmethod
     async def open(
-        cls, location: StoreLocation, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+        cls,
+        location: StoreLocation,
+        spec: GraphSpec,
+        announce: Callable[[Progress | Notice], None],
+        given: GivenValues,
     ) -> "GraphEngine":
         """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        From then on until `close`, what the graph prints is announced instead.
+        The graph gets what is `given` beside the messages. From then on until `close`, what it prints is announced
+        instead.
 
         Raises:
             UsageError: The graph can't be loaded, or holds no messages.
@@ -61,17 +80,22 @@ class GraphEngine(LocalEngine):
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)
             kept = resources.pop_all()
-        return cls(graph, spec, store, kept, location.key)
+        return cls(graph, spec, store, kept, location, given)
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
+        grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
         with suppress(OSError):  # then the thread needs --graph the next time
-            await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
-        return Session(
+            await asyncio.to_thread(grants.name_graph, self._spec.label)
+        return ValuesSession(
             GraphThread(self._graph, self.threads, thread_id),
             self._spec.model_name,
+            GraphSchemas(self._graph),
+            given=self._given,
+            first=opening.first,
+            remembered=GraphValues.read(grants.values),
+            remember=lambda values: grants.name_values(values.as_json()),
             explain=partial(running_failure, spec=self._spec),
-            context=partial(build_context, self._graph.context_schema, {}),
         )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:

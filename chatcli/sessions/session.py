@@ -121,12 +121,12 @@ class Session:
         question = next(filter(is_question, reversed(messages)), None)
         if question is None:
             raise UsageError("there is no question to ask again")
-        if snapshot.next:
+        if snapshot.next and not self._has_new_input():
             turn = self._new_turn(None, question)
         else:
             await self.undo()
             again = HumanMessage(question.content, id=str(uuid4()))  # with its files
-            turn = self._new_turn({"messages": [again]}, again)
+            turn = self._new_turn(await self._input(again), again)
         async with aclosing(self._run(turn)) as events:
             async for event in events:
                 yield event
@@ -198,6 +198,14 @@ class Session:
         """Return the message that asks `text`; a subclass may refuse it."""
         return await asyncio.to_thread(build_question, text, attachments, None)
 
+    async def _input(self, question: HumanMessage) -> Any:
+        """Return what the graph gets to answer `question`; a subclass may add to it, or refuse."""
+        return {"messages": [question]}
+
+    def _has_new_input(self) -> bool:
+        """Return whether the graph is to get more than when the last question was asked."""
+        return False
+
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         context = self._context()
         return RunningTurn(self._thread, str(self.name), graph_input, question, context=context, explain=self._explain)
@@ -205,7 +213,7 @@ class Session:
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
         await self._refuse_pending()
         question = await self._question(text, attachments)
-        turn = self._new_turn({"messages": [question]}, question)
+        turn = self._new_turn(await self._input(question), question)
         for attachment in attachments:  # those of a question that is refused are not sent
             turn.announce(Notice(await asyncio.to_thread(describe_attachment, attachment)))
         return turn

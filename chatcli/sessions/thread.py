@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -117,6 +117,7 @@ class GraphThread:
         threads: The store's threads.
         id: The thread's.
         node: The graph's node that answers; None for a graph whose nodes are its own affair.
+        configurable: What the user gives each run in its config.
 
     """
 
@@ -124,6 +125,7 @@ class GraphThread:
     threads: Threads
     id: str
     node: str | None = None
+    configurable: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
@@ -132,7 +134,7 @@ class GraphThread:
             metadata["chatcli_title"] = one_line(title[:TITLE_SOURCE])[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
-        return {"configurable": {"thread_id": self.id}, "metadata": metadata}
+        return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from chatcli.config.settings import PLAIN_CHAT, Settings
+from chatcli.config.settings import GRAPH_VALUES, PLAIN_CHAT, Settings
 from chatcli.conversation.place import Place, granted, keeps_threads, open_threads
 from chatcli.errors import StoreError, UsageError
 from chatcli.models.names import GRAPH
@@ -39,6 +39,8 @@ def chosen_graph(
         if spec is not None and not settings.quiet:
             print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
     if spec is None:
+        for name in filter(settings.is_option, GRAPH_VALUES):
+            raise UsageError(f"--{name} has no effect on a model: it is for a graph", remedy="Give --graph or --url.")
         return None
     from chatcli.graphs.user.spec import find_graph
 

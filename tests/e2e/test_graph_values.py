@@ -121,7 +121,12 @@ def test_configurable_keys_reach_the_config_and_not_the_store(chat: Chat) -> Non
 def test_an_answer_to_an_interrupt_goes_on_with_the_values(chat: Chat) -> None:
     given = ("--context", "user_id=7", "--context", "limit=3")
     assert chat(*spec("asking"), *given, "-t", "t", "hi").returncode == 0
+    refused(chat("-t", "t", "--resume-with", "yes", "--input", "a=1"), "continues a turn", "input")
     assert ok(chat("-t", "t", "--resume-with", "yes")) == "7 said yes"
+    assert chat("-t", "t", "more").returncode == 0
+    assert ok(chat("-t", "t", "--resume-with", "yes", "--context", "user_id=8")) == "8 said yes"
+    assert chat("-t", "t", "more").returncode == 0
+    assert ok(chat("-t", "t", "--resume-with", "no")) == "8 said no"
 
 
 def test_the_environment_and_the_config_file_are_defaults_of_a_thread(chat: Chat) -> None:
@@ -202,6 +207,12 @@ def test_set_changes_values_in_a_conversation(chat: Chat, terminal: OpenTerminal
     tty.wait_for("configurable.password")
     tty.wait_for("list[str]")
     tty.wait_for_prompt()
+    tty.send("/set si")
+    tty.send_key("tab")
+    tty.wait_for("> /set since=")
+    tty.send_line("null")
+    tty.wait_for("\nsince=null\n")
+    tty.wait_for_prompt()
     tty.send_line("/set nothing=1")
     tty.wait_for("no field nothing")
     tty.wait_for_prompt()
@@ -210,7 +221,8 @@ def test_set_changes_values_in_a_conversation(chat: Chat, terminal: OpenTerminal
     assert "user_id='7', limit=2" in ok(chat("-t", "t", "again"))
     state = chat.home.root / ".local/state/chatcli/threads"
     grants = [json.loads(path.read_text()) for path in state.rglob("*.json")]
-    assert [one["values"]["context"] for one in grants if "values" in one] == [{"user_id": "7", "limit": 2}]
+    kept = [one["values"]["context"] for one in grants if "values" in one]
+    assert kept == [{"user_id": "7", "limit": 2, "since": None}]
 
 
 def test_an_input_that_was_set_goes_along_with_the_next_question_and_stays_after_undo(
@@ -252,3 +264,27 @@ def test_retry_takes_an_input_that_was_missing(terminal: OpenTerminal) -> None:
     tty.wait_for_prompt()
     tty.send_line("/retry")
     tty.wait_for("Answer in Welsh. one?")
+
+
+def test_values_in_memory_live_as_long_as_the_conversation(chat: Chat, terminal: OpenTerminal) -> None:
+    tty = terminal(*spec("by_typed_dict"), "--no-save", "-t", "t")
+    tty.wait_for_prompt()
+    tty.send_line("/set user_id=first")
+    tty.wait_for("\nuser_id=first\n")
+    tty.wait_for_prompt()
+    tty.send_line("hi")
+    tty.wait_for("first called None")
+    tty.wait_for_prompt()
+    tty.send_line("/thread u")
+    tty.wait_for_prompt()
+    tty.send_line("hi")
+    tty.wait_for("needs the field user_id")
+    tty.wait_for_prompt()
+    tty.send_line("/thread t")
+    tty.wait_for_prompt()
+    tty.send_line("hi")
+    tty.wait_for(lambda text: text.count("first called None") == 3)  # the thread's answers are shown when it is opened
+    tty.wait_for_prompt()
+    tty.send_key("ctrl-d")
+    assert tty.exit_code() == 0
+    assert not (chat.home.root / ".local/state/chatcli/threads").exists()

@@ -59,9 +59,9 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
-        if words or from_stdin or settings.script is not None or settings.file:
+        if words or from_stdin or settings.script is not None or settings.file or settings.is_option("input"):
             raise UsageError(
-                "--resume-with continues a turn: it takes no prompt, script or file", remedy="Leave them out."
+                "--resume-with continues a turn: it takes no prompt, script, file or input", remedy="Leave them out."
             )
         if settings.thread is None:
             raise UsageError("--resume-with needs the thread that is waiting", remedy="Name it: --thread ID")

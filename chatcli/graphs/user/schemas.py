@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
@@ -28,20 +28,19 @@ class Fields:
     `known` has the type of each; `is_open` says that there may be others.
     """
 
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
         self.schema = schema
-        self.known = _types(schema)
-        self.is_open = not self.known or _takes_more(schema)
+        self.known = {name: kind for name, kind in _types(schema).items() if name not in without}
+        self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
     def problem(self, name: str, value: Any) -> str:
         """Return why the field `name` can't have `value`, empty if it can."""
-        text = json.dumps(value)
         try:
             if _is_model(self.schema):
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
             elif (adapter := self._adapter(name)) is not None:
-                adapter.validate_json(text, strict=True)
+                adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             return _reason(error, name if _is_model(self.schema) else "")
         return ""
@@ -88,7 +87,11 @@ class GraphSchemas:
         self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
         # What no StateGraph made, an entrypoint say, has only the type of its input.
         taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
-        self._fields: dict[Kind, Fields] = {"context": Fields(graph.context_schema), "input": Fields(taken)}
+        managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
+        self._fields: dict[Kind, Fields] = {
+            "context": Fields(graph.context_schema),
+            "input": Fields(taken, without=managed),
+        }
 
     def types(self) -> dict[tuple[Kind, str], str]:
         """Return the type of each field that may be given."""
@@ -182,8 +185,12 @@ class GraphSchemas:
         builder = self._builder
         if builder is None:
             return _required(self._input.schema)
-        first = [builder.nodes[end] for start, end in builder.edges if start == START and end in builder.nodes]
-        return {name for node in first for name in _required(node.input_schema)}
+        nodes, branches = builder.nodes, builder.branches.get(START, {}).values()
+        first = [nodes[end].input_schema for start, end in builder.edges if start == START and end in nodes]
+        first += [branch.input_schema or builder.state_schema for branch in branches]
+        needed = {name for schema in first for name in _required(schema)}
+        # What has a reducer begins with an empty value.
+        return {name for name in needed if name not in builder.channels or not builder.channels[name].is_available()}
 
 
 def check_values(graph: object, values: GraphValues) -> GraphValues:
@@ -233,6 +240,12 @@ def _takes_more(schema: Any) -> bool:
     if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
         return False
     return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(schema).parameters.values())
+
+
+def _is_one_value(schema: Any) -> bool:
+    """Return whether `schema` is the type of a value without keys: an entrypoint may take a text alone."""
+    kind = get_origin(schema) or schema
+    return isinstance(kind, type) and issubclass(kind, str | int | float | bytes | list | tuple | set)
 
 
 def _required(schema: Any) -> set[str]:

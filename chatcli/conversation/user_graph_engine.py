@@ -3,20 +3,24 @@
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
+from dataclasses import replace
 from functools import partial
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
-from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
+from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
+from chatcli.graphs.user.project import enter_project, item_options, own_store
 from chatcli.graphs.user.runtime_context import build_context
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.user.stored_types import stored_types
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles.setup import Setup
@@ -24,6 +28,7 @@ from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
+from chatcli.store.items import ItemStore
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
@@ -58,8 +63,11 @@ class GraphEngine(LocalEngine):
             for line in warnings:
                 announce(Notice(line, "warning"))
             store = await resources.enter_async_context(open_store(location))
-            graph = await make_graph(found, spec, store.checkpointer, resources)
-            graph, store = await _settle_store(graph, store, announce)
+            items = await _items(spec, location, announce, resources)
+            graph = await make_graph(found, spec, store.checkpointer, resources, items)
+            if graph.store is None:
+                graph = graph.copy(update={"store": items})
+            graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
         return cls(graph, spec, store, kept, location.key)
 
@@ -120,11 +128,28 @@ class PrintedLines(io.TextIOBase):
         return sys.stderr.fileno()
 
 
-async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Notice], None]) -> tuple[AnyPregel, Store]:
-    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+async def _items(
+    spec: GraphSpec, location: StoreLocation, announce: Callable[[Notice], None], resources: AsyncExitStack
+) -> BaseStore:
+    """Return the store for a graph that is compiled without one: its project's, or one where the threads are."""
+    if (own := await own_store(spec, resources)) is not None:
+        return own
+    items = ItemStore(location, item_options(spec, location, lambda line: announce(Notice(line, "warning"))))
+    resources.callback(items.close)
+    return items
+
+
+async def _settle_store(
+    graph: AnyPregel, store: Store, announce: Callable[[Notice], None], types: Collection[tuple[str, str]]
+) -> tuple[AnyPregel, Store]:
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along.
+
+    From `store`, instances of `types` are restored, which the graph may keep.
+    """
     own = graph.checkpointer
-    if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
-        return graph, store
+    known, store = store.checkpointer, replace(store, checkpointer=store.checkpointer.with_allowlist(types))
+    if not isinstance(own, BaseCheckpointSaver) or own is known:
+        return graph.copy(update={"checkpointer": store.checkpointer}), store
     kind = type(own).__name__
     try:
         await own.aget_tuple({"configurable": {"thread_id": "", "checkpoint_ns": ""}})

@@ -1,5 +1,6 @@
 """How checkpoints are serialised: LangGraph's msgpack, compressed."""
 
+import logging
 import zlib
 from typing import Any
 
@@ -15,10 +16,16 @@ LARGE = 1 << 20
 """Bytes from which on compression is fast, not thorough: otherwise noise takes six times as long, for 6 % less."""
 
 
+# It would print a line for each class that a graph kept and this process does not restore: its fields do for reading.
+logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)
+
+
 class CompressedSerializer(JsonPlusSerializer):
     """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less.
 
     Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
+    A user graph adds the classes that its own code has loaded (graphs/user/stored_types.py); of others, the fields
+    are restored.
     """
 
     def __init__(self) -> None:

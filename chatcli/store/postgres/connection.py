@@ -1,6 +1,8 @@
 """Connects to a PostgreSQL store and makes its tables."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -72,13 +74,20 @@ def is_set_up(connection: psycopg.Connection) -> bool:
 
 
 def set_up(connection: psycopg.Connection) -> None:
-    """Make LangGraph's tables and ours, one process at a time; a database of LangGraph's alone gets its index made."""
+    """Make LangGraph's tables and ours; a database of LangGraph's alone gets its index made."""
+    with making_tables(connection):
+        if not is_set_up(connection):
+            _make_tables(connection)
+
+
+@contextmanager
+def making_tables(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold off every other process that makes tables in this database."""
     # Not a lock that waits: LangGraph makes indexes concurrently, which in turn would wait for the waiting statement.
     while connection.execute("SELECT pg_try_advisory_lock(%s)", (SETTING_UP,)).fetchone() != (True,):
         time.sleep(LOCK_INTERVAL)
     try:
-        if not is_set_up(connection):
-            _make_tables(connection)
+        yield
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s)", (SETTING_UP,))
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
@@ -19,6 +19,9 @@ from chatcli.store.errors import REPAIR, DamagedError, as_store_error
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import alone
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT
+
+if TYPE_CHECKING:
+    from langgraph.store.sqlite import SqliteStore
 
 SWEEP_INTERVAL = 60.0
 """Minutes between two removals of expired items where the project says nothing."""
@@ -100,14 +103,23 @@ def _open_items(location: StoreLocation, options: ItemOptions) -> AbstractContex
             from chatcli.store.postgres.items import open_postgres_items
         return open_postgres_items(location.uri, index, options.ttl, options.report)
     if location.path is not None:
-        return _open_sqlite_items(location.path, index, options.ttl)
+        return open_sqlite_items(location.path, index, options.ttl)
     from langgraph.store.memory import InMemoryStore
 
     return nullcontext(InMemoryStore(index=index))
 
 
 @contextmanager
-def _open_sqlite_items(path: Path, index: IndexConfig | None, ttl: TTLConfig | None) -> Iterator[BaseStore]:
+def open_sqlite_items(
+    path: Path, index: IndexConfig | None = None, ttl: TTLConfig | None = None
+) -> Iterator["SqliteStore"]:
+    """Yield LangGraph's store in the file at `path`; tables that are missing are made.
+
+    Raises:
+        StoreError: Another program has a table of one of their names; nothing was changed.
+        sqlite3.Error: The file can't be used.
+
+    """
     from langgraph.store.sqlite import SqliteStore
 
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)

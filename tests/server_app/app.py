@@ -40,7 +40,7 @@ def ask(state: MessagesState) -> dict[str, list[AnyMessage]]:
 
 
 def forecast(city: str) -> str:
-    """Tell the weather in a city."""
+    """Return the weather in a city."""
     return f"{city}: sunny"
 
 

@@ -18,7 +18,7 @@ _MAX_NAMED = 5
 
 
 def find_damage(path: Path) -> str:
-    """Return what is wrong with the store at `path`, "" for nothing: what SQLite finds, or which threads can't be read.
+    """Return the damage of the store at `path` that SQLite finds, or else the threads that can't be read; "" if none.
 
     Raises:
         StoreError: It can't be opened.
@@ -30,14 +30,32 @@ def find_damage(path: Path) -> str:
             if found != "ok":
                 return str(found)
             damaged = sorted(set(_damaged_threads(connection)))
+            if not damaged and (items := _damaged_items(connection)):
+                return f"{items} of the items that graphs keep can't be read"
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise as_sqlite_failure(error) from error
     named = ", ".join(damaged[:_MAX_NAMED])
     return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
 
 
+def _damaged_items(connection: sqlite3.Connection) -> int:
+    """Return how many items of LangGraph's store have a value that is not a JSON object."""
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('store')")}
+    if not {"prefix", "key", "value"} <= columns:
+        return 0
+    return sum(not is_item(value) for (value,) in connection.execute("SELECT value FROM store"))
+
+
+def is_item(value: object) -> bool:
+    """Return whether `value` can be what LangGraph's store wrote: a JSON object."""
+    try:
+        return isinstance(value, str | bytes) and isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
+
+
 def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield the threads with values whose checksum is wrong, metadata that is no JSON, or a parent that is missing."""
+    """Yield the threads with values whose checksum is wrong, metadata that is not JSON, or a parent that is missing."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints'").fetchone():
         return
     for query in ("SELECT thread_id, type, checkpoint FROM checkpoints", "SELECT thread_id, type, value FROM writes"):
@@ -65,7 +83,7 @@ WHERE checkpoint_ns = '' AND parent_checkpoint_id IS NOT NULL AND NOT EXISTS (
 
 
 def forget_index(path: Path) -> None:
-    """Rebuild the index of threads from LangGraph's tables, and leave that of messages to the next `open_store`.
+    """Rebuild the index of threads from LangGraph's tables, and leave the index of messages to the next `open_store`.
 
     Raises:
         StoreError: The store can't be used; it is left as it was.
@@ -81,7 +99,7 @@ def forget_index(path: Path) -> None:
 
 
 def refuse_open(path: Path) -> None:
-    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite can tell."""
+    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite knows."""
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

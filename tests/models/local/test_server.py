@@ -101,10 +101,11 @@ def test_guarded_by_a_key_that_only_the_user_can_read(make_server: MakeServer, r
     assert endpoint.api_key not in repr(endpoint)
 
 
-def test_three_terminals_in_the_same_second_share_one_server(weights: Path) -> None:
-    at = time.time() + 1.5  # when each of them has imported what it needs
+def test_three_terminals_at_the_same_moment_share_one_server(weights: Path) -> None:
     with ExitStack() as stack:
-        clients = [stack.enter_context(ClientProcess(SMOLLM, weights, at=at)) for _ in range(3)]
+        clients = [stack.enter_context(ClientProcess(SMOLLM, weights)) for _ in range(3)]
+        for client in clients:
+            client.begin()
         assert len({client.server_pid() for client in clients}) == 1
         assert len(servers_in(paths.state_dir() / "local")) == 1
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from chatcli.config.files import DOTENV, parse_dotenv
 from chatcli.config.settings import is_ours
-from chatcli.config.trust import FolderFile, UnsafeFileError, is_trusted, read_folder_file
+from chatcli.config.trust import PROJECT_FILE, FolderFile, UnsafeFileError, is_trusted, read_folder_file
 from chatcli.errors import AuthError, UsageError
-from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
+from chatcli.graphs.user.spec import GraphSpec
 from chatcli.sanitize import sanitize_line
 
 _SHOWN_NAMES = 20

@@ -16,11 +16,12 @@ from langgraph.store.base.embed import ensure_embeddings
 from packaging.requirements import InvalidRequirement, Requirement
 
 from chatcli.config.installation import add_command
+from chatcli.config.trust import PROJECT_FILE
 from chatcli.errors import UsageError
 from chatcli.graphs.user.env_file import environment_of
 from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.load import describe, import_graph, loading_failure
-from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
+from chatcli.graphs.user.spec import GraphSpec
 from chatcli.sanitize import sanitize_line
 from chatcli.store.items import ItemOptions
 from chatcli.store.location import StoreLocation

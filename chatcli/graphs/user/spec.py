@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatcli.config.trust import read_folder_file
+from chatcli.config.trust import PROJECT_FILE, read_folder_file
 from chatcli.errors import UsageError
 from chatcli.models.names import GRAPH, ModelName
 from chatcli.runtime.parse import read_json
 
-PROJECT_FILE = "langgraph.json"
 _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
 
 

@@ -59,11 +59,9 @@ class GraphEngine(LocalEngine):
         """
         async with AsyncExitStack() as resources:
             resources.enter_context(redirect_stdout(PrintedLines(announce)))
-            found, warnings = await asyncio.to_thread(_load, spec)
-            for line in warnings:
-                announce(Notice(line, "warning"))
+            found = await asyncio.to_thread(_load, spec, announce)
             store = await resources.enter_async_context(open_store(location))
-            items = await _items(spec, location, announce, resources)
+            items = await _items(spec, location, store, announce, resources)
             graph = await make_graph(found, spec, store.checkpointer, resources, items)
             if graph.store is None:
                 graph = graph.copy(update={"store": items})
@@ -129,12 +127,17 @@ class PrintedLines(io.TextIOBase):
 
 
 async def _items(
-    spec: GraphSpec, location: StoreLocation, announce: Callable[[Notice], None], resources: AsyncExitStack
+    spec: GraphSpec,
+    location: StoreLocation,
+    store: Store,
+    announce: Callable[[Notice], None],
+    resources: AsyncExitStack,
 ) -> BaseStore:
     """Return the store for a graph that is compiled without one: its project's, or one where the threads are."""
     if (own := await own_store(spec, resources)) is not None:
         return own
-    items = ItemStore(location, item_options(spec, location, lambda line: announce(Notice(line, "warning"))))
+    options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
+    items = ItemStore(location, options, beside=store.checkpointer)
     resources.callback(items.close)
     return items
 
@@ -160,8 +163,9 @@ async def _settle_store(
     return graph, foreign_store(own)
 
 
-def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    warnings = enter_project(spec)
+def _load(spec: GraphSpec, announce: Callable[[Notice], None]) -> object:
+    for line in enter_project(spec):  # before the import, which may fail for what is missing
+        announce(Notice(line, "warning"))
     graph = import_graph(spec)
     watch_tracing()
-    return graph, warnings
+    return graph

@@ -137,11 +137,17 @@ def missing_key(error: BaseException) -> str:
     for link in chain(error):
         text = str(link)
         unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
-        if unset and (isinstance(link, KeyError) or any(words in text.lower() for words in _LACK_WORDS)):
+        if unset and (_is_of_environ(link) or any(words in text.lower() for words in _LACK_WORDS)):
             return str(unset[0])
         if any(words in text for words in _EMPTY_KEY):
             return next((name for name in _variables_of(error) if not os.environ.get(name)), "")
     return ""
+
+
+def _is_of_environ(error: BaseException) -> bool:
+    """Return whether `error` comes from reading a variable that is not set from `os.environ`."""
+    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return isinstance(error, KeyError) and modules[-1:] == ["os"]
 
 
 def _variables_of(error: BaseException) -> Iterator[str]:

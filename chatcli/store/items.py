@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
@@ -27,6 +28,8 @@ SWEEP_INTERVAL = 60.0
 """Minutes between two removals of expired items where the project says nothing."""
 _COLUMNS = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
 """What LangGraph's tables have at least; other programs may have tables of these names."""
+_IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
+"""The store in memory beside each checkpointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,14 @@ class ItemOptions:
 class ItemStore(BaseStore):
     """LangGraph's store at `location`, opened when a graph first uses it.
 
-    Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way.
+    Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way. In memory,
+    all those `beside` the same checkpointer have the same items.
     """
 
-    def __init__(self, location: StoreLocation, options: ItemOptions) -> None:
-        in_memory = location.uri is None and location.path is None
-        self.supports_ttl = not in_memory
-        self.ttl_config = None if in_memory else options.ttl
-        self._open = partial(_open_items, location, options)
+    def __init__(self, location: StoreLocation, options: ItemOptions, beside: object) -> None:
+        self.supports_ttl = not location.in_memory
+        self.ttl_config = None if location.in_memory else options.ttl
+        self._open = partial(_open_items, location, options, beside)
         self._resources = ExitStack()
         self._opened: BaseStore | None = None
         self._swept = 0.0
@@ -96,7 +99,9 @@ class ItemStore(BaseStore):
         return self._opened
 
 
-def _open_items(location: StoreLocation, options: ItemOptions) -> AbstractContextManager[BaseStore]:
+def _open_items(location: StoreLocation, options: ItemOptions, beside: object) -> AbstractContextManager[BaseStore]:
+    if location.in_memory and beside in _IN_MEMORY:
+        return nullcontext(_IN_MEMORY[beside])
     index = options.index() if options.index is not None else None
     if location.uri is not None:
         with postgres_extra():
@@ -106,7 +111,8 @@ def _open_items(location: StoreLocation, options: ItemOptions) -> AbstractContex
         return open_sqlite_items(location.path, index, options.ttl)
     from langgraph.store.memory import InMemoryStore
 
-    return nullcontext(InMemoryStore(index=index))
+    _IN_MEMORY[beside] = InMemoryStore(index=index)
+    return nullcontext(_IN_MEMORY[beside])
 
 
 @contextmanager

@@ -139,9 +139,19 @@ def missing_key(error: BaseException) -> str:
         unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
         if unset and (_is_of_environ(link) or any(words in text.lower() for words in _LACK_WORDS)):
             return str(unset[0])
-        if any(words in text for words in _EMPTY_KEY):
+        if any(words in text for words in _EMPTY_KEY) or _sent_empty_key(link):
             return next((name for name in _variables_of(error) if not os.environ.get(name)), "")
     return ""
+
+
+def _sent_empty_key(error: BaseException) -> bool:
+    """Return whether the request of `error` had a header for a key, with no key in it."""
+    try:
+        headers = getattr(getattr(error, "request", None), "headers", None)
+    except RuntimeError:  # httpx raises it if there is none
+        return False
+    found = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+    return any(found.get(name, "-").strip() in ("", "Bearer") for name in ("authorization", "x-api-key"))
 
 
 def _is_of_environ(error: BaseException) -> bool:

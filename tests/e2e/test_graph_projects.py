@@ -121,6 +121,39 @@ def test_a_template_runs_by_its_name_without_an_env_file(chat: Chat, project: di
     assert told.stderr == notice  # and not a word about the image of a container
 
 
+def test_what_a_project_lacks_is_named_beside_the_import_that_fails_for_it(chat: Chat, project: dict[str, Any]) -> None:
+    (chat.home.work / "needy.py").write_text("import a_package_that_nobody_has\n")
+    graphs = {"needy": "./needy.py:graph"}
+    write(chat, project, graphs=graphs, dependencies=[".", "a-package-that-nobody-has"], env={})
+    refused = chat("--graph", "needy", "hi")
+    assert refused.returncode == 2, refused
+    assert refused.stdout == ""
+    warned, failed = refused.stderr.splitlines()[:2]
+    assert warned.startswith("warning: langgraph.json depends on a-package-that-nobody-has: not installed here")
+    assert failed.startswith("error: the graph 'graph' can't be loaded: ModuleNotFoundError")
+
+
+def test_a_key_read_from_the_environment_while_loading_is_exit_3(chat: Chat, project: dict[str, Any]) -> None:
+    (chat.home.work / "keyed.py").write_text("import os\nkey = os.environ['SEARCH_API_KEY']\n")
+    refused = chat("--graph", "keyed.py:graph", "hi")
+    assert refused.returncode == 3, refused
+    assert "needs a key that is not set: SEARCH_API_KEY" in refused.stderr
+    (chat.home.work / "made.py").write_text(
+        "from langchain_tavily import TavilySearch\n"
+        "from langchain_anthropic import ChatAnthropic\n"
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "def ask(state):\n"
+        "    return {'messages': [ChatAnthropic(model='claude-fake', max_retries=0).invoke(state['messages'])]}\n"
+        "def search():\n"
+        "    TavilySearch()\n"
+        "graph = StateGraph(MessagesState).add_node('ask', ask).add_edge(START, 'ask').compile()\n"
+    )
+    refused = chat("--graph", "made.py:graph", "hi", env={"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"})
+    assert (refused.returncode, "not set: ANTHROPIC_API_KEY" in refused.stderr) == (3, True), refused
+    refused = chat("--graph", "made.py:search", "hi")
+    assert (refused.returncode, "not set: TAVILY_API_KEY" in refused.stderr) == (3, True), refused
+
+
 def test_a_path_uses_the_project_that_lists_its_file(chat: Chat, project: dict[str, Any]) -> None:
     path = "src/memo_agent/graph.py:telling"
     assert chat("--graph", path, "hi").stdout == "by none\n"  # a folder called src is enough

@@ -59,13 +59,20 @@ def report_dotenv(dotenv: Dotenv) -> None:
         )
 
 
-def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return what a `.env` with `variables` sets, in a form that is safe to print: name, value, remark."""
+def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) -> list[tuple[str, str, str]]:
+    """Return what a `.env` with `variables` sets, in a form that is safe to print: name, value, remark.
+
+    Args:
+        variables: What it sets.
+        for_graphs: Whether the graphs of a project get all of it.
+
+    """
     rows = []
     for name, value in variables.items():
         shown = "***" if names_secret(name) else one_line(_line(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
         if not is_ours(name):
-            rows.append((_line(name), "", "not read by chat"))
+            for_whom = (shown, "for the project's graphs") if for_graphs else ("", "not read by chat")
+            rows.append((_line(name), *for_whom))
         elif is_never_of_a_folder(name):
             rows.append((_line(name), shown, "left out: no file of a folder sets it"))
         else:

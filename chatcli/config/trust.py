@@ -13,9 +13,11 @@ from typing import Any
 
 from chatcli import paths
 from chatcli.runtime.files import change_state, read_state
+from chatcli.runtime.parse import read_json
 
 FILES = (".env",)
-"""The names of the files that `chat trust` looks at."""
+"""The names of the files that `chat trust` looks at, beside the one that a project's langgraph.json names as `env`."""
+PROJECT_FILE = "langgraph.json"
 MAX_FILE_BYTES = 1_000_000
 """Bytes of the largest file that can be trusted."""
 RUN_VARIABLE = "CHATCLI_TRUST"
@@ -77,6 +79,18 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
     if len(content) > MAX_FILE_BYTES:
         raise UnsafeFileError(f"it is larger than {MAX_FILE_BYTES // 1_000_000} MB")
     return FolderFile(folder, name, content)
+
+
+def env_of_project(folder: Path) -> str:
+    """Return the name in `folder` of the file that its langgraph.json gives its graphs as `env`; empty if none."""
+    try:
+        file = read_folder_file(PROJECT_FILE, folder)
+        project = read_json(file.content.decode()) if file is not None else None
+    except (OSError, ValueError):
+        return ""
+    env = project.get("env") if isinstance(project, dict) else None
+    name = os.path.normpath(env) if isinstance(env, str) and env else ""
+    return "" if name.startswith("..") or os.path.isabs(name) else name  # noqa: PTH117 - a name, not yet a path
 
 
 def read_folder(folder: Path, names: Sequence[str] = FILES) -> list[FolderFile]:

@@ -144,13 +144,11 @@ class Conversation:
                 raise InterruptedTurnError("stopped before it began")
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
+            for notice in self._take_notices():  # they may say what the error comes from
+                yield notice
             if asked is not None and not isinstance(error, UsageError | StoreError):
                 await self._keep(asked)
-            if isinstance(error, InterruptedTurnError):
-                elapsed_ms = round((time.monotonic() - started) * 1000)
-                yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
-            else:
-                yield TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
+            yield self._ended_early(error, started)
             return
         self.turns += 1
         for turn in self._branching:
@@ -162,9 +160,20 @@ class Conversation:
                     self.context_usage = event.context_tokens, event.context_budget
                 if isinstance(event, TurnFailed):
                     event = replace(event, error=self._explained(event.error))
-                while self._waiting_notices and not isinstance(event, TurnStarted):
-                    yield self._waiting_notices.pop(0)
+                for notice in () if isinstance(event, TurnStarted) else self._take_notices():
+                    yield notice
                 yield event
+
+    def _ended_early(self, error: ChatcliError, started: float) -> TurnInterrupted | TurnFailed:
+        """Return the end of a turn that `error` kept from beginning."""
+        if isinstance(error, InterruptedTurnError):
+            elapsed_ms = round((time.monotonic() - started) * 1000)
+            return TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
+        return TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
+
+    def _take_notices(self) -> list[Notice]:
+        notices, self._waiting_notices = self._waiting_notices, []
+        return notices
 
     def _explained(self, error: ChatcliError) -> ChatcliError:
         return self._settings.credentials.explain(error, self.model_name.provider)

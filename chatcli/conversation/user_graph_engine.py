@@ -3,12 +3,14 @@
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.engine import LocalEngine, Opening
@@ -16,10 +18,12 @@ from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
-from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
+from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
+from chatcli.graphs.user.project import enter_project, item_options, own_store
 from chatcli.graphs.user.schemas import MESSAGES, GraphSchemas
 from chatcli.graphs.user.shape import find_shape
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.user.stored_types import stored_types
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
 from chatcli.models.model import Model
@@ -29,6 +33,7 @@ from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
+from chatcli.store.items import ItemStore
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
@@ -78,14 +83,15 @@ class GraphEngine(LocalEngine):
         async with AsyncExitStack() as resources:
             if not embedded:
                 resources.enter_context(redirect_stdout(PrintedLines(announce)))
-            found, warnings = await asyncio.to_thread(_load, spec)
+            found = await asyncio.to_thread(_load, spec, announce)
             if not embedded:
                 await asyncio.to_thread(watch_tracing)
-            for line in warnings:
-                announce(Notice(line, "warning"))
             store = await resources.enter_async_context(open_store(location))
-            graph = await make_graph(found, spec, store.checkpointer, resources)
-            graph, store = await _settle_store(graph, store, announce)
+            items = await _items(spec, location, store, announce, resources)
+            graph = await make_graph(found, spec, store.checkpointer, resources, items)
+            if graph.store is None:
+                graph = graph.copy(update={"store": items})
+            graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
         return cls(graph, spec, store, kept, location, given)
 
@@ -173,11 +179,33 @@ class PrintedLines(io.TextIOBase):
         return sys.stderr.fileno()
 
 
-async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Notice], None]) -> tuple[AnyPregel, Store]:
-    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along."""
+async def _items(
+    spec: GraphSpec,
+    location: StoreLocation,
+    store: Store,
+    announce: Callable[[Notice], None],
+    resources: AsyncExitStack,
+) -> BaseStore:
+    """Return the store for a graph that is compiled without one: its project's, or one where the threads are."""
+    if (own := await own_store(spec, resources)) is not None:
+        return own
+    options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
+    items = ItemStore(location, options, beside=store.checkpointer)
+    resources.callback(items.close)
+    return items
+
+
+async def _settle_store(
+    graph: AnyPregel, store: Store, announce: Callable[[Notice], None], types: Collection[tuple[str, str]]
+) -> tuple[AnyPregel, Store]:
+    """Return `graph` with the store that its threads are in: `store`, or the checkpointer that it brings along.
+
+    From `store`, instances of `types` are restored, which the graph may keep.
+    """
     own = graph.checkpointer
-    if not isinstance(own, BaseCheckpointSaver) or own is store.checkpointer:
-        return graph, store
+    known, store = store.checkpointer, replace(store, checkpointer=store.checkpointer.with_allowlist(types))
+    if not isinstance(own, BaseCheckpointSaver) or own is known:
+        return graph.copy(update={"checkpointer": store.checkpointer}), store
     kind = type(own).__name__
     try:
         await own.aget_tuple({"configurable": {"thread_id": "", "checkpoint_ns": ""}})
@@ -188,6 +216,7 @@ async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Noti
     return graph, foreign_store(own)
 
 
-def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    warnings = [] if spec.target is not None else enter_project(spec)
-    return import_graph(spec), warnings
+def _load(spec: GraphSpec, announce: Callable[[Notice], None]) -> object:
+    for line in enter_project(spec) if spec.target is None else ():  # before the import, which may fail for that
+        announce(Notice(line, "warning"))
+    return import_graph(spec)

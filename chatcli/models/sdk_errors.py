@@ -1,9 +1,13 @@
 """Reads the exceptions of the providers' SDKs without importing any of them."""
 
+import os
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from chatcli.providers import PROVIDERS
 
 _TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
 _BREAKS = frozenset(
@@ -20,6 +24,13 @@ _STATUS_IN_TEXT = {
     "WMLClientError": re.compile(r"Request failed with: .*[ (]([45]\d\d)\)", re.DOTALL),
 }
 """The exceptions that have the status only in their text: of NVIDIA's client, and of IBM's."""
+
+_KEY_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET|CREDENTIALS)\b")
+_LACK_WORDS = (
+    *("missing", "not set", "must be set", "set the", "setting the", "or set", "not found", "did not find"),
+    *("not provided", "is required", "please provide", "please add", "environment variable"),
+)
+_EMPTY_KEY = ("Illegal header value b'Bearer '", "Illegal header value b''", "Could not resolve authentication method")
 
 _PARSER_ERROR = "HttpProcessingError"
 """aiohttp's error for an answer that it can't read, with a status that no server sent."""
@@ -116,6 +127,47 @@ def body(error: BaseException) -> dict[str, Any]:
             ):  # not the page of a proxy
                 return {"message": inner}
     return {}
+
+
+def missing_key(error: BaseException) -> str:
+    """Return the variable of the key whose lack `error` reports; empty if it reports something else.
+
+    SDKs name the variable in their message. One that sends an empty key is known by its package.
+    """
+    for link in chain(error):
+        text = str(link)
+        unset = [name for name in _KEY_VARIABLE.findall(text) if not os.environ.get(name)]
+        if unset and (_is_of_environ(link) or any(words in text.lower() for words in _LACK_WORDS)):
+            return str(unset[0])
+        if any(words in text for words in _EMPTY_KEY) or _sent_empty_key(link):
+            return next((name for name in _variables_of(error) if not os.environ.get(name)), "")
+    return ""
+
+
+def _sent_empty_key(error: BaseException) -> bool:
+    """Return whether the request of `error` had a header for a key, with no key in it."""
+    try:
+        headers = getattr(getattr(error, "request", None), "headers", None)
+    except RuntimeError:  # httpx raises it if there is none
+        return False
+    found = {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+    return any(found.get(name, "-").strip() in ("", "Bearer") for name in ("authorization", "x-api-key"))
+
+
+def _is_of_environ(error: BaseException) -> bool:
+    """Return whether `error` comes from reading a variable that is not set from `os.environ`."""
+    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return isinstance(error, KeyError) and modules[-1:] == ["os"]
+
+
+def _variables_of(error: BaseException) -> Iterator[str]:
+    """Yield the key variables of the providers whose packages raised `error` or led to it."""
+    for link in chain(error):
+        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(link.__traceback__)]
+        for module in [*(kind.__module__ for kind in type(link).__mro__), *reversed(frames)]:
+            package = str(module).partition(".")[0].removeprefix("langchain_")
+            if package in PROVIDERS:
+                yield from PROVIDERS[package].key_variables
 
 
 def is_out_of_credit(error: BaseException) -> bool:

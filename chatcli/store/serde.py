@@ -3,6 +3,7 @@
 A changed byte may also give a valid value, so the checks compare each value with what can have been written.
 """
 
+import logging
 import zlib
 from typing import Any
 
@@ -30,10 +31,16 @@ _CHECKPOINT = {"id": str, "ts": str, "channel_values": dict, "channel_versions":
 _METADATA = {"source": str, "step": int, "chatcli_model": str, "chatcli_title": str, "chatcli_turn": int}
 
 
+# It would print a line for each class that a graph kept and this process does not restore: its fields do for reading.
+logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)
+
+
 class CompressedSerializer(JsonPlusSerializer):
     """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less.
 
     Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
+    A user graph adds the classes that its own code has loaded (graphs/user/stored_types.py); of others, the fields
+    are restored.
     """
 
     def __init__(self) -> None:

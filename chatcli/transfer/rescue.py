@@ -1,5 +1,6 @@
 """Rescues a damaged SQLite store: intact threads stay as they are; of others, what can be read is kept."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -8,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from chatcli.errors import StoreError
+from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.damaged import ThreadRows, ThreadValues, current_branch, read_values, rows_by_thread
 from chatcli.store.sqlite.open import rebuild_messages
-from chatcli.store.sqlite.salvage import Contents, read_contents
+from chatcli.store.sqlite.repair import is_item
+from chatcli.store.sqlite.salvage import Contents, Row, read_contents
 from chatcli.store.sqlite.saver import SqliteSaver
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.thread_ids import check_thread_id
@@ -44,7 +47,8 @@ async def rescue(path: Path) -> list[str]:
     """
     contents = read_contents(path)
     threads = rows_by_thread(contents)
-    if not threads:
+    items = [row for row in contents.items.values() if is_item(row[2])]
+    if not threads and not items:
         raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It is unchanged.")
     serde = CompressedSerializer()
     whole: dict[str, ThreadRows] = {}
@@ -60,8 +64,12 @@ async def rescue(path: Path) -> list[str]:
             documents.append(document)
             kept = f"{len(document.messages)} of its messages are kept"
             lines.append(f"the thread {document.thread_id} was damaged: {read.lost} rows can't be read, {kept}")
+    if lost := len(contents.items) - len(items):
+        lines.append(f"{lost} of the items that graphs keep can't be read, {len(items)} are kept")
     with staging_path(path) as staged:
         await _write(staged, contents, whole, documents)
+        if items:
+            await asyncio.to_thread(_write_items, staged, items)
         backup = _keep(path)
         for suffix in ("-wal", "-shm"):  # SQLite would apply those of the damaged file to the new one
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -143,6 +151,11 @@ async def _write(
         await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
         await connection.commit()
         await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _write_items(path: Path, items: Sequence[Row]) -> None:
+    with open_sqlite_items(path) as store:
+        store.conn.executemany("INSERT OR REPLACE INTO store VALUES (?, ?, ?, ?, ?, ?, ?)", items)
 
 
 def _keep(path: Path) -> Path:

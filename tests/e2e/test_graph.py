@@ -77,13 +77,17 @@ def test_a_module_and_a_project_name_graphs(chat: Chat) -> None:
         "graphs": {"mine": "./pack/mine.py:graph", "js": "./a.ts:graph"},
         "env": ".env.agent",
         "dependencies": [".", "./lib", "no-such-package"],
-        "store": {"index": {}},
+        "http": {"app": "./app.py:app"},
     }
     (work / "langgraph.json").write_text(json.dumps(project))
+    left_out = chat("--graph", "mine", "hi")
+    assert left_out.returncode == 2
+    assert "KeyError: 'ANSWER'" in left_out.stderr
+    chat("trust", "--yes")
     answer = ok(chat("--graph", "mine", "hi"))
     assert answer.stdout == "from the file!\n"
     assert "no-such-package: not installed here" in answer.stderr
-    assert "not used here: store" in answer.stderr
+    assert "not used here: http" in answer.stderr
     env = {"ANSWER": "from the shell", "PYTHONPATH": str(work / "lib")}
     assert ok(chat("--graph", "pack.mine:graph", "hi", env=env)).stdout == "from the shell!\n"
 

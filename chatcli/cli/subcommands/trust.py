@@ -76,10 +76,10 @@ def _read(folder: Path) -> list[store.FolderFile]:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
     try:
-        files = store.read_folder(folder)
+        names = dict.fromkeys((*store.FILES, store.env_of_project(folder)))
+        files = store.read_folder(folder, [name for name in names if name])
         for file in files:
-            if file.name == DOTENV:
-                parse_dotenv(file.content)
+            parse_dotenv(file.content)
     except ValueError as error:
         raise UsageError(f"{folder / DOTENV} can't be trusted: {error}") from None
     except OSError as error:
@@ -89,9 +89,9 @@ def _read(folder: Path) -> list[store.FolderFile]:
 
 def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
     for file in files:
-        if file.name == DOTENV:
-            rows = tuple(shown_settings(parse_dotenv(file.content)))
-            show(settings, Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))
+        for_graphs = file.name == store.env_of_project(file.folder)
+        rows = tuple(shown_settings(parse_dotenv(file.content), for_graphs=for_graphs))
+        show(settings, Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))
 
 
 def _is_trusted(file: store.FolderFile) -> bool:

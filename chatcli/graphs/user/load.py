@@ -1,35 +1,33 @@
-"""Loads a user graph: its project is set up, its module run, its failures named by the line of the user's code."""
+"""Loads a user graph: its module is run, its failures are named by the line of the user's code."""
 
 import importlib
-import importlib.metadata
 import importlib.util
-import inspect
 import os
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dotenv import dotenv_values
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphRecursionError, is_invalid_resume
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from packaging.requirements import InvalidRequirement, Requirement
+from langgraph.store.base import BaseStore
 
 import chatcli
-from chatcli.config.installation import add_command
 from chatcli.config.secrets import redact, secrets_of
-from chatcli.errors import ChatcliError, GraphError, UsageError
+from chatcli.errors import AuthError, ChatcliError, GraphError, UsageError
+from chatcli.graphs.user.env_file import explain_missing_key
+from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
-from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
+from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
+from chatcli.models.sdk_errors import missing_key
 from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
 
@@ -40,13 +38,14 @@ _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-_HONOURED = {"graphs", "env", "dependencies", "python_version", "$schema"}
 
 
 def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return why the graph of `spec` can't be loaded."""
     if isinstance(error, ChatcliError):
         return error
+    if (missing := _missing_key(error, spec)) is not None:
+        return missing
     return UsageError(f"the graph {spec.name!r} can't be loaded: {describe(error)}")
 
 
@@ -61,6 +60,8 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
         )
     elif is_invalid_resume(error):
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
+    elif (missing := _missing_key(error, spec)) is not None:
+        failure = missing
     elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
         failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
     else:
@@ -68,6 +69,15 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     if failure is not error:
         failure.__cause__ = error
     return failure
+
+
+def _missing_key(error: BaseException, spec: GraphSpec) -> AuthError | None:
+    variable = missing_key(error)
+    if not variable:
+        return None
+    message = f"the graph {spec.name!r} needs a key that is not set: {variable}"
+    failure = AuthError(message, remedy=f"Set it in the environment: export {variable}=...")
+    return explain_missing_key(failure, variable, spec)
 
 
 def _fitting(remedy: str) -> str:
@@ -88,9 +98,14 @@ def find_place(error: BaseException) -> tuple[str, int] | None:
         return error.filename, error.lineno or 0
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
     frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], (_OURS,))]
-    own = [frame for frame in frames if not _in(frame[0], _LIBRARIES)]
+    own = [frame for frame in frames if not is_in_library(frame[0])]
     # The user graph may be an installed package.
     return next((found[-1] for found in (own, frames) if found), None)
+
+
+def is_in_library(file: str) -> bool:
+    """Return whether `file` belongs to an installed package, to Python, or to chatcli."""
+    return _in(file, _LIBRARIES)
 
 
 def _redact(text: str) -> str:
@@ -138,8 +153,14 @@ def import_graph(spec: GraphSpec) -> object:
         raise UsageError(f"{where} has no {spec.name!r}", remedy=hint) from None
 
 
-async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resources: AsyncExitStack) -> AnyPregel:
-    """Return `found` as a compiled graph, whatever of `kinds.Kind` it is.
+async def make_graph(
+    found: object,
+    spec: GraphSpec,
+    checkpointer: Any,
+    resources: AsyncExitStack,
+    store: BaseStore | None = None,
+) -> AnyPregel:
+    """Return `found` as a compiled graph: whatever of `kinds.Kind` it is.
 
     Args:
         found: The object in the user's module. A factory may take the run's config, be asynchronous, or return
@@ -147,6 +168,7 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
         spec: The place where it was found.
         checkpointer: Holds the threads if the graph has no checkpointer itself.
         resources: Closed when the graph is no longer needed.
+        store: What a factory that asks for the server's runtime gets as its store.
 
     Raises:
         UsageError: It is not a graph, or can't be created.
@@ -156,7 +178,7 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
     if kind is Kind.FACTORY:
         assert callable(found)
         try:
-            found = await _call(found, resources)
+            found = await call_factory(found, resources, store)
         except Exception as error:
             raise loading_failure(error, spec) from error
         kind = kind_of(found, repr(spec.name))
@@ -186,24 +208,6 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
     return found
 
 
-async def _call(factory: Callable[..., Any], resources: AsyncExitStack) -> object:
-    wanted = [
-        parameter
-        for parameter in inspect.signature(factory).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    needed = [parameter for parameter in wanted if parameter.default is parameter.empty]
-    takes_config = bool(needed) or any(parameter.name == "config" for parameter in wanted)
-    made = factory({"configurable": {}, "metadata": {}}) if takes_config else factory()
-    if inspect.isawaitable(made):
-        made = await made
-    if hasattr(made, "__aenter__"):
-        made = await resources.enter_async_context(made)
-    elif hasattr(made, "__enter__"):
-        made = resources.enter_context(made)
-    return made
-
-
 def _import_file(path: Path) -> ModuleType:
     """Import the file at `path`; a file in a package gets its name there, so that its relative imports work."""
     parts, folder = [path.stem], path.parent
@@ -228,71 +232,3 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def enter_project(spec: GraphSpec) -> list[str]:
-    """Set the environment and the module path of the project of `spec`.
-
-    Returns:
-        One line for the user for each thing that the project asks for and does not get.
-
-    Raises:
-        UsageError: Its env file can't be read.
-
-    """
-    folder = spec.folder
-    roots = [folder, *([spec.path.parent] if spec.path is not None else [])]
-    project = spec.project
-    missing: list[str] = []
-    for dependency in _texts(project.get("dependencies")):
-        local = folder / dependency
-        if dependency.startswith(".") or local.is_dir():
-            roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
-            if not local.is_dir():
-                missing.append(f"{PROJECT_FILE}: there is no folder {dependency}")
-        elif problem := _missing(dependency):
-            missing.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
-    for root in roots:
-        if str(root) not in sys.path:
-            sys.path.insert(0, str(root))
-    for name, value in _environment(folder, project.get("env")):
-        os.environ.setdefault(name, value)  # the user's shell takes precedence
-    running = ".".join(map(str, sys.version_info[:2]))
-    if (wanted := project.get("python_version")) and str(wanted) != running:
-        missing.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
-    if rest := sorted(key for key, value in project.items() if key not in _HONOURED and value):
-        missing.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
-    return missing
-
-
-def _missing(dependency: str) -> str:
-    """Return what is wrong with an installed package, empty if nothing is."""
-    try:
-        wanted = Requirement(dependency)
-    except InvalidRequirement:
-        return "not the name of a package; install it yourself"
-    if wanted.marker is not None and not wanted.marker.evaluate():
-        return ""
-    try:
-        version = importlib.metadata.version(wanted.name)
-    except importlib.metadata.PackageNotFoundError:
-        return f"not installed here; {add_command(dependency)}"
-    return "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed here"
-
-
-def _environment(folder: Path, env: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(env, dict):
-        yield from ((str(name), str(value)) for name, value in env.items())
-    elif isinstance(env, str) and env:
-        file = folder / env
-        try:
-            text = dotenv_values(file) if file.is_file() else None
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{PROJECT_FILE}: {env} can't be read: {error}") from None
-        if text is None:
-            raise UsageError(f"{PROJECT_FILE}: there is no file {env}, which `env` names")
-        yield from ((name, value) for name, value in text.items() if value is not None)
-
-
-def _texts(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chatcli.config.trust import PROJECT_FILE, read_folder_file
 from chatcli.errors import UsageError
 from chatcli.models.names import GRAPH, ModelName
 from chatcli.runtime.parse import read_json
 
-PROJECT_FILE = "langgraph.json"
 _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
 
 
@@ -20,8 +20,8 @@ _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langg
 class GraphSpec:
     """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`.
 
-    `project` is the content of the langgraph.json in `folder`, if the graph was found there. `target` is the object
-    itself, where a program gives it to the library.
+    `project` is the content of the langgraph.json in `folder`, if the graph was found there or it lists its file.
+    `target` is the object itself, where a program gives it to the library.
     """
 
     label: str
@@ -65,8 +65,45 @@ def _find(spec: str) -> GraphSpec:
         path = Path(place).expanduser().resolve()
         if not path.is_file():
             raise UsageError(f"there is no file {place}", remedy=_FORMS)
-        return GraphSpec(f"{path}:{name}", name, path=path)
+        folder, project = _project_of(path)
+        return GraphSpec(f"{path}:{name}", name, path=path, folder=folder, project=project)
     return GraphSpec(spec.strip(), name, module=_find_module(place))
+
+
+def _project_of(path: Path) -> tuple[Path, Mapping[str, Any]]:
+    """Return the folder and the content of the nearest langgraph.json above `path` that lists this file.
+
+    Where there is none, it is the current folder, and nothing. One of another user, as in a shared folder, is none.
+    """
+    for folder in path.parents:
+        try:
+            file = read_folder_file(PROJECT_FILE, folder)
+            project = read_json(file.content.decode()) if file is not None else None
+        except (OSError, ValueError):
+            continue
+        if isinstance(project, dict) and isinstance(project.get("graphs"), dict) and _lists(project, folder, path):
+            return folder, project
+    return Path.cwd(), {}
+
+
+def _lists(project: Mapping[str, Any], folder: Path, path: Path) -> bool:
+    """Return whether a graph of the `project` in `folder` is in the file `path`, named by its path or as a module."""
+    for entry in project["graphs"].values():
+        place = str(_target(entry)).rpartition(":")[0]
+        if _is_path(place):
+            if (folder / place).resolve() == path:
+                return True
+        elif place and path.with_suffix("").parts[-len(parts := place.split(".")) :] == tuple(parts):
+            return True
+    return False
+
+
+def _target(entry: Any) -> Any:
+    return entry.get("path", "") if isinstance(entry, Mapping) else entry
+
+
+def _is_path(place: str) -> bool:
+    return re.search(r"[/\\]|\.py$", place) is not None
 
 
 def _find_module(module: str) -> str:
@@ -88,14 +125,14 @@ def _in_project(file: Path, name: str) -> GraphSpec:
         known = ", ".join(sorted(graphs)) or "none"
         raise UsageError(f"{file.name} has no graph {name!r}", remedy=f"It has: {known}.")
     entry = graphs[name]
-    target = entry.get("path", "") if isinstance(entry, Mapping) else entry
+    target = _target(entry)
     place, colon, variable = str(target).rpartition(":")
     if not colon or not place or not variable:
         raise UsageError(f"{file.name}: the graph {name!r} is {target!r}, not path/to/file.py:name")
     label = f"{file}:{name}"
     if place.endswith((".ts", ".js", ".mts", ".mjs")):
         raise UsageError(f"the graph {name!r} is JavaScript, which can't be run here", remedy="Serve it: --url.")
-    if re.search(r"[/\\]|\.py$", place):
+    if _is_path(place):
         path = (file.parent / place).resolve()
         if not path.is_file():
             raise UsageError(f"{file.name}: the graph {name!r} is in {place}, which does not exist")

@@ -1,6 +1,8 @@
 """Makes the tables of a PostgreSQL store, and rebuilds its index of messages from LangGraph's tables."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -25,13 +27,20 @@ NUL, NUL_SHOWN = "\x00", "\N{REPLACEMENT CHARACTER}"
 
 
 def make_tables(connection: psycopg.Connection) -> None:
-    """Make LangGraph's tables and ours, one process at a time; index what LangGraph's tables already hold."""
+    """Make LangGraph's tables and ours; index what LangGraph's tables already hold."""
+    with making_tables(connection):
+        if not is_set_up(connection):
+            _run_statements(connection)
+
+
+@contextmanager
+def making_tables(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold off every other process that makes tables in this database."""
     # Not a lock that waits: LangGraph makes indexes concurrently, and would wait for the waiting statement in turn.
     while connection.execute("SELECT pg_try_advisory_lock(%s)", (SETTING_UP,)).fetchone() != (True,):
         time.sleep(LOCK_INTERVAL)
     try:
-        if not is_set_up(connection):
-            _run_statements(connection)
+        yield
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s)", (SETTING_UP,))
 

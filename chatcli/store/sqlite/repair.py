@@ -30,10 +30,28 @@ def find_damage(path: Path) -> str:
             if found != "ok":
                 return str(found)
             damaged = sorted(set(_damaged_threads(connection)))
+            if not damaged and (items := _damaged_items(connection)):
+                return f"{items} of the items that graphs keep can't be read"
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise as_sqlite_failure(error) from error
     named = ", ".join(damaged[:_MAX_NAMED])
     return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
+
+
+def _damaged_items(connection: sqlite3.Connection) -> int:
+    """Return how many items of LangGraph's store have a value that is not a JSON object."""
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('store')")}
+    if not {"prefix", "key", "value"} <= columns:
+        return 0
+    return sum(not is_item(value) for (value,) in connection.execute("SELECT value FROM store"))
+
+
+def is_item(value: object) -> bool:
+    """Return whether `value` can be what LangGraph's store wrote: a JSON object."""
+    try:
+        return isinstance(value, str | bytes) and isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
 
 
 def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:

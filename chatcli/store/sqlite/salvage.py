@@ -35,6 +35,7 @@ class Contents:
         threads: Our index: thread, title, model, turns, made at, used at.
         messages: Our index: thread, message, checkpoint, role, text, whether it was interrupted; in order.
         journal: Answers on their way: thread, question, text.
+        items: What graphs keep in LangGraph's store: namespace, key, value, made at, changed at, expires at, minutes.
 
     """
 
@@ -43,6 +44,7 @@ class Contents:
     threads: dict[str, Row] = field(default_factory=dict)
     messages: dict[int, Row] = field(default_factory=dict)
     journal: dict[str, Row] = field(default_factory=dict)
+    items: dict[Key, Row] = field(default_factory=dict)
 
     def add(self, rowid: int | None, row: list[Value]) -> None:
         """Add a row to the table that it belongs to."""
@@ -60,10 +62,13 @@ class Contents:
             self.writes[tuple(map(str, [*known[:4], known[5]]))] = known
         elif kinds == "nttttti":
             self.messages[rowid] = row[1:]
+        elif kinds in _ITEMS:
+            self.items[str(row[0]), str(row[1])] = row
 
 
 _KINDS: Mapping[type, str] = {int: "i", float: "f", str: "t", bytes: "b", type(None): "n"}
 _CHECKPOINTS = {"ttt" + parent + "tb" + metadata for parent in "tn" for metadata in "btn"}
+_ITEMS = {"tt" + value + "tt" + expires for value in "bt" for expires in ("nn", "ti", "tf")}
 _NEWER, _OLDER, _OLDEST = (0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 8, 4, 5, 6, 7), (0, 1, 2, 3, None, 4, 5, 6, 7)
 _WRITES: Mapping[str, Sequence[int | None]] = {
     "tttttittb": _NEWER,

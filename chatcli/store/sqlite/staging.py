@@ -23,20 +23,27 @@ def staging_path(path: Path) -> Iterator[Path]:
 
     First, the folders of processes that were killed meanwhile are removed.
     """
-    parent = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(parent, fcntl.LOCK_EX)  # no process may take a new folder, not yet locked, for a leftover
+    with alone(path.parent):  # no process may take a new folder, not yet locked, for a leftover
         _remove_leftovers(path.parent)
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)
         lock = os.open(Path(temporary.name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-    finally:
-        os.close(parent)
     try:
         with temporary as folder:
             yield Path(folder) / "threads.db"
     finally:
         os.close(lock)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait for, and hold off, every other process that makes a store or a table in `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -1,0 +1,194 @@
+"""The project of a user graph, as its langgraph.json describes it: the module path, the environment, the store."""
+
+import importlib.metadata
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any, cast
+
+from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
+from langgraph.store.base.embed import ensure_embeddings
+from packaging.requirements import InvalidRequirement, Requirement
+
+from chatcli.config.installation import add_command
+from chatcli.config.trust import PROJECT_FILE
+from chatcli.errors import UsageError
+from chatcli.graphs.user.env_file import environment_of
+from chatcli.graphs.user.factory import call_factory
+from chatcli.graphs.user.load import describe, import_graph, loading_failure
+from chatcli.graphs.user.spec import GraphSpec
+from chatcli.sanitize import sanitize_line
+from chatcli.store.items import ItemOptions
+from chatcli.store.location import StoreLocation
+from chatcli.text_lines import one_line
+
+_HONOURED = {"graphs", "env", "dependencies", "python_version", "store", "$schema"}
+_OF_CONTAINERS = {
+    "image_distro",
+    "dockerfile_lines",
+    "base_image",
+    "api_version",
+    "pip_installer",
+    "pip_config_file",
+    "keep_pkg_tools",
+    "node_version",
+    "_INTERNAL_docker_tag",
+}
+"""What is about the image that LangGraph builds, and says nothing to a program that runs the graph itself."""
+
+
+def enter_project(spec: GraphSpec) -> list[str]:
+    """Set the environment and the module path of the project of `spec`.
+
+    Returns:
+        One line for the user for each thing that the project asks for and does not get.
+
+    Raises:
+        UsageError: Its env file can't be read.
+
+    """
+    project = spec.project
+    roots, missing = _module_path(spec)
+    for root in roots:
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
+    variables, remark = environment_of(spec)
+    for name, value in variables.items():
+        if not name.startswith("CHATCLI_"):  # they are read by chatcli's own rules alone
+            os.environ.setdefault(name, value)  # the user's shell takes precedence
+    if remark:
+        missing.append(remark)
+    running = ".".join(map(str, sys.version_info[:2]))
+    if (wanted := project.get("python_version")) and str(wanted) != running:
+        missing.append(f"{PROJECT_FILE} asks for Python {wanted}; this is {running}")
+    if rest := sorted(key for key, value in project.items() if key not in _HONOURED | _OF_CONTAINERS and value):
+        missing.append(f"{PROJECT_FILE}: not used here: {', '.join(rest)}")
+    return missing
+
+
+def _module_path(spec: GraphSpec) -> tuple[list[Path], list[str]]:
+    """Return the folders that modules are imported from, and a line for each dependency that is missing."""
+    roots = [spec.folder, *([spec.path.parent, *_sources(spec.path)] if spec.path is not None else [])]
+    missing: list[str] = []
+    for dependency in _texts(spec.project.get("dependencies")):
+        local = spec.folder / dependency
+        if dependency.startswith(".") or local.is_dir():
+            roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
+            if not local.is_dir():
+                missing.append(f"{PROJECT_FILE}: there is no folder {dependency}")
+        elif problem := _missing(dependency):
+            missing.append(f"{PROJECT_FILE} depends on {dependency}: {problem}")
+    return roots, missing
+
+
+def _sources(path: Path) -> list[Path]:
+    """Return the nearest folder `src` above `path`, where packages are imported from."""
+    return [folder for folder in path.parents if folder.name == "src"][:1]
+
+
+def _missing(dependency: str) -> str:
+    """Return what is wrong with an installed package, empty if nothing is."""
+    try:
+        wanted = Requirement(dependency)
+    except InvalidRequirement:
+        return "not the name of a package; install it yourself"
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return ""
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"not installed here; {add_command(dependency)}"
+    return "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed here"
+
+
+async def own_store(spec: GraphSpec, resources: AsyncExitStack) -> BaseStore | None:
+    """Return the store that the project of `spec` brings along (`store.path`), closed with `resources`.
+
+    Raises:
+        UsageError: It can't be made, or is no store.
+
+    """
+    place, colon, name = str(_asked(spec).get("path", "")).rpartition(":")
+    if not colon:
+        return None
+    of_store = GraphSpec(f"{PROJECT_FILE}:store", name, path=(spec.folder / place).resolve(), folder=spec.folder)
+    found = import_graph(of_store)
+    if not isinstance(found, BaseStore) and callable(found):
+        try:
+            found = await call_factory(found, resources)
+        except Exception as error:
+            raise loading_failure(error, of_store) from error
+    if not isinstance(found, BaseStore):
+        raise UsageError(f"{PROJECT_FILE}: store.path gives a {type(found).__name__}, not a LangGraph store")
+    return found
+
+
+def item_options(spec: GraphSpec, location: StoreLocation, report: Callable[[str], None]) -> ItemOptions:
+    """Return what the project of `spec` asks of a store at `location`; `report` takes a line on what it can't have."""
+    asked = _asked(spec)
+    ttl = asked.get("ttl")
+    if ttl and location.in_memory:
+        report(f"{PROJECT_FILE}: store.ttl is not used: the store is in memory")
+    return ItemOptions(
+        index=_index(spec, asked["index"], location, report) if asked.get("index") else None,
+        ttl=cast("TTLConfig", ttl) if isinstance(ttl, Mapping) and ttl else None,
+        report=report,
+    )
+
+
+def _asked(spec: GraphSpec) -> Mapping[str, Any]:
+    asked = spec.project.get("store")
+    return asked if isinstance(asked, Mapping) else {}
+
+
+def _index(
+    spec: GraphSpec, index: Any, location: StoreLocation, report: Callable[[str], None]
+) -> Callable[[], IndexConfig | None] | None:
+    if not isinstance(index, Mapping) or not isinstance(index.get("dims"), int) or not index.get("embed"):
+        report(f"{PROJECT_FILE}: store.index is not used: it needs `dims` and `embed`")
+        return None
+    embed = one_line(sanitize_line(str(index["embed"])), 80)
+    without = f"{PROJECT_FILE}: store.index ({embed}) is not used, so the graph's store does not search by meaning"
+    if location.path is not None and not hasattr(sqlite3.Connection, "enable_load_extension"):
+        report(f"{without}: this Python's SQLite can't load extensions")
+        return None
+
+    def make() -> IndexConfig | None:
+        try:
+            embeddings = ensure_embeddings(_embedding(spec, str(index["embed"])))
+        except Exception as error:  # noqa: BLE001 - of a package, a provider's client, or the project's own code
+            report(f"{without}: {describe(error)}")
+            return None
+        made = IndexConfig(dims=index["dims"], embed=embeddings)
+        if isinstance(fields := index.get("fields"), list):
+            made["fields"] = fields
+        return made
+
+    return make
+
+
+def _embedding(spec: GraphSpec, embed: str) -> Any:
+    """Return what `embed` names: `provider:model` as it is, or the function of a file."""
+    place, _, name = embed.rpartition(":")
+    if not place.endswith(".py"):
+        return embed
+    found: Any = import_graph(GraphSpec(embed, name, path=(spec.folder / place).resolve(), folder=spec.folder))
+    if not iscoroutinefunction(found):
+        return found
+
+    def wait(texts: Iterable[str]) -> Any:
+        import asyncio
+
+        with ThreadPoolExecutor(1) as thread:  # whichever thread asks may run a loop already
+            return thread.submit(asyncio.run, found(texts)).result()
+
+    return wait
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

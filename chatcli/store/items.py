@@ -1,0 +1,175 @@
+"""LangGraph's store: the items that a graph keeps across threads, opened where the threads are when first used."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
+
+from chatcli.errors import ChatcliError, StoreError
+from chatcli.store.errors import REPAIR, DamagedError, as_store_error
+from chatcli.store.location import StoreLocation, postgres_extra
+from chatcli.store.sqlite.staging import alone
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT
+
+if TYPE_CHECKING:
+    from langgraph.store.sqlite import SqliteStore
+
+SWEEP_INTERVAL = 60.0
+"""Minutes between two removals of expired items where the project says nothing."""
+_COLUMNS = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
+"""What LangGraph's tables have at least; other programs may have tables of these names."""
+_IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
+"""The store in memory beside each checkpointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOptions:
+    """What a project asks of its store.
+
+    Attributes:
+        index: Makes the index for search by meaning, which takes imports and a key; None for no index.
+        ttl: How long items live.
+        report: Takes a line on what can't be had.
+
+    """
+
+    index: Callable[[], IndexConfig | None] | None = None
+    ttl: TTLConfig | None = None
+    report: Callable[[str], None] = field(default=lambda line: None)
+
+
+class ItemStore(BaseStore):
+    """LangGraph's store at `location`, opened when a graph first uses it.
+
+    Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way. In memory,
+    all those `beside` the same checkpointer have the same items.
+    """
+
+    def __init__(self, location: StoreLocation, options: ItemOptions, beside: object) -> None:
+        self.supports_ttl = not location.in_memory
+        self.ttl_config = None if location.in_memory else options.ttl
+        self._open = partial(_open_items, location, options, beside)
+        self._resources = ExitStack()
+        self._opened: BaseStore | None = None
+        self._swept = 0.0
+        self._one_at_a_time = threading.RLock()
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """See `BaseStore.batch`; raise StoreError where the store can't be used."""
+        ops = list(ops)
+        with self._one_at_a_time:
+            try:
+                return self._ready().batch(ops)
+            except Exception as error:
+                if (failure := _as_store_failure(error)) is None:
+                    raise
+                self.close()  # a transaction may be open; the next call begins with a new connection
+                raise failure from error
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """See `BaseStore.abatch`, and `batch` above."""
+        return await asyncio.to_thread(self.batch, list(ops))
+
+    def close(self) -> None:
+        """Close the store; the next call opens it again."""
+        with self._one_at_a_time:
+            if self._opened is not None:
+                self._opened = None
+                self._resources.close()
+
+    def _ready(self) -> BaseStore:
+        if self._opened is None:
+            self._opened = self._resources.enter_context(self._open())
+            self._swept = 0.0
+        if self.ttl_config is not None:
+            interval = 60 * float(self.ttl_config.get("sweep_interval_minutes") or SWEEP_INTERVAL)
+            if not self._swept or time.monotonic() - self._swept > interval:
+                self._opened.sweep_ttl()  # type: ignore[attr-defined]  # both that keep items longer have it
+                self._swept = time.monotonic()
+        return self._opened
+
+
+def _open_items(location: StoreLocation, options: ItemOptions, beside: object) -> AbstractContextManager[BaseStore]:
+    if location.in_memory and beside in _IN_MEMORY:
+        return nullcontext(_IN_MEMORY[beside])
+    index = options.index() if options.index is not None else None
+    if location.uri is not None:
+        with postgres_extra():
+            from chatcli.store.postgres.items import open_postgres_items
+        return open_postgres_items(location.uri, index, options.ttl, options.report)
+    if location.path is not None:
+        return open_sqlite_items(location.path, index, options.ttl)
+    from langgraph.store.memory import InMemoryStore
+
+    _IN_MEMORY[beside] = InMemoryStore(index=index)
+    return nullcontext(_IN_MEMORY[beside])
+
+
+@contextmanager
+def open_sqlite_items(
+    path: Path, index: IndexConfig | None = None, ttl: TTLConfig | None = None
+) -> Iterator["SqliteStore"]:
+    """Yield LangGraph's store in the file at `path`; tables that are missing are made.
+
+    Raises:
+        StoreError: Another program has a table of one of their names; nothing was changed.
+        sqlite3.Error: The file can't be used.
+
+    """
+    from langgraph.store.sqlite import SqliteStore
+
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+    try:
+        for table in _COLUMNS:
+            rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+            refuse_foreign_table(table, {name for (name,) in rows}, str(path))
+        store = SqliteStore(connection, deserializer=_read_value, index=index, ttl=ttl)
+        with alone(path.parent):
+            store.setup()
+        yield store
+    finally:
+        connection.close()
+
+
+def refuse_foreign_table(table: str, columns: set[str], where: str) -> None:
+    """Raise StoreError when `table`, whose `columns` are none if it does not exist, is not LangGraph's."""
+    if columns and not _COLUMNS[table] <= columns:
+        raise StoreError(
+            f"the graph's store can't be kept in {where}: another program has a table {table!r} there",
+            remedy="Name another place with --store, or compile the graph with a store of its own.",
+        )
+
+
+def _read_value(stored: Any) -> dict[str, Any]:
+    try:
+        value = json.loads(stored)
+    except (ValueError, TypeError) as error:
+        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR) from error
+    if not isinstance(value, dict):
+        raise DamagedError("an item of the graph's store can't be read", remedy=REPAIR)
+    return value
+
+
+def _as_store_failure(error: BaseException) -> StoreError | None:
+    """Return what the store itself raised as the error to show; None for a graph's own mistake.
+
+    LangGraph commits also after a failure, so the first error of the chain is the one that counts.
+    """
+    failure: StoreError | None = None
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ChatcliError):
+            return link if isinstance(link, StoreError) else None
+        failure = as_store_error(link) or failure
+        link = link.__context__
+    return failure

@@ -1,0 +1,61 @@
+"""LangGraph's store of items in a PostgreSQL database."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
+from langgraph.store.postgres import PostgresStore
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from chatcli.store.items import refuse_foreign_table
+from chatcli.store.postgres.connection import connect, parameters
+from chatcli.store.postgres.saver import POOL_TIMEOUT
+from chatcli.store.postgres.tables import making_tables
+
+
+@contextmanager
+def open_postgres_items(
+    uri: str, index: IndexConfig | None, ttl: TTLConfig | None, report: Callable[[str], None]
+) -> Iterator[BaseStore]:
+    """Yield LangGraph's store in the database at `uri`; tables that are missing are made.
+
+    `report` takes a line if the server has no pgvector, which an index needs.
+
+    Raises:
+        StoreError: Another program has a table of one of their names; nothing was changed.
+        psycopg.Error: The server can't be used.
+
+    """
+    pool = ConnectionPool(
+        kwargs={**parameters(uri), "autocommit": True, "row_factory": dict_row},
+        min_size=1,
+        max_size=1,
+        timeout=POOL_TIMEOUT,
+        reconnect_timeout=POOL_TIMEOUT,
+        check=ConnectionPool.check_connection,  # it may be lost while the user thinks
+        open=False,
+    )
+    with closing(connect(uri)) as connection:
+        for table in ("store", "store_migrations"):
+            rows = connection.execute(_COLUMNS, (table,)).fetchall()
+            refuse_foreign_table(table, {name for (name,) in rows}, "this database")
+        if index is not None and connection.execute(_PGVECTOR).fetchone() is None:
+            report("the graph's store does not search by meaning: the PostgreSQL server has no extension vector")
+            index = None
+        pool.open()
+        try:
+            store = PostgresStore(pool, index=index, ttl=ttl)  # type: ignore[arg-type]
+            with making_tables(connection):
+                store.setup()
+        except BaseException:
+            pool.close()
+            raise
+    try:
+        yield store
+    finally:
+        pool.close()
+
+
+_PGVECTOR = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
+_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"

@@ -27,6 +27,8 @@ _REASONS = (
 
 REPAIR = "Recover what can be read, and keep the damaged file beside it: chat doctor --repair"
 _DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt")
+ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
+"""The columns that the tables of LangGraph's store have at least; other programs may have tables of these names."""
 
 
 class DamagedError(StoreError):
@@ -102,3 +104,12 @@ def as_store_error(error: BaseException) -> StoreError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
         return StoreError(f"the store can't be used: {error.strerror}", remedy="Free some space, or use --store.")
     return None
+
+
+def refuse_foreign_table(table: str, columns: set[str], where: str) -> None:
+    """Raise StoreError when `table`, whose `columns` are none if it does not exist, is not LangGraph's."""
+    if columns and not ITEM_TABLES[table] <= columns:
+        raise StoreError(
+            f"the graph's store can't be kept in {where}: another program has a table {table!r} there",
+            remedy="Name another place with --store, or compile the graph with a store of its own.",
+        )

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 
 from chatcli.errors import ChatcliError, StoreError
-from chatcli.store.errors import REPAIR, DamagedError, as_store_error
+from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import alone
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 SWEEP_INTERVAL = 60.0
 """Minutes between two removals of expired items where the project says nothing."""
-_COLUMNS = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
-"""What LangGraph's tables have at least; other programs may have tables of these names."""
 _IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
 """The store in memory beside each checkpointer."""
 
@@ -130,7 +128,7 @@ def open_sqlite_items(
 
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
     try:
-        for table in _COLUMNS:
+        for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))
         store = SqliteStore(connection, deserializer=_read_value, index=index, ttl=ttl)
@@ -139,15 +137,6 @@ def open_sqlite_items(
         yield store
     finally:
         connection.close()
-
-
-def refuse_foreign_table(table: str, columns: set[str], where: str) -> None:
-    """Raise StoreError when `table`, whose `columns` are none if it does not exist, is not LangGraph's."""
-    if columns and not _COLUMNS[table] <= columns:
-        raise StoreError(
-            f"the graph's store can't be kept in {where}: another program has a table {table!r} there",
-            remedy="Name another place with --store, or compile the graph with a store of its own.",
-        )
 
 
 def _read_value(stored: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from langgraph.store.postgres import PostgresStore
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from chatcli.store.items import refuse_foreign_table
+from chatcli.store.errors import refuse_foreign_table
 from chatcli.store.postgres.connection import connect, parameters
 from chatcli.store.postgres.saver import POOL_TIMEOUT
 from chatcli.store.postgres.tables import making_tables

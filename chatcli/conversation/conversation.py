@@ -114,6 +114,19 @@ class Conversation:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
         return self._on_session(lambda session: session.answer(text))
 
+    def go_on(self) -> AsyncGenerator[Event, None]:
+        """Go on where the graph of the current thread stopped; see `Session.resume` and `run_turn`."""
+        return self._on_session(lambda session: session.resume(None))
+
+    async def stopped_notice(self) -> Notice | None:
+        """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await (await self.session()).stopped_notice()
+
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the current thread waits for: the answers to these; see `Session.pending`.
 

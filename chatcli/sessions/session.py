@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
-from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
+from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
@@ -21,8 +21,11 @@ from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running
 from chatcli.sessions.thread import GraphThread, messages_of
-from chatcli.sessions.turn import RunningTurn
+from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
+
+NOTHING = "null"
+"""The answer that goes on where nothing is asked: at a breakpoint."""
 
 
 class Session:
@@ -90,15 +93,21 @@ class Session:
         """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
         return self._prepare(lambda: self._read_and_answer(text))
 
-    def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+    def resume(self, answers: Mapping[str, Any] | None) -> AsyncGenerator[Event, None]:
         """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
 
         Args:
             answers: The resume value of each interrupt, by its ID. What is not answered stays pending, but its node
-                runs again up to there. An answer to what is not pending makes the turn fail.
+                runs again up to there. An answer to what is not pending makes the turn fail. None goes on where the
+                graph stopped at a breakpoint.
 
         """
-        return self._prepare(lambda: self._answer(answers))
+        return self._prepare(self._go_on if answers is None else lambda: self._answer(answers))
+
+    async def stopped_notice(self) -> Notice | None:
+        """Return what to tell the user where the thread's graph stopped at a breakpoint; None if it did not."""
+        nodes = await self._thread.stopped_before()
+        return stopped_notice(nodes) if nodes else None
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
@@ -204,6 +213,7 @@ class Session:
 
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
         await self._refuse_pending()
+        await self._refuse_stopped()
         question = await self._question(text, attachments)
         turn = self._new_turn({"messages": [question]}, question)
         for attachment in attachments:  # those of a question that is refused are not sent
@@ -215,6 +225,8 @@ class Session:
         pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
         if not open_requests:
+            if text.strip() == NOTHING and await self._thread.stopped_before():
+                return await self._go_on()
             return await self._ask(text, attachments)
         if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
             return open_requests[0]
@@ -227,16 +239,41 @@ class Session:
         return await self._answer(answers)
 
     async def _read_and_answer(self, text: str) -> RunningTurn:
-        return await self._answer(read_answers(await self._thread.pending(), text))
+        pending = await self._thread.pending()
+        if not pending:
+            if text.strip() == NOTHING:
+                return await self._go_on()
+            await self._refuse_stopped()
+        return await self._answer(read_answers(pending, text))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         pending = {request.interrupt_id for request in await self._thread.pending()}
+        if not answers and not pending and await self._thread.stopped_before():
+            return await self._go_on()
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
         messages = await self._thread.messages()
         question = next(filter(is_question, reversed(messages)), None)
         return self._new_turn(Command(resume=dict(answers)), question)
+
+    async def _go_on(self) -> RunningTurn:
+        """Return the turn that goes on where the graph stands: at a breakpoint, or where a turn was cut short."""
+        await self._refuse_pending()
+        snapshot = await self._thread.snapshot()
+        if not snapshot.next or self._thread.node is not None:
+            raise UsageError(
+                f"the thread {self.thread_id} has nothing to go on with", remedy="Ask it something: give a prompt."
+            )
+        question = next(filter(is_question, reversed(messages_of(snapshot))), None)
+        return self._new_turn(None, question)
+
+    async def _refuse_stopped(self) -> None:
+        if nodes := await self._thread.stopped_before():
+            raise StoppedGraphError(
+                f"the graph of the thread {self.thread_id} stopped at a breakpoint before {', '.join(nodes)}",
+                remedy="Go on by --resume-with null, in a conversation by /continue, or go back by /undo.",
+            )
 
     async def _refuse_pending(self) -> None:
         if await self._thread.pending():

@@ -42,6 +42,11 @@ TITLE_LENGTH = 60
 """Characters of the first question that title a thread."""
 TITLE_SOURCE = 1000
 """Characters that they are taken from: a question may be a whole file."""
+BREAKPOINT = "chatcli_breakpoint"
+"""Among the writes of a checkpoint: its graph stopped there at a breakpoint. LangGraph keeps no note of that, and a
+turn that was cut short may leave the same state. No channel has this name, so LangGraph ignores the write."""
+_MARKER = "00000000-0000-0000-0000-63686174636c"
+"""The task of that write, in the form of LangGraph's own IDs."""
 LOCK_INTERVAL = 0.05
 """Seconds between two tries for a thread that another process has."""
 
@@ -156,9 +161,12 @@ class GraphThread:
         )
         return cast("AsyncIterator[Mapping[str, Any]]", parts)
 
-    async def snapshot(self) -> StateSnapshot:
-        """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
-        return await self.graph.aget_state(self.config())
+    async def snapshot(self, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the newest state, with what is pending in it; empty for a thread that does not exist.
+
+        With `subgraphs`, the pending tasks hold the states of their subgraphs.
+        """
+        return await self.graph.aget_state(self.config(), subgraphs=subgraphs)
 
     async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
         """Return the thread's messages, now or at a checkpoint, oldest first; none when it does not exist."""
@@ -182,6 +190,24 @@ class GraphThread:
         ):
             return ()
         return as_requests((await self.snapshot()).interrupts)
+
+    async def mark_stopped(self) -> tuple[str, ...]:
+        """Note that the graph stopped at a breakpoint; return the nodes that come next, none if it is at its end."""
+        snapshot = await self.snapshot(subgraphs=True)
+        newest = await self._newest()
+        if not snapshot.next or snapshot.interrupts or newest is None:
+            return ()
+        await self._checkpointer.aput_writes(newest.config, [(BREAKPOINT, True)], _MARKER)
+        return next_nodes(snapshot)
+
+    async def stopped_before(self) -> tuple[str, ...]:
+        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not."""
+        newest = await self._newest()
+        if not isinstance(newest, CheckpointTuple) or not any(
+            write[1] == BREAKPOINT for write in newest.pending_writes or ()
+        ):
+            return ()
+        return next_nodes(await self.snapshot(subgraphs=True))
 
     @property
     def runs_here(self) -> bool:
@@ -262,3 +288,12 @@ def messages_of(snapshot: StateSnapshot) -> list[BaseMessage]:
     values = snapshot.values
     found = values.get("messages") if isinstance(values, Mapping) else getattr(values, "messages", None)
     return list(found or [])
+
+
+def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
+    """Return the nodes that come next in `snapshot`, each after the nodes whose subgraphs it is in."""
+    names = []
+    for task in snapshot.tasks:
+        inner = next_nodes(task.state) if isinstance(task.state, StateSnapshot) else ()
+        names += [f"{task.name}/{name}" for name in inner] or [task.name]
+    return tuple(dict.fromkeys(names or snapshot.next))

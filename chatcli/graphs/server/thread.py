@@ -22,7 +22,7 @@ from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_f
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.branches import current_branch, read_turns
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
-from chatcli.sessions.thread import GraphThread
+from chatcli.sessions.thread import GraphThread, next_nodes
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
@@ -178,6 +178,20 @@ class ServerThread(GraphThread):
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
         return as_requests((await self.snapshot()).interrupts)
+
+    async def mark_stopped(self) -> tuple[str, ...]:
+        """See `GraphThread.mark_stopped`; the server itself keeps a note of it."""
+        snapshot = await self.snapshot(subgraphs=True)
+        return () if snapshot.interrupts or not snapshot.next else next_nodes(snapshot)
+
+    async def stopped_before(self) -> tuple[str, ...]:
+        """See `GraphThread.stopped_before`; a run that was cancelled leaves the same state, but another status."""
+        snapshot = await self.snapshot()
+        if not snapshot.next or snapshot.interrupts or (snapshot.metadata or {}).get("source") != "loop":
+            return ()
+        with server_failures(self.graph.server):
+            runs = await self.graph.api.runs.list(self.uuid, limit=1)
+        return await self.mark_stopped() if runs and runs[0]["status"] == "success" else ()
 
     @property
     def runs_here(self) -> bool:

@@ -74,7 +74,7 @@ def test_what_was_said_before_the_breakpoint_is_not_said_again(chat: Chat) -> No
 def test_a_script_stops_at_a_breakpoint(chat: Chat) -> None:
     (chat.home.work / "script.txt").write_text("hi\nanother\n")
     played = chat(*spec("before"), "-t", "t", "--script", "script.txt")
-    assert (played.returncode, played.stdout) == (0, "one\n")
+    assert (played.returncode, played.stdout) == (0, "User: hi\nAI: one\n")
     assert "the script stopped at line 1; its thread is t" in played.stderr
     assert "--resume-with null" in played.stderr
 
@@ -100,17 +100,10 @@ def test_a_breakpoint_in_a_conversation(chat: Chat, terminal: OpenTerminal) -> N
     again.send_line("/continue")
     again.wait_for("has nothing to go on with")
     again.wait_for_prompt()
-    again.send_line("more")
-    again.wait_for("breakpoint before second")
-    again.wait_for_prompt()
-    again.send_line("/undo")
-    again.wait_for_prompt()
-    again.send_line("instead")
-    again.wait_for(lambda text: "breakpoint before second" in text.rpartition("> instead")[2])
-    again.wait_for_prompt()
-    again.send_line("null")
-    again.wait_for(lambda text: "two" in text.rpartition("> null")[2])
-    again.wait_for_prompt()
+    for line, shown in (("more", "before second"), ("/undo", "thread t"), ("instead", "before second"), ("null", "two")):
+        again.send_line(line)
+        again.wait_for(lambda text, line=line, shown=shown: shown in text.partition(f"> {line}")[2])  # type: ignore[misc]
+        again.wait_for_prompt()
     again.send_line("/exit")
     assert again.exit_code() == 0
     assert [m["content"] for m in chat.messages("t")] == ["hi", "one", "two", "instead", "one", "two"]

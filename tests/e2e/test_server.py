@@ -123,3 +123,13 @@ def test_the_doctor_looks_at_the_server(at_server: Chat) -> None:
     ill = at_server("--url", "http://127.0.0.1:9", "doctor")
     assert ill.returncode == 1
     assert "can't be reached" in ill.stdout
+
+
+def test_a_breakpoint_on_the_server(at_server: Chat, thread: str) -> None:
+    stopped = at_server("-t", thread, "--assistant", "paused", "--json", "Hello?")
+    assert (stopped.returncode, stopped.json()["finish_reason"]) == (0, "breakpoint"), stopped
+    assert "stopped at a breakpoint before second" in stopped.stderr
+    assert at_server("-t", thread, "Another?").returncode == 2
+    rest = at_server("-t", thread, "--resume-with", "null", "--json")
+    assert (rest.json()["content"], rest.json()["finish_reason"]) == ("counted 1", "stop"), rest
+    assert at_server("-t", thread, "--json", "Another?").json()["finish_reason"] == "breakpoint"

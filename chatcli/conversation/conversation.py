@@ -60,6 +60,8 @@ class Conversation:
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
+        self.watch_state = False
+        """Whether each turn ends with what it changed in the graph's state."""
         self._settings = settings
         self._engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
@@ -160,6 +162,7 @@ class Conversation:
                 yield TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
             return
         self.turns += 1
+        session.watching = self.watch_state
         for turn in self._branching:
             await session.rewind_before(turn)
         self._branching = ()

@@ -15,11 +15,12 @@ from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestErr
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.sessions.branches import Turn, current_branch, read_turns
+from chatcli.sessions.branches import EDITED, Turn, before_edit, current_branch, read_turns
 from chatcli.sessions.history import as_shown, is_question
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
@@ -58,6 +59,10 @@ class Session:
         self._turn: RunningTurn | None = None
         self._given: dict[str, Any] = {}
         """The answers to some of several interrupts, by ID, until all are there."""
+        self.watching = False
+        """Whether each turn ends with a notice about what it changed in the state beside the messages."""
+        self._edits: dict[str, str] = {}
+        """The checkpoint before each edit of the state of this process, by the one after it."""
         self._shown: set[str] = set()
         """The interrupts that the user has seen."""
 
@@ -158,6 +163,44 @@ class Session:
         await recover_unless_running(self._thread)
         return as_shown(await self._thread.history())
 
+    async def state(self) -> dict[str, Any]:
+        """Return what the thread's state has beside the messages, as JSON."""
+        return plain_state((await self._thread.snapshot()).values)
+
+    async def state_names(self) -> dict[str, str]:
+        """Return the type of each key of the state beside the messages."""
+        return {name: key.type_name for name, key in (await self._thread.state_keys()).items()}
+
+    async def edit_state(self, name: str, text: str) -> Any:
+        """Set the key `name` of the state as LangGraph's `update_state` does, and return its value after that.
+
+        A reducer of the graph combines the value with the old one. `undo` leaves the edit first.
+
+        Args:
+            name: The key.
+            text: The value, JSON or else a text.
+
+        Raises:
+            UsageError: There is no such key, the value does not fit, or the thread can't be edited now.
+
+        """
+        if self._thread.node is not None:
+            raise UsageError("the chat keeps nothing to edit", remedy="Change it by /role, /set, /system or /model.")
+        keys = await self._thread.state_keys()
+        if name not in keys:
+            hint = "Messages are changed by /edit and /undo. " if name == MESSAGES else ""
+            raise UsageError(f"the state has no key {name}", remedy=f"{hint}It has: {', '.join(keys) or 'none'}.")
+        value = keys[name].read(text)
+        async with self._thread.hold():
+            await self._refuse_pending()
+            before = await self._thread.checkpoint_id()
+            if not before:
+                raise UsageError("the thread has no state yet", remedy="Ask it something first.")
+            turn = await self._thread.turn_number(new=False)
+            await self._thread.edit(self._thread.config(self.name, title=EDITED, turn=turn), {name: value})
+            self._edits[await self._thread.checkpoint_id()] = before
+        return (await self.state()).get(name)
+
     async def turns(self) -> list[Turn]:
         """Return the thread's turns, on all of its branches."""
         return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
@@ -165,14 +208,40 @@ class Session:
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
 
+        An edit of the state after the newest turn counts as one.
+
         Raises:
             UsageError: There are fewer turns.
 
         """
+        while count >= 1 and (before := await self._before_edit()) is not None:
+            await self._leave_edit(before)
+            count -= 1
+            if count == 0:
+                return
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
             raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
         await self.rewind_before(branch[-count])
+
+    async def _before_edit(self) -> str | None:
+        """Return the checkpoint before the edit of the state that the thread ends with, None if it does not."""
+        if self._thread.node is not None:
+            return None
+        steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
+        # A server keeps no label of an update.
+        return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())
+
+    async def _leave_edit(self, before: str) -> None:
+        async with self._thread.hold():
+            stopped = await self._thread.stopped_before()
+            pending = bool((await self._thread.snapshot()).next)
+            config = self._thread.config(self.name, turn=await self._thread.turn_number(new=False))
+            await self._thread.go_to(config, before, pending=pending)
+            if stopped:
+                await self._thread.mark_stopped()
+            if before in self._edits:  # it is the end of another
+                self._edits[await self._thread.checkpoint_id()] = self._edits[before]
 
     async def rewind(self, turn: Turn | None) -> None:
         """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
@@ -309,6 +378,7 @@ class Session:
 
     async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
         self._turn = turn
+        old = await self.state() if self.watching else None
         try:
             async with aclosing(turn.run()) as events:
                 async for event in events:
@@ -316,6 +386,9 @@ class Session:
                         self._finished()
                     if isinstance(event, ApprovalRequested):
                         self._shown.add(event.interrupt_id)
+                    if old is not None and isinstance(event, TurnFinished | TurnInterrupted):
+                        different = changes(old, await self.state())
+                        yield Notice(f"state: {different or 'no changes'}")
                     yield event
         finally:
             self._turn = None

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,13 +18,16 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     empty_checkpoint,
 )
+from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END, START
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
+from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.models.names import GRAPH
 from chatcli.sessions.history import whole_history
+from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.store.threads import Threads
 from chatcli.text_lines import one_line
@@ -231,11 +234,47 @@ class GraphThread:
         await self.graph.aupdate_state(config, {"messages": messages}, as_node=START)
         await self.graph.aupdate_state(config, None, as_node=END)
 
-    async def go_to(self, config: RunnableConfig, checkpoint_id: str) -> None:
-        """Make the state at `checkpoint_id` the newest one; what was pending there need not be."""
+    async def edit(self, config: RunnableConfig, values: Mapping[str, Any]) -> None:
+        """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the beginning.
+
+        Raises:
+            UsageError: LangGraph can't place the update, since several nodes have run at the same time.
+
+        """
+        snapshot = await self.snapshot()
+        if snapshot.next:
+            stopped = await self.stopped_before()
+            await self._edit_pending(config, values, snapshot)
+            if stopped:
+                await self.mark_stopped()
+            return
+        labels = {name: value for name, value in config.get("metadata", {}).items() if name != "chatcli_title"}
+        await self.graph.aupdate_state(config, None, as_node=END)
+        await self.graph.aupdate_state({**config, "metadata": labels}, values, as_node=START)
+        await self.graph.aupdate_state({**config, "metadata": labels}, None, as_node=END)
+
+    async def _edit_pending(self, config: RunnableConfig, values: Mapping[str, Any], snapshot: StateSnapshot) -> None:
+        with suppress(InvalidUpdateError):  # several nodes ran at the same time
+            await self.graph.aupdate_state(config, dict(values))
+            return
+        ran = (await self.graph.aget_state(snapshot.parent_config)).next if snapshot.parent_config else ()
+        for node in ran:  # one whose edges leave the same nodes pending
+            await self.graph.aupdate_state(config, dict(values), as_node=node)
+            if set((await self.snapshot()).next) == set(snapshot.next):
+                return
+            await self.go_to(self.config(), str(snapshot.config["configurable"]["checkpoint_id"]), pending=True)
+        raise UsageError("the state can't be edited here: several nodes have run at the same time")
+
+    async def state_keys(self) -> dict[str, StateKey]:
+        """Return the keys of the state beside the messages."""
+        known = state_keys(self.graph)
+        return {**{name: StateKey(name) for name in plain_state((await self.snapshot()).values)}, **known}
+
+    async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
+        """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""
         config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
         config["configurable"]["checkpoint_id"] = checkpoint_id
-        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None else END)
+        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None or pending else END)
 
     async def empty(self, config: RunnableConfig) -> None:
         """Make a state without messages the newest one."""

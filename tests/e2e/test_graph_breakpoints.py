@@ -100,7 +100,12 @@ def test_a_breakpoint_in_a_conversation(chat: Chat, terminal: OpenTerminal) -> N
     again.send_line("/continue")
     again.wait_for("has nothing to go on with")
     again.wait_for_prompt()
-    for line, shown in (("more", "before second"), ("/undo", "thread t"), ("instead", "before second"), ("null", "two")):
+    for line, shown in (
+        ("more", "before second"),
+        ("/undo", "thread t"),
+        ("instead", "before second"),
+        ("null", "two"),
+    ):
         again.send_line(line)
         again.wait_for(lambda text, line=line, shown=shown: shown in text.partition(f"> {line}")[2])  # type: ignore[misc]
         again.wait_for_prompt()

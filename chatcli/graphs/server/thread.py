@@ -21,6 +21,7 @@ from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.branches import current_branch, read_turns
+from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes
 from chatcli.text_lines import one_line
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _REFUSALS = ("TypeError", "ValidationError")
 """The exceptions of a context's constructor when a field is missing."""
 
+_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
+"""The types of JSON Schema."""
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
 
@@ -192,6 +195,15 @@ class ServerThread(GraphThread):
         with server_failures(self.graph.server):
             runs = await self.graph.api.runs.list(self.uuid, limit=1)
         return await self.mark_stopped() if runs and runs[0]["status"] == "success" else ()
+
+    async def state_keys(self) -> dict[str, StateKey]:
+        """See `GraphThread.state_keys`; the server can't describe every state."""
+        with server_failures(self.graph.server):
+            schemas = await self.graph.api.assistants.get_schemas(self.graph.assistant_id)
+        described = (schemas.get("state_schema") or {}).get("properties") or {}
+        types = {name: _TYPES.get(field.get("type"), Any) for name, field in described.items()}
+        values = plain_state((await self.snapshot()).values)
+        return {name: StateKey(name, types.get(name, Any)) for name in plain_state({**types, **values})}
 
     @property
     def runs_here(self) -> bool:

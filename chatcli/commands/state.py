@@ -11,7 +11,7 @@ WATCH = "watch"
 
 
 async def show_state(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Show the graph's state, one KEY of it, or set one; `watch` tells the changes of each turn."""
+    """Show the graph's state, or set a KEY; watch: its changes."""
     from chatcli.sessions.state import in_full, in_one_line  # imports pydantic, which the engine imports too
 
     conversation = context.conversation
@@ -48,4 +48,4 @@ def state_listing(state: dict[str, Any]) -> Event:
     return Listing("State", ("key", "value"), tuple((key, in_one_line(value)) for key, value in state.items()))
 
 
-COMMANDS = (Command("state", "[KEY[=JSON]|watch]", show_state),)
+COMMANDS = (Command("state", "[KEY=JSON]", show_state),)

@@ -97,7 +97,7 @@ class Sides(TypedDict):
     count: int
 
 
-_sides = StateGraph(Sides)
+_sides: StateGraph[Any] = StateGraph(Sides)
 _sides.add_node("left", say("left"))
 _sides.add_node("right", say("right"))
 _sides.add_node("join", lambda state: {"messages": [AIMessage(f"counted {state.get('count')}")]})

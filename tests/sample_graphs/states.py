@@ -1,6 +1,5 @@
 """Graphs that keep more than messages, and graphs with breakpoints; none needs a model or a key."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from langchain.agents.middleware.todo import PlanningState
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 
-def say(text: str) -> Callable[[Any], dict[str, Any]]:
+def say(text: str) -> Any:
     """Return a node that says `text`."""
     return lambda state: {"messages": [AIMessage(text)]}
 

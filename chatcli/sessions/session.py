@@ -329,6 +329,7 @@ class Session:
     async def _go_on(self) -> RunningTurn:
         """Return the turn that goes on where the graph stands: at a breakpoint, or where a turn was cut short."""
         await self._refuse_pending()
+        await recover_unless_running(self._thread)
         snapshot = await self._thread.snapshot()
         if not snapshot.next or self._thread.node is not None:
             raise UsageError(
@@ -338,6 +339,8 @@ class Session:
         return self._new_turn(None, question)
 
     async def _refuse_stopped(self) -> None:
+        if await self._thread.stopped_before():
+            await recover_unless_running(self._thread)  # a process may have gone on, and been killed
         if nodes := await self._thread.stopped_before():
             raise StoppedGraphError(
                 f"the graph of the thread {self.thread_id} stopped at a breakpoint before {', '.join(nodes)}",

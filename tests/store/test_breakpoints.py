@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from chatcli.errors import StoppedGraphError, UsageError
 from chatcli.events import STOPPED, TurnFailed, TurnFinished
 from chatcli.models.names import ModelName
@@ -9,12 +11,17 @@ from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
+from chatcli.store.threads import Partial
 from tests.sample_graphs.states import paused_work
 
 
-def session_on(store: Store, thread_id: str) -> Session:
+def thread_on(store: Store, thread_id: str) -> GraphThread:
     graph = paused_work.copy(update={"checkpointer": store.checkpointer})
-    return Session(GraphThread(graph, store.threads, thread_id), ModelName("graph", "paused"))
+    return GraphThread(graph, store.threads, thread_id)
+
+
+def session_on(store: Store, thread_id: str) -> Session:
+    return Session(thread_on(store, thread_id), ModelName("graph", "paused"))
 
 
 def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLocation) -> None:
@@ -51,5 +58,24 @@ def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLo
             assert (await session.state())["language"] == "Spanish"
             await session.undo()
             assert await session.history() == []
+
+    asyncio.run(work())
+
+
+def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: StoreLocation) -> None:
+    if location.in_memory:
+        pytest.skip("a store in memory ends with its process")
+
+    async def work() -> None:
+        async with open_store(location) as store:
+            session = session_on(store, "t")
+            async for _ in session.run_turn("first"):
+                pass
+            asked, *_ = await thread_on(store, "t").messages()
+            store.threads.journal.save("t", Partial(str(asked.id), "half of"))
+            *_, end = [event async for event in session.run_turn("second")]
+            assert isinstance(end, TurnFinished), end
+            shown = [message.text for message in await session.history()]
+            assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
 
     asyncio.run(work())

@@ -74,17 +74,20 @@ class StoppedGraphError(UsageError):
 
 
 class MissingFieldError(UsageError, KeyError):
-    """The runtime context of a graph needs fields that have no value; also a KeyError, as reading one raises.
+    """The context or the input of a graph needs fields that have no value; also a KeyError, as reading one raises.
 
     Args:
         names: The fields.
         remedy: What to do next, one line.
+        of: What needs them, `context` or `input`.
 
     """
 
-    def __init__(self, names: Sequence[str], remedy: str = "Give a default in the graph's context_schema.") -> None:
+    def __init__(self, names: Sequence[str], remedy: str = "", *, of: str = "context") -> None:
         fields = f"the field {names[0]}" if len(names) == 1 else f"the fields {', '.join(names)}"
-        super().__init__(f"the graph's context needs {fields}", remedy=remedy)
+        each = names[0] if of == "context" else f"{of}.{names[0]}"
+        remedy = remedy or f"Give it: --{of} {names[0]}=VALUE, or in a conversation /set {each}=VALUE"
+        super().__init__(f"the graph's {of} needs {fields}", remedy=remedy)
 
 
 class AuthError(ChatcliError):
@@ -143,6 +146,17 @@ class InterruptedTurnError(ChatcliError):
 
 class GraphError(ChatcliError):
     """A user graph raised an error that is not a provider's; the message names the line of its code."""
+
+
+class BadGraphError(Exception):
+    """The graph of a program that calls the library can't be used, as `failure` says.
+
+    No ChatcliError: it is the caller who has to know, not the user at the terminal.
+    """
+
+    def __init__(self, failure: UsageError) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class InternalError(ChatcliError):

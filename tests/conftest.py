@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import fcntl
 import gc
 import os
 import signal
@@ -124,9 +125,30 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def langgraph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real LangGraph server for the whole run of tests, all processes of it; give its address."""
-    folder = tmp_path_factory.getbasetemp()
-    with shared_server(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as url:
+    with shared_server(_folder_of_all(tmp_path_factory)) as url:
         yield url
+
+
+def _folder_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all processes of this run of tests share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture
+def alone_on_server() -> None:
+    """Keep the other tests off the LangGraph server: for one that uses the thread used last there."""
+
+
+@pytest.fixture(autouse=True)
+def _turn_on_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold a lock while a test uses the LangGraph server, so that one may have it alone."""
+    if "langgraph_server" not in request.fixturenames:
+        yield
+        return
+    with (_folder_of_all(tmp_path_factory) / "server_turns").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if "alone_on_server" in request.fixturenames else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

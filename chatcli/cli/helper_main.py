@@ -10,6 +10,7 @@ from chatcli.runtime.garbage import put_off_collections
 MODULES = (
     "chatcli.cli.helper_runs",
     "chatcli.cli.load_settings",
+    "chatcli.cli.main",
     "chatcli.cli.run.one_shot",
     "chatcli.conversation.chat_engine",
     "chatcli.graphs.chat.session",

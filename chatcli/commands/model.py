@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice
+from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.roles.role import find_role, role_files
 from chatcli.roles.setup import Setup
 from chatcli.text_lines import one_line
 from chatcli.tool_text import is_review
 
 NO_ROLE = ("none", "off")
+
+if TYPE_CHECKING:
+    from chatcli.graphs.values_session import ValuesSession
 
 EXCERPT = 60
 """The most characters of a message or a description in a listing."""
@@ -67,14 +72,37 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Set a variable of the role; without one, show them all."""
+    """Set a variable of the role, or a value of the graph; without one, show them all."""
     conversation = context.conversation
+    session = await conversation.values_session()
+    if session is not None:
+        yield await _set_value(session, arguments) if arguments else _values_table(session)
+        return
     setup = await conversation.setup()
     if arguments:
         name, value = parse_variable(arguments)
         setup = setup.with_variables({**setup.variables, name: value})
         await conversation.use_setup(setup)
     yield Notice(_described(setup))
+
+
+async def _set_value(session: "ValuesSession", text: str) -> Notice:
+    kind, key, value = parse_place(text)
+    await session.set_value(kind, key, value)
+    return Notice(f"{shown_key(kind, key)}={shown_value(key, session.values.of(kind)[key])}")
+
+
+def _values_table(session: "ValuesSession") -> Event:
+    """Return what the graph gets from the user, and what else it takes."""
+    types, values = session.schemas.types(), session.values
+    given = {(kind, key): shown_value(key, value) for kind in KINDS for key, value in values.of(kind).items()}
+    rows = [
+        (shown_key(kind, key), one_line(given.get((kind, key), ""), EXCERPT), types.get((kind, key), ""))
+        for kind, key in sorted({*types, *given})
+    ]
+    if not rows:
+        return Notice("the graph has no fields to set")
+    return Listing("Values of the graph", ("key", "value", "type"), tuple(rows))
 
 
 async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -1,4 +1,4 @@
-"""What the user granted a thread: the calls that run without asking, and the graph that it continues with.
+"""What the user granted a thread: the calls that run without asking, its graph, and the values that the graph gets.
 
 A store, an export and an import may come from somebody else, so none of them decides what may run here. The grants are
 in the state folder, one file for each thread, by the store and the thread's ID.
@@ -66,12 +66,23 @@ class Grants:
         if graph != self.graph:
             self._change(lambda data: data.update(graph=graph))
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the user gave the thread's graph, as `name_values` got it; empty if there is nothing."""
+        values = self._read().get("values", {})
+        return values if isinstance(values, dict) else {}
+
+    def name_values(self, values: dict[str, Any]) -> None:
+        """Remember what the user gave the thread's graph, as JSON. Raises what `allow` raises."""
+        if values != self.values:
+            self._change(lambda data: data.update(values=values))
+
     def copy_to(self, thread_id: str) -> None:
         """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""
-        copy, rules, graph = Grants(self._store, thread_id), self.rules, self.graph
+        copy, rules, graph, values = Grants(self._store, thread_id), self.rules, self.graph, self.values
         copy.forget()
-        if rules or graph:
-            copy._change(lambda data: data.update(rules=rules, graph=graph))
+        if rules or graph or values:
+            copy._change(lambda data: data.update(rules=rules, graph=graph, values=values))
 
     def forget(self) -> None:
         """Remove all grants, so that a later thread of the same ID gets none. Raises what `allow` raises."""

@@ -16,9 +16,10 @@ from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
 from chatcli.config.secrets import Secret
-from chatcli.config.values import http_url, not_negative, positive, read_value, tool_rules
+from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, tool_rules
 from chatcli.errors import UsageError
 from chatcli.providers import PROVIDERS
+from chatcli.runtime.program import Program, command, current_program
 from chatcli.thread_ids import check_thread_id
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ PLAIN_CHAT = (
     *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
+GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
+"""The settings that only a user graph and a server take."""
+
+NOT_OF_A_PROGRAM = frozenset(
+    (
+        *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
+        *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
+        *("input_key", "output_key"),
+    )
+)
+"""The settings that a builder's program with a graph of its own does not have."""
+OF_ONE_RUN = frozenset(("thread", "file", "script", "resume_with", "context", "configurable", "input"))
+"""The settings that are about one run of one program, so that those of `chat` do not hold for another program."""
 
 NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
 """The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
@@ -107,6 +121,12 @@ class Settings:
     allow_private_urls: bool = False
     script: str | None = None
     graph: str | None = None
+    # What a graph gets beside the messages; hidden, since one of them may be a key.
+    context: ValueTable = field(default_factory=ValueTable, repr=False)
+    configurable: ValueTable = field(default_factory=ValueTable, repr=False)
+    input: ValueTable = field(default_factory=ValueTable, repr=False)
+    input_key: str | None = None
+    output_key: str | None = None
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None
@@ -137,21 +157,27 @@ class Settings:
         return [one.name for one in fields(cls) if not one.name.startswith("_")]
 
     @classmethod
-    def load(cls, options: dict[str, Any] | None = None) -> Self:
+    def load(cls, options: dict[str, Any] | None = None, program: Program | None = None) -> Self:
         """Return the settings of all sources; `options` are those of the command line, None if not given.
+
+        They are those of `program`, None for the one that runs.
 
         Raises:
             UsageError: A value is wrong, or the config file can't be read.
 
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
-        folder = sources.read_dotenv()
+        program = program or current_program()
+        # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
+        folder = sources.read_dotenv() if program.graph is None else sources.Dotenv()
         dotenv = _settable(folder.variables) if folder.trusted else {}
         try:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
-        texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
+        texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
+        texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
+        texts = {**texts, **program.settings, **given}
         settings = cls(
             **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
         )
@@ -323,5 +349,5 @@ def _read(texts: Mapping[str, object]) -> dict[str, Any]:
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
                 option = user_name(one.name).replace("_", "-")
-                raise UsageError(f"--{option}: {error}", remedy="See `chat --help`.") from None
+                raise UsageError(f"--{option}: {error}", remedy=f"See `{command('--help')}`.") from None
     return values

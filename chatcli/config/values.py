@@ -10,21 +10,41 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from chatcli.config.secrets import Secret
-from chatcli.runtime.parse import TooDeepError, read_json
+from chatcli.runtime.parse import TooDeepError, check_depth, read_json
 
 _VARIABLE = re.compile(r"""[^\s=]+=(?:"[^"]*"|'[^']*')(?!\S)|\S+""")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
+_MAX_KEY = 200
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
+
+
+class TypedText(str):
+    """A value as the user typed it: JSON where it parses, else text; a schema may prefer the text."""
+
+    __slots__ = ()
+
+    def readings(self) -> list[Any]:
+        """Return what the text may mean, the preferred reading first; raise TooDeepError for too deep JSON."""
+        try:
+            return [read_json(self, parse_constant=_refuse_constant), str(self)]
+        except TooDeepError:
+            raise
+        except ValueError:
+            return [str(self)]
+
+
+class ValueTable(dict[str, Any]):
+    """Values by key; those that were typed as `KEY=VALUE` are `TypedText`."""
 
 
 def read_value(kind: Any, value: object) -> Any:
     """Return `value` as a `kind`.
 
     Args:
-        kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...] or a dict,
-            each also `| None`, or `Annotated` with checks: functions that return the value or raise ValueError. A
-            dict may hold dicts.
+        kind: A field's annotation: str, bool, int, float, Path, Secret, a Literal of texts, tuple[str, ...], a dict or
+            ValueTable, each also `| None`, or `Annotated` with checks: functions that return the value or raise
+            ValueError. A dict may hold dicts.
         value: The given value; not None.
 
     Raises:
@@ -129,6 +149,45 @@ def parse_entry(text: str) -> tuple[str, str, Any]:
     return table.strip(), key.strip(), value
 
 
+def parse_typed(text: str) -> tuple[str, TypedText]:
+    """Read `KEY=VALUE`, whose value is JSON or else text.
+
+    Raises:
+        ValueError: It has another form, is nested too deeply, or is not UTF-8.
+
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or len(name) > _MAX_KEY:
+        raise ValueError(f"{_shown(text)} is not KEY=VALUE")
+    for reading in TypedText(value).readings():
+        check_plain(reading)
+    check_plain(name)
+    return name.strip(), TypedText(value)
+
+
+def check_plain(value: Any) -> None:
+    """Refuse a `value` that JSON can't hold, or that is nested too deeply.
+
+    Raises:
+        TooDeepError: It is nested too deeply.
+        ValueError: It can't be JSON.
+
+    """
+    import json  # few runs have such values
+
+    check_depth(value)
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except (TypeError, ValueError):
+        raise ValueError(f"{_shown(value)} is not a JSON value") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _one_of(choices: tuple[str, ...], value: object) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{', '.join(choices[:-1])} or {choices[-1]}, not {_shown(value)}")
@@ -189,6 +248,21 @@ def _table(value: object) -> dict[str, Any]:
     return value
 
 
+def _typed_table(value: object) -> ValueTable:
+    """Read what `_table` does; the value of a `KEY=VALUE` is JSON or else text."""
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        value = [value]
+    if isinstance(value, list | tuple):
+        return ValueTable(parse_typed(_text(item)) for item in value)
+    table = ValueTable(_table(value))
+    for name, part in table.items():
+        try:
+            check_plain(part)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return table
+
+
 def _tables(value: object) -> dict[str, dict[str, Any]]:
     """Return a table of tables; `value` is one, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
@@ -222,4 +296,5 @@ _READERS: dict[Any, Callable[[object], Any]] = {
     Secret: lambda value: value if isinstance(value, Secret) else Secret(_text(value)),
     tuple: _list,
     dict: _table,
+    ValueTable: _typed_table,
 }

@@ -6,17 +6,17 @@ needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place
-from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
@@ -26,6 +26,8 @@ from chatcli.thread_ids import check_thread_id, new_thread_id
 if TYPE_CHECKING:
     from chatcli.graphs.chat.context import FittedContext
     from chatcli.graphs.chat.session import ChatSession
+    from chatcli.graphs.values import Kind
+    from chatcli.graphs.values_session import ValuesSession
     from chatcli.sessions.branches import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
@@ -129,6 +131,10 @@ class Conversation:
         """
         return await (await self.session()).stopped_notice()
 
+    def resume(self, value: Any) -> AsyncGenerator[Event, None]:
+        """Answer what the current thread waits for with `value`, or with one for each by its ID; see `Session`."""
+        return self._on_session(lambda session: session.resume_with(value))
+
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the current thread waits for: the answers to these; see `Session.pending`.
 
@@ -230,6 +236,19 @@ class Conversation:
         self.context_usage = 0, None
         return self.thread_id
 
+    async def open(self) -> None:
+        """Open the engine and the current thread now.
+
+        Raises:
+            BadGraphError: The graph can't be used.
+            ChatcliError: The store can't be used.
+
+        """
+        try:
+            await self.session()
+        except UsageError as error:
+            raise BadGraphError(error) from error
+
     async def session(self) -> "Session":
         """Return the hold on the current thread.
 
@@ -311,6 +330,23 @@ class Conversation:
         session.model = await (await self._engine.get()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
+
+    async def values_session(self) -> "ValuesSession | None":
+        """Return the hold on the current thread where a graph takes values beside the messages; None for a model.
+
+        Raises:
+            ChatcliError: The store can't be used, or what answers can't.
+
+        """
+        session = await self.session()
+        from chatcli.graphs.values_session import ValuesSession
+
+        return session if isinstance(session, ValuesSession) else None
+
+    def settable(self) -> "Iterable[tuple[Kind, str, str]]":
+        """Return the kind, key and type of each value that the graph takes; none until the thread is open."""
+        schemas = getattr(self._session, "schemas", None)
+        return () if schemas is None else [(kind, key, name) for (kind, key), name in schemas.types().items()]
 
     async def context(self) -> "FittedContext":
         """Return what the next turn would send in addition to its question; see `ChatSession.context`."""

@@ -18,6 +18,7 @@ from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles.setup import opening_model, opening_setup
+from chatcli.runtime.program import current_program
 from chatcli.store.location import MEMORY, SQLITE
 
 
@@ -36,6 +37,8 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
     """Return what is in effect by the names of the settings; keys, passwords and the like are `***`."""
     found = {}
     for name in Settings.names():
+        if name in current_program().without:
+            continue
         value, source = getattr(settings, name), settings.source(name)
         used = _USED.get(name)
         if used is not None:
@@ -162,6 +165,11 @@ def _hidden_by_name(name: str, part: Any) -> Any:
     return HIDDEN if names_secret(name) else part
 
 
+def _given(settings: Settings, value: dict[str, Any], source: str) -> Used:
+    """Hide what a graph is given: nobody knows which of it is a key."""
+    return dict.fromkeys(value, HIDDEN), source
+
+
 _USED: dict[str, Callable[[Settings, Any, str], Used]] = {
     "model": _model,
     "store": _store,
@@ -174,6 +182,9 @@ _USED: dict[str, Callable[[Settings, Any, str], Used]] = {
     "openai_api_key": _openai_key,
     "var": _named,
     "tweak": _named,
+    "context": _given,
+    "configurable": _given,
+    "input": _given,
     "langflow_url": lambda settings, value, source: (value or LANGFLOW_URL, source),
     "tools": lambda settings, value, source: (bool(value), source),
     "mcp_servers": lambda settings, value, source: (settings.servers(), source),

@@ -80,10 +80,10 @@ def choose_server(settings: Settings) -> ServerAddress | None:
 
 
 def granted(place: Place, thread_id: str) -> "Grants":
-    """Return what the user granted the thread `thread_id` of `place`; on a server, nothing."""
+    """Return what the user granted the thread `thread_id` of `place`."""
     from chatcli.config.grants import Grants
 
-    return Grants("" if isinstance(place, ServerAddress) else place.key, thread_id)
+    return Grants(f"langgraph {place.shown}" if isinstance(place, ServerAddress) else place.key, thread_id)
 
 
 def _choose_store(settings: Settings) -> StoreLocation:

@@ -10,6 +10,7 @@ from langgraph_sdk.schema import Assistant
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.engine import Opening
+from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.graphs.server.client import (
     SERVER,
@@ -17,10 +18,13 @@ from chatcli.graphs.server.client import (
     assistants,
     build_client,
     check_server,
-    refuse_without_messages,
+    schemas_with_messages,
 )
+from chatcli.graphs.server.schemas import ServerSchemas
 from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_from_json
 from chatcli.graphs.server.threads import ServerThreads
+from chatcli.graphs.values import GivenValues, GraphValues
+from chatcli.graphs.values_session import ValuesSession
 from chatcli.message import MessageShown
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
@@ -45,6 +49,7 @@ class ServerEngine:
         client: LangGraphClient,
         threads: ServerThreads,
         timeout: float | None,
+        given: GivenValues,
     ) -> None:
         self.threads = threads
         self._server = server
@@ -52,11 +57,14 @@ class ServerEngine:
         self._chosen = chosen
         self._client = client
         self._timeout = timeout
-        self._checked: set[str] = set()
+        self._given = given
+        self._schemas: dict[str, ServerSchemas] = {}
 
     @classmethod
-    async def open(cls, server: ServerAddress, silence: float | None) -> "ServerEngine":
+    async def open(cls, server: ServerAddress, silence: float | None, given: GivenValues) -> "ServerEngine":
         """Ask `server` for its assistants, and connect to it; `silence` ends a turn, in seconds.
+
+        The app gets what is `given` beside the messages.
 
         Raises:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
@@ -67,7 +75,7 @@ class ServerEngine:
         if not found:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
-        return cls(server, found, chosen, build_client(server), ServerThreads(server), silence)
+        return cls(server, found, chosen, build_client(server), ServerThreads(server), silence, given)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Refuse: the app has its own models.
@@ -87,14 +95,23 @@ class ServerEngine:
         """
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
-        if assistant["assistant_id"] not in self._checked:
-            await asyncio.to_thread(refuse_without_messages, self._server, assistant)
-            self._checked.add(assistant["assistant_id"])
+        if assistant["assistant_id"] not in self._schemas:
+            found = await asyncio.to_thread(schemas_with_messages, self._server, assistant)
+            self._schemas[assistant["assistant_id"]] = ServerSchemas(found)
         graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
         thread = ServerThread(
             graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
         )
-        return Session(thread, ModelName(SERVER, assistant["name"]))
+        grants = granted(self._server, thread_id)
+        return ValuesSession(
+            thread,
+            ModelName(SERVER, assistant["name"]),
+            self._schemas[assistant["assistant_id"]],
+            given=self._given,
+            first=opening.first,
+            remembered=GraphValues.read(await asyncio.to_thread(lambda: grants.values)),
+            remember=lambda values: grants.name_values(values.as_json()),
+        )
 
     async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the app decides how it answers."""

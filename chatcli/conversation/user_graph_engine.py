@@ -6,17 +6,22 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stdout, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.config.grants import Grants
 from chatcli.conversation.engine import LocalEngine, Opening
+from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, enter_project, import_graph, make_graph, running_failure
-from chatcli.graphs.user.runtime_context import build_context
+from chatcli.graphs.user.schemas import MESSAGES, GraphSchemas
+from chatcli.graphs.user.shape import find_shape
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.values import GivenValues, GraphValues
+from chatcli.graphs.values_session import ValuesSession
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles.setup import Setup
@@ -27,51 +32,85 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
 
+if TYPE_CHECKING:
+    from chatcli.config.grants import Grants
+
 
 class GraphEngine(LocalEngine):
     """The user's graph, compiled, and the store of its threads."""
 
     def __init__(
-        self, graph: AnyPregel, spec: GraphSpec, store: Store, resources: AsyncExitStack, store_key: str = ""
+        self,
+        graph: AnyPregel,
+        spec: GraphSpec,
+        store: Store,
+        resources: AsyncExitStack,
+        location: StoreLocation,
+        given: GivenValues,
     ) -> None:
         super().__init__(store, resources)
         self._graph = graph
         self._spec = spec
-        self._store_key = store_key
+        self._location = location
+        self._given = given
+        self._grants: dict[str, Grants] = {}
 
     @classmethod
     async def open(
-        cls, location: StoreLocation, spec: GraphSpec, announce: Callable[[Progress | Notice], None]
+        cls,
+        location: StoreLocation,
+        spec: GraphSpec,
+        announce: Callable[[Progress | Notice], None],
+        given: GivenValues,
+        *,
+        embedded: bool = False,
     ) -> "GraphEngine":
         """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
-        From then on until `close`, what the graph prints is announced instead.
+        The graph gets what is `given` beside the messages. From then on until `close`, what it prints is announced
+        instead, unless it is `embedded` in its own program.
 
         Raises:
-            UsageError: The graph can't be loaded, or holds no messages.
+            UsageError: The graph can't be loaded.
             StoreError: The store can't be used.
 
         """
         async with AsyncExitStack() as resources:
-            resources.enter_context(redirect_stdout(PrintedLines(announce)))
+            if not embedded:
+                resources.enter_context(redirect_stdout(PrintedLines(announce)))
             found, warnings = await asyncio.to_thread(_load, spec)
+            if not embedded:
+                await asyncio.to_thread(watch_tracing)
             for line in warnings:
                 announce(Notice(line, "warning"))
             store = await resources.enter_async_context(open_store(location))
             graph = await make_graph(found, spec, store.checkpointer, resources)
             graph, store = await _settle_store(graph, store, announce)
             kept = resources.pop_all()
-        return cls(graph, spec, store, kept, location.key)
+        return cls(graph, spec, store, kept, location, given)
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
-        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
-        with suppress(OSError):  # then the thread needs --graph the next time
-            await asyncio.to_thread(Grants(self._store_key, thread_id).name_graph, self._spec.label)
-        return Session(
-            GraphThread(self._graph, self.threads, thread_id),
+        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it.
+
+        Raises:
+            UsageError: See `_thread`.
+
+        """
+        grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
+        if self._spec.target is None:  # an object can't be found again by its name
+            with suppress(OSError):  # then the thread needs --graph the next time
+                await asyncio.to_thread(grants.name_graph, self._spec.label)
+        remembered = GraphValues.read(grants.values)
+        thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
+        return ValuesSession(
+            thread,
             self._spec.model_name,
+            GraphSchemas(self._graph, question),
+            given=self._given,
+            first=opening.first,
+            remembered=remembered,
+            remember=lambda values: grants.name_values(values.as_json()),
             explain=partial(running_failure, spec=self._spec),
-            context=partial(build_context, self._graph.context_schema, {}),
         )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
@@ -90,8 +129,22 @@ class GraphEngine(LocalEngine):
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
-        thread = GraphThread(self._graph, self.threads, thread_id)
+        remembered = GraphValues.read(granted(self._location, thread_id).values)
+        thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
         await keep_unasked(thread, self._spec.model_name, text, attachments)
+
+    def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
+        """Return the thread `thread_id`, and the field of the graph's input that takes the question.
+
+        Raises:
+            UsageError: The graph takes no messages, and has no field that is clearly the question's or the answer's.
+
+        """
+        shape = find_shape(self._graph, self._spec.name, values)
+        if shape is None:
+            return GraphThread(self._graph, self.threads, thread_id), MESSAGES
+        graph = with_messages(self._graph, shape)
+        return AnswerThread(graph, self.threads, thread_id, shape=shape), shape.question or MESSAGES
 
 
 class PrintedLines(io.TextIOBase):
@@ -136,7 +189,5 @@ async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Noti
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    warnings = enter_project(spec)
-    graph = import_graph(spec)
-    watch_tracing()
-    return graph, warnings
+    warnings = [] if spec.target is not None else enter_project(spec)
+    return import_graph(spec), warnings

@@ -54,6 +54,8 @@ class PlainRenderer:
     def render(self, event: Event) -> None:
         """Show `event`; the caller handles a broken pipe."""
         match event:
+            case TextDelta(draft=True) if not self._out.isatty():
+                pass  # a program gets the answer alone, at the end
             case TextDelta():
                 self._print_node(event)
                 self._write_answer(self._sanitizer.feed(event.text))

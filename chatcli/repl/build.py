@@ -39,7 +39,7 @@ def build_repl(
 
     The conversation begins, and its engine is opened, once the prompt is on the screen.
     """
-    prompt = _build_prompt(settings, place, renderer)
+    prompt = _build_prompt(settings, place, renderer, lambda: repl.conversation)
 
     def open_handler() -> "LineHandler":
         from chatcli.repl.handler import build_handler
@@ -51,10 +51,12 @@ def build_repl(
     return repl
 
 
-def _build_prompt(settings: Settings, place: Place, renderer: Renderer) -> Prompt:
+def _build_prompt(
+    settings: Settings, place: Place, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
+) -> Prompt:
     asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
     return Prompt(
-        DynamicCompleter(cache(lambda: _build_completer(settings, place))),
+        DynamicCompleter(cache(lambda: _build_completer(settings, place, conversation))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
@@ -74,10 +76,12 @@ def _choose_theme(renderer: Renderer, dark: bool) -> None:
     renderer.render(ThemeChosen("dark" if dark else "light"))
 
 
-def _build_completer(settings: Settings, place: Place) -> "LineCompleter":
+def _build_completer(
+    settings: Settings, place: Place, conversation: "Callable[[], Conversation | None]"
+) -> "LineCompleter":
     from chatcli.repl.completion import build_completer
 
-    return build_completer(settings, place)
+    return build_completer(settings, place, conversation)
 
 
 async def _warm_up(repl: Repl, prompt: Prompt) -> None:

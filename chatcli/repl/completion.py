@@ -10,7 +10,9 @@ from prompt_toolkit.document import Document
 from chatcli.commands.all import all_commands
 from chatcli.commands.registry import CommandRegistry, parse_command
 from chatcli.config.settings import THEMES, Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
+from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
 from chatcli.repl.toolbar import thread_titles
 from chatcli.roles.role import SHIPPED, role_files
@@ -57,8 +59,11 @@ class LineCompleter(Completer):
                 yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))
 
 
-def build_completer(settings: Settings, place: Place) -> LineCompleter:
-    """Return the completer of the slash commands, for the threads of `place` and the models and roles of the user."""
+def build_completer(settings: Settings, place: Place, conversation: Callable[[], Conversation | None]) -> LineCompleter:
+    """Return the completer of the slash commands, for the threads of `place` and the models and roles of the user.
+
+    `conversation` returns the conversation, None before it has begun.
+    """
     return LineCompleter(
         all_commands(),
         {
@@ -67,6 +72,7 @@ def build_completer(settings: Settings, place: Place) -> LineCompleter:
             "role": _role_choices,
             "theme": lambda: [(name, "") for name in THEMES],
             "help": list_topics,
+            "set": lambda: _graph_fields(conversation()),
         },
     )
 
@@ -79,6 +85,12 @@ def _model_choices(settings: Settings) -> list[tuple[str, str]]:
 
 def _role_choices() -> list[tuple[str, str]]:
     return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
+
+
+def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the beginnings of `/set` for a graph, with the type of each; none until its thread is open."""
+    settable = () if conversation is None else conversation.settable()
+    return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
 
 
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:

@@ -8,6 +8,7 @@ VALUED = frozenset(
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),
         *("--max-tokens", "--context-tokens", "--tweak", "--file", "-f", "--format", "--schema", "--script", "--graph"),
         *("--resume-with", "--store", "--url", "--assistant", "--color", "--theme", "--editing-mode", "--timeout"),
+        *("--context", "--configurable", "--input", "--input-key", "--output-key"),
         *("--mcp", "--allow", "--max-steps", "--tool-timeout"),
     )
 )

@@ -114,6 +114,10 @@ class Session:
         nodes = await self._thread.stopped_before()
         return stopped_notice(nodes) if nodes else None
 
+    def resume_with(self, value: Any) -> AsyncGenerator[Event, None]:
+        """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs."""
+        return self._prepare(lambda: self._resume_with(value))
+
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
         requests = await self._thread.pending()
@@ -135,12 +139,12 @@ class Session:
         question = next(filter(is_question, reversed(messages)), None)
         if question is None:
             raise UsageError("there is no question to ask again")
-        if snapshot.next:
+        if snapshot.next and not self._has_new_input():
             turn = self._new_turn(None, question)
         else:
             await self.undo()
             again = HumanMessage(question.content, id=str(uuid4()))  # with its files
-            turn = self._new_turn({"messages": [again]}, again)
+            turn = self._new_turn(await self._input(again), again)
         async with aclosing(self._run(turn)) as events:
             async for event in events:
                 yield event
@@ -276,6 +280,14 @@ class Session:
         """Return the message that asks `text`; a subclass may refuse it."""
         return await asyncio.to_thread(build_question, text, attachments, None)
 
+    async def _input(self, question: HumanMessage) -> Any:
+        """Return what the graph gets to answer `question`; a subclass may add to it, or refuse."""
+        return {"messages": [question]}
+
+    def _has_new_input(self) -> bool:
+        """Return whether the graph is to get more than when the last question was asked."""
+        return False
+
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         context = self._context()
         return RunningTurn(self._thread, str(self.name), graph_input, question, context=context, explain=self._explain)
@@ -284,7 +296,7 @@ class Session:
         await self._refuse_pending()
         await self._refuse_stopped()
         question = await self._question(text, attachments)
-        turn = self._new_turn({"messages": [question]}, question)
+        turn = self._new_turn(await self._input(question), question)
         for attachment in attachments:  # those of a question that is refused are not sent
             turn.announce(Notice(await asyncio.to_thread(describe_attachment, attachment)))
         return turn
@@ -314,6 +326,16 @@ class Session:
                 return await self._go_on()
             await self._refuse_stopped()
         return await self._answer(read_answers(pending, text))
+
+    async def _resume_with(self, value: Any) -> RunningTurn:
+        ids = [request.interrupt_id for request in await self._thread.pending()]
+        by_id = isinstance(value, Mapping) and bool(value) and value.keys() <= set(ids)
+        if len(ids) > 1 and not by_id:
+            raise UsageError(
+                f"the thread {self.thread_id} waits for {len(ids)} answers",
+                remedy=f"Give a mapping with the keys {', '.join(ids)}.",
+            )
+        return await self._answer(value if by_id else dict.fromkeys(ids, value))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         pending = {request.interrupt_id for request in await self._thread.pending()}

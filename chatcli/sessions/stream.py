@@ -4,7 +4,7 @@ The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/la
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -28,6 +28,9 @@ STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages"
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
 INTERRUPT = "__interrupt__"
 """Where LangGraph puts interrupts: among a step's updates, and among a checkpoint's writes."""
+
+ANSWER = "answer"
+"""The type of the stream part that a thread adds at its end where the answer is not what the messages say."""
 
 AnswerEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | Notice
 Node = tuple[tuple[str, ...], str]
@@ -57,16 +60,37 @@ class _Said:
         return "".join(self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a graph whose output is not messages.
+
+    Attributes:
+        text: The answer; None where it is what the messages of the turn say.
+        output: The whole output as JSON; None where it is no more than the text.
+        messages: The messages in the output.
+
+    """
+
+    text: str | None
+    output: Any
+    messages: tuple[BaseMessage, ...] = ()
+
+
 class AnswerReader:
     """Reads one turn's stream parts and gathers what they say of the whole answer.
 
     Args:
         named: Whether each text carries the name of its node.
+        drafts: Whether what models write may differ from the answer, which comes last.
 
     """
 
-    def __init__(self, *, named: bool = False) -> None:
+    def __init__(self, *, named: bool = False, drafts: bool = False) -> None:
         self._named = named
+        self._drafts = drafts
+        self._answer: str | None = None
+        self.output: Any = None
+        """What the graph returned, as JSON, where that is more than the answer."""
         self._said: dict[str, _Said] = {}
         self._speakers = Speakers()
         self._calls: dict[str, str] = {}
@@ -87,7 +111,9 @@ class AnswerReader:
 
     @property
     def content(self) -> str:
-        """The text that has arrived."""
+        """The answer, or else the text that has arrived."""
+        if self._answer is not None:
+            return self._answer
         return SEPARATOR.join(text for said in self._said.values() if (text := said.text))
 
     @property
@@ -102,7 +128,14 @@ class AnswerReader:
         return "" if said is None else said.text
 
     def read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
-        """Yield the events of `part`, a stream part of one of `STREAM_MODES`."""
+        """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
+        if part["type"] == ANSWER:
+            yield from self._read_answer(part["data"])
+            return
+        for event in self._read(part):
+            yield self._as_draft(event)
+
+    def _read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
         if part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
@@ -131,7 +164,20 @@ class AnswerReader:
     def finish(self) -> Iterator[AnswerEvent]:
         """Yield what was kept back; the stream has ended."""
         yield from self._read_early_results()
-        yield from self._speakers.end_all()
+        for event in self._speakers.end_all():
+            yield self._as_draft(event)
+
+    def _as_draft(self, event: AnswerEvent) -> AnswerEvent:
+        return replace(event, draft=True) if self._drafts and isinstance(event, TextDelta) else event
+
+    def _read_answer(self, answer: Answer) -> Iterator[AnswerEvent]:
+        """Read the answer that a graph returned; it is shown unless a model has just written it."""
+        yield from self.finish()
+        shown = [text.strip() for _, text in self.messages]
+        self._answer, self.output = answer.text, answer.output
+        if answer.text and answer.text.strip() not in (*shown[-1:], SEPARATOR.join(shown)):
+            for event in self._speakers.say(ANSWER, TextDelta(answer.text, ANSWER if shown else "")):
+                yield event if event.text == answer.text else self._as_draft(event)
 
     def _read_report(self, data: object) -> Iterator[Notice]:
         """Read what a node itself reported: our own node's facts, or whatever a user's node has to say."""

@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -50,6 +50,8 @@ BREAKPOINT = "chatcli_breakpoint"
 turn that was cut short may leave the same state. No channel has this name, so LangGraph ignores the write."""
 _MARKER = "00000000-0000-0000-0000-63686174636c"
 """The task of that write, in the form of LangGraph's own IDs."""
+QUESTION_NODE = "chatcli_question"
+"""The step that stores the question in a graph whose own state has no messages."""
 LOCK_INTERVAL = 0.05
 """Seconds between two tries for a thread that another process has."""
 
@@ -102,7 +104,7 @@ class StoredFirst(AsyncCallbackHandler):
     ) -> None:
         """Wait until the state that a node begins on is stored; raise what kept it from being stored."""
         node, step = (metadata or {}).get("langgraph_node", START), (metadata or {}).get("langgraph_step", 0)
-        if node == START:
+        if node in (START, QUESTION_NODE):
             return
         while not self._passed and (self._stored is None or self._stored < step - 1):
             if self._failure is not None:
@@ -125,6 +127,7 @@ class GraphThread:
         threads: The store's threads.
         id: The thread's.
         node: The graph's node that answers; None for a graph whose nodes are its own affair.
+        configurable: What the user gives each run in its config.
 
     """
 
@@ -132,6 +135,7 @@ class GraphThread:
     threads: Threads
     id: str
     node: str | None = None
+    configurable: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
@@ -140,7 +144,7 @@ class GraphThread:
             metadata["chatcli_title"] = one_line(title[:TITLE_SOURCE])[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
-        return {"configurable": {"thread_id": self.id}, "metadata": metadata}
+        return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
@@ -211,6 +215,11 @@ class GraphThread:
         ):
             return ()
         return next_nodes(await self.snapshot(subgraphs=True))
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether what models write during a turn may differ from the answer."""
+        return False
 
     @property
     def runs_here(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -72,7 +73,7 @@ class RunningTurn:
         self._context = context
         self._cost = cost
         self._explain = explain
-        self._reader = AnswerReader(named=thread.node is None)
+        self._reader = AnswerReader(named=thread.node is None, drafts=thread.has_drafts)
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -196,6 +197,7 @@ class RunningTurn:
             context_budget=reader.context_budget,
             cost_usd=self._cost(reader.usage),
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
+            output=reader.output,
         )
 
     def _finish_reason(self) -> str:
@@ -270,22 +272,22 @@ async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         batch = [await arrived.get()]
         while not arrived.empty():
             batch.append(arrived.get_nowait())
-        text, node = "", ""
+        text = TextDelta("")
         for event in batch:
-            if isinstance(event, TextDelta) and event.node == node:
-                text += event.text
+            if isinstance(event, TextDelta) and event == replace(text, text=event.text):
+                text = replace(text, text=text.text + event.text)
                 continue
-            if text:
-                yield TextDelta(text, node)
-                text = ""
+            if text.text:
+                yield text
+                text = replace(text, text="")
             if event is None:
                 return
             if isinstance(event, TextDelta):
-                text, node = event.text, event.node
+                text = event
             else:
                 yield event
-        if text:
-            yield TextDelta(text, node)
+        if text.text:
+            yield text
 
 
 def _elapsed_ms(started: float) -> int:

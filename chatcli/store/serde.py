@@ -1,4 +1,4 @@
-"""How checkpoints are stored: LangGraph's msgpack, compressed; and the checks of what is read back.
+"""How checkpoints are stored: LangGraph's msgpack, compressed, without the user's values; and checks of what is read.
 
 A changed byte may also give a valid value, so the checks compare each value with what can have been written.
 """
@@ -7,6 +7,14 @@ import zlib
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    EXCLUDED_METADATA_KEYS,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.store.errors import REPAIR, DamagedError
@@ -52,6 +60,30 @@ class CompressedSerializer(JsonPlusSerializer):
             return super().loads_typed(data)
         except Exception as error:  # of zlib, of msgpack, or of the classes of the stored objects
             raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
+
+
+class WithoutGivenValues(BaseCheckpointSaver[str]):
+    """A mixin for savers, to stand before the saver among the bases.
+
+    LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
+    there, or the address of a server, and a store may go to somebody else.
+    """
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See `BaseCheckpointSaver.aput`."""
+        where = config["configurable"]
+        given = {key for key in where if key not in EXCLUDED_METADATA_KEYS and not key.startswith("__")}
+        if given:
+            kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given}
+            where = {key: value for key, value in where.items() if key not in given}
+            config = {**config, "configurable": where, "metadata": kept}
+        return await super().aput(config, checkpoint, metadata, new_versions)
 
 
 def check_checkpoint(checkpoint: Any) -> None:

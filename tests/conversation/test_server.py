@@ -23,6 +23,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.graphs.values import GivenValues
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
@@ -35,7 +36,7 @@ Run = Callable[..., None]
 
 @asynccontextmanager
 async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(ServerAddress(url, assistant=assistant), silence)
+    engine = await ServerEngine.open(ServerAddress(url, assistant=assistant), silence, GivenValues())
     try:
         yield engine
     finally:

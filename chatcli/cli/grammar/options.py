@@ -302,6 +302,51 @@ Assistant = Annotated[
         "--assistant", metavar="NAME", help="The assistant of that server; default: its first.", rich_help_panel=GRAPHS
     ),
 ]
+Context = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="KEY=VALUE",
+        help="Set a field of the graph's runtime context, as JSON or text; repeatable.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+Configurable = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--configurable",
+        metavar="KEY=VALUE",
+        help='Set a key of config["configurable"]; repeatable.',
+        rich_help_panel=GRAPHS,
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="KEY=VALUE",
+        help="Set a key of the graph's input beside the question; repeatable.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+InputKey = Annotated[
+    str | None,
+    typer.Option(
+        "--input-key",
+        metavar="KEY",
+        help="The key of the graph's input that takes the question.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+OutputKey = Annotated[
+    str | None,
+    typer.Option(
+        "--output-key",
+        metavar="KEY",
+        help="The key of the graph's output that is the answer.",
+        rich_help_panel=GRAPHS,
+    ),
+]
 
 Helper = Annotated[
     bool | None,

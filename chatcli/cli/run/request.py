@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from chatcli.attachments import MAX_BYTES, STDIN
 from chatcli.config.settings import Settings
 from chatcli.errors import ContextError, UsageError
+from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -58,9 +59,9 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
-        if words or from_stdin or settings.script is not None or settings.file:
+        if words or from_stdin or settings.script is not None or settings.file or settings.is_option("input"):
             raise UsageError(
-                "--resume-with continues a turn: it takes no prompt, script or file", remedy="Leave them out."
+                "--resume-with continues a turn: it takes no prompt, script, file or input", remedy="Leave them out."
             )
         if settings.thread is None:
             raise UsageError("--resume-with needs the thread that is waiting", remedy="Name it: --thread ID")
@@ -94,7 +95,8 @@ def prompt_text(words: list[str], piped: str | None) -> str:
     if text:
         return text
     if not prompt:
-        raise UsageError("the prompt is empty", remedy='Give one: chat "why is the sky blue?"')
+        example = f'Give one: {command()} "why is the sky blue?"'
+        raise UsageError("the prompt is empty", remedy=example if current_program().name else "")
     return prompt
 
 

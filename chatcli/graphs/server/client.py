@@ -1,10 +1,10 @@
 """A LangGraph server: its address, clients for it, and its failures as our errors."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.config.secrets import Secret, redact
 from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, UsageError
@@ -116,8 +116,8 @@ def assistants(server: ServerAddress) -> "list[Assistant]":
     return found
 
 
-def refuse_without_messages(server: ServerAddress, assistant: "Assistant") -> None:
-    """Check that the app of `assistant` takes messages; an app whose input the server does not describe passes.
+def schemas_with_messages(server: ServerAddress, assistant: "Assistant") -> Mapping[str, Any]:
+    """Return the schemas of the app of `assistant`, which must take messages, unless the server can't describe it.
 
     Raises:
         UsageError: Its input has no messages.
@@ -136,6 +136,7 @@ def refuse_without_messages(server: ServerAddress, assistant: "Assistant") -> No
             f"the input of the app {assistant['name']} holds no `messages`; it holds: {', '.join(sorted(names))}",
             remedy="Choose another assistant: --assistant NAME.",
         )
+    return schemas
 
 
 @contextmanager

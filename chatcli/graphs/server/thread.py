@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from chatcli.models.names import ModelName
 
 
-_REFUSALS = ("TypeError", "ValidationError")
-"""The exceptions of a context's constructor when a field is missing."""
+_REFUSALS = ("TypeError", "ValidationError", "KeyError")
+"""The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
 
 _TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
 """The types of JSON Schema."""
@@ -101,20 +101,25 @@ class ServerGraph(RemoteGraph):
         raised = error.args[0] if error.args else {}
         data = raised if isinstance(raised, dict) else {"message": raised}
         message = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
-        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(message)):
-            return MissingFieldError(missing, "Give values in the context of the assistant on the server.")
+        if data.get("error") in _REFUSALS and (missing := await self._missing_fields(message)) is not None:
+            return missing
         return GraphError(
             f"the app {self.name} failed on the server: {message}", remedy="See the server's log for the place."
         )
 
-    async def _missing_fields(self, message: str) -> list[str]:
-        """Return the required fields of the app's context that its exception names."""
-        if not re.search("missing|required", message):
-            return []
+    async def _missing_fields(self, message: str) -> MissingFieldError | None:
+        """Return the error for the required fields of the app's context or input that its exception names."""
+        key_error = re.fullmatch(r"KeyError: ['\"]+([^'\"]+)['\"]+", message)
+        if not key_error and not re.search("missing|required", message):
+            return None
         with server_failures(self.server):
             schemas = await self.api.assistants.get_schemas(self.assistant_id)
-        required = (schemas.get("context_schema") or {}).get("required") or []
-        return [name for name in required if re.search(rf"\b{re.escape(name)}\b", message)]
+        for of, schema in (("context", schemas.get("context_schema")), ("input", schemas.get("input_schema"))):
+            required = (schema or {}).get("required") or []
+            found = [name for name in required if name != "messages" and re.search(rf"\b{re.escape(name)}\b", message)]
+            if found:
+                return MissingFieldError(found, of=of)
+        return None
 
 
 def revive_interrupt(data: Any) -> Interrupt:
@@ -158,6 +163,7 @@ class ServerThread(GraphThread):
         stream = self.graph.astream(
             graph_input,
             config,
+            context=context,
             stream_mode=list(STREAM_MODES),
             subgraphs=True,
             version="v2",

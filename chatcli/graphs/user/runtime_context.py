@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, is_typeddict
 
 import typing_extensions
+from pydantic import BaseModel, ValidationError
 
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.user.load import describe
@@ -36,17 +37,28 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
     The schema's own constructor builds it, which may have other sources: LangGraph's templates read the environment.
 
     Raises:
-        UsageError: A required field is not given, or the constructor rejects the values.
+        UsageError: The constructor rejects the values.
+        MissingFieldError: A required field is not given.
 
     """
     if not isinstance(schema, type):
         return dict(given) or None
     if is_typeddict(schema) or typing_extensions.is_typeddict(schema):
         return _TypedContext(schema, given)
-    if missing := [name for name in _required(schema) if name not in given]:
+    is_model = issubclass(schema, BaseModel)  # its fields may have sources of their own, as in pydantic-settings
+    if not is_model and (missing := [name for name in _required(schema) if name not in given]):
         raise MissingFieldError(missing)
     try:
         return schema(**given)
+    except ValidationError as error:  # its own message repeats the values
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        found = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
+        if is_model and found:
+            raise MissingFieldError(found) from None
+        place, reason = ".".join(map(str, problems[0]["loc"])), problems[0]["msg"]
+        raise UsageError(
+            f"the graph's context ({schema.__name__}) can't be built: {f'{place}: ' if place else ''}{reason}"
+        ) from None
     except Exception as error:
         raise UsageError(f"the graph's context ({schema.__name__}) can't be built: {describe(error)}") from error
 

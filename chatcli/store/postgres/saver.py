@@ -21,7 +21,7 @@ from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
 from chatcli.store.postgres.tables import indexable
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import CompressedSerializer, WithoutGivenValues
 
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a connection, also if the server has gone."""
@@ -29,7 +29,7 @@ POOL_TIMEOUT = 10.0
 _Connection = psycopg.AsyncConnection[DictRow]
 
 
-class PostgresSaver(CachedHistory, AsyncPostgresSaver):
+class PostgresSaver(CachedHistory, WithoutGivenValues, AsyncPostgresSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     async def aput_writes(

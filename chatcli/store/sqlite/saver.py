@@ -18,7 +18,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
-from chatcli.store.serde import check_checkpoint, check_metadata, check_write
+from chatcli.store.serde import WithoutGivenValues, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite import schema
 
 
@@ -36,7 +36,7 @@ class _CheckedSaver(AsyncSqliteSaver):
         return history
 
 
-class SqliteSaver(CachedHistory, _CheckedSaver):
+class SqliteSaver(CachedHistory, WithoutGivenValues, _CheckedSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     async def aput_writes(

@@ -253,6 +253,8 @@ def test_reasons_of_a_death_are_named(tmp_path: Path) -> None:
     assert "AVX2" in explain_death(-signal.SIGILL, log).message
     assert "memory" in explain_death(-signal.SIGKILL, log).message
     assert "exit status 3" in explain_death(3, log).message
+    log.write_text("Traceback (most recent call last):\nRuntimeError: no model\n0.01 E srv init: exiting\n")
+    assert explain_death(1, log).message.endswith("RuntimeError: no model")  # the runtime's own log may come last
     log.write_text("ImportError: libgomp.so.1: cannot open shared object file\n")
     assert "apt-get install libgomp1" in explain_death(1, log).remedy
 

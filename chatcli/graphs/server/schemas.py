@@ -1,0 +1,136 @@
+"""The schemas of an app on a LangGraph server: they say which values it takes beside the messages."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from jsonschema.exceptions import best_match
+from jsonschema.validators import Draft202012Validator
+
+from chatcli.config.values import TypedText
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
+from chatcli.graphs.values_session import RunValues
+from chatcli.text_lines import one_line
+
+MESSAGES = "messages"
+MAX_REASON = 200
+"""Characters of a validator's message that are shown."""
+
+
+class ServerSchemas:
+    """The values that an app takes beside the question, by the JSON Schemas that the server has of it.
+
+    A server can't describe every schema, and whether a field that has no default is required is the app's affair: of a
+    TypedDict it is not.
+    """
+
+    def __init__(self, schemas: Mapping[str, Any]) -> None:
+        context = schemas.get("context_schema") or schemas.get("config_schema") or {}
+        self._schemas: dict[Kind, Mapping[str, Any]] = {
+            "context": _resolved(context),
+            "input": _resolved(schemas.get("input_schema") or schemas.get("state_schema") or {}),
+        }
+
+    def types(self) -> dict[tuple[Kind, str], str]:
+        """Return the type of each field that may be given."""
+        return {
+            (kind, name): _type_name(field)
+            for kind in self._schemas
+            for name, field in self._fields(kind).items()
+            if kind != "input" or name != MESSAGES
+        }
+
+    @property
+    def input_names(self) -> list[str]:
+        """The fields of the input beside the question."""
+        return [name for name in self._fields("input") if name != MESSAGES]
+
+    def settle(self, kind: Kind, key: str, value: Any) -> Any:
+        """Return `value` as plain JSON of the type of `key`; a `TypedText` is read as what fits the type.
+
+        Raises:
+            UsageError: There is no such field, it can't be given, or the value is of another type.
+
+        """
+        if kind == "configurable" and (problem := reserved(key)):
+            raise UsageError(problem, remedy="Leave it out.")
+        if kind == "input" and key == MESSAGES:
+            raise UsageError(f"the field {key} of the graph's input takes the question", remedy="Leave it out.")
+        schema, fields = self._schema(kind), self._fields(kind)
+        readings = value.readings() if isinstance(value, TypedText) else [value]
+        if key not in fields:
+            if kind != "configurable" and fields and not schema.get("additionalProperties"):
+                raise unknown_key(kind, key, [name for of, name in self.types() if of == kind])
+            return readings[0]
+        problems = [self._problem(schema, fields[key], reading) for reading in readings]
+        if "" in problems:
+            return readings[problems.index("")]
+        raise wrong_value(kind, key, readings[0], _type_name(fields[key]))
+
+    def run(self, values: GraphValues) -> RunValues:
+        """Return what a run gets of `values`: the server takes a context or what is configurable, and copies it over.
+
+        Raises:
+            UsageError: Both have a key, with different values.
+
+        """
+        if not values.configurable:
+            return RunValues(dict(values.context) or None)
+        for key in values.context.keys() & values.configurable.keys():
+            if values.context[key] != values.configurable[key]:
+                raise UsageError(
+                    f"a LangGraph server takes one value of {key}, and --context and --configurable give two",
+                    remedy="Leave one of them out.",
+                )
+        return RunValues(None, {**values.context, **values.configurable})
+
+    def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values `given` for the app's input; whether others are missing, the app itself says."""
+        return given
+
+    def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
+        """Return None: `ServerGraph.failure` has found out."""
+        return None
+
+    def _schema(self, kind: Kind) -> Mapping[str, Any]:
+        return self._schemas["context" if kind == "configurable" else kind]
+
+    def _fields(self, kind: Kind) -> Mapping[str, Any]:
+        fields = self._schema(kind).get("properties")
+        return fields if isinstance(fields, Mapping) else {}
+
+    def _problem(self, schema: Mapping[str, Any], field: Any, value: Any) -> str:
+        """Return why `value` is not valid as `field` of `schema`; empty if it is, or can't be checked."""
+        whole = {"$defs": schema.get("$defs", {}), "allOf": [field]}
+        try:
+            found = best_match(Draft202012Validator(whole).iter_errors(value))
+        except Exception:  # noqa: BLE001 - a server's schema may be anything
+            return ""
+        return "" if found is None else one_line(found.message, MAX_REASON) or "it is not valid"
+
+
+def _resolved(schema: Any) -> Mapping[str, Any]:
+    """Return `schema`, or the definition that it refers to as a whole."""
+    if not isinstance(schema, Mapping):
+        return {}
+    definitions = schema.get("$defs")
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if name and isinstance(definitions, Mapping) and isinstance(definitions.get(name), Mapping):
+        return {**cast("Mapping[str, Any]", definitions[name]), "$defs": definitions}
+    return schema
+
+
+def _type_name(field: Any) -> str:
+    """Return the type that a JSON Schema says, for people."""
+    if not isinstance(field, Mapping):
+        return "any"
+    if "enum" in field:
+        return " | ".join(json.dumps(value) for value in field["enum"])
+    if "const" in field:
+        return json.dumps(field["const"])
+    if isinstance(options := field.get("anyOf"), list):
+        return " | ".join(map(_type_name, options))
+    if "$ref" in field:
+        return str(field["$ref"]).rpartition("/")[2]
+    return str(field.get("type", "any"))

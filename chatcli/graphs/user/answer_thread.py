@@ -1,0 +1,164 @@
+"""A thread of a user graph without messages: the questions and answers are kept in a channel beside its state."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels import BinaryOperatorAggregate, EphemeralValue, LastValue
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.constants import END, START, TAG_HIDDEN
+from langgraph.graph.message import add_messages
+from langgraph.pregel._read import PregelNode
+from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
+from langgraph.types import StateSnapshot
+from pydantic import TypeAdapter
+
+from chatcli.graphs.user.schemas import MESSAGES
+from chatcli.graphs.user.shape import AnyPregel, GraphShape
+from chatcli.sessions.history import newest_turn
+from chatcli.sessions.stream import ANSWER, Answer
+from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
+
+_ASKED = "chatcli_asked"
+"""The channel through which a question enters the graph."""
+_INPUT = "input"
+_AS_INPUT = "__input__"
+"""Under this name LangGraph stores an update as the input of a run: a turn begins there."""
+
+
+def with_messages(graph: AnyPregel, shape: GraphShape) -> AnyPregel:
+    """Return `graph` with a channel of messages, and a first step that puts the question there.
+
+    The user's nodes, and all that they keep, stay as they are: so everything that LangGraph does with a thread works on
+    questions and state together. A question is stored before any of the user's nodes runs.
+    """
+    channels = {**graph.channels, _ASKED: EphemeralValue(Any)}
+    if MESSAGES not in channels:
+        channels[MESSAGES] = BinaryOperatorAggregate(list, add_messages)
+    step = PregelNode(
+        channels=_ASKED,
+        triggers=[_ASKED],
+        tags=[TAG_HIDDEN],
+        writers=[ChannelWrite([ChannelWriteTupleEntry(mapper=_writes)])],
+    )
+    nodes = {**graph.nodes, QUESTION_NODE: step}
+    if (whole := shape.whole) is not None:
+        # What is stored is plain: the object is built where it is needed, also when the turn is resumed.
+        adapter: TypeAdapter[Any] = TypeAdapter(whole)
+        for name, node in graph.nodes.items():
+            nodes[name] = node.copy({"mapper": adapter.validate_python})
+    shown = graph.stream_channels_asis
+    kept = [shown] if isinstance(shown, str) else [*shown]
+    return graph.copy(
+        update={
+            "nodes": nodes,
+            "channels": channels,
+            "input_channels": _ASKED,
+            "stream_channels": [*dict.fromkeys([*kept, MESSAGES])],
+        }
+    )
+
+
+def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    writes = [(MESSAGES, value[MESSAGES])] if MESSAGES in value else []
+    return writes + ([(START, value[_INPUT])] if _INPUT in value else [])
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerThread(GraphThread):
+    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers."""
+
+    shape: GraphShape = None  # type: ignore[assignment]  # a field after one with a default needs one
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether what models write during a turn may differ from the answer."""
+        return True
+
+    async def stream(
+        self, graph_input: Any, config: RunnableConfig, context: Any = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """See `GraphThread.stream`; the last part is the answer, which is stored by then."""
+        asked = await self._asked(graph_input) if isinstance(graph_input, Mapping) else graph_input
+        async for part in GraphThread.stream(self, asked, config, context):
+            yield part
+        snapshot = await self.snapshot()
+        if snapshot.next or snapshot.interrupts:
+            return
+        newest = await self._newest()
+        if isinstance(newest, CheckpointTuple):
+            answer = self._answer(snapshot, newest)
+            await self._store(config, answer, snapshot)
+            yield {"type": ANSWER, "ns": (), "data": answer}
+
+    async def keep_question(
+        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+    ) -> None:
+        """See `GraphThread.keep_question`."""
+        asked = await self._asked({**(beside or {}), MESSAGES: [question]})
+        await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
+        await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
+
+    async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
+        """See `GraphThread.append`."""
+        await self.graph.aupdate_state(config, None, as_node=END)
+        await self._write(config, messages, await self.messages())
+
+    async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what enters the graph for `graph_input`: the question, and values beside it."""
+        beside = {key: value for key, value in graph_input.items() if key != MESSAGES}
+        [question] = graph_input[MESSAGES]
+        earlier = await self.messages() if self.shape.whole_thread else []
+        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], beside)}
+        if not self.shape.is_chat:
+            asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
+        return asked
+
+    def _answer(self, snapshot: StateSnapshot, newest: CheckpointTuple) -> Answer:
+        """Return the answer that the graph has written since the question was asked."""
+        channels = self._graph.output_channels
+        if isinstance(channels, str):
+            value, written = snapshot.values.get(channels), [channels]
+        else:
+            value = {key: snapshot.values[key] for key in channels if key in snapshot.values}
+            written = [self.shape.answer] if self.shape.answer is not None else [*channels]
+        versions = newest.checkpoint["channel_versions"]
+        asked = cast("Any", versions.get(_ASKED))
+        is_new = any(key in versions and (asked is None or versions[key] > asked) for key in written)
+        if not is_new:
+            return Answer(None, None)
+        if self.shape.is_fallback:
+            since = messages_of(snapshot)
+            since = since[newest_turn(since) :]
+            if since and isinstance(since[-1], AIMessage) and since[-1].text:
+                return Answer(None, self.shape.read(value).output)
+        return self.shape.read(value)
+
+    async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
+        """Write the answer as the graph's, unless the messages of the turn have it already."""
+        messages = messages_of(snapshot)
+        said = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
+        if not answer.text or answer.text in said:
+            return
+        known = {message.id for message in messages}
+        new = [message for message in answer.messages if message.id is None or message.id not in known]
+        await self._write(config, new or [AIMessage(answer.text, id=str(uuid4()))], messages)
+
+    async def _write(self, config: RunnableConfig, new: list[BaseMessage], earlier: list[BaseMessage]) -> None:
+        await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)
+
+    def _written(self, new: list[BaseMessage], earlier: list[BaseMessage]) -> list[BaseMessage]:
+        """Return what is written so that `new` follows `earlier`."""
+        return new if self._adds else [*earlier, *new]
+
+    @property
+    def _adds(self) -> bool:
+        """Whether messages that are written are added to those before; without a reducer they replace them."""
+        return not isinstance(self._graph.channels[MESSAGES], LastValue)
+
+    @property
+    def _graph(self) -> AnyPregel:
+        return cast("AnyPregel", self.graph)

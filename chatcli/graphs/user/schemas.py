@@ -1,0 +1,301 @@
+"""The schemas of a user graph: they say which values it takes beside the messages, and of which types."""
+
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
+
+import typing_extensions
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import Pregel
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from chatcli.config.values import TypedText
+from chatcli.errors import MissingFieldError, UsageError
+from chatcli.graphs.user.runtime_context import build_context
+from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
+from chatcli.graphs.values_session import RunValues
+
+AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
+MESSAGES = "messages"
+
+
+class Fields:
+    """The fields of a schema, which may be a TypedDict, a dataclass, a pydantic model, another class, or None.
+
+    `known` has the type of each; `is_open` says that there may be others.
+    """
+
+    def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
+        self.schema = schema
+        self.known = {name: kind for name, kind in _types(schema).items() if name not in without}
+        self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
+        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
+
+    def problem(self, name: str, value: Any) -> str:
+        """Return why the field `name` can't have `value`, empty if it can."""
+        try:
+            if _is_model(self.schema):
+                self.schema.model_validate_json(json.dumps({name: value}), strict=True)
+            elif (adapter := self._adapter(name)) is not None:
+                adapter.validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            return _reason(error, name if _is_model(self.schema) else "")
+        return ""
+
+    def lax_problem(self, name: str, value: Any) -> str:
+        """Return what `problem` does, by the conversions that a pydantic model makes itself."""
+        if not _is_model(self.schema):
+            return self.problem(name, value)
+        try:
+            self.schema.model_validate({name: value})
+        except ValidationError as error:
+            return _reason(error, name)
+        return ""
+
+    def convert(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `values` as objects of the fields' types: a date, say, for its text."""
+        if _is_model(self.schema):  # it converts them itself
+            return dict(values)
+        converted = {}
+        for name, value in values.items():
+            adapter = self._adapter(name)
+            converted[name] = value if adapter is None else adapter.validate_json(json.dumps(value), strict=True)
+        return converted
+
+    def type_name(self, name: str) -> str:
+        """Return the type of the field `name` for people."""
+        return _type_name(self.known[name]) if name in self.known else "any"
+
+    def _adapter(self, name: str) -> "TypeAdapter[Any] | None":
+        """Return what checks the field `name`, None if its type can't be checked."""
+        if name not in self._adapters:
+            try:
+                self._adapters[name] = TypeAdapter(self.known[name]) if name in self.known else None
+            except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
+                self._adapters[name] = None
+        return self._adapters[name]
+
+
+class GraphSchemas:
+    """The values that `graph` takes beside the question, which is under `question_key` in its input."""
+
+    def __init__(self, graph: AnyGraph, question_key: str = MESSAGES) -> None:
+        self._question_key = question_key
+        self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
+        # What no StateGraph made, an entrypoint say, has only the type of its input.
+        taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
+        managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
+        self._fields: dict[Kind, Fields] = {
+            "context": Fields(graph.context_schema),
+            "input": Fields(taken, without=managed),
+        }
+
+    def types(self) -> dict[tuple[Kind, str], str]:
+        """Return the type of each field that may be given."""
+        return {
+            (kind, name): fields.type_name(name)
+            for kind, fields in self._fields.items()
+            for name in fields.known
+            if kind != "input" or name != self._question_key
+        }
+
+    def settle(self, kind: Kind, key: str, value: Any) -> Any:
+        """Return `value` as plain JSON of the type of `key`; a `TypedText` is read as what fits the type.
+
+        Raises:
+            UsageError: There is no such field, it can't be given, or the value is of another type.
+
+        """
+        if kind == "configurable" and (problem := reserved(key)):
+            raise UsageError(problem, remedy="Leave it out.")
+        if kind == "input" and key == self._question_key:
+            raise UsageError(f"the field {key} of the graph's input takes the question", remedy="Leave it out.")
+        fields = self._fields["context" if kind == "configurable" else kind]
+        readings = value.readings() if isinstance(value, TypedText) else [value]
+        if key not in fields.known:
+            if kind != "configurable" and not fields.is_open:
+                raise unknown_key(kind, key, [name for of, name in self.types() if of == kind])
+            return readings[0]
+        problems = [fields.problem(key, reading) for reading in readings]
+        if "" not in problems:
+            problems = [fields.lax_problem(key, reading) for reading in readings]
+        if "" in problems:
+            return readings[problems.index("")]
+        raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0])
+
+    def run(self, values: GraphValues) -> RunValues:
+        """Return what a run gets of `values`, which are settled.
+
+        A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
+        names the keys.
+
+        Raises:
+            MissingFieldError: A required field of the context is not given.
+
+        """
+        fields = self._fields["context"]
+        copied = {key: value for key, value in values.configurable.items() if key in fields.known}
+        return RunValues(
+            context=build_context(fields.schema, fields.convert({**copied, **values.context})),
+            configurable={**values.context, **values.configurable},
+        )
+
+    def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values `given` for the graph's input, on a thread whose state is `state`.
+
+        Raises:
+            MissingFieldError: The first node can't be called without another field.
+
+        """
+        missing = [
+            name
+            for name in self._needed()
+            if name not in given and name not in state and name != self._question_key and name in self._input.known
+        ]
+        if missing:
+            raise MissingFieldError(missing, of="input")
+        return self._input.convert(given)
+
+    def missing_in(self, error: BaseException, lacking: Iterable[str]) -> MissingFieldError | None:
+        """Return the error to show if the graph failed for want of fields of its input that were `lacking`.
+
+        A TypedDict has no defaults, and many graphs read a key with `get`: so only the failure says that it is needed.
+        """
+        if not isinstance(error, KeyError) or isinstance(error, MissingFieldError) or not error.args:
+            return None
+        prompt = re.search(r"missing variables \{([^}]*)\}", str(error.args[0]))
+        named = re.findall(r"'([^']*)'", prompt[1]) if prompt else [error.args[0]]
+        found = [name for name in lacking if name in named]
+        return MissingFieldError(found, of="input") if found else None
+
+    @property
+    def input_names(self) -> list[str]:
+        """The fields of the input beside the question."""
+        return [name for name in self._input.known if name != self._question_key]
+
+    @property
+    def _input(self) -> Fields:
+        return self._fields["input"]
+
+    def _needed(self) -> set[str]:
+        """Return the fields without which the graph's first step fails, whatever its nodes do."""
+        builder = self._builder
+        if builder is None:
+            return _required(self._input.schema)
+        nodes, branches = builder.nodes, builder.branches.get(START, {}).values()
+        first = [nodes[end].input_schema for start, end in builder.edges if start == START and end in nodes]
+        first += [branch.input_schema or builder.state_schema for branch in branches]
+        needed = {name for schema in first for name in _required(schema)}
+        # What has a reducer begins with an empty value.
+        return {name for name in needed if name not in builder.channels or not builder.channels[name].is_available()}
+
+
+def check_values(graph: object, values: GraphValues) -> GraphValues:
+    """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
+
+    Raises:
+        ValueError: The graph has no such field, or a value is of another type.
+
+    """
+    if not isinstance(graph, Pregel | StateGraph):
+        return values
+    schemas = GraphSchemas(graph, values.input_key or MESSAGES)
+    try:
+        for kind in KINDS:
+            for key, value in values.of(kind).items():
+                values = values.with_value(kind, key, schemas.settle(kind, key, value))
+    except UsageError as error:
+        raise ValueError(error.message) from None
+    return values
+
+
+def _types(schema: Any) -> dict[str, Any]:
+    """Return the types of the fields of `schema` by name; none if it does not name its fields."""
+    if _is_model(schema):
+        return {_alias(name, field): field.annotation for name, field in schema.model_fields.items()}
+    if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
+        try:
+            hints = get_type_hints(schema, include_extras=True)
+        except Exception:  # noqa: BLE001 - a name in a hint may exist for type checkers alone
+            hints = dict.fromkeys(inspect.get_annotations(schema), Any)
+        if dataclasses.is_dataclass(schema):
+            return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(schema) if field.init}
+        return {name: _without_qualifier(hint) for name, hint in hints.items()}
+    if not isinstance(schema, type) or schema.__module__ == "builtins":
+        return {}
+    try:
+        parameters = inspect.signature(schema).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {one.name: Any for one in parameters if one.kind in kinds}
+
+
+def _takes_more(schema: Any) -> bool:
+    if _is_model(schema):
+        return bool(schema.model_config.get("extra") == "allow")
+    if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
+        return False
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(schema).parameters.values())
+
+
+def _is_one_value(schema: Any) -> bool:
+    """Return whether `schema` is the type of a value without keys: an entrypoint may take a text alone."""
+    kind = get_origin(schema) or schema
+    return isinstance(kind, type) and issubclass(kind, str | int | float | bytes | list | tuple | set)
+
+
+def _required(schema: Any) -> set[str]:
+    """Return the fields without which an object of `schema` can't be made; none for a TypedDict, which is a dict."""
+    if _is_model(schema):
+        return {_alias(name, field) for name, field in schema.model_fields.items() if field.is_required()}
+    if dataclasses.is_dataclass(schema):
+        absent = dataclasses.MISSING
+        return {
+            one.name
+            for one in dataclasses.fields(schema)
+            if one.init and one.default is absent and one.default_factory is absent
+        }
+    return set()
+
+
+def _alias(name: str, field: Any) -> str:
+    alias = field.validation_alias or field.alias
+    return alias if isinstance(alias, str) else name
+
+
+def _is_model(schema: Any) -> bool:
+    return isinstance(schema, type) and issubclass(schema, BaseModel)
+
+
+def _is_typed_dict(schema: Any) -> bool:
+    return is_typeddict(schema) or typing_extensions.is_typeddict(schema)
+
+
+def _without_qualifier(hint: Any) -> Any:
+    """Return the type in `Required[...]`, `NotRequired[...]` or `ReadOnly[...]`."""
+    qualifiers = (typing_extensions.Required, typing_extensions.NotRequired, typing_extensions.ReadOnly)
+    while get_origin(hint) in qualifiers:
+        (hint,) = get_args(hint)
+    return hint
+
+
+def _type_name(hint: Any) -> str:
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return hint.__name__
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))
+
+
+def _reason(error: ValidationError, name: str) -> str:
+    """Return what is wrong with the field `name`, without the value; empty if other fields are wrong only."""
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        if not name or problem["loc"][:1] == (name,):
+            inner = ".".join(map(str, problem["loc"][1 if name else 0 :]))
+            message = problem["msg"][:1].lower() + problem["msg"][1:]
+            return f"{inner}: {message}" if inner else message
+    return ""

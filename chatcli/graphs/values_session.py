@@ -1,0 +1,193 @@
+"""A session on a graph that takes values beside the messages: a user graph, or one on a LangGraph server."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from langchain_core.messages import HumanMessage
+from langgraph.types import StateSnapshot
+
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.events import Event, Notice
+from chatcli.graphs.values import KINDS, GivenValues, GraphValues, Kind
+from chatcli.models.names import ModelName
+from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread, messages_of
+from chatcli.sessions.turn import RunningTurn
+from chatcli.store.errors import as_failure
+
+
+@dataclass(frozen=True, slots=True)
+class RunValues:
+    """What a run gets beside its state."""
+
+    context: Any = None
+    configurable: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Schemas(Protocol):
+    """Which values a graph takes, and of which types."""
+
+    def types(self) -> Mapping[tuple[Kind, str], str]:
+        """Return the type of each field that may be given."""
+
+    @property
+    def input_names(self) -> list[str]:
+        """The fields of the input beside the question."""
+
+    def settle(self, kind: Kind, key: str, value: Any) -> Any:
+        """Return `value` as plain JSON of the type of `key`; raise UsageError if it does not fit."""
+
+    def run(self, values: GraphValues) -> RunValues:
+        """Return what a run gets of `values`, which are settled; raise UsageError if a required one is missing."""
+
+    def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values `given` for the graph's input; raise UsageError if one is missing there and in `state`."""
+
+    def missing_in(self, error: BaseException, lacking: Iterable[str]) -> ChatcliError | None:
+        """Return the error to show if the graph failed for want of fields of its input that were `lacking`."""
+
+
+class ValuesSession(Session):
+    """Runs turns on one thread of a graph, each with the values that the user gave.
+
+    Values are checked when a turn begins, so that `/set` can still mend what the command line got wrong. A turn that
+    is refused stores and remembers nothing.
+
+    Args:
+        thread: Where the turns are stored.
+        name: Who answers.
+        schemas: What the graph takes.
+        given: What this run gives.
+        first: Whether the run begins on this thread.
+        remembered: What the user gave the thread before.
+        remember: Remembers what the user gave it; called off the loop's thread.
+        explain: Turns what ends a turn early into the error that the user sees.
+
+    """
+
+    def __init__(
+        self,
+        thread: GraphThread,
+        name: ModelName,
+        schemas: Schemas,
+        *,
+        given: GivenValues,
+        first: bool,
+        remembered: GraphValues,
+        remember: Callable[[GraphValues], None],
+        explain: Callable[[BaseException], ChatcliError] = as_failure,
+    ) -> None:
+        super().__init__(thread, name, explain=self._explain_missing, context=self._run_context)
+        self.schemas = schemas
+        self._explain_other = explain
+        self._remember = remember
+        self._remembered = remembered
+        chosen = given.chosen if first else GraphValues()
+        self.values = given.for_thread(remembered, first=first)
+        self._unsettled = {(kind, key) for kind in KINDS for key in self.values.of(kind)}
+        self._foreign = {(kind, key) for kind in KINDS for key in remembered.of(kind) if key not in chosen.of(kind)}
+        """What is only remembered: it may have been given to another graph."""
+        self._new_input = {key for key in self.values.input if ("input", key) not in self._foreign}
+        """The keys of the input that no turn has sent yet."""
+        self._lacking: list[str] = []
+        """The fields of the input that the running turn begins without."""
+        self._notices: list[Notice] = []
+
+    async def set_value(self, kind: Kind, key: str, value: Any) -> None:
+        """Give the graph `value` from the next turn on.
+
+        Raises:
+            UsageError: The graph does not take it.
+
+        """
+        self.values = self.values.with_value(kind, key, self.schemas.settle(kind, key, value))
+        self._unsettled.discard((kind, key))
+        if kind == "input":
+            self._new_input.add(key)
+        await self._keep_values()
+
+    async def _input(self, question: HumanMessage) -> Any:
+        self._run_context()  # what it refuses is refused first
+        asked = await super()._input(question)
+        snapshot = await self._thread.snapshot()
+        state = _fields(snapshot)
+        # The thread's state keeps what it got: a graph may have changed it since, and a reducer would add it again.
+        begins = not messages_of(snapshot)
+        given = {
+            key: value
+            for key, value in self.values.input.items()
+            if begins or key in self._new_input or key not in state
+        }
+        beside = self.schemas.input(given, state)
+        self._lacking = [name for name in self.schemas.input_names if name not in given and name not in state]
+        return {**beside, **asked} if isinstance(asked, Mapping) else asked
+
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
+        """Go there; what the state that is left holds as the user set it stays set."""
+        left = _fields(await self._thread.snapshot()) if self.values.input else {}
+        await super()._go_to(number, checkpoint_id)
+        if left:
+            state = _fields(await self._thread.snapshot())
+            self._new_input |= {
+                key for key, value in self.values.input.items() if left.get(key) == value != state.get(key)
+            }
+
+    def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
+        turn = super()._new_turn(graph_input, question)
+        if isinstance(graph_input, Mapping):
+            self._new_input.clear()
+        while self._notices:
+            turn.announce(self._notices.pop(0))
+        return turn
+
+    async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
+        await self._keep_values()
+        async with aclosing(super()._run(turn)) as events:
+            async for event in events:
+                yield event
+
+    def _has_new_input(self) -> bool:
+        return bool(self._new_input)
+
+    def _run_context(self) -> Any:
+        """Return the runtime context, and let the thread's runs have what is configurable."""
+        self._settle()
+        made = self.schemas.run(self.values)
+        self._thread = replace(self._thread, configurable=made.configurable)
+        return made.context
+
+    def _settle(self) -> None:
+        """Check the values against the graph's schemas; drop what was given to another graph, with a notice."""
+        for kind, key in sorted(self._unsettled):
+            try:
+                value = self.schemas.settle(kind, key, self.values.of(kind)[key])
+            except UsageError as error:
+                if (kind, key) not in self._foreign:
+                    raise
+                self.values = self.values.without(kind, key)
+                self._notices.append(Notice(f"{error.message}: what the thread remembers of it is left out", "warning"))
+            else:
+                self.values = self.values.with_value(kind, key, value)
+            self._unsettled.discard((kind, key))
+
+    async def _keep_values(self) -> None:
+        if self._unsettled or self.values == self._remembered:
+            return
+        with suppress(OSError):  # then the thread needs them the next time
+            await asyncio.to_thread(self._remember, self.values)
+        self._remembered = self.values
+
+    def _explain_missing(self, error: BaseException) -> ChatcliError:
+        missing = None if isinstance(error, ChatcliError) else self.schemas.missing_in(error, self._lacking)
+        if missing is not None:
+            missing.__cause__ = error
+        return missing or self._explain_other(error)
+
+
+def _fields(snapshot: StateSnapshot) -> Mapping[str, Any]:
+    """Return the state's values by key; a state may be an object, or a plain value that has none."""
+    values = snapshot.values
+    return values if isinstance(values, Mapping) else getattr(values, "__dict__", {})

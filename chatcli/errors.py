@@ -3,6 +3,7 @@
     ChatcliError            code          exit  meaning
     ├── UsageError          usage            2  bad usage or configuration
     │   ├── UnansweredRequestError
+    │   ├── StoppedGraphError
     │   └── MissingFieldError
     ├── AuthError           auth             3  a key is missing or was refused
     │   └── MissingKeyError
@@ -66,6 +67,10 @@ class UsageError(ChatcliError):
 
 class UnansweredRequestError(UsageError):
     """A question was asked on a thread that is waiting for an answer to its own request."""
+
+
+class StoppedGraphError(UsageError):
+    """A question was asked on a thread whose graph stopped at a breakpoint, or an answer was given to it."""
 
 
 class MissingFieldError(UsageError, KeyError):

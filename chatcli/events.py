@@ -26,6 +26,8 @@ INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
 WAITING = "interrupt"
 """The finish reason of a turn that waits for the user's answer to an `ApprovalRequested`."""
+STOPPED = "breakpoint"
+"""The finish reason of a turn whose graph stopped at one of its breakpoints, which ask nothing."""
 
 NO_ANSWER = "no_answer"
 """The finish reason of a turn in which a user graph ended without an answer."""

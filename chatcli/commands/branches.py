@@ -1,7 +1,8 @@
-"""Commands about the branches of a thread, which delete nothing: /undo, /retry, /edit, /fork, /history, /rewind."""
+"""Commands about branches, which delete nothing: /undo, /retry, /continue, /edit, /fork, /history, /rewind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext
@@ -33,6 +34,13 @@ async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]
         yield notice
     async for event in session.retry():
         yield event
+
+
+async def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Go on where the graph stopped at a breakpoint."""
+    async with aclosing(context.conversation.go_on()) as events:
+        async for event in events:
+            yield event
 
 
 async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -126,6 +134,7 @@ def _number(text: str, *, default: int) -> int:
 COMMANDS = (
     Command("undo", "[N]", undo),
     Command("retry", "", retry),
+    Command("continue", "", go_on),
     Command("edit", "[N]", edit),
     Command("fork", "[NAME]", fork),
     Command("history", "", show_history),

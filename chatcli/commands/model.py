@@ -146,6 +146,8 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
     """Answer the pending request; without ANSWER, approve calls."""
     pending = await context.conversation.pending(shown=False)
     if not pending:
+        if (stopped := await context.conversation.stopped_notice()) is not None:
+            raise UsageError(stopped.text)
         raise UsageError("this thread is not waiting for an answer")
     if not arguments and not is_review(pending[0].payload):
         for request in await context.conversation.pending():

@@ -53,7 +53,9 @@ async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[
     pending = await context.conversation.pending()
     for request in pending:
         yield request
-    if not pending and messages and messages[-1].role == "user":
+    if (stopped := await context.conversation.stopped_notice()) is not None:
+        yield stopped
+    elif not pending and messages and messages[-1].role == "user":
         yield Notice("the last question has no answer; /retry asks it again")
 
 

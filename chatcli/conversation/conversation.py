@@ -62,6 +62,8 @@ class Conversation:
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
+        self.watch_state = False
+        """Whether each turn ends with what it changed in the graph's state."""
         self._settings = settings
         self._engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
@@ -116,6 +118,19 @@ class Conversation:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
         return self._on_session(lambda session: session.answer(text))
 
+    def go_on(self) -> AsyncGenerator[Event, None]:
+        """Go on where the graph of the current thread stopped; see `Session.resume` and `run_turn`."""
+        return self._on_session(lambda session: session.resume(None))
+
+    async def stopped_notice(self) -> Notice | None:
+        """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`.
+
+        Raises:
+            ChatcliError: The store can't be used, or the model has no key.
+
+        """
+        return await (await self.session()).stopped_notice()
+
     def resume(self, value: Any) -> AsyncGenerator[Event, None]:
         """Answer what the current thread waits for with `value`, or with one for each by its ID; see `Session`."""
         return self._on_session(lambda session: session.resume_with(value))
@@ -151,6 +166,7 @@ class Conversation:
             yield self._ended_early(error, started)
             return
         self.turns += 1
+        session.watching = self.watch_state
         for turn in self._branching:
             await session.rewind_before(turn)
         self._branching = ()

@@ -31,6 +31,7 @@ from chatcli.models.names import ModelName
 from chatcli.roles.setup import Setup
 from chatcli.sessions.history import as_shown
 from chatcli.sessions.session import Session
+from chatcli.sessions.state import plain_state
 from chatcli.store.threads import ThreadSummary, find_thread
 
 if TYPE_CHECKING:
@@ -144,6 +145,16 @@ def server_messages(server: ServerAddress, thread_id: str) -> list[MessageShown]
 
     """
     return as_shown(_messages(server, thread_id))
+
+
+def server_state(server: ServerAddress, thread_id: str) -> dict[str, Any]:
+    """Return what the state of the thread `thread_id` on `server` has beside the messages.
+
+    Raises:
+        ChatcliError: The server can't be used.
+
+    """
+    return plain_state(ServerThreads(server).values(thread_id))
 
 
 def server_document(server: ServerAddress, summary: ThreadSummary) -> "ThreadDocument":

@@ -1,8 +1,10 @@
 """The threads of a store here: read, imported and repaired. Importing this module imports LangGraph."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_setup
@@ -10,6 +12,7 @@ from chatcli.message import MessageShown
 from chatcli.roles.setup import Setup
 from chatcli.sessions.history import as_shown
 from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.state import plain_state
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import DamagedError
 from chatcli.store.location import StoreLocation
@@ -57,6 +60,21 @@ async def read_messages(location: StoreLocation, thread_id: str) -> list[Message
         thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
         unstored = await recover_unless_running(thread)
         return as_shown([*await thread.history(), *unstored])
+
+
+async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]:
+    """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
+
+    Objects of the user's classes become their fields: nothing of theirs is imported.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
+    async with open_store(location) as store:
+        newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+        return {} if newest is None else plain_state(newest.checkpoint["channel_values"])
 
 
 async def read_thread_setup(location: StoreLocation, thread_id: str) -> Setup | None:

@@ -4,7 +4,7 @@ This module is light; what it needs to work on a store or a server is imported w
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.conversation.place import Place, granted
 from chatcli.errors import UsageError
@@ -50,6 +50,22 @@ async def read_thread(place: Place, thread_id: str) -> "list[MessageShown]":
     from chatcli.conversation.store_threads import read_messages
 
     return await read_messages(place, thread_id)
+
+
+async def read_state(place: Place, thread_id: str) -> dict[str, Any]:
+    """Return what the state of the stored thread `thread_id` has beside the messages; this needs no graph.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    if isinstance(place, ServerAddress):
+        from chatcli.conversation.server_engine import server_state
+
+        return server_state(place, thread_id)
+    from chatcli.conversation.store_threads import read_values
+
+    return await read_values(place, thread_id)
 
 
 async def read_whole_thread(place: Place, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":

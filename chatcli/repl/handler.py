@@ -24,6 +24,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import (
+    STOPPED,
     WAITING,
     ApprovalRequested,
     ConfirmationRequested,
@@ -177,7 +178,7 @@ class LineHandler:
         try:
             with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
                 last = await consume(events, self._renderer)
-                waiting = isinstance(last, TurnFinished) and last.finish_reason == WAITING
+                waiting = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
                 if waiting or isinstance(last, ApprovalRequested):
                     draft.hold()
         finally:

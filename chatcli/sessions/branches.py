@@ -7,6 +7,8 @@ from chatcli.store.threads import Step
 
 COMPACTED = "/compact"
 """The title of a checkpoint that sums up the oldest turns."""
+EDITED = "/state"
+"""The title of the first checkpoint of an edit of the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
     """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of.
 
     A turn begins with the checkpoint of its input; what follows up to the next input belongs to it. A checkpoint
-    without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A summary of the oldest turns begins
-    a branch of its own: the turn that it was made after ends before it.
+    without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A summary of the oldest turns, or an
+    edit of the state, begins a branch of its own: the turn that it was made after ends before it.
     """
     turn_of: dict[str, int | None] = {}
     begun: list[Step] = []
@@ -43,7 +45,7 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
         else:
             turn_of[step.checkpoint_id] = turn_of.get(step.parent_id or "") if step.turn else None
         number = turn_of[step.checkpoint_id]
-        if step.source == "update" and (step.title == COMPACTED or step.parent_id in summed_up):
+        if step.source == "update" and (step.title in (COMPACTED, EDITED) or step.parent_id in summed_up):
             summed_up.add(step.checkpoint_id)
         elif number is not None:
             ends[number] = step.checkpoint_id
@@ -58,6 +60,15 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
 def current_branch(turns: Sequence[Turn]) -> list[Turn]:
     """Return the turns of the current branch, the first one first."""
     return [turn for turn in turns if turn.current]
+
+
+def before_edit(steps: Sequence[Step]) -> str | None:
+    """Return the checkpoint before the edit of the state that the newest of `steps` is the end of, None without one."""
+    known = {step.checkpoint_id: step for step in steps}
+    step = steps[-1] if steps else None
+    while step is not None and step.source == "update" and step.title != EDITED:
+        step = known.get(step.parent_id or "")
+    return step.parent_id if step is not None and step.source == "update" else None
 
 
 def session_name(thread_id: str, branch: Sequence[Turn]) -> str:

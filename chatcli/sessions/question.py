@@ -47,7 +47,8 @@ async def keep_unasked(
     """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short.
 
     What is set `beside` it is stored too. While another process has a turn on the thread, wait. Where the thread waits
-    for an answer, nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
+    for an answer, or its graph stopped at a breakpoint, nothing is stored: the text may be that answer. Nor is it on a
+    server, which stores what it is asked.
 
     Raises:
         TimeoutError: The store or the other process takes too long.
@@ -57,7 +58,7 @@ async def keep_unasked(
         return
     async with asyncio.timeout(TIMEOUT), thread.hold():
         await recover(thread, thread.config())
-        if await thread.pending():
+        if await thread.pending() or await thread.stopped_before():
             return
         question = await asyncio.to_thread(build_question, text, attachments, None)
         number = await thread.turn_number(new=True)

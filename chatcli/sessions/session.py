@@ -11,18 +11,22 @@ from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
-from chatcli.errors import ChatcliError, UnansweredRequestError, UsageError
+from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.sessions.branches import Turn, current_branch, read_turns
+from chatcli.sessions.branches import EDITED, Turn, before_edit, current_branch, read_turns
 from chatcli.sessions.history import as_shown, is_question
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
-from chatcli.sessions.turn import RunningTurn
+from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
+
+NOTHING = "null"
+"""The answer that goes on where nothing is asked: at a breakpoint."""
 
 
 class Session:
@@ -55,6 +59,10 @@ class Session:
         self._turn: RunningTurn | None = None
         self._given: dict[str, Any] = {}
         """The answers to some of several interrupts, by ID, until all are there."""
+        self.watching = False
+        """Whether each turn ends with a notice about what it changed in the state beside the messages."""
+        self._edits: dict[str, str] = {}
+        """The checkpoint before each edit of the state of this process, by the one after it."""
         self._shown: set[str] = set()
         """The interrupts that the user has seen."""
 
@@ -90,15 +98,21 @@ class Session:
         """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
         return self._prepare(lambda: self._read_and_answer(text))
 
-    def resume(self, answers: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
+    def resume(self, answers: Mapping[str, Any] | None) -> AsyncGenerator[Event, None]:
         """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
 
         Args:
             answers: The resume value of each interrupt, by its ID. What is not answered stays pending, but its node
-                runs again up to there. An answer to what is not pending makes the turn fail.
+                runs again up to there. An answer to what is not pending makes the turn fail. None goes on where the
+                graph stopped at a breakpoint.
 
         """
-        return self._prepare(lambda: self._answer(answers))
+        return self._prepare(self._go_on if answers is None else lambda: self._answer(answers))
+
+    async def stopped_notice(self) -> Notice | None:
+        """Return what to tell the user where the thread's graph stopped at a breakpoint; None if it did not."""
+        nodes = await self._thread.stopped_before()
+        return stopped_notice(nodes) if nodes else None
 
     def resume_with(self, value: Any) -> AsyncGenerator[Event, None]:
         """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs."""
@@ -153,6 +167,44 @@ class Session:
         await recover_unless_running(self._thread)
         return as_shown(await self._thread.history())
 
+    async def state(self) -> dict[str, Any]:
+        """Return what the thread's state has beside the messages, as JSON."""
+        return plain_state((await self._thread.snapshot()).values)
+
+    async def state_names(self) -> dict[str, str]:
+        """Return the type of each key of the state beside the messages."""
+        return {name: key.type_name for name, key in (await self._thread.state_keys()).items()}
+
+    async def edit_state(self, name: str, text: str) -> Any:
+        """Set the key `name` of the state as LangGraph's `update_state` does, and return its value after that.
+
+        A reducer of the graph combines the value with the old one. `undo` leaves the edit first.
+
+        Args:
+            name: The key.
+            text: The value, JSON or else a text.
+
+        Raises:
+            UsageError: There is no such key, the value does not fit, or the thread can't be edited now.
+
+        """
+        if self._thread.node is not None:
+            raise UsageError("the chat keeps nothing to edit", remedy="Change it by /role, /set, /system or /model.")
+        keys = await self._thread.state_keys()
+        if name not in keys:
+            hint = "Messages are changed by /edit and /undo. " if name == MESSAGES else ""
+            raise UsageError(f"the state has no key {name}", remedy=f"{hint}It has: {', '.join(keys) or 'none'}.")
+        value = keys[name].read(text)
+        async with self._thread.hold():
+            await self._refuse_pending()
+            before = await self._thread.checkpoint_id()
+            if not before:
+                raise UsageError("the thread has no state yet", remedy="Ask it something first.")
+            turn = await self._thread.turn_number(new=False)
+            await self._thread.edit(self._thread.config(self.name, title=EDITED, turn=turn), {name: value})
+            self._edits[await self._thread.checkpoint_id()] = before
+        return (await self.state()).get(name)
+
     async def turns(self) -> list[Turn]:
         """Return the thread's turns, on all of its branches."""
         return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
@@ -160,14 +212,40 @@ class Session:
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
 
+        An edit of the state after the newest turn counts as one.
+
         Raises:
             UsageError: There are fewer turns.
 
         """
+        while count >= 1 and (before := await self._before_edit()) is not None:
+            await self._leave_edit(before)
+            count -= 1
+            if count == 0:
+                return
         branch = current_branch(await self.turns())
         if not 1 <= count <= len(branch):
             raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
         await self.rewind_before(branch[-count])
+
+    async def _before_edit(self) -> str | None:
+        """Return the checkpoint before the edit of the state that the thread ends with, None if it does not."""
+        if self._thread.node is not None:
+            return None
+        steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
+        # A server keeps no label of an update.
+        return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())
+
+    async def _leave_edit(self, before: str) -> None:
+        async with self._thread.hold():
+            stopped = await self._thread.stopped_before()
+            pending = bool((await self._thread.snapshot()).next)
+            config = self._thread.config(self.name, turn=await self._thread.turn_number(new=False))
+            await self._thread.go_to(config, before, pending=pending)
+            if stopped:
+                await self._thread.mark_stopped()
+            if before in self._edits:  # it is the end of another
+                self._edits[await self._thread.checkpoint_id()] = self._edits[before]
 
     async def rewind(self, turn: Turn | None) -> None:
         """Make the end of `turn` the thread's newest state, or with None its empty beginning; nothing is destroyed."""
@@ -216,6 +294,7 @@ class Session:
 
     async def _ask(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn:
         await self._refuse_pending()
+        await self._refuse_stopped()
         question = await self._question(text, attachments)
         turn = self._new_turn(await self._input(question), question)
         for attachment in attachments:  # those of a question that is refused are not sent
@@ -227,6 +306,8 @@ class Session:
         pending = await self._thread.pending()
         open_requests = [request for request in pending if request.interrupt_id not in self._given]
         if not open_requests:
+            if text.strip() == NOTHING and await self._thread.stopped_before():
+                return await self._go_on()
             return await self._ask(text, attachments)
         if open_requests[0].interrupt_id not in self._shown:  # nobody answers what he has not seen
             return open_requests[0]
@@ -239,7 +320,12 @@ class Session:
         return await self._answer(answers)
 
     async def _read_and_answer(self, text: str) -> RunningTurn:
-        return await self._answer(read_answers(await self._thread.pending(), text))
+        pending = await self._thread.pending()
+        if not pending:
+            if text.strip() == NOTHING:
+                return await self._go_on()
+            await self._refuse_stopped()
+        return await self._answer(read_answers(pending, text))
 
     async def _resume_with(self, value: Any) -> RunningTurn:
         ids = [request.interrupt_id for request in await self._thread.pending()]
@@ -253,12 +339,35 @@ class Session:
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         pending = {request.interrupt_id for request in await self._thread.pending()}
+        if not answers and not pending and await self._thread.stopped_before():
+            return await self._go_on()
         if not answers or not answers.keys() <= pending:
             waits = f"waits for {', '.join(sorted(pending))}" if pending else "waits for no answer"
             raise UsageError(f"the thread {self.thread_id} {waits}", remedy="See what it says: /history")
         messages = await self._thread.messages()
         question = next(filter(is_question, reversed(messages)), None)
         return self._new_turn(Command(resume=dict(answers)), question)
+
+    async def _go_on(self) -> RunningTurn:
+        """Return the turn that goes on where the graph stands: at a breakpoint, or where a turn was cut short."""
+        await self._refuse_pending()
+        await recover_unless_running(self._thread)
+        snapshot = await self._thread.snapshot()
+        if not snapshot.next or self._thread.node is not None:
+            raise UsageError(
+                f"the thread {self.thread_id} has nothing to go on with", remedy="Ask it something: give a prompt."
+            )
+        question = next(filter(is_question, reversed(messages_of(snapshot))), None)
+        return self._new_turn(None, question)
+
+    async def _refuse_stopped(self) -> None:
+        if await self._thread.stopped_before():
+            await recover_unless_running(self._thread)  # a process may have gone on, and been killed
+        if nodes := await self._thread.stopped_before():
+            raise StoppedGraphError(
+                f"the graph of the thread {self.thread_id} stopped at a breakpoint before {', '.join(nodes)}",
+                remedy="Go on by --resume-with null, in a conversation by /continue, or go back by /undo.",
+            )
 
     async def _refuse_pending(self) -> None:
         if await self._thread.pending():
@@ -294,6 +403,7 @@ class Session:
 
     async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
         self._turn = turn
+        old = await self.state() if self.watching else None
         try:
             async with aclosing(turn.run()) as events:
                 async for event in events:
@@ -301,6 +411,9 @@ class Session:
                         self._finished()
                     if isinstance(event, ApprovalRequested):
                         self._shown.add(event.interrupt_id)
+                    if old is not None and isinstance(event, TurnFinished | TurnInterrupted):
+                        different = changes(old, await self.state())
+                        yield Notice(f"state: {different or 'no changes'}")
                     yield event
         finally:
             self._turn = None

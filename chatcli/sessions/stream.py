@@ -285,7 +285,7 @@ class AnswerReader:
         self._early_results.clear()
 
     def _read_interrupts(self, interrupts: Sequence[Interrupt[Any]]) -> None:
-        self.paused = not interrupts
+        self.paused = self.paused or not interrupts
         for interrupt in interrupts:
             self.interrupts[interrupt.id] = interrupt
 

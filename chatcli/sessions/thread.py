@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,13 +18,16 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     empty_checkpoint,
 )
+from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END, START
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
+from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.models.names import GRAPH
 from chatcli.sessions.history import whole_history
+from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.store.threads import Threads
 from chatcli.text_lines import one_line
@@ -42,6 +45,11 @@ TITLE_LENGTH = 60
 """Characters of the first question that title a thread."""
 TITLE_SOURCE = 1000
 """Characters that they are taken from: a question may be a whole file."""
+BREAKPOINT = "chatcli_breakpoint"
+"""Among the writes of a checkpoint: its graph stopped there at a breakpoint. LangGraph keeps no note of that, and a
+turn that was cut short may leave the same state. No channel has this name, so LangGraph ignores the write."""
+_MARKER = "00000000-0000-0000-0000-63686174636c"
+"""The task of that write, in the form of LangGraph's own IDs."""
 QUESTION_NODE = "chatcli_question"
 """The step that stores the question in a graph whose own state has no messages."""
 LOCK_INTERVAL = 0.05
@@ -160,9 +168,12 @@ class GraphThread:
         )
         return cast("AsyncIterator[Mapping[str, Any]]", parts)
 
-    async def snapshot(self) -> StateSnapshot:
-        """Return the newest state, with what is pending in it; empty for a thread that does not exist."""
-        return await self.graph.aget_state(self.config())
+    async def snapshot(self, *, subgraphs: bool = False) -> StateSnapshot:
+        """Return the newest state, with what is pending in it; empty for a thread that does not exist.
+
+        With `subgraphs`, the pending tasks hold the states of their subgraphs.
+        """
+        return await self.graph.aget_state(self.config(), subgraphs=subgraphs)
 
     async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
         """Return the thread's messages, now or at a checkpoint, oldest first; none when it does not exist."""
@@ -186,6 +197,24 @@ class GraphThread:
         ):
             return ()
         return as_requests((await self.snapshot()).interrupts)
+
+    async def mark_stopped(self) -> tuple[str, ...]:
+        """Note that the graph stopped at a breakpoint; return the nodes that come next, none if it is at its end."""
+        snapshot = await self.snapshot(subgraphs=True)
+        newest = await self._newest()
+        if not snapshot.next or snapshot.interrupts or newest is None:
+            return ()
+        await self._checkpointer.aput_writes(newest.config, [(BREAKPOINT, True)], _MARKER)
+        return next_nodes(snapshot)
+
+    async def stopped_before(self) -> tuple[str, ...]:
+        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not."""
+        newest = await self._newest()
+        if not isinstance(newest, CheckpointTuple) or not any(
+            write[1] == BREAKPOINT for write in newest.pending_writes or ()
+        ):
+            return ()
+        return next_nodes(await self.snapshot(subgraphs=True))
 
     @property
     def has_drafts(self) -> bool:
@@ -214,11 +243,47 @@ class GraphThread:
         await self.graph.aupdate_state(config, {"messages": messages}, as_node=START)
         await self.graph.aupdate_state(config, None, as_node=END)
 
-    async def go_to(self, config: RunnableConfig, checkpoint_id: str) -> None:
-        """Make the state at `checkpoint_id` the newest one; what was pending there need not be."""
+    async def edit(self, config: RunnableConfig, values: Mapping[str, Any]) -> None:
+        """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the beginning.
+
+        Raises:
+            UsageError: LangGraph can't place the update, since several nodes have run at the same time.
+
+        """
+        snapshot = await self.snapshot()
+        if snapshot.next:
+            stopped = await self.stopped_before()
+            await self._edit_pending(config, values, snapshot)
+            if stopped:
+                await self.mark_stopped()
+            return
+        labels = {name: value for name, value in config.get("metadata", {}).items() if name != "chatcli_title"}
+        await self.graph.aupdate_state(config, None, as_node=END)
+        await self.graph.aupdate_state({**config, "metadata": labels}, values, as_node=START)
+        await self.graph.aupdate_state({**config, "metadata": labels}, None, as_node=END)
+
+    async def _edit_pending(self, config: RunnableConfig, values: Mapping[str, Any], snapshot: StateSnapshot) -> None:
+        with suppress(InvalidUpdateError):  # several nodes ran at the same time
+            await self.graph.aupdate_state(config, dict(values))
+            return
+        ran = (await self.graph.aget_state(snapshot.parent_config)).next if snapshot.parent_config else ()
+        for node in ran:  # one whose edges leave the same nodes pending
+            await self.graph.aupdate_state(config, dict(values), as_node=node)
+            if set((await self.snapshot()).next) == set(snapshot.next):
+                return
+            await self.go_to(self.config(), str(snapshot.config["configurable"]["checkpoint_id"]), pending=True)
+        raise UsageError("the state can't be edited here: several nodes have run at the same time")
+
+    async def state_keys(self) -> dict[str, StateKey]:
+        """Return the keys of the state beside the messages."""
+        known = state_keys(self.graph)
+        return {**{name: StateKey(name) for name in plain_state((await self.snapshot()).values)}, **known}
+
+    async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
+        """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""
         config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
         config["configurable"]["checkpoint_id"] = checkpoint_id
-        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None else END)
+        await self.graph.aupdate_state(config, None, as_node=None if self.node is not None or pending else END)
 
     async def empty(self, config: RunnableConfig) -> None:
         """Make a state without messages the newest one."""
@@ -271,3 +336,12 @@ def messages_of(snapshot: StateSnapshot) -> list[BaseMessage]:
     values = snapshot.values
     found = values.get("messages") if isinstance(values, Mapping) else getattr(values, "messages", None)
     return list(found or [])
+
+
+def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
+    """Return the nodes that come next in `snapshot`, each after the nodes whose subgraphs it is in."""
+    names = []
+    for task in snapshot.tasks:
+        inner = next_nodes(task.state) if isinstance(task.state, StateSnapshot) else ()
+        names += [f"{task.name}/{name}" for name in inner] or [task.name]
+    return tuple(dict.fromkeys(names or snapshot.next))

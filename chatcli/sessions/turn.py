@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from langgraph.types import Command
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
     NO_ANSWER,
+    STOPPED,
     WAITING,
     Event,
     FlowAnswer,
@@ -31,7 +32,10 @@ from chatcli.sessions.stream import AnswerReader, as_requests
 from chatcli.sessions.thread import LOCK_INTERVAL, GraphThread
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import Partial
+from chatcli.text_lines import one_line
 
+MAX_NODES = 200
+"""Characters of the names of nodes in a notice."""
 JOURNAL_INTERVAL = 0.5
 """Seconds between two looks at what has arrived of an answer, to keep it in case the process is killed."""
 
@@ -75,6 +79,10 @@ class RunningTurn:
         self._stopped = False
         self._holding = False
         self._journaled = False
+        self._stopped_before: tuple[str, ...] = ()
+        """The nodes that come next where the graph stopped at a breakpoint."""
+        self._held: set[str | None] = set()
+        """The IDs of the messages that the state held before, where the turn goes on."""
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """Yield the turn's events up to its terminal one. While another process has a turn on the thread, wait."""
@@ -96,8 +104,8 @@ class RunningTurn:
         if isinstance(end, TurnFinished) and end.finish_reason == "length":
             yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
         if isinstance(end, TurnFinished):
-            if self._reader.paused:
-                yield Notice("the graph stopped at a breakpoint; /retry goes on from there")
+            if end.finish_reason == STOPPED:
+                yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
                 yield Notice("the graph ended without an answer", "warning")
             for request in as_requests(self._reader.interrupts.values()):
@@ -122,6 +130,8 @@ class RunningTurn:
             if await recover(thread, thread.config(self._name)):
                 self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
             asks = isinstance(self._input, Mapping)
+            if not asks and thread.node is None:
+                self._held = {message.id for message in await thread.messages()}
             config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
             async with self._journal():
                 async for part in thread.stream(self._input, config, self._context):
@@ -137,7 +147,8 @@ class RunningTurn:
         if self._thread.node is not None or self._reader.content or isinstance(self._input, Command):
             return
         messages = await self._thread.messages()
-        for event in self._reader.read_stored(messages[newest_turn(messages) :]):
+        new = [message for message in messages[newest_turn(messages) :] if message.id not in self._held]
+        for event in self._reader.read_stored(new):
             self.announce(event)
 
     @property
@@ -170,6 +181,8 @@ class RunningTurn:
             if isinstance(error, InterruptedTurnError):
                 return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, _elapsed_ms(started))
             return TurnFailed(thread_id, self._name, reader.content, error)
+        if reader.paused and not reader.interrupts:
+            self._stopped_before = await self._thread.mark_stopped()
         return TurnFinished(
             thread_id=thread_id,
             checkpoint_id=await self._thread.checkpoint_id(),
@@ -191,7 +204,9 @@ class RunningTurn:
         reader = self._reader
         if reader.interrupts:
             return WAITING
-        if self._thread.node is None and not reader.content and not reader.paused:
+        if self._stopped_before:
+            return STOPPED
+        if self._thread.node is None and not reader.content:
             return NO_ANSWER
         return reader.finish_reason or "stop"  # not all graphs say
 
@@ -241,6 +256,14 @@ class RunningTurn:
         if self._holding:
             self._thread.threads.locks.unlock(self._thread.id)
         self._holding = self._journaled = False
+
+
+def stopped_notice(nodes: Sequence[str]) -> Notice:
+    """Return the notice about a graph that stopped at a breakpoint before `nodes`: where, and how to go on."""
+    names = one_line(", ".join(nodes), MAX_NODES)
+    return Notice(
+        f"the graph stopped at a breakpoint before {names}; /continue goes on, and so does --resume-with null"
+    )
 
 
 async def _merged(arrived: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:

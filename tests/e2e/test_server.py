@@ -125,6 +125,44 @@ def test_the_doctor_looks_at_the_server(at_server: Chat) -> None:
     assert "can't be reached" in ill.stdout
 
 
+def test_a_breakpoint_on_the_server(at_server: Chat, thread: str) -> None:
+    stopped = at_server("-t", thread, "--assistant", "paused", "--json", "Hello?")
+    assert (stopped.returncode, stopped.json()["finish_reason"]) == (0, "breakpoint"), stopped
+    assert "stopped at a breakpoint before second" in stopped.stderr
+    assert at_server("-t", thread, "Another?").returncode == 2
+    rest = at_server("-t", thread, "--resume-with", "null", "--json")
+    assert (rest.json()["content"], rest.json()["finish_reason"]) == ("counted 1", "stop"), rest
+    assert at_server("-t", thread, "--json", "Another?").json()["finish_reason"] == "breakpoint"
+
+
+def test_the_state_of_a_thread_on_the_server(at_server: Chat, terminal: OpenTerminal, thread: str) -> None:
+    at_server("-t", thread, "--assistant", "paused", "Hello?")
+    shown = at_server("threads", "show", thread, "--state", "--json")
+    assert shown.json()["state"] == {"count": 1}, shown
+    tty = terminal("-t", thread)
+    tty.wait_for_prompt()
+    for line, answer in (
+        ("/state", "count"),
+        ('/state count="many"', "which is of the type int"),
+        ('/state files={"a.md": "text"}', "files is now"),
+        ("/state count=5", "count is now 5"),
+        ("/undo", "one"),
+        ("/state count", "1"),
+        ("/state count=7", "count is now 7"),
+        ("/state watch", "shown"),
+        ("/continue", "counted 7"),
+    ):
+        tty.send_line(line)
+        tty.wait_for(lambda text, line=line, answer=answer: answer in text.partition(f"> {line}")[2])  # type: ignore[misc]
+        tty.wait_for_prompt()
+    tty.send_line("/exit")
+    assert tty.exit_code() == 0
+    assert at_server("threads", "show", thread, "--state", "--json").json()["state"] == {
+        "count": 7,
+        "files": {"a.md": "text"},
+    }
+
+
 def test_values_beside_the_messages_reach_the_app(at_server: Chat, thread: str) -> None:
     valued = ("--assistant", "valued", "-t", thread)
     given = ("--context", "name=7", "--input", "language=Welsh")

@@ -97,6 +97,23 @@ greeting = StateGraph(MessagesState, Greeting).add_node("greet", greet).add_edge
 addressed = StateGraph(MessagesState, Addressed).add_node("greet", lambda state: {}).add_edge(START, "greet").compile()
 
 
+class Counted(MessagesState):
+    """A state with more than messages."""
+
+    count: int
+    files: dict[str, str]
+
+
+paused = (
+    StateGraph(Counted)
+    .add_node("first", lambda state: {"messages": [AIMessage("one")], "count": state.get("count", 0) + 1})
+    .add_node("second", lambda state: {"messages": [AIMessage(f"counted {state['count']}")]})
+    .add_edge(START, "first")
+    .add_edge("first", "second")
+    .compile(interrupt_before=["second"])
+)
+
+
 class Translated(MessagesState):
     """A state that needs a value beside the messages."""
 

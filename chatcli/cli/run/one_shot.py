@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.request import Question, Request
-from chatcli.cli.run.resuming import print_waiting_hint
+from chatcli.cli.run.resuming import print_stopped_hint, print_waiting_hint
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import ExitCode, InternalError, UnansweredRequestError, UsageError
-from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
+from chatcli.errors import ExitCode, InternalError, StoppedGraphError, UnansweredRequestError, UsageError
+from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.runtime.program import current_program
@@ -27,9 +27,12 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
             last = asyncio.run(_answer(settings, conversation, renderer, request))
     finally:
         renderer.close()
-    finished = isinstance(last, TurnFinished) and last.finish_reason == WAITING
-    if finished or (isinstance(last, TurnFailed) and isinstance(last.error, UnansweredRequestError)):
+    reason = last.finish_reason if isinstance(last, TurnFinished) else ""
+    error = last.error if isinstance(last, TurnFailed) else None
+    if reason == WAITING or isinstance(error, UnansweredRequestError):
         print_waiting_hint(settings, conversation.place, conversation.thread_id)
+    if reason == STOPPED or isinstance(error, StoppedGraphError):
+        print_stopped_hint(settings, conversation.place, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)
@@ -88,7 +91,8 @@ async def play(
             renderer.render(MessageShown("user", text))
             last = await consume(conversation.run_turn(text, attachments), renderer)
             attachments = ()
-            if not isinstance(last, TurnFinished) or (last.finish_reason == WAITING and line != questions[-1][0]):
+            waits = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
+            if not isinstance(last, TurnFinished) or (waits and line != questions[-1][0]):
                 _print_line(line, conversation.thread_id)
                 break
     finally:

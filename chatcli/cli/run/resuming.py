@@ -45,15 +45,17 @@ async def _show_pending(
     requests = await conversation.pending() if own or tools or unanswered else ()
     for request in requests:
         renderer.render(request)
-    if unanswered and not requests:
+    if own and (stopped := await conversation.stopped_notice()) is not None:
+        renderer.render(stopped)
+    elif unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
 
 
-def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: bool = False) -> str:
+def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: str = "") -> str:
     """Return the command that continues the thread, with the options of this command line that name its place.
 
-    A URL that holds a password or a key is replaced, with a remark. `waits` is for a thread that is waiting for
-    an answer, which needs the tools again.
+    A URL that holds a password or a key is replaced, with a remark. `answer` is for a thread that is waiting, which
+    needs the tools again.
     """
     words, remark = [command()], ""
     for option in ("url", "store", "base_url"):
@@ -66,11 +68,11 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: b
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"
     if settings.is_option("graph") and settings.graph and _needs_graph(place, thread_id):
         words += ["--graph", settings.graph]
-    if waits and settings.is_option("tools") and settings.tools:
+    if answer and settings.is_option("tools") and settings.tools:
         words.append("--tools")
-    if waits and settings.is_option("mcp_file") and settings.mcp_file is not None:
+    if answer and settings.is_option("mcp_file") and settings.mcp_file is not None:
         words += ["--mcp", str(settings.mcp_file)]
-    words += ["--thread", thread_id, *(["--resume-with", "JSON"] if waits else [])]
+    words += ["--thread", thread_id, *(["--resume-with", answer] if answer else [])]
     return f"{shlex.join(words)}{remark}"
 
 
@@ -91,4 +93,10 @@ def print_waiting_hint(settings: Settings, place: Place, thread_id: str) -> None
     if not current_program().name:
         print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)
         return
-    print(f"It waits for an answer: {resume_command(settings, place, thread_id, waits=True)}", file=sys.stderr)
+    print(f"It waits for an answer: {resume_command(settings, place, thread_id, answer='JSON')}", file=sys.stderr)
+
+
+def print_stopped_hint(settings: Settings, place: Place, thread_id: str) -> None:
+    """Print the command that goes on where the graph stopped at a breakpoint."""
+    if current_program().name:
+        print(f"Go on with: {resume_command(settings, place, thread_id, answer='null')}", file=sys.stderr)

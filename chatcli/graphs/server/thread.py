@@ -21,8 +21,9 @@ from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.branches import current_branch, read_turns
+from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
-from chatcli.sessions.thread import GraphThread
+from chatcli.sessions.thread import GraphThread, next_nodes
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
 
+_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
+"""The types of JSON Schema."""
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
 
@@ -184,6 +187,29 @@ class ServerThread(GraphThread):
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
         return as_requests((await self.snapshot()).interrupts)
+
+    async def mark_stopped(self) -> tuple[str, ...]:
+        """See `GraphThread.mark_stopped`; the server itself keeps a note of it."""
+        snapshot = await self.snapshot(subgraphs=True)
+        return () if snapshot.interrupts or not snapshot.next else next_nodes(snapshot)
+
+    async def stopped_before(self) -> tuple[str, ...]:
+        """See `GraphThread.stopped_before`; a run that was cancelled leaves the same state, but another status."""
+        snapshot = await self.snapshot()
+        if not snapshot.next or snapshot.interrupts or (snapshot.metadata or {}).get("source") != "loop":
+            return ()
+        with server_failures(self.graph.server):
+            runs = await self.graph.api.runs.list(self.uuid, limit=1)
+        return await self.mark_stopped() if runs and runs[0]["status"] == "success" else ()
+
+    async def state_keys(self) -> dict[str, StateKey]:
+        """See `GraphThread.state_keys`; the server can't describe every state."""
+        with server_failures(self.graph.server):
+            schemas = await self.graph.api.assistants.get_schemas(self.graph.assistant_id)
+        described = (schemas.get("state_schema") or {}).get("properties") or {}
+        types = {name: _TYPES.get(field.get("type"), Any) for name, field in described.items()}
+        values = plain_state((await self.snapshot()).values)
+        return {name: StateKey(name, types.get(name, Any)) for name in plain_state({**types, **values})}
 
     @property
     def runs_here(self) -> bool:

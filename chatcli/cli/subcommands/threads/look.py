@@ -10,7 +10,7 @@ from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId
 from chatcli.conversation.place import choose_place, open_threads
-from chatcli.conversation.stored_threads import read_thread
+from chatcli.conversation.stored_threads import read_state, read_thread
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread
@@ -18,6 +18,7 @@ from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, 
 _MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The newest N only.")]
+State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
@@ -31,15 +32,30 @@ def list_(
     common.show_or_print_json(settings, values, listing(found), as_json=as_json)
 
 
-def show(ctx: typer.Context, thread: ThreadId, as_json: AsJson = False, store: Store = None, url: Url = None) -> None:
+def show(
+    ctx: typer.Context,
+    thread: ThreadId,
+    state: State = False,
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
     """Show the messages of a thread."""
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
     place = choose_place(settings)
     summary = find_thread(open_threads(place), thread)
-    messages = asyncio.run(read_thread(place, summary.thread_id))
-    common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
+    wants_messages = not state or common.wants_json(settings, as_json=as_json)
+    messages = asyncio.run(read_thread(place, summary.thread_id)) if wants_messages else []
+    if not state:
+        common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
+        return
+    from chatcli.commands.state import state_listing
+
+    values = asyncio.run(read_state(place, summary.thread_id))
+    shown = {**_as_json(summary, messages), "state": values}
+    common.show_or_print_json(settings, shown, state_listing(values), as_json=as_json)
 
 
 def search(

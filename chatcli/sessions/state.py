@@ -1,0 +1,156 @@
+"""The state of a thread beside its messages: as plain data, its changes in a turn, and the types of its keys."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+from typing_extensions import ReadOnly, is_typeddict
+
+from chatcli.errors import UsageError
+from chatcli.runtime.parse import TooDeepError, read_json
+from chatcli.text_lines import one_line
+
+MESSAGES = "messages"
+EXCERPT = 100
+"""Characters of a value in the overview."""
+MAX_CHANGES = 200
+"""Characters of the changes of a turn."""
+_SHORT = 30
+"""Characters of a value in the changes."""
+_INTERNAL = ("__", "branch:", "join:", "chatcli_")
+"""How the keys begin that LangGraph and chatcli keep for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """A key of a graph's state; `hint` is the type of its values, Any where it is not known."""
+
+    name: str
+    hint: Any = Any
+
+    @property
+    def type_name(self) -> str:
+        """The type, for people."""
+        hint = self.hint
+        while get_origin(hint) is Annotated:
+            hint = get_args(hint)[0]
+        if isinstance(hint, type) and get_origin(hint) is None:
+            return hint.__name__
+        return str(hint).replace("typing.", "")
+
+    def read(self, text: str) -> Any:
+        """Return the value that `text` gives: JSON, or else the text itself.
+
+        Raises:
+            UsageError: It is not of the type.
+
+        """
+        try:
+            readings = [read_json(text), text]
+        except TooDeepError as error:
+            raise UsageError(f"the value of {self.name} can't be used: {error}") from None
+        except ValueError:
+            readings = [text]
+        reasons = []
+        for value in readings:
+            try:
+                return self._checked(value)
+            except ValidationError as error:
+                [first, *_] = error.errors(include_url=False, include_input=False, include_context=False)
+                place = ".".join(map(str, first["loc"]))
+                reasons.append(f"{place}: {first['msg']}" if place else first["msg"])
+        raise UsageError(
+            f"the value does not fit the key {self.name}, which is of the type {self.type_name}",
+            remedy=f"{one_line(reasons[0], EXCERPT)}. For example: /state {self.name}=JSON",
+        )
+
+    def _checked(self, value: Any) -> Any:
+        try:
+            adapter = TypeAdapter(self.hint)
+        except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
+            hint = self.hint
+            while get_origin(hint) is Annotated:
+                hint = get_args(hint)[0]
+            kind = dict if is_typeddict(hint) else get_origin(hint) or hint
+            adapter = TypeAdapter(kind if kind in (dict, list, set, tuple) else Any)
+        return adapter.validate_json(json.dumps(value), strict=True)
+
+
+def state_keys(graph: object) -> dict[str, StateKey]:
+    """Return the keys of the state of `graph` beside the messages; none where no StateGraph made it."""
+    builder = getattr(graph, "builder", None)
+    hints: dict[str, Any] = {}
+    for schema in getattr(builder, "schemas", ()):
+        try:
+            hints = {**get_type_hints(schema, include_extras=True), **hints}
+        except Exception:  # noqa: BLE001, S112 - a name in a hint may exist for type checkers alone
+            continue
+    return {
+        name: StateKey(name, _type(hints.get(name, Any))) for name in getattr(builder, "channels", ()) if _shown(name)
+    }
+
+
+def plain_state(values: object) -> dict[str, Any]:
+    """Return what a state has beside the messages, as JSON: objects of the user's classes become their fields."""
+    fields = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
+    return {str(name): as_json(value) for name, value in fields.items() if _shown(name)}
+
+
+def as_json(value: object) -> Any:
+    """Return `value` as JSON; what JSON has no form for becomes a text."""
+    try:
+        made = to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")
+        return json.loads(json.dumps(made), parse_constant=str)
+    except (ValueError, TypeError, RecursionError):  # it contains itself, say
+        return one_line(repr(value), EXCERPT)
+
+
+def in_one_line(value: Any, limit: int = EXCERPT) -> str:
+    """Return `value`, plain JSON, in one line of at most `limit` characters."""
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), limit)
+
+
+def in_full(value: Any) -> str:
+    """Return the whole of `value`, plain JSON: a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return in one line what is different in the state `new`; empty if nothing is."""
+    parts = [
+        _change(name, old.get(name), new.get(name))
+        for name in dict.fromkeys([*new, *old])
+        if name not in old or name not in new or old[name] != new[name]
+    ]
+    return one_line(", ".join(parts), MAX_CHANGES)
+
+
+def _change(name: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*new, *old])
+        signs = {key: "+" if key not in old else "-" if key not in new else "~" for key in keys}
+        different = [f"{signs[key]}{key}" for key in keys if old.get(key) != new.get(key) or signs[key] != "~"]
+        return f"{name} {' '.join(different)}"
+    if isinstance(new, list) and isinstance(old, list | None):
+        count = len(old or [])
+        return f"{name} {count} -> {len(new)} items" if count != len(new) else f"{name} changed, {count} items"
+    if new is None or isinstance(new, dict):
+        return f"{name} = {in_one_line(new, _SHORT)}"
+    before = f"{in_one_line(old, _SHORT)} -> " if old is not None else "= "
+    return f"{name} {before}{in_one_line(new, _SHORT)}"
+
+
+def _shown(name: object) -> bool:
+    return name != MESSAGES and not str(name).startswith(_INTERNAL)
+
+
+def _type(hint: Any) -> Any:
+    """Return the type in `Required[...]`, `NotRequired[...]` or `ReadOnly[...]`."""
+    while get_origin(hint) in (Required, NotRequired, ReadOnly) or (
+        get_origin(hint) is Annotated and get_origin(get_args(hint)[0]) in (Required, NotRequired, ReadOnly)
+    ):
+        hint = get_args(get_args(hint)[0])[0] if get_origin(hint) is Annotated else get_args(hint)[0]
+    return hint

@@ -1,0 +1,81 @@
+"""What a store keeps of a graph that stopped at a breakpoint, and of edits of its state."""
+
+import asyncio
+
+import pytest
+
+from chatcli.errors import StoppedGraphError, UsageError
+from chatcli.events import STOPPED, TurnFailed, TurnFinished
+from chatcli.models.names import ModelName
+from chatcli.sessions.session import Session
+from chatcli.sessions.thread import GraphThread
+from chatcli.store.location import StoreLocation
+from chatcli.store.open import Store, open_store
+from chatcli.store.threads import Partial
+from tests.sample_graphs.states import paused_work
+
+
+def thread_on(store: Store, thread_id: str) -> GraphThread:
+    graph = paused_work.copy(update={"checkpointer": store.checkpointer})
+    return GraphThread(graph, store.threads, thread_id)
+
+
+def session_on(store: Store, thread_id: str) -> Session:
+    return Session(thread_on(store, thread_id), ModelName("graph", "paused"))
+
+
+def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLocation) -> None:
+    async def work() -> None:
+        async with open_store(location) as store:
+            session = session_on(store, "t")
+            *_, end = [event async for event in session.run_turn("first")]
+            assert isinstance(end, TurnFinished)
+            assert end.finish_reason == STOPPED
+            assert await session.edit_state("language", "Spanish") == "Spanish"
+            await session.fork("u")
+            for thread_id in ("t", "u"):
+                other = session_on(store, thread_id)  # as another process does
+                *_, refused = [event async for event in other.run_turn("second")]
+                assert isinstance(refused, TurnFailed)
+                assert isinstance(refused.error, StoppedGraphError)
+                *_, end = [event async for event in other.resume(None)]
+                assert isinstance(end, TurnFinished), end
+                assert (end.content, end.finish_reason) == ("with Spanish", "stop")
+                *_, refused = [event async for event in other.resume(None)]
+                assert isinstance(refused, TurnFailed)
+                assert isinstance(refused.error, UsageError)
+            await session.edit_state("language", "French")
+            await session.edit_state("turns", "5")
+            assert (await session.state())["turns"] == 6
+            await session.undo()
+            assert ((await session.state())["turns"], (await session.state())["language"]) == (1, "French")
+            await session.undo()
+            assert (await session.state())["language"] == "Spanish"
+            [turn] = await session.turns()
+            assert turn.current
+            await session.edit_state("language", "Greek")
+            await session.rewind(turn)  # the end of the turn is before the edit
+            assert (await session.state())["language"] == "Spanish"
+            await session.undo()
+            assert await session.history() == []
+
+    asyncio.run(work())
+
+
+def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: StoreLocation) -> None:
+    if location.in_memory:
+        pytest.skip("a store in memory ends with its process")
+
+    async def work() -> None:
+        async with open_store(location) as store:
+            session = session_on(store, "t")
+            async for _ in session.run_turn("first"):
+                pass
+            asked, *_ = await thread_on(store, "t").messages()
+            store.threads.journal.save("t", Partial(str(asked.id), "half of"))
+            *_, end = [event async for event in session.run_turn("second")]
+            assert isinstance(end, TurnFinished), end
+            shown = [message.text for message in await session.history()]
+            assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
+
+    asyncio.run(work())

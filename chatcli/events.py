@@ -1,4 +1,4 @@
-"""The events of a session: all that the engine sends to the screen.
+"""The events of a session: everything that the engine sends to the screen.
 
 A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
 
@@ -158,7 +158,7 @@ class TurnFailed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line or a few for the user, beside the answer, never part of it.
+    """One line or a few for the user, never part of the answer.
 
     A `passing` one explains a wait: it is for a terminal, not for a log.
     """
@@ -182,19 +182,9 @@ class Progress:
     finished: bool = False
 
 
-def size(count: int) -> str:
-    """Return a number of bytes as people read it: `12.3 MB`."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
-
-
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A table for the user: `/help`, `chat threads list` and their like."""
+    """A table for the user, as `/help` and `chat threads list` show."""
 
     title: str
     columns: tuple[str, ...]
@@ -345,35 +335,14 @@ class ExitRequested:
 
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
-Event = (
-    TurnStarted
-    | TextDelta
-    | ReasoningDelta
-    | ToolCallStarted
-    | ToolCallFinished
-    | ApprovalRequested
-    | TerminalEvent
-    | Notice
-    | Progress
-    | Listing
-    | MessageShown
-    | MatchShown
-    | ThreadChanged
-    | InputPrefilled
-    | EditorRequested
-    | FileRequested
-    | SaveRequested
-    | DraftChanged
-    | ScreenLeft
-    | ScreenTaken
-    | ShellOutput
-    | ShellFinished
-    | ClipboardFilled
-    | PlainToggled
-    | ThemeChosen
-    | KeyRequested
-    | ConfirmationRequested
-    | ThreadsOffered
-    | ScreenCleared
-    | ExitRequested
-)
+"""The last event of a turn."""
+TurnEvent = TurnStarted | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | ApprovalRequested
+TextEvent = Notice | Progress | Listing | MessageShown | MatchShown | ShellOutput | ShellFinished
+"""Something to show that is no part of an answer."""
+ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
+"""A change of what is on the screen, or of how it is shown."""
+InputEvent = InputPrefilled | EditorRequested | KeyRequested | ConfirmationRequested | ThreadsOffered
+"""Something that the user types or chooses next."""
+CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested
+"""Something else that a slash command does."""
+Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent

@@ -288,7 +288,7 @@ PROVIDERS: Mapping[str, Provider] = {provider.prefix: provider for provider in _
 """Every provider by its prefix."""
 
 OTHER_NAMES: Mapping[str, str] = {name: provider.prefix for provider in _PROVIDERS for name in provider.other_names}
-"""Every other prefix, with the prefix that it stands for."""
+"""Every other name of a provider, with its prefix."""
 
 KEY_VARIABLES: Mapping[str, str] = {
     variable: provider.prefix for provider in _PROVIDERS for variable in provider.key_variables

@@ -1,15 +1,15 @@
-"""Untrusted text made safe for a terminal, also when it arrives in pieces."""
+"""Make untrusted text safe for a terminal, even if it arrives in pieces."""
 
 import re
 from enum import Enum, auto
 
 from chatcli.text_lines import one_line
 
-# A real OSC or DCS is short. What is longer was never closed, and is text that must not be lost.
 MAX_SEQUENCE = 4096
+"""The most characters of an escape sequence. A longer OSC or DCS was never closed, so it is text and must be shown."""
 
 # Control characters, and the bidirectional overrides and isolates of https://trojansource.codes. The marks
-# U+200E, U+200F and U+061C stay: they reorder no more than a letter of their script does.
+# U+200E, U+200F and U+061C stay: they reorder no more text than a letter of their script does.
 _SPECIAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STRING_END = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _CSI_BODY = re.compile(r"[\x20-\x3f]*")
@@ -28,19 +28,20 @@ class _State(Enum):
     ESCAPE = auto()  # after ESC, with its intermediate bytes
     CSI = auto()
     STRING = auto()  # inside OSC, DCS, SOS, PM or APC
-    STRING_ESCAPE = auto()  # after an ESC inside one of them: a backslash ends it
+    STRING_ESCAPE = auto()  # after an ESC inside one of them; a backslash ends the sequence
 
 
 class Sanitizer:
-    r"""Removes control characters and whole escape sequences from a text that comes in chunks.
+    r"""Removes control characters and whole escape sequences from a text that arrives in pieces.
 
-    - C0 and C1 characters go, newline and tab stay; CR LF and a lone CR become a newline.
-    - CSI, OSC, DCS, SOS, PM, APC and two-character escape sequences go whole, wherever a chunk is cut.
-    - An OSC (and its like) that is not closed before the end of its line, or within `MAX_SEQUENCE`
-      characters, was no sequence: its introducer goes and its text shows. Nothing is swallowed.
+    - C0 and C1 characters are removed, except newline and tab; CR LF and a lone CR become a newline.
+    - CSI, OSC, DCS, SOS, PM, APC and two-character escape sequences are removed as a whole, even if they
+      are split between pieces.
+    - An OSC, DCS, SOS, PM or APC that is not closed before the end of its line, or within `MAX_SEQUENCE`
+      characters, is not a sequence: its first characters are removed and its text is shown. No text is lost.
     - Bidirectional overrides and isolates become visible, as `<U+202E>`; lone surrogates become U+FFFD.
 
-    The result does not depend on how the text is cut.
+    The result does not depend on how the text is split into pieces.
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class Sanitizer:
         self._after_cr = False
 
     def feed(self, text: str) -> str:
-        """Return what of `text`, and of what was held back before, can be shown now."""
+        """Return the text that can be shown now: of `text` and of the pieces before it."""
         if self._state is _State.GROUND and not self._after_cr and not _SPECIAL.search(text):
             return text
         steps = {
@@ -67,7 +68,7 @@ class Sanitizer:
         return "".join(shown)
 
     def flush(self) -> str:
-        """Return the text of a sequence that the end of the text left open, and start again."""
+        """End the text: return the text of a sequence that was not closed, and start again."""
         shown: list[str] = []
         self._give_up(shown)
         self._after_cr = False
@@ -122,7 +123,7 @@ class Sanitizer:
         return self._skip(_CSI_BODY, "\x40", text, position)
 
     def _skip(self, body: re.Pattern[str], first_final: str, text: str, position: int) -> int:
-        """Pass over the body and the final byte; any other character ends the sequence and is kept."""
+        """Skip the body and the final byte of a sequence; any other character ends the sequence and is kept."""
         match = body.match(text, position, position + MAX_SEQUENCE - self._length)
         end = match.end() if match else position
         self._length += end - position
@@ -168,18 +169,18 @@ class Sanitizer:
         held = "".join(self._held)
         self._held.clear()
         position = 0
-        while position < len(held):  # no character of a held text opens a sequence
+        while position < len(held):  # no character in it opens a sequence
             position = self._ground(held, position, shown)
 
 
 def sanitize(text: str) -> str:
-    """Return the whole of `text`, made safe for a terminal."""
-    if text.isprintable():  # no control and no format character: a list of thousands is shown at once
+    """Return `text`, a whole text, made safe for a terminal."""
+    if text.isprintable():  # a fast check, since a list may have thousands of texts
         return text
     sanitizer = Sanitizer()
     return sanitizer.feed(text) + sanitizer.flush()
 
 
 def sanitize_line(text: str) -> str:
-    """Return `text` made safe and on one line: for titles, names and table cells."""
+    """Return `text` made safe and on one line, for titles, names and table cells."""
     return one_line(sanitize(text))

@@ -1,17 +1,17 @@
-"""Whose text comes next, where several messages arrive at the same time: one is shown to its end, the others wait."""
+"""Order the pieces of messages that arrive at the same time: one message is shown to its end, the others wait."""
 
 from collections.abc import Iterator
 
 from chatcli.events import TextDelta
 
 SEPARATOR = "\n\n"
-"""What stands between two messages of one turn."""
+"""The text between two messages of one turn."""
 
 
 class Speakers:
-    """Puts the pieces of a turn's messages in an order that can be read.
+    """Puts the pieces of a turn's messages into a readable order.
 
-    The first message that begins is shown as it comes; what another says meanwhile is kept until that one has ended.
+    The first message is shown as it arrives. The pieces of other messages are kept until it has ended.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Speakers:
         self._spoken = False
 
     def say(self, message_id: str, piece: TextDelta) -> Iterator[TextDelta]:
-        """Yield what is to be shown now that `piece` of a message has come."""
+        """Take the next `piece` of a message; yield the pieces to show now."""
         if self._current not in ("", message_id):
             self._waiting.setdefault(message_id, []).append(piece)
             return
@@ -33,7 +33,7 @@ class Speakers:
         yield piece
 
     def end(self, message_id: str) -> Iterator[TextDelta]:
-        """Yield what has waited for the end of a message; nothing more of it comes."""
+        """Take the end of a message; yield the pieces that waited for it."""
         self._ended.add(message_id)
         if message_id == self._current:
             self._current = ""
@@ -45,6 +45,6 @@ class Speakers:
                 self._current = ""
 
     def end_all(self) -> Iterator[TextDelta]:
-        """Yield all that still waits."""
+        """End all messages; yield the pieces that still wait."""
         for message_id in [self._current, *self._waiting]:
             yield from self.end(message_id)

@@ -2,12 +2,12 @@
 
 from chatcli.text_lines import one_line
 
-MAX_LENGTH = 200
-"""The longest thread ID, and the longest title that a user gives, in characters."""
+MAX_ID_LENGTH = 200
+"""Characters of the longest thread ID, and of the longest title that a user gives."""
 
 
 def new_thread_id() -> str:
-    """Return an ID for a new thread: short enough to type, long enough never to meet another."""
+    """Return an ID for a new thread: short enough to type, long enough to be unique."""
     import secrets
 
     return secrets.token_hex(4)
@@ -15,8 +15,8 @@ def new_thread_id() -> str:
 
 def check_thread_id(thread_id: str) -> str:
     """Return `thread_id` when it is 1 to 200 printable characters; raise ValueError otherwise."""
-    if not 1 <= len(thread_id) <= MAX_LENGTH:
-        raise ValueError(f"a thread ID has 1 to {MAX_LENGTH} characters, not {len(thread_id)}")
+    if not 1 <= len(thread_id) <= MAX_ID_LENGTH:
+        raise ValueError(f"a thread ID has 1 to {MAX_ID_LENGTH} characters, not {len(thread_id)}")
     if not thread_id.isprintable():
         raise ValueError("a thread ID has printable characters only")
     return thread_id
@@ -30,6 +30,6 @@ def check_title(text: str) -> str:
 
     """
     title = one_line(text)
-    if not 1 <= len(title) <= MAX_LENGTH or not title.isprintable():
-        raise ValueError(f"a title has 1 to {MAX_LENGTH} printable characters")
+    if not 1 <= len(title) <= MAX_ID_LENGTH or not title.isprintable():
+        raise ValueError(f"a title has 1 to {MAX_ID_LENGTH} printable characters")
     return title

@@ -1,4 +1,4 @@
-"""Tool calls as people read them, and what a graph asks about them; untrusted, to be sanitised where it is shown."""
+"""Readable text of tool calls, and the requests of graphs about them; untrusted: sanitise it where it is shown."""
 
 import json
 from collections.abc import Mapping
@@ -7,34 +7,34 @@ from typing import Any
 from chatcli.text_lines import one_line
 
 MAX_ARGUMENTS = 100
-"""Characters of a call's arguments that its line shows."""
+"""The most characters of a call's arguments in its line."""
 MAX_RESULT = 100
-"""Characters of its result."""
+"""The most characters of a call's result in its line."""
 
 
 def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -> str:
-    """Return a call as `search(query="cats", limit=3)`; long arguments are cut unless it is to be `whole`."""
+    """Return a call as `search(query="cats", limit=3)`; long arguments are shortened, unless `whole` is set."""
     given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
     return f"{name}({given if whole or len(given) <= MAX_ARGUMENTS else f'{given[:MAX_ARGUMENTS]}…'})"
 
 
 def result_text(content: str, *, failed: bool = False) -> str:
-    """Return a call's result in short: its beginning, and how long it is where that is cut."""
+    """Return the result of a call on one line; of a long one, the beginning and the length."""
     text = one_line(content) or "(nothing)"
     cut = text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… ({len(content)} characters)"
     return f"{'✗' if failed else '→'} {cut}"
 
 
 def is_review(payload: object) -> bool:
-    """Return whether `payload` asks for decisions on tool calls, in the shape that langchain's middleware gives it."""
+    """Return whether `payload` asks for decisions on tool calls, in the format of langchain's middleware."""
     return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
 
 
 def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the tool calls that `payload` asks about.
 
-    Each has its `name`, its `args`, perhaps a `description`, the `allowed` decisions where they are limited, and the
-    `scopes` that an approval may have (our own addition: "thread", "always").
+    Each has a `name`, `args`, perhaps a `description`, the `allowed` decisions if they are limited, and the `scopes`
+    that an approval may have ("thread", "always"), which only our own graph sets.
     """
     if "action_requests" not in payload:
         return [dict(payload)]

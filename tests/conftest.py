@@ -1,10 +1,13 @@
 """Fixtures of the whole suite: a home of its own, the installed program in it, a scripted model server."""
 
+import fcntl
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 from chatcli.models.local.weights import QWEN
@@ -20,18 +23,56 @@ KEY = "sk-test-5fe2c0b49d7a41e8"
 # Under nohup, all that the tests start would ignore hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Without garbage collection, the imports of all modules of tests take half as long.
+gc.disable()
 
 _PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache"}
 """Fixtures of tests that run the program, a server or a model."""
 _FOLDERS = [Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")]
 
+_LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
+"""Files with the tests that take longest, more than ten seconds each."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the modules that `-m "not e2e"` leaves out as a whole."""
+    return True if config.getoption("markexpr") == "not e2e" and collection_path in _FOLDERS else None
+
+
+def pytest_collection_finish() -> None:
+    """Collect the garbage of the tests, but look no more at what they imported."""
+    gc.freeze()
+    gc.enable()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that take most of the time: `pytest -m "not e2e"` answers while one thinks."""
+    """Mark the tests that take most of the time, and start the longest first: no process works on alone at the end.
+
+    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks.
+    """
     for item in items:
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+@pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file with one certification authority."""
+    end = "-----END CERTIFICATE-----\n"
+    first = Path(certifi.where()).read_text().partition(end)[0]
+    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path.write_text(first + end)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few_certificates(request: pytest.FixtureRequest) -> None:
+    """Let the clients of units read one certificate: no unit needs any, and all of them take a client 25 ms."""
+    if request.node.get_closest_marker("e2e") is None:
+        path: Path = request.getfixturevalue("one_certificate")
+        request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(path))
 
 
 @pytest.fixture
@@ -41,19 +82,19 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer]:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Give what runs `chat` without the time of its imports."""
-    server = ForkServer()
+    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env)
     yield server
     server.close()
 
 
 @pytest.fixture
-def chat(home: Home, request: pytest.FixtureRequest) -> Iterator[Chat]:
-    """Give the installed executable, to be run in `home`; in a module marked `forked`, forks of one process."""
+def chat(home: Home, forks: ForkServer, request: pytest.FixtureRequest) -> Iterator[Chat]:
+    """Give the program, to be run in `home`: forks of one process, or where marked `executable`, what is installed."""
     assert EXECUTABLE.exists(), f"{EXECUTABLE} is missing: install chatcli into this environment first"
-    marked = request.node.get_closest_marker("forked") is not None
-    program = Chat(home, request.getfixturevalue("forks") if marked else None)
+    marked = request.node.get_closest_marker("executable") is not None
+    program = Chat(home, reader=forks) if marked else Chat(home, forks)
     yield program
     program.close()
 
@@ -84,9 +125,30 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def langgraph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real LangGraph server for the whole run of tests, all processes of it; give its address."""
-    folder = tmp_path_factory.getbasetemp()
-    with shared_server(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as url:
+    with shared_server(_folder_of_all(tmp_path_factory)) as url:
         yield url
+
+
+def _folder_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all processes of this run of tests share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture
+def alone_on_server() -> None:
+    """Keep the other tests off the LangGraph server: for one that uses the thread used last there."""
+
+
+@pytest.fixture(autouse=True)
+def _turn_on_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold a lock while a test uses the LangGraph server, so that one may have it alone."""
+    if "langgraph_server" not in request.fixturenames:
+        yield
+        return
+    with (_folder_of_all(tmp_path_factory) / "server_turns").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if "alone_on_server" in request.fixturenames else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

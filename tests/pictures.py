@@ -38,7 +38,7 @@ def scattered(wavelength: float) -> float:
 
 
 def main() -> int:
-    """Draw the pictures, or tell which are not current; return the exit code."""
+    """Draw the pictures, or report which are not current; return the exit code."""
     stale = []
     for name, picture in draw().items():
         path = FOLDER / f"{name}.svg"

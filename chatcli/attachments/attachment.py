@@ -39,11 +39,11 @@ _IMAGES = (
     (b"GIF89a", "image/gif"),
 )
 _PDF = b"%PDF-"
-_PDF_WITHIN = 1024  # bytes: readers accept that much rubbish before the header
+_PDF_WITHIN = 1024  # bytes: readers accept that many other bytes before the header
 
 
 def decode(data: bytes) -> tuple[str, str] | None:
-    """Return the text of `data` and its encoding, or None when it is not text.
+    """Return the text of `data` and its encoding, or None if it is not text.
 
     Valid UTF-8 and a byte order mark are certain; anything else is a guess.
     """
@@ -81,7 +81,7 @@ def _guess(sample: bytes, *, wide: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file as it was read: a text file has `text`, any other `data`; `name` is what the user called it."""
+    """A file as it was read: a text file has `text`, any other `data`; `name` is the name that the user gave."""
 
     name: str
     kind: Kind
@@ -101,7 +101,7 @@ def read_attachment(
 
     Args:
         source: A path, an http or https URL, or "-" for `stdin`.
-        stdin: The stream that "-" stands for; None when there is none.
+        stdin: The stream for "-"; None if there is none.
         allow_private: Whether a URL may redirect to a private address.
         timeout: Seconds that a URL may take, None for the default.
 
@@ -158,7 +158,7 @@ def _identify(name: str, data: bytes) -> Attachment:
 
 
 def image_type(data: bytes) -> str | None:
-    """Return the media type of a PNG, JPEG, GIF or WebP image, None of anything else."""
+    """Return the media type of a PNG, JPEG, GIF or WebP image, None for anything else."""
     for magic, media_type in _IMAGES:
         if data.startswith(magic):
             return media_type

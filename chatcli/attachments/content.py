@@ -1,34 +1,23 @@
-"""A question and its attachments as the content of one message: images are shrunk, PDFs read."""
+"""A question and its attachments as the content of one message. Large images are reduced; the text of a PDF is read."""
 
+import base64
 import io
+import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
-from chatcli.errors import UsageError
+from chatcli.attachments.attachment import STDIN_NAME, Attachment
+from chatcli.errors import RefusedError, UsageError
+from chatcli.text_lines import format_size, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from PIL import Image
-
-import logging
-from typing import TYPE_CHECKING
-
-from chatcli.errors import RefusedError
-from chatcli.text_lines import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pypdf import PdfReader
-
-import base64
-from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
-
-from chatcli.attachments.attachment import STDIN_NAME, Attachment
-from chatcli.events import size
 
 MAX_IMAGE_BYTES = 3_750_000
 """The strictest provider takes 5 MB, counted in base64, which needs four bytes for three."""
@@ -72,13 +61,13 @@ def _open_image(name: str, data: bytes) -> "Iterator[Image.Image]":
 
     try:
         with warnings.catch_warnings():
-            # A picture that is dangerously large is an error here, not a warning.
+            # An image that is dangerously large is an error here, not a warning.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 yield image
     except Image.DecompressionBombWarning as error:
         raise UsageError(f"{name} has too many pixels: {error}") from None
-    except Exception as error:  # noqa: BLE001 - the decoders raise anything on a damaged picture
+    except Exception as error:  # noqa: BLE001 - the decoders may raise anything for a damaged image
         raise UsageError(f"{name} can't be read as an image: {' '.join(str(error).split())}") from None
 
 
@@ -113,7 +102,7 @@ def pdf_text(name: str, data: bytes) -> str:
 
     Raises:
         UsageError: It can't be read.
-        RefusedError: It holds no text, as a scan does not.
+        RefusedError: It has no text, for example because it is a scan.
 
     """
     with _opened(name, data) as reader:
@@ -121,7 +110,7 @@ def pdf_text(name: str, data: bytes) -> str:
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise RefusedError(
-            f"{name} holds no text, and the model takes no PDF",
+            f"{name} has no text, and the model does not take PDF files",
             remedy="Use a model that does, such as openai:gpt-5-mini, or run text recognition (OCR) on it first.",
         )
     return text
@@ -134,7 +123,7 @@ def _opened(name: str, data: bytes) -> "Iterator[PdfReader]":
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it writes a line to stderr for each fault that it repairs
     try:
         yield PdfReader(io.BytesIO(data))
-    except Exception as error:  # noqa: BLE001 - the parser raises anything on a damaged file
+    except Exception as error:  # noqa: BLE001 - the parser may raise anything for a damaged file
         raise _unreadable(name, error) from None
 
 
@@ -152,7 +141,7 @@ def message_content(text: str, attachments: Sequence[Attachment], *, takes_pdf: 
 
     Raises:
         UsageError: An image or a PDF can't be read.
-        RefusedError: A PDF without text, for a model that takes no PDF.
+        RefusedError: A PDF has no text, and the model does not take PDF files.
 
     """
     blocks: list[Block] = []
@@ -214,4 +203,4 @@ def describe_attachment(attachment: Attachment) -> str:
         case "text":
             tokens = max(len(attachment.text) // 4, 1)  # the approximation that the token counter uses
             holds = f"about {tokens:,} token{'' if tokens == 1 else 's'}"
-    return f"attached {name}: {size(attachment.size)}, {holds}"
+    return f"attached {name}: {format_size(attachment.size)}, {holds}"

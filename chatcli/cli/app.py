@@ -1,15 +1,21 @@
 """The `chat` command: its options, and the start of a run with them."""
 
+import os
+import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from chatcli import __version__
 from chatcli.cli.grammar import options
-from chatcli.cli.grammar.group import READS_STDIN, PromptGroup
-from chatcli.errors import UsageError
+from chatcli.cli.grammar.completion import VARIABLE, run_completion
+from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, spare_pydantic
+from chatcli.errors import ExitCode, UsageError
 from chatcli.runtime.signals import leave_signals_to_python
+from chatcli.text_lines import one_line
 
 app = typer.Typer(
     cls=PromptGroup,
@@ -128,3 +134,46 @@ def chat(
             settings, words, from_stdin=from_stdin, continue_=continue_, resume=resume, interactive=interactive
         )
         raise typer.Exit(code)
+
+
+def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:
+    """Return the context that Typer makes of `chat ARGS`; do nothing yet.
+
+    Args:
+        args: The arguments.
+        resilient: Whether to print nothing, and to ignore what is wrong.
+
+    Raises:
+        typer.TyperException: The arguments are wrong.
+        typer.Exit: The arguments ask for help or the version, which was printed.
+
+    """
+    # Not `command.main()`, which swallows a broken pipe.
+    context = _command().make_context("chat", list(args), resilient_parsing=resilient)
+    return cast("typer.Context", context)
+
+
+def _command() -> TyperGroup:
+    spare_pydantic()
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
+def run_command_line(args: list[str]) -> int:
+    """Run `chat ARGS`, or complete it for a shell, and return the exit code."""
+    if VARIABLE in os.environ:
+        run_completion(_command())
+        return ExitCode.OK
+    code: int = ExitCode.OK
+    try:
+        with read_command_line(args) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
+    except typer.TyperException as error:
+        raise UsageError(one_line(error.format_message()), remedy="See `chat --help`.") from None
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    sys.stdout.flush()
+    return code

@@ -1,38 +1,40 @@
 """The main module of the helper: `python -P -m chatcli.cli.helper_main`, started by `helper.spawn`."""
 
 import os
+from importlib import import_module
 
 from chatcli.helper.same_conditions import Environment
 from chatcli.helper.spawn import is_there, lock_start
 from chatcli.runtime.garbage import put_off_collections
 
+MODULES = (
+    "chatcli.cli.helper_runs",
+    "chatcli.cli.load_settings",
+    "chatcli.cli.main",
+    "chatcli.cli.run.one_shot",
+    "chatcli.conversation.chat_engine",
+    "chatcli.graphs.chat.session",
+    "chatcli.models.build",
+    "chatcli.models.local.client",
+    "chatcli.models.openai.model",
+    "chatcli.rendering.build",
+    "chatcli.rendering.json",
+    "chatcli.rendering.plain",
+    "chatcli.rendering.terminal.renderer",
+    "chatcli.store.open",
+    "chatcli.tools.toolbox",
+    # What the libraries import late.
+    "anyio._backends._asyncio",
+    "httpcore2",
+    "openai.resources.chat.completions.completions",
+)
+"""What one-shots import, so that the children need not."""
+
 
 def import_all() -> None:
-    """Import what one-shots import, also what the libraries import late, so that the children need not."""
-    import anyio._backends._asyncio  # noqa: F401
-    import httpcore2  # noqa: F401
-    import openai.resources.chat.completions.completions  # noqa: F401
-
-    import chatcli.cli.app
-    import chatcli.cli.grammar.group
-    import chatcli.cli.load_settings
-    import chatcli.cli.main
-    import chatcli.cli.process
-    import chatcli.cli.run.dispatch
-    import chatcli.cli.run.one_shot
-    import chatcli.conversation.chat_engine
-    import chatcli.graphs.chat.session
-    import chatcli.helper.server
-    import chatcli.helper.spawn
-    import chatcli.models.build
-    import chatcli.models.local.client
-    import chatcli.models.openai.model
-    import chatcli.rendering.build
-    import chatcli.rendering.json
-    import chatcli.rendering.plain
-    import chatcli.rendering.terminal.renderer
-    import chatcli.store.open
-    import chatcli.tools.toolbox  # noqa: F401
+    """Import everything that a child may need."""
+    for module in MODULES:
+        import_module(module)
 
 
 def main() -> None:
@@ -49,11 +51,9 @@ def main() -> None:
     environment = Environment()
     with environment.watched():
         import_all()
-    from chatcli.cli.helper_runs import is_helper_run
-    from chatcli.cli.process import run_here
-    from chatcli.helper.server import serve
+    from chatcli.cli.helper_runs import serve_runs
 
-    serve(environment, is_helper_run, run_here, lock)
+    serve_runs(environment, lock)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
-"""Decides which command lines the helper may run; imported by the helper only."""
+"""Serves one-shots in the helper, and decides which command lines it may run; imported by the helper only."""
 
 import typer
 
-from chatcli.cli.app import given_settings
+from chatcli.cli.app import given_settings, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND
-from chatcli.cli.main import read_command_line
+from chatcli.cli.process import run_here
 from chatcli.cli.run.dispatch import fits_helper
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError
+from chatcli.helper.same_conditions import Environment
+from chatcli.helper.server import serve
+
+
+def serve_runs(environment: Environment, lock: int) -> None:
+    """Serve one-shots until the helper is not needed any more; for the arguments, see `serve`."""
+    serve(environment, is_helper_run, run_here, lock)
 
 
 def is_helper_run(args: list[str], has_input: bool) -> bool:

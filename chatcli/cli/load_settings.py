@@ -4,16 +4,21 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from chatcli.config import trust
 from chatcli.config.files import DOTENV, Dotenv
+from chatcli.config.secrets import names_secret, redact
 from chatcli.config.settings import Settings, is_address, is_never_of_a_folder, is_ours
+from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.text_lines import one_line
 
 _SHOWN_NAMES = 10
+"""Maximum number of names in a note."""
 _SHOWN_ROWS = 100
 """Maximum number of lines of a question; more than there are settings."""
 _SHOWN_VALUE = 80
-"""Characters of a value that are shown, out of the next number of them."""
+"""Characters of a value that are shown."""
 _READ_OF_VALUE = 2000
+"""Characters of a value that are searched for keys."""
 
 
 def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:
@@ -56,8 +61,6 @@ def report_dotenv(dotenv: Dotenv) -> None:
 
 def shown_settings(variables: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return what a `.env` with `variables` sets, in a form that is safe to print: name, value, remark."""
-    from chatcli.config.secrets import names_secret, redact
-
     rows = []
     for name, value in variables.items():
         shown = "***" if names_secret(name) else one_line(_line(redact(value[:_READ_OF_VALUE], [])), _SHOWN_VALUE)
@@ -84,9 +87,6 @@ def _can_ask(settings: Settings) -> bool:
 
 def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
     """Ask whether to trust the `.env`, unless the answer was no before; return the resulting settings."""
-    from chatcli.config import trust
-    from chatcli.runtime.signals import leave_signals_to_python
-
     file = settings.folder.file
     assert file is not None
     if trust.is_declined(file):

@@ -4,15 +4,10 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
 
-from chatcli.errors import ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.cli.grammar.completion import VARIABLE
+from chatcli.errors import ChatcliError, ExitCode, InternalError
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
-from chatcli.text_lines import one_line
-
-if TYPE_CHECKING:
-    import typer
-    from typer.core import TyperGroup
 
 
 def run(args: list[str]) -> int:
@@ -39,70 +34,18 @@ def run(args: list[str]) -> int:
     ignore_signals()
     from chatcli.cli.report import report
 
-    with suppress(OSError):  # the exit code alone tells it
+    with suppress(OSError):  # then only the exit code reports it
         report(failure, args)
     return failure.exit_code
 
 
 def _program(args: list[str]) -> int:
-    from chatcli.cli.grammar.completion import VARIABLE
-
     if args or VARIABLE in os.environ:
-        return _parsed(args)
+        from chatcli.cli.app import run_command_line
+
+        return run_command_line(args)
     # Nothing to parse: without Typer, the prompt appears in two thirds of the time.
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.dispatch import start
 
     return start(load_settings({}, starts_conversation=True), [])
-
-
-def read_command_line(args: list[str], *, resilient: bool = False) -> "typer.Context":
-    """Return the context that Typer makes of `chat ARGS`; do nothing yet.
-
-    Args:
-        args: The arguments.
-        resilient: Whether to print nothing, and to ignore what is wrong.
-
-    Raises:
-        typer.TyperException: The arguments are wrong.
-        typer.Exit: The arguments ask for help or the version, which was printed.
-
-    """
-    # Not `command.main()`, which swallows a broken pipe.
-    context = _command().make_context("chat", list(args), resilient_parsing=resilient)
-    return cast("typer.Context", context)
-
-
-def _command() -> "TyperGroup":
-    from typer.core import TyperGroup
-    from typer.main import get_command
-
-    from chatcli.cli.app import app
-    from chatcli.cli.grammar.group import spare_pydantic
-
-    spare_pydantic()
-    command = get_command(app)
-    assert isinstance(command, TyperGroup)
-    return command
-
-
-def _parsed(args: list[str]) -> int:
-    import typer
-
-    from chatcli.cli.grammar.completion import VARIABLE, run_completion
-
-    if VARIABLE in os.environ:
-        run_completion(_command())
-        return ExitCode.OK
-    code: int = ExitCode.OK
-    try:
-        with read_command_line(args) as context:
-            context.command.invoke(context)
-    except typer.Exit as end:
-        code = end.exit_code
-    except typer.TyperException as error:
-        raise UsageError(one_line(error.format_message()), remedy="See `chat --help`.") from None
-    except typer.Abort:
-        return ExitCode.INTERRUPTED
-    sys.stdout.flush()
-    return code

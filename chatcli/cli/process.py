@@ -13,9 +13,6 @@ from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.signals import end_on_signals, point_at_devnull
 from chatcli.runtime.tracing import finish_tracing, trace_failure
 
-MAX_REASON = 300
-"""Maximum length of LangSmith's own message in ours."""
-
 
 class _Lossy(io.TextIOWrapper):
     """Standard error, on which nothing depends: text that can't be written (a full disk, no reader) is lost."""
@@ -32,7 +29,7 @@ class _Lossy(io.TextIOWrapper):
 
 
 class _Closed(io.TextIOWrapper):
-    """Standard output that the caller closed (`>&-`): the text is lost, and `lost` says so."""
+    """Standard output that the caller closed (`>&-`): the text is lost; `lost` is whether there was any."""
 
     lost = False
 
@@ -68,7 +65,10 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     _flush()
     traced = finish_tracing()
     if not traced or trace_failure():
-        _print_untraced(trace_failure() or "it did not answer in time")
+        from chatcli.cli.report import report_incomplete_trace
+
+        report_incomplete_trace(trace_failure() or "it did not answer in time")
+        _flush()
     on_end(code)
     if not traced:
         os._exit(code)
@@ -78,15 +78,6 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
 def arguments() -> list[str]:
     """Return the arguments read as UTF-8, whatever the locale is; undecodable bytes are replaced."""
     return [os.fsencode(argument).decode("utf-8", errors="replace") for argument in sys.argv[1:]]
-
-
-def _print_untraced(reason: str) -> None:
-    from chatcli.config.secrets import redact, secrets_of
-    from chatcli.sanitize import sanitize
-
-    reason = sanitize(redact(reason, secrets_of(os.environ))[:MAX_REASON])
-    sys.stderr.write(f"LangSmith did not take the whole trace: {reason}\n")
-    _flush()
 
 
 def _flush() -> None:

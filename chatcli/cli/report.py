@@ -6,10 +6,18 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, InternalError, UsageError
 from chatcli.runtime.signals import wanted_format
+from chatcli.sanitize import sanitize
+
+if TYPE_CHECKING:
+    from chatcli.config.credentials import Credentials
+
+MAX_TRACE_REASON_LENGTH = 300
+"""Characters of LangSmith's own message that are shown."""
 
 
 def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None:
@@ -19,8 +27,6 @@ def report_traceback(failure: ChatcliError, clean: Callable[[str], str]) -> None
 
 def report(failure: ChatcliError, args: list[str]) -> None:
     """Report `failure`, which ended the run of `args` without a renderer."""
-    from chatcli.sanitize import sanitize
-
     failure = _explained(failure)
     # An unexpected error may hold anything; our own messages hold no keys, except in a URL.
     message = _redact(failure.message) if isinstance(failure, InternalError) else redact(failure.message, [])
@@ -37,17 +43,25 @@ def report(failure: ChatcliError, args: list[str]) -> None:
 def _explained(failure: ChatcliError) -> ChatcliError:
     if not isinstance(failure, AuthError):
         return failure
-    from chatcli.config.settings import Settings
-
     with contextlib.suppress(UsageError):  # the settings themselves are wrong
-        return Settings.load().credentials.explain(failure)
+        return _load_credentials().explain(failure)
     return failure
 
 
 def _redact(text: str) -> str:
     """Return `text` without the keys that the settings know."""
-    from chatcli.config.settings import Settings
-
     with contextlib.suppress(UsageError):  # a failure of the settings themselves names no values
-        return Settings.load().credentials.redact(text)
+        return _load_credentials().redact(text)
     return redact(text, secrets_of(os.environ))
+
+
+def _load_credentials() -> "Credentials":
+    from chatcli.config.settings import Settings  # late: a wrong option is reported without it
+
+    return Settings.load().credentials
+
+
+def report_incomplete_trace(reason: str) -> None:
+    """Print on stderr that LangSmith did not take the whole trace, and why."""
+    shown = sanitize(redact(reason, secrets_of(os.environ))[:MAX_TRACE_REASON_LENGTH])
+    sys.stderr.write(f"LangSmith did not take the whole trace: {shown}\n")

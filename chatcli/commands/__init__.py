@@ -1,1 +1,1 @@
-"""The slash commands of the REPL: `all.py` collects the tuple `COMMANDS` of each file."""
+"""The slash commands of the REPL; `all.py` collects the tuple `COMMANDS` of each file."""

@@ -1,10 +1,10 @@
 """All slash commands, in the order in which `/help` lists them."""
 
-from chatcli.commands import branches, model, screen, threads, tools
+from chatcli.commands import branches, model, screen, threads
 from chatcli.commands.registry import CommandRegistry
 
 
 def all_commands() -> CommandRegistry:
     """Return a registry of all commands."""
-    groups = (threads, branches, model, tools, screen)
+    groups = (threads, branches, model, screen)
     return CommandRegistry(command for group in groups for command in group.COMMANDS)

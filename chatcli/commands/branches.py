@@ -1,4 +1,4 @@
-"""Commands about the branches of a thread: /undo, /retry, /edit, /fork, /history, /rewind; none deletes anything."""
+"""Commands about the branches of a thread, which delete nothing: /undo, /retry, /edit, /fork, /history, /rewind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -92,7 +92,7 @@ def _langflow_notice(context: CommandContext) -> Iterator[Notice]:
 
 
 def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
-    """Return the rows of the tree: a branch's turns one below the other, other branches indented after their fork."""
+    """Return the rows of the tree: the turns of a branch in one column, other branches indented after their fork."""
     here = max((turn.number for turn in turns if turn.current), default=None)
     children: dict[int | None, list[Turn]] = {}
     for turn in turns:
@@ -111,7 +111,7 @@ def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
 
 
 def _sides_first(siblings: "Sequence[Turn]") -> "list[Turn]":
-    """Order siblings for the stack: first the one that continues the branch, then the others."""
+    """Return siblings in the order for the stack: first the one that continues the branch, then the others."""
     return sorted(siblings, key=lambda turn: (not turn.current, -turn.number))
 
 

@@ -1,15 +1,19 @@
-"""Commands about what answers and what it gets: /model, /context, /compact, /role, /set, /system."""
+"""Commands about the model: /model, /context, /compact, /role, /set, /system, and its tools: /approve, /tools."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables
+from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.roles.role import find_role, role_files
 from chatcli.roles.setup import Setup
 from chatcli.text_lines import one_line
+from chatcli.tool_text import is_review
 
 NO_ROLE = ("none", "off")
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from chatcli.graphs.values_session import ValuesSession
 
 EXCERPT = 60
-"""Characters of a message in a listing."""
+"""The most characters of a message or a description in a listing."""
 _SPEAKERS = {"human": "you", "ai": "model"}
 
 
@@ -111,11 +115,56 @@ async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[E
     yield Notice(f"system prompt: {setup.system}" if setup.system else _described(setup))
 
 
+async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """List the tools, and the calls that run without asking."""
+    from chatcli.tools.tool import kept_rules  # imports langchain, which the engine imports too
+
+    toolbox = await context.conversation.toolbox()
+    if toolbox.empty:
+        yield Notice(
+            "no tools are switched on: use --tools for the built-in ones, [mcp.NAME] in config.toml for a server's"
+        )
+        return
+    if toolbox.starting:
+        yield Notice(f"starting MCP servers: {', '.join(toolbox.starting)}", passing=True)
+    tools = await toolbox.open(lambda line: None)
+    rows = tuple((tool.name, tool.server or "built in", _excerpt(tool.runnable.description)) for tool in tools.values())
+    yield Listing("Tools", ("tool", "from", "does"), rows)
+    for problem in toolbox.problems():
+        yield Notice(problem, "warning")
+    rules = [
+        *((rule, "this run") for rule in toolbox.rules.given),
+        *((rule, "this thread") for rule in await context.conversation.allowed()),
+        *((rule, f"always, in {paths.rules_file()}") for rule in kept_rules()),
+    ]
+    if toolbox.rules.everything:
+        rules.insert(0, ("*", "this run (--yes)"))
+    yield Listing("Run without asking", ("rule", "where"), tuple(rules))
+
+
+async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Answer the pending request; without ANSWER, approve calls."""
+    pending = await context.conversation.pending(shown=False)
+    if not pending:
+        raise UsageError("this thread is not waiting for an answer")
+    if not arguments and not is_review(pending[0].payload):
+        for request in await context.conversation.pending():
+            yield request
+        return
+    async with aclosing(context.conversation.ask_or_answer(arguments or "approve")) as events:
+        async for event in events:
+            yield event
+
+
 def _described(setup: Setup) -> str:
     if not setup.role:
         return "no role" if not setup.system else "no role; the thread has its own system prompt (/system shows it)"
     values = ", ".join(f"{name}={value}" for name, value in setup.variables.items())
     return f"role {setup.role}{f' with {values}' if values else ''}"
+
+
+def _excerpt(description: str) -> str:
+    return one_line(description.strip().partition("\n")[0], EXCERPT)
 
 
 COMMANDS = (
@@ -125,4 +174,6 @@ COMMANDS = (
     Command("role", "[NAME]", choose_role),
     Command("set", "[KEY=VALUE]", set_variable),
     Command("system", "[TEXT]", set_system),
+    Command("approve", "[ANSWER]", approve),
+    Command("tools", "", show_tools),
 )

@@ -1,5 +1,6 @@
-"""The slash commands: what one is, how a typed line is read, and how a command runs."""
+"""Define slash commands, find them in typed lines, and run them."""
 
+import difflib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,7 @@ from chatcli.store.errors import as_failure
 
 @dataclass(frozen=True, slots=True)
 class ParsedCommand:
-    """A command line, split: `/thread abc123` is `thread` with `abc123`."""
+    """A command and its arguments: `/thread abc123` is `thread` with `abc123`."""
 
     name: str
     arguments: str
@@ -21,7 +22,7 @@ class ParsedCommand:
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """The objects that a handler may use."""
+    """The objects that a command's handler may use."""
 
     conversation: Conversation
     registry: "CommandRegistry"
@@ -34,12 +35,12 @@ class Handler(Protocol):
     __doc__: str | None
 
     def __call__(self, context: CommandContext, arguments: str, /) -> AsyncIterator[Event]:
-        """Yield what happens; raise ChatcliError or ValueError for a mistake of the user."""
+        """Yield the events; raise ChatcliError or ValueError for a mistake of the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command; `usage` shows the arguments that it takes."""
+    """A slash command; `usage` describes its arguments."""
 
     name: str
     usage: str
@@ -53,7 +54,7 @@ class Command:
 
 
 class CommandRegistry:
-    """The commands, found by name and alias, in the order in which `/help` lists them."""
+    """All commands, in the order of `/help`; finds them by name and alias."""
 
     def __init__(self, commands: Iterable[Command]) -> None:
         self._listed = tuple(commands)
@@ -67,14 +68,12 @@ class CommandRegistry:
         return self._commands.get(name)
 
     def nearest(self, name: str) -> str | None:
-        """Return the name most similar to `name`, None if none is."""
-        import difflib
-
+        """Return the command name most similar to `name`; None if no name is similar."""
         return next(iter(difflib.get_close_matches(name, self._commands, n=1)), None)
 
 
 def parse_command(line: str) -> ParsedCommand | None:
-    """Return the command that `line` names, None if it is a question.
+    """Return the command in `line`; None if it is a question.
 
     A question that begins with a slash is typed with two: see `parse_question`.
     """
@@ -85,7 +84,7 @@ def parse_command(line: str) -> ParsedCommand | None:
 
 
 def parse_shell(line: str) -> str | None:
-    """Return the shell command that `line` names after `!`, None if it names none."""
+    """Return the shell command in `line`, after `!`; None if there is none."""
     return line[1:].strip() or None if line.startswith("!") else None
 
 

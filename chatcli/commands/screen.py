@@ -55,7 +55,7 @@ async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Ev
 
 
 def help_table(registry: CommandRegistry) -> Listing:
-    """Return the table of all that can be typed: commands, other lines and keys."""
+    """Return the table of everything that can be typed: commands, other lines and keys."""
     commands = [
         (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
         for command in registry

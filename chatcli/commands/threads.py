@@ -15,7 +15,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
 def thread_choices(threads: Sequence[ThreadSummary], text: str = "") -> tuple[ThreadChoice, ...]:
-    """Return those of `threads` whose ID or title holds `text`, with title, turns, age and model."""
+    """Return the choices for those `threads` whose ID or title contains `text`."""
     wanted = text.casefold()
     return tuple(
         ThreadChoice(thread.thread_id, _description(thread))
@@ -80,7 +80,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
     thread_id = context.conversation.thread_id
     if arguments != "yes":
         if arguments:
-            raise UsageError("/delete deletes the current thread; another one: chat threads delete ID")
+            raise UsageError("/delete deletes the current thread; to delete another one: chat threads delete ID")
         yield ConfirmationRequested(f"Delete thread {thread_id} for ever?", "/delete yes")
         return
     threads = await context.conversation.threads()

@@ -5,14 +5,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chatcli import paths
+from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
 from chatcli.errors import UsageError
+from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_toml
-
-if TYPE_CHECKING:
-    from chatcli.config.trust import FolderFile
 
 DOTENV = ".env"
 _MAX_BLANKS = 1000
@@ -33,7 +32,7 @@ class Dotenv:
     """
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    file: "FolderFile | None" = None
+    file: FolderFile | None = None
     trusted: bool = False
     problem: str = ""
 
@@ -42,8 +41,6 @@ def read_dotenv() -> Dotenv:
     """Return the `.env` of the current folder; one that can't be used has a `problem` and no effect."""
     if not os.path.lexists(DOTENV):
         return Dotenv()
-    from chatcli.config.trust import is_trusted, read_folder_file, state_path
-
     try:
         file = read_folder_file(DOTENV)
         if file is None:
@@ -103,8 +100,6 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
-
-    from chatcli.runtime.files import replace_privately
 
     path = paths.config_file()
     try:

@@ -105,7 +105,7 @@ class Grants:
             return
 
         def named(data: dict[str, Any]) -> None:
-            data.update(store=self._store, thread=self._thread_id)  # for people who look into the file
+            data.update(store=self._store, thread=self._thread_id)  # for readers of the file
             change(data)
 
         paths.private_dir(self._path.parent.parent)

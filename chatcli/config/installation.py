@@ -34,7 +34,7 @@ def install_command(extra: str) -> str:
 
 
 def add_command(requirement: str) -> str:
-    """Return the shell command that installs the package `requirement` beside chatcli."""
+    """Return the shell command that installs the package `requirement` into the environment of chatcli."""
     if (tool := _uv_tool()) is not None:
         extras = ",".join(tool[0].get("extras", ()))
         name = f"{DISTRIBUTION}[{extras}]" if extras else DISTRIBUTION

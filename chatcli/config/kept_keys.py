@@ -11,6 +11,7 @@ from chatcli import paths
 from chatcli.config.secrets import Secret
 from chatcli.errors import AuthError, UsageError
 from chatcli.providers import PROVIDERS
+from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def forget_key(provider: str) -> bool:
 
 
 def _keep_in_keyring(provider: str, key: Secret) -> str:
-    """Put `key` into the system keyring; return the reason if that fails, else an empty text."""
+    """Save `key` in the system keyring; return the reason if that fails, else an empty text."""
     from keyring.errors import KeyringError
 
     try:
@@ -171,8 +172,6 @@ def _write(kept: dict[str, str | None]) -> None:
 
     """
     import json
-
-    from chatcli.runtime.files import replace_privately
 
     path = keys_file()
     try:

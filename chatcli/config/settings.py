@@ -30,12 +30,12 @@ ColorMode = Literal["auto", "always", "never"]
 ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
-DEFAULT_TIMEOUT = 120.0
-"""Seconds without a byte from a model, retries included, unless --timeout is given."""
-LOCAL_TIMEOUT = 600.0
-"""The same for the local model: reading a full window takes more than a minute, on a busy machine even longer."""
-DEFAULT_TOOL_TIMEOUT = 60.0
-"""Seconds for a tool call, unless --tool-timeout or --timeout is given."""
+ANSWER_SECONDS = 120.0
+"""Seconds that a model may send nothing, retries included, unless --timeout is given."""
+LOCAL_ANSWER_SECONDS = 600.0
+"""The same for the local model, in seconds: it reads a full window for more than a minute, on a busy machine longer."""
+TOOL_SECONDS = 60.0
+"""Seconds that a tool call may take, unless --tool-timeout or --timeout is given."""
 DEFAULT = "default"
 """The source of a value that is not set."""
 PLAIN_CHAT = (

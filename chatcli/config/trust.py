@@ -16,7 +16,8 @@ from chatcli.runtime.files import change_state, read_state
 
 FILES = (".env",)
 """The names of the files that `chat trust` looks at."""
-MAX_BYTES = 1_000_000
+MAX_FILE_BYTES = 1_000_000
+"""Bytes of the largest file that can be trusted."""
 RUN_VARIABLE = "CHATCLI_TRUST"
 """In the real environment, it trusts the current folder for one run."""
 _TRUE = ("1", "true", "t", "yes", "y", "on")
@@ -72,9 +73,9 @@ def read_folder_file(name: str, folder: Path | None = None) -> FolderFile | None
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with open(target, "rb", opener=lambda path, _: os.open(path, flags)) as file:
         _check(os.fstat(file.fileno()))  # it may be another one by now
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise UnsafeFileError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise UnsafeFileError(f"it is larger than {MAX_FILE_BYTES // 1_000_000} MB")
     return FolderFile(folder, name, content)
 
 
@@ -140,8 +141,8 @@ def _check(found: os.stat_result) -> None:
         raise UnsafeFileError("it is not a regular file")
     if found.st_uid not in (0, os.geteuid()):
         raise UnsafeFileError("it belongs to another user")
-    if found.st_size > MAX_BYTES:
-        raise UnsafeFileError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
+    if found.st_size > MAX_FILE_BYTES:
+        raise UnsafeFileError(f"it is larger than {MAX_FILE_BYTES // 1_000_000} MB")
 
 
 def _is_recorded(section: str, file: FolderFile) -> bool:

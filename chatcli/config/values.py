@@ -104,7 +104,7 @@ def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def parse_variable(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`; the value may be empty, or stand in quotes.
+    """Return the key and the value of `KEY=VALUE`; the value may be empty, or in quotes.
 
     Raises:
         ValueError: There is no `=`, or nothing before it.
@@ -120,7 +120,7 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 
 def parse_variables(text: str) -> dict[str, str]:
-    """Read every `KEY=VALUE` in `text`; a value with white space stands in quotes.
+    """Return every `KEY=VALUE` in `text` as a table; a value with white space is in quotes.
 
     Raises:
         ValueError: A part of it has another form.
@@ -130,7 +130,7 @@ def parse_variables(text: str) -> dict[str, str]:
 
 
 def parse_entry(text: str) -> tuple[str, str, Any]:
-    """Read `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots.
+    """Return the parts of `TABLE.KEY=VALUE`: the value is JSON or else text; the table's name may have dots.
 
     Raises:
         ValueError: It has another form.
@@ -229,7 +229,7 @@ def _number(value: object) -> float:
 
 
 def _list(value: object) -> tuple[str, ...]:
-    """Read a list, or a text: a JSON list, or one item."""
+    """Return the items of a list, or of a text: a JSON list, or one item."""
     if isinstance(value, str):
         value = _json(value) if value.startswith("[") else [value]
     if not isinstance(value, list | tuple):
@@ -238,7 +238,7 @@ def _list(value: object) -> tuple[str, ...]:
 
 
 def _table(value: object) -> dict[str, Any]:
-    """Read a table, a text with a JSON object or one `KEY=VALUE`, or a list of those, as the command line gives it."""
+    """Return a table; `value` is one, a text with a JSON object or one `KEY=VALUE`, or a list of such texts."""
     if isinstance(value, str):
         value = _json(value) if value.lstrip().startswith("{") else [value]
     if isinstance(value, list | tuple):
@@ -264,7 +264,7 @@ def _typed_table(value: object) -> ValueTable:
 
 
 def _tables(value: object) -> dict[str, dict[str, Any]]:
-    """Read a table of tables, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list of those."""
+    """Return a table of tables; `value` is one, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         value = [value]
     if not isinstance(value, list | tuple):

@@ -59,19 +59,19 @@ def build_conversation(
     from chatcli.conversation.conversation import Conversation
     from chatcli.conversation.engine import Engine, import_engine
 
-    chosen = GivenValues.of_settings(settings) if given is None else given
+    values = GivenValues.of_settings(settings) if given is None else given
 
     async def open_engine(announce: "Callable[[Progress | Notice], None]") -> Engine:
         if isinstance(place, ServerAddress):
             await import_engine("server_engine", quiet=True)
             from chatcli.conversation.server_engine import ServerEngine
 
-            return await ServerEngine.open(place, settings.timeout, chosen)
+            return await ServerEngine.open(place, settings.timeout, values)
         if graph is not None:
             await import_engine("user_graph_engine", quiet=False)  # the log of the user's code is shown
             from chatcli.conversation.user_graph_engine import GraphEngine
 
-            return await GraphEngine.open(place, graph, announce, chosen)
+            return await GraphEngine.open(place, graph, announce, values)
         await import_engine("chat_engine", quiet=True)
         from chatcli.conversation.chat_engine import ChatEngine
 

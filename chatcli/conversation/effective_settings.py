@@ -10,7 +10,7 @@ from typing import Any
 
 from chatcli import paths
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
-from chatcli.config.settings import DEFAULT, DEFAULT_TIMEOUT, DEFAULT_TOOL_TIMEOUT, LOCAL_TIMEOUT, Settings, user_name
+from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECONDS, TOOL_SECONDS, Settings, user_name
 from chatcli.conversation.place import choose_place, choose_server
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress
@@ -110,14 +110,14 @@ def _store(settings: Settings, _value: Any, source: str) -> Used:
 
 
 def _timeout(settings: Settings, value: float | None, source: str) -> Used:
-    default = LOCAL_TIMEOUT if _answering(settings).provider == LOCAL else DEFAULT_TIMEOUT
+    default = LOCAL_ANSWER_SECONDS if _answering(settings).provider == LOCAL else ANSWER_SECONDS
     return value or default, source
 
 
 def _tool_timeout(settings: Settings, value: float | None, source: str) -> Used:
     if value is None and settings.timeout is not None:
         return settings.timeout, settings.source("timeout")
-    return value or DEFAULT_TOOL_TIMEOUT, source
+    return value or TOOL_SECONDS, source
 
 
 def _local_model(settings: Settings, value: Path | None, source: str) -> Used:

@@ -88,7 +88,6 @@ class GivenValues:
         default = {name: getattr(settings, name) for name in names if not settings.is_option(name)}
         return cls(chosen=GraphValues(**chosen), default=GraphValues(**default))
 
-
     def for_thread(self, remembered: GraphValues, *, first: bool) -> GraphValues:
         """Return what a thread gets, of which `remembered` is remembered; `first` is the one that the run begins on."""
         chosen = self.chosen if first else GraphValues()
@@ -163,10 +162,19 @@ def option(kind: Kind, key: str) -> str:
 
 
 def shown_value(key: str, value: Any) -> str:
-    """Return `value` in one line, hidden if the name of its key says that it is a secret."""
+    """Return `value` in one line, without what is a secret by the name of its key."""
     import json  # not at the start: settings are read there
 
-    return HIDDEN if names_secret(key) else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    value = _without_secrets(key, value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _without_secrets(key: str, value: Any) -> Any:
+    if names_secret(key):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(name, part) for name, part in value.items()}
+    return [_without_secrets(key, part) for part in value] if isinstance(value, list) else value
 
 
 def unknown_key(kind: Kind, key: str, known: list[str]) -> UsageError:
@@ -180,8 +188,10 @@ def unknown_key(kind: Kind, key: str, known: list[str]) -> UsageError:
 
 def wrong_value(kind: Kind, key: str, value: Any, expected: str, reason: str = "") -> UsageError:
     """Return the error for a `value` that is not of the type `expected`; `reason` does not repeat the value."""
-    given = f"{value!r:.100}" if isinstance(value, str) and not names_secret(key) else shown_value(key, value)[:100]
+    shown = shown_value(key, value)
+    given = repr(shown) if isinstance(value, str) else shown
+    why = f"{reason}, not {given[:100]}" if reason else f"not {given[:100]}"
     return UsageError(
-        f"the field {key} of the graph's {kind} is of the type {expected}: {f'{reason}, ' if reason else ''}not {given}",
+        f"the field {key} of the graph's {kind} is of the type {expected}: {why}",
         remedy=f"Give it: {option(kind, key)}",
     )

@@ -1,15 +1,16 @@
 """A session on a graph that takes values beside the messages: a user graph, or one on a LangGraph server."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from langchain_core.messages import HumanMessage
+from langgraph.types import StateSnapshot
 
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.events import Notice
+from chatcli.events import Event, Notice
 from chatcli.graphs.values import KINDS, GivenValues, GraphValues, Kind
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
@@ -109,22 +110,30 @@ class ValuesSession(Session):
         await self._keep_values()
 
     async def _input(self, question: HumanMessage) -> Any:
-        self._settle()
+        self._run_context()  # what it refuses is refused first
         asked = await super()._input(question)
         snapshot = await self._thread.snapshot()
-        state = snapshot.values if isinstance(snapshot.values, Mapping) else vars(snapshot.values or _Empty())
-        # LangGraph keeps the input in the thread's state, where a reducer would add it once more.
+        state = _fields(snapshot)
+        # The thread's state keeps what it got: a graph may have changed it since, and a reducer would add it again.
         begins = not messages_of(snapshot)
         given = {
             key: value
             for key, value in self.values.input.items()
             if begins or key in self._new_input or key not in state
         }
-        self._run_context()
         beside = self.schemas.input(given, state)
         self._lacking = [name for name in self.schemas.input_names if name not in given and name not in state]
-        await self._keep_values()
         return {**beside, **asked} if isinstance(asked, Mapping) else asked
+
+    async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
+        """Go there; what the state that is left holds as the user set it stays set."""
+        left = _fields(await self._thread.snapshot()) if self.values.input else {}
+        await super()._go_to(number, checkpoint_id)
+        if left:
+            state = _fields(await self._thread.snapshot())
+            self._new_input |= {
+                key for key, value in self.values.input.items() if left.get(key) == value != state.get(key)
+            }
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         turn = super()._new_turn(graph_input, question)
@@ -133,6 +142,12 @@ class ValuesSession(Session):
         while self._notices:
             turn.announce(self._notices.pop(0))
         return turn
+
+    async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
+        await self._keep_values()
+        async with aclosing(super()._run(turn)) as events:
+            async for event in events:
+                yield event
 
     def _has_new_input(self) -> bool:
         return bool(self._new_input)
@@ -172,5 +187,7 @@ class ValuesSession(Session):
         return missing or self._explain_other(error)
 
 
-class _Empty:
-    """A state without fields."""
+def _fields(snapshot: StateSnapshot) -> Mapping[str, Any]:
+    """Return the state's values by key; a state may be an object, or a plain value that has none."""
+    values = snapshot.values
+    return values if isinstance(values, Mapping) else getattr(values, "__dict__", {})

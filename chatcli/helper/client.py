@@ -8,15 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from chatcli.helper import wire
+from chatcli.helper.same_conditions import installation
 from chatcli.runtime.signals import STOPPING, is_survived
 
-HEARD_SECONDS = 0.3
-"""Time for the helper to answer, before its process is checked."""
-_HUNG_SECONDS = 3.0
-"""Time after which a helper that is not stopped counts as hung: it may have to fork for many clients."""
-READY_SECONDS = 3.0
-"""Time for its child to check the command line."""
+HELPER_ANSWER_SECONDS = 0.3
+"""Seconds that the helper may take to answer before its process is checked."""
+_HELPER_HANGS_SECONDS = 3.0
+"""Seconds after which a helper that is not stopped counts as hung: it may have to fork for many clients."""
+CHILD_READY_SECONDS = 3.0
+"""Seconds that the helper's child may take to check the command line."""
 _HEARTBEAT_SECONDS = 0.2
+"""Seconds between two signals that let a stopped child continue."""
 _PASSED_ON = (*STOPPING, signal.SIGWINCH, signal.SIGCONT)
 
 
@@ -38,8 +41,6 @@ class _Run:
     """A run in the helper's child."""
 
     def __init__(self, arguments: list[str]) -> None:
-        from chatcli.helper import wire
-
         path = wire.socket_path()
         request = _request(arguments)
         self._connection = _connect(path)
@@ -56,13 +57,13 @@ class _Run:
             os.close(folder)
         if heard != wire.HEARD:
             return
-        self._connection.settimeout(READY_SECONDS)
+        self._connection.settimeout(CHILD_READY_SECONDS)
         ready, _, child = self._connection.recv(wire.MAX_REPLY).partition(b" ")
         if ready != wire.READY:
             return
         self._child = os.pidfd_open(int(child))
-        heeded = [number for number in _PASSED_ON if not is_survived(number)]
-        before = {number: signal.signal(number, self._pass_on) for number in heeded}
+        handled = [number for number in _PASSED_ON if not is_survived(number)]
+        before = {number: signal.signal(number, self._pass_on) for number in handled}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
         self._connection.settimeout(_HEARTBEAT_SECONDS)
         try:
@@ -74,15 +75,13 @@ class _Run:
         self.begun = True
 
     def _heard(self) -> bytes:
-        from chatcli.helper import wire
-
         try:
             return self._connection.recv(wire.MAX_REPLY)
         except TimeoutError:
             helper, _ = wire.peer(self._connection)
             if wire.is_stopped(helper):
                 raise
-        self._connection.settimeout(_HUNG_SECONDS - HEARD_SECONDS)
+        self._connection.settimeout(_HELPER_HANGS_SECONDS - HELPER_ANSWER_SECONDS)
         return self._connection.recv(wire.MAX_REPLY)
 
     def follow(self) -> int:
@@ -126,18 +125,13 @@ class _Run:
 
 
 def _request(arguments: list[str]) -> bytes:
-    from chatcli.helper.same_conditions import installation
-    from chatcli.helper.wire import Request
-
     encodings = [(stream.encoding, stream.errors or "strict") for stream in (sys.stdin, sys.stdout, sys.stderr)]
-    return Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
+    return wire.Request(arguments, dict(os.environ), installation(), not sys.stdin.isatty(), encodings).encode()
 
 
 def _connect(path: Path) -> socket.socket:
-    from chatcli.helper.wire import connect
-
     try:
-        return connect(path, HEARD_SECONDS)
+        return wire.connect(path, HELPER_ANSWER_SECONDS)
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)  # its helper was killed
         raise

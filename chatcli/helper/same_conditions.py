@@ -15,8 +15,10 @@ _STATUS = (
 )
 _OF_LIBC = 1 << 31 | 1 << 32
 """The C library's own signals 32 and 33: it ignores them in processes started by posix_spawn."""
-_INTERPRETERS = ("PYTHON", "LD_", "LC_", "LANG", "GLIBC_", "MALLOC_", "OPENSSL_", "SSL_", "TZ")
+_INTERPRETERS = ("PYTHON", "LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "SSL_", "TZ")
 """Prefixes of the variables that Python, the C library and OpenSSL read."""
+_LANGUAGES = {"LANG", "LANGUAGE"}
+"""Other such variables. As prefixes they would name LANGFLOW_API_KEY, which a helper never has."""
 
 
 def installation() -> list[str]:
@@ -54,7 +56,7 @@ class Environment:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note which variables are read meanwhile."""
+        """Note which variables are read in the `with` block."""
         real = os.environ
         os.environ = _Watched(real, self._note)  # type: ignore[assignment]  # noqa: B003 - it is restored
         try:
@@ -64,7 +66,7 @@ class Environment:
 
     def matches(self, other: dict[str, str]) -> bool:
         """Return whether imports in the environment `other` would have read the same values."""
-        names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | self._names
+        names = {name for name in {*os.environ, *other} if name.startswith(_INTERPRETERS)} | _LANGUAGES | self._names
         return all(os.environ.get(name) == other.get(name) for name in names) and (
             not self._whole or other == dict(os.environ)
         )
@@ -77,7 +79,7 @@ class Environment:
 
 
 class _Watched(MutableMapping[str, str]):
-    """`os.environ`, which reports each name that is read; None stands for all of them."""
+    """`os.environ`, which reports each name that is read, or None for all of them."""
 
     def __init__(self, real: MutableMapping[str, str], note: Callable[[str | None], None]) -> None:
         self._real, self._note = real, note

@@ -20,16 +20,16 @@ from chatcli.helper.same_conditions import Environment, Files, installation, pro
 from chatcli.paths import runtime_dir
 from chatcli.runtime.signals import STOPPING
 
-_SIGNAL_CHECK_SECONDS = 0.05
-"""Time between two checks whether the client is stopped."""
-_GO_SECONDS = 5.0
-"""Time for the client to send its streams."""
-
+_STOPPED_CHECK_SECONDS = 0.05
+"""Seconds between two checks whether the client is stopped."""
+_STREAMS_SECONDS = 5.0
+"""Seconds that the client may take to send its streams."""
 _IDLE_SECONDS = 300.0
-_CHECK_SECONDS = 2.0
-"""Time between two checks whether the helper is still needed."""
+"""Seconds that a helper stays without a client, unless the environment sets another time."""
+_NEEDED_CHECK_SECONDS = 2.0
+"""Seconds between two checks whether the helper is still needed."""
 _REQUEST_SECONDS = 1.0
-"""Time for a client that has connected to send its request."""
+"""Seconds that a client that has connected may take to send its request."""
 _UNFIT = 100
 """Exit code of a child that may not run the request; not an exit code of `chat`."""
 
@@ -73,7 +73,7 @@ def _send_exit_code(connection: socket.socket, code: int) -> None:
 
 def _take_streams(connection: socket.socket, request: wire.Request, fits: bool) -> bool:
     """Take over the client's streams if the run `fits` and the client still wants it here; return whether it does."""
-    connection.settimeout(_GO_SECONDS)
+    connection.settimeout(_STREAMS_SECONDS)
     try:
         connection.send(wire.READY + b" %d" % os.getpid() if fits else wire.NO)
         answer, descriptors, _, _ = socket.recv_fds(connection, wire.MAX_REPLY, 3)
@@ -97,7 +97,7 @@ def _stream(number: int, mode: str, encoding: str, errors: str, buffering: int =
 
 def _follow(connection: socket.socket, client: int) -> None:
     """Stop this process when the client stops, and kill it when the client ends; the client sends SIGCONT itself."""
-    while not select.select([connection], [], [], _SIGNAL_CHECK_SECONDS)[0]:
+    while not select.select([connection], [], [], _STOPPED_CHECK_SECONDS)[0]:
         with suppress(OSError):
             if wire.is_stopped(client):
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -171,7 +171,7 @@ class _Helper:
         """
         idle_since = time.monotonic()
         while self._in_place():
-            ready, _, _ = select.select([self._listener], [], [], min(_CHECK_SECONDS, idle_seconds))
+            ready, _, _ = select.select([self._listener], [], [], min(_NEEDED_CHECK_SECONDS, idle_seconds))
             if self._reap():
                 idle_since = time.monotonic()
             if not ready and not self._children and time.monotonic() - idle_since >= idle_seconds:

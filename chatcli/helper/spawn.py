@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatcli.config.secrets import names_secret, redact
 from chatcli.helper import wire
-from chatcli.helper.client import HEARD_SECONDS
+from chatcli.helper.client import HELPER_ANSWER_SECONDS
 from chatcli.paths import runtime_dir
 
 
@@ -52,7 +52,7 @@ def is_there() -> bool:
 
     """
     try:
-        wire.connect(wire.socket_path(), HEARD_SECONDS).close()
+        wire.connect(wire.socket_path(), HELPER_ANSWER_SECONDS).close()
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     return True
@@ -89,7 +89,7 @@ def find_helper(path: Path | None = None) -> HelperState | None:
 
     """
     try:
-        with wire.connect(path or wire.socket_path(), HEARD_SECONDS) as connection:
+        with wire.connect(path or wire.socket_path(), HELPER_ANSWER_SECONDS) as connection:
             pid, _ = wire.peer(connection)
             return HelperState(pid, _private_memory(pid), _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):

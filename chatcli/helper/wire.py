@@ -13,12 +13,17 @@ import struct
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zlib import crc32
+
+from chatcli import __version__
+from chatcli.paths import runtime_dir
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
 """Sets how long a helper stays without a client."""
 MAX_REQUEST = 1 << 20
-"""Bytes; the kernel sets the real limit, and a larger request is not sent."""
+"""Bytes of the longest request; the kernel's limit is lower, and a larger request is not sent."""
 MAX_REPLY = 64
+"""Bytes of the longest reply."""
 HEARD, NO, READY, GO = b"heard", b"no", b"ready", b"go"
 
 
@@ -52,11 +57,6 @@ def socket_path() -> Path:
         OSError: There is no private folder for it.
 
     """
-    from zlib import crc32
-
-    from chatcli import __version__
-    from chatcli.paths import runtime_dir
-
     installation = crc32(f"{__version__} {sys.executable}".encode())
     return runtime_dir() / f"helper-{installation:08x}.sock"
 

@@ -43,12 +43,12 @@ def man_page() -> str:
 
 
 def introduction(page: str) -> str:
-    """Return what stands in `page` between its title and its first heading."""
+    """Return the text of `page` between its title and its first heading."""
     return page.partition("\n")[2].partition("\n#")[0].strip()
 
 
 def section(page: str, heading: str) -> str:
-    """Return what stands in `page` under the heading `heading`."""
+    """Return the text of `page` under the heading `heading`."""
     found = page.partition(f"\n## {heading}\n")[2]
     if not found:
         raise ValueError(f"the manual has no section {heading}")

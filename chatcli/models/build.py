@@ -1,4 +1,4 @@
-"""Builds the model that a name stands for."""
+"""Builds the model of a given name."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

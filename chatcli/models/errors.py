@@ -68,7 +68,7 @@ COMPLETIONS = "/chat/completions"
 _VERSION = re.compile(r"/v\d")
 _MODEL_WORDS = ("model", "deployment")
 _UNKNOWN_PATH_WORDS = ("Unexpected endpoint",)
-"""For servers that have no status for it: LM Studio."""
+"""In errors of servers that send no status for an unknown path: LM Studio."""
 _PATH = re.compile(r"(?<!\w)(?:https?:)?/[^\s\"'<>()]+")
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from chatcli.config.credentials import Access
 from chatcli.config.installation import install_command
-from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
 from chatcli.models.model import ANSWER_ROOM, Endpoint, Limits, Model, known_window
@@ -251,7 +251,7 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     if credentials.base_url is not None and provider.options.get("base_url") == "":
         os.environ[provider.url_variables[0]] = credentials.base_url
     options = _options(provider, credentials, settings)
-    seconds = settings.timeout or DEFAULT_TIMEOUT
+    seconds = settings.timeout or ANSWER_SECONDS
     if before := BEFORE_CLIENT.get(provider.prefix):
         before(seconds)
     if make := MAKE_CLIENT.get(provider.prefix):
@@ -305,7 +305,7 @@ def _requirements(provider: Provider) -> str:
 def _options(provider: Provider, credentials: Access, settings: Settings) -> dict[str, Any]:
     """Return the client's arguments, under the names that this client uses."""
     key = credentials.key
-    seconds = settings.timeout or DEFAULT_TIMEOUT
+    seconds = settings.timeout or ANSWER_SECONDS
     chosen = {
         "api_key": key.get_secret_value() if key is not None else None,
         # Given also if a variable holds it: not every client reads its provider's variable.

@@ -1,24 +1,20 @@
 """A model that can be asked: its limits, its tokenizer, the kinds of files that it takes, and its prices."""
 
-from typing import TYPE_CHECKING
-
-from chatcli.events import Usage
-from chatcli.providers import PROVIDERS
-
-if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
-
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from langchain_core.language_models import BaseChatModel
 
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
+from chatcli.events import Usage
 from chatcli.models.names import ModelName
-from chatcli.providers import LOCAL, OPENAI
+from chatcli.providers import LOCAL, OPENAI, PROVIDERS
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""
@@ -150,11 +146,10 @@ def _look_up(provider: str, model: str, usage: Usage) -> "PriceCalculation | Non
     if not price_list:
         return None
     # Its import takes 0.1 s, and only a listed model needs it.
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
+    import genai_prices
 
-    priced = PricedUsage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+    priced = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     try:
-        return calc_price(priced, model, provider_id=price_list)
+        return genai_prices.calc_price(priced, model, provider_id=price_list)
     except LookupError:
         return None

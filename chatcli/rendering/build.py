@@ -1,4 +1,4 @@
-"""Build the renderer that the settings and the streams ask for."""
+"""Build the renderer for the settings and the streams."""
 
 import os
 import sys
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 def build_renderer(settings: Settings) -> Renderer:
     """Return the renderer for the chosen format, or for where stdout goes."""
     match settings.format:
-        case "json":
-            from chatcli.rendering.json import JsonRenderer
+        case "json" | "jsonl" as form:
+            from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 
+            if form == "jsonl":
+                return JsonLinesRenderer(sys.stdout, sys.stderr)
             return JsonRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
-        case "jsonl":
-            from chatcli.rendering.json import JsonLinesRenderer
-
-            return JsonLinesRenderer(sys.stdout, sys.stderr)
-        case _ if settings.script is not None:
-            from chatcli.rendering.plain import ScriptRenderer
-
-            return ScriptRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
-        case None if settings.schema_file is None and (sys.stdout.isatty() or wants_color(settings.color)):
+        case None if _wants_terminal(settings):
             # The streams as they are now: a user graph may replace sys.stdout later.
             return DeferredRenderer(partial(_terminal_renderer, settings, sys.stdout, sys.stderr))
         case _:
-            from chatcli.rendering.plain import PlainRenderer
+            from chatcli.rendering.plain import PlainRenderer, ScriptRenderer
 
-            return PlainRenderer(sys.stdout, sys.stderr, quiet=settings.quiet)
+            plain = PlainRenderer if settings.script is None else ScriptRenderer
+            return plain(sys.stdout, sys.stderr, quiet=settings.quiet)
+
+
+def _wants_terminal(settings: Settings) -> bool:
+    """Return whether the output is styled and may move the cursor: never for a script or for an answer by a schema."""
+    plain = settings.script is not None or settings.schema_file is not None
+    return not plain and (sys.stdout.isatty() or wants_color(settings.color))
 
 
 def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
@@ -83,7 +84,7 @@ class DeferredRenderer:
         self._theme: ThemeChosen | None = None
 
     def render(self, event: "Event") -> None:
-        """Show `event`; a theme alone shows nothing yet."""
+        """Show `event`; a theme is kept until another event comes, since it shows nothing by itself."""
         if self._renderer is None:
             from chatcli.events import ThemeChosen
 
@@ -96,6 +97,6 @@ class DeferredRenderer:
         self._renderer.render(event)
 
     def close(self) -> None:
-        """Leave the output in a sane state."""
+        """Close the renderer if it was built."""
         if self._renderer is not None:
             self._renderer.close()

@@ -1,4 +1,4 @@
-"""Machine-readable output: one object a turn, or one line an event."""
+"""JSON output: one object for each turn, or one line for each event."""
 
 import json
 import re
@@ -41,7 +41,7 @@ _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Streams:
-    """Both streams: ASCII objects on `out`, lines for people on `err`."""
+    """Writes JSON in ASCII to `out`, and readable lines to `err`."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out = out
@@ -49,11 +49,11 @@ class _Streams:
         self._progress = ProgressLines()
 
     def close(self) -> None:
-        """Do nothing: every object was flushed when it was written."""
+        """Do nothing: every object is flushed when it is written."""
 
     def _write(self, value: object) -> None:
-        # ASCII only, so that no control character and no lone surrogate reaches the reader raw.
-        # The payload of a graph and the arguments of a tool may hold objects of any class.
+        # In ASCII, control characters and lone surrogates are escaped.
+        # The payload of a graph and the arguments of a tool may contain objects of any class, hence `default`.
         self._out.write(json.dumps(value, ensure_ascii=True, default=str) + "\n")
         self._out.flush()
 
@@ -69,7 +69,7 @@ class _Streams:
 
 
 class JsonRenderer(_Streams):
-    """Writes one object after the turn; a failure is an object too, and its message also a line on `err`.
+    """Writes one object at the end of a turn. A failure is an object too, and its message is also written to `err`.
 
     A `Listing` is written as an array of objects, keyed by its columns in snake case.
     """
@@ -80,7 +80,7 @@ class JsonRenderer(_Streams):
         self._requests: list[dict[str, Any]] = []
 
     def render(self, event: Event) -> None:
-        """Show `event` if it ends something; a broken pipe is the caller's to handle."""
+        """Write the object that `event` completes, if it completes one; the caller handles a broken pipe."""
         match event:
             case ApprovalRequested():
                 self._requests.append(_fields(event))
@@ -104,7 +104,7 @@ class JsonRenderer(_Streams):
                 keys = ["_".join(column.lower().split()) for column in event.columns]
                 self._write([dict(zip(keys, row, strict=True)) for row in event.rows])
             case _:
-                pass  # the object of the turn holds all of it
+                pass  # the object of the turn contains everything
 
     def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, str]) -> None:
         self._write({"thread_id": thread_id, "error": _error(error), **more})
@@ -112,13 +112,13 @@ class JsonRenderer(_Streams):
 
 
 class JsonLinesRenderer(_Streams):
-    """Writes one event a line as it happens; `type` is the event's class name in snake case.
+    """Writes each event as one line when it happens; `type` is the class name of the event in snake case.
 
-    `Progress` goes to `err` as lines for people, since the contract has no such type.
+    `Progress` is written to `err` as readable lines, since the JSON format has no such type.
     """
 
     def render(self, event: Event) -> None:
-        """Show `event` if the contract names it; a broken pipe is the caller's to handle."""
+        """Write `event` if the JSON format has its type; the caller handles a broken pipe."""
         if isinstance(event, _LINES):
             self._write({"type": _type_name(event), **_fields(event)})
         elif isinstance(event, Progress):
@@ -139,7 +139,7 @@ def _fields(event: Event) -> dict[str, Any]:
         return {"text": event.text, "level": event.level}
     if isinstance(event, TextDelta | ApprovalRequested):
         fields = asdict(event)
-        fields.pop("among", None)  # the others stand beside it
+        fields.pop("among", None)  # the other requests follow
         return {key: value for key, value in fields.items() if key in _ALWAYS or value}
     return asdict(event)
 

@@ -1,4 +1,4 @@
-"""Styled lines of a known width: what Markdown becomes before it becomes bytes."""
+"""Styled lines of text, which can be measured, wrapped and folded."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,14 +7,14 @@ from typing import NamedTuple
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
 
-# Scripts written without spaces may break after any character, but not before a closing punctuation mark.
+# Scripts without spaces may be broken after any character, but not before a closing punctuation mark.
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff21-\uff5a\U00020000-\U0003ffff"
 _CLOSERS = "\u3001\u3002\u300d\u300f\u3011\uff01\uff09\uff0c\uff1a\uff1b\uff1f\u30fc\u2026"
 _PIECES = re.compile(rf" +|[{_IDEOGRAPHS}][{_CLOSERS}]*|[^ {_IDEOGRAPHS}]+")
 
 
 class Run(NamedTuple):
-    """Some text of one style, without newlines and control characters."""
+    """Text of one style, without newlines and other control characters."""
 
     text: str
     style: Style
@@ -35,7 +35,7 @@ def width_of(line: Line) -> int:
 
 
 def join(runs: Iterable[Run]) -> Line:
-    """Return `runs` as a line, neighbours of one style made one."""
+    """Return `runs` as a line; neighbouring runs of the same style are merged."""
     merged: list[Run] = []
     for run in runs:
         if not run.text:
@@ -48,7 +48,7 @@ def join(runs: Iterable[Run]) -> Line:
 
 
 def split_lines(runs: Iterable[Run]) -> list[Line]:
-    """Cut runs that still have newlines into lines."""
+    """Return the lines of `runs`, which may contain newlines."""
     lines: list[list[Run]] = [[]]
     for text, style in runs:
         first, *others = text.split("\n")
@@ -58,7 +58,7 @@ def split_lines(runs: Iterable[Run]) -> list[Line]:
 
 
 def wrap(line: Line, width: int) -> list[Line]:
-    """Break `line` between words, and words that are longer than `width` anywhere."""
+    """Return `line` broken between words; words that are longer than `width` are broken anywhere."""
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]
@@ -66,7 +66,7 @@ def wrap(line: Line, width: int) -> list[Line]:
 
 
 def fold(line: Line, width: int) -> list[Line]:
-    """Break `line` exactly where `width` is full, as code wants it."""
+    """Return `line` broken exactly at `width`, as is right for code."""
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]
@@ -79,13 +79,14 @@ def fold(line: Line, width: int) -> list[Line]:
 
 
 def _chop(text: str, width: int) -> list[str]:
-    # rich begins with an empty piece when the first character alone is too wide.
+    # rich returns an empty first piece if the first character alone is too wide.
     return [piece for piece in chop_cells(text, width) if piece]
 
 
 def _break(text: str, width: int) -> list[tuple[int, int]]:
+    """Return the start and end of each line of `text`, broken between words."""
     ranges: list[tuple[int, int]] = []
-    start = end = column = 0  # the open line, without the spaces at its end
+    start = end = column = 0  # the current line, without the spaces at its end
     for match in _PIECES.finditer(text):
         piece = match.group()
         cells = cell_len(piece)
@@ -114,7 +115,7 @@ def _break(text: str, width: int) -> list[tuple[int, int]]:
 
 def _slices(line: Line, ranges: Sequence[tuple[int, int]]) -> Iterator[Line]:
     """Yield the part of `line` in each of the ascending `ranges` of characters."""
-    index = offset = 0  # the run that the next range begins in, and where that run begins
+    index = offset = 0  # the run in which the next range begins, and the position of its first character
     for start, end in ranges:
         parts: list[Run] = []
         while index < len(line):

@@ -1,4 +1,4 @@
-"""Plain text: the answer on one stream, everything else on the other; the lines that other renderers share."""
+"""Plain text output, and the lines that other renderers use too."""
 
 import os
 from typing import TextIO
@@ -19,22 +19,23 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
-    size,
 )
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
+from chatcli.text_lines import format_size
 
-_STEP = 10  # percent
+_STEP = 10
+"""The percentage of a download after which progress is reported again."""
 
 
 class PlainRenderer:
-    """Writes the answer to `out` as it comes, ended by one newline; notices, progress and errors to `err`.
+    """Writes the answer to `out` as it arrives, with one newline at its end; notices, progress and errors to `err`.
 
     Args:
-        out: The stream of answers, listings and past messages.
-        err: The stream of everything about them.
-        quiet: Answers only; errors are still shown.
+        out: The stream for answers, listings and past messages.
+        err: The stream for everything else.
+        quiet: Whether to write answers and errors only.
 
     """
 
@@ -51,7 +52,7 @@ class PlainRenderer:
         self._node = ""
 
     def render(self, event: Event) -> None:
-        """Show `event`; a broken pipe is the caller's to handle."""
+        """Show `event`; the caller handles a broken pipe."""
         match event:
             case TextDelta(draft=True) if not self._out.isatty():
                 pass  # a program gets the answer alone, at the end
@@ -91,7 +92,7 @@ class PlainRenderer:
                 pass  # the others have no text
 
     def close(self) -> None:
-        """End an answer that a failure left open."""
+        """Complete an answer that a failure has cut off."""
         self._write_answer(self._sanitizer.flush())
         self._end_line()
 
@@ -108,7 +109,7 @@ class PlainRenderer:
             self._show("\n")
 
     def _print_node(self, event: TextDelta) -> None:
-        """Print the name of the node to `err` when another node continues: `out` holds the answer alone."""
+        """Print the name of the node to `err` when another node continues the answer; `out` gets the answer only."""
         if self._answered and event.node != self._node:
             self._print(f"[{event.node}]")
         self._node = event.node
@@ -117,7 +118,7 @@ class PlainRenderer:
         for line in self._calls.clear():
             self._print(f"{line} waits")
         for line in request_lines(event):
-            self._print(line, "error")  # also where everything but the answer is unwanted
+            self._print(line, "error")  # shown with `quiet` too: the user has to answer
 
     def _end_turn(self, event: TerminalEvent) -> None:
         self._write_answer(self._sanitizer.flush())
@@ -147,9 +148,9 @@ class PlainRenderer:
     def _fresh_line(self) -> str:
         """Return the text that moves a terminal's cursor to the start of a line.
 
-        `out` may reach the same terminal through another program (`chat ... | cat`), at any time. So the column of the
-        cursor is unknown. As many spaces as the screen is wide move to the next line from every column but the first,
-        since terminals wrap a full line only when more text comes.
+        The column of the cursor is not known, since `out` may reach the same terminal through another program
+        (`chat ... | cat`), at any time. As many spaces as the screen has columns move the cursor to the next line
+        from every column except the first, since terminals wrap a full line only when more text arrives.
         """
         if not self._shown or not self._err.isatty():
             return ""
@@ -161,10 +162,10 @@ class PlainRenderer:
 
 
 class ScriptRenderer(PlainRenderer):
-    """Writes each question after `User: ` and its answer, as it comes, after `AI: `."""
+    """Writes each question after `User: `, and its answer, as it arrives, after `AI: `."""
 
     def render(self, event: Event) -> None:
-        """Show `event`; a broken pipe is the caller's to handle."""
+        """Show `event`; the caller handles a broken pipe."""
         if isinstance(event, MessageShown):
             self._show(f"User: {sanitize_line(event.text)}\n")
         else:
@@ -180,7 +181,7 @@ def notice_text(notice: Notice) -> str:
 
 
 def error_lines(error: ChatcliError) -> list[str]:
-    """Return the lines about `error` for the user: what failed and, if there is one, the remedy."""
+    """Return the lines that tell the user about `error`: what failed and, if there is one, the remedy."""
     lines = [f"error: {sanitize_line(error.message)}"]
     if error.remedy:
         lines.append(sanitize_line(error.remedy))
@@ -202,7 +203,7 @@ def match_block(match: MatchShown) -> str:
 
 
 def listing_lines(listing: Listing) -> list[str]:
-    """Return a table as aligned columns, two spaces apart; the title is left to screens."""
+    """Return a table as aligned columns, two spaces apart, without its title, which only screens show."""
     table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
     widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
     return ["  ".join(map(_pad, row, widths)).rstrip() for row in table]
@@ -221,13 +222,13 @@ def _pad(text: str, width: int) -> str:
 
 
 class ProgressLines:
-    """Reduces the many `Progress` events of a label to a few lines: the start, every tenth of a download, the end."""
+    """Turns the `Progress` events of a label into a few lines: the start, each tenth of a download, the end."""
 
     def __init__(self) -> None:
         self._shown_percent: dict[str, int] = {}  # label -> the last percentage shown
 
     def line(self, event: Progress) -> str | None:
-        """Return the line to show for `event`, None if there is nothing new."""
+        """Return the line to show for `event`; None if there is nothing new."""
         label = sanitize_line(event.label)
         if event.finished:
             self._shown_percent.pop(label, None)
@@ -236,7 +237,7 @@ class ProgressLines:
         step = percent // _STEP * _STEP
         if label not in self._shown_percent:
             self._shown_percent[label] = step
-            return f"{label}..." if not event.total else f"{label} ({size(event.total)})..."
+            return f"{label}..." if not event.total else f"{label} ({format_size(event.total)})..."
         if step <= self._shown_percent[label]:
             return None
         self._shown_percent[label] = step
@@ -244,6 +245,6 @@ class ProgressLines:
 
 
 def short_name(model: str) -> str:
-    """Return the name of a model as it is, and that of a graph without its folder: `graph:agent.py:agent`."""
+    """Return the name of a model unchanged, and the name of a graph without its folder: `graph:agent.py:agent`."""
     kind, colon, name = model.partition(":")
     return sanitize_line(f"{kind}:{name.rpartition('/')[2]}" if colon and kind == "graph" else model)

@@ -1,4 +1,4 @@
-"""The protocol of every kind of output, and the one loop that hands it events."""
+"""The protocol of every kind of output, and the loop that passes events to it."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 class Renderer(Protocol):
-    """Shows events; nothing else writes the output of a session.
+    """Shows events; all output of a session goes through one renderer.
 
-    Neither method waits or starts a thread. They raise what the output raises, such as a broken pipe.
+    The methods neither wait nor start threads. Errors of the output stream, such as a broken pipe, are raised.
     """
 
     def render(self, event: "Event") -> None:
-        """Show `event`. Events come in the order that `chatcli.events` guarantees."""
+        """Show `event`. Events arrive in the order that `chatcli.events` describes."""
 
     def close(self) -> None:
-        """Leave the output in a sane state; called once, also after a failure."""
+        """Complete the output and restore the terminal; called once, even after a failure."""
 
 
 async def consume(events: "AsyncIterator[Event]", renderer: Renderer) -> "Event | None":
-    """Show every event and return the last; `events` is closed also when rendering fails, as with a broken pipe."""
+    """Show every event and return the last one; close `events`, even if rendering fails (a broken pipe)."""
     last = None
     try:
         async for event in events:

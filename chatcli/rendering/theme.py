@@ -1,4 +1,4 @@
-"""How each kind of text looks: in the names of the terminal's sixteen colours, which a theme gives their values."""
+"""The style of each kind of text, in the sixteen colours of terminals, and the themes, which define these colours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,15 +31,15 @@ def heading(level: int) -> Style:
 
 @dataclass(frozen=True)
 class Theme:
-    """What the sixteen colours are on one kind of background.
+    """The sixteen colours on one kind of background.
 
     Attributes:
-        name: What the user calls it.
-        colors: The number, of the 256 that every terminal shows alike, for each name that the styles use; names that
-            are missing stay the terminal's own.
-        dim: The number for what is dimmed; None dims by the terminal's own means.
-        background: The background, in RGB, that the colours were chosen for; None where it is not known.
-        colored: Whether there are colours at all.
+        name: The name by which the user chooses the theme.
+        colors: For each colour name that the styles use, a number among the 256 colours, which all terminals show
+            alike. For a missing name, the terminal's own colour is used.
+        dim: The colour number of dim text; None to use the terminal's own dim style.
+        background: The RGB background for which the colours were chosen; None if it is not known.
+        colored: Whether colours are used.
 
     """
 
@@ -50,7 +50,7 @@ class Theme:
     colored: bool = True
 
     def resolve(self, style: Style) -> Style:
-        """Return `style` as this theme shows it."""
+        """Return `style` with the colours of this theme."""
         return _resolve(self.name, style)
 
 
@@ -102,7 +102,7 @@ THEMES = {theme.name: theme for theme in (DARK, LIGHT, MONO, TERMINAL)}
 
 
 def find_theme(name: str) -> Theme:
-    """Return the theme `name`; "auto" is the terminal's own colours until the terminal tells its background."""
+    """Return the theme `name`; "auto" is the terminal's own colours until the terminal reports its background."""
     return THEMES.get(name, TERMINAL)
 
 

@@ -14,43 +14,43 @@ _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "
 
 @dataclass
 class OpenCalls:
-    """The calls of a turn that have begun and not ended, and the line that each is shown as."""
+    """The tool calls of a turn that are running, each with the line that shows it."""
 
     _calls: dict[str, str] = field(default_factory=dict)
 
     def start(self, event: ToolCallStarted) -> None:
-        """Note that a call has begun."""
+        """Remember a call that has begun."""
         self._calls[event.call_id] = sanitize_line(call_text(event.name, event.arguments))
 
     def finish(self, event: ToolCallFinished) -> str:
-        """Return the line of a call that has ended."""
+        """Remove a call that has ended, and return its line with the result."""
         call = self._calls.pop(event.call_id, sanitize_line(event.name))
         return f"{call} {sanitize_line(result_text(event.content, failed=event.status == 'error'))}"
 
     @property
     def lines(self) -> list[str]:
-        """The line of each call that is still open."""
+        """The line of each running call."""
         return list(self._calls.values())
 
     def clear(self) -> list[str]:
-        """Forget the open calls; return their lines."""
+        """Remove all running calls, and return their lines."""
         lines = self.lines
         self._calls.clear()
         return lines
 
 
 def request_lines(request: ApprovalRequested) -> list[str]:
-    """Return what a graph asks, readably, and how to answer; with its ID where the graph waits for several answers."""
+    """Return the request of a graph and how to answer it, with its ID if the graph waits for several answers."""
     lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
     if not is_review(request.payload):
         schema = request.response_schema or {}
         kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
         return [*lines, *payload_lines(request.payload), f"Type the answer{kind}: text, or a JSON object or list."]
-    problem = request.payload.get("problem")  # with an answer that was no decision, says our own graph
+    problem = request.payload.get("problem")  # our own graph: why the last answer was not a decision
     lines += [f"error: {sanitize_line(str(problem))}"] if problem else []
     actions = reviewed_actions(request.payload)
     for action in actions:
-        # Whole: what is approved unseen might be anything.
+        # Not shortened: the user must see all of what they approve.
         lines.append(sanitize_line(call_text(str(action.get("name", "")), action.get("args") or {}, whole=True)))
         if description := str(action.get("description") or ""):
             lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
@@ -66,7 +66,7 @@ def request_lines(request: ApprovalRequested) -> list[str]:
 
 
 def payload_lines(payload: object) -> list[str]:
-    """Return a payload of any kind as lines: an object's fields one a line, lists and what is nested as JSON."""
+    """Return any payload as lines: each field of an object on its own line, lists and nested values as JSON."""
     if isinstance(payload, str):
         return sanitize(payload).splitlines() or [""]
     if isinstance(payload, Mapping):

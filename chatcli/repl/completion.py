@@ -7,11 +7,19 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from chatcli.commands.all import all_commands
 from chatcli.commands.registry import CommandRegistry, parse_command
+from chatcli.config.settings import THEMES, Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import Place
+from chatcli.graphs.values import shown_key
+from chatcli.manual import list_topics
+from chatcli.repl.toolbar import thread_titles
+from chatcli.roles.role import SHIPPED, role_files
 from chatcli.sanitize import sanitize_line
 
 Choices = Callable[[], Iterable[tuple[str, str]]]
-"""Gives the values that an argument may have, each with a word about it."""
+"""Returns the values that an argument may have, each with a word about it."""
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
 
@@ -21,7 +29,7 @@ class LineCompleter(Completer):
 
     Args:
         registry: The commands.
-        arguments: What there is to choose from, for the commands whose argument is one of several.
+        arguments: The choices for the argument of a command, by the command's name.
 
     """
 
@@ -30,7 +38,7 @@ class LineCompleter(Completer):
         self._arguments = arguments
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield what begins with what stands before the cursor."""
+        """Yield the completions of the text before the cursor."""
         typed = document.text_before_cursor
         if mention := _MENTION.search(typed):
             yield from _paths(mention["quoted"] or mention["bare"] or "", quoted=mention["quoted"] is not None)
@@ -51,14 +59,48 @@ class LineCompleter(Completer):
                 yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))
 
 
+def build_completer(settings: Settings, place: Place, conversation: Callable[[], Conversation | None]) -> LineCompleter:
+    """Return the completer of the slash commands, for the threads of `place` and the models and roles of the user.
+
+    `conversation` returns the conversation, None before it has begun.
+    """
+    return LineCompleter(
+        all_commands(),
+        {
+            "thread": lambda: thread_titles(place).items(),
+            "model": lambda: _model_choices(settings),
+            "role": _role_choices,
+            "theme": lambda: [(name, "") for name in THEMES],
+            "help": list_topics,
+            "set": lambda: _graph_fields(conversation()),
+        },
+    )
+
+
+def _model_choices(settings: Settings) -> list[tuple[str, str]]:
+    from chatcli.models.usable import usable_models  # an HTTP client, which the other choices do without
+
+    return [(model.alias or str(model.name), model.source) for model in usable_models(settings)]
+
+
+def _role_choices() -> list[tuple[str, str]]:
+    return [(name, "shipped" if path.parent == SHIPPED else "yours") for name, path in role_files().items()]
+
+
+def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the beginnings of `/set` for a graph, with the type of each; none until its thread is open."""
+    settable = () if conversation is None else conversation.settable()
+    return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
+
+
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:
-    """Yield the paths that begin with `typed`, which stands behind `@`, or behind `@"` where it is `quoted`."""
+    """Yield the paths that begin with `typed`, the text after `@`, or after `@"` if it is `quoted`."""
     folder, _, begun = typed.rpartition("/")
     base = Path(f"{folder}/" if typed.startswith("/") else folder or ".").expanduser()
     try:
         found = sorted(path for path in base.iterdir() if path.name.startswith(begun))
     except (OSError, RuntimeError):
-        return  # no folder, none that may be read, or ~ of nobody: nothing to offer
+        return  # the folder does not exist or can't be read, or `~name` is no user: nothing to offer
     above = typed.removesuffix(begun)
     for path in found:
         if not path.name.isprintable() or (not begun and path.name.startswith(".")):
@@ -68,5 +110,5 @@ def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:
             yield Completion(name, start_position=-len(begun))
         elif '"' not in above + name:
             opening = "" if quoted else '"'
-            closing = "" if path.is_dir() else '"'  # a folder is only the way to what is in it
+            closing = "" if path.is_dir() else '"'  # after a folder the path goes on
             yield Completion(f"{opening}{above}{name}{closing}", start_position=-len(typed), display=name)

@@ -1,4 +1,4 @@
-"""Handles a line: a slash command, a shell command, which it runs, or a question."""
+"""Handle a line: a slash command, a shell command or a question."""
 
 import asyncio
 import codecs
@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from chatcli.attachments.attachment import Attachment, find_mentions, missing_mentions, read_attachment
+from chatcli.commands.all import all_commands
 from chatcli.commands.registry import (
     CommandContext,
     ParsedCommand,
@@ -19,6 +20,8 @@ from chatcli.commands.registry import (
 )
 from chatcli.config.kept_keys import save_key
 from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import (
     WAITING,
@@ -42,17 +45,18 @@ from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.picker import pick_thread
 from chatcli.repl.prompt import Prompt
+from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
-"""Characters of the output, its end, that are kept to be asked about."""
+"""The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
 
 
 class ShellCommand:
-    """Runs `command` in the user's shell; its output comes as events.
+    """Runs `command` in the user's shell; its output becomes events.
 
-    It gets neither the keyboard nor the terminal: the input line uses them.
+    The command has no access to the keyboard and the terminal, since the input line uses them.
     """
 
     def __init__(self, command: str) -> None:
@@ -143,15 +147,15 @@ class LineHandler:
             await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
 
     def interrupt(self) -> None:
-        """Stop what runs."""
+        """Stop what is running."""
         self._interrupt()
 
     async def close(self) -> None:
-        """Stop what runs and close the conversation."""
+        """Stop what is running, and close the conversation."""
         await self.conversation.close()
 
     async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
-        """Ask `text`; if it was `typed`, with the files that it mentions as `@path`."""
+        """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
         except ChatcliError as error:
@@ -181,7 +185,7 @@ class LineHandler:
         await self._follow(last)
 
     async def _follow(self, last: Event | None) -> None:
-        """Change the input line as the last event of a line requests."""
+        """Do what the last event of a line asks for."""
         match last:
             case ExitRequested():
                 self.leaving = True
@@ -249,6 +253,26 @@ class LineHandler:
             kept = await asyncio.to_thread(save_key, provider.prefix, key)
             self._renderer.render(Notice(f"the key of {provider.title} is kept in {kept}"))
         await self.handle(line)
+
+
+def build_handler(
+    settings: Settings,
+    begin: Callable[[], Conversation],
+    renderer: Renderer,
+    prompt: Prompt,
+    attachments: Sequence[Attachment],
+    *,
+    toolbar: bool,
+) -> LineHandler:
+    """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
+    conversation = begin()
+    state = Toolbar(conversation, lambda: thread_titles(conversation.place))
+    state.on_change = prompt.refresh
+    if toolbar:
+        prompt.toolbar = state.text
+        prompt.refresh()
+    context = CommandContext(conversation, all_commands(), settings)
+    return LineHandler(context, state.watch(renderer), prompt, attachments)
 
 
 def _read_mentioned(text: str) -> list[Attachment]:

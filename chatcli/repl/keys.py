@@ -1,4 +1,4 @@
-"""The keys of the input line, folded pastes, and the replies of the terminal that are no keys."""
+"""The keys of the input line, folded pastes, and replies of the terminal."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 ASK_BACKGROUND = "\x1b]11;?\x07"
-"""Asks the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
+"""The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
 _REPLY = re.compile(
     r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})[^\x07\x1b]*(?:\x07|\x1b\\)"
 )
@@ -23,11 +23,11 @@ _REPLY_BEGUN = re.compile(r"\x1b\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?\Z")
 
 FOLDED_LINES = 20
 FOLDED_CHARACTERS = 2000
-"""A paste of so many lines or characters is folded."""
+"""The number of lines or characters from which a paste is folded."""
 
 
 class Pastes:
-    """The pasted texts that stand folded in the input line, as `[pasted 300 lines]`."""
+    """Pasted texts that are shown folded in the input line, as a sign such as `[pasted 300 lines]`."""
 
     def __init__(self) -> None:
         self.offered = ""
@@ -35,7 +35,7 @@ class Pastes:
         self._texts: dict[str, str] = {}
 
     def fold(self, text: str) -> str:
-        """Return what to insert for the pasted `text`: itself, or a short sign of it."""
+        """Return the text to insert for the pasted `text`: the same, or a short sign for it."""
         lines = text.count("\n") + (not text.endswith("\n"))
         if lines >= FOLDED_LINES:
             return self.add(f"pasted {lines} lines", text)
@@ -44,7 +44,7 @@ class Pastes:
         return text
 
     def add(self, what: str, text: str) -> str:
-        """Return a sign for `text` that says `what` it is, unlike all others."""
+        """Return a sign for `text` that describes it as `what`; each text has a different sign."""
         names = itertools.chain([f"[{what}]"], (f"[{what} #{number}]" for number in itertools.count(2)))
         sign = next(name for name in names if self._texts.get(name, text) == text)
         self._texts[sign] = text
@@ -57,7 +57,7 @@ class Pastes:
         return line
 
     def ending(self, line: str) -> str:
-        """Return the sign that `line` ends with, or nothing: it goes as a whole when its end is deleted."""
+        """Return the sign at the end of `line`, empty if there is none; a sign is deleted as a whole."""
         return next((sign for sign in self._texts if line.endswith(sign)), "")
 
 
@@ -67,14 +67,14 @@ def _is_empty() -> bool:
 
 
 class LeavingHint:
-    """Whether Ctrl-C was pressed on an empty line: once more leaves."""
+    """Remembers that Ctrl-C was pressed on an empty line; pressed again, it leaves."""
 
     def __init__(self) -> None:
         self.armed = False
 
 
 def write_in_editor(buffer: Buffer) -> None:
-    """Open the line in the user's editor, and send it when that has changed it."""
+    """Open the line in the user's editor, and send it if it was changed there."""
 
     async def edit() -> None:
         before = buffer.text
@@ -140,7 +140,7 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes) -> None:
 
 
 class ReplyReader(PosixStdinReader):
-    """Reads the keyboard; a reply about the background goes to `on_background` and is not a key.
+    """Reads the keyboard; a reply about the background is passed to `on_background` and is not read as keys.
 
     Nothing waits for the reply, so keys are never delayed by a slow terminal.
     """
@@ -151,21 +151,21 @@ class ReplyReader(PosixStdinReader):
         self._begun = ""
 
     def read(self, count: int = 1024) -> str:
-        """Return what was typed; the beginning of a reply is held back until the next call."""
+        """Return the typed text; the beginning of a reply is kept until the next call."""
         text = self._begun + super().read(count)
         for reply in _REPLY.finditer(text):
             self._on_background(is_dark(*reply.groups()))
         text = _REPLY.sub("", text)
         begun = _REPLY_BEGUN.search(text)
-        # Text that is held back a second time was typed: Alt-] begins like a reply.
+        # The same beginning a second time was typed: Alt-] begins like a reply.
         self._begun = begun.group() if begun and begun.group() != self._begun else ""
         return text.removesuffix(self._begun) if self._begun else text
 
 
 def read_replies(source: Input, on_background: Callable[[bool], None]) -> bool:
-    """Let `source` pass replies about the background to `on_background`; return whether it can.
+    """Make `source` pass replies about the background to `on_background`; return whether this is possible.
 
-    The input of a terminal has no hook in front of its parser, which would turn a reply into keys.
+    prompt-toolkit's parser would turn a reply into keys, and has no hook before it, so the reader is replaced.
     """
     if not isinstance(source, Vt100Input):
         return False
@@ -174,17 +174,17 @@ def read_replies(source: Input, on_background: Callable[[bool], None]) -> bool:
 
 
 def enter_raw_mode(source: Input) -> None:
-    """Put the terminal into raw mode again after a stop; the `raw_mode` block around it restores the terminal."""
+    """Put the terminal into raw mode again after a stop; the surrounding `raw_mode` block restores it later."""
     source.raw_mode().__enter__()
 
 
 def learn_shift_enter() -> None:
-    """Read Shift-Enter as Alt-Enter, in both ways in which terminals report it; prompt-toolkit has no key for it."""
+    """Read Shift-Enter as Alt-Enter. Terminals report it in two ways, and prompt-toolkit has no key for it."""
     for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
         ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
 
 
 def is_dark(red: str, green: str, blue: str) -> bool:
-    """Return whether a colour, in hexadecimal numbers of one to four digits, needs light text."""
+    """Return whether a background colour is dark; its parts are hexadecimal numbers of one to four digits."""
     parts = [int(part, 16) / int("f" * len(part), 16) for part in (red, green, blue)]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] < 0.5

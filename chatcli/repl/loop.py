@@ -1,4 +1,4 @@
-"""The REPL: reads lines and hands them to the handler."""
+"""The REPL: read lines and pass them to the handler."""
 
 import asyncio
 import signal
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Repl:
-    """Holds a conversation at the terminal until the user leaves.
+    """Runs a conversation at the terminal until the user leaves.
 
     Args:
         prompt: The input line.
-        open_handler: Imports and builds the handler of the lines. It runs after the first prompt appears, so that
-            this is sooner; a line that is entered before its end waits for it.
+        open_handler: Imports and builds the handler of the lines. It runs after the first prompt has appeared, so
+            that the prompt appears sooner. A line that is entered earlier waits for it.
 
     """
 
@@ -35,11 +35,11 @@ class Repl:
 
     @property
     def conversation(self) -> "Conversation | None":
-        """The conversation, None before it has begun."""
+        """The conversation; None before it begins."""
         return self._handler.conversation if self._handler is not None else None
 
     async def handler(self) -> "LineHandler":
-        """Return the handler of the lines; the first call opens it."""
+        """Return the handler of the lines; the first call builds it."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open_handler())
         self._handler = await self._opening
@@ -48,9 +48,9 @@ class Repl:
     async def run(self, first: str | None = None, *, choices: "tuple[ThreadChoice, ...]" = ()) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
-        With `choices`, the user picks one of these threads before.
+        With `choices`, the user picks one of these threads first.
         """
-        leave_signals_to_python()  # from here on the terminal has to be left as it was
+        leave_signals_to_python()  # from here on the terminal must be restored at the end
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
             if choices:

@@ -12,7 +12,7 @@ from chatcli.sanitize import sanitize_line
 
 
 class _Choices(Completer):
-    """Offers the choices that hold every word typed."""
+    """Offers the choices that contain every typed word."""
 
     def __init__(self, choices: Sequence[ThreadChoice]) -> None:
         self._choices = choices
@@ -28,7 +28,7 @@ class _Choices(Completer):
 
 
 def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
-    """Return the choices that hold every word of `typed`, in their ID or description."""
+    """Return the choices that contain every word of `typed` in their ID or description."""
     words = typed.casefold().split()
     return [
         choice
@@ -38,11 +38,10 @@ def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
 
 
 async def pick_thread(prompt: Prompt, choices: Sequence[ThreadChoice], show: Callable[[Event], None]) -> str | None:
-    """Let the user pick one of `choices`: what is typed filters, Enter takes the first, Ctrl-C or Ctrl-D none.
+    """Let the user pick one of `choices`; return its thread ID, or None.
 
-    Returns:
-        The ID of the thread, or None. They stand in a menu; for a screen reader, in a list that `show` shows before.
-
+    Typed words filter the choices. Enter takes the first choice; Ctrl-C and Ctrl-D take none. The choices are shown in
+    a menu; for a screen reader, `show` lists them before the prompt.
     """
     menu = not prompt.plain
     if not menu:

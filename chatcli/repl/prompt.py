@@ -31,7 +31,7 @@ from chatcli.repl.keys import (
     write_in_editor,
 )
 
-# The keys of the usual providers, and assignments to what sounds like one.
+# The API keys of well-known services, and assignments to names that sound like a key.
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
     r"|(?:key|token|secret|password)\w*\s*=\s*\S",
@@ -44,16 +44,16 @@ _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
 def holds_secret(line: str) -> bool:
-    """Return whether `line` may hold a key or a password: what is typed after /keys always may."""
+    """Return whether `line` may contain a key or a password; a line that begins with /keys always may."""
     return line.lstrip().startswith("/keys") or _SECRETS.search(line) is not None
 
 
 class LineHistory(History):
-    """Keeps what was typed, pastes unfolded; lines that may hold a secret are kept nowhere.
+    """Keeps the typed lines, with their pastes unfolded; a line that may contain a secret is not kept.
 
     Args:
-        pastes: What the signs in a line stand for.
-        keep: Whether lines outlive the process, in a file that only the user can read.
+        pastes: The texts of the signs in a line.
+        keep: Whether lines are kept after the process ends, in a file that only the user can read.
 
     """
 
@@ -87,12 +87,12 @@ class Prompt:
     """Reads lines from the terminal, even if stdin is a pipe.
 
     Args:
-        completer: Completes what is being typed.
-        keep_history: Whether what is typed is kept for later runs.
+        completer: Completes the line.
+        keep_history: Whether the typed lines are kept for later runs.
         vi: Whether the line is edited with the keys of vi, not of Emacs.
         plain: Whether a screen reader may be used: then there are no suggestions and no menus.
         color: Whether the line may have colours.
-        on_background: Called with whether the terminal's background is dark; None not to ask the terminal.
+        on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
 
     """
 
@@ -108,13 +108,13 @@ class Prompt:
     ) -> None:
         learn_shift_enter()
         self.plain = plain
-        """Whether a screen reader may read what is shown here."""
+        """Whether a screen reader may be used."""
         self.toolbar: Callable[[int], str] = lambda columns: ""
-        """Returns the line below the input line for a number of columns; empty for none."""
+        """Returns the line below the input line, for a number of columns; empty if there is to be none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
-        """Started once, when the first prompt is on the screen: work that would delay it."""
+        """Started once, when the first prompt is on the screen: work that would delay the prompt."""
         self.when_continued: Callable[[], None] | None = None
-        """Called when the process continues after a stop by another process, if no line is being read."""
+        """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
         self._prefill, self._in_editor = "", False
         self.pastes = Pastes()
@@ -169,7 +169,7 @@ class Prompt:
         self._prefill, self._in_editor = text, in_editor
 
     async def read(self) -> str:
-        """Return the next line, which may hold newlines.
+        """Return the next line, which may contain newlines.
 
         Raises:
             EOFError: The user wants to leave.
@@ -186,7 +186,7 @@ class Prompt:
         return self.pastes.unfold(line)
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """Return the answer to `question`, empty for none; it is kept in no history, and with `hidden` not shown."""
+        """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`."""
         session: PromptSession[str] = PromptSession(question, is_password=hidden, input=self.input, output=self.output)
         try:
             return (await session.prompt_async()).strip()
@@ -198,13 +198,13 @@ class Prompt:
         self._session.app.invalidate()
 
     def leave(self) -> None:
-        """End a waiting `read` as if the user left."""
+        """End a waiting `read`, as if the user had left."""
         if self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
 
     @contextmanager
     def bracketed_paste(self) -> Iterator[None]:
-        """Let the terminal mark pasted text while no line is read: otherwise a pasted newline looks like Enter."""
+        """Make the terminal mark pasted text while no line is read; otherwise a pasted newline looks like Enter."""
         self.output.enable_bracketed_paste()
         self.output.flush()
         try:
@@ -214,7 +214,7 @@ class Prompt:
             self.output.flush()
 
     def suspend(self) -> None:
-        """Suspend this process during an answer: the shell has the terminal until the process continues."""
+        """Suspend this process during an answer; the shell has the terminal until the process continues."""
         self.output.disable_bracketed_paste()
         self.output.flush()
         self._stopped_here = True
@@ -224,7 +224,7 @@ class Prompt:
         self.output.flush()
 
     def _take_early_keys(self) -> None:
-        """Keep the keys typed while the program started, when the terminal still turned Enter into a newline."""
+        """Keep the keys that were typed before raw mode, when the terminal still turned Enter into a newline."""
         keys = self.input.read_keys() + self.input.flush_keys()
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
@@ -234,7 +234,7 @@ class Prompt:
         event.app.suspend_to_background()
 
     def _continue(self) -> None:
-        """Take the terminal back after a stop by another process: the shell has changed its settings."""
+        """Set up the terminal again after a stop by another process, since the shell has changed its settings."""
         if self._stopped_here:
             self._stopped_here = False
             return

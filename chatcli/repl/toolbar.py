@@ -1,25 +1,29 @@
-"""The line below the input line: the state of the conversation."""
+"""The line below the input line, which shows the state of the conversation."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 
 from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import Place, open_threads
+from chatcli.errors import ChatcliError
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
 from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.sanitize import sanitize_line
+from chatcli.store.location import StoreLocation
 
 NARROW = 60
-"""Columns; a screen that has fewer shows no toolbar."""
+"""The least number of columns: a narrower screen shows no toolbar."""
 _TITLE = 30
+"""The most characters of a thread's title."""
 
 
 class Toolbar:
-    """Shows the state of the conversation: thread, model, context and its budget, tokens and cost so far.
+    """Shows the thread, the model, the context and its budget, and the tokens and cost so far.
 
     Args:
         conversation: The conversation.
-        titles: Returns the titles of the stored threads; it may take a while.
+        titles: Returns the titles of the stored threads; it may take some time.
 
     """
 
@@ -34,17 +38,17 @@ class Toolbar:
         self._cost_usd = 0.0
 
     def watch(self, renderer: Renderer) -> Renderer:
-        """Return a renderer that shows events with `renderer` after the toolbar has noted them."""
+        """Return a renderer that passes each event to the toolbar, then to `renderer`."""
         return _Watched(renderer, self)
 
     def note(self, event: Event) -> None:
-        """Take tokens, cost and titles from `event`."""
+        """Update tokens, cost and titles from `event`."""
         match event:
             case TurnFinished():
                 self._tokens += event.usage.total_tokens
                 self._cost_usd += event.cost_usd or 0.0
                 self._learn_titles()
-            case ThreadChanged() | Notice():  # a notice of /rename, say
+            case ThreadChanged() | Notice():  # for example the notice of /rename
                 self._learn_titles()
             case _:
                 pass
@@ -59,7 +63,7 @@ class Toolbar:
             self.on_change()
 
     def text(self, columns: int) -> str:
-        """Return the toolbar for a screen of `columns`, empty when that is too narrow."""
+        """Return the toolbar for a screen of `columns`, empty if the screen is too narrow."""
         if columns < NARROW:
             return ""
         thread_id = self._conversation.thread_id
@@ -78,7 +82,7 @@ class Toolbar:
 
 
 class _Watched:
-    """Shows events after the toolbar has noted them."""
+    """Passes each event to the toolbar, then to the renderer."""
 
     def __init__(self, renderer: Renderer, toolbar: Toolbar) -> None:
         self._renderer = renderer
@@ -90,8 +94,18 @@ class _Watched:
         self._renderer.render(event)
 
     def close(self) -> None:
-        """Leave the output in a sane state."""
+        """Close the renderer."""
         self._renderer.close()
+
+
+def thread_titles(place: Place) -> dict[str, str]:
+    """Return the titles of the stored threads by ID, the newest first; none if the store can't be read."""
+    if not isinstance(place, StoreLocation) or place.path is None or not place.path.exists():
+        return {}
+    try:
+        return {thread.thread_id: thread.title for thread in open_threads(place).recent()}
+    except ChatcliError:
+        return {}
 
 
 def _count(number: int) -> str:

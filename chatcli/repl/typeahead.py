@@ -25,26 +25,26 @@ _MOVES = {
 
 
 class Typeahead:
-    """Keeps the typed keys for the next prompt, and the text that they will make there.
+    """Keeps the typed keys for the next prompt, and the text that they will produce there.
 
-    Keys that only the prompt understands (Tab, the history, vi's commands) are kept and show no effect yet.
+    Keys that only the prompt understands (Tab, the history, vi's commands) are kept, but have no effect yet.
     """
 
     def __init__(self) -> None:
         self._pastes = Pastes()
         self.keys: list[KeyPress] = []
-        """The keys to press again."""
+        """The keys for the next prompt."""
         self._sent: list[str] = []
         self._buffer = Buffer(multiline=True)
         self._escaped = False
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The lines that wait to be sent, and the one being typed unless it is empty."""
+        """The lines that wait to be sent, then the line being typed, unless it is empty."""
         return (*self._sent, self._buffer.text) if self._buffer.text else tuple(self._sent)
 
     def hold(self) -> None:
-        """Turn Enter into a newline: the lines were typed before the question that they would answer."""
+        """Turn Enter into a newline: the lines were typed before the request that they would answer."""
         while self.keys and self.keys[-1].key is Keys.ControlM:
             self.keys.pop()
         self.keys = [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in self.keys]
@@ -84,7 +84,7 @@ class Typeahead:
 def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[], None]) -> Iterator[Typeahead]:
     """Read keys while an answer streams: Ctrl-C calls `on_interrupt`, Ctrl-Z suspends, others wait for the next line.
 
-    Yield the draft that holds the typed keys; `show` gets its changes as events.
+    Yield the draft, which keeps the typed keys; `show` gets its changes as events.
     """
     draft = Typeahead()
     loop = asyncio.get_running_loop()

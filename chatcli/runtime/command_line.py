@@ -14,7 +14,7 @@ VALUED = frozenset(
 )
 """The options of `chat` that take a value; all others are flags."""
 WORD, ESCAPED = "", "--"
-"""Stand in place of an option: before a word, and before a word that follows `--`."""
+"""Take the place of the option for a word, and for a word after `--`."""
 
 
 def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -36,7 +36,7 @@ def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _split_short(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the options of one letter that stand together in `argument`; the last one may take a value."""
+    """Yield the options of one letter that `argument` joins, as in `-ci`; the last one may take a value."""
     for place, letter in enumerate(argument[1:], 1):
         name = f"-{letter}"
         if name in VALUED:

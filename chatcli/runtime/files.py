@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, and JSON files of the user's state that are changed that way.
+"""Files that are replaced in one step, and the JSON files in the state folder, which are changed that way.
 
 A process that reads such a file, or a kill of its writer, finds either the old content or the new one.
 """

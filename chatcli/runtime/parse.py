@@ -6,7 +6,7 @@ A value that is nested deeper than Python's stack breaks the code that prints, s
 from typing import Any
 
 MAX_DEPTH = 100
-"""Lists and tables within each other; people and models write about ten."""
+"""Levels of lists and tables inside each other; people and models write about ten."""
 
 
 class TooDeepError(ValueError):

@@ -59,7 +59,7 @@ def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
             try:
                 if stream is not None:  # closed by the caller
                     os.write(stream.fileno(), text.encode())
-            except (OSError, ValueError):  # the exit code alone tells it
+            except (OSError, ValueError):  # then only the exit code reports it
                 pass
         on_end(_INTERRUPTED)
         os._exit(_INTERRUPTED)

@@ -4,7 +4,7 @@ import sys
 
 from chatcli.text_lines import one_line
 
-END_TIMEOUT = 2.0
+SEND_TRACES_SECONDS = 2.0
 """Maximum number of seconds that a trace may delay the end of the program."""
 _failures: list[Exception] = []
 
@@ -39,7 +39,7 @@ def trace_failure() -> str:
 
 
 def finish_tracing() -> bool:
-    """Send the rest of the traces; return whether that is done, or was given up after END_TIMEOUT.
+    """Send the rest of the traces; return whether that is done, or was given up after SEND_TRACES_SECONDS.
 
     LangSmith's own threads would retry an unreachable server for many seconds, and wait for a hanging one for minutes.
     After giving up, only `os._exit` ends without them.
@@ -52,7 +52,7 @@ def finish_tracing() -> bool:
     sending = Thread(target=tracers.wait_for_all_tracers, daemon=True)
     sending.start()
     try:
-        sending.join(END_TIMEOUT)
+        sending.join(SEND_TRACES_SECONDS)
     except KeyboardInterrupt:
         return False
     return not sending.is_alive()

@@ -85,13 +85,11 @@ def as_store_error(error: BaseException) -> StoreError | None:
         if is_damage(error):
             return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
         return StoreError(f"the store can't be used: {error}")
-    if "psycopg" in sys.modules:  # an extra, and heavy: only a PostgreSQL store has imported it
-        import psycopg
+    psycopg = sys.modules.get("psycopg")  # an extra, and heavy: only a PostgreSQL store has imported it
+    if psycopg is not None and isinstance(error, psycopg.Error):
+        from chatcli.store.postgres.connection import as_postgres_error
 
-        from chatcli.store.postgres.errors import as_postgres_error
-
-        if isinstance(error, psycopg.Error):
-            return as_postgres_error(error)
+        return as_postgres_error(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
         return StoreError(f"the store can't be used: {error.strerror}", remedy="Free some space, or use --store.")
     return None

@@ -1,4 +1,4 @@
-"""Finds the messages in what LangGraph writes: the rows of the index of messages."""
+"""Finds the messages in LangGraph's writes, for the index of messages."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -102,13 +102,13 @@ class ForeignThreads:
         return sorted(found, key=_checkpoint_id)
 
     def _said(self, thread_id: str) -> list[HumanMessage | AIMessage]:
-        said: dict[str | None, HumanMessage | AIMessage] = {}
+        shown: dict[str | None, HumanMessage | AIMessage] = {}
         for checkpoint in self._checkpoints(thread_id):
             for _task, channel, value in checkpoint.pending_writes or ():
                 for message in value if channel == "messages" and isinstance(value, list) else ():
                     if isinstance(message, HumanMessage | AIMessage):
-                        said[message.id] = message
-        return list(said.values())
+                        shown[message.id] = message
+        return list(shown.values())
 
     def _summary(self, thread_id: str, checkpoints: Sequence[CheckpointTuple]) -> ThreadSummary:
         facts: dict[str, Any] = {}

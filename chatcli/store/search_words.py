@@ -1,4 +1,4 @@
-"""Splits text into words as the full-text search does, and cuts a snippet around those that were found."""
+"""Splits text into words as the full-text search does, and cuts out a snippet around the words found."""
 
 import re
 import string
@@ -11,9 +11,9 @@ _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
 
 BETWEEN_WORDS = string.punctuation
-"""What separates words; PostgreSQL's own parser would take `file.py` or `a/b` for one."""
+"""The characters that separate words; PostgreSQL's own parser would read `file.py` or `a/b` as one word."""
 ACCENTS = {letter: plain for letter in _LATIN if (plain := unicodedata.normalize("NFD", letter)[0]) != letter}
-"""Letters with diacritics, and the letters that stand for them in a search."""
+"""Letters with diacritics, and the plain letters that replace them in a search."""
 _PLAIN = str.maketrans(ACCENTS)
 
 
@@ -23,7 +23,7 @@ def words_in(text: str) -> list[str]:
 
 
 def snippet(text: str, wanted: Collection[str], length: int) -> str:
-    """Return `length` words of `text` around the first of `wanted`, each of these between its marks."""
+    """Return `length` words of `text` around the first of `wanted`, with marks around each wanted word."""
     words = list(_WORD.finditer(text))
     first = next((place for place, word in enumerate(words) if _folded(word[0]) in wanted), 0)
     begin = max(min(first - length // 3, len(words) - length), 0)

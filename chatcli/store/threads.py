@@ -3,6 +3,7 @@
 The methods block, since `chat threads list` runs without an event loop; a session calls them in a thread.
 """
 
+import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -121,7 +122,7 @@ class Threads(Protocol):
         """Return the threads, the newest first, `limit` of them at most."""
 
     def find(self, thread_id: str) -> ThreadSummary | None:
-        """Return the thread `thread_id`, None when there is no such thread."""
+        """Return the thread `thread_id`, None if it does not exist."""
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """Return the threads whose ID begins with `prefix`, the newest first, `limit` of them at most."""
@@ -139,7 +140,7 @@ class Threads(Protocol):
         """Make `new_id` of the thread's branch that ends at `checkpoint_id`, by default the current one.
 
         Raises:
-            UsageError: There is no such checkpoint, or `new_id` exists.
+            UsageError: The checkpoint does not exist, or the thread `new_id` exists already.
 
         """
 
@@ -210,8 +211,6 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
                 f"several threads begin with {prefix!r}: {', '.join(thread.thread_id for thread in matching)}",
                 remedy="Give more of the ID.",
             )
-    import difflib
-
     near = difflib.get_close_matches(prefix, [thread.thread_id for thread in threads.recent()], n=3, cutoff=0.3)
     raise UsageError(
         f"there is no thread {prefix!r}",
@@ -220,7 +219,7 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
 
 
 def _is_text(word: str) -> bool:
-    """Return whether a database takes `word`: a command line may have bytes that are no text."""
+    """Return whether `word` is text that a database accepts: a command line may have bytes that are not."""
     try:
         word.encode()
     except UnicodeEncodeError:

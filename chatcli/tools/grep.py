@@ -17,7 +17,7 @@ MAX_MATCHES = 200
 MAX_LINE = 300
 """Characters of a line that are shown."""
 MAX_FILE = 2_000_000
-"""Bytes; larger files were not written by hand."""
+"""Bytes of the largest file that is searched: larger ones are not written by hand."""
 
 
 def main(argument: str) -> None:

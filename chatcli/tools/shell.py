@@ -38,7 +38,7 @@ _INHERITED = frozenset(
 )
 _PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"))
 """Inherited too, unless the address holds a password."""
-# The kernel kills the command when this process dies, by whatever signal; on other systems it sees its pipe close.
+# The kernel kills the command when this process dies from any signal; on other systems the command's pipe closes.
 _LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\\0")
@@ -73,8 +73,8 @@ class Finished:
 def inherited_environment() -> dict[str, str]:
     """Return the part of this process's environment that a shell or an MCP server gets.
 
-    It is a list of harmless names, since the names of keys can't be listed. The ways to other programs are left out on
-    purpose: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
+    It is a list of harmless names, since the names of keys can't be listed. Variables that lead to other programs are
+    left out: by SSH_AUTH_SOCK a command could log in with the user's SSH keys, by DBUS_SESSION_BUS_ADDRESS
     and XDG_RUNTIME_DIR ask the keyring for every password, by DISPLAY and WAYLAND_DISPLAY read the clipboard. BASH_ENV
     and exported shell functions would run code before the command does.
     """
@@ -95,7 +95,7 @@ def leashed(command: Sequence[str]) -> list[str]:
 
 
 async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:
-    """Run `command` to its end, or for `seconds`; whatever ends it, all of its process group is killed.
+    """Run `command` to its end, or for `seconds`; at the end, its whole process group is killed.
 
     It has no standard input; its standard output and error are joined.
 

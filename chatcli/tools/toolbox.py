@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool
 
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
-from chatcli.config.settings import DEFAULT_TOOL_TIMEOUT, Settings
+from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.tools.tool import Arguments, Rules, Tool
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Toolbox:
         *,
         builtin: bool = False,
         can_ask: bool = False,
-        seconds: float = DEFAULT_TOOL_TIMEOUT,
+        seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
     ) -> None:
@@ -74,8 +74,8 @@ class Toolbox:
     async def open(self, report: Callable[[str], None]) -> Mapping[str, Tool]:
         """Return the tools by name; the first call starts the servers, all at once.
 
-        `report` gets a line for each server that fails, once; its tools are left out. To cancel a call stops no server:
-        the next call continues to wait.
+        `report` gets a line for each server that fails, once; its tools are left out. Cancelling a call stops no
+        server: the next call continues to wait.
         """
         if self._opening is None:
             # In its own context: the servers must not belong to the turn that happens to be the first.
@@ -120,7 +120,7 @@ class Toolbox:
     def may_run(self, call: ToolCall, more: Iterable[str]) -> bool:
         """Return whether `call` runs now: a rule allows it, or the user approved it in this process.
 
-        The thread alone proves nothing: the store may come from somebody else.
+        The thread alone proves nothing: the store may come from another person.
         """
         tool = self.tools[call["name"]]
         return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
@@ -163,7 +163,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         Rules(settings.allow, everything=settings.yes),
         builtin=settings.tools is True,
         can_ask=can_ask,
-        seconds=settings.tool_timeout or settings.timeout or DEFAULT_TOOL_TIMEOUT,
+        seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
     )

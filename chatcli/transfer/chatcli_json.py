@@ -51,7 +51,7 @@ class _InvalidCall(_Strict):
 
 
 class _Block(BaseModel):
-    """A content block: of any kind, as providers add some, but of one that it names."""
+    """A content block of any type, since providers add new ones; it must name its type."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -60,7 +60,7 @@ class _Block(BaseModel):
 
 
 class _Message(_Strict):
-    """A message: `role`, `content`, and whatever else langchain keeps with it."""
+    """A message: `role`, `content`, and the other fields that langchain stores."""
 
     type: Literal["message"] = "message"
     id: Annotated[str, Field(min_length=1)] | None = None
@@ -79,7 +79,7 @@ class _Message(_Strict):
 
 
 class _Head(_Strict):
-    """A thread without its messages; `turns` and the times are those of the origin; an import makes its own."""
+    """A thread without its messages. `turns` and the times are those of the original; an import sets its own."""
 
     type: Literal["thread"] = "thread"
     format: Literal["chatcli-thread"]
@@ -104,7 +104,7 @@ class _Head(_Strict):
 def as_json(document: ThreadDocument) -> Iterator[str]:
     """Yield the lines of `document` as one JSON object."""
     whole = {**_thread_as_json(document), "messages": [_message_as_json(message) for message in document.messages]}
-    # Escaped, so that no message can control the terminal that this may be shown on.
+    # ASCII only, so that no message can control the terminal on which this may be shown.
     yield json.dumps(whole, indent=2)
 
 
@@ -126,7 +126,7 @@ def is_jsonl_head(data: object) -> bool:
 
 
 def read_json(data: Mapping[str, Any], where: str = "") -> ThreadDocument:
-    """Return the thread `data`; raise UsageError when something is wrong with it."""
+    """Return the thread in `data`; raise UsageError if it is invalid."""
     head = dict(data)
     messages = head.pop("messages", None)
     if not isinstance(messages, list):
@@ -137,7 +137,7 @@ def read_json(data: Mapping[str, Any], where: str = "") -> ThreadDocument:
 
 
 def read_jsonl(lines: Sequence[str]) -> list[ThreadDocument]:
-    """Return the threads in `lines`, each of which begins with a line of its own; raise UsageError for a wrong one."""
+    """Return the threads in `lines`, each a line and its messages' lines; raise UsageError if one is invalid."""
     documents: list[ThreadDocument] = []
     known: set[str] = set()
     messages: list[BaseMessage] = []
@@ -157,7 +157,7 @@ def read_jsonl(lines: Sequence[str]) -> list[ThreadDocument]:
 
 
 def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
-    """Return `document` as plain data, without its messages."""
+    """Return `document` without its messages, as an object of JSON."""
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     for field in ("thread_id", "title", "model", "system"):
         header[field] = getattr(document, field)
@@ -174,10 +174,10 @@ def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
 
 
 def _message_as_json(message: BaseMessage) -> dict[str, Any]:
-    """Return `message` as plain data.
+    """Return `message` as an object of JSON.
 
     Raises:
-        UsageError: It has a type that only user graphs use, which the format does not know.
+        UsageError: The format does not know its type, which only a user graph can have.
 
     """
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
@@ -197,15 +197,15 @@ def _message_as_json(message: BaseMessage) -> dict[str, Any]:
 
 
 def _read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage]) -> ThreadDocument:
-    """Return the thread that `data` is the head of; `where` begins the names of its fields in refusals.
+    """Return the thread with the head `data` and these messages; errors put `where` before the name of a field.
 
     Raises:
-        UsageError: Something is wrong with it.
+        UsageError: The head is invalid.
 
     """
     version = data.get("version")
     if isinstance(version, int) and version > VERSION:
-        raise refuse(f"{where}version", f"{version} is of a newer chatcli; this one knows {VERSION}")
+        raise refuse(f"{where}version", f"{version} was written by a newer chatcli; this one reads {VERSION}")
     check_storable(where.rstrip(".") or "the thread", dict(data))
     try:
         head = _Head.model_validate(data)
@@ -230,39 +230,39 @@ def _read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage
 
 
 def _check_role(where: str, head: _Head) -> None:
-    """Refuse a role that no turn could be asked with."""
+    """Raise UsageError unless the role is complete: a name, a template, and its variables."""
     if bool(head.role) != bool(head.template):
-        raise refuse(f"{where}template", "a role has a name and a template, or there is none")
+        raise refuse(f"{where}template", "a role needs both a name and a template")
     try:
         names = template_variables(head.template)
     except ValueError as error:
         raise refuse(f"{where}template", str(error)) from None
     if set(names) != set(head.variables):
-        raise refuse(f"{where}variables", f"the template's are: {', '.join(names) or 'none'}")
+        raise refuse(f"{where}variables", f"the template has these variables: {', '.join(names) or 'none'}")
 
 
 def _read_message(where: str, data: object, known_ids: set[str]) -> BaseMessage:
-    """Return the message that `data` holds, and add its ID to `known_ids`.
+    """Return the message in `data`, and add its ID to `known_ids`.
 
     Raises:
-        UsageError: Something is wrong with it.
+        UsageError: The message is invalid, or its ID is known already.
 
     """
     check_storable(where, data)
     try:
         wire = _Message.model_validate(data)
-        given = wire.model_dump(exclude_unset=True, exclude={"type", "role", "interrupted"})
+        fields = wire.model_dump(exclude_unset=True, exclude={"type", "role", "interrupted"})
         metadata = dict(wire.response_metadata)
         if wire.interrupted:
             metadata["finish_reason"] = INTERRUPTED
-        given |= {"id": wire.id or str(uuid4()), "response_metadata": metadata}
-        message = _KINDS[wire.role].model_validate(given)
+        fields |= {"id": wire.id or str(uuid4()), "response_metadata": metadata}
+        message = _KINDS[wire.role].model_validate(fields)
     except ValidationError as error:
         raise refusal(f"{where}.", error) from None
-    except KeyError as error:  # of langchain's own validators, which pydantic passes on
+    except KeyError as error:  # raised by a validator of langchain; pydantic does not catch it
         raise refuse(f"{where}.{error.args[0]}", "field required") from None
     except (TypeError, AttributeError) as error:
-        raise refuse(where, f"is no message: {error}") from None
+        raise refuse(where, f"is not a message: {error}") from None
     assert message.id is not None
     check_unique(f"{where}.id", message.id, known_ids)
     return message

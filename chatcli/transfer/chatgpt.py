@@ -1,7 +1,7 @@
 """ChatGPT's data export: `conversations.json`, a list of conversations, each a tree of messages.
 
-The current branch is read: questions and answers, canvas documents, code and its output, and the model's thoughts.
-Hidden context is passed over; files are not in the list and are left as their names; all else is named as left out.
+The import takes the current branch: questions and answers, canvas documents, code and its output, and the model's
+thoughts. It skips hidden context. Of files the export has only the names. Everything else is reported as left out.
 """
 
 import re
@@ -10,20 +10,19 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from pydantic import ValidationError
 
 from chatcli.events import INTERRUPTED
 from chatcli.text_lines import one_line
-from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
-from chatcli.transfer.foreign import Export, fenced, joined, load_json, quoted
+from chatcli.transfer.document import ThreadDocument, check_id, check_unique, refuse
+from chatcli.transfer.foreign import Export, fenced, joined, load_json, quoted, read_conversations
 
 IMAGE, AUDIO = "[image]", "[audio]"
 _CUT_SHORT = "finished_partial_completion"
 _CANVAS = "canmore."
 _OUTPUTS = ("execution_output", "system_error")
 
-# A citation is cut into the text between U+E200 and U+E201; older answers have brackets with a dagger inside. U+E203 to
-# U+E206 mark the words that a citation is for.
+# A citation stands in the text between U+E200 and U+E201, and in older answers in brackets with a dagger inside. U+E203
+# to U+E206 mark the words that a citation belongs to.
 _CITATION = re.compile(r"\ue200[^\ue200\ue201]*\ue201|【\d[^】]{0,40}†[^】]{0,200}】")
 _LOOSE_MARKS = re.compile(r"\ue200[^\s\ue200\ue201]*|[\ue201-\ue206]")
 
@@ -94,7 +93,7 @@ class _Conversation(Export):
 
 
 class _Canvas(Export):
-    """What the model sends to the canvas: a new document, changes to it, or comments."""
+    """A message from the model to the canvas: a new document, changes to it, or comments."""
 
     name: str | None = None
     type: str | None = None
@@ -104,29 +103,18 @@ class _Canvas(Export):
 
 
 def is_chatgpt(data: object) -> bool:
-    """Return whether `data` is such a list."""
-    return isinstance(data, list) and all(isinstance(item, dict) and "mapping" in item for item in data) and bool(data)
+    """Return whether `data` looks like ChatGPT's list of conversations."""
+    return isinstance(data, list) and bool(data) and all(isinstance(item, dict) and "mapping" in item for item in data)
 
 
 def read_chatgpt(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
-    """Return the threads in `data`, the one used last at the end; conversations without any message are left out.
+    """Return the threads in `data` that have messages, the one used last at the end.
 
     Raises:
-        UsageError: Something is wrong with one of them.
+        UsageError: A conversation is invalid.
 
     """
-    found: list[tuple[float, ThreadDocument]] = []
-    for number, item in enumerate(data):
-        where = f"[{number}]"
-        check_storable(where, dict(item))
-        try:
-            conversation = _Conversation.model_validate(item)
-        except ValidationError as error:
-            raise refusal(f"{where}.", error) from None
-        document = _document(where, conversation)
-        if document.messages:
-            found.append((conversation.update_time or 0, document))
-    return [document for _, document in sorted(found, key=lambda pair: pair[0])]
+    return read_conversations(data, _Conversation, _document, lambda conversation: conversation.update_time or 0)
 
 
 def _document(where: str, conversation: _Conversation) -> ThreadDocument:
@@ -148,8 +136,8 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
         if message is not None:
             messages.append(message)
         left_out += _left_out(item, shown=message is not None)
-    every = (node.message for node in conversation.mapping.values())
-    others = {message.id for message in every if message and not _is_hidden(message) and _text(message)} - known
+    everywhere = (node.message for node in conversation.mapping.values())
+    visible = {message.id for message in everywhere if message and not _is_hidden(message) and _text(message)}
     models = [item.metadata.model_slug for item in branch if item.metadata and item.metadata.model_slug]
     system = (item.content for item in branch if item.author.role == "system")
     return ThreadDocument(
@@ -158,23 +146,23 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
         model=f"openai:{models[-1]}" if models else "",
         system=next((text for content in system if (text := _parts(content))), None),
         messages=messages,
-        left_out=(*left_out, *["message on another branch"] * len(others)),
+        left_out=(*left_out, *["message on another branch"] * len(visible - known)),
     )
 
 
 def _branch(where: str, conversation: _Conversation) -> list[_Message]:
     """Return the messages from the root to the current node."""
     branch: list[_Message] = []
-    name, seen = conversation.current_node, set[str]()
+    name, visited = conversation.current_node, set[str]()
     if name is None and any(node.message for node in conversation.mapping.values()):
         raise refuse(f"{where}.current_node", "is missing")
     while name is not None:
         node = conversation.mapping.get(name)
         if node is None:
             raise refuse(f"{where}.mapping", f"there is no node {name[:80]!r}")
-        if name in seen:
+        if name in visited:
             raise refuse(f"{where}.mapping", f"the node {name[:80]!r} is its own ancestor")
-        seen.add(name)
+        visited.add(name)
         if node.message is not None:
             branch.append(node.message)
         name = node.parent
@@ -182,13 +170,13 @@ def _branch(where: str, conversation: _Conversation) -> list[_Message]:
 
 
 def _is_hidden(message: _Message) -> bool:
-    """Return whether ChatGPT never shows `message`: context that it adds, system prompts."""
+    """Return whether ChatGPT hides `message`: a system prompt, or context that it adds itself."""
     hidden = message.metadata is not None and message.metadata.is_visually_hidden_from_conversation
     return bool(hidden) or message.author.role == "system" or message.content.content_type.endswith("editable_context")
 
 
 def _message(message: _Message, text: str) -> BaseMessage | None:
-    """Return `message`, whose content is `text`, or None when there is nothing to show."""
+    """Return `message` as langchain's, with `text` as its content; None if there is nothing to show."""
     if _is_hidden(message) or not text:
         return None
     if message.author.role == "user":
@@ -200,7 +188,7 @@ def _message(message: _Message, text: str) -> BaseMessage | None:
 
 
 def _left_out(message: _Message, *, shown: bool) -> list[str]:
-    """Return what of `message` does not come over, by kind."""
+    """Return the kinds of the parts of `message` that are not imported, one for each part."""
     if _is_hidden(message):
         return []
     if not shown:
@@ -211,7 +199,7 @@ def _left_out(message: _Message, *, shown: bool) -> list[str]:
 
 
 def _text(message: _Message) -> str:
-    """Return what `message` shows, as Markdown; nothing for what passes between the model and its tools."""
+    """Return the text of `message` as Markdown; empty if it is only a request to a tool."""
     content, role = message.content, message.author.role
     match content.content_type:
         case "code":
@@ -260,7 +248,7 @@ def _part(part: str | dict[str, Any]) -> str:
 
 
 def _without_marks(text: str, metadata: _Metadata | None) -> str:
-    """Return `text` with the links that its citations stand for; a citation of nothing known is removed."""
+    """Return `text` with links in place of its citations; citations of unknown sources are removed."""
     references = (metadata.content_references if metadata else None) or []
     links = {reference.matched_text: _link(reference) for reference in references if reference.matched_text}
     text = _CITATION.sub(lambda mark: links.get(mark[0], ""), text)
@@ -276,15 +264,16 @@ def _link(reference: _Reference) -> str:
 
 
 def _canvas(content: _Content, kind: str | None) -> tuple[str | None, str]:
-    """Return the type of the canvas document and what is done to it; `kind` is the type of the last one.
+    """Return the type of the canvas document, and the message to it as Markdown; `kind` is the last document's type.
 
-    A change is a pattern and what takes its place. The patterns of an unknown file are not run: they might never end.
+    A change is a regular expression and its replacement. Only the replacement is shown: the expression comes from an
+    unknown file, and might take forever to run.
     """
-    given = content.text or _parts(content)
+    source = content.text or _parts(content)
     try:
-        canvas = _Canvas.model_validate(load_json(given))
+        canvas = _Canvas.model_validate(load_json(source))
     except ValueError:  # pydantic's too
-        return kind, fenced(given)
+        return kind, fenced(source)
     if canvas.content is not None:
         return canvas.type, joined(
             f"**{' '.join((canvas.name or 'Canvas').split())}**", _body(canvas.content, canvas.type)
@@ -292,10 +281,10 @@ def _canvas(content: _Content, kind: str | None) -> tuple[str | None, str]:
     changes = [text for update in canvas.updates or [] if isinstance(text := update.get("replacement"), str)]
     remarks = [text for comment in canvas.comments or [] if isinstance(text := comment.get("comment"), str)]
     shown = [joined("**Canvas, changed**", *(_body(change, kind) for change in changes))] if changes else []
-    return kind, joined(*shown, *(quoted("Comment", remark) for remark in remarks)) or fenced(given)
+    return kind, joined(*shown, *(quoted("Comment", remark) for remark in remarks)) or fenced(source)
 
 
 def _body(text: str, kind: str | None) -> str:
-    """Return the text of a canvas document: Markdown, or code where its type says so."""
+    """Return the text of a canvas document, as a code block if its type is code."""
     group, _, language = (kind or "").partition("/")
     return fenced(text, language) if group == "code" else text

@@ -1,7 +1,7 @@
-"""Claude.ai's data export: `conversations.json`, a list of conversations with their messages in order of time.
+"""Claude.ai's data export: `conversations.json`, a list of conversations with their messages in chronological order.
 
-Questions and answers, thoughts, tool calls, their results and the text of attached files are read. Other files are not
-part of the list and are left as their names.
+The import takes questions and answers, thoughts, tool calls and their results, and the text of attached files. Of other
+files the export has only the names.
 """
 
 import json
@@ -10,11 +10,10 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from pydantic import ValidationError
 
 from chatcli.text_lines import one_line
-from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
-from chatcli.transfer.foreign import Export, fenced, joined, quoted
+from chatcli.transfer.document import ThreadDocument, check_id, check_unique, refuse
+from chatcli.transfer.foreign import Export, fenced, joined, quoted, read_conversations
 
 
 class _Attachment(Export):
@@ -42,7 +41,7 @@ class _Conversation(Export):
 
 
 def is_claude(data: object) -> bool:
-    """Return whether `data` is such a list."""
+    """Return whether `data` looks like Claude's list of conversations."""
     return (
         isinstance(data, list)
         and bool(data)
@@ -51,24 +50,13 @@ def is_claude(data: object) -> bool:
 
 
 def read_claude(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
-    """Return the threads in `data`, the one used last at the end; conversations without any message are left out.
+    """Return the threads in `data` that have messages, the one used last at the end.
 
     Raises:
-        UsageError: Something is wrong with one of them.
+        UsageError: A conversation is invalid.
 
     """
-    found: list[tuple[str, ThreadDocument]] = []
-    for number, item in enumerate(data):
-        where = f"[{number}]"
-        check_storable(where, dict(item))
-        try:
-            conversation = _Conversation.model_validate(item)
-        except ValidationError as error:
-            raise refusal(f"{where}.", error) from None
-        document = _document(where, conversation)
-        if document.messages:
-            found.append((conversation.updated_at or "", document))
-    return [document for _, document in sorted(found, key=lambda pair: pair[0])]
+    return read_conversations(data, _Conversation, _document, lambda conversation: conversation.updated_at or "")
 
 
 def _document(where: str, conversation: _Conversation) -> ThreadDocument:
@@ -89,31 +77,31 @@ def _document(where: str, conversation: _Conversation) -> ThreadDocument:
 
 
 def _branch(where: str, conversation: _Conversation) -> list[_Message]:
-    """Return the messages of the branch that was used last; an export without parents is one branch."""
+    """Return the messages of the branch used last; without parents, all messages are one branch."""
     messages = {message.uuid: message for message in conversation.chat_messages}
     if not any(message.parent_message_uuid in messages for message in messages.values()):
         return conversation.chat_messages
     newest = conversation.current_leaf_message_uuid
-    message = messages[newest] if newest in messages else conversation.chat_messages[-1]
+    last = messages[newest] if newest in messages else conversation.chat_messages[-1]
     branch: list[_Message] = []
-    following: _Message | None = message
-    while following is not None:
-        branch.append(following)
+    message: _Message | None = last
+    while message is not None:
+        branch.append(message)
         if len(branch) > len(messages):
-            raise refuse(f"{where}.chat_messages", f"{message.uuid[:80]!r} is its own ancestor")
-        following = messages.get(following.parent_message_uuid or "")
+            raise refuse(f"{where}.chat_messages", f"{last.uuid[:80]!r} is its own ancestor")
+        message = messages.get(message.parent_message_uuid or "")
     return branch[::-1]
 
 
 def _message(message: _Message, left_out: list[str]) -> BaseMessage | None:
-    """Return `message`, and add to `left_out` what of it does not come over."""
+    """Return `message` as langchain's, None if it is empty; add to `left_out` the parts that are not imported."""
     text = joined(*(_block(block, left_out) for block in message.content or [])) or (message.text or "")
     files: list[str] = []
     for attachment in [*(message.attachments or []), *(message.files or [])]:
         name = quoteattr(attachment.file_name or "file")
         if attachment.extracted_content:
             files.append(f"<file name={name}>\n{attachment.extracted_content}\n</file>")
-        elif not any(file.startswith(f"<file name={name}>") for file in files):  # its text may be listed beside it
+        elif not any(file.startswith(f"<file name={name}>") for file in files):  # a file with text may be listed twice
             files.append(f"<file name={name}/>")
             left_out.append("file")
     text = joined(text, *files)
@@ -123,7 +111,7 @@ def _message(message: _Message, left_out: list[str]) -> BaseMessage | None:
 
 
 def _block(block: Mapping[str, Any], left_out: list[str]) -> str:
-    """Return a content block as Markdown, and add it to `left_out` when there is nothing to show of it."""
+    """Return a content block as Markdown; add it to `left_out` if it can't be shown."""
     kind = block.get("type")
     match kind:
         case "text" if isinstance(block.get("text"), str):
@@ -141,21 +129,22 @@ def _block(block: Mapping[str, Any], left_out: list[str]) -> str:
             return ""
 
 
-def _tool_use(name: str, given: object) -> str:
-    """Return a tool call: an artifact as the document that it makes, any other as its name and its arguments."""
-    if name == "artifacts" and isinstance(given, Mapping) and isinstance(given.get("content"), str):
-        title = one_line(str(given.get("title") or "Artifact"))
-        kind, language = str(given.get("type") or ""), given.get("language")
+def _tool_use(name: str, arguments: object) -> str:
+    """Return a tool call as Markdown: an artifact as its document, any other call as the tool's name and arguments."""
+    if name == "artifacts" and isinstance(arguments, Mapping) and isinstance(arguments.get("content"), str):
+        title = one_line(str(arguments.get("title") or "Artifact"))
+        kind, language = str(arguments.get("type") or ""), arguments.get("language")
         is_prose = "markdown" in kind or (not kind and language is None)
-        body = given["content"] if is_prose else fenced(given["content"], str(language or kind.rpartition(".")[2]))
+        content = arguments["content"]
+        body = content if is_prose else fenced(content, str(language or kind.rpartition(".")[2]))
         return joined(f"**{title}**", body)
-    if given in (None, {}):
+    if arguments in (None, {}):
         return f"Tool: `{name}`"
-    return joined(f"Tool: `{name}`", fenced(json.dumps(given, ensure_ascii=False, indent=2), "json"))
+    return joined(f"Tool: `{name}`", fenced(json.dumps(arguments, ensure_ascii=False, indent=2), "json"))
 
 
 def _result(content: object, left_out: list[str]) -> str:
-    """Return what a tool gave, a text or a list of blocks."""
+    """Return the text of a tool's result, which is a string or a list of blocks, as a code block."""
     if isinstance(content, str):
         return fenced(content)
     texts = []

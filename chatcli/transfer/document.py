@@ -1,4 +1,4 @@
-"""A whole thread outside of any store."""
+"""A whole thread outside of any store, and the checks of an import."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 NOTHING = "nothing was imported"
 MAX_KINDS = 12
-"""Kinds of things that were left out to name in a line."""
+"""The most kinds of left-out parts that a line names."""
 MAX_DEPTH = 64
-"""Levels of lists and objects in one another; what is stored must also be readable again."""
+"""The most levels of nested lists and objects: what is stored must also be readable again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadDocument:
-    """A thread as it is exported and imported; times are ISO 8601 in UTC, empty where they are not known.
+    """A thread as it is exported and imported; times are ISO 8601 in UTC, or empty if they are not known.
 
-    What it has of `ChatState` has the same name and meaning here.
+    Fields of `ChatState` have the same name and meaning here.
     """
 
     thread_id: str
@@ -40,16 +40,16 @@ class ThreadDocument:
     summarised: str = ""
     refused: tuple[str, ...] = ()
     remembered_model: str = ""
-    """With whom the thread goes on, the state's `model`; a thread of another program remembers none."""
+    """The state's `model`, which continues the thread; empty for a thread of another program."""
     turns: int = 0
     created_at: str = ""
     updated_at: str = ""
     left_out: tuple[str, ...] = ()
-    """What an import leaves out of the thread in another program's file: a kind for each piece."""
+    """The kinds of the parts in another program's file that are not imported, one for each part."""
 
 
 def left_out_line(documents: Sequence[ThreadDocument]) -> str:
-    """Return one line that names what of `documents` was left out, "" for nothing."""
+    """Return one line that names what was left out of `documents`; empty if nothing was."""
     kinds = Counter(kind for document in documents for kind in document.left_out)
     named = [kind if number == 1 else f"{kind} ({number})" for kind, number in kinds.most_common(MAX_KINDS)]
     if not named:
@@ -59,19 +59,19 @@ def left_out_line(documents: Sequence[ThreadDocument]) -> str:
 
 
 def refuse(where: str, problem: str) -> UsageError:
-    """Return the refusal of a file because of what is at `where`, a field or a line."""
+    """Return the error that refuses a file because of a problem at `where`, a field or a line."""
     return UsageError(f"{NOTHING}: {where}: {problem}")
 
 
 def refusal(where: str, error: "ValidationError") -> UsageError:
-    """Return the refusal of a file for the first thing that is wrong according to `error`."""
+    """Return the error that refuses a file because of the first problem in `error`."""
     problem = error.errors(include_url=False, include_input=False)[0]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
     return refuse(f"{where}{field}".rstrip(".") or "the thread", problem["msg"][:1].lower() + problem["msg"][1:])
 
 
 def check_id(where: str, thread_id: str) -> str:
-    """Return `thread_id` when a thread may be called that; raise UsageError otherwise."""
+    """Return `thread_id` if it is a valid ID of a thread; raise UsageError if not."""
     try:
         return check_thread_id(thread_id)
     except ValueError as error:
@@ -79,7 +79,7 @@ def check_id(where: str, thread_id: str) -> str:
 
 
 def check_storable(where: str, value: object) -> None:
-    """Raise UsageError when `value`, which JSON gave, is nested too deeply or holds half a character."""
+    """Raise UsageError if `value`, from JSON, is nested too deeply, or has a lone surrogate or too large a number."""
     pending: list[tuple[object, int]] = [(value, 0)]
     while pending:
         item, depth = pending.pop()
@@ -96,9 +96,9 @@ def check_storable(where: str, value: object) -> None:
 
 
 def check_unique(where: str, name: str, known: set[str]) -> None:
-    """Add `name` to `known`; raise UsageError when it is there already."""
+    """Add `name` to `known`; raise UsageError if `known` has it already."""
     if name in known:
-        raise refuse(where, f"{name!r} is there twice")
+        raise refuse(where, f"{name!r} appears twice")
     known.add(name)
 
 
@@ -106,4 +106,4 @@ def _check_text(where: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise refuse(where, "holds a lone surrogate, which is no character") from None
+        raise refuse(where, "holds a lone surrogate, which is not a character") from None

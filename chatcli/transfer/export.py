@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from chatcli.errors import UsageError
 from chatcli.runtime.files import replace_privately
-from chatcli.transfer.page import ThreadPage, markdown_page
 
 if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
 class ExportFormat(StrEnum):
-    """What a thread can be exported as."""
+    """A format in which a thread can be exported."""
 
     MD = "md"
     JSON = "json"
@@ -31,12 +30,12 @@ _SUFFIXES = {
 
 
 def format_of(path: Path) -> ExportFormat | None:
-    """Return the format that the name of `path` stands for, or None."""
+    """Return the format for the suffix of `path`, None if it is unknown."""
     return _SUFFIXES.get(path.suffix)
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` to `path`, readable by the user alone, in place of what is there; on failure that stays.
+    """Write `lines` to `path`, readable by the user alone. A file that exists is replaced only if all goes well.
 
     Raises:
         UsageError: The folder does not exist, or may not be written to.
@@ -53,7 +52,9 @@ def write_file(path: Path, lines: Iterable[str]) -> None:
 
 def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[str]:
     """Yield the lines of `document` in the format `chosen`."""
+    # Imported here: they need langchain, pydantic and markdown-it, and `/export` is known before these are.
     from chatcli.transfer import chatcli_json as own
+    from chatcli.transfer import page
 
     match chosen:
         case ExportFormat.JSON:
@@ -61,26 +62,6 @@ def thread_lines(document: "ThreadDocument", chosen: ExportFormat) -> Iterator[s
         case ExportFormat.JSONL:
             return own.as_jsonl(document)
         case ExportFormat.MD:
-            return markdown_page(_page(document))
+            return page.markdown_page(page.as_page(document))
         case ExportFormat.HTML:
-            from chatcli.transfer.html_page import html_page
-
-            return html_page(_page(document))
-
-
-def _page(document: "ThreadDocument") -> ThreadPage:
-    from chatcli.roles.prompt import fill_prompt, role_prompt
-    from chatcli.sessions.history import as_shown
-
-    system = document.system
-    if document.template:
-        system = str(fill_prompt(role_prompt(document.template), document.variables, [])[0].text)
-    return ThreadPage(
-        document.thread_id,
-        document.title,
-        document.model,
-        document.updated_at,
-        system,
-        document.role,
-        as_shown(list(document.messages)),
-    )
+            return page.html_page(page.as_page(document))

@@ -1,32 +1,72 @@
-"""Helpers for files of other programs: strict JSON, models that ignore unknown fields, and Markdown."""
+"""What the readers of other programs' files share: strict JSON, a list of conversations, and Markdown."""
 
 import json
 import re
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chatcli.errors import UsageError
 from chatcli.runtime import parse as nested
 from chatcli.runtime.parse import read_json
-from chatcli.transfer.document import check_storable, refuse
+from chatcli.transfer.document import ThreadDocument, check_storable, refusal, refuse
 
 MAX_DEPTH = 2 * nested.MAX_DEPTH
-"""A thread holds arguments of tools, which may be nested as deeply as is allowed, some levels down."""
+"""Levels of nesting in a file. It holds arguments of tools some levels down, and these may use the whole limit."""
 
 _NOT_IN_LANGUAGE = re.compile(r"[^\w+#.-]")
 _BACKTICKS = re.compile("`{3,}")
 
 
 class Export(BaseModel):
-    """Part of an export; its makers add fields now and then, and what is not read may be anything."""
+    """A part of an export. Unknown fields are ignored, since other programs add some from time to time."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
+Conversation = TypeVar("Conversation", bound=Export)
+
+
+def read_conversations(
+    data: Sequence[Mapping[str, Any]],
+    model: type[Conversation],
+    as_document: Callable[[str, Conversation], ThreadDocument],
+    updated_at: Callable[[Conversation], float | str],
+) -> list[ThreadDocument]:
+    """Return the threads in `data`, in the order of `sort_documents`.
+
+    Args:
+        data: The conversations of an export.
+        model: What each of them is checked against.
+        as_document: Returns the thread of a conversation; its first argument is the conversation's place in `data`.
+        updated_at: Returns when a conversation was last used.
+
+    Raises:
+        UsageError: A conversation is invalid.
+
+    """
+    found: list[tuple[float | str, ThreadDocument]] = []
+    for number, item in enumerate(data):
+        where = f"[{number}]"
+        check_storable(where, dict(item))
+        try:
+            conversation = model.model_validate(item)
+        except ValidationError as error:
+            raise refusal(f"{where}.", error) from None
+        found.append((updated_at(conversation), as_document(where, conversation)))
+    return sort_documents(found)
+
+
+def sort_documents(found: Iterable[tuple[Any, ThreadDocument]]) -> list[ThreadDocument]:
+    """Return the threads in `found` that have messages, sorted by the time that stands before each of them."""
+    with_messages = [(used_at, document) for used_at, document in found if document.messages]
+    return [document for _, document in sorted(with_messages, key=lambda pair: pair[0])]
+
+
 def fenced(text: str, language: str | None = None) -> str:
-    """Return `text` as a code block, whose fence is longer than any inside of it; empty text stays empty."""
+    """Return `text` as a code block with a fence longer than any in the text; return empty text unchanged."""
     if not text:
         return ""
     longest = max((len(marks) for marks in _BACKTICKS.findall(text)), default=2)
@@ -37,7 +77,10 @@ def fenced(text: str, language: str | None = None) -> str:
 
 
 def quoted(title: str, text: str) -> str:
-    """Return `text`, which the model wrote beside its answer, as a quotation with a title; empty text stays empty."""
+    """Return `text` as a quotation with a title; return an empty string if it is blank.
+
+    This is for what the model wrote besides its answer, such as its thoughts.
+    """
     if not text.strip():
         return ""
     lines = text.strip().split("\n")
@@ -45,27 +88,32 @@ def quoted(title: str, text: str) -> str:
 
 
 def joined(*parts: str) -> str:
-    """Return the parts that are not empty as paragraphs."""
+    """Return the parts, except for empty ones, as paragraphs."""
     return "\n\n".join(part for part in parts if part)
 
 
 def parse_json(text: str, where: str = "") -> Any:
-    """Return what `text` holds; `where` names the line that it is, when it is one of many.
+    """Return the value in the JSON `text`; `where` names its line if it is only one line of a file.
 
     Raises:
-        UsageError: It is no JSON, names a key twice, or is nested too deeply.
+        UsageError: It is not valid JSON, has a key twice in an object, or is nested too deeply.
 
     """
     try:
         return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise refuse(where or f"line {error.lineno}", f"no JSON: {error.msg} at column {error.colno}") from None
-    except ValueError as error:  # a key that is there twice, a number of thousands of digits, nested too deeply
+        raise refuse(where or f"line {error.lineno}", f"not valid JSON: {error.msg} at column {error.colno}") from None
+    except ValueError as error:  # a duplicate key, a number with thousands of digits, or too deep nesting
         raise refuse(where or "the file", str(error)) from None
 
 
 def load_json(text: str) -> Any:
-    """Return what a text inside of a message holds; raise ValueError when that is no JSON, or can't be stored."""
+    """Return the value in the JSON `text` of a message.
+
+    Raises:
+        ValueError: It is not valid JSON, or can't be stored.
+
+    """
     try:
         found = read_json(text, max_depth=MAX_DEPTH)
         check_storable("the text", found)
@@ -75,12 +123,12 @@ def load_json(text: str) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key {twice[:80]!r} is there twice in one object")
+        raise ValueError(f"the key {twice[:80]!r} appears twice in one object")
     return found

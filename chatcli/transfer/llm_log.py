@@ -1,8 +1,8 @@
 """The log of simonw/llm: `logs.db`, which https://llm.datasette.io/en/stable/logging.html describes.
 
-Up to 0.31 it has conversations of responses (`llm_responses`). Since 0.32 it has threads: each is the tip of a chain of
-messages, which threads share up to where they fork. A conversation that was begun before and continued since is
-in both; its chain then begins with what the responses say.
+Up to version 0.31 of llm, the log has conversations that consist of responses. Since 0.32 it has threads: each points
+to the last message of a chain, and threads share the messages before they fork. A conversation that began in an older
+version and was continued in a newer one is in both; its chain then begins with the messages of its responses.
 """
 
 import sqlite3
@@ -15,28 +15,28 @@ from urllib.parse import quote
 
 from chatcli.text_lines import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
-from chatcli.transfer.foreign import load_json
+from chatcli.transfer.foreign import load_json, sort_documents
 from chatcli.transfer.llm_messages import Attachments, Builder
 
 MAGIC = b"SQLite format 3\0"
 MAX_TEXT = 256 * 1024 * 1024
-"""Characters and bytes to take at once."""
+"""The most characters and bytes to read from one log."""
 MAX_ROWS = 2_000_000
-"""Rows to take at once, and messages to make of them."""
+"""The most rows to read from one log, and the most messages to make of them."""
 
 Row = Mapping[str, Any]
 
-_OLD = {
+_TABLES_TO_0_31 = {
     "conversations": ("id", "name", "model"),
     "responses": ("id", "conversation_id", "model", "prompt", "system", "response", "datetime_utc"),
 }
-_NEW = {
+_TABLES_SINCE_0_32 = {
     "threads": ("id", "name", "tip_message_hash", "datetime_utc"),
     "turns": ("id", "thread_id", "tip_message_hash", "model", "datetime_utc"),
     "messages": ("hash", "parent_hash", "role"),
     "parts": ("message_hash", "position", "type", "text", "payload"),
 }
-_MORE = {
+_OPTIONAL = {
     "responses": ("reasoning", "options_json", "schema_id"),
     "turns": ("options_json", "schema_id"),
     "attachments": ("id", "type", "path", "url", "content"),
@@ -48,15 +48,16 @@ _MORE = {
     "tool_calls": ("id", "response_id", "name", "arguments", "tool_call_id"),
     "tool_results": ("id", "response_id", "name", "output", "tool_call_id", "exception"),
 }
-"""What is read where it is there: older versions have less of it."""
+"""Tables and columns that not every version has; they are read if they exist."""
 _KEYS = {"conversations": "id", "responses": "id", "threads": "id", "turns": "id", "messages": "hash"}
 _NUMBERS = ("order", "position", "fragment_id", "tool_result_id")
 
 
 class _Log:
-    """The tables of the log behind `connection`, each read once, as a whole, and never joined by the database.
+    """The tables of the log in the database of `connection`.
 
-    The file may come from anywhere: without an index, a join of two tables takes the product of their rows.
+    Each table is read once, as a whole, and the database never joins two: the file may come from anywhere, and without
+    an index a join takes time for every pair of rows.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -66,24 +67,26 @@ class _Log:
         self.tables = {str(name) for (name,) in names}
 
     def columns(self, table: str) -> set[str]:
-        """Return the columns of `table`; generated ones, whose expressions could be anything, are not among them."""
+        """Return the columns of `table`, without generated ones, whose expressions could take forever."""
         return {name for (name,) in self._connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
     def require(self, tables: Mapping[str, Sequence[str]]) -> None:
-        """Raise UsageError unless `tables` are there with their columns; a view could take for ever to be read."""
+        """Raise UsageError unless `tables` exist with these columns. A view is no substitute: it could take forever."""
         for table, wanted in tables.items():
             if table not in self.tables:
-                raise refuse("the database", f"it has no table {table}, so it is no log of llm")
+                raise refuse("the database", f"it has no table {table}, so it is not a log of llm")
             if missing := set(wanted) - self.columns(table):
                 raise refuse(table, f"it has no column {min(missing)}")
 
     def read(self, table: str) -> list[Row]:
-        """Return the rows of `table` with the columns that are known here, all of them checked; none without it."""
+        """Return the rows of `table`, checked, with the columns that chatcli knows; none if there is no such table."""
         if table not in self.tables:
             return []
-        known = dict.fromkeys([*_OLD.get(table, ()), *_NEW.get(table, ()), *_MORE.get(table, ())])
-        here = self.columns(table)
-        names = [name for name in known if name in here]
+        known = dict.fromkeys(
+            [*_TABLES_TO_0_31.get(table, ()), *_TABLES_SINCE_0_32.get(table, ()), *_OPTIONAL.get(table, ())]
+        )
+        existing = self.columns(table)
+        names = [name for name in known if name in existing]
         quoted = ", ".join(f'"{name}"' for name in names)
         sizes = " + ".join(f'coalesce(length("{name}"), 0)' for name in names) or "0"
         query = f'SELECT count(*), coalesce(sum({sizes}), 0) FROM "{table}"'  # noqa: S608 - constant names
@@ -103,10 +106,10 @@ class _Log:
 
 
 def read_llm_log(path: Path) -> list[ThreadDocument]:
-    """Return the conversations of the log at `path`, the one used last at the end; the log is only read.
+    """Return the conversations of the log at `path`, the one used last at the end. The log is not changed.
 
     Raises:
-        UsageError: It is no such log, or something is wrong with it.
+        UsageError: It is not a log of llm, or it is invalid.
 
     """
     try:
@@ -116,11 +119,11 @@ def read_llm_log(path: Path) -> list[ThreadDocument]:
             log = _Log(connection)
             is_new = "threads" in log.tables
             if is_new:
-                log.require(_NEW)
+                log.require(_TABLES_SINCE_0_32)
             if not is_new or "responses" in log.tables:
-                log.require(_OLD)
+                log.require(_TABLES_TO_0_31)
             return _documents(log)
-    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:  # SQLite's messages quote what is no text
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:  # SQLite's messages may quote invalid UTF-8
         raise refuse("the database", str(error)) from None
 
 
@@ -135,39 +138,40 @@ def _check_keys(table: str, key: str, rows: Iterable[Row]) -> None:
 def _row(table: str, row: dict[str, Any], known: Iterable[str]) -> Row:
     where = f"{table}, {next(iter(row))} {str(next(iter(row.values())))[:80]!r}"
     for name, value in row.items():
-        number = name in _NUMBERS or (name == "id" and table in ("fragments", "tool_calls", "tool_results"))
-        kind, what = (
-            (int, "number")
-            if number
-            else (bytes, "data")
-            if name == "content" and table == "attachments"
-            else (str, "text")
-        )
+        kind, what = _column_type(table, name)
         if value is not None and not isinstance(value, kind):
-            raise refuse(where, f"{name} is no {what}")
+            raise refuse(where, f"{name} is not {what}")
         check_storable(where, value)
     return {**dict.fromkeys(known), **row}
+
+
+def _column_type(table: str, name: str) -> tuple[type, str]:
+    """Return the type of a column, and its name in errors."""
+    if name in _NUMBERS or (name == "id" and table in ("fragments", "tool_calls", "tool_results")):
+        return int, "a number"
+    if name == "content" and table == "attachments":
+        return bytes, "binary data"
+    return str, "text"
 
 
 def _documents(log: _Log) -> list[ThreadDocument]:
     fragments = {row["id"]: row["content"] or "" for row in log.read("fragments")}
     attachments = Attachments({row["id"]: row for row in log.read("attachments")})
     turns = sorted(log.read("turns"), key=lambda row: (row["datetime_utc"] or "", row["id"]))
-    old = _Conversations(log, fragments, attachments, {row["id"] for row in turns})
+    conversations = _Conversations(log, fragments, attachments, {row["id"] for row in turns})
     chains = _Chains(log, fragments, attachments)
     found: list[tuple[str, ThreadDocument]] = []
-    taken: set[str] = set()
-    numbers: dict[str, Iterator[int]] = {}
+    used_ids: set[str] = set()
+    suffixes: dict[str, Iterator[int]] = {}
 
-    def add(used: str, wanted: str, name: str | None, model: str | None, built: Builder) -> None:
-        if not built.messages:
+    def add(used_at: str, wanted_id: str, name: str | None, model: str | None, builder: Builder) -> None:
+        if not builder.messages:
             return
-        thread_id = check_id("threads.id", wanted)
-        while thread_id in taken:
-            thread_id = check_id("threads.id", f"{wanted}-{next(numbers.setdefault(wanted, count(2)))}")
-        taken.add(thread_id)
-        title = one_line(name or "")
-        found.append((used, built.document(thread_id, title, model or "")))
+        thread_id = check_id("threads.id", wanted_id)
+        while thread_id in used_ids:
+            thread_id = check_id("threads.id", f"{wanted_id}-{next(suffixes.setdefault(wanted_id, count(2)))}")
+        used_ids.add(thread_id)
+        found.append((used_at, builder.document(thread_id, one_line(name or ""), model or "")))
 
     turns_of: dict[str, list[Row]] = {}
     for turn in turns:
@@ -175,29 +179,29 @@ def _documents(log: _Log) -> list[ThreadDocument]:
     threads = log.read("threads")
     for thread in threads:
         own = turns_of.get(thread["id"], [])
-        name, model = old.names.get(thread["id"], (thread["name"], None))
-        used = max([thread["datetime_utc"] or "", *(turn["datetime_utc"] or "" for turn in own)])
-        built = chains.built(thread["tip_message_hash"])
-        built.note_settings(own)
-        old.forget_if_in(thread["id"], built)
-        add(used, thread["id"], name or thread["name"], own[-1]["model"] if own else model, built)
+        name, model = conversations.names.get(thread["id"], (thread["name"], None))
+        used_at = max([thread["datetime_utc"] or "", *(turn["datetime_utc"] or "" for turn in own)])
+        builder = chains.build(thread["tip_message_hash"])
+        builder.note_settings(own)
+        conversations.remove_imported(thread["id"], builder)
+        add(used_at, thread["id"], name or thread["name"], own[-1]["model"] if own else model, builder)
     names = {row["id"]: row["name"] for row in threads}
-    for turn in chains.forgotten(turns):
+    for turn in chains.unreferenced(turns):
         thread_id = turn["thread_id"] or turn["id"]
-        name, _ = old.names.get(thread_id, (names.get(thread_id), None))
-        add(turn["datetime_utc"] or "", thread_id, name, turn["model"], chains.built(turn["tip_message_hash"]))
-    for conversation, used, model, built in old.left():
-        name, first_model = old.names.get(conversation, (None, None))
-        add(used, conversation, name, model or first_model, built)
-    return [document for _, document in sorted(found, key=lambda pair: pair[0])]
+        name, _ = conversations.names.get(thread_id, (names.get(thread_id), None))
+        add(turn["datetime_utc"] or "", thread_id, name, turn["model"], chains.build(turn["tip_message_hash"]))
+    for conversation, used_at, model, builder in conversations.remaining():
+        name, first_model = conversations.names.get(conversation, (None, None))
+        add(used_at, conversation, name, model or first_model, builder)
+    return sort_documents(found)
 
 
 class _Conversations:
     """The conversations of llm up to 0.31, by ID."""
 
-    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Attachments, turns: set[str]) -> None:
+    def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Attachments, turn_ids: set[str]) -> None:
         self._attachments = attachments
-        self._turns = turns
+        self._turn_ids = turn_ids
         self.names = {row["id"]: (row["name"], row["model"]) for row in log.read("conversations")}
         self._responses: dict[str, list[Row]] = {}
         for row in sorted(log.read("responses"), key=lambda row: (row["datetime_utc"] or "", row["id"])):
@@ -209,24 +213,24 @@ class _Conversations:
         self._calls = _grouped(log.read("tool_calls"), "response_id", "id")
         self._results = _grouped(log.read("tool_results"), "response_id", "id")
 
-    def forget_if_in(self, conversation: str, built: Builder) -> None:
-        """Drop the conversation when what `built` says begins with it, or else what was logged as turns, too."""
+    def remove_imported(self, conversation: str, thread: Builder) -> None:
+        """Remove the conversation if `thread` begins with its messages; if not, remove its responses that are turns."""
         rows = self._responses.get(conversation)
         if rows is None:
             return
-        said = self._built(rows).said
-        if built.said[: len(said)] == said:
-            built.note_settings(self._responses.pop(conversation))
+        texts = self._build(rows).texts
+        if thread.texts[: len(texts)] == texts:
+            thread.note_settings(self._responses.pop(conversation))
         else:
-            self._responses[conversation] = [row for row in rows if row["id"] not in self._turns]
+            self._responses[conversation] = [row for row in rows if row["id"] not in self._turn_ids]
 
-    def left(self) -> Iterator[tuple[str, str, str | None, Builder]]:
-        """Yield each conversation that is left: its ID, when it was used last, its last model, its messages."""
+    def remaining(self) -> Iterator[tuple[str, str, str | None, Builder]]:
+        """Yield each conversation that was not removed: its ID, when it was last used, its last model, its messages."""
         for conversation, rows in self._responses.items():
             if rows:
-                yield conversation, rows[-1]["datetime_utc"] or "", rows[-1]["model"], self._built(rows)
+                yield conversation, rows[-1]["datetime_utc"] or "", rows[-1]["model"], self._build(rows)
 
-    def _built(self, rows: Sequence[Row]) -> Builder:
+    def _build(self, rows: Sequence[Row]) -> Builder:
         builder = Builder(self._attachments)
         for row in rows:
             key = row["id"]
@@ -245,44 +249,44 @@ class _Conversations:
 
 
 class _Chains:
-    """The messages of llm since 0.32, each linked to the one before it."""
+    """The messages of llm since 0.32, each with a link to the one before it."""
 
     def __init__(self, log: _Log, fragments: Mapping[int, str], attachments: Attachments) -> None:
         self._fragments = fragments
         self._attachments = attachments
         self._messages = {row["hash"]: row for row in log.read("messages")}
         self._parts = _grouped(log.read("parts"), "message_hash", "position")
-        self._seen: set[str] = set()
-        self._made = 0
+        self._built: set[str] = set()
+        self._number = 0
 
-    def built(self, tip: str | None) -> Builder:
+    def build(self, tip: str | None) -> Builder:
         """Return the messages of the chain that ends at `tip`."""
         builder = Builder(self._attachments)
         for message in self._chain(tip):
-            self._seen.add(message["hash"])
+            self._built.add(message["hash"])
             parts = [self._part(part) for part in self._parts.get(message["hash"], ())]
             builder.add_message(message["hash"], message["role"] or "", parts)
         return builder
 
-    def forgotten(self, turns: Sequence[Row]) -> list[Row]:
-        """Return the newest turns of the branches that no thread points to any more."""
-        tips = {turn["tip_message_hash"]: turn for turn in turns if turn["tip_message_hash"] not in self._seen}
-        passed: set[str | None] = set()
+    def unreferenced(self, turns: Sequence[Row]) -> list[Row]:
+        """Return the last turn of each branch that no thread points to."""
+        tips = {turn["tip_message_hash"]: turn for turn in turns if turn["tip_message_hash"] not in self._built}
+        inner: set[str | None] = set()
         for tip in tips:
-            above = self._message(tip)["parent_hash"] if tip is not None else None
-            while above is not None and above not in passed and above not in self._seen:
-                passed.add(above)
-                above = self._message(above)["parent_hash"]
-        return [turn for tip, turn in tips.items() if tip is not None and tip not in passed]
+            parent = self._message(tip)["parent_hash"] if tip is not None else None
+            while parent is not None and parent not in inner and parent not in self._built:
+                inner.add(parent)
+                parent = self._message(parent)["parent_hash"]
+        return [turn for tip, turn in tips.items() if tip is not None and tip not in inner]
 
     def _chain(self, tip: str | None) -> list[Row]:
         chain: list[Row] = []
         while tip is not None:
             chain.append(self._message(tip))
-            self._made += 1
+            self._number += 1
             if len(chain) > len(self._messages):
                 raise refuse("messages", f"{tip[:80]!r} is its own ancestor")
-            if self._made > MAX_ROWS:
+            if self._number > MAX_ROWS:
                 raise refuse("messages", f"the threads have more than {MAX_ROWS} messages together")
             tip = chain[-1]["parent_hash"]
         return chain[::-1]
@@ -301,7 +305,7 @@ class _Chains:
             except ValueError as error:
                 raise refuse(where, f"payload: {error}") from None
             if not isinstance(part, dict):
-                raise refuse(where, "payload is no object")
+                raise refuse(where, "payload is not an object")
         if isinstance(pieces := part.get("text_ref"), list):
             part["text"] = "".join(self._piece(where, piece) for piece in pieces)
         if row["text"] is not None:
@@ -314,7 +318,7 @@ class _Chains:
                 return text
             if isinstance(number := piece.get("fragment"), int) and number in self._fragments:
                 return self._fragments[number]
-        raise refuse(where, "text_ref names a fragment that is not there")
+        raise refuse(where, "text_ref names a fragment that does not exist")
 
 
 def _grouped(rows: Iterable[Row], key: str, order: str) -> dict[Any, list[Row]]:

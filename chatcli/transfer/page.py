@@ -1,18 +1,62 @@
-"""A thread as a page: what its Markdown and its HTML have in common, and the Markdown."""
+"""A thread as a page: Markdown, or one HTML file that has no script and loads nothing: its texts are escaped."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererProtocol
+from markdown_it.token import Token
+
+# No stubs: see rendering/markdown/code.py.
+from pygments import highlight  # type: ignore[import-untyped]
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
 from chatcli.message import SPEAKERS, MessageShown
+from chatcli.rendering.markdown.parser import open_fence
+from chatcli.roles.prompt import fill_prompt, role_prompt
 from chatcli.sanitize import sanitize, sanitize_line
+from chatcli.sessions.history import as_shown
+from chatcli.transfer.document import ThreadDocument
 
 _SYNTAX = re.compile(r"([\\`*_\[\]<>#&|~])")
+
+MAX_MARKDOWN = 500_000
+"""Characters of an answer above which it is shown as plain text, since browsers have limits too."""
+MAX_CODE = 100_000
+"""Characters of a code block above which it is not highlighted."""
+
+# Nothing may be loaded, whatever the page contains.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_LAYOUT = """
+:root { color-scheme: light dark; }
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif;
+  color: #1f2328; background: #fff; overflow-wrap: break-word; }
+h1 { font-size: 1.5rem; line-height: 1.3; }
+.facts, .interrupted { color: #656d76; font-size: .875rem; }
+article { margin: 1.5rem 0; padding: .25rem 1rem; border-left: 3px solid #d1d9e0; }
+article.user { border-color: #0969da; background: #f6f8fa; }
+article > h2 { font-size: .875rem; margin: .5rem 0; color: #656d76; }
+.said { white-space: pre-wrap; margin: .5rem 0; }
+pre { overflow-x: auto; padding: .75rem; background: #f6f8fa; }
+code, pre { font: .875rem/1.5 ui-monospace, monospace; }
+table { border-collapse: collapse; } th, td { border: 1px solid #d1d9e0; padding: .25rem .6rem; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e6edf3; background: #0d1117; }
+  article { border-color: #3d444d; } article.user { border-color: #4493f8; background: #151b23; }
+  .facts, .interrupted, article > h2 { color: #9198a1; }
+  pre { background: #151b23; } th, td { border-color: #3d444d; } a { color: #4493f8; }
+}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """What stands on the page of a thread; every text may be untrusted."""
+    """The content of the page of a thread; every text may be untrusted."""
 
     thread_id: str
     title: str
@@ -42,10 +86,24 @@ class ThreadPage:
             yield SPEAKERS.get(message.role, sanitize_line(message.role)), sanitize(message.text), message.interrupted
 
 
+def as_page(document: ThreadDocument) -> ThreadPage:
+    """Return the page of `document`; its system prompt is filled in, if it has a template."""
+    system = document.system
+    if document.template:
+        system = str(fill_prompt(role_prompt(document.template), document.variables, [])[0].text)
+    return ThreadPage(
+        document.thread_id,
+        document.title,
+        document.model,
+        document.updated_at,
+        system,
+        document.role,
+        as_shown(list(document.messages)),
+    )
+
+
 def markdown_page(page: ThreadPage) -> Iterator[str]:
     """Yield the lines of `page`, some of them several lines long."""
-    from chatcli.rendering.markdown.parser import open_fence  # an export as JSON does without markdown-it
-
     yield f"# {_literal(page.heading)}"
     yield ""
     yield _literal(page.facts)
@@ -55,7 +113,7 @@ def markdown_page(page: ThreadPage) -> Iterator[str]:
         yield ""
         yield text.rstrip("\n")
         if fence := open_fence(text):
-            yield fence  # an answer that was cut short inside of code would swallow the rest of the page
+            yield fence  # otherwise an answer that was cut short in a code block would swallow the rest of the page
         if interrupted:
             yield ""
             yield "*[interrupted]*"
@@ -63,3 +121,58 @@ def markdown_page(page: ThreadPage) -> Iterator[str]:
 
 def _literal(text: str) -> str:
     return _SYNTAX.sub(r"\\\1", text)
+
+
+def html_page(page: ThreadPage) -> Iterator[str]:
+    """Yield the lines of `page`, some of them several lines long."""
+    markdown = _markdown()
+    yield "<!DOCTYPE html>"
+    yield '<html lang="en"><head><meta charset="utf-8">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{escape(page.heading)}</title>"
+    yield f"<style>{_LAYOUT}{_colors()}</style></head><body>"
+    yield f'<h1>{escape(page.heading)}</h1><p class="facts">{escape(page.facts)}</p>'
+    for speaker, text, interrupted in page.sections():
+        answer = speaker == SPEAKERS["assistant"]
+        kind = "assistant" if answer else "summary" if speaker == SPEAKERS["summary"] else "user"
+        yield f'<article class="{kind}"><h2>{escape(speaker)}</h2>'
+        if answer and len(text) <= MAX_MARKDOWN:
+            yield markdown.render(text)
+        else:  # a question keeps its line breaks
+            yield f'<div class="said">{escape(text)}</div>'
+        if interrupted:
+            yield '<p class="interrupted">[interrupted]</p>'
+        yield "</article>"
+    yield "</body></html>"
+
+
+def _markdown() -> MarkdownIt:
+    """Return a renderer that escapes HTML and loads no images."""
+    markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlight, "maxNesting": 100}).enable(
+        ["table", "strikethrough"]
+    )
+    markdown.add_render_rule("image", _picture)
+    return markdown
+
+
+def _picture(renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """Return a link to the image: loading it would reveal the reader to its server."""
+    token = tokens[index]
+    source = escape(str(token.attrs.get("src", "")))
+    return f'<a href="{source}">[{escape(token.content) or "image"}]</a>'
+
+
+def _highlight(code: str, language: str, attributes: str) -> str:
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False) if len(code) <= MAX_CODE else None
+    except ClassNotFound:
+        lexer = None
+    return escape(code) if lexer is None else str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+
+
+def _colors() -> str:
+    """Return the style of highlighted code, in light and in dark mode."""
+    light = HtmlFormatter(style="default").get_style_defs("pre")
+    dark = HtmlFormatter(style="github-dark").get_style_defs("pre")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"

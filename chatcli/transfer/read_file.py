@@ -1,4 +1,4 @@
-"""Reads a file of any kind that can be imported; what is wrong with it is found before anything is written."""
+"""Reads a file of any kind that can be imported, and checks all of it before anything is written."""
 
 import io
 import lzma
@@ -22,7 +22,7 @@ from chatcli.transfer.foreign import parse_json
 from chatcli.transfer.llm_log import MAGIC, read_llm_log
 
 MAX_BYTES = 256 * 1024 * 1024
-"""The largest JSON that is read, of a file or of all those in an archive: it is held in memory several times over."""
+"""The most bytes of JSON that are read from a file or an archive, since memory holds several copies."""
 KINDS = "chatcli's JSON and JSONL, ChatGPT's and Claude's exports (.zip or conversations.json), llm's logs.db"
 _START = 16
 
@@ -33,10 +33,10 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, Va
 
 
 def read_documents(path: Path) -> list[ThreadDocument]:
-    """Return the threads in the file at `path`, "-" for standard input; each ID is there once.
+    """Return the threads in the file at `path`, or on standard input if it is "-"; no two have the same ID.
 
     Raises:
-        UsageError: It can't be read, is of no known kind, or something is wrong with it.
+        UsageError: The file can't be read, has an unknown format, or is invalid.
 
     """
     documents = _read(path)
@@ -44,7 +44,7 @@ def read_documents(path: Path) -> list[ThreadDocument]:
     for document in documents:
         check_unique("thread_id", document.thread_id, known)
     if not documents:
-        raise refuse("the file", "it holds no conversation")
+        raise refuse("the file", "it has no conversations")
     return documents
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> list[ThreadDocument]:
 
 
 def _read_lists(file: IO[bytes]) -> list[ThreadDocument]:
-    """Return the threads of all lists of conversations in an archive; what else it holds is left out."""
+    """Return the threads of all lists of conversations in an archive; its other files are left out."""
     archive = _read_archive(file, MAX_BYTES)
     documents: list[ThreadDocument] = []
     for name, data in archive.lists.items():
@@ -94,7 +94,7 @@ def _read_text(data: bytes) -> list[ThreadDocument]:
         line = data[: error.start].count(b"\n") + 1
         raise refuse(f"line {line}", f"not UTF-8 at byte {error.start}") from None
     if _is_jsonl(text):
-        # By newlines alone: str.splitlines also splits at characters that JSON may hold as they are.
+        # Not str.splitlines: it also splits at characters that JSON strings may contain.
         return own.read_jsonl(text.split("\n"))
     whole = parse_json(text)
     if own.is_json(whole):
@@ -105,7 +105,7 @@ def _read_text(data: bytes) -> list[ThreadDocument]:
         return read_chatgpt(whole)
     if is_claude(whole):
         return read_claude(whole)
-    raise refuse("the file", f"it is none of {KINDS}")
+    raise refuse("the file", f"its format is unknown; these can be imported: {KINDS}")
 
 
 def _is_jsonl(text: str) -> bool:
@@ -125,10 +125,10 @@ class _Archive:
 
 
 def _read_archive(file: IO[bytes], limit: int) -> _Archive:
-    """Return what the archive `file` holds; its lists have `limit` bytes at most, all together.
+    """Return the lists of conversations in the archive `file`, which may have `limit` bytes together.
 
     Raises:
-        UsageError: It is damaged, encrypted, too large, or holds no list of conversations.
+        UsageError: It is damaged, encrypted, too large, or has no list of conversations.
 
     """
     try:
@@ -139,17 +139,17 @@ def _read_archive(file: IO[bytes], limit: int) -> _Archive:
             for info in sorted(wanted, key=lambda info: info.filename):
                 lists[info.filename] = _read_member(archive, info, limit)
                 limit -= len(lists[info.filename])
-    except (NotImplementedError, RuntimeError) as error:  # a kind of compression, or of encryption
+    except (NotImplementedError, RuntimeError) as error:  # an unsupported compression or encryption
         raise refuse("the archive", str(error)) from None
     except _DAMAGE as error:
         raise refuse("the archive", f"it is damaged: {error}") from None
     if not lists:
-        raise refuse("the archive", "it holds no conversations.json")
+        raise refuse("the archive", "it has no conversations.json")
     return _Archive(lists, [PurePosixPath(info.filename).name for info in found if info.filename not in lists])
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    """Return a file of the archive, never more than it may have: what an archive says of its sizes may be a lie."""
+    """Return a file of the archive. Its size is checked while it is read: the size in the archive may be wrong."""
     if info.flag_bits & _ENCRYPTED:
         raise refuse(info.filename, "it is encrypted; unpack it first")
     with archive.open(info) as member:

@@ -1,4 +1,4 @@
-"""Rescues a damaged SQLite store: keeps whole threads as they are, and of others what can be read."""
+"""Rescues a damaged SQLite store: intact threads stay as they are; of others, what can be read is kept."""
 
 import os
 import shutil
@@ -33,19 +33,19 @@ def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
 
 
 async def rescue(path: Path) -> list[str]:
-    """Put a store with all that can be read in the place of the damaged one at `path`, which is kept beside it.
+    """Replace the damaged store at `path` by one with everything that can be read, and keep the damaged one as a copy.
 
     Returns:
-        A line for each thread that was damaged, and one that names the file that was kept.
+        A line for each damaged thread, and one that names the copy.
 
     Raises:
-        StoreError: Nothing can be read, or the disk is full; the store was left as it is.
+        StoreError: Nothing can be read, or the disk is full; the store is unchanged.
 
     """
     contents = read_contents(path)
     threads = rows_by_thread(contents)
     if not threads:
-        raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It was left as it is.")
+        raise StoreError(f"nothing in {path} can be read as a chatcli store", remedy="It is unchanged.")
     serde = CompressedSerializer()
     whole: dict[str, ThreadRows] = {}
     documents: list[ThreadDocument] = []
@@ -58,12 +58,12 @@ async def rescue(path: Path) -> list[str]:
         document = _document(thread_id if _is_id(thread_id) else f"damaged-{number}", thread, read)
         if document.messages or document.title:
             documents.append(document)
-            kept = f"{len(document.messages)} messages of it are kept"
+            kept = f"{len(document.messages)} of its messages are kept"
             lines.append(f"the thread {document.thread_id} was damaged: {read.lost} rows can't be read, {kept}")
     with staging_path(path) as staged:
         await _write(staged, contents, whole, documents)
         backup = _keep(path)
-        for suffix in ("-wal", "-shm"):  # of the damaged file: SQLite would put them into the new one
+        for suffix in ("-wal", "-shm"):  # SQLite would apply those of the damaged file to the new one
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         staged.replace(path)
     return [*lines, f"the damaged store is kept as {backup}"]
@@ -109,7 +109,7 @@ def _document(thread_id: str, thread: ThreadRows, read: ThreadValues) -> ThreadD
 
 
 def _role(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the role in `state`, or nothing unless all of it can be read."""
+    """Return the fields of the role in `state`; none unless all of them can be read."""
     role, template, variables = state.get("role"), state.get("template"), state.get("variables")
     if not (role and isinstance(role, str) and isinstance(template, str) and isinstance(variables, dict)):
         return {}
@@ -127,7 +127,7 @@ async def _write(
         connection = saver.conn
         checkpoints = (row for row in contents.checkpoints.values() if row[0] in whole)
         writes = [row for row in contents.writes.values() if row[0] in whole]
-        # In the order in which they were made, as the index of threads takes them.
+        # In the order in which they were made: the triggers of the index of threads need it.
         await connection.executemany(
             "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", sorted(checkpoints, key=lambda row: str(row[2]))
         )
@@ -146,7 +146,7 @@ async def _write(
 
 
 def _keep(path: Path) -> Path:
-    """Copy the damaged store, and what lies in its write-ahead log, under names that are free; return the first."""
+    """Copy the damaged store and its write-ahead log to unused names; return the name of the store's copy."""
     backup = next(
         name
         for number in count(1)

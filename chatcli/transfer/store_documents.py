@@ -1,4 +1,4 @@
-"""Threads out of a store, and documents into one: through the graph, as turns write them."""
+"""Reads threads of a store as documents, and writes documents into a store through the graph, as turns do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,15 +17,15 @@ from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
 from chatcli.text_lines import one_line
-from chatcli.thread_ids import MAX_LENGTH
+from chatcli.thread_ids import MAX_ID_LENGTH
 from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"
-"""Under this name LangGraph stores an update as the input of a run: a turn begins there."""
+"""LangGraph's name for the input of a run: an update under it begins a turn."""
 
 
 async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
-    """Return the whole thread that `summary` is of.
+    """Return the whole thread that `summary` describes.
 
     Raises:
         StoreError: The store can't be used.
@@ -37,7 +37,7 @@ async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
 
 
 def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocument:
-    """Return the thread that `summary` is of and whose state is `values`."""
+    """Return the thread that `summary` describes, with the state `values`."""
     return ThreadDocument(
         thread_id=summary.thread_id,
         title=summary.title,
@@ -59,12 +59,12 @@ def document_of(summary: ThreadSummary, values: Mapping[str, Any]) -> ThreadDocu
 
 
 async def import_documents(store: Store, documents: Sequence[ThreadDocument]) -> dict[str, str]:
-    """Store `documents`, all of them or none; return the ID of each thread by the one that its document has.
+    """Store `documents`, all of them or none; return the new ID of each thread by the ID in its document.
 
-    A thread that exists is never written to: the document gets an ID like it that is free.
+    An existing thread is never changed: a document with its ID gets another one, with a number at the end.
 
     Raises:
-        StoreError: The store can't be used; nothing was stored.
+        StoreError: The store can't be used; nothing is stored.
 
     """
     documents = [_without_graph(document) for document in documents]
@@ -83,14 +83,14 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
 
 
 def _without_graph(document: ThreadDocument) -> ThreadDocument:
-    """Return `document` without the name of a graph: a file from elsewhere must not choose code that is run here."""
+    """Return `document` without the name of a graph: an imported file must not choose which code runs here."""
     return replace(document, model="") if document.model.partition(":")[0] == GRAPH else document
 
 
 def _free_id(thread_id: str, taken: set[str]) -> str:
     for number in count(2):
         suffix = f"-{number}"
-        new = thread_id[: MAX_LENGTH - len(suffix)] + suffix
+        new = thread_id[: MAX_ID_LENGTH - len(suffix)] + suffix
         if new not in taken:
             return new
     raise AssertionError("unreachable: numbers do not end")
@@ -100,9 +100,9 @@ async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> 
     first = _first_update(document)
     beginning, turns = _split(document.messages)
     if beginning or document.title or not turns:
-        # The first checkpoint with a title gives the index that of the thread, in the same transaction as the rest.
+        # The index takes the title from the first checkpoint that has one, in the same transaction.
         config = _config(thread_id, document.model, title=document.title)
-        # A thread's first checkpoint holds no messages for the index: they come with later ones.
+        # The index reads no messages from a thread's first checkpoint, so they come with later ones.
         await graph.aupdate_state(config, {"messages": [], **first}, as_node=MODEL_NODE)
         first = {}
         config = _config(thread_id, document.model)
@@ -118,7 +118,7 @@ async def _write(graph: ChatGraph, thread_id: str, document: ThreadDocument) -> 
 
 
 def _first_update(document: ThreadDocument) -> dict[str, Any]:
-    """Return what the thread's state has beside its messages: only what there is of it."""
+    """Return the state of the thread without its messages and without empty fields."""
     fields = ("role", "template", "variables", "summary", "summarised")
     update = {field: value for field in fields if (value := getattr(document, field))}
     update |= {"refused": list(document.refused)} if document.refused else {}
@@ -128,7 +128,7 @@ def _first_update(document: ThreadDocument) -> dict[str, Any]:
 
 
 def _split(messages: Sequence[BaseMessage]) -> tuple[list[BaseMessage], list[list[BaseMessage]]]:
-    """Return what stands before the first question, and each question with what follows it."""
+    """Return the messages before the first question, and each question with the messages that follow it."""
     beginning: list[BaseMessage] = []
     turns: list[list[BaseMessage]] = []
     for message in messages:

@@ -48,7 +48,7 @@ def test_files_that_exist_are_mentioned(line: str, found: list[str]) -> None:
         ("@x.md @x.md", ["x.md"]),
     ],
 )
-def test_a_path_that_is_not_there_is_told_from_a_name(line: str, missing: list[str]) -> None:
+def test_a_missing_path_is_not_taken_for_a_name(line: str, missing: list[str]) -> None:
     assert missing_mentions(line) == missing
 
 

@@ -40,5 +40,5 @@ def test_text_is_read_in_its_encoding(text: str, encoding: str) -> None:
     ],
     ids=["program", "archive", "noise"],
 )
-def test_what_is_no_text_is_told(data: bytes) -> None:
+def test_a_file_that_is_no_text_is_reported(data: bytes) -> None:
     assert decode(data) is None

@@ -34,8 +34,8 @@ def test_a_key_is_in_no_text_of_ours(
 
 
 def test_a_key_in_a_url_is_in_no_text_of_ours() -> None:
-    told = redact(f"http://me:{KEY}@host/v1?a=b&api_key={KEY}&c=d can't be reached", ())
-    assert told == "http://***@host/v1?a=b&api_key=***&c=d can't be reached"
+    shown = redact(f"http://me:{KEY}@host/v1?a=b&api_key={KEY}&c=d can't be reached", ())
+    assert shown == "http://***@host/v1?a=b&api_key=***&c=d can't be reached"
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,10 @@ def test_any_value_of_a_setting_is_read_or_refused(name: str, kind: Any, value: 
     try:
         read_value(kind, value)
     except (ValueError, ChatcliError) as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = ""
-    assert len(told) < 3000
+        message = ""
+    assert len(message) < 3000
 
 
 @bounded

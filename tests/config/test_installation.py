@@ -13,6 +13,8 @@ import pytest
 
 import chatcli
 
+pytestmark = pytest.mark.e2e
+
 CHECKOUT = Path(chatcli.__file__).parent.parent
 METADATA = """Metadata-Version: 2.1
 Name: {name}

@@ -76,5 +76,5 @@ def test_what_cannot_be_one_is_refused(kind: Any, given: object) -> None:
         read_value(kind, given)
 
 
-def test_a_secret_is_shown_to_nobody() -> None:
+def test_a_secret_is_never_shown() -> None:
     assert "key" not in f"{Secret('key')} {Secret('key')!r} {[Secret('key')]}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -163,9 +162,10 @@ def test_a_stopped_answer_is_stopped_there_and_kept(run: Run, other: OtherProgra
         assert [run["status"] for run in other.client.runs.list(thread["thread_id"])] == ["interrupted"]
         partial = (await session.history())[-1]
         assert (partial.interrupted, partial.text) == (True, end.content)
-        begun = time.monotonic()
-        assert "message 3" in await answered(session, "Next?")
-        assert time.monotonic() - begun < 15
+        events = await ask(session, "Next?")
+        assert not any(isinstance(event, Notice) for event in events), "it waited for the run that was stopped"
+        assert isinstance(events[-1], TurnFinished)
+        assert "message 3" in events[-1].content
 
     run(work)
 
@@ -217,7 +217,7 @@ def test_a_silent_app_is_given_up_after_a_while(run: Run, other: OtherProgram) -
     run(work, silence=2)
 
 
-def test_a_failing_app_is_told_and_can_be_asked_again(run: Run) -> None:
+def test_a_failing_app_is_reported_and_can_be_asked_again(run: Run) -> None:
     async def work(session: Session) -> None:
         end = (await ask(session, "Please fail"))[-1]
         assert isinstance(end, TurnFailed)
@@ -238,7 +238,7 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
         assert end.finish_reason == "interrupt"
         refused = (await ask(session, "Another?"))[-1]
         assert isinstance(refused, TurnFailed)
-        async with open_engine(langgraph_server, None) as elsewhere:  # where the thread goes on with who answered
+        async with open_engine(langgraph_server, None) as elsewhere:  # the thread continues with the same assistant
             resumed = await elsewhere.session(session.thread_id, OPENING)
             assert await resumed.pending() == (request,)
             *_, last = [event async for event in resumed.resume({request.interrupt_id: {"yes": True}})]
@@ -249,7 +249,7 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
     run(work, "approve")
 
 
-def test_tool_calls_are_told(run: Run) -> None:
+def test_tool_calls_are_reported(run: Run) -> None:
     async def work(session: Session) -> None:
         events = await ask(session, "The weather?")
         called, answered = [event for event in events if isinstance(event, ToolCallStarted | ToolCallFinished)]
@@ -261,7 +261,7 @@ def test_tool_calls_are_told(run: Run) -> None:
     run(work, "weather")
 
 
-def test_an_assistant_is_found_by_name_or_the_choice_is_told(langgraph_server: str) -> None:
+def test_an_assistant_is_found_by_name_or_the_error_lists_them(langgraph_server: str) -> None:
     async def opened(assistant: str | None) -> str:
         async with open_engine(langgraph_server, assistant) as engine:
             return str((await engine.session("any", OPENING)).name)

@@ -9,8 +9,8 @@ from tests.conftest import KEY
 from tests.e2e.program import Result
 
 
-def assert_told(result: Result, code: int) -> None:
-    """The failure has its exit code and is told in one line, with at most one more of remedy."""
+def assert_reported(result: Result, code: int) -> None:
+    """The failure has its exit code and is reported in one line, with at most one more of remedy."""
     assert result.returncode == code, result
     lines = result.stderr.splitlines()
     assert 1 <= len(lines) <= 2, result

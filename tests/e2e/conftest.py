@@ -34,7 +34,9 @@ def terminal(chat: Chat, home: Home) -> Iterator[OpenTerminal]:
             piped: str | None = None,
         ) -> Terminal:
             argv = [str(EXECUTABLE), *args]
-            opened = Terminal(argv, env={**home.env, **(env or {})}, cwd=home.work, size=size, piped=piped)
+            opened = Terminal(
+                argv, env={**home.env, **(env or {})}, cwd=home.work, size=size, piped=piped, forks=chat.forks
+            )
             stack.callback(opened.close)
             return opened
 

@@ -1,103 +1,288 @@
 """Runs `chat` in processes that are forked after its imports: real processes with real streams, without their wait.
 
-Most of the time of a short run goes into imports. What is tested elsewhere than there, many times over, is run here.
+Most of the time of a short run goes into imports, which are the same each time. A run whose environment might change
+what is imported is refused: the installed executable has to run it.
 """
 
+import atexit
+import errno
+import fcntl
 import gc
+import importlib
 import json
 import os
+import pkgutil
+import select
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import termios
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from chatcli.helper.same_conditions import Environment
 
 _MAX_REQUEST = 1 << 20
+_CLIENT = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+    server.connect({path!r})
+    request = {{"arguments": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "leads_session": False}}
+    socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
+    code = server.recv(16)
+if not code:  # its environment wants the installed executable
+    os.execv({executable!r}, ["chat", *sys.argv[1:]])
+sys.exit(int(code) if int(code) >= 0 else 128 - int(code))
+"""
+"""The program `chat` of a shell whose runs are forks."""
+
+
+class Process(Protocol):
+    """What a started process offers, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class ForkedProcess:
+    """A process of the fork server; `status` is the pipe that its exit code comes through."""
+
+    def __init__(self, pid: int, status: int) -> None:
+        self.pid = pid
+        self._status = status
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code, negative for a signal, or None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end at most `timeout` seconds and return its exit code, negative for a signal."""
+        if self._code is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("chat", timeout or 0)
+            code = os.read(self._status, 16)
+            os.close(self._status)
+            assert code, "the fork server ended"
+            self._code = int(code)
+        return self._code
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal to the process, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
 
 
 class ForkServer:
-    """Starts processes for one test process, which asks for one at a time; it ends with the socket."""
+    """Starts processes for one test process; it ends with the socket.
 
-    def __init__(self) -> None:
-        # Messages stay apart: a process may end before its number is read.
+    Args:
+        env: The environment in which it imports.
+
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="forks-"))
+        # Messages stay apart: each is one request, or one answer to it.
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self._lock = threading.Lock()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, listener:
+            listener.bind(str(self._folder / "socket"))
+            listener.listen()
+            descriptors = [theirs.fileno(), listener.fileno()]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.forkserver", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+                [sys.executable, "-m", "tests.e2e.forkserver", *map(str, descriptors)],
+                env=env,
+                pass_fds=descriptors,
+                cwd=Path(__file__).parents[2],
             )
 
-    def start(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]) -> int:
-        """Run `chat ARGUMENTS` with the descriptors `streams` as its standard ones; return its process ID."""
-        request = json.dumps({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}).encode()
-        socket.send_fds(self._socket, [request], streams)
-        return int(self._socket.recv(64))
+    def command_folder(self) -> Path:
+        """Return a folder with a program `chat` that forks, for a shell's PATH; it passes no signals on."""
+        folder = self._folder / "bin"
+        if not folder.exists():
+            folder.mkdir()
+            executable = str(Path(sys.executable).parent / "chat")
+            text = _CLIENT.format(python=sys.executable, path=str(self._folder / "socket"), executable=executable)
+            (folder / "chat").write_text(text)
+            (folder / "chat").chmod(0o755)
+        return folder
 
-    def wait(self) -> int:
-        """Return the exit code of the process that was started last, negative for a signal."""
-        return int(self._socket.recv(64))
+    def start(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        streams: Sequence[int],
+        *,
+        leads_session: bool = False,
+    ) -> ForkedProcess | None:
+        """Start `chat ARGUMENTS` with the descriptors `streams` as its standard ones.
+
+        With `leads_session`, it leads a new session whose terminal is its standard output.
+
+        Returns:
+            The process, or None when the installed executable has to run it, because of its environment.
+
+        """
+        request = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd), "leads_session": leads_session}
+        status, theirs = os.pipe()
+        try:
+            with self._lock:
+                socket.send_fds(self._socket, [json.dumps(request).encode()], [*streams, theirs])
+                pid = int(self._socket.recv(64))
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+            pid = 0
+        finally:
+            os.close(theirs)
+        if pid == 0:
+            os.close(status)
+            return None
+        return ForkedProcess(pid, status)
 
     def close(self) -> None:
         """End it."""
         self._socket.close()
         self._process.wait()
+        shutil.rmtree(self._folder)
 
 
-def _serve(requests: socket.socket) -> None:
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(requests, _MAX_REQUEST, 3)
-        if not data:
-            return
+class _Server:
+    """The process that forks."""
+
+    def __init__(self, environment: Environment, requests: socket.socket, listener: socket.socket) -> None:
+        self._environment = environment
+        self._requests = requests
+        self._listener = listener
+        self._running: dict[int, tuple[int, int]] = {}
+        """By a descriptor of each process: its process ID, and where its exit code goes."""
+
+    def serve(self) -> None:
+        """Serve until the test process has closed its end."""
+        while True:
+            sources = [self._requests.fileno(), self._listener.fileno(), *self._running]
+            ready, _, _ = select.select(sources, [], [])
+            for process in self._running.keys() & set(ready):
+                self._report(process)
+            if self._listener.fileno() in ready:
+                connection, _ = self._listener.accept()
+                data, streams, _, _ = socket.recv_fds(connection, _MAX_REQUEST, 3)
+                self._fork(data, streams, connection.detach())
+            if self._requests.fileno() in ready:
+                data, descriptors, _, _ = socket.recv_fds(self._requests, _MAX_REQUEST, 4)
+                if not data:
+                    return
+                child = self._fork(data, descriptors[:3], descriptors[3])
+                self._requests.send(str(child).encode())
+
+    def _report(self, process: int) -> None:
+        child, status = self._running.pop(process)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with suppress(BrokenPipeError):  # nobody waits for it any more
+            os.write(status, str(code).encode())
+        for done in (process, status):
+            os.close(done)
+
+    def _fork(self, data: bytes, streams: Sequence[int], status: int) -> int:
+        """Fork for a request; return the process ID, or 0 when its environment wants the installed executable."""
         request = json.loads(data)
-        child = os.fork()
-        if child == 0:
-            requests.close()
-            _become(request, descriptors)
-        for descriptor in descriptors:
+        child = 0
+        if self._environment.matches({**request["env"], "HOME": os.environ["HOME"]}):  # each run reads its own home
+            child = os.fork()
+            if child == 0:
+                _become(request, streams)
+            self._running[os.pidfd_open(child)] = child, status
+        else:
+            os.close(status)
+        for descriptor in streams:
             os.close(descriptor)
-        requests.send(str(child).encode())
-        _, status = os.waitpid(child, 0)
-        requests.send(str(os.waitstatus_to_exitcode(status)).encode())
+        return child
 
 
-def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-    """Be the process that the request describes."""
+def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
+    """Turn into the process that the request describes."""
     from chatcli.__main__ import main
 
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-    os.closerange(3, 64)
-    os.environ.clear()
-    os.environ.update(request["env"])
-    os.chdir(request["cwd"])
-    sys.argv = ["chat", *request["arguments"]]
-    sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in enumerate("rww"))  # noqa: PTH123, SIM115
     code = 1
     try:
+        if request["leads_session"]:
+            os.setsid()
+            fcntl.ioctl(streams[1], termios.TIOCSCTTY, 0)
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
+        os.closerange(3, 256)
+        os.environ.clear()
+        os.environ.update(request["env"])
+        time.tzset()
+        os.chdir(request["cwd"])
+        sys.argv = ["chat", *request["arguments"]]
+        own = (sys.stdin, sys.stdout, sys.stderr)
+        sys.stdin, sys.stdout, sys.stderr = (
+            open(number, mode, encoding=stream.encoding, errors=stream.errors)  # noqa: PTH123, SIM115
+            for number, (mode, stream) in enumerate(zip("rww", own, strict=True))
+        )
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - Python shows it, and so does this
+        sys.excepthook(*sys.exc_info())
     finally:
+        # What Python does at its end, except for freeing the memory.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 
 def _import_all() -> None:
     """Import what runs import, so that children need not."""
-    import chatcli.cli.app
-    import chatcli.cli.run.dispatch
-    import chatcli.conversation.chat_engine
-    import chatcli.models.openai.model
-    import chatcli.rendering.json
-    import chatcli.rendering.plain
-    import chatcli.store.open
-    import chatcli.transfer.read_file
-    import chatcli.transfer.store_documents  # noqa: F401
+    import chatcli
+    from chatcli.cli.helper_main import import_all
 
+    import_all()
+    for module in pkgutil.walk_packages(chatcli.__path__, "chatcli."):
+        if not module.name.endswith("_main__") and module.name != "chatcli.models.local.server_main":
+            importlib.import_module(module.name)
+
+
+def _main() -> None:
+    gc.disable()
+    environment = Environment()
+    with environment.watched():
+        _import_all()
+    gc.enable()
     gc.freeze()
+    # A script's own folder comes first there, not the folder of the tests.
+    sys.path[0] = str(Path(sys.executable).parent)
+    _Server(environment, *(socket.socket(fileno=int(number)) for number in sys.argv[1:])).serve()
 
 
 if __name__ == "__main__":
-    _import_all()
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _main()

@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
-from threading import Condition, Thread, Timer
+from threading import Condition, Thread
 from typing import IO, Any
 
-from tests.e2e.forkserver import ForkServer
+from tests.e2e.forkserver import ForkServer, Process
 
 EXECUTABLE = Path(sys.executable).parent / "chat"
 
@@ -73,20 +72,24 @@ class Result:
 
 
 class Running:
-    """A started process whose output is read as it comes."""
+    """A started process whose output is read as it comes; `data` is written to its standard input, which then ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Process, stdin: IO[bytes] | None, data: bytes, stdout: IO[bytes], stderr: IO[bytes]):
         self.process = process
         self._changed = Condition()
-        self._output: dict[str, bytes] = {"stdout": b"", "stderr": b""}
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._readers = [
-            Thread(target=self._read, args=("stdout", process.stdout), daemon=True),
-            Thread(target=self._read, args=("stderr", process.stderr), daemon=True),
+        self._output = {"stdout": b"", "stderr": b""}
+        self._threads = [
+            Thread(target=self._read, args=("stdout", stdout), daemon=True),
+            Thread(target=self._read, args=("stderr", stderr), daemon=True),
         ]
-        for reader in self._readers:
-            reader.start()
+        if stdin is not None:
+            self._threads.append(Thread(target=self._write, args=(stdin, data), daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self, stream: IO[bytes], data: bytes) -> None:
+        with suppress(BrokenPipeError), stream:
+            stream.write(data)
 
     def _read(self, name: str, stream: IO[bytes]) -> None:
         with stream:
@@ -108,8 +111,8 @@ class Running:
     def finish(self, timeout: float = 30) -> Result:
         """Wait for the end."""
         returncode = self.process.wait(timeout)
-        for reader in self._readers:
-            reader.join(timeout)
+        for thread in self._threads:
+            thread.join(timeout)
         return Result(returncode, self._output["stdout"].decode(), self._output["stderr"].decode())
 
     def close(self) -> None:
@@ -117,8 +120,18 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for reader in self._readers:
-            reader.join(5)
+        for thread in self._threads:
+            thread.join(5)
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    reader, writer = os.pipe()
+    return open(reader, "rb"), open(writer, "wb")  # noqa: PTH123
+
+
+def _popen(args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]) -> Process:
+    stdin, stdout, stderr = streams
+    return subprocess.Popen([str(EXECUTABLE), *args], env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 @dataclass
@@ -128,6 +141,8 @@ class Chat:
     home: Home
     forks: ForkServer | None = None
     """Runs it without the time of its imports; without one, each run is the installed executable."""
+    reader: ForkServer | None = None
+    """Reads the store for `messages` where the runs are the executable's."""
     _running: ExitStack = field(default_factory=ExitStack)
 
     def __call__(
@@ -138,38 +153,24 @@ class Chat:
         timeout: float = 60,
     ) -> Result:
         """Run `chat ARGS` to its end; its standard input is empty unless `input` is given."""
-        data = input.encode() if isinstance(input, str) else input
-        if self.forks is not None:
-            return self._fork(self.forks, args, data or b"", {**self.home.env, **(env or {})}, timeout)
-        return self._run([str(EXECUTABLE), *args], data, env, timeout)
+        running = self._start(args, env, input.encode() if isinstance(input, str) else input)
+        try:
+            return running.finish(timeout)
+        finally:
+            running.close()
 
-    def _fork(
-        self, forks: ForkServer, args: Sequence[str], data: bytes, env: Mapping[str, str], timeout: float
+    def shell(
+        self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = 60, forks: bool = False
     ) -> Result:
-        """Run it to its end; its streams are files."""
-        with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
-            stdin.write(data)
-            stdin.seek(0)
-            child = forks.start(args, env, self.home.work, [file.fileno() for file in (stdin, stdout, stderr)])
-            killer = Timer(timeout, os.kill, (child, signal.SIGKILL))
-            killer.start()
-            returncode = forks.wait()
-            killer.cancel()
-            for file in (stdout, stderr):
-                file.seek(0)
-            return Result(returncode, stdout.read().decode(), stderr.read().decode())
-
-    def shell(self, command: str, *, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
-        """Run a line of shell, in which `chat` is found."""
-        return self._run(["bash", "-c", command], None, env, timeout)
-
-    def _run(self, argv: list[str], data: bytes | None, env: Mapping[str, str] | None, timeout: float) -> Result:
+        """Run a line of shell, in which `chat` is the installed executable, or forks if asked for."""
+        env = {**self.home.env, **(env or {})}
+        if forks and self.forks is not None:
+            env["PATH"] = f"{self.forks.command_folder()}{os.pathsep}{env['PATH']}"
         done = subprocess.run(
-            argv,
-            input=data,
-            stdin=subprocess.DEVNULL if data is None else None,
+            ["bash", "-c", command],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**self.home.env, **(env or {})},
+            env=env,
             cwd=self.home.work,
             timeout=timeout,
             check=False,
@@ -178,21 +179,27 @@ class Chat:
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start `chat ARGS` and return at once."""
-        process = subprocess.Popen(
-            [str(EXECUTABLE), *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**self.home.env, **(env or {})},
-            cwd=self.home.work,
-        )
-        running = Running(process)
+        running = self._start(args, env)
         self._running.callback(running.close)
         return running
 
+    def _start(self, args: Sequence[str], env: Mapping[str, str] | None, data: bytes | None = None) -> Running:
+        """Start it with pipes around it, or without a standard input if there is no `data`."""
+        env = {**self.home.env, **(env or {})}
+        stdin, ours = (open(os.devnull, "rb"), None) if data is None else _pipe()  # noqa: PTH123, SIM115
+        (stdout, to_stdout), (stderr, to_stderr) = _pipe(), _pipe()
+        with stdin, to_stdout, to_stderr:
+            streams = (stdin.fileno(), to_stdout.fileno(), to_stderr.fileno())
+            process: Process | None = None
+            if self.forks is not None:
+                process = self.forks.start(args, env, self.home.work, streams)
+            if process is None:
+                process = _popen(args, env, self.home.work, streams)
+        return Running(process, ours, data or b"", stdout, stderr)
+
     def messages(self, thread_id: str) -> list[dict[str, Any]]:
-        """Give what the store holds of a thread."""
-        shown = self("threads", "show", thread_id, "--json")
+        """Return what the store holds of a thread."""
+        shown = Chat(self.home, self.forks or self.reader)("threads", "show", thread_id, "--json")
         assert shown.returncode == 0, shown
         messages: list[dict[str, Any]] = shown.json()["messages"]
         return messages

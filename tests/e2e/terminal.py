@@ -14,6 +14,8 @@ from threading import Condition, Event, Thread
 
 import pyte
 
+from tests.e2e.forkserver import ForkServer, Process
+
 KEYS = {
     "enter": "\r",
     "tab": "\t",
@@ -37,7 +39,8 @@ Settings = list[int | list[bytes | int]]
 class Terminal:
     """Runs `argv` in a terminal of `size` (columns, lines) and keeps what it shows, scrollback included.
 
-    With `piped`, its standard input is a pipe that holds that text.
+    With `piped`, its standard input is a pipe that holds that text. With `forks`, `argv` is `chat` with its arguments,
+    and is run without the time of its imports where its environment allows that.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Terminal:
         cwd: Path,
         size: tuple[int, int] = (100, 30),
         piped: str | None = None,
+        forks: ForkServer | None = None,
     ) -> None:
         self._master, self._slave = pty.openpty()
         self._screen = pyte.HistoryScreen(*size, history=10_000)
@@ -57,7 +61,8 @@ class Terminal:
         self.raw = b""
         self._set_size(size)
         self.settings_before = self.settings()
-        self.process = subprocess.Popen(
+        forked = forks and self._fork(forks, argv[1:], env, cwd, piped)
+        self.process: Process = forked or subprocess.Popen(
             ["/bin/sh", "-c", _IN_TERMINAL if piped is None else _PIPED, os.ttyname(self._slave), *argv],
             env={**env, "PIPED": piped or ""},
             cwd=cwd,
@@ -66,6 +71,23 @@ class Terminal:
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def _fork(
+        self, forks: ForkServer, args: Sequence[str], env: Mapping[str, str], cwd: Path, piped: str | None
+    ) -> Process | None:
+        terminal = os.open(os.ttyname(self._slave), os.O_RDWR | os.O_NOCTTY)
+        stdin = os.dup(terminal)
+        if piped is not None:
+            reader, writer = os.pipe()
+            os.dup2(reader, stdin)
+            os.write(writer, piped.encode())
+            os.close(reader)
+            os.close(writer)
+        try:
+            return forks.start(args, env, cwd, [stdin, terminal, terminal], leads_session=True)
+        finally:
+            os.close(stdin)
+            os.close(terminal)
 
     def _read(self) -> None:
         while True:
@@ -97,7 +119,7 @@ class Terminal:
         self.send(f"\x1b[200~{text}\x1b[201~")
 
     def answer_positions(self) -> None:
-        """Tell the program where the cursor is whenever it asks, as real terminals do."""
+        """Report the position of the cursor whenever the program asks for it, as real terminals do."""
         self._screen.write_process_input = self.send  # type: ignore[method-assign, assignment]
 
     def lines(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""`--base-url`: which model is asked there, and what is told of an address that is wrong or does not answer."""
+"""`--base-url`: which model is asked there, and what is reported about an address that is wrong or does not answer."""
 
 import socket
 from collections.abc import Iterator
@@ -9,8 +9,6 @@ from chatcli.providers import PROVIDERS
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Fail, unknown_model
-
-pytestmark = pytest.mark.forked
 
 
 @pytest.fixture

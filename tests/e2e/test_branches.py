@@ -10,8 +10,6 @@ from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Request, Stall
 
-pytestmark = pytest.mark.forked
-
 
 def ask(tty: Terminal, fake: FakeOpenAI, question: str) -> None:
     count = len(fake.requests)
@@ -30,6 +28,7 @@ def history(tty: Terminal) -> str:
     return tty.text().rpartition("> /history")[2]
 
 
+@pytest.mark.executable
 def test_undo_leaves_the_old_branch_where_it_can_be_gone_back_to(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
@@ -75,7 +74,7 @@ def test_retry_and_edit_make_new_branches(fake: FakeOpenAI, terminal: OpenTermin
     ask(tty, fake, "/retry")
     assert sent(fake.requests[-1]) == ["one", "two"]
     tty.send_line("/edit 2")
-    tty.wait_for_prompt()
+    tty.wait_for_prompt("one")
     ask(tty, fake, ", but better")
     assert sent(fake.requests[-1]) == ["one, but better"]
     shown = history(tty)
@@ -83,7 +82,7 @@ def test_retry_and_edit_make_new_branches(fake: FakeOpenAI, terminal: OpenTermin
     assert "one, but better" in shown
 
 
-def test_a_question_without_an_answer_is_asked_again_not_twice(
+def test_a_question_without_an_answer_is_repeated_and_not_stored_twice(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
     assert (
@@ -168,7 +167,7 @@ def test_a_thread_that_another_process_answers_on_is_not_deleted(
 
 
 @pytest.mark.parametrize("title", ["x" * 201, "a\x1b]0;b", "a\u202eb"])
-def test_a_title_is_bounded_and_printable(title: str, chat: Chat, terminal: OpenTerminal) -> None:
+def test_a_title_is_bounded_and_printable(title: str, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     chat("-t", "abc", "one")
     refused = chat("threads", "rename", "abc", title)
     assert refused.returncode == 2

@@ -4,13 +4,11 @@ import re
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Drop, Fail, Request, TokenCount, bob, content_filtered, context_too_long
-
-pytestmark = pytest.mark.forked
 
 
 def test_trimming_forgets_the_name_but_keeps_the_maths_and_says_so_once(chat: Chat, fake: FakeOpenAI) -> None:
@@ -27,7 +25,7 @@ def test_trimming_forgets_the_name_but_keeps_the_maths_and_says_so_once(chat: Ch
 
 def test_a_question_too_large_by_itself_is_refused_with_sizes(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--context-tokens", "50", "word " * 400)
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert "50" in result.stderr
     assert not fake.requests
 
@@ -42,7 +40,7 @@ def test_an_overflow_is_tried_once_more_with_less(chat: Chat, fake: FakeOpenAI) 
     assert sent.last == "the last question"
     fake.default = context_too_long()
     count = len(fake.requests)
-    assert_told(chat("-t", "t", "another"), 4)
+    assert_reported(chat("-t", "t", "another"), 4)
     assert len(fake.requests) == count + 2
 
 
@@ -119,7 +117,7 @@ def test_a_summary_that_breaks_off_is_none(chat: Chat, fake: FakeOpenAI) -> None
         assert chat("-t", "t", f"question {number} " + "word " * 30).returncode == 0
     fake.script(Drop("Half a summ", "end"))
     compacting = ("-t", "t", "--context-tokens", "120", "--auto-compact")
-    assert_told(chat(*compacting, "And now?"), 75)
+    assert_reported(chat(*compacting, "And now?"), 75)
     fake.default = Answer("Whole.")
     assert chat(*compacting, "And now?").returncode == 0
     assert "Half" not in fake.requests[-1].messages[0][1]
@@ -131,7 +129,7 @@ def test_what_a_server_adds_to_a_short_question_is_not_taken_for_its_length(chat
     assert result.returncode == 0, result
 
 
-def test_the_context_is_told_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:
+def test_the_context_is_shown_in_numbers(chat: Chat, fake: FakeOpenAI) -> None:
     finished = chat("--format", "jsonl", "--context-tokens", "500", "hello").events()[-1]
     assert 0 < finished["context_tokens"] < 500
     assert finished["context_budget"] == 500
@@ -163,9 +161,9 @@ def test_a_question_that_is_refused_again_does_not_spoil_the_next_ones(
     assert [message["content"] for message in chat.messages("t")][2:4] == ["a bomb", "flowers"]
 
 
-def test_what_takes_the_room_of_a_question_is_told(chat: Chat, fake: FakeOpenAI) -> None:
+def test_what_takes_the_room_of_a_question_is_reported(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--tools", "--context-tokens", "100", "-s", "Be brief.", "What time is it?")
-    assert_told(result, 4)
+    assert_reported(result, 4)
     told = r"the question takes about \d+ tokens, the system prompt \d+, the tools \d+, and the limit of .* is 100"
     assert re.search(told, result.stderr), result
     assert fake.requests == []

@@ -19,12 +19,10 @@ from chatcli.store.sqlite.repair import find_damage
 from chatcli.store.sqlite.salvage import Row, read_contents
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer
-
-pytestmark = pytest.mark.forked
 
 LONG = "word " * 400
 
@@ -53,11 +51,11 @@ def damage_value(path: Path, thread: str) -> None:
     path.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
 
 
-def test_a_damaged_value_is_told_with_its_thread(chat: Chat, store: Path, fake: FakeOpenAI) -> None:
+def test_a_damaged_value_is_reported_with_its_thread(chat: Chat, store: Path, fake: FakeOpenAI) -> None:
     damage_value(store, "bad")
     for arguments in (("-t", "bad", "go on"), ("threads", "show", "bad")):
         result = chat(*arguments)
-        assert_told(result, 5)
+        assert_reported(result, 5)
         assert "the thread bad is damaged" in result.stderr
         assert "chat doctor --repair" in result.stderr
     assert len(fake.requests) == 6
@@ -119,7 +117,7 @@ def test_what_is_no_store_is_not_repaired(chat: Chat, home: Home) -> None:
     path.write_bytes(b"this is no database. " * 999)
     before = path.read_bytes()
     result = chat("doctor", "--repair", env={"CHATCLI_STORE": f"sqlite:///{path}"})
-    assert_told(result, 5)
+    assert_reported(result, 5)
     assert path.read_bytes() == before
     assert [file.name for file in home.work.iterdir()] == ["text.db"]
 
@@ -162,7 +160,7 @@ def _try(action: object) -> None:
     assert "\n" not in problem
 
 
-def test_changed_bytes_anywhere_are_told_and_repaired(tmp_path: Path) -> None:
+def test_changed_bytes_anywhere_are_reported_and_repaired(tmp_path: Path) -> None:
     async def build() -> None:
         async with open_store(StoreLocation(tmp_path / "base.db")) as store:
             await import_documents(store, _documents())

@@ -4,14 +4,10 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import pytest
-
 from chatcli.config.installation import install_command
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-
-pytestmark = pytest.mark.forked
 
 
 def database(chat: Chat) -> Path:

@@ -1,4 +1,4 @@
-"""Signals that come before a turn could take them end the run at once, told as was asked; ignored ones do nothing."""
+"""A signal before a turn ends the run at once, reported in the chosen format; an ignored one does nothing."""
 
 import os
 import signal
@@ -11,6 +11,8 @@ from tests.e2e.checks import valid, valid_events
 from tests.e2e.program import Chat, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Gated
+
+pytestmark = pytest.mark.executable
 
 AMID_THE_LOOP = """
 import os, signal, socket, sys
@@ -27,7 +29,7 @@ main()
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("output", ["json", "jsonl", "text"])
-def test_a_signal_while_the_command_line_is_read_is_told_in_the_format(
+def test_a_signal_while_the_command_line_is_read_is_reported_in_the_format(
     chat: Chat, number: signal.Signals, output: str
 ) -> None:
     fifo = chat.home.work / "questions"
@@ -48,7 +50,7 @@ def test_a_signal_while_the_command_line_is_read_is_told_in_the_format(
     assert result.stderr == ("error: interrupted\n" if output == "json" else "")
 
 
-def test_an_interrupt_while_the_event_loop_is_made_is_told(chat: Chat, fake: FakeOpenAI) -> None:
+def test_an_interrupt_while_the_event_loop_is_made_is_reported(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell(f"{sys.executable} -c '{AMID_THE_LOOP}'")
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
     valid("failure", result.json())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import (
@@ -58,7 +58,7 @@ def test_a_refusal_has_its_exit_code_and_its_question_waits_in_the_thread(
         with subtests.test(name):
             fake.default = step
             result = chat("-t", "work", f"What about {name}?")
-            assert_told(result, code)
+            assert_reported(result, code)
             assert result.stdout == ""
 
     fake.default = Answer("Fine.")
@@ -73,7 +73,7 @@ def test_a_broken_answer_is_kept_as_a_partial_one(chat: Chat, fake: FakeOpenAI, 
         with subtests.test(name):
             fake.default = step
             result = chat("-t", "work", f"What about {name}?")
-            assert_told(result, 75)
+            assert_reported(result, 75)
             assert result.stdout == "Half an ans\n"
 
     assert [(message["content"], message["interrupted"]) for message in chat.messages("work")] == [
@@ -166,12 +166,12 @@ def test_no_answer_is_lost_to_its_usage(
                 assert (answer["content"], answer["usage"]) == ("{}", read)
 
 
-def test_what_servers_say_in_other_forms_is_told(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
+def test_errors_of_servers_in_other_forms_are_reported(chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests) -> None:
     for name, (step, code, words) in SAID_OTHERWISE.items():
         with subtests.test(name):
             fake.default = step
             result = chat("What now?")
-            assert_told(result, code)
+            assert_reported(result, code)
             assert words in result.stderr
 
 
@@ -182,38 +182,41 @@ def test_a_rate_limit_that_ends_is_waited_for(chat: Chat, fake: FakeOpenAI) -> N
     assert second.arrived - first.arrived >= 1
 
 
-def test_an_account_without_credit_is_told_at_once(chat: Chat, fake: FakeOpenAI) -> None:
+def test_an_account_without_credit_is_reported_at_once(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = out_of_credit()
     result = chat("hello")
-    assert_told(result, 75)
+    assert_reported(result, 75)
     assert "billing of the account" in result.stderr
     assert len(fake.requests) == 1
 
 
-def test_a_missing_key_is_told_with_its_variable(chat: Chat) -> None:
+@pytest.mark.executable
+def test_a_missing_key_is_reported_with_its_variable(chat: Chat) -> None:
     result = chat("-m", "openai:gpt-fake", "hello")
-    assert_told(result, 3)
+    assert_reported(result, 3)
     assert "OPENAI_API_KEY" in result.stderr
 
 
+@pytest.mark.executable
 def test_a_refused_connection_is_temporary(chat: Chat, fake: FakeOpenAI) -> None:
     with socket.socket() as bound:  # bound and not listening: nobody else can take the port
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
         result = chat("--base-url", url, "-t", "work", "hello")
-    assert_told(result, 75)
+    assert_reported(result, 75)
     assert [message["content"] for message in chat.messages("work")] == ["hello"]
 
 
 @pytest.mark.parametrize("step", [Hang(), Stall("")], ids=["no answer", "silence in mid-answer"])
 def test_a_timeout_is_temporary(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
     fake.default = step
-    assert_told(chat("--timeout", "0.5", "hello"), 75)
+    assert_reported(chat("--timeout", "0.5", "hello"), 75)
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("name", ["nobody:gpt", "local:nothing", ""])
 def test_an_unknown_model_name_is_a_usage_error(chat: Chat, name: str) -> None:
-    assert_told(chat("-m", name, "hello", env={"OPENAI_API_KEY": KEY}), 2)
+    assert_reported(chat("-m", name, "hello", env={"OPENAI_API_KEY": KEY}), 2)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +244,9 @@ def test_an_unreadable_config_file_is_a_usage_error(chat: Chat, fake: FakeOpenAI
     config = chat.home.root / ".config" / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("model = \n")
-    assert_told(chat("hello"), 2)
+    assert_reported(chat("hello"), 2)
     config.write_text('modell = "openai:gpt"\n')
-    assert_told(chat("hello"), 2)
+    assert_reported(chat("hello"), 2)
 
 
 def _folder(path: Path) -> None:
@@ -268,13 +271,13 @@ def test_what_is_no_store_is_refused_and_left_alone(
     path = tmp_path / "store.db"
     make(path)
     before = path.read_bytes() if path.is_file() else None
-    assert_told(chat("--store", f"sqlite:///{path}", "hello"), 5)
+    assert_reported(chat("--store", f"sqlite:///{path}", "hello"), 5)
     assert (path.read_bytes() if path.is_file() else None) == before
     assert fake.requests == []
 
 
 def test_a_store_where_nothing_can_be_written_is_refused(chat: Chat, fake: FakeOpenAI) -> None:
-    assert_told(chat("--store", "sqlite:////proc/chatcli/store.db", "hello"), 5)
+    assert_reported(chat("--store", "sqlite:////proc/chatcli/store.db", "hello"), 5)
     assert fake.requests == []
 
 
@@ -289,7 +292,7 @@ def test_a_read_only_store_is_refused_and_left_alone(chat: Chat, fake: FakeOpenA
     folder.chmod(0o500)
     result = chat("--store", store, "-t", "work", "again")
     folder.chmod(0o700)
-    assert_told(result, 5)
+    assert_reported(result, 5)
     assert (folder / "store.db").read_bytes() == before
 
 
@@ -302,17 +305,18 @@ def test_a_locked_store_is_reported_and_works_once_it_is_free(chat: Chat, fake: 
     locked = chat("--store", store, "-t", "work", "again")
     lock.execute("ROLLBACK")
     lock.close()
-    assert_told(locked, 5)
+    assert_reported(locked, 5)
     assert chat("--json", "--store", store, "-t", "work", "finally").json()["messages_in_thread"] == 4
 
 
 def test_a_full_disk_is_reported_and_what_was_stored_stays(chat: Chat, fake: FakeOpenAI) -> None:
     chat("-t", "work", "hello")
     full = chat.shell("ulimit -f 0; chat -t work again")  # no file may grow
-    assert_told(full, 5)
+    assert_reported(full, 5)
     assert [message["content"] for message in chat.messages("work")][:2] == ["hello", "You said: hello"]
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
 def test_a_signal_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpenAI, number: signal.Signals) -> None:
     fake.script(Stall("Half an ans"))
@@ -344,6 +348,7 @@ def test_a_signal_before_the_answer_keeps_the_question(chat: Chat, fake: FakeOpe
     assert "the first question" in "".join(text for _, text in fake.requests[-1].messages)
 
 
+@pytest.mark.executable
 def test_a_kill_in_mid_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("Half an ans"))
     running = chat.start("--format", "jsonl", "-t", "work", "the first question")

@@ -6,6 +6,8 @@ import signal
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
@@ -22,6 +24,7 @@ def ok(result: Result) -> Result:
     return result
 
 
+@pytest.mark.executable
 def test_a_graph_answers_in_a_durable_thread(chat: Chat) -> None:
     first = ok(chat(*spec("graph"), "-t", "t", "one"))
     assert first.stdout == "You asked: one.\n"
@@ -90,7 +93,7 @@ def test_a_module_and_a_project_name_graphs(chat: Chat) -> None:
         assert message in refused.stderr
 
 
-def test_what_is_no_conversation_is_refused_in_words(chat: Chat) -> None:
+def test_a_graph_without_messages_is_refused_with_its_keys(chat: Chat) -> None:
     refused = chat(*spec("numbers"), "hi")
     assert refused.returncode == 2
     assert "holds no `messages`; it holds: count, total" in refused.stderr
@@ -113,7 +116,7 @@ def test_a_subgraph_may_have_no_checkpointer(chat: Chat) -> None:
     assert ok(chat(*spec("delegating"), "hi")).stdout == "You asked: hi.\n"
 
 
-def test_a_graph_that_gives_no_answer_is_told(chat: Chat) -> None:
+def test_a_graph_that_gives_no_answer_is_reported(chat: Chat) -> None:
     answer = ok(chat(*spec("silent"), "--json", "hi"))
     assert (answer.json()["content"], answer.json()["finish_reason"]) == ("", "no_answer")
     assert answer.stderr == "warning: the graph ended without an answer\n"
@@ -282,7 +285,8 @@ def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -
     assert [message["content"] for message in chat.messages("copy")] == ["q1", "turn 1"]
 
 
-def test_a_node_that_is_stopped_leaves_what_it_had_said(chat: Chat) -> None:
+@pytest.mark.executable
+def test_a_node_that_is_stopped_leaves_the_text_that_had_arrived(chat: Chat) -> None:
     running = chat.start(*spec("slow"), "-t", "t", "slow")
     running.wait_for_output("It begins")
     running.signal(signal.SIGINT)

@@ -166,7 +166,9 @@ def test_fields_without_a_usual_name_are_named_by_options(chat: Chat) -> None:
     assert ok(chat("-t", "t", "dogs")).stdout == "dogs for kids\n"
     env = {"CHATCLI_INPUT_KEY": "animal", "CHATCLI_OUTPUT_KEY": "better"}
     assert ok(chat(*spec("joke"), "--input", "audience=kids", "cats", env=env)).stdout == "a better one\n"
-    assert "--input-key has no effect" in chat("-m", "openai:x", "--input-key", "animal", "hi").stderr
+    for place in (("-m", "openai:x"), ("--url", "http://127.0.0.1:9")):
+        refused = chat(*place, "--input-key", "animal", "hi")
+        assert (refused.returncode, "--input-key has no effect" in refused.stderr) == (2, True)
 
 
 @pytest.mark.forked

@@ -9,13 +9,11 @@ from urllib.parse import quote
 import pytest
 
 from chatcli.providers import PROVIDERS
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.provider_server import FakeProvider
 from tests.fakes.steps import Stall
-
-pytestmark = pytest.mark.forked
 
 KEY = "key-7d1f0a5e+3c9b/4286=="
 OTHER = "of-a-server-of-tools-77"
@@ -104,7 +102,7 @@ def test_no_sub_command_shows_a_key(chat: Chat, home: Home) -> None:
 
 def test_a_key_that_is_given_as_an_argument_is_not_repeated(chat: Chat, home: Home) -> None:
     result = chat("keys", "set", "openai", KEY)
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert_hidden(home, result)
 
 
@@ -115,7 +113,7 @@ def test_a_key_is_sent_without_its_line_break_and_one_that_cannot_be_sent_is_rep
     assert chat("hello", env={"OPENAI_API_KEY": f" {key}\n"}).returncode == 0
     assert fake.requests[-1].key == key
     for wrong in ("sk-…", "sk-one\nsk-two"):
-        assert_told(chat("hello", env={"OPENAI_API_KEY": wrong}), 3)
+        assert_reported(chat("hello", env={"OPENAI_API_KEY": wrong}), 3)
     assert len(fake.requests) == 1
 
 

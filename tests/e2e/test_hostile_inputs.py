@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.attachments.samples import pdf
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls
-
-pytestmark = pytest.mark.forked
 
 DEPTHS = [150, 990, 20_000]
 
@@ -28,7 +26,7 @@ def _config(chat: Chat, name: str) -> Path:
 
 def _assert_refused(chat: Chat, fake: FakeOpenAI, *args: str, env: dict[str, str] | None = None) -> None:
     result = chat(*args, "hello", env=env)
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert len(result.stderr) < 1000
     assert fake.requests == []
 
@@ -83,7 +81,7 @@ def test_options_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI) -> Non
     deep = _lists(20_000)
     for args in (("--tweak", f"a.b={deep}"), ("-v", f"a={deep}"), ("-v", deep), ("--allow", f":{deep}")):
         _assert_refused(chat, fake, *args)
-    assert_told(chat("--thread", "t", "--resume-with", deep), 2)
+    assert_reported(chat("--thread", "t", "--resume-with", deep), 2)
 
 
 @pytest.mark.parametrize("depth", [150, 990, 20_000])
@@ -100,4 +98,4 @@ def test_a_damaged_pdf_is_mended_in_silence_or_refused(chat: Chat, fake: FakeOpe
     result = chat("-m", "openai:gpt-fake", "-q", "-f", "a.pdf", "what?")
     assert (result.returncode, result.stderr) == (0, "")
     (chat.home.work / "a.pdf").write_bytes(whole[:200])
-    assert_told(chat("-m", "openai:gpt-fake", "-f", "a.pdf", "what?"), 2)
+    assert_reported(chat("-m", "openai:gpt-fake", "-f", "a.pdf", "what?"), 2)

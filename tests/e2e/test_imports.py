@@ -9,6 +9,8 @@ from tests.bench.processes import Program, run_to_key
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 
+pytestmark = pytest.mark.executable
+
 OWN = {"chatcli"}
 TYPER = {"annotated_doc", "shellingham", "typer"}
 THREADS = OWN | TYPER | {"platformdirs"}

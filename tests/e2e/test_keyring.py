@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.keyring_service import SecretService, missing_program, running_service
 
 pytestmark = [
-    pytest.mark.forked,
     pytest.mark.skipif(missing_program() is not None, reason=f"{missing_program()} is not installed"),
 ]
 
@@ -54,20 +53,20 @@ def test_a_key_is_kept_used_listed_and_deleted(
     assert chat("keys", "list", "--json").json() == []
 
 
-def test_a_locked_keyring_is_told_and_new_keys_go_into_the_file(
+def test_a_locked_keyring_is_reported_and_new_keys_go_into_the_file(
     chat: Chat, keyless: FakeOpenAI, home: Home, service: SecretService
 ) -> None:
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
     service.lock()
     locked = chat("hello")
-    assert_told(locked, 3)
+    assert_reported(locked, 3)
     assert "OPENAI_API_KEY" in locked.stderr
     assert "unlock" in locked.stderr.lower()
     assert not keyless.requests
     assert chat("models", "list").returncode == 0
     # It would stay in the keyring, unknown to everybody.
-    assert_told(chat("keys", "delete", "openai"), 2)
-    assert_told(chat("keys", "set", "openai", input="another\n"), 2)
+    assert_reported(chat("keys", "delete", "openai"), 2)
+    assert_reported(chat("keys", "set", "openai", input="another\n"), 2)
     assert chat("hello", env={"OPENAI_API_KEY": KEY}).returncode == 0
     other = chat("keys", "set", "groq", input="another\n")
     assert other.returncode == 0
@@ -82,6 +81,6 @@ def test_a_key_whose_keyring_is_gone_is_not_taken_for_missing(
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
     # As in a cron job, or over SSH.
     away = chat("hello", env={"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"})
-    assert_told(away, 3)
+    assert_reported(away, 3)
     assert "keyring" in away.stderr
     assert not keyless.requests

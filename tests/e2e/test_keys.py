@@ -9,13 +9,11 @@ import pytest
 
 from chatcli.config.installation import install_command
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import unauthorized
-
-pytestmark = pytest.mark.forked
 
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
@@ -39,10 +37,10 @@ def test_without_a_keyring_a_key_is_kept_in_a_private_file_and_used(chat: Chat, 
     assert chat("keys", "list", "--json").json()[0]["provider"] == "openai"
     assert chat("keys", "delete", "openai").returncode == 0
     assert json.loads(file.read_text()) == {}
-    assert_told(chat("keys", "delete", "openai"), 2)
-    assert_told(chat("keys", "set", "nobody", input="x"), 2)
-    assert_told(chat("keys", "set", "openai", input="\n"), 2)
-    assert_told(chat("keys", "set", "openai", input="sk-…\n"), 2)
+    assert_reported(chat("keys", "delete", "openai"), 2)
+    assert_reported(chat("keys", "set", "nobody", input="x"), 2)
+    assert_reported(chat("keys", "set", "openai", input="\n"), 2)
+    assert_reported(chat("keys", "set", "openai", input="sk-…\n"), 2)
 
 
 def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
@@ -58,7 +56,7 @@ def test_a_keyring_keeps_the_key_and_no_file_of_ours_does(chat: Chat, fake: Fake
     assert fake.requests[-1].key == KEY
     assert chat("keys", "list", "--json").json() == [{"provider": "openai", "place": "the system keyring"}]
     # The keyring is gone: what was kept there is not taken for missing.
-    assert_told(chat("hello", env=NO_KEYRING), 3)
+    assert_reported(chat("hello", env=NO_KEYRING), 3)
     assert chat("keys", "delete", "openai").returncode == 0
     assert json.loads(file.read_text()) == {}
 
@@ -100,7 +98,7 @@ def test_a_key_is_asked_for_when_a_thread_or_a_role_names_the_model(
     import_thread(chat, "deep", "deepseek:fake")
     # Nobody can be asked: the thread itself says what is missing.
     missing = chat("-t", "deep", "hello")
-    assert_told(missing, 3)
+    assert_reported(missing, 3)
     assert "DEEPSEEK_API_KEY" in missing.stderr
     tty = terminal()
     tty.wait_for_prompt()
@@ -191,7 +189,7 @@ run_here()
 
 def test_a_missing_package_is_one_line_with_its_command(chat: Chat) -> None:
     result = chat.shell(f"{sys.executable} -c '{WITHOUT_PACKAGE}'")
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert install_command("databricks").removeprefix(f"{sys.executable} -m ") in result.stderr
 
 

@@ -9,13 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chatcli.cli.schemas import read_schema
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.langflow_server import FLOW_ID, KEY, FakeLangflow, Reply, end, streamed
 from tests.fakes.openai_server import FakeOpenAI
-
-pytestmark = pytest.mark.forked
 
 PARROT = ("-m", "langflow:parrot")
 
@@ -70,9 +68,9 @@ def test_tweaks_and_files_go_along(chat: Chat, langflow: FakeLangflow, home: Hom
     assert "the cat is grey" in run.body["input_value"]
     assert chat(*PARROT, "hi", env={"CHATCLI_TWEAK": '{"A": {"b": 1}}'}).returncode == 0
     assert langflow.runs[-1].body["tweaks"] == {"A": {"b": 1}}
-    assert_told(chat(*PARROT, "--tweak", "temperature=1", "hi"), 2)
+    assert_reported(chat(*PARROT, "--tweak", "temperature=1", "hi"), 2)
     refused = chat(*PARROT, "--temperature", "1", "hi")
-    assert_told(refused, 2)
+    assert_reported(refused, 2)
     assert "--tweak COMPONENT.temperature" in refused.stderr
 
 
@@ -91,16 +89,16 @@ def test_a_tweak_of_what_is_not_there_is_refused_before_the_flow_runs(
     chat: Chat, langflow: FakeLangflow, tweak: str, words: tuple[str, ...]
 ) -> None:
     refused = chat(*PARROT, "-t", "abc", "--tweak", "A.b=1", "--tweak", tweak, "hi")
-    assert_told(refused, 2)
+    assert_reported(refused, 2)
     assert all(each in refused.stderr for each in words), refused
     assert langflow.runs == []
     assert chat("threads", "list", "--json").json() == []
-    assert_told(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_API_KEY": "wrong-key-5512"}), 3)
-    assert_told(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_URL": "http://127.0.0.1:9"}), 75)
-    assert_told(chat("-m", "langflow:nowhere", "--tweak", "A.b=1", "hi"), 4)
+    assert_reported(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_API_KEY": "wrong-key-5512"}), 3)
+    assert_reported(chat(*PARROT, "--tweak", "A.b=1", "hi", env={"LANGFLOW_URL": "http://127.0.0.1:9"}), 75)
+    assert_reported(chat("-m", "langflow:nowhere", "--tweak", "A.b=1", "hi"), 4)
 
 
-def test_a_flow_that_takes_over_a_thread_is_told_of_once(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI) -> None:
+def test_a_flow_that_takes_over_a_thread_is_reported_once(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI) -> None:
     untold = "does not know the earlier messages"
     assert untold not in chat(*PARROT, "-t", "new", "hi").stderr
     openai = ("-m", "openai:gpt-fake")
@@ -119,10 +117,10 @@ def test_a_key_that_is_missing_or_refused_and_a_flow_that_is_not_there(chat: Cha
     assert "refused the key" in refused.stderr
     assert "wrong-key-5512" not in refused.stdout + refused.stderr
     missing = chat(*PARROT, "hi", env={"LANGFLOW_API_KEY": ""})
-    assert_told(missing, 3)
+    assert_reported(missing, 3)
     assert "LANGFLOW_API_KEY" in missing.stderr
     unknown = chat("-m", "langflow:parrott", "hi")
-    assert_told(unknown, 4)
+    assert_reported(unknown, 4)
     assert "chat models langflow" in unknown.stderr
     langflow.key = None
     assert chat(*PARROT, "hi", env={"LANGFLOW_API_KEY": ""}).returncode == 0
@@ -135,9 +133,9 @@ def test_the_flows_of_the_server_are_listed(chat: Chat, langflow: FakeLangflow) 
     assert [flow["model"] for flow in listed] == names
     assert "Parrot" in chat("models", "langflow").stdout
     assert [m["model"] for m in chat("models", "list", "--json").json() if m["source"] == "Langflow"] == names
-    assert_told(chat("models", "langflow", env={"LANGFLOW_API_KEY": ""}), 3)
-    assert_told(chat("models", "langflow", env={"LANGFLOW_URL": "http://127.0.0.1:9"}), 75)
-    assert_told(chat("-m", "langflow:", "hi"), 2)
+    assert_reported(chat("models", "langflow", env={"LANGFLOW_API_KEY": ""}), 3)
+    assert_reported(chat("models", "langflow", env={"LANGFLOW_URL": "http://127.0.0.1:9"}), 75)
+    assert_reported(chat("-m", "langflow:", "hi"), 2)
 
 
 def test_an_untrusted_dotenv_does_not_send_the_key_to_its_own_langflow(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.models.local.processes import servers_in, stop_servers
@@ -16,12 +17,12 @@ pytestmark = pytest.mark.local_model
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, weights_cache: Path) -> Iterator[Chat]:
+def local(tmp_path_factory: pytest.TempPathFactory, weights_cache: Path, forks: ForkServer) -> Iterator[Chat]:
     """Give a home whose cache has the weights already; its server stays from test to test."""
     home = Home.below(tmp_path_factory.mktemp("local"))
     cache = next(folder for folder in weights_cache.parents if folder.name == "chatcli").parent
     home.env["XDG_CACHE_HOME"] = str(cache)
-    program = Chat(home)
+    program = Chat(home, forks)
     yield program
     program.close()
     stop_servers(_state_folder(program))
@@ -57,7 +58,7 @@ def test_a_name_is_remembered_in_its_thread_only(local: Chat) -> None:
     assert "Bob" not in stranger.stdout
 
 
-def test_json_tells_the_model_and_its_tokens(local: Chat) -> None:
+def test_json_names_the_model_and_its_tokens(local: Chat) -> None:
     turn = local("--json", "--max-tokens", "8", "Count from one to one hundred.", timeout=120).json()
     assert turn["model"].startswith("local:")
     assert turn["finish_reason"] == "length"

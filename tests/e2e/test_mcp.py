@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -131,7 +131,7 @@ def test_a_server_over_http_that_is_killed_is_noticed_at_once(
         assert "the connection to the server failed" in result
 
 
-def test_a_server_over_http_that_refuses_is_told_with_its_reason(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+def test_a_server_over_http_that_refuses_is_reported_with_its_reason(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     with FakeWeb() as web:
         (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"web": {"url": f"{web.url}/none"}}}))
         done = chat("--mcp", "servers.json", "hi")
@@ -142,14 +142,15 @@ def test_a_server_over_http_that_refuses_is_told_with_its_reason(chat: Chat, hom
 
 
 @pytest.mark.parametrize("text", ["{", '{"mcpServers": {"x": {"args": []}}}', "[]"])
-def test_a_file_that_names_no_servers_is_told_before_anything_is_asked(
+def test_a_file_that_names_no_servers_is_refused_before_anything_is_asked(
     chat: Chat, home: Home, fake: FakeOpenAI, text: str
 ) -> None:
     (home.work / "servers.json").write_text(text)
-    assert_told(chat("--mcp", "servers.json", "hi"), 2)
+    assert_reported(chat("--mcp", "servers.json", "hi"), 2)
     assert fake.requests == []
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_no_server_outlives_the_program(
     chat: Chat, fake: FakeOpenAI, notes: Path, number: signal.Signals, code: int

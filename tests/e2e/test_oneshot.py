@@ -11,6 +11,7 @@ CLOSED = "error: the output can't be written: standard output is closed\n"
 LONG_TEXT = "".join(f"line {number} of a long answer\n" for number in range(10_000))
 
 
+@pytest.mark.executable
 def test_the_answer_alone_stands_on_stdout_ended_by_one_newline(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Because of *Rayleigh* scattering."))
     result = chat("why is the sky blue?")
@@ -29,6 +30,7 @@ def test_unquoted_words_are_one_question(chat: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[0].last == "why is the sky blue?"
 
 
+@pytest.mark.executable
 def test_a_pipe_alone_is_the_question(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat(input="why is the sky blue?\n")
     assert result.returncode == 0, result
@@ -62,6 +64,7 @@ def test_an_empty_pipe_does_not_spoil_a_question(chat: Chat, fake: FakeOpenAI) -
     assert fake.requests[0].last == "hello"
 
 
+@pytest.mark.executable
 def test_bytes_that_are_no_text_are_replaced_and_reported(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("what is this?", input=b"caf\xe9 \xff\xfe")
     assert result.returncode == 0, result
@@ -69,6 +72,7 @@ def test_bytes_that_are_no_text_are_replaced_and_reported(chat: Chat, fake: Fake
     assert "UTF-8" in result.stderr
 
 
+@pytest.mark.executable
 def test_text_of_any_script_passes_unharmed(chat: Chat, fake: FakeOpenAI) -> None:
     text = "Grüße, 世界, \U0001f600, שלום"
     result = chat(input=text)
@@ -101,7 +105,7 @@ def test_no_reader_at_all_is_no_error(chat: Chat, fake: FakeOpenAI, command: str
 
 
 @pytest.mark.parametrize("place", ["2> /dev/full", "2> >(true)"], ids=["full", "no reader"])
-def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat, fake: FakeOpenAI, place: str) -> None:
+def test_an_error_that_can_not_be_written_keeps_its_exit_code(chat: Chat, fake: FakeOpenAI, place: str) -> None:
     assert chat.shell(f"chat --nonsense {place}").returncode == 2
     fake.default = unauthorized()
     assert chat.shell(f"chat hello {place}").returncode == 3
@@ -109,7 +113,7 @@ def test_an_error_that_can_not_be_told_keeps_its_exit_code(chat: Chat, fake: Fak
     assert (told.returncode, told.json()["error"]["code"]) == (3, "auth")
 
 
-def test_an_output_that_takes_nothing_is_told_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:
+def test_an_output_that_takes_nothing_is_reported_in_a_line(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell("chat hello > /dev/full")
     assert result.returncode == 1, result
     assert len(result.stderr.splitlines()) == 1
@@ -177,6 +181,7 @@ def test_a_terminal_that_knows_ascii_only_costs_characters_and_not_the_answer(
     assert fake.requests[0].last == "Grüße"
 
 
+@pytest.mark.executable
 def test_json_is_one_object_of_the_whole_turn(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Blue.", usage=TokenCount(prompt=21, completion=3)))
     result = chat("--json", "-t", "sky", "-m", "openai:gpt-fake", "why?")
@@ -197,11 +202,12 @@ def test_json_is_one_object_of_the_whole_turn(chat: Chat, fake: FakeOpenAI) -> N
     }
 
 
-def test_json_tells_when_the_answer_was_cut_by_its_limit(chat: Chat, fake: FakeOpenAI) -> None:
+def test_json_shows_when_the_answer_was_cut_by_its_limit(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Because of", finish_reason="length"))
     assert chat("--json", "why?").json()["finish_reason"] == "length"
 
 
+@pytest.mark.executable
 def test_json_of_a_failure_is_one_object_too(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = server_error()
     result = chat("--json", "-t", "sky", "why?")
@@ -224,6 +230,7 @@ def test_json_of_a_usage_error_is_one_object_too(chat: Chat, fake: FakeOpenAI) -
         assert result.json()["error"]["code"] == "usage"
 
 
+@pytest.mark.executable
 def test_jsonl_is_an_event_a_line_and_one_of_them_ends_the_turn(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Because of scattering.", chunks=3))
     events = chat("--format", "jsonl", "why?").events()
@@ -291,6 +298,7 @@ def test_options_may_follow_the_question(chat: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[0].body["model"] == "gpt-late"
 
 
+@pytest.mark.executable
 def test_help_lists_the_options(chat: Chat) -> None:
     result = chat("--help")
     assert (result.returncode, result.stderr) == (0, "")
@@ -314,6 +322,7 @@ def test_help_groups_the_options_and_ends_with_examples_and_exit_codes(chat: Cha
     assert [int(line.split()[0]) for line in section["Exit codes"].splitlines()] == [int(code) for code in ExitCode]
 
 
+@pytest.mark.executable
 def test_version_is_one_line(chat: Chat) -> None:
     result = chat("--version")
     assert (result.returncode, result.stderr) == (0, "")
@@ -321,6 +330,7 @@ def test_version_is_one_line(chat: Chat) -> None:
     assert any(character.isdigit() for character in result.stdout)
 
 
+@pytest.mark.executable
 def test_an_unknown_option_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--frobnicate", "hello")
     assert result.returncode == 2, result

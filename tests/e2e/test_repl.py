@@ -11,6 +11,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob, server_error
 
 
+@pytest.mark.executable
 def test_a_conversation_and_how_to_resume_it(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.default = bob
     tty = terminal("-t", "abc123")
@@ -48,6 +49,7 @@ def test_an_answer_shows_while_it_arrives(fake: FakeOpenAI, terminal: OpenTermin
     tty.wait_for("The first half and the second.")
 
 
+@pytest.mark.executable
 def test_what_is_typed_before_the_prompt_appears_is_not_lost(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal()
     tty.send_line("early")
@@ -55,6 +57,7 @@ def test_what_is_typed_before_the_prompt_appears_is_not_lost(fake: FakeOpenAI, t
     assert [request.last for request in fake.requests] == ["early"]
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
@@ -129,7 +132,7 @@ def test_new_starts_another_thread_and_thread_goes_back(fake: FakeOpenAI, termin
     assert "chat --thread first" in tty.lines()[-1]
 
 
-def test_model_chooses_who_answers_next(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_model_chooses_the_model_of_the_next_answer(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-m", "openai:gpt-fake")
     tty.wait_for_prompt()
     tty.send_line("/model openai:gpt-other")
@@ -171,6 +174,7 @@ def test_a_misspelt_command_is_not_sent_and_the_nearest_one_is_named(fake: FakeO
     assert [request.last for request in fake.requests] == ["/etc/passwd is a file"]
 
 
+@pytest.mark.executable
 def test_ctrl_c_stops_the_answer_and_nothing_else(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.script(Stall("Half an ans"))
     tty = terminal("-t", "work")
@@ -193,7 +197,7 @@ def test_ctrl_c_stops_the_answer_and_nothing_else(chat: Chat, fake: FakeOpenAI, 
     assert chat.messages("work")[1]["interrupted"] is True
 
 
-def test_a_failed_turn_is_told_and_the_conversation_goes_on(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+def test_a_failed_turn_is_reported_and_the_conversation_goes_on(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.default = server_error()
     tty = terminal()
     tty.wait_for_prompt()
@@ -269,6 +273,7 @@ def test_what_is_typed_while_an_answer_arrives_is_not_lost(fake: FakeOpenAI, ter
     assert [request.last for request in fake.requests] == ["one", "two", "three"]
 
 
+@pytest.mark.executable
 def test_a_kill_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal()
     tty.wait_for_prompt()
@@ -279,6 +284,7 @@ def test_a_kill_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTe
     assert tty.raw.rindex(b"\x1b[?2004l") > tty.raw.rindex(b"\x1b[?2004h")  # bracketed paste is off
 
 
+@pytest.mark.executable
 def test_a_kill_in_mid_answer_keeps_the_partial_one(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.script(Stall("Half an ans"))
     tty = terminal("-t", "work")
@@ -301,6 +307,7 @@ def test_control_sequences_of_an_answer_do_not_reach_the_terminal(fake: FakeOpen
     assert "safe" in tty.screen()
 
 
+@pytest.mark.executable
 def test_the_conversation_goes_on_after_a_pipe(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-i", "read this", piped="the piped text")
     tty.wait_for("You said: read this")
@@ -316,6 +323,7 @@ def test_the_conversation_goes_on_after_a_pipe(fake: FakeOpenAI, terminal: OpenT
     assert tty.settings() == tty.settings_before
 
 
+@pytest.mark.executable
 def test_a_terminal_that_is_closed_in_mid_answer_leaves_the_partial_one(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:

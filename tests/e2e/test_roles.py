@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, bob
-
-pytestmark = pytest.mark.forked
 
 
 def system(fake: FakeOpenAI) -> str:
@@ -37,21 +35,21 @@ def test_spanish_by_variable_is_kept_by_the_thread_and_changed_in_it(chat: Chat,
 
 def test_what_is_wrong_with_a_role_is_named(chat: Chat, fake: FakeOpenAI) -> None:
     unknown = chat("--role", "pirat", "hello")
-    assert_told(unknown, 2)
+    assert_reported(unknown, 2)
     assert "pirate" in unknown.stderr
     variable = chat("--role", "translator", "-v", "langauge=Spanish", "hello")
-    assert_told(variable, 2)
+    assert_reported(variable, 2)
     assert "langauge" in variable.stderr
-    assert_told(chat("-v", "language=Spanish", "hello"), 2)
-    assert_told(chat("--role", "translator", "-v", "language", "hello"), 2)
-    assert_told(chat("--role", "pirate", "--system", "Be brief.", "hello"), 2)
+    assert_reported(chat("-v", "language=Spanish", "hello"), 2)
+    assert_reported(chat("--role", "translator", "-v", "language", "hello"), 2)
+    assert_reported(chat("--role", "pirate", "--system", "Be brief.", "hello"), 2)
     assert not fake.requests
 
 
 def test_a_variable_without_a_default_is_missing_by_name(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     write_role(home, "greeter.md", "Greet {name} in {{braces}}.")
     missing = chat("--role", "greeter", "hello")
-    assert_told(missing, 2)
+    assert_reported(missing, 2)
     assert "name" in missing.stderr
     assert chat("--role", "greeter", "-v", "name=Bob", "hello").returncode == 0
     assert system(fake) == "Greet Bob in {braces}."
@@ -99,7 +97,7 @@ def test_a_broken_role_file_is_reported_with_the_reason(
     write_role(home, "broken.toml", "")
     Path(home.env["XDG_CONFIG_HOME"], "chatcli", "roles", "broken.toml").write_bytes(text)
     result = chat("--role", "broken", "hello")
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert "broken.toml" in result.stderr
     assert told in result.stderr
 
@@ -124,7 +122,7 @@ def test_roles_are_listed_shown_and_deleted(chat: Chat, home: Home) -> None:
     assert {"pirate", "translator", "reviewer", "commit", "shell", "explain"} <= set(names)
     assert names["translator"]["variables"] == {"language": "English"}
     assert "pirate" in chat("roles", "show", "PIRATE").stdout
-    assert_told(chat("roles", "delete", "pirate"), 2)
+    assert_reported(chat("roles", "delete", "pirate"), 2)
     edited = chat("roles", "edit", "pirate", env={"EDITOR": "touch"})
     assert edited.returncode == 0, edited
     assert chat("roles", "delete", "pirate").returncode == 0

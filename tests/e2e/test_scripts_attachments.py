@@ -7,12 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.attachments.samples import noise, pdf, picture
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-
-pytestmark = pytest.mark.forked
 
 IMAGE_MODEL = ("-m", "openai:gpt-4o")
 
@@ -35,7 +33,7 @@ def test_a_dash_is_standard_input(chat: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[0].last == "what is this?\n\n<stdin>\npiped\n</stdin>"
 
 
-def test_a_file_of_another_encoding_is_read_and_the_guess_is_told(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_file_of_another_encoding_is_read_and_the_guess_is_reported(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "old.txt").write_bytes("Le café est déjà fermé".encode("cp1252"))
     result = chat("-f", "old.txt", "translate")
     assert "Le café est déjà fermé" in fake.requests[0].last
@@ -51,21 +49,21 @@ def test_a_pipe_of_process_substitution_is_a_file(chat: Chat, fake: FakeOpenAI) 
 @pytest.mark.parametrize("name", ["missing.txt", ".", "~/missing", "missing/deep.txt"])
 def test_a_missing_file_is_a_usage_error(chat: Chat, fake: FakeOpenAI, name: str) -> None:
     result = chat("-f", name, "what?", input="")
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert name in result.stderr
     assert fake.requests == []
 
 
 def test_a_file_without_a_question_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "notes.txt").write_text("text")
-    assert_told(chat("-f", "notes.txt"), 2)
-    assert_told(chat("-f", "-", input="piped"), 2)
+    assert_reported(chat("-f", "notes.txt"), 2)
+    assert_reported(chat("-f", "-", input="piped"), 2)
     assert fake.requests == []
 
 
 def test_a_file_that_is_no_text_is_refused(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "program").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 20)
-    assert_told(chat("-f", "program", "what?"), 4)
+    assert_reported(chat("-f", "program", "what?"), 4)
     assert fake.requests == []
 
 
@@ -118,7 +116,7 @@ def test_a_model_without_eyes_is_not_sent_an_image(chat: Chat, fake: FakeOpenAI)
     (chat.home.work / "cat.png").write_bytes(picture())
     for model in ("openai:gpt-3.5-turbo", "local"):
         result = chat("-m", model, "-t", "blind", "-f", "cat.png", "what is on it?")
-        assert_told(result, 4)
+        assert_reported(result, 4)
         assert "openai:gpt-5-mini" in result.stderr
     assert fake.requests == []
     assert chat("-t", "blind", "hello").returncode == 0, "the refused question is not in the thread"
@@ -127,7 +125,7 @@ def test_a_model_without_eyes_is_not_sent_an_image(chat: Chat, fake: FakeOpenAI)
 
 def test_a_broken_image_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "cat.png").write_bytes(picture()[:20])
-    assert_told(chat(*IMAGE_MODEL, "-f", "cat.png", "what is on it?"), 2)
+    assert_reported(chat(*IMAGE_MODEL, "-f", "cat.png", "what is on it?"), 2)
 
 
 def test_a_pdf_is_sent_where_the_model_takes_it(chat: Chat, fake: FakeOpenAI) -> None:
@@ -159,14 +157,14 @@ def _broken() -> bytes:
 @pytest.mark.parametrize(("make", "code"), [(_scan, 4), (_broken, 2)], ids=["without text", "broken"])
 def test_a_pdf_that_says_nothing_is_refused(chat: Chat, fake: FakeOpenAI, make: Callable[[], bytes], code: int) -> None:
     (chat.home.work / "paper.pdf").write_bytes(make())
-    assert_told(chat("-m", "openai:gpt-fake", "-f", "paper.pdf", "what does it say?"), code)
+    assert_reported(chat("-m", "openai:gpt-fake", "-f", "paper.pdf", "what does it say?"), code)
     assert fake.requests == []
 
 
 def test_a_file_that_cannot_fit_is_refused_with_its_size(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "log.txt").write_text("a line of the log\n" * 20_000)
     result = chat("-t", "work", "--context-tokens", "2000", "-f", "log.txt", "what?")
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert "tokens" in result.stderr
     assert "2000" in result.stderr
     assert fake.requests == []
@@ -220,7 +218,7 @@ def test_the_file_command_attaches_to_the_next_question_alone(
     assert fake.requests[1].last == "and now?"
 
 
-def test_what_was_attached_is_told_with_what_it_holds(chat: Chat, fake: FakeOpenAI) -> None:
+def test_an_attachment_is_confirmed_with_its_content(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "cat.png").write_bytes(picture())
     (chat.home.work / "paper.pdf").write_bytes(pdf("First page", "Second page"))
     (chat.home.work / "log.txt").write_text("a line of the log\n" * 1000)
@@ -237,9 +235,9 @@ def test_what_was_attached_is_told_with_what_it_holds(chat: Chat, fake: FakeOpen
         assert chat("-q", "--format", form, *args).stderr == ""
 
 
-def test_what_is_refused_is_not_told_as_attached(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_refused_file_is_not_confirmed(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "log.txt").write_text("a line of the log\n" * 20_000)
-    assert_told(chat("--context-tokens", "2000", "-f", "log.txt", "what?"), 4)
+    assert_reported(chat("--context-tokens", "2000", "-f", "log.txt", "what?"), 4)
 
 
 def test_a_path_after_an_at_sign_is_text_for_a_one_shot(chat: Chat, fake: FakeOpenAI) -> None:
@@ -252,7 +250,7 @@ def test_a_path_after_an_at_sign_is_text_for_a_one_shot(chat: Chat, fake: FakeOp
     assert chat("hello @alice, me@example.com").stderr == ""
 
 
-def test_a_path_that_is_not_there_is_told_in_the_conversation(terminal: OpenTerminal, fake: FakeOpenAI) -> None:
+def test_a_missing_path_is_reported_in_the_conversation(terminal: OpenTerminal, fake: FakeOpenAI) -> None:
     tty = terminal()
     tty.wait_for_prompt()
     tty.send_line("what is in @missing.txt?")

@@ -11,12 +11,10 @@ from jsonschema import Draft202012Validator
 from chatcli.cli.schemas import NAMES, read_schema
 from chatcli.models.local.weights import QWEN
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Drop, Hang, Stall, Step, StreamError, rate_limited, server_error
-
-pytestmark = pytest.mark.forked
 
 ENDS = ("turn_finished", "turn_interrupted", "turn_failed")
 
@@ -114,7 +112,7 @@ def test_one_document_holds_all_schemas(chat: Chat, fake: FakeOpenAI) -> None:
     schema = chat("config", "schema").json()
     assert {"answer", "failure", "event", "threads", "thread"} < set(schema["$defs"])
     Draft202012Validator(schema).validate(chat("--json", "hello").json())
-    assert_told(chat("config", "schema", "nonsense"), 2)
+    assert_reported(chat("config", "schema", "nonsense"), 2)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +167,9 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "aliases": ({"monkey": "local"}, "config file"),
         "langflow_url": ("http://localhost:7860", "default"),
         "tweak": ({}, "default"),
+        "context": ({}, "default"),
+        "configurable": ({}, "default"),
+        "input": ({}, "default"),
         "var": ({}, "default"),
         "auto_compact": (False, "default"),
         "format": ("json", "option"),
@@ -273,10 +274,10 @@ def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
     assert edited.returncode == 0, edited
     assert chat("config", "show", "--json").json()["temperature"]["value"] == 0.5
     broken = chat("config", "edit", env={"VISUAL": "sed -i '$a temprature = 1'"})
-    assert_told(broken, 2)
-    assert_told(chat("config", "show"), 2)
+    assert_reported(broken, 2)
+    assert_reported(chat("config", "show"), 2)
     assert chat("config", "edit", env={"EDITOR": "sed -i '$d'"}).returncode == 0
-    assert_told(chat("config", "edit", env={"EDITOR": "no-such-editor"}), 2)
+    assert_reported(chat("config", "edit", env={"EDITOR": "no-such-editor"}), 2)
 
 
 def test_the_schemas_are_valid_themselves() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat
 from tests.e2e.terminal import Terminal
@@ -16,13 +16,14 @@ from tests.fakes.openai_server import FakeOpenAI
 MB = 2**20
 
 
+@pytest.mark.executable
 def test_fifty_megabytes_are_refused_quickly_and_in_bounded_memory(chat: Chat, fake: FakeOpenAI) -> None:
     text = b"a line of a long log\n" * (50 * MB // 21)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     started = time.monotonic()
     result = chat("-m", "openai:gpt-4o", "-t", "log", "sum it up", input=text)
     taken = time.monotonic() - started
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert "tokens" in result.stderr
     assert "limit" in result.stderr
     assert fake.requests == []
@@ -54,16 +55,17 @@ def test_a_dash_after_two_dashes_is_a_prompt(chat: Chat, fake: FakeOpenAI) -> No
 
 
 def test_a_dash_without_input_is_an_empty_prompt(chat: Chat, fake: FakeOpenAI) -> None:
-    assert_told(chat("-"), 2)
+    assert_reported(chat("-"), 2)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize("options", [["-f", "-"], ["--script", "-"], ["-t", "work", "--resume-with", "yes"]])
 def test_a_dash_beside_another_use_of_stdin_is_refused(chat: Chat, fake: FakeOpenAI, options: list[str]) -> None:
-    assert_told(chat(*options, "-", input="hello"), 2)
+    assert_reported(chat(*options, "-", input="hello"), 2)
     assert fake.requests == []
 
 
+@pytest.mark.executable
 def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = terminal("-")
     tty.wait_for("Ctrl-D")
@@ -75,6 +77,7 @@ def test_a_dash_at_a_terminal_reads_until_ctrl_d(fake: FakeOpenAI, terminal: Ope
     assert fake.requests[0].last == "two\nlines\n"
 
 
+@pytest.mark.executable
 def test_binary_input_is_replaced_and_reported_and_sent_whole(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("what is it?", input=bytes(range(256)) * 4)
     assert result.returncode == 0, result

@@ -1,11 +1,11 @@
-"""Asking again after what passes by itself."""
+"""Retries after temporary failures."""
 
 import email.utils
 import time
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
@@ -13,7 +13,7 @@ from tests.fakes.steps import Answer, Drop, Step, rate_limited, server_error, un
 
 
 @pytest.mark.parametrize("step", [rate_limited("0"), server_error(503), Drop("", "reset")])
-def test_what_passes_is_asked_again_in_silence_off_a_terminal(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
+def test_temporary_failures_are_retried_in_silence_off_a_terminal(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
     fake.script(step, Answer("Fine."))
     result = chat("hello")
     assert (result.returncode, result.stdout, result.stderr) == (0, "Fine.\n", "")
@@ -31,27 +31,27 @@ def test_a_wait_beyond_the_time_limit_is_not_begun(chat: Chat, fake: FakeOpenAI)
     fake.default = rate_limited("3600")
     started = time.monotonic()
     told = chat("hello")
-    assert_told(told, 75)
+    assert_reported(told, 75)
     assert "3600 seconds" in told.stderr
-    assert_told(chat("--timeout", "2", "hello"), 75)
+    assert_reported(chat("--timeout", "2", "hello"), 75)
     assert time.monotonic() - started < 30
     assert len(fake.requests) == 2
 
 
 def test_attempts_end(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = rate_limited("0")
-    assert_told(chat("hello"), 75)
+    assert_reported(chat("hello"), 75)
     assert len(fake.requests) == 4
 
 
 @pytest.mark.parametrize("step", [unauthorized(), Drop("Half", "reset")], ids=["refused", "amid an answer"])
-def test_what_does_not_pass_is_not_asked_again(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
+def test_lasting_failures_are_not_retried(chat: Chat, fake: FakeOpenAI, step: Step) -> None:
     fake.default = step
     assert chat("hello").returncode != 0
     assert len(fake.requests) == 1
 
 
-def test_jsonl_tells_of_a_retry(chat: Chat, fake: FakeOpenAI) -> None:
+def test_jsonl_reports_a_retry(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(rate_limited("1"), Answer("Fine."))
     result = chat("--format", "jsonl", "hello")
     assert [event["type"] for event in result.events()][:2] == ["turn_started", "notice"]

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Fail, Stall
-
-pytestmark = pytest.mark.forked
 
 PERSON = {
     "type": "object",
@@ -68,7 +66,7 @@ def test_an_answer_that_does_not_validate_is_sent_back_once_with_the_reason(
 def test_a_second_invalid_answer_is_a_refusal(chat: Chat, fake: FakeOpenAI, schema: str, text: str) -> None:
     fake.default = Answer(text)
     result = chat("--schema", schema, "who?")
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert result.stdout == ""
     assert len(fake.requests) == 2
 
@@ -79,11 +77,11 @@ def test_a_second_invalid_answer_is_a_refusal(chat: Chat, fake: FakeOpenAI, sche
 def test_an_answer_that_was_cut_is_a_refusal(chat: Chat, fake: FakeOpenAI, schema: str) -> None:
     fake.default = Answer('{"name": "Ada', finish_reason="length")
     result = chat("--schema", schema, "who?")
-    assert_told(result, 4)
+    assert_reported(result, 4)
     assert "cut short" in result.stderr
 
 
-def test_a_server_without_structured_output_is_told_in_words(chat: Chat, fake: FakeOpenAI, schema: str) -> None:
+def test_a_server_without_structured_output_gets_the_schema_in_words(chat: Chat, fake: FakeOpenAI, schema: str) -> None:
     fake.script(NO_FORMAT, Answer('{"name": "Ada", "age": 36}'))
     result = chat("--schema", schema, "who?")
     assert (result.returncode, result.stdout, result.stderr) == (0, '{"name": "Ada", "age": 36}\n', "")
@@ -110,7 +108,7 @@ def test_an_invalid_schema_is_a_usage_error_before_anything_is_sent(
     if text is not None:
         (chat.home.work / "bad.json").write_text(text)
     result = chat("--schema", "bad.json", "who?")
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert "bad.json" in result.stderr
     assert fake.requests == []
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall, bob, unknown_model
@@ -12,7 +12,7 @@ from tests.fakes.steps import Answer, Stall, bob, unknown_model
 SESSION = "Hi! I'm Bob.\n\nWhat's my name?\n"
 
 
-def test_a_script_is_one_conversation_that_says_who_says_what(chat: Chat, fake: FakeOpenAI) -> None:
+def test_a_script_is_one_conversation_with_its_speakers(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = bob
     (chat.home.work / "questions.txt").write_text(SESSION)
     result = chat("--script", "questions.txt", "-t", "abc123")
@@ -23,6 +23,7 @@ def test_a_script_is_one_conversation_that_says_who_says_what(chat: Chat, fake: 
     assert len(chat.messages("abc123")) == 4
 
 
+@pytest.mark.executable
 def test_a_script_comes_through_a_pipe(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("--script", "-", input=SESSION)
     assert result.returncode == 0, result
@@ -51,6 +52,7 @@ def test_a_script_stops_at_the_first_failure_and_says_where(chat: Chat, fake: Fa
     assert fake.requests[-1].messages[0] == ("user", "first")
 
 
+@pytest.mark.executable
 def test_an_interrupted_script_asks_nothing_more(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "questions.txt").write_text("first\nsecond\n")
     fake.script(Stall("Half"))
@@ -80,5 +82,5 @@ def test_a_file_goes_along_with_the_first_line(chat: Chat, fake: FakeOpenAI) -> 
     ],
 )
 def test_a_script_that_cannot_be_played_is_a_usage_error(chat: Chat, fake: FakeOpenAI, args: tuple[str, ...]) -> None:
-    assert_told(chat(*args, input=" \n" if args == ("--script", "-") else "hello\n"), 2)
+    assert_reported(chat(*args, input=" \n" if args == ("--script", "-") else "hello\n"), 2)
     assert fake.requests == []

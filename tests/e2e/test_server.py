@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
 
 
 def test_a_thread_goes_on_from_another_machine(
-    at_server: Chat, langgraph_server: str, thread: str, tmp_path: Path
+    at_server: Chat, alone_on_server: None, langgraph_server: str, thread: str, tmp_path: Path
 ) -> None:
     first = at_server("-t", thread, "Hello?")
     assert (first.returncode, first.stdout) == (0, "You said: Hello? (message 1, somebody)\n"), first
@@ -123,3 +123,45 @@ def test_the_doctor_looks_at_the_server(at_server: Chat) -> None:
     ill = at_server("--url", "http://127.0.0.1:9", "doctor")
     assert ill.returncode == 1
     assert "can't be reached" in ill.stdout
+
+
+def test_values_beside_the_messages_reach_the_app(at_server: Chat, thread: str) -> None:
+    valued = ("--assistant", "valued", "-t", thread)
+    given = ("--context", "name=7", "--input", "language=Welsh")
+    assert at_server(*valued, *given, "hi").stdout == "7, ('7', None), in Welsh\n"
+    assert at_server("-t", thread, "again").stdout == "7, ('7', None), in Welsh\n"  # the thread remembers them
+    more = at_server("-t", thread, "--configurable", "extra=x y", "--input", "language=8", "again")
+    assert more.stdout == "7, ('7', 'x y'), in 8\n"
+    assert at_server("-t", thread, "again").stdout == "7, ('7', 'x y'), in 8\n"
+    assert at_server(*valued, "--configurable", "name=9", "--context", "name=9", "hi").stdout.startswith("9, ")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--context", "nam=7"), ("context has no field nam", "Did you mean name?")),
+        (("--context", "name=7", "--input", "tongue=Welsh"), ("input has no field tongue", "language")),
+        (("--input", "messages=[]"), ("takes the question",)),
+        (("--configurable", "thread_id=7"), ("is set by chat itself",)),
+        (("--context", "name=7", "--configurable", "name=8"), ("one value of name",)),
+        (("--input", "language=Welsh"), ("context needs the field name", "--context name=VALUE")),
+        (("--context", "name=7"), ("input needs the field language", "--input language=VALUE")),
+    ],
+)
+def test_values_that_do_not_fit_an_app_are_usage_errors(
+    at_server: Chat, thread: str, given: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused = at_server("--assistant", "valued", "-t", thread, *given, "hi")
+    assert refused.returncode == 2, refused
+    assert all(word in refused.stderr for word in words), refused.stderr
+
+
+def test_set_gives_an_app_values(at_server: Chat, terminal: OpenTerminal, thread: str) -> None:
+    tty = terminal("-t", thread, "--url", at_server.home.env["CHATCLI_URL"], "--assistant", "valued")
+    tty.wait_for_prompt()
+    for typed in ("name=7", "input.language=Welsh"):
+        tty.send_line(f"/set {typed}")
+        tty.wait_for(f"\n{typed}\n")
+        tty.wait_for_prompt()
+    tty.send_line("hi")
+    tty.wait_for("7, ('7', None), in Welsh")

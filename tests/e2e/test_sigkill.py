@@ -3,8 +3,11 @@
 import random
 import sqlite3
 import subprocess
-import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
@@ -25,25 +28,17 @@ def answering(request: Request) -> Answer:
 def test_two_hundred_kills_lose_nothing(chat: Chat, fake: FakeOpenAI) -> None:
     fake.default = answering
     dice = random.Random(7)
-    driver = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("forked.py"))],
-        env=chat.home.env,
-        cwd=chat.home.work,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    begun = time.monotonic()
+    assert chat("-t", "whole", "how long does a turn take?").returncode == 0
+    turn = time.monotonic() - begun
     shown: dict[str, str] = {}
-    with driver:
-        assert driver.stdin is not None
-        assert driver.stdout is not None
-        for number in range(KILLS):
-            question = f"q{number}"
-            driver.stdin.write(f"{dice.uniform(0, 0.6):.3f}\t-t\tkilled\t{question}\n")
-            driver.stdin.flush()
-            output = driver.stdout.readline().strip()
-            shown[question] = "" if output == "-" else bytes.fromhex(output).decode()
-        driver.stdin.close()
+    for number in range(KILLS):
+        question = f"q{number}"
+        running = chat.start("-t", "killed", question)
+        with suppress(subprocess.TimeoutExpired):
+            running.process.wait(dice.uniform(0, 2 * turn))
+        running.process.kill()
+        shown[question] = running.finish().stdout
 
     database = Path(chat.home.env["XDG_DATA_HOME"]) / "chatcli" / "threads.db"
     with sqlite3.connect(database) as connection:
@@ -52,7 +47,7 @@ def test_two_hundred_kills_lose_nothing(chat: Chat, fake: FakeOpenAI) -> None:
     messages = chat.messages("killed")
     questions = [message["content"] for message in messages if message["role"] == "user"]
     assert len(set(questions)) == len(questions)
-    sent = {request.last.splitlines()[-1] for request in fake.requests}
+    sent = {request.last.splitlines()[-1] for request in fake.requests[1:]}
     assert sent <= set(questions), "a question is stored before it is sent"
     whole = {question for question, text in shown.items() if text == answer_to(question) + "\n"}
     assert 10 < len(whole) < KILLS - 10, "the kills fell before and after the ends of turns"
@@ -62,6 +57,7 @@ def test_two_hundred_kills_lose_nothing(chat: Chat, fake: FakeOpenAI) -> None:
     assert {answer_to(question) for question in whole} <= answers
 
 
+@pytest.mark.executable
 def test_an_answer_on_its_way_survives_a_kill(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("the beginning of an answer"))
     running = chat.start("-t", "abc", "why?")
@@ -117,5 +113,5 @@ def wait_for_journal(chat: Chat) -> None:
         connection.close()
         if rows:
             return
-        subprocess.run(["sleep", "0.01"], check=True)
+        time.sleep(0.01)
     raise AssertionError("nothing in the journal after a second")

@@ -13,12 +13,10 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer
-
-pytestmark = pytest.mark.forked
 
 COMMANDS = [
     ("-t", "abc", "hello"),
@@ -73,7 +71,7 @@ def test_a_store_of_a_newer_chatcli_is_left_alone(
         connection.executescript("PRAGMA user_version = 99; CREATE TABLE checkpoints (a); CREATE TABLE writes (a);")
     before = store.read_bytes()
     result = chat(*arguments, env={"CHATCLI_STORE": f"sqlite:///{store}"}, input=THREAD if "-" in arguments else None)
-    assert_told(result, 5)
+    assert_reported(result, 5)
     assert "newer chatcli" in result.stderr
     assert store.read_bytes() == before
     assert [path.name for path in home.work.iterdir()] == ["newer.db"]
@@ -95,7 +93,7 @@ def test_a_damaged_store_is_left_byte_for_byte(chat: Chat, fake: FakeOpenAI, hom
     store.write_bytes(damaged)
     for arguments in COMMANDS:
         result = chat(*arguments, env=env, input=THREAD if "-" in arguments else None)
-        assert_told(result, 5)
+        assert_reported(result, 5)
         assert store.read_bytes() == damaged, arguments
 
 
@@ -117,10 +115,10 @@ def test_a_disk_that_fills_costs_nothing_that_was_stored(
     assert chat("-t", "abc", "hello", env=env).returncode == 0
     incompressible = os.urandom(1_000_000).hex()
     result = chat("-t", "abc", input=incompressible, env=env)
-    assert_told(result, 5)
+    assert_reported(result, 5)
     assert "disk is full" in result.stderr
     (home.work / "big.json").write_text(THREAD.replace('"content": "x"', f'"content": "{incompressible}"'))
-    assert_told(chat("threads", "import", "big.json", env=env), 5)
+    assert_reported(chat("threads", "import", "big.json", env=env), 5)
     assert not list(small_disk.glob(".import-*"))
     with closing(sqlite3.connect(small_disk / "threads.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

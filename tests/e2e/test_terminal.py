@@ -72,7 +72,8 @@ def test_an_indicator_stands_below_an_answer_that_pauses(fake: FakeOpenAI, termi
     assert "is answering" not in tty.text()
 
 
-def test_the_toolbar_tells_that_the_engine_starts(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+@pytest.mark.executable
+def test_the_toolbar_shows_that_the_engine_starts(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     del home.env["PROMPT_TOOLKIT_NO_CPR"]  # else there would be no toolbar
     tty = terminal("-t", "work")
     tty.answer_positions()
@@ -167,6 +168,7 @@ def test_a_resize_in_mid_answer(fake: FakeOpenAI, terminal: OpenTerminal, size: 
     assert "The open paragraph with some words that go on. End." in text
 
 
+@pytest.mark.executable
 def test_ctrl_c_at_any_moment(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     moments = random.Random(4)
     waits = []
@@ -254,9 +256,10 @@ def test_a_stop_from_elsewhere_and_fg(fake: FakeOpenAI, shell: Terminal) -> None
     shell.close()
 
 
+@pytest.mark.executable
 def test_a_crash_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTerminal, home: Home) -> None:
     (home.root / "sitecustomize.py").write_text(
-        "import chatcli.rendering.terminal.renderer as terminal\n"
+        "import chatcli.rendering.terminal.answer as terminal\n"
         "def crash(*_): raise MemoryError('crashed')\n"
         "terminal.MarkdownAnswer.feed = crash\n"
     )
@@ -269,6 +272,7 @@ def test_a_crash_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenT
     assert tty.raw.rindex(b"\x1b[?2004l") > tty.raw.rindex(b"\x1b[?2004h")
 
 
+@pytest.mark.executable
 def test_a_hang_up_signal_leaves_a_living_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     fake.script(Stall("Half an ans"))
     tty = terminal()
@@ -357,7 +361,7 @@ def test_plain_theme_and_config(fake: FakeOpenAI, terminal: OpenTerminal) -> Non
     assert "hunter2" not in text
 
 
-def test_the_toolbar_tells_where_we_are_and_goes_on_narrow_screens(
+def test_the_toolbar_shows_the_thread_and_goes_on_narrow_screens(
     home: Home, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
     del home.env["PROMPT_TOOLKIT_NO_CPR"]  # a toolbar needs to know where the cursor is

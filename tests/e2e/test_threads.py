@@ -9,12 +9,11 @@ from threading import Event
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
-
-pytestmark = pytest.mark.forked
 
 
 def test_a_thread_remembers_and_another_one_does_not_know(chat: Chat, fake: FakeOpenAI) -> None:
@@ -48,10 +47,10 @@ def test_continue_takes_the_thread_used_last(chat: Chat, fake: FakeOpenAI) -> No
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+def library(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Iterator[Chat]:
     """Give a home with three threads: abc, then abc123, then abc234 with two turns."""
     home = Home.below(tmp_path_factory.mktemp("library"))
-    program = Chat(home)
+    program = Chat(home, forks)
     with FakeOpenAI() as server:
         home.env.update({"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test"})
         program("-t", "abc", "-m", "openai:gpt-fake", "why is the sky blue?")
@@ -103,7 +102,7 @@ def test_a_thread_is_shown_whole(library: Chat) -> None:
 
 @pytest.mark.parametrize("prefix", ["ab", "nothing"])
 def test_a_prefix_must_name_one_thread(library: Chat, prefix: str) -> None:
-    assert_told(library("threads", "show", prefix), 2)
+    assert_reported(library("threads", "show", prefix), 2)
 
 
 def test_an_empty_list_is_no_error(chat: Chat) -> None:
@@ -134,7 +133,7 @@ def test_what_is_written_is_readable_by_its_owner_alone(chat: Chat, fake: FakeOp
 
 @pytest.mark.parametrize("thread_id", ["", "x" * 201, "a\nb", "a\x1b[31mb"])
 def test_an_impossible_thread_id_is_refused(chat: Chat, fake: FakeOpenAI, thread_id: str) -> None:
-    assert_told(chat("-t", thread_id, "hello"), 2)
+    assert_reported(chat("-t", thread_id, "hello"), 2)
     assert fake.requests == []
 
 

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
-
-pytestmark = pytest.mark.forked
 
 STORE = Path(".local/share/chatcli/threads.db")
 
@@ -52,7 +50,7 @@ def test_search_highlights_on_a_terminal(talk: Chat, terminal: OpenTerminal) -> 
     assert b"\x1b[1;33mdeep" in window.raw
 
 
-def test_what_was_said_does_nothing_to_the_terminal_of_a_search(
+def test_stored_text_does_nothing_to_the_terminal_of_a_search(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
 ) -> None:
     fake.default = Answer("evil \x1b]52;c;aGk=\x07\x1b[2J text")
@@ -68,12 +66,12 @@ def test_a_thread_is_renamed_by_a_prefix(talk: Chat) -> None:
     assert talk("threads", "rename", "sk", "The", "blue  sky 🐍").returncode == 0
     assert talk("threads", "show", "sky", "--json").json()["title"] == "The blue sky 🐍"
     for title in ("", " ", "a\x1b[31mb", "x" * 201):
-        assert_told(talk("threads", "rename", "sky", title), 2)
-    assert_told(talk("threads", "rename", "s", "two of them"), 2)
+        assert_reported(talk("threads", "rename", "sky", title), 2)
+    assert_reported(talk("threads", "rename", "s", "two of them"), 2)
 
 
 def test_threads_are_deleted_all_or_none(talk: Chat) -> None:
-    assert_told(talk("threads", "delete", "sky", "nothing"), 2)
+    assert_reported(talk("threads", "delete", "sky", "nothing"), 2)
     assert ids(talk) == ["sea", "sky"]
     assert talk("threads", "delete", "sk", "sky").returncode == 0
     assert ids(talk) == ["sea"]
@@ -99,7 +97,7 @@ def test_a_thread_that_is_being_answered_is_not_deleted(talk: Chat, fake: FakeOp
     fake.script(Stall("half"))
     running = talk.start("--format", "jsonl", "-t", "sky", "more")
     running.wait_for_output("half")
-    assert_told(talk("threads", "delete", "sea", "sky"), 5)
+    assert_reported(talk("threads", "delete", "sea", "sky"), 5)
     running.close()
     assert ids(talk) == ["sky", "sea"]
 
@@ -116,7 +114,7 @@ def test_a_thread_is_forked(talk: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[-1].messages[0] == ("user", "one")
     assert len(talk.messages("new")) == 4
     for refused in (("new", "copy"), ("new", "a\nb"), ("new", "x" * 201), ("new", "other", "--at", "nowhere")):
-        assert_told(talk("threads", "fork", *refused), 2)
+        assert_reported(talk("threads", "fork", *refused), 2)
 
 
 def age(home: Home, thread_id: str, days: int) -> None:
@@ -138,7 +136,7 @@ def test_prune_gives_the_disk_back(chat: Chat, fake: FakeOpenAI, home: Home) -> 
     age(home, "older", 400)
     before = (home.root / STORE).stat().st_size
     refused = chat("threads", "prune")
-    assert_told(refused, 2)
+    assert_reported(refused, 2)
     assert "older" in refused.stdout
     assert "2 threads would be deleted" in refused.stderr
     assert len(ids(chat)) == 3
@@ -154,7 +152,7 @@ def test_prune_gives_the_disk_back(chat: Chat, fake: FakeOpenAI, home: Home) -> 
     assert (nothing.returncode, nothing.stdout) == (0, "")
     for wrong in ("", "90", "-1d", "d", "90x", "99999y", "1e3d"):
         result = chat("threads", "prune", f"--older-than={wrong}", "--yes")
-        assert_told(result, 2)
+        assert_reported(result, 2)
     assert ids(chat) == ["new"]
 
 
@@ -171,5 +169,5 @@ def test_prune_asks_on_a_terminal(talk: Chat, home: Home, terminal: OpenTerminal
 def test_a_store_that_does_not_exist_has_nothing_to_prune_or_find(chat: Chat, home: Home) -> None:
     assert chat("threads", "prune", "--yes").returncode == 0
     assert chat("threads", "search", "hello", "--json").json() == []
-    assert_told(chat("threads", "delete", "abc"), 2)
+    assert_reported(chat("threads", "delete", "abc"), 2)
     assert home.files() == []

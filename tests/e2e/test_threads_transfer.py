@@ -14,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Stall
 from tests.transfer.test_foreign import archive, conversation, llm_log, said
-
-pytestmark = pytest.mark.forked
 
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/x.png) [y](javascript:alert(1)) "
 EVIL += "\x1b]52;c;aGk=\x07\x1b[31mred"
@@ -72,7 +70,7 @@ def test_an_id_that_exists_is_not_overwritten(talk: Chat, home: Home) -> None:
     assert talk.messages("abc") == before == talk.messages("abc-3")
 
 
-def test_markdown_is_what_was_said(talk: Chat) -> None:
+def test_markdown_has_all_messages(talk: Chat) -> None:
     page = talk("threads", "export", "abc").stdout
     assert page.startswith("# why is the \\*sky\\* blue?\n\nThread abc · openai:")
     assert "## System prompt\n\nBe brief & <kind>.\n\n## User\n\nwhy is\nthe *sky* blue?\n\n## AI\n\n# Why\n" in page
@@ -137,7 +135,7 @@ def test_a_file_is_written_whole_and_never_overwritten(
     assert page.startswith("<!DOCTYPE html>")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text("mine")
-    assert_told(talk("threads", "export", "abc", "-o", "out.html"), 2)
+    assert_reported(talk("threads", "export", "abc", "-o", "out.html"), 2)
     assert file.read_text() == "mine"
     window = terminal("threads", "export", "abc", "-o", "out.html")
     window.wait_for("Replace out.html? [y/N]")
@@ -151,7 +149,7 @@ def test_a_file_is_written_whole_and_never_overwritten(
     assert talk("threads", "export", "abc", "-o", "out.html", "--force").returncode == 0
     assert file.read_text() == page
     for wrong in ("nowhere/out.md", ".", "out.html/out.md"):
-        assert_told(talk("threads", "export", "abc", "-o", wrong, "--force"), 2)
+        assert_reported(talk("threads", "export", "abc", "-o", wrong, "--force"), 2)
     assert [path.name for path in home.work.iterdir()] == ["out.html"]
     assert talk.shell("chat threads export abc -o /dev/stdout --format jsonl | wc -l").stdout.strip() == "5"
 
@@ -190,8 +188,8 @@ def test_an_archive_is_imported_and_what_is_left_out_is_named(chat: Chat, home: 
     assert imported.stderr == "warning: left out: file, chat.html\n"
     archive(home.work / "bad.zip", {"conversations\n.json": whole, "conversations-1.json": "[\x1b"})
     result = chat("threads", "import", "bad.zip")
-    assert_told(result, 2)
-    assert "conversations-1.json: line 1: no JSON" in result.stderr
+    assert_reported(result, 2)
+    assert "conversations-1.json: line 1: not valid JSON" in result.stderr
     assert len(chat("threads", "list", "--json").json()) == 1
 
 
@@ -200,12 +198,12 @@ HALF_GOOD = f"[{GOOD}, {GOOD.replace('good', 'bad').replace('user', 'root')}]"
 BAD = {
     "half good": (HALF_GOOD.encode(), "[1].messages[0].role"),
     "not UTF-8": (GOOD.encode() + b"\n\xff", "line 2: not UTF-8"),
-    "NUL": (GOOD.encode() + b"\0", "line 1: no JSON"),
+    "NUL": (GOOD.encode() + b"\0", "line 1: not valid JSON"),
     "deep": (b"[" * 1_000_000, "nested too deeply"),
-    "escape sequences": (b'{"format": "chatcli-thread", "\x1b[2J": 1}', "line 1: no JSON"),
+    "escape sequences": (b'{"format": "chatcli-thread", "\x1b[2J": 1}', "line 1: not valid JSON"),
     "escaped escape sequences": (GOOD.replace("good", "\\u001b[2J").encode(), "thread_id: a thread ID has printable"),
     "a field of escape sequences": (GOOD.replace('"version"', '"\\u001b[2J": 1, "version"').encode(), "extra inputs"),
-    "empty": (b"", "no JSON"),
+    "empty": (b"", "not valid JSON"),
     "a damaged database": (b"SQLite format 3\0" + bytes(4096), "the database: "),
 }
 
@@ -214,7 +212,7 @@ BAD = {
 def test_a_bad_file_is_refused_whole(chat: Chat, home: Home, data: bytes, told: str) -> None:
     (home.work / "file").write_bytes(data)
     result = chat("threads", "import", "file")
-    assert_told(result, 2)
+    assert_reported(result, 2)
     assert told in result.stderr
     assert "\x1b" not in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -223,12 +221,13 @@ def test_a_bad_file_is_refused_whole(chat: Chat, home: Home, data: bytes, told: 
 
 def test_what_is_no_file_is_refused(chat: Chat, home: Home) -> None:
     for wrong in ("nothing", ".", "/dev/zero"):
-        assert_told(chat("threads", "import", wrong), 2)
-    assert_told(chat("--no-save", "threads", "import", "-", input=GOOD), 2)
+        assert_reported(chat("threads", "import", wrong), 2)
+    assert_reported(chat("--no-save", "threads", "import", "-", input=GOOD), 2)
     assert home.files() == []
     assert chat("threads", "import", "-", input=GOOD).stdout == "good\n"
 
 
+@pytest.mark.executable
 def test_an_import_is_killed_and_leaves_the_store_as_it_was(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     chat("-t", "mine", "hello")
     (home.work / "file").write_text(_long_thread(2_000))
@@ -253,7 +252,7 @@ def test_titles_come_with_the_threads_or_not_at_all(chat: Chat, home: Home) -> N
             " BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
     titled = GOOD.replace('"thread_id": "good"', '"thread_id": "titled", "title": "Mine"')
-    assert_told(chat("threads", "import", "-", input=titled), 5)
+    assert_reported(chat("threads", "import", "-", input=titled), 5)
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["good"]
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("DROP TRIGGER refuse")

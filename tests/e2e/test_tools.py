@@ -13,8 +13,6 @@ from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
 
-pytestmark = pytest.mark.forked
-
 
 def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
     chat: Chat, home: Home, fake: FakeOpenAI
@@ -128,7 +126,7 @@ def test_a_call_that_fails_when_it_runs_is_a_result_too(chat: Chat, home: Home, 
     assert fake.requests[1].results[-1] == "\N{REPLACEMENT CHARACTER}"
 
 
-def test_calls_run_side_by_side_and_one_that_fails_or_hangs_is_told_to_the_model(chat: Chat, fake: FakeOpenAI) -> None:
+def test_calls_run_side_by_side_and_the_model_sees_which_failed_or_hung(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(
         Calls(
             [

@@ -87,7 +87,7 @@ def test_a_turn_is_traced_with_its_thread(chat: Chat, fake: FakeOpenAI, tracer: 
 
 
 @pytest.mark.parametrize("graph", [(), ("--graph", "graph.py:graph")], ids=["chat", "a graph"])
-def test_a_trace_that_is_refused_is_told(
+def test_a_trace_that_is_refused_is_reported(
     chat: Chat, fake: FakeOpenAI, tracer: Tracer, home: Home, graph: tuple[str, ...]
 ) -> None:
     (home.work / "graph.py").write_text(GRAPH)
@@ -99,6 +99,7 @@ def test_a_trace_that_is_refused_is_told(
     assert "ls-test" not in result.stderr
 
 
+@pytest.mark.executable
 @pytest.mark.parametrize("listening", [True, False], ids=["it hangs", "it is away"])
 def test_an_endpoint_that_does_not_answer_costs_two_seconds(chat: Chat, fake: FakeOpenAI, listening: bool) -> None:
     variables = {"LANGSMITH_TRACING": "true", "LANGSMITH_API_KEY": "ls-test"}

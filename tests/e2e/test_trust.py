@@ -18,13 +18,11 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.conftest import KEY
-from tests.e2e.checks import assert_told, valid
+from tests.e2e.checks import assert_reported, valid
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
-
-pytestmark = pytest.mark.forked
 
 TRUSTED, UNTRUSTED = "1", ""
 AUDIT = """
@@ -265,7 +263,7 @@ def test_what_is_no_usable_dotenv_is_left_out_with_one_line(chat: Chat, home: Ho
             [line] = result.stderr.splitlines()
             assert reason in line, (name, line)
             assert fake.requests[-1].messages == [("user", "hi")], name
-        assert_told(chat("trust", "--yes"), 2)
+        assert_reported(chat("trust", "--yes"), 2)
         file.unlink()
 
 
@@ -296,7 +294,7 @@ def test_a_link_within_the_folder_is_followed(chat: Chat, home: Home, fake: Fake
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_another_users_dotenv_is_never_trusted(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
     os.chown(env_file(home, "CHATCLI_SYSTEM=x"), 12345, 12345)
-    assert_told(chat("trust", "--yes"), 2)
+    assert_reported(chat("trust", "--yes"), 2)
     result = chat("hi", env={"CHATCLI_TRUST": TRUSTED})
     assert "another user" in result.stderr
     assert fake.requests[-1].messages == [("user", "hi")]
@@ -422,19 +420,19 @@ def test_a_foreign_store_does_not_name_the_code_to_run(chat: Chat, home: Home, f
     make_thread(home.work / "evil.db", "t", f"graph:{spec}")
     for words, env in ((("--store", store), {}), ((), {"CHATCLI_STORE": store})):
         refused = chat(*words, "-t", "t", "hi", env=env)
-        assert_told(refused, 2)
+        assert_reported(refused, 2)
         assert f"--graph {spec}" in refused.stderr
     assert not proof.exists()
     assert chat("--store", store, "-t", "t", "--graph", spec, "hi").stdout == "ran\n"
     proof.unlink()
     assert chat("--store", store, "-t", "t", "hi").stdout == "ran\n"  # named by now
     shutil.copy(home.work / "evil.db", home.work / "other.db")
-    assert_told(chat("--store", "sqlite:///other.db", "-t", "t", "hi"), 2)
+    assert_reported(chat("--store", "sqlite:///other.db", "-t", "t", "hi"), 2)
     assert chat("--store", store, "threads", "fork", "t", "copy").returncode == 0
     assert chat("--store", store, "-t", "copy", "hi").stdout == "ran\n"
     assert chat("--store", store, "threads", "delete", "--yes", "t").returncode == 0
     make_thread(home.work / "evil.db", "t", f"graph:{spec}")
-    assert_told(chat("--store", store, "-t", "t", "hi"), 2)
+    assert_reported(chat("--store", store, "-t", "t", "hi"), 2)
 
 
 MODULES = (

@@ -65,7 +65,7 @@ def remember(text: str) -> str:
 
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))
 async def wait(seconds: float) -> str:
-    """Wait, and tell when it began and ended."""
+    """Wait, and return when it began and ended."""
     note("waiting", str(seconds))
     began = time.monotonic()
     try:

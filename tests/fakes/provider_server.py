@@ -1,12 +1,11 @@
 """A server that answers every provider's wire protocol with the same words, or with the same failure."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Self
 from zlib import crc32
 
@@ -34,7 +33,7 @@ class FakeProvider:
         words: The answer, as it is streamed.
         failure: A status and an error object to answer with; None answers in words.
         retry_after: The header of that name with a failure.
-        delay: Seconds before each answer.
+        delay: Seconds before each answer, or until the server closes.
         failing: How many more requests fail; None fails all.
         cut: Whether the connection ends in the middle of each answer.
         spoil: Makes of the events of an answer what is sent; None sends them as they are.
@@ -53,6 +52,7 @@ class FakeProvider:
         self.cut = False
         self.spoil: Callable[[list[bytes]], list[bytes]] | None = None
         self.content_type: str | None = None
+        self._closing = Event()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +75,7 @@ class FakeProvider:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -89,7 +90,7 @@ class FakeProvider:
             _send(handler, 200, "application/json", json.dumps(login).encode())
             return
         self.requests.append(request)
-        time.sleep(self.delay)
+        self._closing.wait(self.delay)
         if self.failure is not None and self.failing != 0:
             if self.failing is not None:
                 self.failing -= 1

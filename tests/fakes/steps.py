@@ -30,7 +30,7 @@ class Request:
 
     @property
     def results(self) -> list[str]:
-        """What the model is told of the calls, oldest first."""
+        """The results of the calls that the model gets, oldest first."""
         return [text for role, text in self.messages if role == "tool"]
 
     @property

@@ -2,7 +2,7 @@
 
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
@@ -11,11 +11,20 @@ Page = tuple[int, dict[str, str], bytes]
 
 
 class FakeWeb:
-    """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends."""
+    """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends.
+
+    Attributes:
+        pages: What is served.
+        dripping: Set when a client has begun to wait for `/slow` or `/endless`.
+        dripped: The paths of them that a client has waited for to the end.
+
+    """
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
-        pages = self.pages
+        self.dripping = Event()
+        self.dripped: list[str] = []
+        pages, dripping, dripped = self.pages, self.dripping, self.dripped
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -33,12 +42,14 @@ class FakeWeb:
             def _drip(self, times: int, pause: float, piece: bytes) -> None:
                 self.send_response(200)
                 self.end_headers()
+                dripping.set()
                 try:
                     for _ in range(times):
                         self.wfile.write(piece)
                         time.sleep(pause)
                 except OSError:  # the client has gone, as it should
                     return
+                dripped.append(self.path)
 
             def log_message(self, *args: object) -> None:
                 pass

@@ -10,6 +10,7 @@ import pytest
 
 from chatcli.helper.wire import connect, peer
 from tests.conftest import KEY
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import echo
@@ -18,8 +19,8 @@ from tests.fakes.steps import echo
 class Helped(Chat):
     """A home in which `chat` may use the helper, and that helper."""
 
-    def __init__(self, home: Home) -> None:
-        super().__init__(home)
+    def __init__(self, home: Home, forks: ForkServer) -> None:
+        super().__init__(home, reader=forks)
         del home.env["CHATCLI_HELPER"]
         # Not below pytest's own folder: a socket's path has at most 107 bytes.
         self.runtime = Path(tempfile.mkdtemp(prefix="chat-"))
@@ -78,7 +79,9 @@ def module_server() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture(scope="module")
-def module_home(module_server: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helped]:
+def module_home(
+    module_server: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory, forks: ForkServer
+) -> Iterator[Helped]:
     """Give a home whose helper is the same for a module: each costs the time of all imports."""
     home = Home.below(tmp_path_factory.mktemp("helped"))
     home.env.update(
@@ -88,7 +91,7 @@ def module_home(module_server: FakeOpenAI, tmp_path_factory: pytest.TempPathFact
             "SOME_TOKEN": KEY,
         }
     )
-    helped = Helped(home)
+    helped = Helped(home, forks)
     yield helped
     helped.close()
 

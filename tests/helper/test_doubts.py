@@ -12,6 +12,7 @@ from threading import Event, Thread
 import pytest
 
 from tests.conftest import KEY
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import EXECUTABLE, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated
@@ -94,7 +95,7 @@ def test_an_impostor_costs_some_time_at_most(helped: Helped, server: FakeOpenAI)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-def test_another_users_helper_is_told_nothing(helped: Helped, server: FakeOpenAI) -> None:
+def test_another_users_helper_gets_no_request(helped: Helped, server: FakeOpenAI) -> None:
     with Impostor(helped, b"heard", user=65534) as impostor:
         assert helped("hello").stdout == "You said: hello\n"
     assert set(impostor.received) == {b""}
@@ -244,8 +245,8 @@ def test_nothing_of_a_run_is_left_in_its_memory(helped: Helped, server: FakeOpen
     assert {name: memory.count(mark.encode()) for name, mark in marks.items()} == dict.fromkeys(marks, 0)
 
 
-def test_one_that_is_started_gets_no_password_of_a_url(server: FakeOpenAI, tmp_path: Path) -> None:
-    other = Helped(Home.below(tmp_path))
+def test_one_that_is_started_gets_no_password_of_a_url(server: FakeOpenAI, forks: ForkServer, tmp_path: Path) -> None:
+    other = Helped(Home.below(tmp_path), forks)
     try:
         other.home.env.update(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
         other.home.env["HTTPS_PROXY"] = "http://me:proxy-password@localhost:9"

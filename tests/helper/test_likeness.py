@@ -31,14 +31,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
         ({"ASKED": "b"}, False),
         ({"MISSING": "x"}, False),
         ({"LC_ALL": "C"}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANGFLOW_API_KEY": "x"}, True),
         ({"PYTHONUTF8": "0"}, False),
     ],
 )
-def test_what_was_asked_for_must_be_the_same(environment: Environment, changed: dict[str, str], same: bool) -> None:
+def test_variables_that_were_read_must_be_equal(environment: Environment, changed: dict[str, str], same: bool) -> None:
     assert environment.matches({**os.environ, **changed}) is same
 
 
-def test_who_looked_at_everything_must_find_everything_the_same() -> None:
+def test_an_import_that_read_all_variables_needs_them_all_the_same() -> None:
     environment = Environment()
     with environment.watched():
         assert dict(os.environ)
@@ -104,7 +106,7 @@ def test_a_process_is_in_its_own_world() -> None:
         (["--", "-"], True),
     ],
 )
-def test_who_is_at_a_terminal_asks_for_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
+def test_at_a_terminal_the_helper_runs_one_shots_only(home: Home, arguments: list[str], asked: bool) -> None:
     code = f"from chatcli.helper.eligible import may_use_helper; print(may_use_helper({arguments}))"
     env = {**home.env, "CHATCLI_HELPER": "1"}
     terminal = Terminal([sys.executable, "-c", code], env=env, cwd=home.work)

@@ -133,7 +133,7 @@ def test_the_socket_is_the_users_alone(helped: Helped) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_doctor_tells_of_it(helped: Helped) -> None:
+def test_doctor_reports_it(helped: Helped) -> None:
     [found] = [finding for finding in helped("doctor", "--json").json() if finding["subject"] == "helper"]
     assert found["state"] == "ok"
     assert f"process {helped.pid()}" in found["detail"]

@@ -54,7 +54,7 @@ def test_the_helper_may_be_killed_in_mid_answer(helped: Helped, server: FakeOpen
     assert (result.returncode, result.stdout) == (0, "the beginning and the end\n")
 
 
-def test_a_child_that_is_killed_is_told_in_one_line(helped: Helped, server: FakeOpenAI) -> None:
+def test_a_child_that_is_killed_is_reported_in_one_line(helped: Helped, server: FakeOpenAI) -> None:
     server.script(Stall("the beginning"))
     running = helped.start("-t", "abc", "hello")
     running.wait_for_output("the beginning")

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home
 
 pytestmark = pytest.mark.langflow
@@ -50,14 +50,14 @@ def test_tokens_and_tweaks(chat: Chat) -> None:
 
 def test_failures(chat: Chat) -> None:
     faulty = chat("-m", "langflow:faulty", "one")
-    assert_told(faulty, 4)
+    assert_reported(faulty, 4)
     assert "failed at Faulty: no such model" in faulty.stderr
     silent = chat("-m", "langflow:silent", "one")
-    assert_told(silent, 4)
+    assert_reported(silent, 4)
     assert "no chat output" in silent.stderr
-    assert_told(chat("-m", "langflow:nowhere", "one"), 4)
-    assert_told(chat("-m", "langflow:parrot", "one", env={"LANGFLOW_API_KEY": ""}), 3)
-    assert_told(chat("-m", "langflow:parrot", "one", env={"LANGFLOW_API_KEY": "sk-wrong"}), 3)
+    assert_reported(chat("-m", "langflow:nowhere", "one"), 4)
+    assert_reported(chat("-m", "langflow:parrot", "one", env={"LANGFLOW_API_KEY": ""}), 3)
+    assert_reported(chat("-m", "langflow:parrot", "one", env={"LANGFLOW_API_KEY": "sk-wrong"}), 3)
 
 
 def test_the_flows_are_listed(chat: Chat) -> None:

@@ -107,9 +107,7 @@ FAILED = message("Incorrect API key provided\n", "Language Model", "a", error=Tr
         (Reply(raw=b"<html>It works!</html>"), 75, "not an answer of Langflow"),
     ],
 )
-def test_what_goes_wrong_is_said_with_its_exit_code(
-    langflow: FakeLangflow, reply: Reply, code: int, words: str
-) -> None:
+def test_a_failure_has_its_message_and_exit_code(langflow: FakeLangflow, reply: Reply, code: int, words: str) -> None:
     langflow.script.append(reply)
     last = ask()[-1]
     assert isinstance(last, TurnFailed), last

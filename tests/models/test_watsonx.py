@@ -242,7 +242,7 @@ def test_a_failure_has_its_exit_code_and_hides_the_key(hub: FakeIBM, failure: st
     assert KEY not in error.message
 
 
-def test_silence_is_borne_as_long_as_the_timeout_says(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_given_up_after_the_timeout(hub: FakeIBM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATCLI_TIMEOUT", "0.5")
     hub.answers.clear()
     error = failed_ask()

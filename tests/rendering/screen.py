@@ -12,6 +12,21 @@ from chatcli.rendering.markdown.blocks import BlockRenderer
 from chatcli.rendering.markdown.parser import parse
 
 
+class _Screen(pyte.Screen):
+    """A screen that keeps the lines that scroll off; pyte's own HistoryScreen takes twice as long for every event."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.scrolled: list[str] = []
+        super().__init__(width, height)
+
+    def index(self) -> None:
+        """Move the cursor down; at the bottom, the first line scrolls off."""
+        if self.cursor.y == self.lines - 1:
+            first = self.buffer[0]
+            self.scrolled.append("".join(first[column].data for column in range(self.columns)).rstrip())
+        super().index()
+
+
 class Terminal:
     """A rich console whose bytes go to a terminal emulator with a scrollback."""
 
@@ -21,7 +36,7 @@ class Terminal:
         self.console = Console(
             file=self.bytes, force_terminal=True, color_system="truecolor", width=width, height=height
         )
-        self._screen = pyte.HistoryScreen(width, height, history=100_000)
+        self._screen = _Screen(width, height)
         self._screen.set_mode(pyte.modes.LNM)  # a tty's ONLCR: a newline also goes to the first column
         self._stream = pyte.Stream(self._screen)
         self._read = 0
@@ -36,8 +51,7 @@ class Terminal:
     def lines(self) -> list[str]:
         """Return the scrollback and the screen, without the empty lines at the end."""
         self._emulate()
-        history = ["".join(line[column].data for column in range(self.width)) for line in self._screen.history.top]
-        shown = [line.rstrip() for line in [*history, *self._screen.display]]
+        shown = [*self._screen.scrolled, *(line.rstrip() for line in self._screen.display)]
         while shown and not shown[-1]:
             shown.pop()
         return shown
@@ -75,7 +89,7 @@ def render_markdown(text: str, width: int) -> list[Line]:
 
 
 def cut(text: str, sizes: list[int]) -> list[str]:
-    """Cut `text` into pieces of `sizes`, used again and again."""
+    """Cut `text` into pieces of `sizes`, used in turn."""
     pieces: list[str] = []
     position = 0
     while position < len(text):

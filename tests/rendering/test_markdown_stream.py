@@ -1,6 +1,3 @@
-import sys
-from types import FrameType
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +7,7 @@ from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.sanitize import sanitize
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import cut, render_markdown
+from tests.rendering.work import calls
 
 HIGH = 10_000  # a screen that no table outgrows
 DOCUMENTS = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8).flatmap(
@@ -129,23 +127,11 @@ def test_deep_nesting_neither_fails_nor_overflows() -> None:
 def test_work_is_linear(line: str) -> None:
     opening = {"c": "```python\n", "|": "| a | b |\n|---|---|\n"}.get(line[0], "")
 
-    def calls(count: int) -> int:
-        """Return how many functions are called: a measure of work that no busy machine changes."""
-        counted = 0
+    def lines(count: int) -> None:
+        stream([opening, *[line] * count], 80, 40)
 
-        def count_call(frame: FrameType, event: str, argument: object) -> None:
-            nonlocal counted
-            counted += event in ("call", "c_call")
-
-        sys.setprofile(count_call)
-        try:
-            stream([opening, *[line] * count], 80, 40)
-        finally:
-            sys.setprofile(None)
-        return counted
-
-    calls(50)  # fills the caches
-    assert calls(500) < 5 * 1.5 * calls(100)
+    lines(50)  # fills the caches
+    assert calls(lambda: lines(500)) < 5 * 1.5 * calls(lambda: lines(100))
 
 
 def test_only_a_row_of_a_table_is_shown_as_written() -> None:

@@ -73,7 +73,7 @@ def test_an_interrupted_answer_keeps_what_arrived() -> None:
     assert (out, err) == ("half an ans\n", "[interrupted]\n")
 
 
-def test_a_failure_tells_what_and_what_to_do() -> None:
+def test_a_failure_shows_what_happened_and_what_to_do() -> None:
     error = AuthError("the key was refused", remedy="chat keys set openai")
     out, err = show(TextDelta("half"), TurnFailed("t1", "m", "half", error))
     assert (out, err) == ("half\n", "error: the key was refused\nchat keys set openai\n")
@@ -84,7 +84,7 @@ def test_notices_and_progress_go_beside_the_answer() -> None:
     assert (out, err) == ("x\n", "fetching\nwarning: odd bytes\nloading...\n")
 
 
-def test_a_download_is_told_in_tenths() -> None:
+def test_a_download_is_shown_in_tenths() -> None:
     steps = [Progress("model", done, 50_000_000, "bytes") for done in range(0, 50_000_001, 500_000)]
     _, err = show(*steps, Progress("model", 50_000_000, 50_000_000, "bytes", finished=True))
     lines = err.splitlines()
@@ -93,7 +93,7 @@ def test_a_download_is_told_in_tenths() -> None:
     assert lines[-1] == "model: done"
 
 
-def test_quiet_is_the_answer_only_but_errors_are_told() -> None:
+def test_quiet_shows_the_answer_and_errors_only() -> None:
     failure = TurnFailed("t1", "m", "", NetworkError("no route"))
     events = (Notice("n"), Notice("bad", "error"), Progress("p"), TextDelta("a"), finished("a"), failure)
     assert show(*events, quiet=True) == ("a\n", "error: bad\nerror: no route\n")

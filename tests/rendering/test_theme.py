@@ -54,7 +54,7 @@ def test_what_is_dimmed_has_a_colour_of_its_own() -> None:
         ("never", {"FORCE_COLOR": "1"}, False),
     ],
 )
-def test_who_decides_about_colours(mode: str, environment: dict[str, str], wanted: bool) -> None:
+def test_what_decides_about_colours(mode: str, environment: dict[str, str], wanted: bool) -> None:
     assert wants_color(mode, environment) is wanted
 
 

@@ -52,7 +52,7 @@ def off_terminal(*events: Event, quiet: bool = False) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_each_call_is_one_line_that_says_what_came_of_it() -> None:
+def test_each_call_is_one_line_with_its_result() -> None:
     lines = on_terminal(*CALLS, finished("Let me see.\n\nIt weighs 4 kg.\n\nIndeed."))
     assert lines[0] == "Let me see."
     weighed = next(number for number, line in enumerate(lines) if line.startswith('weigh(what="a cat") → 4 kg and'))
@@ -93,7 +93,7 @@ def test_a_payload_of_any_kind_can_be_read(payload: Any, lines: list[str]) -> No
     assert shown == [*lines, "Type the answer: text, or a JSON object or list."]
 
 
-def test_a_review_says_what_can_be_decided() -> None:
+def test_a_review_names_the_possible_decisions() -> None:
     review = {
         "action_requests": [{"name": "shell", "args": {"command": "git push"}, "rule": "shell:git *"}],
         "review_configs": [

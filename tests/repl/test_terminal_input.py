@@ -38,13 +38,13 @@ def test_prompt_toolkit_reads_keys_through_the_reader_that_is_put_into_its_input
     terminal: tuple[int, Vt100Input],
 ) -> None:
     typing, source = terminal
-    told: list[bool] = []
-    assert read_replies(source, told.append)
+    seen_dark: list[bool] = []
+    assert read_replies(source, seen_dark.append)
     with source.raw_mode():
         os.write(typing, f"a{DARK}b".encode())
         assert [press.data for press in source.read_keys()] == ["a", "b"]
-    assert told == [True]
-    assert not read_replies(DummyInput(), told.append)
+    assert seen_dark == [True]
+    assert not read_replies(DummyInput(), seen_dark.append)
 
 
 def test_raw_mode_that_is_entered_again_lasts_until_the_outer_block_ends(terminal: tuple[int, Vt100Input]) -> None:
@@ -73,8 +73,8 @@ def test_prompt_toolkit_takes_the_sequences_of_shift_enter_from_its_table(termin
 @pytest.mark.parametrize(("reply", "dark"), [(DARK, True), (LIGHT, False)])
 @pytest.mark.parametrize("cut", range(len(DARK)))
 def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: str, dark: bool, cut: int) -> None:
-    told: list[bool] = []
-    reader = ReplyReader(pipe[0], "utf-8", told.append)
+    seen_dark: list[bool] = []
+    reader = ReplyReader(pipe[0], "utf-8", seen_dark.append)
     typed = f"before{reply}after"
     text = ""
     for part in (typed[: 6 + cut], typed[6 + cut :]):
@@ -83,7 +83,7 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
     if cut == 1:  # a lone Escape may be a key: it can't be held back
         return
     assert text == "beforeafter"
-    assert told == [dark]
+    assert seen_dark == [dark]
 
 
 @pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])

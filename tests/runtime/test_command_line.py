@@ -7,10 +7,9 @@ import typer
 from typer.core import TyperOption
 from typer.main import get_command
 
-from chatcli.cli.app import app
+from chatcli.cli.app import app, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND
 from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
-from chatcli.cli.main import read_command_line
 from chatcli.helper import eligible as asking
 from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, split
 from chatcli.runtime.signals import wanted_format

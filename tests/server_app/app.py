@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.runtime import Runtime
@@ -40,7 +41,7 @@ def ask(state: MessagesState) -> dict[str, list[AnyMessage]]:
 
 
 def forecast(city: str) -> str:
-    """Tell the weather in a city."""
+    """Return the weather in a city."""
     return f"{city}: sunny"
 
 
@@ -94,3 +95,19 @@ async def greet(state: MessagesState, runtime: Runtime[Greeting]) -> dict[str, l
 saying = StateGraph(MessagesState).add_node("say", lambda state: {}).add_edge(START, "say").compile(checkpointer=False)
 greeting = StateGraph(MessagesState, Greeting).add_node("greet", greet).add_edge(START, "greet").compile()
 addressed = StateGraph(MessagesState, Addressed).add_node("greet", lambda state: {}).add_edge(START, "greet").compile()
+
+
+class Translated(MessagesState):
+    """A state that needs a value beside the messages."""
+
+    language: str
+
+
+def describe(state: Translated, runtime: Runtime[Addressed]) -> dict[str, list[AnyMessage]]:
+    """Say all that was given beside the messages."""
+    configurable = get_config()["configurable"]
+    given = configurable.get("name"), configurable.get("extra")
+    return {"messages": [AIMessage(f"{runtime.context.name}, {given}, in {state['language']}")]}
+
+
+valued = StateGraph(Translated, Addressed).add_node("describe", describe).add_edge(START, "describe").compile()

@@ -1,4 +1,4 @@
-"""Who may use the tests' server: everybody without a key, and whoever has the right one."""
+"""Access to the tests' server: without a key, or with the right one."""
 
 from langgraph_sdk import Auth
 

@@ -1,4 +1,4 @@
-"""Sessions on graphs of the user's own: what they say, what they wait for, and what is kept when they are cut short."""
+"""Sessions on user graphs: their events, their interrupts, and what is kept of a turn that is stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -116,7 +116,7 @@ def test_an_interrupt_ends_the_turn_and_is_answered_in_another() -> None:
     asyncio.run(run())
 
 
-def test_tool_calls_are_told_apart_from_text() -> None:
+def test_tool_calls_and_text_are_separate_events() -> None:
     async def run() -> None:
         async for session in opened(weighing()):
             events = await gather(session.run_turn("How heavy?"))
@@ -177,7 +177,7 @@ def one_node(node: Any) -> StateGraph[Any]:
     return StateGraph(MessagesState).add_node("speak", node).add_edge(START, "speak")
 
 
-async def told(builder: StateGraph[Any]) -> TurnFinished:
+async def last_event(builder: StateGraph[Any]) -> TurnFinished:
     async for session in opened(builder):
         last = (await gather(session.run_turn("hi")))[-1]
     assert isinstance(last, TurnFinished), last
@@ -232,7 +232,7 @@ def test_a_text_is_shown_as_often_as_it_is_written(
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", fake.key or "any")
-    assert asyncio.run(told(one_node(node))).content.replace("\n\n", " ") == content
+    assert asyncio.run(last_event(one_node(node))).content.replace("\n\n", " ") == content
 
 
 class LateSaver(InMemorySaver):

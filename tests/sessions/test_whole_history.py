@@ -1,4 +1,4 @@
-"""Messages that a graph has removed from its state are still told, in their place."""
+"""Messages that a graph has removed from its state are still shown, in their place."""
 
 import asyncio
 from typing import Any
@@ -31,7 +31,7 @@ def summarise(messages: Written) -> Written:
 
 
 @pytest.mark.parametrize("change", [keep_newest, keep_first, remove_all, summarise])
-def test_what_was_removed_is_told_in_its_place(change: Any) -> None:
+def test_a_removed_message_is_shown_in_its_place(change: Any) -> None:
     def speak(state: MessagesState) -> dict[str, Any]:
         question = state["messages"][-1].text
         return {"messages": [*change(state["messages"]), AIMessage(f"re: {question}")]}
@@ -41,11 +41,11 @@ def test_what_was_removed_is_told_in_its_place(change: Any) -> None:
         async for session in opened(builder):
             for question in ("one", "two", "three"):
                 await gather(session.run_turn(question))
-            told = [message.text for message in await session.history() if message.role != "summary"]
-            assert told == ["one", "re: one", "two", "re: two", "three", "re: three"]
+            shown = [message.text for message in await session.history() if message.role != "summary"]
+            assert shown == ["one", "re: one", "two", "re: two", "three", "re: three"]
             await session.undo()
             await gather(session.run_turn("four"))
-            told = [message.text for message in await session.history() if message.role != "summary"]
-            assert told == ["one", "re: one", "two", "re: two", "four", "re: four"]
+            shown = [message.text for message in await session.history() if message.role != "summary"]
+            assert shown == ["one", "re: one", "two", "re: two", "four", "re: four"]
 
     asyncio.run(run())

@@ -57,7 +57,7 @@ def test_the_newest_threads_come_first(run: Run) -> None:
     async def work(bench: Bench) -> None:
         for thread_id in ("one", "two", "one", "three"):
             await bench.ask(thread_id, "hello")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # threads are sorted by a time in milliseconds
         threads = bench.store.threads
         assert [(t.thread_id, t.turns) for t in threads.recent()] == [("three", 1), ("one", 2), ("two", 1)]
         assert [t.thread_id for t in threads.recent(1)] == ["three"]
@@ -198,7 +198,7 @@ def test_a_stopped_answer_is_kept_as_far_as_it_came(run: Run, server: FakeOpenAI
         events = []
         async for event in session.run_turn("hello"):
             events.append(event)
-            if getattr(event, "text", "") and "ans" in event.text:  # type: ignore[union-attr]  # has it, as was asked
+            if getattr(event, "text", "") and "ans" in event.text:  # type: ignore[union-attr]  # only events with a text get here
                 session.interrupt()
         assert isinstance(events[-1], TurnInterrupted)
         assert await session.history() == [

@@ -30,6 +30,7 @@ def _open_with_the_others(folder: Path, barrier: Barrier) -> None:
         raise
 
 
+@pytest.mark.e2e
 def test_processes_make_a_store_together(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["chatcli.store.open"])
@@ -42,7 +43,7 @@ def test_processes_make_a_store_together(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0] * PROCESSES
 
 
-def test_who_is_stopped_while_it_opens_leaves_no_thread_that_fails(
+def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stopped(path: Path, steps: int) -> None:

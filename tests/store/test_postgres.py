@@ -15,7 +15,7 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.postgres.schema import VERSION
 from chatcli.store.postgres.threads import PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
-from tests.e2e.checks import assert_told
+from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob
@@ -130,6 +130,7 @@ def test_many_processes_may_make_the_tables_at_once(store: str, chat: Chat, fake
     assert len(chat("threads", "list", "--json").json()) == 4
 
 
+@pytest.mark.executable
 def test_an_answer_on_its_way_survives_a_kill(
     store: str, chat: Chat, fake: FakeOpenAI, threads: PostgresThreads
 ) -> None:
@@ -164,7 +165,7 @@ def test_a_nul_and_a_huge_message_are_stored_as_they_are(
 
 @pytest.mark.parametrize("command", [["hello"], ["-c", "hello"], ["threads", "list"], ["--debug", "threads", "list"]])
 @pytest.mark.parametrize("trouble", ["password", "down", "database", "percent", "at"])
-def test_what_is_wrong_is_told_without_the_password(
+def test_errors_are_reported_without_the_password(
     postgres: Postgres, chat: Chat, fake: FakeOpenAI, command: list[str], trouble: str
 ) -> None:
     uris = {
@@ -177,7 +178,7 @@ def test_what_is_wrong_is_told_without_the_password(
     uri, code = uris[trouble]
     result = chat("--store", uri, *command)
     if "--debug" not in command:
-        assert_told(result, code)
+        assert_reported(result, code)
     assert result.returncode == code, result
     for secret in (PASSWORD, "wrong-9f3b71"):
         assert secret not in result.stdout + result.stderr
@@ -189,7 +190,7 @@ def test_a_store_of_a_newer_chatcli_is_refused(store: str, chat: Chat, fake: Fak
     with psycopg.connect(store) as connection:
         connection.execute("UPDATE chatcli_schema SET version = %s", (VERSION + 1,))
     for command in (["hello"], ["threads", "list"]):
-        assert_told(chat(*command), 5)
+        assert_reported(chat(*command), 5)
     assert len(fake.requests) == 1
 
 
@@ -198,7 +199,7 @@ def test_titles_of_an_import_come_with_the_threads_or_not_at_all(store: str, cha
     assert chat("threads", "import", "-", input=thread.replace("Mine", "")).returncode == 0
     with psycopg.connect(store) as connection:
         connection.execute("ALTER TABLE chatcli_threads ADD CONSTRAINT refuse CHECK (title <> 'Mine')")
-    assert_told(chat("threads", "import", "-", input=thread), 5)
+    assert_reported(chat("threads", "import", "-", input=thread), 5)
     assert [listed["thread_id"] for listed in chat("threads", "list", "--json").json()] == ["a"]
     with psycopg.connect(store) as connection:
         connection.execute("ALTER TABLE chatcli_threads DROP CONSTRAINT refuse")
@@ -217,7 +218,7 @@ def test_a_connection_that_is_lost_in_mid_turn_fails_the_turn(store: str, chat: 
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
     gate.set()
     result = running.finish(60)
-    assert_told(result, 5)
+    assert_reported(result, 5)
     assert PASSWORD not in result.stderr
 
 

@@ -94,7 +94,7 @@ def test_an_approval_outlives_the_process_and_nothing_runs_twice(fake: FakeOpenA
     assert len(fake.requests) == 2
 
 
-def test_a_refusal_and_an_edit_are_told_to_the_model(fake: FakeOpenAI) -> None:
+def test_a_refusal_and_an_edit_are_sent_to_the_model(fake: FakeOpenAI) -> None:
     commands = [("run_shell", {"command": "rm -rf /"}), ("run_shell", {"command": "echo wrong"})]
     fake.script(Calls(commands, text="Let me see."), Answer("understood"))
     edit = {"type": "edit", "edited_action": {"name": "run_shell", "args": {"command": "echo right"}}}

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import socket
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ from hypothesis import strategies as st
 
 from chatcli.config.secret_files import is_secret_path
 from chatcli.tools.files import file_tools
+from chatcli.tools.tool import Tool
+
+
+@cache
+def tools(root: Path, seconds: float = 5) -> dict[str, Tool]:
+    """Return the tools on `root` by their names; to make them takes longer than to run them."""
+    return {each.name: each for each in file_tools(root, seconds)}
 
 
 def asks(root: Path, tool: str, path: str) -> bool:
-    [found] = [each for each in file_tools(root, 5) if each.name == tool]
-    return found.asks({"path": path})
+    return tools(root)[tool].asks({"path": path})
 
 
 def run(root: Path, tool: str, seconds: float = 5, **arguments: object) -> str:
-    tools = {each.name: each.runnable for each in file_tools(root, seconds)}
     wanted = {"name": tool, "args": arguments, "id": "1", "type": "tool_call"}
-    return str(asyncio.run(tools[tool].ainvoke(wanted)).content)
+    return str(asyncio.run(tools(root, seconds)[tool].runnable.ainvoke(wanted)).content)
 
 
 @pytest.fixture
@@ -52,13 +58,13 @@ def test_nothing_outside_is_read(root: Path, path: str) -> None:
     assert "outside of the current folder" in run(root, "search_files", path=path, pattern="needle")
 
 
-def test_files_are_searched_but_hidden_secret_and_linked_ones(root: Path) -> None:
+def test_hidden_secret_and_linked_files_are_not_searched(root: Path) -> None:
     assert run(root, "search_files", pattern="ne+dle") == "src/main.py:2: needle in line 2\n"
     assert run(root, "search_files", pattern="needle", names="*.txt") == "no matches\n"
     assert "unterminated" in run(root, "search_files", pattern="(")
 
 
-def test_a_pattern_that_takes_for_ever_is_given_up(root: Path) -> None:
+def test_a_pattern_that_never_ends_is_given_up(root: Path) -> None:
     (root / "as").write_text("a" * 40 + "b")
     assert "longer than 0.5 seconds" in run(root, "search_files", seconds=0.5, pattern="(a+)+$")
 
@@ -124,9 +130,9 @@ def test_ordinary_names_are_read_unasked(tmp_path: Path) -> None:
 def test_a_path_that_can_be_none_is_refused_unasked(root: Path, tool: str, path: str) -> None:
     more: dict[str, Any] = {"pattern": "x"} if tool == "search_files" else {}
     assert not asks(root, tool, path)
-    told = run(root, tool, path=path, **more)
-    assert "can't be read" in told or "outside" in told or "is not a folder" in told
-    assert len(told) < 500
+    answer = run(root, tool, path=path, **more)
+    assert "can't be read" in answer or "outside" in answer or "is not a folder" in answer
+    assert len(answer) < 500
 
 
 def test_pipes_sockets_and_devices_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,7 +221,7 @@ def claude(name: str, *messages: dict[str, Any], **changes: Any) -> dict[str, An
     return {**whole, "chat_messages": list(messages), **changes}
 
 
-def told(name: str, sender: str, *content: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def entry(name: str, sender: str, *content: dict[str, Any], **changes: Any) -> dict[str, Any]:
     text = " ".join(block.get("text", "") for block in content)
     return {
         "uuid": name,
@@ -255,14 +255,14 @@ def test_claude_everything_is_read(tmp_path: Path) -> None:
     }
     data = claude(
         "one",
-        told(
+        entry(
             "1",
             "human",
             words("why?"),
             attachments=[attachment],
             files=[{"file_name": "b.png"}, {"file_name": "a.txt"}],
         ),
-        told(
+        entry(
             "2",
             "assistant",
             {"type": "thinking", "thinking": "Hm.", "summaries": []},
@@ -273,10 +273,10 @@ def test_claude_everything_is_read(tmp_path: Path) -> None:
             {"type": "voice_note", "title": "x"},
             words("Air."),
         ),
-        told("3", "human", text="only here"),
-        told("4", "assistant"),
+        entry("3", "human", text="only here"),
+        entry("4", "assistant"),
     )
-    empty = claude("two", told("5", "human"))
+    empty = claude("two", entry("5", "human"))
     (document,) = read(tmp_path / "conversations.json", [data, empty])
     assert (document.thread_id, document.title, document.model) == ("one", "About one", "")
     assert texts(document.messages) == [
@@ -296,12 +296,12 @@ def test_claude_the_branch_used_last_is_read(tmp_path: Path) -> None:
     root = "00000000-0000-4000-8000-000000000000"
     data = claude(
         "one",
-        told("1", "human", words("a"), parent_message_uuid=root),
-        told("2", "assistant", words("b"), parent_message_uuid="1"),
-        told("3", "human", words("c"), parent_message_uuid=root),
-        told("4", "assistant", words("d"), parent_message_uuid="3"),
+        entry("1", "human", words("a"), parent_message_uuid=root),
+        entry("2", "assistant", words("b"), parent_message_uuid="1"),
+        entry("3", "human", words("c"), parent_message_uuid=root),
+        entry("4", "assistant", words("d"), parent_message_uuid="3"),
     )
-    older = claude("old", told("9", "human", words("hi")), updated_at="2025-01-01T00:00:00Z")
+    older = claude("old", entry("9", "human", words("hi")), updated_at="2025-01-01T00:00:00Z")
     first, second = read(tmp_path / "file", [data, older])
     assert (first.thread_id, texts(second.messages)) == ("old", [("human", "c"), ("ai", "d")])
     assert second.left_out == ("message on another branch",) * 2
@@ -311,21 +311,25 @@ BAD_CLAUDE = {
     "no ID": (claude("one", uuid=1), "[0].uuid: input should be a valid string"),
     "no messages": (claude("one", chat_messages=None), "[0].chat_messages: input should be a valid list"),
     "a message twice": (
-        claude("one", told("1", "human"), told("1", "human")),
-        "[0].chat_messages[1].uuid: '1' is there twice",
+        claude("one", entry("1", "human"), entry("1", "human")),
+        "[0].chat_messages[1].uuid: '1' appears twice",
     ),
     "a circle": (
-        claude("one", told("1", "human", parent_message_uuid="2"), told("2", "assistant", parent_message_uuid="1")),
+        claude(
+            "one",
+            entry("1", "human", parent_message_uuid="2"),
+            entry("2", "assistant", parent_message_uuid="1"),
+        ),
         "'2' is its own ancestor",
     ),
-    "a bad ID": (claude("\x1b[2J", told("1", "human", words("hi"))), "[0].uuid: a thread ID has printable"),
+    "a bad ID": (claude("\x1b[2J", entry("1", "human", words("hi"))), "[0].uuid: a thread ID has printable"),
 }
 
 
 @pytest.mark.parametrize(("data", "problem"), BAD_CLAUDE.values(), ids=BAD_CLAUDE)
 def test_claude_a_bad_file_is_refused_whole(tmp_path: Path, data: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError) as raised:
-        read(tmp_path / "file", [data, claude("good", told("1", "human", words("hi")))])
+        read(tmp_path / "file", [data, claude("good", entry("1", "human", words("hi")))])
     assert problem in raised.value.message
 
 
@@ -348,7 +352,7 @@ def test_an_archive_is_read_as_it_is_downloaded(tmp_path: Path) -> None:
     assert [document.thread_id for document in documents] == ["a", "b"]
     assert left_out_line(documents) == "left out: chat.html, file-1.png"
     assert [path.name for path in tmp_path.iterdir()] == ["export.zip"]
-    data = json.dumps([claude("c", told("1", "human", words("hi")))])
+    data = json.dumps([claude("c", entry("1", "human", words("hi")))])
     (document,) = read_documents(archive(tmp_path / "claude.zip", {"conversations.json": data}, zipfile.ZIP_LZMA))
     assert document.thread_id == "c"
 
@@ -372,7 +376,7 @@ def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
     expected = {
         cut: "the archive: it is damaged",
         wrong: "the archive: it is damaged",
-        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it holds no conversations.json",
+        archive(tmp_path / "none.zip", {"chat.html": "x"}): "the archive: it has no conversations.json",
         archive(tmp_path / "bad.zip", {"conversations.json": bad}): "conversations.json: [0].title: input should be",
         archive(tmp_path / "bomb.zip", bomb): "conversations-1.json: it is too large",
         _encrypted(tmp_path / "encrypted.zip"): "conversations.json: it is encrypted",
@@ -394,26 +398,32 @@ BAD = {
         conversation("one", said("user", "hi", content={"content_type": "text", "parts": "hi"})),
         "[0].mapping.one-0.message.content.parts",
     ),
-    "an end that is nowhere": (conversation("one", said("user", "hi"), current_node="x"), "[0].mapping: there is no"),
+    "an end that is nowhere": (
+        conversation("one", said("user", "hi"), current_node="x"),
+        "[0].mapping: there is no",
+    ),
     "no end": (conversation("one", said("user", "hi"), current_node=None), "[0].current_node: is missing"),
     "a circle": (LOOP, "'one-0' is its own ancestor"),
     "no ID": (
         conversation("one", said("user", "hi"), id=None, conversation_id=None),
         "[0].conversation_id: is missing",
     ),
-    "a bad ID": (conversation("a\x1b[2Jb", said("user", "hi")), "[0].conversation_id: a thread ID has printable"),
+    "a bad ID": (
+        conversation("a\x1b[2Jb", said("user", "hi")),
+        "[0].conversation_id: a thread ID has printable",
+    ),
     "an ID twice": (
         conversation("one", {**said("user", "a"), "id": "x"}, {**said("user", "b"), "id": "x"}),
-        "[0].mapping: 'x' is there twice",
+        "[0].mapping: 'x' appears twice",
     ),
 }
 
 
-@pytest.mark.parametrize(("data", "told"), BAD.values(), ids=BAD)
-def test_chatgpt_a_bad_file_is_refused_whole(tmp_path: Path, data: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("data", "reason"), BAD.values(), ids=BAD)
+def test_chatgpt_a_bad_file_is_refused_whole(tmp_path: Path, data: dict[str, Any], reason: str) -> None:
     with pytest.raises(UsageError) as raised:
         read(tmp_path / "file", [data, conversation("good", said("user", "hi"))])
-    assert told in raised.value.message
+    assert reason in raised.value.message
 
 
 SCHEMA = """
@@ -464,17 +474,17 @@ def test_llm_conversations_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "reason"),
     [
-        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is no text"),
+        (("r1", b"\xff", None, "air", "a", ""), "responses, id 'r1': prompt is not text"),
         ((None, "why?", None, "air", "a", ""), "responses: a row has no id"),
     ],
     ids=["bytes", "no ID"],
 )
-def test_llm_a_bad_row_is_refused(tmp_path: Path, row: tuple[object, ...], told: str) -> None:
+def test_llm_a_bad_row_is_refused(tmp_path: Path, row: tuple[object, ...], reason: str) -> None:
     with pytest.raises(UsageError) as raised:
         read_documents(llm_log(tmp_path / "logs.db", row))
-    assert told in raised.value.message
+    assert reason in raised.value.message
 
 
 def test_llm_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -486,7 +496,7 @@ def test_llm_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "reason"),
     [
         ("CREATE TABLE notes (a)", "it has no table conversations"),
         (
@@ -496,13 +506,13 @@ def test_llm_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         ("CREATE TABLE conversations (id, name)", "conversations: it has no column model"),
     ],
 )
-def test_another_database_is_refused(tmp_path: Path, schema: str, told: str) -> None:
+def test_another_database_is_refused(tmp_path: Path, schema: str, reason: str) -> None:
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(schema)
     with pytest.raises(UsageError) as raised:
         read_documents(path)
-    assert told in raised.value.message
+    assert reason in raised.value.message
 
 
 def test_a_damaged_database_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
 from chatcli.transfer.read_file import read_documents
-from tests.transfer.test_foreign import claude, conversation, said, told, words
+from tests.transfer.test_foreign import claude, conversation, entry, said, words
 
 OWN = {
     "format": "chatcli-thread",
@@ -54,8 +54,8 @@ CHATGPT = [
 CLAUDE = [
     claude(
         "one",
-        told("1", "human", words("why?"), attachments=[{"file_name": "a", "extracted_content": "b"}]),
-        told(
+        entry("1", "human", words("why?"), attachments=[{"file_name": "a", "extracted_content": "b"}]),
+        entry(
             "2",
             "assistant",
             {"type": "tool_use", "name": "artifacts", "input": {"content": "x", "type": "text/markdown"}},
@@ -208,7 +208,7 @@ def test_a_log_with_wrong_values_is_refused_or_read(log: Path, tmp_path: Path) -
         look_at(path)
 
 
-def test_a_log_that_would_take_for_ever_is_read_in_time(log: Path) -> None:
+def test_a_log_that_a_join_would_multiply_is_read(log: Path) -> None:
     """Rows that a join of the database would multiply: 20,000 by 20,000."""
     fill: Callable[[int], tuple[str, str]] = lambda number: (f"x{number}", "a")  # noqa: E731
     with closing(sqlite3.connect(log)) as connection, connection:

@@ -19,6 +19,8 @@ PNG = base64.b64decode(
 )
 MODEL = ("-m", "gpt-4o-mini")
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def server() -> Iterator[FakeOpenAI]:

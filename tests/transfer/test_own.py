@@ -116,26 +116,26 @@ def _whole(**changes: Any) -> str:
 
 
 BAD = {
-    "empty": ("", "no JSON"),
-    "no JSON": ("hello", "line 1: no JSON"),
-    "a late error": ('{"format": "chatcli-thread",\n"version": }', "line 2: no JSON"),
-    "another kind": ("[1, 2]", "none of chatcli's JSON"),
-    "an empty list": ("[]", "none of chatcli's JSON"),
-    "a NUL": ('{"format": "chatcli\0"}', "line 1: no JSON"),
+    "empty": ("", "not valid JSON"),
+    "no JSON": ("hello", "line 1: not valid JSON"),
+    "a late error": ('{"format": "chatcli-thread",\n"version": }', "line 2: not valid JSON"),
+    "another kind": ("[1, 2]", "its format is unknown; these can be imported: chatcli's JSON"),
+    "an empty list": ("[]", "its format is unknown; these can be imported: chatcli's JSON"),
+    "a NUL": ('{"format": "chatcli\0"}', "line 1: not valid JSON"),
     "deep": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
     "deep content": (_whole(messages=[{**QUESTION, "content": [{"a": json.loads("[" * 99 + "]" * 99)}]}]), "nested"),
-    "a key twice": ('{"format": "chatcli-thread", "format": "chatcli-thread"}', "'format' is there twice"),
+    "a key twice": ('{"format": "chatcli-thread", "format": "chatcli-thread"}', "'format' appears twice"),
     "a huge number": ('{"a": ' + "9" * 5000 + "}", "digits"),
     "a big number": (_whole(messages=[{**QUESTION, "additional_kwargs": {"n": 2**64}}]), "64 bits"),
-    "a newer version": (_whole(version=2), "version: 2 is of a newer chatcli"),
+    "a newer version": (_whole(version=2), "version: 2 was written by a newer chatcli"),
     "no thread": (json.dumps({"format": "chatcli-thread", "version": 1, "messages": []}), "thread_id: field required"),
     "a number for an ID": (_whole(thread_id=1), "thread_id: input should be a valid string"),
     "a long ID": (_whole(thread_id="x" * 201), "thread_id: a thread ID has 1 to 200"),
     "escape sequences": (_whole(thread_id="\x1b[2J"), "thread_id: a thread ID has printable"),
-    "a role of no template": (_whole(role="pirate"), "template: a role has a name and a template"),
+    "a role of no template": (_whole(role="pirate"), "template: a role needs both a name and a template"),
     "a broken template": (_whole(role="a", template="{b"), "template: expected '}'"),
     "a template that looks inside": (_whole(role="a", template="{b.c}", variables={}), "is not a variable"),
-    "a variable of no value": (_whole(role="a", template="{b}"), "variables: the template's are: b"),
+    "a variable of no value": (_whole(role="a", template="{b}"), "variables: the template has these variables: b"),
     "a cold temperature": (_whole(temperature=-1.0), "temperature: input should be greater"),
     "no messages": (json.dumps(HEAD), "messages: there is no list"),
     "a text for messages": (_whole(messages="hello"), "messages: there is no list"),
@@ -148,21 +148,21 @@ BAD = {
         _whole(messages=[{"role": "assistant", "content": "", "tool_calls": [{}]}]),
         "messages[0].tool_calls",
     ),
-    "an ID twice": (_whole(messages=[QUESTION, QUESTION]), "messages[1].id: '1' is there twice"),
+    "an ID twice": (_whole(messages=[QUESTION, QUESTION]), "messages[1].id: '1' appears twice"),
     "half a character": (_whole(messages=[{**QUESTION, "content": "\ud800"}]), "messages[0]: holds a lone surrogate"),
-    "a thread twice": (f"[{_whole()}, {_whole()}]", "thread_id: 'abc' is there twice"),
+    "a thread twice": (f"[{_whole()}, {_whole()}]", "thread_id: 'abc' appears twice"),
     "a bad line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "user"}', "line 2.content: field required"),
-    "a cut line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "us', "line 2: no JSON"),
+    "a cut line": (json.dumps({"type": "thread", **HEAD}) + '\n{"role": "us', "line 2: not valid JSON"),
 }
 
 
-@pytest.mark.parametrize(("text", "told"), BAD.values(), ids=BAD)
-def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, text: str, told: str) -> None:
+@pytest.mark.parametrize(("text", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "file"
     path.write_text(text)
     with pytest.raises(UsageError) as raised:
         read_documents(path)
-    assert told in raised.value.message
+    assert reason in raised.value.message
     assert "\n" not in raised.value.message
 
 

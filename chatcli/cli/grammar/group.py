@@ -1,4 +1,4 @@
-"""The grammar of `chat`: the table of sub-commands, beside words that are a prompt, and the help that shows it."""
+"""The grammar of `chat`: sub-commands, or words that are a prompt; and its help."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,9 +13,9 @@ from chatcli.cli.grammar.options import HEADINGS
 _typers = TyperOption.get_runtime_param
 
 SUBCOMMAND = "chatcli.subcommand"
-"""Under this key of a context's `meta` stands the sub-command, if the arguments name one."""
+"""The key of the sub-command in a context's `meta`, if the arguments name one."""
 READS_STDIN = "chatcli.reads_stdin"
-"""This key stands in a context's `meta` where `-` takes the place of the prompt."""
+"""This key is in a context's `meta` where `-` takes the place of the prompt."""
 EXAMPLES = (
     ('chat "why is the sky blue?"', "Print one answer."),
     ('git diff | chat "review this"', "Ask about piped text."),
@@ -70,8 +70,8 @@ SUBCOMMANDS = (
 class PromptGroup(TyperGroup):
     """A group whose first word is a sub-command, or else, with all that follows, the prompt.
 
-    Options may stand anywhere among the words of a prompt; those of `chat` itself stand before a sub-command. What
-    follows `--` is always the prompt. `-` alone stands for a prompt that is read from standard input.
+    Options may come anywhere among the words of a prompt; those of `chat` itself come before a sub-command. The words
+    after `--` are always the prompt. `-` alone means that the prompt is read from standard input.
     """
 
     def __init__(self, **attributes: Any) -> None:

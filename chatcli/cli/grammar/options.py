@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer, offer_files
 
 CONVERSATION = "Conversation"
 MODEL = "Model"
@@ -18,7 +18,7 @@ TOOLS = "Tools"
 GRAPHS = "Own graphs and servers"
 OTHER = "Other"
 HEADINGS = (CONVERSATION, MODEL, INPUT, OUTPUT, TOOLS, GRAPHS, OTHER)
-"""The headings of `chat --help`, in their order; an option without one stands under the last."""
+"""The headings of `chat --help`, in their order; an option without one is listed under the last."""
 
 Thread = Annotated[
     str | None,
@@ -28,7 +28,7 @@ Thread = Annotated[
         metavar="ID",
         help="Resume this thread, or create it.",
         rich_help_panel=CONVERSATION,
-        autocompletion=complete.threads,
+        autocompletion=offer("threads"),
     ),
 ]
 Continue = Annotated[
@@ -60,7 +60,7 @@ Role = Annotated[
         metavar="NAME",
         help="Use a named system prompt; see `chat roles`.",
         rich_help_panel=CONVERSATION,
-        autocompletion=complete.roles,
+        autocompletion=offer("roles"),
     ),
 ]
 Var = Annotated[
@@ -96,7 +96,7 @@ Model = Annotated[
         metavar="NAME",
         help="PROVIDER:MODEL, an alias, or a model of the default provider.",
         rich_help_panel=MODEL,
-        autocompletion=complete.models,
+        autocompletion=offer("models"),
     ),
 ]
 BaseUrl = Annotated[
@@ -126,7 +126,7 @@ ContextTokens = Annotated[
 ]
 AutoCompact = Annotated[
     bool | None,
-    typer.Option("--auto-compact", help="Summarize the oldest turns when they no longer fit.", rich_help_panel=MODEL),
+    typer.Option("--auto-compact", help="Summarise the oldest turns when they no longer fit.", rich_help_panel=MODEL),
 ]
 Timeout = Annotated[
     float | None,
@@ -155,7 +155,7 @@ File = Annotated[
         metavar="PATH|URL",
         help='Attach a text file, image or PDF; "-" is stdin; repeatable.',
         rich_help_panel=INPUT,
-        autocompletion=complete.files,
+        autocompletion=offer_files,
     ),
 ]
 AllowPrivateUrls = Annotated[
@@ -173,7 +173,7 @@ Script = Annotated[
         metavar="FILE",
         help='Ask each line as a question, all in one thread; "-" is stdin.',
         rich_help_panel=INPUT,
-        autocompletion=complete.files,
+        autocompletion=offer_files,
     ),
 ]
 EditingMode = Annotated[
@@ -183,7 +183,7 @@ EditingMode = Annotated[
         metavar="MODE",
         help="Keys of the input line: emacs or vi.",
         rich_help_panel=INPUT,
-        autocompletion=complete.values_of("editing_mode"),
+        autocompletion=offer("words_of", "editing_mode"),
     ),
 ]
 
@@ -195,7 +195,7 @@ Format = Annotated[
         help="text, markdown, json or jsonl.",
         show_default=False,
         rich_help_panel=OUTPUT,
-        autocompletion=complete.values_of("format"),
+        autocompletion=offer("words_of", "format"),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=OUTPUT)]
@@ -206,7 +206,7 @@ Schema = Annotated[
         metavar="FILE",
         help="Answer with JSON that is valid against this JSON Schema.",
         rich_help_panel=OUTPUT,
-        autocompletion=complete.files,
+        autocompletion=offer_files,
     ),
 ]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Print the answer only.", rich_help_panel=OUTPUT)]
@@ -217,7 +217,7 @@ Color = Annotated[
         metavar="WHEN",
         help="auto, always or never.",
         rich_help_panel=OUTPUT,
-        autocompletion=complete.values_of("color"),
+        autocompletion=offer("words_of", "color"),
     ),
 ]
 Theme = Annotated[
@@ -227,7 +227,7 @@ Theme = Annotated[
         metavar="NAME",
         help="auto, dark, light or mono.",
         rich_help_panel=OUTPUT,
-        autocompletion=complete.values_of("theme"),
+        autocompletion=offer("words_of", "theme"),
     ),
 ]
 Plain = Annotated[
@@ -251,7 +251,7 @@ Mcp = Annotated[
         metavar="FILE",
         help="Add the MCP servers of this file; its format is that of other MCP clients.",
         rich_help_panel=TOOLS,
-        autocompletion=complete.files,
+        autocompletion=offer_files,
     ),
 ]
 Allow = Annotated[
@@ -284,7 +284,7 @@ Graph = Annotated[
         metavar="SPEC",
         help="A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
         rich_help_panel=GRAPHS,
-        autocompletion=complete.files,
+        autocompletion=offer_files,
     ),
 ]
 Url = Annotated[

@@ -49,7 +49,7 @@ def chosen_graph(
 
 
 def recorded_model(place: Place, thread_id: str) -> str:
-    """Return who answered last on the stored thread `thread_id`, as the index has it; empty where it has nothing."""
+    """Return the model of the last answer on the stored thread `thread_id`, from the index; empty if it has none."""
     if not keeps_threads(place):
         return ""
     try:

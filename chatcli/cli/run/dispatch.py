@@ -1,12 +1,13 @@
-"""Starts a command line without a sub-command: chooses the thread and who answers, and runs a one-shot or the REPL."""
+"""Starts a command line without a sub-command: chooses the thread and the model, and runs a one-shot or the REPL."""
 
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
-from chatcli.cli.run.request import Request
+from chatcli.cli.run.request import Request, read_request
 from chatcli.config.kept_keys import save_key
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
@@ -38,8 +39,8 @@ def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
     return thread is None or not recorded_graph(recorded_model(place, thread))
 
 
-def converse(settings: Settings, request: Request, *, stay: bool, continue_: bool, resume: bool) -> ExitCode:
-    """Ask the `request`, and with `stay` what the user types then; return the exit code.
+def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitCode:
+    """Ask the `request`, then what the user types if the conversation continues; return the exit code.
 
     Wrong options are refused here, before anything is opened or a prompt is shown.
     """
@@ -52,16 +53,18 @@ def converse(settings: Settings, request: Request, *, stay: bool, continue_: boo
     name = who_answers(settings, place, graph)
     if graph is None and isinstance(place, StoreLocation):
         ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
-    if stay and graph is None and stored is not None:
+    if request.stays and graph is None and stored is not None:
         name = _shown_model(settings, recorded(), name)
     begin = partial(build_conversation, settings, place, thread_id, graph, request.schema, name=name)
     renderer = build_renderer(settings)
-    if stay:
+    if request.stays:
         from chatcli.cli.run.interactive import run_interactive
 
-        return run_interactive(
-            settings, place, partial(begin, can_ask=True), renderer, request, stored=stored, resume=resume
-        )
+        begin = partial(begin, can_ask=True)
+        try:
+            return asyncio.run(run_interactive(settings, place, begin, renderer, request, stored=stored))
+        finally:
+            renderer.close()
     from chatcli.cli.run.one_shot import has_user, run_once
 
     return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
@@ -89,7 +92,7 @@ def _first_model(
 ) -> ModelName | None:
     """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
 
-    None stands for a model at a server that the thread remembers, which may need no key.
+    None means a model at a server that the thread remembers, which may need no key.
     """
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
     if chosen or location.in_memory or not sys.stdin.isatty():
@@ -121,7 +124,7 @@ def ask_missing_key(settings: Settings, name: ModelName | None) -> None:
     print(f"{name} needs a key, and {provider.key_variables[0]} is not set.", file=sys.stderr)
     key = ask_key(provider)
     if not key.get_secret_value():
-        return  # the turn that needs it tells what to do
+        return  # the turn that needs it reports what to do
     settings.credentials.use_key(provider.prefix, key)
     print("Keep the key for the next time? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -141,8 +144,8 @@ def start(
 
     Args:
         settings: The user's choices.
-        words: The prompt as it stands on the command line.
-        from_stdin: Whether `-` stands in its place: the prompt is read from standard input, even from a terminal.
+        words: The words of the prompt on the command line.
+        from_stdin: Whether `-` takes its place: the prompt is read from standard input, even from a terminal.
         continue_: Whether to continue the thread used last.
         resume: Whether the user chooses a thread first.
         interactive: Whether to stay in the conversation after the answer.
@@ -151,23 +154,20 @@ def start(
         ChatcliError: The command line contradicts itself, or something can't be read.
 
     """
-    from chatcli.cli.run.dispatch import converse
-    from chatcli.cli.run.request import read_request
-
     request = read_request(settings, words, from_stdin=from_stdin)
-    stay = interactive or resume or not (request.prompt or request.script or request.answer is not None)
-    if stay and request.script:
+    request = replace(request, resume=resume, stays=interactive or resume or not request.asks)
+    if request.stays and request.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
-    if stay and not sys.stdout.isatty():
+    if request.stays and not sys.stdout.isatty():
         raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
-    code = converse(settings, request, stay=stay, continue_=continue_, resume=resume)
-    if not stay and code is ExitCode.OK:
+    code = _converse(settings, request, continue_=continue_)
+    if not request.stays and code is ExitCode.OK:
         _start_helper(settings)
     return code
 
 
 def _start_helper(settings: Settings) -> None:
-    """Start the helper, if it could have run this."""
+    """Start the helper, if it could have run this one-shot."""
     from chatcli.helper.spawn import spawn_helper
 
     if fits_helper(settings):

@@ -1,6 +1,5 @@
 """Runs the REPL, and returns its exit code."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ PAST_MESSAGES = 6
 """Number of messages of a resumed thread that are shown."""
 
 
-def run_interactive(
+async def run_interactive(
     settings: Settings,
     place: Place,
     begin: "Callable[[], Conversation]",
@@ -29,46 +28,27 @@ def run_interactive(
     request: Request,
     *,
     stored: str | None,
-    resume: bool,
 ) -> ExitCode:
     """Ask the `request`, then what the user types; return the exit code.
 
     Args:
         settings: The user's choices.
         place: Where the threads are kept.
-        begin: Begins the conversation; called once the prompt is shown, unless something stands before it.
-        renderer: Shows what happens; closed at the end.
+        begin: Begins the conversation; called once the prompt is shown, unless something is shown before it.
+        renderer: Shows what happens.
         request: What the command line asks.
         stored: The thread that was named, which may exist; None for a new one.
-        resume: Whether the user chooses a thread first.
 
     """
-    try:
-        return asyncio.run(_stay(settings, place, begin, renderer, request, stored=stored, resume=resume))
-    finally:
-        renderer.close()
-
-
-async def _stay(
-    settings: Settings,
-    place: Place,
-    begin: "Callable[[], Conversation]",
-    renderer: Renderer,
-    request: Request,
-    *,
-    stored: str | None,
-    resume: bool,
-) -> ExitCode:
-    choices = _thread_choices(place) if resume else ()
+    choices = _thread_choices(place) if request.resume else ()
     past = open_threads(place).newest_messages(stored, PAST_MESSAGES) if stored and keeps_threads(place) else []
     repl = build_repl(settings, place, begin, renderer, request.attachments)
     try:
         if past:
             from chatcli.cli.run.resuming import show_history
 
-            await show_history(
-                settings, (await repl.handler()).conversation, renderer, past, waits=request.prompt is None
-            )
+            opened = (await repl.handler()).conversation
+            await show_history(settings, opened, renderer, past, waits=request.prompt is None)
         stopped = await repl.run(request.prompt, choices=choices)
     finally:
         await repl.close()

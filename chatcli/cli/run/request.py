@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 Question = tuple[int, str]
-"""The number of its line, from 1 on, and its text."""
+"""A question of a script: the number of its line, from 1 on, and its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run asks; without `prompt` and `script`, the user types in the REPL."""
+    """What a command line asks, and whether its conversation continues."""
 
     prompt: str | None
     attachments: "tuple[Attachment, ...]" = ()
@@ -29,12 +29,21 @@ class Request:
     schema: "AnswerSchema | None" = None
     answer: str | None = None
     """The answer to the request that the thread is waiting on, as it was typed."""
+    resume: bool = False
+    """Whether the user chooses a thread first."""
+    stays: bool = False
+    """Whether the conversation continues after the answer: then the user types in the REPL."""
+
+    @property
+    def asks(self) -> bool:
+        """Return whether the command line itself asks or answers something."""
+        return bool(self.prompt or self.script or self.answer is not None)
 
 
 def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
-    """Read everything that the command line names, before anything is opened or sent.
+    """Return what the command line asks; read all that it names before anything is opened or sent.
 
-    With `from_stdin`, the prompt is what stands on standard input, even when that is a terminal.
+    With `from_stdin`, the prompt is read from standard input, even when that is a terminal.
 
     Raises:
         ChatcliError: Something can't be read, or the prompt is empty.
@@ -49,9 +58,9 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
         schema = load_schema(settings.schema_file)
     if settings.resume_with is not None:
-        if words or from_stdin or settings.script is not None or settings.file:
+        if words or from_stdin or settings.script is not None or settings.file or settings.is_option("input"):
             raise UsageError(
-                "--resume-with continues a turn: it takes no prompt, script or file", remedy="Leave them out."
+                "--resume-with continues a turn: it takes no prompt, script, file or input", remedy="Leave them out."
             )
         if settings.thread is None:
             raise UsageError("--resume-with needs the thread that is waiting", remedy="Name it: --thread ID")
@@ -71,7 +80,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
 
 def prompt_text(words: list[str], piped: str | None) -> str:
-    """Join the words of the command line and the piped text: the words first, the text in a labelled block.
+    """Return the prompt: the words of the command line, then the piped text in a labelled block.
 
     Raises:
         UsageError: Both are empty.
@@ -90,7 +99,7 @@ def prompt_text(words: list[str], piped: str | None) -> str:
 
 
 def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
-    """Read `stream` to its end as UTF-8, or return None when it is closed or a terminal; see `read_text`.
+    """Return the whole of `stream`, or None when it is closed or a terminal; see `read_text`.
 
     With `terminal_too`, a terminal is read as well.
     """
@@ -105,7 +114,7 @@ def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = Fals
 
 
 def read_text(stream: BinaryIO, *, quiet: bool) -> str:
-    """Read `stream` to its end as UTF-8.
+    """Return the whole of `stream`, read as UTF-8.
 
     Undecodable bytes are replaced, and reported on stderr unless `quiet`.
 

@@ -49,9 +49,9 @@ async def _show_pending(
 
 
 def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: bool = False) -> str:
-    """Return the command that goes on with the thread: what this command line says of where it is, is repeated.
+    """Return the command that continues the thread, with the options of this command line that name its place.
 
-    A URL that holds a password or a key is replaced, and a remark says so. `waits` is for a thread that is waiting for
+    A URL that holds a password or a key is replaced, with a remark. `waits` is for a thread that is waiting for
     an answer, which needs the tools again.
     """
     words, remark = ["chat"], ""
@@ -74,10 +74,10 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: b
 
 
 def _needs_graph(place: Place, thread_id: str) -> bool:
-    """Return whether the thread does not go on with its graph by itself: the graph keeps its threads, say."""
+    """Return whether the command must name the graph: the index has none, as where the graph keeps its own threads."""
     return recorded_model(place, thread_id).partition(":")[0] != GRAPH
 
 
 def print_waiting_hint(settings: Settings, place: Place, thread_id: str) -> None:
-    """Tell how to answer what the thread waits for, where nobody can be asked."""
+    """Print the command that answers the waiting thread, where no user can be asked."""
     print(f"It waits for an answer: {resume_command(settings, place, thread_id, waits=True)}", file=sys.stderr)

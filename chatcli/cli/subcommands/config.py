@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
 from chatcli.cli.subcommands.output import (
     AsJson,
-    choose_json,
+    command_group,
     edit_in_editor,
     format_settings,
     options_of,
@@ -25,23 +25,10 @@ from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.runtime.files import replace_privately
 
-app = typer.Typer(
-    help="Show and edit settings; print JSON Schemas.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = command_group("Show and edit settings; print JSON Schemas.", default="show")
 
 
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat help settings`.\n"
-
-
-@app.callback()
-def config(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the settings unless a sub-command follows."""
-    choose_json(ctx, as_json)
-    if ctx.invoked_subcommand is None:
-        show(ctx)
 
 
 @app.command()
@@ -86,7 +73,7 @@ def schema(
         typer.Argument(
             metavar="[NAME]",
             help=f"One of {', '.join(NAMES)}; by default all of them.",
-            autocompletion=complete.schemas,
+            autocompletion=offer("schemas"),
         ),
     ] = None,
 ) -> None:

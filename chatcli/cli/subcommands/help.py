@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing, Notice
@@ -22,7 +22,7 @@ from chatcli.rendering.build import build_renderer, wants_color
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=complete.topics)]
+Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=offer("topics"))]
 
 _WIDEST = 100
 """Columns of a rendered page; longer lines are hard to read."""

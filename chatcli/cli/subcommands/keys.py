@@ -6,32 +6,21 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
+from chatcli.cli.grammar.completion import offer
+from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
 
-app = typer.Typer(
-    help="Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
+app = command_group(
+    "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",
 )
 
 _HELP = "The provider's prefix, e.g. openai or anthropic."
-Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.providers)]
-KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=complete.kept_keys)]
-
-
-@app.callback()
-def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the keys unless a sub-command follows."""
-    choose_json(ctx, as_json)
-    if ctx.invoked_subcommand is None:
-        list_(ctx)
+Name = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("providers"))]
+KeptName = Annotated[str, typer.Argument(metavar="PROVIDER", help=_HELP, autocompletion=offer("kept_keys"))]
 
 
 @app.command("set", context_settings={"allow_extra_args": True})

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
-from chatcli.cli.subcommands.output import AsJson, choose_json, settings_of, show_or_print_json
+from chatcli.cli.grammar.completion import offer
+from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
@@ -18,27 +18,14 @@ from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 
-app = typer.Typer(
-    help="List models, and choose the default.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = command_group("List models, and choose the default.")
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=complete.models
+        metavar="MODEL", help="provider:model, an alias, or a model's name.", autocompletion=offer("models")
     ),
 ]
-
-
-@app.callback()
-def models(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the models unless a sub-command follows."""
-    choose_json(ctx, as_json)
-    if ctx.invoked_subcommand is None:
-        list_(ctx)
 
 
 @app.command("list")
@@ -108,7 +95,7 @@ def pull(
         typer.Argument(
             metavar="MODEL",
             help="local, or a local model such as local:smollm2-135m.",
-            autocompletion=complete.local_models,
+            autocompletion=offer("local_models"),
         ),
     ],
 ) -> None:

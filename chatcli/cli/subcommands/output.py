@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import FORMATS, Settings
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import UsageError
@@ -23,11 +24,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ThreadId = Annotated[
     str,
-    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=complete.threads),
+    typer.Argument(metavar="ID", help="A thread's ID, or the beginning of it.", autocompletion=offer("threads")),
 ]
 ThreadIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=complete.threads),
+    typer.Argument(metavar="ID...", help="Threads' IDs, or the beginnings of them.", autocompletion=offer("threads")),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -85,10 +86,25 @@ def print_json(settings: Settings, value: Any, *, as_json: bool = False) -> None
         print(json.dumps(one))
 
 
-def choose_json(ctx: typer.Context, as_json: bool) -> None:
-    """Make the commands of the group of `ctx` print JSON if the group has the option: `chat models --json`."""
-    if not as_json:
-        return
+def command_group(description: str, default: str = "list") -> typer.Typer:
+    """Return an app for the commands of a sub-command; the command `default` runs where none is named."""
+    app = typer.Typer(help=description, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+
+    @app.callback()
+    def run_default(ctx: typer.Context, as_json: AsJson = False) -> None:
+        if as_json:
+            _choose_json(ctx)
+        if ctx.invoked_subcommand is None:
+            assert isinstance(ctx.command, TyperGroup)
+            command = ctx.command.commands[default]
+            with command.make_context(default, [], ctx) as context:
+                command.invoke(context)
+
+    return app
+
+
+def _choose_json(ctx: typer.Context) -> None:
+    """Make the commands of the group of `ctx` print JSON, as `chat models --json` asks."""
     if isinstance(ctx.obj, Settings):
         ctx.obj = ctx.obj.with_options({"format": "json"})
     else:  # the options that were given to `chat config`

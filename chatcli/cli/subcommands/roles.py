@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from chatcli import paths
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import (
     AsJson,
-    choose_json,
+    command_group,
     edit_in_editor,
     print_json,
     settings_of,
@@ -38,19 +38,11 @@ You are a helpful assistant. Answer in {language}.
 language = "English"
 '''
 
-app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None, add_completion=False)
+app = command_group(HELP)
 
 _NAME_HELP = "The role's name; capitals do not matter."
-Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.roles)]
-OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=complete.own_roles)]
-
-
-@app.callback()
-def roles(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the roles unless a sub-command follows."""
-    choose_json(ctx, as_json)
-    if ctx.invoked_subcommand is None:
-        list_(ctx)
+Name = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=offer("roles"))]
+OwnName = Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP, autocompletion=offer("own_roles"))]
 
 
 @app.command("list")

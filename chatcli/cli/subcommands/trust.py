@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer_files
 from chatcli.cli.load_settings import shown_settings
 from chatcli.cli.subcommands.output import AsJson, Yes, confirm, has_terminal, options_of, show, show_or_print_json
 from chatcli.config import trust as store
@@ -21,7 +21,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Folder = Annotated[
     Path | None,
-    typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=complete.files),
+    typer.Argument(metavar="[DIR]", help="The folder; by default the current one.", autocompletion=offer_files),
 ]
 List = Annotated[bool, typer.Option("--list", help="List what is trusted.")]
 Remove = Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")]

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
-from chatcli.config.settings import DEFAULT_TIMEOUT
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
@@ -78,7 +78,7 @@ class ChatSession(Session):
         self._auto_compact = auto_compact
         self._counters: dict[ModelName, TokenCounter] = {}
         self._schema = schema
-        self._timeout = timeout or DEFAULT_TIMEOUT
+        self._timeout = timeout or ANSWER_SECONDS
         self.toolbox = toolbox or Toolbox()
         self._grants = grants or Grants("", thread_id)
         self._foreign_rules = foreign_rules

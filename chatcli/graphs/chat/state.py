@@ -10,7 +10,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from chatcli.config.grants import Grants
-from chatcli.config.settings import DEFAULT_TIMEOUT
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model
 from chatcli.tools.toolbox import Toolbox
@@ -100,7 +100,7 @@ class TurnContext:
     """Whether to summarise the oldest turns rather than leave them out."""
     schema: "AnswerSchema | None" = None
     """The schema of the answer."""
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float = ANSWER_SECONDS
     """Seconds that all attempts of a request may take together."""
     session_name: Callable[[], Awaitable[str]] | None = None
     """Returns the name of this branch of the thread for a server that keeps the conversation itself."""

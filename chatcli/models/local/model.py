@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx2
 
 from chatcli.config.secrets import Secret
-from chatcli.config.settings import LOCAL_TIMEOUT, Settings
+from chatcli.config.settings import LOCAL_ANSWER_SECONDS, Settings
 from chatcli.errors import ChatcliError
 from chatcli.events import Progress
 from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
@@ -50,7 +50,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         "embedded",
         EMBEDDED_URL,
         Secret(NO_KEY),
-        replace(settings, timeout=settings.timeout or LOCAL_TIMEOUT, temperature=temperature),
+        replace(settings, timeout=settings.timeout or LOCAL_ANSWER_SECONDS, temperature=temperature),
         profile={"image_inputs": False},
         http_async_client=http,
     )

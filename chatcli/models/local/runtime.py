@@ -1,21 +1,19 @@
 """The files and locks through which the clients and the server of a user find each other."""
 
+import json
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatcli.errors import UsageError
-
-if sys.platform != "win32":
-    import fcntl
-
-import json
-from dataclasses import dataclass, field
-
 from chatcli import paths
+from chatcli.errors import UsageError
 from chatcli.models.local.weights import Weights
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
+
+if sys.platform != "win32":
+    import fcntl
 
 _LOOPBACK = "http://127.0.0.1:"
 

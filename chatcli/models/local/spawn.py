@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from chatcli.providers import LOCAL
 # such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with
 # this value. On an idle machine it makes no difference (57), unlike OMP_WAIT_POLICY=passive (31).
 _ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
+
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
+"""The last line of a Python traceback."""
 
 # A Popen warns if it is collected while its process is running, but this one is meant to outlive its parent.
 _children: list[subprocess.Popen[bytes]] = []
@@ -96,5 +100,7 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
             remedy="It needs some 700 MB: free some memory, or use -m local:smollm2-135m, which needs 250 MB.",
         )
     lines = text.strip().splitlines()
-    reason = lines[-1] if lines else f"exit status {returncode}"
+    # The runtime logs from a thread of its own, so its last line may come after Python's error.
+    errors = [line for line in lines if _EXCEPTION.match(line)]
+    reason = (errors or lines or [f"exit status {returncode}"])[-1]
     return InternalError(f"The local model's server did not start: {reason}", remedy=f"See its log, {log}.")

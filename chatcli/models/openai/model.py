@@ -10,7 +10,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.config.secrets import Secret
-from chatcli.config.settings import DEFAULT_TIMEOUT, Settings
+from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
 from chatcli.models.errors import base_url_hint, translate
 from chatcli.models.model import ANSWER_ROOM, CONNECT_SECONDS, Endpoint, Limits, Model
@@ -24,7 +24,7 @@ CONNECT_RETRIES = 3
 NO_KEY = "none"
 """The key for a server without authentication, as the client always sends one."""
 REASONING = "reasoning_content"
-"""Where a message has the reasoning that a server streams beside the answer."""
+"""The key of a message's `additional_kwargs` with the reasoning that a server streams besides the answer."""
 
 
 class WholeChatOpenAI(ChatOpenAI):
@@ -96,7 +96,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     if not name.model:
         public = custom_url(settings, OPENAI)
         endpoint = Endpoint(name, public, own_key, base_url=public)
-        timeout = settings.timeout or DEFAULT_TIMEOUT
+        timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
     client = chat_client(name.model, base_url, key, settings)
     custom = base_url != OFFICIAL_BASE_URL
@@ -113,7 +113,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
 
 def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
     """Return a client for an OpenAI-compatible server, the embedded one included."""
-    timeout = settings.timeout or DEFAULT_TIMEOUT
+    timeout = settings.timeout or ANSWER_SECONDS
     options: dict[str, Any] = {
         "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
         # The HTTP client has the same limit. langchain's is an asyncio.wait_for for each chunk, which before Python

@@ -1,1 +1,1 @@
-"""Markdown as it streams: parsed into blocks and painted line by line."""
+"""Markdown as it streams: parsed into blocks, which become styled lines."""

@@ -1,4 +1,4 @@
-"""The blocks of Markdown as lines of a given width."""
+"""Markdown blocks as styled lines of a given width."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +13,8 @@ from chatcli.rendering.markdown.inline import inline_lines
 from chatcli.rendering.markdown.parser import first_line
 from chatcli.rendering.markdown.table import table_lines
 
-_NARROWEST = 16  # cells; what is nested so deep that less would be left is not indented further
+_NARROWEST = 16
+"""The least width of a block, in cells. A nested block that would be narrower is not indented further."""
 _BULLETS = "•◦▪"
 _TASK = re.compile(r"\[([ xX])\] ")
 _QUOTE = Run("│ ", theme.DIM)
@@ -23,9 +24,10 @@ _BLANK_IN_QUOTES = re.compile(r"[>\s]*")
 class BlockRenderer:
     """Renders the blocks of one source text.
 
-    What a block looks like depends on its own text only, never on what follows it: lists are spaced
-    item by item as the source spaces them, and indented by their own markers. A document may be
-    rendered block by block, and a list item by item, with the same result. Tables are the exception.
+    The lines of a block depend on its own text only, never on the text after it. The blank lines between
+    list items are those of the source, and each item is indented by the width of its own marker. So a
+    document may be rendered block by block, and a list item by item, with the same result. Tables are
+    the exception: a later row can change the widths of the columns.
     """
 
     def __init__(self, source: str, code_theme: str) -> None:
@@ -50,8 +52,8 @@ class BlockRenderer:
 
         Args:
             nodes: The blocks.
-            width: Of the screen, in cells.
-            number: What the first item is counted as, if the first block is a list that goes on.
+            width: The width of the screen, in cells.
+            number: The number of the first item, if the first block continues a list whose first items are finished.
 
         """
         lines: list[Line] = []
@@ -65,10 +67,10 @@ class BlockRenderer:
         return lines
 
     def gap(self, before: SyntaxTreeNode, after: SyntaxTreeNode) -> bool:
-        """Whether a blank line stands between two neighbours.
+        """Return whether a blank line separates two neighbouring blocks or list items.
 
-        Inside a list the source decides; elsewhere only a list that directly follows its
-        introduction is not set apart.
+        Inside a list the source decides. Elsewhere all blocks are separated, except a list from the
+        paragraph directly above it.
         """
         if self._blank_before(after):
             return True
@@ -77,7 +79,7 @@ class BlockRenderer:
         return not (before.type == "paragraph" and after.type in {"bullet_list", "ordered_list"})
 
     def items(self, node: SyntaxTreeNode, items: Sequence[SyntaxTreeNode], width: int, number: int) -> list[Line]:
-        """Return the lines of neighbouring `items` of the list `node`, the first counted as `number`."""
+        """Return the lines of neighbouring `items` of the list `node`; the first has the number `number`."""
         lines: list[Line] = []
         self._depth += 1
         for index, item in enumerate(items):
@@ -102,6 +104,7 @@ class BlockRenderer:
         return _prefix(lines, Run(marker, theme.DIM), Run(" " * len(marker), theme.PLAIN), width)
 
     def _blank_before(self, node: SyntaxTreeNode) -> bool:
+        """Return whether the source has a blank line before `node`, perhaps with the marks of quotes."""
         line = first_line(node)
         return line > 0 and _BLANK_IN_QUOTES.fullmatch(self._source[line - 1]) is not None
 
@@ -142,13 +145,13 @@ def code_top(language: str) -> Line:
 
 
 def code_language(info: str) -> str:
-    """Return the language that a fence's info string names: its first word, in one line of text."""
+    """Return the language that the info string of a fence names: its first word, at most 40 characters."""
     words = info.replace("{", " ").replace(",", " ").split()
     return words[0].strip("}.")[:40] if words else ""
 
 
 def code_lines(lines: Sequence[Line], width: int) -> list[Line]:
-    """Return lines of code folded to `width`; nothing stands before them, so that they can be copied."""
+    """Return lines of code, folded to `width`. They have no margin, so that they can be copied."""
     return [part for line in lines for part in fold(line, width)]
 
 
@@ -161,7 +164,7 @@ def _inline(node: SyntaxTreeNode, style: Style = theme.PLAIN) -> list[Line]:
 
 
 def _task(item: SyntaxTreeNode) -> str:
-    """Return what is in the box of a task, or nothing if `item` is none."""
+    """Return the character in the box of the task `item`, `x` or a space; empty if `item` is not a task."""
     node: SyntaxTreeNode | None = item
     for kind in ("paragraph", "inline", "text"):
         node = node.children[0] if node and node.children else None
@@ -172,15 +175,17 @@ def _task(item: SyntaxTreeNode) -> str:
 
 
 def _drop(line: Line, count: int) -> Line:
-    """Return `line` without its first `count` characters, which are in its first run."""
+    """Return `line` without its first `count` characters, all of which are in its first run."""
     return (Run(line[0].text[count:], line[0].style), *line[1:])
 
 
 def _inner(width: int, indent: int) -> int:
+    """Return the width that is left after `indent` cells, or `width` where too little would be left."""
     return width - indent if width - indent >= _NARROWEST else width
 
 
 def _prefix(lines: Sequence[Line], first: Run, others: Run, width: int) -> list[Line]:
+    """Return `lines` with `first` before the first line and `others` before the others."""
     if not lines:
         return [(first,)]
     if _inner(width, len(first.text)) == width:

@@ -1,4 +1,4 @@
-"""The inline part of Markdown as styled runs."""
+"""Inline Markdown, such as emphasis and links, as styled runs."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ _LEAVES = {"code_inline": theme.CODE, "math": theme.MATH}
 
 
 def inline_lines(nodes: Iterable[SyntaxTreeNode], style: Style = theme.PLAIN) -> list[Line]:
-    """Return the lines of some inline nodes, not wrapped.
+    """Return the lines of inline nodes, not wrapped.
 
-    A line break in the source is one on the screen, as CommonMark allows: models break the lines of
-    poems and addresses on purpose, and hardly ever fill paragraphs. It also means that a line, once
-    it is complete, does not move again.
+    A line break in the source is a line break on the screen, as CommonMark allows. Models break the lines
+    of poems and addresses on purpose, and rarely break lines inside paragraphs. Another reason: a line that
+    is complete does not move again.
     """
     return split_lines(run for node in nodes for run in _runs(node, style))
 
@@ -39,7 +39,7 @@ def _runs(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
         if kind == "link":
             yield from _address(_text(node), str(node.attrs.get("href", "")), style)
     else:
-        # Markdown's own `&#x202e;` has passed the filter in front of the parser: it needs another one here.
+        # The text was sanitised before it was parsed, but the parser decodes references such as `&#x202e;`.
         yield Run(sanitize(node.content).expandtabs(4), style + _LEAVES.get(kind, theme.PLAIN))
 
 
@@ -51,7 +51,7 @@ def _image(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
 
 
 def _address(text: str, url: str, style: Style) -> Iterator[Run]:
-    """Yield the address in parentheses, unless the text says it already."""
+    """Yield the address `url` in parentheses, unless `text` is the same address."""
     readable = sanitize(link_text(url))
     bare = readable.removeprefix("mailto:").removeprefix("https://").removeprefix("http://").rstrip("/")
     if readable and text.rstrip("/") not in {url, readable, bare, readable.rstrip("/")}:
@@ -61,6 +61,7 @@ def _address(text: str, url: str, style: Style) -> Iterator[Run]:
 
 
 def _text(node: SyntaxTreeNode) -> str:
+    """Return the text of `node` and everything in it."""
     return node.content + "".join(_text(child) for child in node.children) if node.type != "image" else _alt(node)
 
 

@@ -1,4 +1,4 @@
-"""The Markdown that models write: CommonMark, tables, strikethrough, and LaTeX left as it is."""
+"""Parse the Markdown that models write: CommonMark, tables, strikethrough, and LaTeX, which is shown as it is."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-# Pandoc's rule: no space inside the dollars, and no digit after them, so that prices stay prices.
+# As in Pandoc: no space next to a dollar sign inside the formula, and no digit after it. So prices are not formulas.
 _MATH = re.compile(
     r"""
     \\\( .+? \\\)
@@ -26,8 +26,8 @@ def parse(source: str, references: Mapping[str, Any]) -> tuple[list[SyntaxTreeNo
     """Return the top-level blocks of `source`, and the link definitions known after it.
 
     Args:
-        source: Markdown, not cut inside a line.
-        references: The link definitions that came earlier.
+        source: Markdown that ends with a whole line, or with the whole text.
+        references: The link definitions of the text before `source`.
 
     """
     environment: dict[str, Any] = {"references": dict(references)}
@@ -36,20 +36,20 @@ def parse(source: str, references: Mapping[str, Any]) -> tuple[list[SyntaxTreeNo
 
 
 def first_line(node: SyntaxTreeNode) -> int:
-    """Return the number of the source line that a block begins in."""
+    """Return the index of the source line in which a block begins."""
     assert node.map is not None
     return node.map[0]
 
 
 def code_blocks(source: str) -> list[str]:
-    """Return the code in each fenced block of `source`; a block that is not closed goes to its end."""
+    """Return the code of each fenced block in `source`; a block that is not closed ends with the source."""
     return [token.content.removesuffix("\n") for token in _fences(source)]
 
 
 def open_fence(source: str) -> str:
-    """Return the line that closes the code block in which `source` ends, empty if it ends in none.
+    """Return the line that closes the last code block of `source`; empty if it is closed or there is none.
 
-    A block inside a list or a quote needs no such line: it ends with the list or the quote.
+    A block inside a list or a quote needs no such line, since it ends with the list or the quote.
     """
     for token in _fences(source)[-1:]:
         start, end = token.map or (0, 0)
@@ -60,13 +60,13 @@ def open_fence(source: str) -> str:
 
 
 def _fences(source: str) -> list[Token]:
-    # With a newline at its end each line of a block's content ends with one.
+    # With a newline at the end of the source, every line of a block's content ends with a newline.
     complete = source if source.endswith("\n") else f"{source}\n"
     return [token for token in _BLOCK_PARSER.parse(complete) if token.type == "fence"]
 
 
 def link_text(url: str) -> str:
-    """Return `url` as people read it: percent-encoded letters decoded."""
+    """Return `url` in readable form: percent-encoded letters are decoded."""
     return _PARSER.normalizeLinkText(url)
 
 
@@ -83,10 +83,10 @@ def _math(state: StateInline, silent: bool) -> bool:
 
 
 def _build() -> MarkdownIt:
-    # Below the nesting limit text would be dropped; a hundred levels are more than a reader needs.
+    # The parser drops text that is nested deeper than this limit. A hundred levels are more than any text needs.
     parser = MarkdownIt("commonmark", {"maxNesting": 100}).enable("strikethrough")
-    # As in GFM a list marker counts before a table's rule does: `- a | b` is not a header. (In markdown-it's own
-    # order a list item would become a table when the next line has come.)
+    # As in GFM, the list rule comes before the table rule: `- a | b` is not the header of a table. In markdown-it's
+    # own order, the list item would become a table when the next line arrives.
     parser.block.ruler.after("list", "gfm_table", table, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.before("escape", "math", _math)
     return parser

@@ -1,4 +1,4 @@
-"""Markdown that grows: what of it is finished, once and for all, and the open end."""
+"""Render Markdown while it arrives: finished lines, which never change again, and the open end."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _LISTS = {"bullet_list", "ordered_list"}
 
 
 class OpenCode:
-    """A fenced code block whose end has not come yet."""
+    """A fenced code block that is not closed yet."""
 
     def __init__(self, node: SyntaxTreeNode, opening: str, code_theme: str) -> None:
         language = code_language(node.info)
@@ -31,7 +31,7 @@ class OpenCode:
         self.closed = False
 
     def read(self, lines: Sequence[str], width: int, finished: list[Line]) -> int:
-        """Add the lines that have their final colours; return how many source lines were used."""
+        """Read source `lines`, add those with final colours to `finished`, and return how many were read."""
         code: list[str] = []
         for line in lines:
             if self._closing.fullmatch(line):
@@ -44,14 +44,14 @@ class OpenCode:
         return len(code) + self.closed
 
     def open_lines(self, partial: str, width: int) -> list[Line]:
-        """Return the lines that may still change their colours, and the one that is being written."""
+        """Return the lines whose colours may still change, and `partial`, the line that is still arriving."""
         if not partial or self._closing_begun.fullmatch(partial):
             return code_lines(self._code.open_lines(), width)
         return code_lines(self._code.open_lines(_dedent(partial, self._indent)), width)
 
 
 class OpenTable:
-    """A table that is higher than the screen: its columns are set, its rows are final one by one."""
+    """A table that is higher than the screen. Its column widths are fixed, so each complete row is final."""
 
     def __init__(self, node: SyntaxTreeNode, header: Sequence[str], width: int, references: Mapping[str, Any]) -> None:
         self._references = references
@@ -61,7 +61,7 @@ class OpenTable:
         self.closed = False
 
     def read(self, lines: Sequence[str], width: int, finished: list[Line]) -> int:
-        """Add the lines of the complete rows; return how many source lines were used."""
+        """Read source `lines`, add the complete rows to `finished`, and return how many lines were read."""
         node = parse(self._header + "\n".join(lines), self._references)[0][0]
         assert node.map is not None
         used = node.map[1] - 2
@@ -75,12 +75,12 @@ class OpenTable:
         return used
 
     def open_lines(self, partial: str, width: int) -> list[Line]:
-        """Return the row that is being written, as it stands."""
+        """Return `partial`, the row that is still arriving, as it is written."""
         return wrap((Run(partial.expandtabs(4), theme.DIM),), width) if partial else []
 
 
 def _dedent(line: str, indent: int) -> str:
-    """Return `line` without the white space of its first `indent` columns; a tab goes to the next fourth one."""
+    """Return `line` without the white space in its first `indent` columns; tab stops are four columns apart."""
     column = used = 0
     while column < indent and line[used : used + 1] in {" ", "\t"}:
         column += 1 if line[used] == " " else 4 - column % 4
@@ -89,32 +89,32 @@ def _dedent(line: str, indent: int) -> str:
 
 
 class MarkdownStream:
-    """Renders Markdown in time that is linear in its length, however it is cut into pieces.
+    """Renders Markdown in linear time, whatever the sizes of the pieces in which it arrives.
 
-    A block that is followed by the start of another one is finished, and so is a list item; their lines
-    are given out once, and their source is dropped. Only the open end is parsed again. The lines of an
-    open code block are given out as they are complete. All in all they are the lines of the whole
-    text, rendered at once, but for what can't be known earlier:
+    A block or list item is finished when the next one begins. Its lines are returned once, and its source is
+    dropped. Only the open end is parsed again. The lines of an open code block are returned as soon as they are
+    final. Together these are the lines of the whole text rendered at once, with these exceptions:
 
-    - A link by reference is shown as it was written when its definition comes after the end of its block.
-    - The columns of a table that is higher than the screen are laid out for the rows that the screen
-      could hold; the later rows are made to fit.
-    - A table row is shown as it was written until it is complete.
-    - When the width changes, what is finished keeps its old one.
+    - A reference link is shown as it is written if its definition comes after the end of its block.
+    - In a table that is higher than the screen, the column widths are those of the rows that fit on the
+      screen; later rows are wrapped to them.
+    - A table row is shown as it is written until it is complete.
+    - When the width of the screen changes, finished lines stay as they are.
 
-    Lists that become loose later, and headings underlined later, are no such case: `BlockRenderer`
-    spaces a list item by item, and a paragraph is open until the next block begins.
+    A list that becomes loose later, or a heading that is underlined later, changes no finished line:
+    `BlockRenderer` takes the blank lines between items from the source, and a paragraph is open until the
+    next block begins.
     """
 
     def __init__(self, code_theme: str = theme.CODE_THEME) -> None:
         self._code_theme = code_theme
-        self._pieces: list[str] = []  # fed, and not looked at
-        self._source = ""  # of the open end
-        self._scanned = 0  # how much of it was searched for finished blocks: up to the end of a line
+        self._pieces: list[str] = []  # pieces that are not scanned yet
+        self._source = ""  # the source of the open end
+        self._scanned = 0  # how much of it was searched for finished blocks: always whole lines
         self._references: dict[str, Any] = {}
         self._gap = False  # whether a blank line comes before the open end
-        self._number: int | None = None  # of the list item that the open end begins with
-        self._in_row = False  # whether the open end is a table that goes on
+        self._number: int | None = None  # the number of the list item with which the open end begins
+        self._in_row = False  # whether the open end ends inside a table
         self._open: OpenCode | OpenTable | None = None
         self._finished: list[Line] = []
         self._width = self._height = 0
@@ -124,17 +124,17 @@ class MarkdownStream:
         self._pieces.append(text)
 
     def advance(self, width: int, height: int) -> tuple[list[Line], list[Line]]:
-        """Return the lines that were finished since the last call, and those of the open end."""
+        """Return the lines that are finished since the last call, and the lines of the open end."""
         self._width, self._height = width, height
         self._scan()
         finished, self._finished = self._finished, []
         return finished, self._open_lines()
 
     def finish(self, width: int, height: int) -> list[Line]:
-        """Return the lines that are left when no more text will come."""
+        """Return the remaining lines at the end of the text."""
         finished, rest = self.advance(width, height)
         if self._source and not self._source.endswith("\n"):
-            self.feed("\n")  # the line that the text leaves open is complete now
+            self.feed("\n")  # complete the last line
             more, rest = self.advance(width, height)
             finished += more
         if isinstance(self._open, OpenCode):
@@ -142,7 +142,7 @@ class MarkdownStream:
         return finished + rest
 
     def _scan(self) -> None:
-        """Move what is finished from the source to the lines, as long as complete lines are left to look at."""
+        """Move finished blocks from the source to the finished lines, until all complete lines are scanned."""
         self._source += "".join(self._pieces)
         self._pieces.clear()
         while True:
@@ -159,11 +159,11 @@ class MarkdownStream:
             else:
                 used = self._cut(lines)
             self._source = self._source[sum(map(len, lines[:used])) + used :]
-            # What remains was looked at already, unless the next lines are to be read in another way.
+            # The remaining lines are scanned, unless a code block or table has begun or ended.
             self._scanned = self._source.rfind("\n") + 1 if self._open is before else 0
 
     def _cut(self, lines: Sequence[str]) -> int:
-        """Take the blocks that are finished; return how many source lines they had."""
+        """Render the finished blocks of `lines`; return how many source lines they have."""
         source = "\n".join(lines) + "\n"
         nodes, references = parse(source, self._references)
         self._in_row = False
@@ -208,13 +208,14 @@ class MarkdownStream:
         return end
 
     def _take(self, lines: list[Line]) -> None:
-        """Finish `lines`, with the blank line before them if they are the next after a gap."""
+        """Add `lines` to the finished ones, after a blank line if there is a gap before them."""
         if self._gap and lines:
             self._gap = False
             self._finished.append(EMPTY)
         self._finished += lines
 
     def _learn(self, references: dict[str, Any], used: int) -> None:
+        """Keep the link definitions in the first `used` source lines."""
         for label, reference in references.items():
             if label not in self._references and reference["map"][1] <= used:
                 self._references[label] = reference

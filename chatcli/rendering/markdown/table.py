@@ -1,4 +1,4 @@
-"""Tables of Markdown as aligned columns."""
+"""Markdown tables as aligned columns."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,14 +10,16 @@ from chatcli.rendering.lines import EMPTY, Line, Run, join, width_of, wrap
 from chatcli.rendering.markdown.inline import inline_lines
 
 _SEPARATOR = Run(" │ ", theme.DIM)
-_NARROWEST = 5  # cells of a column; with less the rows are shown one below the other
+_NARROWEST = 5
+"""The least width of a column, in cells. If the screen has less, the cells of a row are shown one below the other."""
 
-Cell = list[Line]  # its lines, not wrapped
+Cell = list[Line]
+"""The lines of a cell, not wrapped."""
 Row = list[Cell]
 
 
 class Table(NamedTuple):
-    """What a table says, before it is laid out."""
+    """The contents of a table, before its layout."""
 
     header: Row
     rows: list[Row]
@@ -43,9 +45,9 @@ def table_lines(node: SyntaxTreeNode, width: int) -> list[Line]:
 
 
 def column_widths(table: Table, width: int) -> list[int]:
-    """Return the cells of each column, or nothing when `width` is too narrow for columns.
+    """Return the width of each column in cells; an empty list if `width` is too small for columns.
 
-    The widest columns give way first.
+    If the table is too wide, the widest columns are made narrower first.
     """
     columns = zip(table.header, *table.rows, strict=True)
     widths = [max(1, *(width_of(line) for cell in column for line in cell)) for column in columns]
@@ -58,7 +60,7 @@ def column_widths(table: Table, width: int) -> list[int]:
 
 
 def header_lines(table: Table, widths: Sequence[int]) -> list[Line]:
-    """Return the header and the rule below it; nothing when there are no columns."""
+    """Return the header and the rule below it; nothing if `widths` is empty."""
     if not widths:
         return []
     rule = "─┼─".join("─" * width for width in widths)
@@ -66,7 +68,7 @@ def header_lines(table: Table, widths: Sequence[int]) -> list[Line]:
 
 
 def row_lines(table: Table, widths: Sequence[int], width: int) -> list[Line]:
-    """Return the rows below the header."""
+    """Return the rows below the header; if `widths` is empty, a line for each cell, after its column's name."""
     if widths:
         return [line for row in table.rows for line in _row(row, widths, table.alignments)]
     lines: list[Line] = []
@@ -83,7 +85,7 @@ def _content(cell: SyntaxTreeNode) -> Sequence[SyntaxTreeNode]:
 
 
 def _shrink(widths: list[int], room: int) -> list[int]:
-    """Cut the widest columns to one common width so that all fit into `room`."""
+    """Return `widths` with the widest columns cut to a common width, so that all fit into `room`."""
     limit = room
     left = len(widths)
     for width in sorted(widths):

@@ -10,26 +10,30 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from chatcli.events import Progress, ToolCallFinished, ToolCallStarted, size
+from chatcli.events import Progress, ToolCallFinished, ToolCallStarted
 from chatcli.rendering import theme
 from chatcli.rendering.lines import Line, Run, fold, wrap
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.tool_calls import OpenCalls
 from chatcli.sanitize import Sanitizer, sanitize_line
+from chatcli.text_lines import format_size
 
-DELAY = 0.3  # seconds: what is answered faster needs no indicator
-PAUSE = 1.0  # seconds without a piece of an answer that is on its way
-INTERVAL = 0.1  # seconds between two drawings
+DELAY = 0.3
+"""Seconds until the waiting indicator appears; a faster answer needs none."""
+PAUSE = 1.0
+"""Seconds without a piece of an answer that has begun, until the indicator appears again."""
+INTERVAL = 0.1
+"""Seconds from one drawing to the next."""
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _REASONING_LINES = 3
-_REASONING_KEPT = 4096  # characters: more than these lines have on any screen
+_REASONING_KEPT = 4096  # characters; more than these lines hold on any screen
 
 
 class Waiting:
-    """Shows below the answer what is running and for how long, until `stop`; not while pieces of the answer come.
+    """Shows below the answer what is running and for how long; hidden while pieces of the answer arrive.
 
-    It runs in the current asyncio loop; without one it shows nothing.
+    It uses the running asyncio loop; without a loop it shows nothing.
     """
 
     def __init__(self, tail: Tail, clock: Callable[[], float]) -> None:
@@ -42,14 +46,14 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: str) -> None:
-        """Show that the turn waits for `what`, text without control characters, after a short delay."""
+        """Show after a short delay that the turn waits for `what`, a text without control characters."""
         self.stop()
         self._what = what
         self._started = self._clock()
         self._arrange(DELAY)
 
     def delay(self, what: str) -> None:
-        """Remove the indicator, since a piece of `what` came; show it again when no other comes for a while."""
+        """Remove the indicator, since a piece arrived; show it again, with `what`, after a pause without pieces."""
         self._what = what
         self._erase()
         self._due = self._clock() + PAUSE
@@ -87,7 +91,7 @@ class Waiting:
 
 
 class Reasoning:
-    """Shows the last lines of the model's reasoning, dimmed, until `finish` replaces them by one line."""
+    """Shows the last lines of the model's reasoning, dimmed; `finish` replaces them with one line."""
 
     def __init__(self, tail: Tail, clock: Callable[[], float]) -> None:
         self._tail = tail
@@ -98,14 +102,14 @@ class Reasoning:
         self._repaint = Repaint(self._paint)
 
     def feed(self, text: str) -> None:
-        """Show another piece; untrusted text."""
+        """Show the next piece; untrusted text."""
         if not self._text:
             self._started = self._clock()
         self._text = (self._text + self._sanitizer.feed(text))[-_REASONING_KEPT:]
         self._repaint.request()
 
     def finish(self) -> None:
-        """Leave one line that says how long it took, if there was any."""
+        """Leave one line with the time that the reasoning took, if there was any."""
         self._repaint.cancel()
         if self._text:
             self._text = ""
@@ -114,7 +118,7 @@ class Reasoning:
             self._tail.update([(Run(f"thought for {seconds:.1f} s", theme.DIM),)], 1)
 
     def _paint(self) -> None:
-        # One line less than the screen has, so that all of them can be taken away again.
+        # One line less than the screen's height, so that all of them can be removed later.
         lines = min(_REASONING_LINES, self._tail.height - 1)
         self._tail.update(_last_lines(self._text, lines, self._tail.width))
 
@@ -127,7 +131,7 @@ def _last_lines(text: str, count: int, width: int) -> list[Line]:
 
 
 class ToolLines:
-    """Shows each call as one line in the tail: first the call, then its result; a finished line stays."""
+    """Shows each tool call as one line in the tail: the call, and then its result; a finished line stays."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
@@ -154,7 +158,7 @@ class ToolLines:
 
     def _paint(self, finished: list[str]) -> None:
         done = [line for text in finished for line in self._line(text)]
-        # As many as the screen has room for: all of them can be taken away again.
+        # No more than fit on the screen, so that all of them can be removed later.
         running = [self._line(f"{text} …")[0] for text in self._calls.lines][: max(self._tail.height - 2, 0)]
         self._tail.update([*done, *running], len(done))
 
@@ -163,7 +167,7 @@ class ToolLines:
 
 
 class ProgressLine:
-    """Shows the latest `Progress` in the tail of the screen: one line, which goes when the work is done."""
+    """Shows the latest `Progress` as one line in the tail of the screen, until the work is done."""
 
     def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
         self._tail = tail
@@ -204,14 +208,14 @@ class ProgressLine:
         if event.unit != "bytes":
             return Text(f"{label}...", style="dim", overflow="ellipsis")
         if not event.total:
-            return Text(f"{label}  {size(event.done)}", style="dim", overflow="ellipsis")
-        # One column less than the screen: a full last column would make some terminals wrap.
+            return Text(f"{label}  {format_size(event.done)}", style="dim", overflow="ellipsis")
+        # One column is left free, since some terminals wrap a line that fills the last column.
         line = Table.grid(padding=(0, 1), expand=True)
         line.width = self._tail.width - 1
         line.add_column(no_wrap=True, overflow="ellipsis")
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
-        fraction = f"{100 * event.done // event.total:3} %  {size(event.done)} of {size(event.total)}"
+        fraction = f"{100 * event.done // event.total:3} %  {format_size(event.done)} of {format_size(event.total)}"
         bar = ProgressBar(total=event.total, completed=event.done)
         line.add_row(Text(label), bar, Text(f"{fraction}  {_time_left(event, elapsed)}".rstrip()))
         return line

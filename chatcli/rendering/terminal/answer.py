@@ -1,4 +1,4 @@
-"""The answer of a turn on a terminal, as it arrives."""
+"""Show the answer of a turn while it arrives."""
 
 import asyncio
 import time
@@ -13,28 +13,29 @@ from chatcli.rendering.terminal.painter import Encoder, Tail
 from chatcli.rendering.theme import PLAIN, Theme
 
 INTERVAL = 0.035
-"""Seconds from the end of a repaint to the next: so a second sees at most 30 writes, the last of an answer included."""
-COST_FACTOR = 9  # a repaint that took t seconds is followed by at least so many t without one
+"""Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""
+COST_FACTOR = 9
+"""The pause after a repaint, as a multiple of the time that the repaint took."""
 
 
 class Answer(Protocol):
     """Shows one answer, from its first piece to its end."""
 
     def feed(self, text: str) -> None:
-        """Show another piece of the answer, without control characters but newline and tab."""
+        """Show the next piece of the answer, which has no control characters except newline and tab."""
 
     def suspend(self) -> None:
         """Make room for other output: the cursor goes to the start of an empty line."""
 
     def resume(self) -> None:
-        """Continue after other output, which ended its line."""
+        """Continue after other output, which has ended its last line."""
 
     def finish(self) -> None:
         """Show the rest, and end the line."""
 
 
 class PlainAnswer:
-    """Writes the answer as it comes, without moving the cursor."""
+    """Writes the answer as it arrives, without moving the cursor."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -61,17 +62,17 @@ class PlainAnswer:
 
 
 class Repaint:
-    """Decides when to paint: at once after a pause, else `INTERVAL` after the end of the last time.
+    """Decides when to paint: at once after a pause, otherwise `INTERVAL` after the end of the last repaint.
 
-    A delayed painting is a callback of the running asyncio loop, not a thread. Without a loop it happens
-    at the next piece or at the end. A slow painting is repeated less often, so that painting takes no
-    more than a tenth of the time.
+    A delayed repaint is a callback of the running asyncio loop, not a thread. Without a loop it happens
+    with the next piece or at the end. After a slow repaint the pause is longer, so that painting takes at
+    most a tenth of the time.
     """
 
     def __init__(self, paint: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._paint = paint
         self._clock = clock
-        self._due = 0.0  # the earliest time of the next painting
+        self._due = 0.0  # the earliest time of the next repaint
         self._timer: asyncio.TimerHandle | None = None
 
     def request(self) -> None:
@@ -89,7 +90,7 @@ class Repaint:
         self._timer = loop.call_later(wait, self._run)
 
     def cancel(self) -> None:
-        """Cancel a delayed painting."""
+        """Cancel a delayed repaint."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -103,7 +104,7 @@ class Repaint:
 
 
 class MarkdownAnswer:
-    """Renders the answer's Markdown while it arrives: finished blocks once, the open end repeatedly."""
+    """Renders the Markdown of an answer while it arrives: each finished block once, the open end repeatedly."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
@@ -125,7 +126,7 @@ class MarkdownAnswer:
         self._repaint.request()
 
     def finish(self) -> None:
-        """Paint the rest; it does not change any more."""
+        """Paint the rest, which is final now."""
         self._repaint.cancel()
         lines = self._stream.finish(self._tail.width, self._tail.height)
         self._tail.update(lines, len(lines))
@@ -143,7 +144,7 @@ class TextLines:
         self._partial = ""
 
     def feed(self, text: str) -> None:
-        """Show another piece of the text."""
+        """Show the next piece of the text."""
         *complete, self._partial = (self._partial + text).split("\n")
         finished = self._rows(complete)
         self._tail.update([*finished, *(self._rows([self._partial]) if self._partial else [])], len(finished))
@@ -164,7 +165,7 @@ class TextLines:
 
 
 class PipedMarkdown:
-    """Renders the answer's Markdown where lines can't be redrawn: a block is written when it is finished."""
+    """Renders the Markdown of an answer where lines can't be drawn again: each block is written when it is finished."""
 
     def __init__(self, console: Console, theme: Theme) -> None:
         self._console = console
@@ -172,7 +173,7 @@ class PipedMarkdown:
         self._stream = MarkdownStream()
 
     def feed(self, text: str) -> None:
-        """Add `text`, and write what it finishes."""
+        """Add `text`, and write the blocks that are finished."""
         self._stream.feed(text)
         self._write(self._stream.advance(self._console.width, self._console.height)[0])
 

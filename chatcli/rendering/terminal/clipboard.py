@@ -1,4 +1,4 @@
-"""The user's clipboard: by a tool of this machine, or by the terminal itself, as over SSH."""
+"""Fill the user's clipboard with a tool of this machine or, for example over SSH, through the terminal."""
 
 import base64
 import os
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import IO
 
 TIMEOUT = 2.0
-"""Seconds that a tool may take."""
+"""The most seconds that a tool may take."""
 _TOOLS = (
     ("WAYLAND_DISPLAY", ("wl-copy",)),
     ("DISPLAY", ("xclip", "-selection", "clipboard")),
@@ -21,11 +21,12 @@ _TOOLS = (
 def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] = os.environ) -> None:
     """Put `text`, without control characters, into the clipboard.
 
-    Over SSH, or without a tool, the terminal is asked by OSC 52; whether it obeys can't be known.
+    Over SSH, or without a tool, the text goes to the terminal as an OSC 52 sequence, which terminals may ignore
+    without a reply.
     """
     for tool in _usable_tools(environment):
         try:
-            # The tools go on in the background, to serve the clipboard; with a pipe they would keep it open.
+            # Some tools stay in the background to serve the clipboard. They would keep a pipe open.
             subprocess.run(  # noqa: S603 - a fixed command
                 tool,
                 input=text.encode(),
@@ -43,7 +44,7 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
 
 def _usable_tools(environment: Mapping[str, str]) -> list[tuple[str, ...]]:
     if "SSH_CONNECTION" in environment or "SSH_TTY" in environment:
-        return []  # the clipboard of this machine is not the one before the user
+        return []  # this machine's clipboard is not the user's
     found = []
     for variable, (name, *options) in _TOOLS:
         path = shutil.which(name, path=environment.get("PATH"))

@@ -1,4 +1,4 @@
-"""Lines at the end of the scrollback that can be drawn again as long as they are on the screen."""
+"""Draw the lines at the end of the output again when they change, as long as they are on the screen."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from chatcli.rendering.theme import TERMINAL, Theme
 from chatcli.sanitize import sanitize
 
 ROWS = 4
-"""The most rows of the screen that a draft takes; its end is shown."""
+"""The most rows of the screen for a draft; of a longer one, the end is shown."""
 _GLYPH = "> "
 _CONTINUATION = "  "
 
@@ -31,7 +31,7 @@ _SYSTEMS = {
     "truecolor": ColorSystem.TRUECOLOR,
 }
 
-# The characters whose width every terminal agrees on, and that never join with the one before.
+# Characters that have the same width in every terminal, and that never combine with the character before them.
 _CERTAIN = re.compile(
     "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2500-\u257f"
     "\u3001-\u3029\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]*"
@@ -39,28 +39,28 @@ _CERTAIN = re.compile(
 
 
 class Painter:
-    """Keeps the open end of an answer on the screen, and writes only what changed.
+    """Shows lines on the screen, and writes only what changed since the last update.
 
-    The lines that scrolled off stand as they are: a terminal's scrollback can't be changed. All of
-    one update is one write; when it changes more than the last line, it is wrapped in synchronized
-    output, so that no half of it is ever visible.
+    Lines that have scrolled off the screen stay as they are, since a terminal's scrollback can't be changed.
+    Each update is one write. If it moves the cursor up, it is wrapped in synchronized output, so that a
+    half-finished update is never visible.
     """
 
     def __init__(self, console: Console, theme: Theme = TERMINAL) -> None:
         self._console = console
         self._encoder = Encoder(console, theme)
-        self._shown: list[Line] = []  # from the last line that was finished; the cursor is in the last one
-        self._lost = 0  # how many of them scrolled off the screen
-        self._row = 0  # of the cursor, as an index of `_shown`
-        self._column: int | None = 0  # of the cursor, in cells; None when not certain
+        self._shown: list[Line] = []  # the lines that are not finished; the cursor is in the last one
+        self._lost = 0  # how many of them have scrolled off the screen
+        self._row = 0  # the cursor's line, as an index of `_shown`
+        self._column: int | None = 0  # the cursor's column, in cells; None if it is not certain
         self._width = console.width
         self._parts: list[str] = []
         self._moved = False
 
     def update(self, lines: Sequence[Line], finished: int = 0, column: int | None = None) -> None:
-        """Show `lines` in place of those shown; the first `finished` of them will never change again.
+        """Show `lines` in place of the lines shown before; the first `finished` of them never change again.
 
-        With `column`, the cursor is left there in the last line.
+        The cursor is left in the last line, at `column` if that is given.
         """
         self._begin()
         if self._shown and self._console.width != self._width:
@@ -77,9 +77,10 @@ class Painter:
         self._flush()
 
     def clear(self) -> None:
-        """Take away what can be, to show it again by `update` after something else was written.
+        """Remove the lines that are still on the screen, so that something else can be written.
 
-        The cursor is then at the start of an empty line, and must be so again at the next call.
+        `update` shows them again. `clear` leaves the cursor at the start of an empty line, and the cursor must be
+        at the start of an empty line at the next call too.
         """
         self._begin()
         if self._shown:
@@ -90,7 +91,7 @@ class Painter:
     def _begin(self) -> None:
         self._parts.clear()
         self._moved = False
-        # What is further above the cursor than the screen is high can't be reached.
+        # Lines further above the cursor than the height of the screen can't be reached.
         self._lost = max(self._lost, self._row - max(self._console.height, 1) + 1)
 
     def _draw_changes(self, lines: Sequence[Line]) -> None:
@@ -105,7 +106,7 @@ class Painter:
 
     def _finish(self, finished: int) -> None:
         if finished >= len(self._shown):
-            if self._row < len(self._shown):  # else the lines shrank to those that scrolled off
+            if self._row < len(self._shown):  # otherwise only lines that scrolled off are left
                 self._parts.append("\n")
             self._shown = []
             self._lost = self._row = self._column = 0
@@ -127,24 +128,24 @@ class Painter:
         self._write_text(rest, certain)
         if width < width_of(old):
             self._parts.append(_ERASE_LINE)
-        # After the last column terminals keep the cursor in it or beyond it: not certain.
+        # After a character in the last column, terminals differ in where the cursor is.
         self._column = width if certain and width < self._console.width else None
 
     def _write_text(self, line: Line, certain: bool) -> None:
         text = self._encoder.encode(line)
         if certain:
             self._parts.append(text)
-        else:  # a terminal that finds it wider than rich does must not wrap: the rows would be miscounted
+        else:  # if the text is wider on this terminal than rich assumes, a wrapped line would add a row
             self._parts += (_WRAP_OFF, text, _WRAP_ON)
 
     def _go(self, index: int) -> None:
-        """Put the cursor into the line `index`; lines that do not exist yet are opened below."""
+        """Move the cursor to the line `index`; lines that do not exist yet are added below."""
         if index < self._row:
             self._parts.append(f"\x1b[{self._row - index}A")
             self._moved = True
             self._row = index
         elif index > self._row:
-            # A newline goes down, and scrolls where there is nothing below.
+            # A newline moves down, and scrolls at the bottom of the screen.
             self._parts.append("\n" * (index - self._row))
             self._row = index
             self._column = 0
@@ -163,7 +164,7 @@ class Painter:
 
 
 def _common(old: Line, new: Line) -> int:
-    """Return how many characters at the start of `new` stand on the screen and need no drawing."""
+    """Return how many characters at the start of `new` are already on the screen, in `old`, and need no drawing."""
     count = 0
     for (old_text, old_style), (new_text, new_style) in zip(old, new, strict=False):
         if old_style != new_style:
@@ -176,7 +177,7 @@ def _common(old: Line, new: Line) -> int:
     certain = _CERTAIN.match(text)
     limit = certain.end() if certain else 0
     if limit < len(text) and limit:
-        limit -= 1  # the character that is not certain may join with the one before it
+        limit -= 1  # the next character may combine with the one before it
     return min(count, limit)
 
 
@@ -188,6 +189,7 @@ def _common_characters(old: str, new: str) -> int:
 
 
 def _after(line: Line, count: int) -> Line:
+    """Return `line` without its first `count` characters."""
     rest: list[Run] = []
     for text, style in line:
         if count < len(text):
@@ -199,7 +201,7 @@ def _after(line: Line, count: int) -> Line:
 
 
 class Encoder:
-    """Encodes lines for `console` in the colours of `theme`; each line begins and ends without any style."""
+    """Encodes lines for `console` in the colours of `theme`; no style is left on at the end of a line."""
 
     def __init__(self, console: Console, theme: Theme) -> None:
         self._theme = theme
@@ -223,9 +225,10 @@ class Encoder:
 
 
 class Tail:
-    """One place on the screen for whatever is in progress; one thing at a time is shown in it.
+    """The end of the output, where one thing at a time is shown in progress.
 
-    Below it stand a status line, and the draft, what the user types meanwhile; they move down as lines are finished.
+    Below it are a status line and the draft, which is what the user types meanwhile. Both move down as lines are
+    finished.
     """
 
     def __init__(self, console: Console, theme: Theme = TERMINAL) -> None:
@@ -242,30 +245,30 @@ class Tail:
 
     @property
     def height(self) -> int:
-        """How many rows of the screen the draft and a status line leave."""
+        """The number of rows that the draft and a status line leave on the screen."""
         return max(self.console.height - len(self._draft) - 1, 1)
 
     def update(self, lines: Sequence[Line], finished: int = 0) -> None:
-        """Show `lines` in place of those shown; the first `finished` of them will never change again."""
+        """Show `lines` in place of the lines shown before; the first `finished` of them never change again."""
         self._lines = list(lines[finished:])
         self._paint(lines, finished)
 
     def show_status(self, line: Line | None) -> None:
-        """Show `line` below what is in progress, None for nothing."""
+        """Show the status line `line`; None removes it."""
         self._status = [line] if line else []
         self.restore()
 
     def show_draft(self, lines: Sequence[Line]) -> None:
-        """Show `lines` as what is being typed, with the cursor behind them."""
+        """Show `lines` as the draft, with the cursor after them."""
         self._draft = list(lines)
         self.restore()
 
     def clear(self) -> None:
-        """Take everything away for other output: the cursor goes to the start of an empty line."""
+        """Remove everything to make room for other output; the cursor goes to the start of an empty line."""
         self._painter.clear()
 
     def restore(self) -> None:
-        """Show again what `clear` took away; the cursor must be at the start of an empty line."""
+        """Show again what `clear` removed; the cursor must be at the start of an empty line."""
         self._paint(self._lines, 0)
 
     def use(self, theme: Theme) -> None:
@@ -280,11 +283,11 @@ class Tail:
 
 
 def draft_lines(texts: Sequence[str], width: int, height: int) -> list[Line]:
-    """Return the last rows of `texts`: lines that wait to be sent, and last the one being typed."""
+    """Return the last rows of `texts`: the lines that wait to be sent, then the line being typed."""
     rows: list[Line] = []
     for text in texts:
         for number, line in enumerate(sanitize(text).expandtabs(4).split("\n")):
             prefix = _CONTINUATION if number else _GLYPH
-            # One column less than the screen has: the cursor stands behind the last character.
+            # One column is left free for the cursor.
             rows += fold((Run(prefix + line, theme.DIM),), max(width - 1, 1))
     return rows[-min(ROWS, max(height - 1, 1)) :]

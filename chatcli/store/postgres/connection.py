@@ -1,6 +1,8 @@
-"""Connects to a PostgreSQL store and makes its tables."""
+"""Connects to a PostgreSQL store, and turns psycopg's errors into errors for the user.
 
-import time
+No message shows the URI, which may hold a password.
+"""
+
 from typing import Any
 
 import psycopg
@@ -9,31 +11,46 @@ from psycopg.conninfo import conninfo_to_dict
 from chatcli.errors import StoreError, UsageError
 from chatcli.store.postgres import schema
 
-LOCK_INTERVAL = 0.1
-"""Seconds between two tries for the right to make the tables."""
-SETTING_UP = 0x63686174
-"""The advisory lock of the process that makes the tables."""
-
 DEFAULTS: dict[str, Any] = {
     "application_name": "chatcli",
     "connect_timeout": 5,  # seconds, for each address of the host
     "keepalives_idle": 30,  # seconds
-    "tcp_user_timeout": 10_000,  # milliseconds until a server that no longer answers is given up
+    "tcp_user_timeout": 10_000,  # milliseconds until a server that does not answer counts as lost
 }
+
+# By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), or by libpq's text, since it gives no
+# code for an error before the session begins.
+_REASONS = (
+    ("28P01", "password authentication failed", "the server refused the user or the password", "Check --store."),
+    ("28000", "no pg_hba.conf entry", "the server does not accept this user from this machine", "See its pg_hba.conf."),
+    ("", "no password supplied", "the server asks for a password", "Put it into --store, ~/.pgpass or PGPASSWORD."),
+    ("3D000", "database", "the server has no such database", "Create it with createdb, or check --store."),
+    ("", "role", "the server has no such user", "Check --store."),
+    (
+        "42501",
+        "permission denied",
+        "the user lacks the permission in this database",
+        "Ask for the right to create tables.",
+    ),
+    ("53100", "No space left", "the server's disk is full", "Free some space there; nothing stored is lost."),
+    ("53300", "too many clients", "the server has no connection left", "Try again later."),
+    ("25006", "read-only transaction", "the server is read-only", "Name another with --store, or use --no-save."),
+)
+_NETWORK = "Check that the server is up and can be reached from here, then try again."
 
 
 def parameters(uri: str) -> dict[str, Any]:
-    """Return libpq's parameters for `uri`: what it says, and our defaults.
+    """Return libpq's parameters for `uri`: those in it, and our defaults.
 
     Raises:
-        UsageError: It is no such URI.
+        UsageError: `uri` is not a valid PostgreSQL URI.
 
     """
     try:
-        # The encoding is not the user's to choose: all text here is Unicode.
+        # The user can't choose the encoding: all text here is Unicode.
         return {**DEFAULTS, **conninfo_to_dict(uri), "client_encoding": "UTF8"}
     except psycopg.ProgrammingError:
-        # libpq's words would quote parts of the URI, the password's among them.
+        # libpq's message would quote parts of the URI, perhaps of the password.
         raise UsageError(
             "the store's PostgreSQL URI can't be read",
             remedy="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded.",
@@ -71,31 +88,14 @@ def is_set_up(connection: psycopg.Connection) -> bool:
     return bool(version == schema.VERSION)
 
 
-def set_up(connection: psycopg.Connection) -> None:
-    """Make LangGraph's tables and ours, one process at a time; a database of LangGraph's alone gets its index made."""
-    # Not a lock that waits: LangGraph makes indexes concurrently, which in turn would wait for the waiting statement.
-    while connection.execute("SELECT pg_try_advisory_lock(%s)", (SETTING_UP,)).fetchone() != (True,):
-        time.sleep(LOCK_INTERVAL)
-    try:
-        if not is_set_up(connection):
-            _make_tables(connection)
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (SETTING_UP,))
-
-
-def _make_tables(connection: psycopg.Connection) -> None:
-    from langgraph.checkpoint.postgres import PostgresSaver
-    from psycopg.rows import dict_row
-
-    from chatcli.store.postgres.rebuild import rebuild_messages
-
-    connection.row_factory = dict_row  # type: ignore[assignment]  # for the saver, which names columns
-    PostgresSaver(connection).setup()  # type: ignore[arg-type]
-    connection.row_factory = psycopg.rows.tuple_row
-    with connection.transaction():
-        connection.execute(schema.TABLES)
-        connection.execute(schema.TRIGGER)
-        connection.execute(schema.REBUILD_THREADS)
-        rebuild_messages(connection)
-        connection.execute("DELETE FROM chatcli_schema")
-        connection.execute("INSERT INTO chatcli_schema (version) VALUES (%s)", (schema.VERSION,))
+def as_postgres_error(error: psycopg.Error) -> StoreError:
+    """Return `error` as a StoreError with a message of one line."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    for code, words, reason, remedy in _REASONS:
+        unknown = code in ("3D000", "") and "does not exist" not in line and "password" not in words
+        if (error.sqlstate and error.sqlstate == code) or (not error.sqlstate and words in line and not unknown):
+            return StoreError(f"the store can't be used: {reason}", remedy=remedy)
+    if isinstance(error, psycopg.OperationalError):
+        reason = line.removeprefix("connection failed: ")
+        return StoreError(f"the store's server can't be reached: {reason}", remedy=_NETWORK)
+    return StoreError(f"the store can't be used: {line}")

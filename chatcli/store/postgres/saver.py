@@ -17,15 +17,14 @@ from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.message_index import message_rows
-from chatcli.store.postgres.connection import parameters
-from chatcli.store.postgres.errors import as_postgres_error
-from chatcli.store.postgres.rebuild import indexable
+from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
+from chatcli.store.postgres.tables import indexable
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
 from chatcli.store.serde import CompressedSerializer, WithoutGivenValues
 
 POOL_TIMEOUT = 10.0
-"""Seconds to wait for a connection, and so for a server that is gone."""
+"""Seconds to wait for a connection, also if the server has gone."""
 
 _Connection = psycopg.AsyncConnection[DictRow]
 
@@ -37,8 +36,8 @@ class PostgresSaver(CachedHistory, WithoutGivenValues, AsyncPostgresSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `BaseCheckpointSaver.aput_writes`."""
-        said = [indexable(row) for row in message_rows(config, writes)]
-        if not said:
+        indexed = [indexable(row) for row in message_rows(config, writes)]
+        if not indexed:
             await super().aput_writes(config, writes, task_id, task_path)
             return
         # What the inherited method does, in one transaction with the index; LangGraph has no public way to write both.
@@ -57,7 +56,7 @@ class PostgresSaver(CachedHistory, WithoutGivenValues, AsyncPostgresSaver):
         )
         async with self._cursor(pipeline=True) as cursor, cursor.connection.transaction():
             await cursor.executemany(query, rows)
-            await cursor.executemany(ADD_MESSAGE, said)
+            await cursor.executemany(ADD_MESSAGE, indexed)
 
 
 @asynccontextmanager
@@ -82,7 +81,7 @@ async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, Postgres
 
 @asynccontextmanager
 async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
-    """Yield a checkpointer whose writes appear in the store at `uri` when the block ends well: all or none.
+    """Yield a checkpointer whose writes appear in the store at `uri`, all at once, if the block ends without an error.
 
     They are one transaction, which the server rolls back when this process dies.
 
@@ -99,7 +98,7 @@ async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
 
 
 def _pool(uri: str) -> "AsyncConnectionPool[_Connection]":
-    """Return a pool of one connection, since a saver uses one at a time; it comes back when it was lost."""
+    """Return a pool of one connection, since a saver uses one at a time; it is opened again after a loss."""
     used: WeakKeyDictionary[_Connection, float] = WeakKeyDictionary()
 
     async def note_use(connection: _Connection) -> None:

@@ -1,4 +1,4 @@
-"""The tables that chatcli keeps beside LangGraph's own in a PostgreSQL database, which other programs may share."""
+"""The tables that chatcli adds to LangGraph's in a PostgreSQL database, which other programs may share."""
 
 from chatcli.store.search_words import ACCENTS, BETWEEN_WORDS
 
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS chatcli_threads (
 );
 CREATE INDEX IF NOT EXISTS chatcli_threads_by_age ON chatcli_threads (updated_at DESC);
 
--- What was said, for search and for a quick look back; LangGraph's tables hold the truth.
+-- The texts of messages, for search and for quick display; LangGraph's checkpoints are authoritative.
 CREATE TABLE IF NOT EXISTS chatcli_messages (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thread_id text NOT NULL,

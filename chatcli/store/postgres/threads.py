@@ -10,21 +10,20 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg
 
 from chatcli.message import MessageShown
-from chatcli.store.postgres import connection as setup
-from chatcli.store.postgres.errors import as_postgres_error
+from chatcli.store.postgres.connection import as_postgres_error, connect, is_set_up
 from chatcli.store.postgres.schema import SEARCHED
 from chatcli.store.search_words import snippet, words_in
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
 
 IDLE = 5.0
-"""Seconds after which a connection is asked whether it is still there before it is used."""
+"""Seconds without use after which a connection is checked before it is used."""
 SNIPPET_WORDS = 12
 
 
 class PostgresThreads:
     """The threads of the store at `uri`; a database without chatcli's tables has none.
 
-    One connection serves them all, and holds the locks: the server gives these up with it, however the process ends.
+    One connection serves all calls and holds the locks: the server releases them when the connection ends.
     """
 
     def __init__(self, uri: str) -> None:
@@ -38,9 +37,11 @@ class PostgresThreads:
 
     def set_up(self) -> None:
         """Make the tables that are missing."""
+        from chatcli.store.postgres.tables import make_tables  # with LangGraph, which listing threads does without
+
         with self._use() as connection:
             if not self._is_set_up(connection):
-                setup.set_up(connection)
+                make_tables(connection)
 
     def close(self) -> None:
         """Close the connection; the next call would open another."""
@@ -78,8 +79,8 @@ class PostgresThreads:
             rows = connection.execute(_SEARCH, {"words": " ".join(words), "limit": limit}).fetchall()
         # Not by ts_headline, whose parser takes `file.py` for one word and would not find `file` in it.
         return [
-            Match(thread_id, title, role, snippet(said, set(words), SNIPPET_WORDS))
-            for thread_id, title, role, said in rows
+            Match(thread_id, title, role, snippet(text, set(words), SNIPPET_WORDS))
+            for thread_id, title, role, text in rows
         ]
 
     def rename(self, thread_id: str, title: str) -> None:
@@ -129,17 +130,17 @@ class PostgresThreads:
                 raise as_postgres_error(error) from error
 
     def _is_set_up(self, connection: psycopg.Connection) -> bool:
-        self._ready = self._ready or setup.is_set_up(connection)
+        self._ready = self._ready or is_set_up(connection)
         return self._ready
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:
-            with suppress(psycopg.OperationalError):  # it is closed by that, and replaced below
+            with suppress(psycopg.OperationalError):  # this closes it; it is replaced below
                 self._connection.execute("")
         if self._connection is None or self._connection.closed:
             self._drop()
-            self._connection = setup.connect(self._uri)
-            # `chat threads list` has no place to close it; psycopg complains of a connection that nobody closed.
+            self._connection = connect(self._uri)
+            # `chat threads list` has no place to close it; psycopg warns of a connection that was not closed.
             weakref.finalize(self, self._connection.close)
         return self._connection
 
@@ -185,7 +186,7 @@ class PostgresLocks:
     def try_lock(self, thread_id: str) -> bool:
         """See `TurnLocks.try_lock`."""
         with self._use() as connection:
-            # The server counts how often a lock was taken; here a second time changes nothing.
+            # The server counts how often a lock is taken, so a lock that is held is not taken again.
             if thread_id not in self._locked:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(thread_id),)).fetchone()
                 if row != (True,):
@@ -201,7 +202,7 @@ class PostgresLocks:
                 connection.execute("SELECT pg_advisory_unlock(%s)", (_key(thread_id),))
 
     def forget(self) -> None:
-        """Take note that the connection is gone, and its locks with it."""
+        """Forget the locks: they were lost with the connection."""
         self._locked.clear()
 
 
@@ -264,10 +265,10 @@ WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
     ON c.thread_id = %(thread)s AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.parent_id
     WHERE coalesce(branch.turn, 1) != 0
 )
-SELECT said.role, said.text, said.interrupted FROM branch CROSS JOIN LATERAL (
+SELECT indexed.role, indexed.text, indexed.interrupted FROM branch CROSS JOIN LATERAL (
     SELECT role, text, interrupted FROM chatcli_messages m
     WHERE m.thread_id = %(thread)s AND m.checkpoint_id = branch.checkpoint_id ORDER BY m.id DESC
-) AS said
+) AS indexed
 WHERE coalesce(branch.turn, 1) != 0 LIMIT %(limit)s
 """
 

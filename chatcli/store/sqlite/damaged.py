@@ -11,8 +11,7 @@ from langgraph.types import Overwrite
 
 from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
-from chatcli.store.serde import CompressedSerializer
-from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
+from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite.salvage import Contents, Row, read_contents
 
 
@@ -31,8 +30,8 @@ class ThreadValues:
     """A thread's values: by checkpoint the state, the metadata, the messages, the parent.
 
     Attributes:
-        unreadable: How many rows can't be read, or have a parent that is not there.
-        lost: These, and the messages that the index alone has.
+        unreadable: How many rows can't be read, or have a parent that is missing.
+        lost: The same number, plus the messages that only the index has.
 
     """
 
@@ -45,7 +44,7 @@ class ThreadValues:
 
 
 def has_unreadable(path: Path) -> bool:
-    """Return whether a row of the store at `path` holds what can't be read, though SQLite finds nothing wrong."""
+    """Return whether a row of the store at `path` has a value that can't be read, although SQLite finds no damage."""
     serde = CompressedSerializer()
     return any(read_values(thread, serde).unreadable for thread in rows_by_thread(read_contents(path)).values())
 
@@ -65,7 +64,7 @@ def rows_by_thread(contents: Contents) -> dict[str, ThreadRows]:
 
 
 def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues:
-    """Return the values of `thread`; a message that can't be read comes from the index, as far as that has it."""
+    """Return the values of `thread`; a message that can't be read is taken from the index if it is there."""
     states: dict[str, Mapping[str, Any]] = {}
     facts: dict[str, Mapping[str, Any]] = {}
     parents: dict[str, str | None] = {}
@@ -97,7 +96,7 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
     lost += sum(parent is not None and parent not in parents for parent in parents.values())
     unreadable = lost
     known = {message.id for found in messages.values() for message in found}
-    for row in thread.messages:  # the index has the text once more
+    for row in thread.messages:  # the index has a copy of the text
         _, message_id, name, role, text, cut = row
         if message_id not in known:
             lost += 1
@@ -119,7 +118,7 @@ def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage
 
 
 def current_branch(read: ThreadValues) -> Iterator[str]:
-    """Yield the checkpoints of the current branch, the newest first; over a gap, the one before it in time."""
+    """Yield the checkpoints of the current branch, the newest first; a missing one is skipped to the next older one."""
     names = sorted({*read.parents, *read.messages}, reverse=True)
     place = {name: number for number, name in enumerate(names)}
     name: str | None = names[0] if names else None

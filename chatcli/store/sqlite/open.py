@@ -53,7 +53,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThre
 
 @asynccontextmanager
 async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
-    """Yield a checkpointer whose writes appear in the store at `path` when the block ends well: all or none.
+    """Yield a checkpointer whose writes appear in the store at `path`, all at once, if the block ends without an error.
 
     Raises:
         StoreError: A store can't be used.
@@ -61,7 +61,7 @@ async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
     """
     with staging_path(path) as staged_path:
         async with open_sqlite(staged_path) as (saver, _threads):
-            # What is staged is worth nothing after a crash, so that no write need wait for the disk.
+            # A staging store is useless after a crash, so no write has to wait for the disk.
             await saver.conn.execute("PRAGMA synchronous = OFF")
             yield saver
         adopt(path, staged_path)
@@ -93,12 +93,12 @@ async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
 
 @asynccontextmanager
 async def _alone(folder: Path) -> AsyncIterator[None]:
-    """Hold off every other process that creates a store in `folder`.
+    """Block every other process that creates a store in `folder`.
 
     SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
     write-ahead log does not wait.
     """
-    # Not a file beside the store, which would stay; and not the store, whose locks go when it is closed once.
+    # Not another file, which would stay; and not the store, whose locks are lost when it is closed once.
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
@@ -123,7 +123,7 @@ async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver
 
 
 async def _version(path: Path, connection: aiosqlite.Connection) -> int:
-    """Return the store's version, 0 for a new one; refuse that of a newer chatcli."""
+    """Return the store's version, 0 for a new store; raise StoreError if a newer chatcli wrote it."""
     async with connection.execute("PRAGMA user_version") as cursor:
         (version,) = await cursor.fetchone() or (0,)
     check_version(path, version)
@@ -131,11 +131,11 @@ async def _version(path: Path, connection: aiosqlite.Connection) -> int:
 
 
 async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
-    """Refuse another program's database before anything is written."""
+    """Raise StoreError for another program's database, before anything is written."""
     async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
         tables = {name for (name,) in await cursor.fetchall()}
     # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process
-    # that was killed between the two leaves one of its tables alone.
+    # that was killed between the two leaves only one of its tables.
     langgraphs = {"checkpoints", "writes"}
     welcome = langgraphs <= tables or tables <= langgraphs
     for table in langgraphs & tables:  # another program may have a table of that name
@@ -167,5 +167,5 @@ async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerPr
     ) as rows:
         async for thread_id, checkpoint_id, kind, value in rows:
             where: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_id": checkpoint_id}}
-            said = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
-            await connection.executemany(schema.ADD_MESSAGE, list(said))
+            indexed = message_rows(where, [("messages", serde.loads_typed((kind, value)))])
+            await connection.executemany(schema.ADD_MESSAGE, list(indexed))

@@ -18,7 +18,7 @@ _MAX_NAMED = 5
 
 
 def find_damage(path: Path) -> str:
-    """Return what is wrong with the store at `path`, "" for nothing: what SQLite finds, or which threads can't be read.
+    """Return the damage of the store at `path` that SQLite finds, or else the threads that can't be read; "" if none.
 
     Raises:
         StoreError: It can't be opened.
@@ -37,7 +37,7 @@ def find_damage(path: Path) -> str:
 
 
 def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield the threads with values whose checksum is wrong, metadata that is no JSON, or a parent that is missing."""
+    """Yield the threads with values whose checksum is wrong, metadata that is not JSON, or a parent that is missing."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints'").fetchone():
         return
     for query in ("SELECT thread_id, type, checkpoint FROM checkpoints", "SELECT thread_id, type, value FROM writes"):
@@ -65,7 +65,7 @@ WHERE checkpoint_ns = '' AND parent_checkpoint_id IS NOT NULL AND NOT EXISTS (
 
 
 def forget_index(path: Path) -> None:
-    """Rebuild the index of threads from LangGraph's tables, and leave that of messages to the next `open_store`.
+    """Rebuild the index of threads from LangGraph's tables, and leave the index of messages to the next `open_store`.
 
     Raises:
         StoreError: The store can't be used; it is left as it was.
@@ -81,7 +81,7 @@ def forget_index(path: Path) -> None:
 
 
 def refuse_open(path: Path) -> None:
-    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite can tell."""
+    """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite knows."""
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -1,7 +1,7 @@
 """Reads what can be read of a damaged SQLite store: page by page, without SQLite, which stops at the first bad page.
 
-The format is https://sqlite.org/fileformat2.html. Rows are found in the leaves of the trees, whatever leads to them,
-and are told apart by the types of their columns.
+The format is https://sqlite.org/fileformat2.html. Rows are read from every leaf page, even if no tree
+leads to it, and are recognised by the types of their columns.
 """
 
 import struct
@@ -45,7 +45,7 @@ class Contents:
     journal: dict[str, Row] = field(default_factory=dict)
 
     def add(self, rowid: int | None, row: list[Value]) -> None:
-        """Take a row, of whichever table it is."""
+        """Add a row to the table that it belongs to."""
         kinds = "".join(_KINDS[type(value)] for value in row)
         if rowid is None:
             if kinds == "ttt":
@@ -73,11 +73,11 @@ _WRITES: Mapping[str, Sequence[int | None]] = {
     "ttttittb": _OLDEST,
     "ttttittn": _OLDEST,
 }
-"""The columns of LangGraph's writes in each order that its versions made: where ours are found."""
+"""The columns of LangGraph's writes in each order that LangGraph's versions use, as positions of our order."""
 
 
 def read_contents(path: Path) -> Contents:
-    """Return what can be read of the store at `path`, with what its write-ahead log holds.
+    """Return what can be read of the store at `path`, including its write-ahead log.
 
     Raises:
         OSError: The file itself can't be read.
@@ -99,10 +99,10 @@ def read_contents(path: Path) -> Contents:
 
 
 def _page_sizes(data: bytes, log: bytes) -> list[int]:
-    """Return the sizes that pages may have, the likeliest first; what the header says may be wrong."""
-    (said,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
+    """Return the sizes that pages may have, the likeliest first; the size in the header may be wrong."""
+    (in_header,) = struct.unpack_from(">H", data.ljust(18, b"\0"), 16)
     (logged,) = struct.unpack_from(">I", log.ljust(12, b"\0"), 8)
-    named = [65536 if size == 1 else size for size in (said, logged)]
+    named = [65536 if size == 1 else size for size in (in_header, logged)]
     return [size for size in dict.fromkeys((*named, _OWN_SIZE, _DEFAULT_SIZE)) if size in _SIZES]
 
 
@@ -113,7 +113,7 @@ class _Pages:
         self._read_log(log)
 
     def _read_log(self, data: bytes) -> None:
-        """Take the pages of all transactions of the write-ahead log that were committed."""
+        """Add the pages of all committed transactions of the write-ahead log."""
         frame = _FRAME_HEADER + self._size
         if len(data) < _WAL_HEADER:
             return
@@ -156,7 +156,7 @@ class _Pages:
         return rowid, _record(self._payload(page, offset, length, with_id=with_id))
 
     def _payload(self, page: bytes, offset: int, length: int, *, with_id: bool) -> bytes:
-        """Return a cell's payload, which goes on in a chain of other pages where it is long."""
+        """Return a cell's payload, which continues in a chain of other pages if it is long."""
         usable = self._size  # no byte of a page is reserved
         most = usable - 35 if with_id else (usable - 12) * 64 // 255 - 23
         if length <= most:

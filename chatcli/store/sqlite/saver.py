@@ -18,9 +18,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
-from chatcli.store.serde import WithoutGivenValues
+from chatcli.store.serde import WithoutGivenValues, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.intact import check_checkpoint, check_metadata, check_write
 
 
 class _CheckedSaver(AsyncSqliteSaver):
@@ -44,14 +43,14 @@ class SqliteSaver(CachedHistory, WithoutGivenValues, _CheckedSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `BaseCheckpointSaver.aput_writes`."""
-        said = list(message_rows(config, writes))
+        rows = list(message_rows(config, writes))
         with _naming(config, _OF_SQLITE):
-            if said:
+            if rows:
                 await self.setup()
                 async with self.lock:
                     # Not committed here: the saver's own commit stores these rows with its writes
                     # (tests/store/test_langgraph_names.py).
-                    await self.conn.executemany(schema.ADD_MESSAGE, said)
+                    await self.conn.executemany(schema.ADD_MESSAGE, rows)
             await super().aput_writes(config, writes, task_id, task_path)
 
     async def aput(

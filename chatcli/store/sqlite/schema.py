@@ -1,4 +1,4 @@
-"""The tables that chatcli keeps beside LangGraph's own, in the same SQLite database."""
+"""The tables that chatcli adds to LangGraph's, in the same SQLite database."""
 
 VERSION = 1
 """Kept as the database's `user_version`; raised when a store that this code writes could not be read by older code."""
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS threads (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS threads_by_age ON threads (updated_at DESC, thread_id, title, model, turns, created_at);
 
--- What was said, for search and for a quick look back; LangGraph's tables hold the truth.
+-- The texts of messages, for search and for quick display; LangGraph's checkpoints are authoritative.
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
     thread_id TEXT NOT NULL,
@@ -34,7 +34,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS messages_fts USING fts5 (
     text, content = 'messages', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', detail = 'none'
 );
 
--- The answer that is on its way, in case the process is killed; one row a thread, gone when the turn ends.
+-- The answer in progress, in case the process is killed: one row for each thread, deleted when the turn ends.
 CREATE TABLE IF NOT EXISTS journal (
     thread_id TEXT PRIMARY KEY,
     question_id TEXT NOT NULL,
@@ -93,7 +93,7 @@ JOIN checkpoints AS last
 WHERE true  -- else SQLite takes the next words for a join's (https://sqlite.org/lang_upsert.html)
 ON CONFLICT (thread_id) DO UPDATE SET model = excluded.model, turns = excluded.turns;
 """
-"""What the index alone knows, titles that a user gave and dates, stays where it is there."""
+"""What only the index has, titles that a user gave and dates, is kept if it exists."""
 
 REBUILD = f"BEGIN IMMEDIATE; {TABLES} {TRIGGERS} {REBUILD_THREADS} PRAGMA user_version = 0; COMMIT;"
 """Makes the index of threads; version 0 lets the next session index the messages, whose text only LangGraph reads."""

@@ -1,4 +1,4 @@
-"""A temporary store beside a store: threads are written there first, then copied over all together or not at all."""
+"""A temporary store: threads are written there first, then copied into the real store, all of them or none."""
 
 import fcntl
 import os
@@ -14,14 +14,14 @@ from chatcli.store.sqlite.threads import connect
 
 _PREFIX = ".import-"
 _LOCK = "lock"
-"""A file in a staging folder that its process holds a lock on for as long as it lives."""
+"""A file in a staging folder; the process that made the folder holds a lock on it until it ends."""
 
 
 @contextmanager
 def staging_path(path: Path) -> Iterator[Path]:
-    """Yield the path of a SQLite store to be made, on the disk of the one at `path`; it is gone at the end.
+    """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end.
 
-    What a process left behind that was killed in the middle is removed first.
+    First, the folders of processes that were killed meanwhile are removed.
     """
     parent = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -42,7 +42,7 @@ def staging_path(path: Path) -> Iterator[Path]:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the staging folders in `folder` whose process is dead."""
     for left in folder.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # it is in use, belongs to another user, or is gone by now
+        with suppress(OSError):  # it is in use, belongs to another user, or was just deleted
             with suppress(FileNotFoundError):
                 lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
                 try:

@@ -1,4 +1,4 @@
-"""The threads of a SQLite store, by the standard library alone."""
+"""The threads of a SQLite store, read with the standard library alone."""
 
 import fcntl
 import hashlib
@@ -24,7 +24,7 @@ MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
 LAST = "\U0010ffff"
-"""The highest code point, which text does not use: what begins with a prefix sorts below the prefix and this."""
+"""The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
 
 class SqliteThreads:
@@ -59,7 +59,7 @@ class SqliteThreads:
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
-        # Words alone, quoted: FTS5 would read its own query language in what a user typed.
+        # Only quoted words: FTS5 would read the user's text as its query language.
         words = " ".join(f'"{word}"' for word in words_in(text))
         if not words or not self._path.exists():
             return []
@@ -85,7 +85,7 @@ class SqliteThreads:
                     f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - constant names
                     [(thread_id,) for thread_id in thread_ids],
                 )
-            # What is deleted stays in the full-text index, marked, until its parts are merged into one.
+            # Deleted text stays in the full-text index, marked as deleted, until its parts are merged.
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
         with self._connection() as connection:
             # Not `execute`, which takes one step of a statement without rows: that would free a single page.
@@ -108,8 +108,8 @@ class SqliteThreads:
             rows = connection.execute(_SAID, {"thread": thread_id})
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
             newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
-            said = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
-            return said[::-1]
+            messages = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
+            return messages[::-1]
 
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
@@ -159,7 +159,7 @@ class SqliteJournal:
 
 
 class SqliteLocks:
-    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file beside the store.
+    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file in the store's folder.
 
     The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
     lost when it closes any descriptor of the file, so a process opens the file once.
@@ -211,14 +211,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _complete(connection: sqlite3.Connection) -> None:
-    """Make the index where it is missing: in a store that LangGraph alone wrote, or that lost it."""
+    """Make the index if it is missing, because only LangGraph wrote the store or because it was lost."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if "checkpoints" in tables and not {"threads", "messages", "messages_fts", "journal"} <= tables:
         connection.executescript(schema.REBUILD)
 
 
 def check_version(path: Path, version: int) -> None:
-    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli, or of none."""
+    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli, or of another program."""
     if not 0 <= version <= MAX_VERSION:
         raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
     if version > schema.VERSION:

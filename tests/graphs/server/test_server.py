@@ -26,14 +26,14 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("status", "failure"), [(401, AuthError), (403, AuthError), (503, NetworkError), (404, UsageError)]
 )
-def test_what_answers_otherwise_is_told(status: int, failure: type[ChatcliError]) -> None:
+def test_another_status_is_reported(status: int, failure: type[ChatcliError]) -> None:
     with FakeWeb() as web:
         web.pages["/ok"] = (status, {}, b"")
         with pytest.raises(failure, match=web.url):
             check_server(ServerAddress(web.url))
 
 
-def test_what_is_no_langgraph_server_is_told() -> None:
+def test_a_server_that_is_no_langgraph_server_is_reported() -> None:
     with FakeWeb() as web:
         web.pages["/ok"] = (200, {}, b"fine")
         server = ServerAddress(web.url)

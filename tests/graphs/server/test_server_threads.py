@@ -89,7 +89,7 @@ def test_a_fork_may_end_at_an_earlier_checkpoint(threads: ServerThreads, other: 
         threads.fork(thread_id, f"{name}-2", "nowhere")
 
 
-def test_steps_come_in_pages_and_tell_what_was_asked(threads: ServerThreads, other: OtherProgram) -> None:
+def test_steps_come_in_pages_with_their_questions(threads: ServerThreads, other: OtherProgram) -> None:
     thread_id = other.thread("First?")
     for number in range(120):
         message = {"type": "human", "content": f"Note {number}"}

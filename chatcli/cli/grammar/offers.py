@@ -1,0 +1,111 @@
+"""The values that a shell's completion offers.
+
+They go to a shell that evaluates them, and titles can hold any text: only harmless characters pass.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from chatcli.cli.schemas import NAMES
+from chatcli.config import kept_keys as keys
+from chatcli.config.settings import Settings
+from chatcli.config.values import choices
+from chatcli.conversation.place import choose_place, open_threads
+from chatcli.errors import ChatcliError
+from chatcli.manual import TOPICS
+from chatcli.models.names import LOCAL_MODELS, ModelName
+from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.roles.role import SHIPPED, role_files
+
+MAX_THREADS = 50
+"""Maximum number of threads that are offered, the newest ones."""
+TITLE_LENGTH = 40
+"""Characters of a thread's title that are shown."""
+
+_SAFE_ID = re.compile(r"[\w.,@%+=/-]+", re.ASCII)
+_SAFE_NAME = re.compile(r"[\w.,@%+=/:-]+", re.ASCII)
+_UNSAFE_IN_TITLE = re.compile(r"[^\w ,.?-]+")
+
+Offer = tuple[str, str]
+"""A value and its help text."""
+
+
+def threads(incomplete: str) -> list[Offer]:
+    """Return the newest threads whose IDs begin with the typed text, with their titles."""
+    try:
+        found = open_threads(choose_place(Settings.load())).recent(None if incomplete else MAX_THREADS)
+    except ChatcliError:  # not reported here: the command that follows does it
+        return []
+    fitting = [t for t in found if t.thread_id.startswith(incomplete) and _SAFE_ID.fullmatch(t.thread_id)]
+    return [(t.thread_id, _UNSAFE_IN_TITLE.sub("", t.title)[:TITLE_LENGTH]) for t in fitting[:MAX_THREADS]]
+
+
+def models(incomplete: str) -> list[Offer]:
+    """Return the known models: the local ones, the default ones of providers, and aliases."""
+    names = [name for name, _ in local_models("")]
+    names += [f"{row.prefix}:{row.default_model}" for row in PROVIDERS.values() if row.default_model]
+    with contextlib.suppress(ChatcliError):
+        names += Settings.load().aliases
+    return _fitting(names, incomplete)
+
+
+def local_models(incomplete: str) -> list[Offer]:
+    """Return the local models, whose weights can be downloaded."""
+    return _fitting([str(ModelName(LOCAL, model)) for model in LOCAL_MODELS], incomplete)
+
+
+def providers(incomplete: str) -> list[Offer]:
+    """Return the providers that take a key."""
+    return _fitting([row.prefix for row in PROVIDERS.values() if not row.keyless], incomplete)
+
+
+def kept_keys(incomplete: str) -> list[Offer]:
+    """Return the providers whose key is saved."""
+    with contextlib.suppress(ChatcliError):
+        return _fitting(keys.kept_keys(), incomplete)
+    return []
+
+
+def topics(incomplete: str) -> list[Offer]:
+    """Return the topics of the manual."""
+    return _fitting(TOPICS, incomplete)
+
+
+def schemas(incomplete: str) -> list[Offer]:
+    """Return the names of the JSON Schemas."""
+    return _fitting(NAMES, incomplete)
+
+
+def words_of(setting: str, incomplete: str) -> list[Offer]:
+    """Return the words that the setting `setting` takes."""
+    kind = next(one.type for one in fields(Settings) if one.name == setting)
+    return _fitting(choices(kind), incomplete)
+
+
+def roles(incomplete: str) -> list[Offer]:
+    """Return the roles by name; no file of theirs is read."""
+    return _fitting(role_files(), incomplete)
+
+
+def own_roles(incomplete: str) -> list[Offer]:
+    """Return the roles that the user wrote: the only ones that can be deleted."""
+    return _fitting([name for name, path in role_files().items() if path.parent != SHIPPED], incomplete)
+
+
+def files(incomplete: str) -> list[Offer]:
+    """Return the files that begin with the typed text."""
+    typed = Path(incomplete)
+    folder = typed if incomplete.endswith("/") or not incomplete else typed.parent
+    try:
+        found = [f"{path}/" if path.is_dir() else str(path) for path in sorted(folder.iterdir())]
+    except OSError:  # no such folder: nothing to offer
+        return []
+    return [(path, "") for path in found if path.startswith(incomplete) and _SAFE_ID.fullmatch(path)]
+
+
+def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
+    """Return the names that begin with the typed text and are safe in a shell."""
+    return [(name, "") for name in names if name.startswith(incomplete) and _SAFE_NAME.fullmatch(name)]

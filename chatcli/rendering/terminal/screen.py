@@ -1,0 +1,166 @@
+"""The screen, which the answer in progress shares with all other output."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from chatcli.events import Listing, MatchShown
+from chatcli.message import SPEAKERS, MessageShown
+from chatcli.rendering.terminal.activity import Reasoning
+from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
+from chatcli.rendering.terminal.painter import Tail
+from chatcli.rendering.theme import Theme, find_theme
+from chatcli.sanitize import sanitize, sanitize_line
+
+_PROMPT = "> "
+_MATCH = "not dim bold yellow"
+_RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
+
+
+class Screen:
+    """Shows the answer in progress, and prints other output above it.
+
+    Args:
+        console: The terminal of answers, listings and past messages.
+        err_console: The terminal of notices and errors; often the same one.
+        theme: The colours.
+        markdown: Whether answers are rendered; otherwise they are written as they come.
+        movable: Whether the cursor can be moved, so that lines can be drawn again.
+        clock: Returns seconds that never go back.
+
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        err_console: Console,
+        theme: Theme,
+        *,
+        markdown: bool,
+        movable: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.console = console
+        self.err_console = err_console
+        self.markdown = markdown
+        self.tail = Tail(console, theme)
+        self.reasoning = Reasoning(self.tail, clock)
+        self.answer: Answer | None = None
+        """The answer in progress."""
+        self._theme = theme
+        self._movable = movable
+
+    @property
+    def has_live_lines(self) -> bool:
+        """Whether lines may be shown that are removed later."""
+        return self.markdown and self._movable
+
+    def use_theme(self, name: str) -> None:
+        """Use the colours of the theme `name` from now on."""
+        self._theme = find_theme(name)
+        self.tail.use(self._theme)
+
+    def open_answer(self) -> Answer:
+        """Return the answer in progress; begin one if there is none."""
+        if self.answer is None:
+            self.reasoning.finish()
+            self.answer = self._new_answer()
+        return self.answer
+
+    def open_text(self) -> Answer:
+        """Return the text in progress that is shown without Markdown; begin one if there is none."""
+        if self.answer is None:
+            self.answer = TextLines(self.tail) if self.has_live_lines else PlainAnswer(self.console)
+        return self.answer
+
+    def end_answer(self) -> None:
+        """Finish the reasoning and the answer in progress."""
+        self.reasoning.finish()
+        if self.answer:
+            answer, self.answer = self.answer, None
+            answer.finish()
+
+    def restore_terminal(self) -> None:
+        """Reset the modes and the style of the terminal."""
+        if self._movable:
+            self.console.file.write(_RESET)
+            self.console.file.flush()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Make room for other output in a `with` block, and continue the answer below it."""
+        self.reasoning.finish()
+        self.make_room()
+        yield
+        self.go_on()
+
+    def make_room(self) -> None:
+        """Suspend the answer, and remove the lines that are not finished."""
+        if self.answer:
+            self.answer.suspend()
+        if self._movable:
+            self.tail.clear()
+
+    def go_on(self) -> None:
+        """Show the lines that are not finished again, and continue the answer."""
+        if self._movable:
+            self.tail.restore()
+        if self.answer:
+            self.answer.resume()
+
+    def print_note(self, text: str, style: str) -> None:
+        """Print `text`, which is sanitised, on the terminal of errors."""
+        self.make_room()
+        self.err_console.print(Text(text, style=self._theme.resolve(Style.parse(style))))
+        self.go_on()
+
+    def print_message(self, event: MessageShown) -> None:
+        """Print a past message; call it inside `aside`."""
+        text = sanitize(event.text)
+        if event.role == "user":
+            glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))
+            self._print(glyph + Text(text, style="bold"))
+        elif event.role != "assistant":
+            name = "" if event.role == "tool" else f"{SPEAKERS.get(event.role, sanitize_line(event.role))}: "
+            self._print(Text(f"{name}{text}", style=self._theme.resolve(Style(dim=True))))
+        else:
+            answer = self._new_answer()
+            answer.feed(text)
+            answer.finish()
+        if event.interrupted:
+            self._print(Text("[interrupted]", style=self._theme.resolve(Style(dim=True))))
+        self._print(Text())
+
+    def print_match(self, event: MatchShown) -> None:
+        """Print a search result; call it inside `aside`."""
+        snippet = Text(f"{event.role}: ", style="dim")
+        for text, matching in event.parts:
+            # Each part is sanitised alone: an escape sequence can't continue in the next part.
+            snippet.append(" ".join(sanitize(text).split("\n")), style=_MATCH if matching else "not dim")
+        self.console.print(Text(sanitize_line(event.thread_id), style="bold") + Text(f"  {sanitize_line(event.title)}"))
+        self.console.print(snippet)
+        self.console.print()
+
+    def print_listing(self, listing: Listing) -> None:
+        """Print a table; call it inside `aside`. Text in brackets is not read as rich's markup."""
+        title = Text(sanitize_line(listing.title), style="bold") if listing.title else None
+        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        for column in listing.columns:
+            table.add_column(Text(sanitize_line(column)), overflow="fold")
+        for row in listing.rows:
+            table.add_row(*(Text(sanitize_line(cell)) for cell in row))
+        self.console.print(table)
+
+    def _new_answer(self) -> Answer:
+        if not self.markdown:
+            return PlainAnswer(self.console)
+        return MarkdownAnswer(self.tail) if self._movable else PipedMarkdown(self.console, self._theme)
+
+    def _print(self, text: Text) -> None:
+        self.make_room()
+        self.console.print(text)

@@ -5,8 +5,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.checks import valid, valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
@@ -33,7 +31,6 @@ def contents(chat: Chat, thread: str) -> list[str]:
     return [message["content"] for message in chat.messages(thread)]
 
 
-@pytest.mark.forked
 def test_an_entrypoint_takes_the_question_and_returns_the_answer(chat: Chat) -> None:
     assert ok(chat(*spec("text"), "-t", "t", "hi")).stdout == "You said: hi\n"
     again = answer(chat("-t", "t", "--json", "more"))
@@ -50,7 +47,6 @@ def test_an_entrypoint_takes_the_question_and_returns_the_answer(chat: Chat) -> 
     assert ok(chat(*spec("untyped"), "hi")).stdout == "got 'hi'\n"
 
 
-@pytest.mark.forked
 def test_an_entrypoint_gets_what_its_type_hints_ask_for(chat: Chat) -> None:
     refused = chat(*spec("one_key"), "hi")
     assert (refused.returncode, "--input-key KEY" in refused.stderr) == (2, True)
@@ -76,7 +72,6 @@ def test_an_entrypoint_gets_what_its_type_hints_ask_for(chat: Chat) -> None:
     assert (refused.returncode, "has no key question" in refused.stderr) == (2, True)
 
 
-@pytest.mark.forked
 def test_a_conversation_of_an_entrypoint_is_whole(chat: Chat) -> None:
     for name in ("chatbot", "stateless"):
         assert ok(chat(*spec(name), "-t", name, "hi")).stdout == "message 1\n"
@@ -107,7 +102,6 @@ def test_branches_of_an_entrypoint_keep_what_it_remembers(chat: Chat, terminal: 
     assert contents(chat, "t") == ["a", "so far: a", "c", "so far: a, c"]
 
 
-@pytest.mark.forked
 def test_an_entrypoint_that_waits_is_answered_by_another_process(chat: Chat) -> None:
     asked = answer(chat(*spec("reviewed"), "-t", "t", "--json", "cats"))
     assert asked["finish_reason"] == "interrupt"
@@ -134,7 +128,6 @@ def test_the_question_of_an_entrypoint_that_is_killed_or_fails_stays(chat: Chat)
     assert contents(chat, "f") == ["fail"]
 
 
-@pytest.mark.forked
 def test_a_question_and_an_answer_are_found_in_the_schemas(chat: Chat) -> None:
     result = chat(*spec("question_answer"), "-t", "t", "--json", "hi")
     found = answer(result)
@@ -149,7 +142,6 @@ def test_a_question_and_an_answer_are_found_in_the_schemas(chat: Chat) -> None:
     assert contents(chat, "t")[0] == "hi"
 
 
-@pytest.mark.forked
 def test_fields_without_a_usual_name_are_named_by_options(chat: Chat) -> None:
     refused = chat(*spec("joke"), "cats")
     assert refused.returncode == 2
@@ -171,7 +163,6 @@ def test_fields_without_a_usual_name_are_named_by_options(chat: Chat) -> None:
         assert (refused.returncode, "--input-key has no effect" in refused.stderr) == (2, True)
 
 
-@pytest.mark.forked
 def test_a_program_gets_the_answer_alone_and_a_terminal_all_that_is_written(chat: Chat, terminal: OpenTerminal) -> None:
     assert ok(chat(*spec("rag"), "sky")).stdout == "found: a search for sky\n"
     assert answer(chat(*spec("rag"), "--json", "sky"))["content"] == "found: a search for sky"
@@ -188,21 +179,18 @@ def test_a_program_gets_the_answer_alone_and_a_terminal_all_that_is_written(chat
     tty.wait_for_prompt()
 
 
-@pytest.mark.forked
 def test_breakpoints_stop_such_a_graph_too(chat: Chat) -> None:
     stopped = answer(chat(*spec("data"), "-t", "t", "--json", "hi"))
     assert stopped["content"] == ""
     assert contents(chat, "t") == ["hi"]
 
 
-@pytest.mark.forked
 def test_a_graph_may_have_messages_that_are_its_own(chat: Chat) -> None:
     found = answer(chat(*spec("research"), "--input", 'fields={"a": 1}', "-t", "t", "--json", "cats"))
     assert (json.loads(found["content"]), found["output"]) == ({"about": "cats"}, {"info": {"about": "cats"}})
     assert contents(chat, "t") == ["cats", "looking", '{"about": "cats"}']
 
 
-@pytest.mark.forked
 def test_a_structured_response_is_the_answer_where_there_is_no_text(chat: Chat) -> None:
     found = answer(chat(*spec("contact"), "-t", "t", "--json", "Bob"))
     assert (json.loads(found["content"]), found["finish_reason"]) == ({"name": "Bob"}, "stop")

@@ -197,3 +197,15 @@ def test_a_structured_response_is_the_answer_where_there_is_no_text(chat: Chat) 
     assert found["output"] == {"structured_response": {"name": "Bob"}}
     assert answer(chat("-t", "t", "--json", "Eve"))["content"] == '{"name": "Eve"}'
     assert contents(chat, "t")[-1] == '{"name": "Eve"}'
+
+
+def test_an_older_answer_is_not_given_again(chat: Chat) -> None:
+    first = answer(chat(*spec("structured"), "-t", "t", "--json", "hi"))
+    assert (first["content"], first["output"]) == ('{"asked": "hi"}', {"structured_response": {"asked": "hi"}})
+    talk = answer(chat("-t", "t", "--json", "talk"))
+    assert (talk["content"], "output" in talk) == ("just talk", False)
+
+    assert ok(chat(*spec("silent"), "-t", "s", "hi")).stdout == "said\n"
+    nothing = answer(chat("-t", "s", "--json", "hush"))
+    assert (nothing["content"], nothing["finish_reason"]) == ("", "no_answer")
+    assert contents(chat, "s") == ["hi", "said", "hush"]

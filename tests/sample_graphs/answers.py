@@ -307,6 +307,36 @@ summary = (
 )
 
 
+class Structured(MessagesState):
+    """Messages, and at times an object."""
+
+    structured_response: dict[str, Any]
+
+
+def structure(state: Structured) -> dict[str, Any]:
+    """Answer `talk` by text, and anything else by an object."""
+    asked = state["messages"][-1].text
+    return {"messages": [AIMessage("just talk")]} if asked == "talk" else {"structured_response": {"asked": asked}}
+
+
+structured = StateGraph(Structured).add_node(structure).add_edge(START, "structure").compile()
+
+
+class Pair(TypedDict):
+    """A question, and perhaps an answer."""
+
+    question: str
+    answer: str
+
+
+silent = (
+    StateGraph(Pair)
+    .add_node("answer", lambda state: {} if state["question"] == "hush" else {"answer": "said"})
+    .add_edge(START, "answer")
+    .compile()
+)
+
+
 class Contact(BaseModel):
     """Somebody's address."""
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.constants import END, START
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json
 
 from chatcli.errors import UsageError
 from chatcli.graphs.user.schemas import MESSAGES, Fields
@@ -363,7 +363,7 @@ def _text_of_messages(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return `value` as JSON has it; an object of a class that can't be written becomes its text."""
-    return to_jsonable_python(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64")
+    return json.loads(to_json(value, fallback=str, inf_nan_mode="strings", bytes_mode="base64"))
 
 
 def _is_messages(value: Any) -> bool:

@@ -1,3 +1,25 @@
-"""chatcli: chat with language models in a terminal, on threads that last."""
+"""chatcli: chat with language models in a terminal, on threads that last; and this terminal for any LangGraph app.
+
+The four functions of `__all__` are the whole public face; whatever else can be imported may change at any time.
+"""
+
+TYPE_CHECKING = False  # as type checkers read it: `typing` takes longer to import than all of this
+if TYPE_CHECKING:
+    from chatcli.library import ask, command, run, stream
 
 __version__ = "0.1.0"
+__all__ = ["ask", "command", "run", "stream"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the library once it is used: the program itself, and who imports it for later, need none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    # No import statement: the modules below, which need the version, do not import the library.
+    return getattr(import_module("chatcli.library"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -143,5 +143,16 @@ class GraphError(ChatcliError):
     """A user graph raised an error that is not a provider's; the message names the line of its code."""
 
 
+class BadGraphError(Exception):
+    """The graph of a program that calls the library can't be used, as `failure` says.
+
+    No ChatcliError: it is the caller who has to know, not the user at the terminal.
+    """
+
+    def __init__(self, failure: UsageError) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 class InternalError(ChatcliError):
     """A failure of chatcli itself."""

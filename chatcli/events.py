@@ -17,7 +17,7 @@ The JSON Lines output is this union, serialised by `rendering.json`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
 from chatcli.message import MessageShown
@@ -44,6 +44,7 @@ class Usage:
 class TurnStarted:
     """A turn begins on `thread_id`; `model` is named `provider:model`."""
 
+    type: ClassVar[Literal["turn_started"]] = "turn_started"
     thread_id: str
     model: str
 
@@ -56,6 +57,7 @@ class TextDelta:
     is what a model writes in a graph whose answer is known at its end only.
     """
 
+    type: ClassVar[Literal["text_delta"]] = "text_delta"
     text: str
     node: str = ""
     draft: bool = False
@@ -65,6 +67,7 @@ class TextDelta:
 class ReasoningDelta:
     """The next piece of the model's reasoning, apart from the answer; untrusted text."""
 
+    type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
     text: str
 
 
@@ -72,6 +75,7 @@ class ReasoningDelta:
 class ToolCallStarted:
     """The model calls the tool `name`; the arguments are the model's own, untrusted."""
 
+    type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
     call_id: str
     name: str
     arguments: Mapping[str, Any]
@@ -81,6 +85,7 @@ class ToolCallStarted:
 class ToolCallFinished:
     """The call `call_id` is over: `content` is the result that the model gets, untrusted text."""
 
+    type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
     call_id: str
     name: str
     content: str
@@ -94,6 +99,7 @@ class ApprovalRequested:
     It stays pending in the thread until the turn is resumed with an answer, in this process or a later one.
     """
 
+    type: ClassVar[Literal["approval_requested"]] = "approval_requested"
     interrupt_id: str
     payload: Any
     response_schema: Mapping[str, Any] | None = None
@@ -115,6 +121,7 @@ class FlowAnswer:
 class TurnFinished:
     """The whole answer, stored in the thread."""
 
+    type: ClassVar[Literal["turn_finished"]] = "turn_finished"
     thread_id: str
     checkpoint_id: str
     model: str
@@ -139,6 +146,7 @@ class TurnFinished:
 class TurnInterrupted:
     """The user stopped the turn; `content` is what had arrived, kept in the thread as a partial answer."""
 
+    type: ClassVar[Literal["turn_interrupted"]] = "turn_interrupted"
     thread_id: str
     checkpoint_id: str
     model: str
@@ -150,6 +158,7 @@ class TurnInterrupted:
 class TurnFailed:
     """The turn failed; `content` is what had arrived, kept in the thread as a partial answer."""
 
+    type: ClassVar[Literal["turn_failed"]] = "turn_failed"
     thread_id: str
     model: str
     content: str
@@ -163,6 +172,7 @@ class Notice:
     A `passing` one explains a wait: it is for a terminal, not for a log.
     """
 
+    type: ClassVar[Literal["notice"]] = "notice"
     text: str
     level: Literal["info", "warning", "error"] = "info"
     passing: bool = False

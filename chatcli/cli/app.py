@@ -11,9 +11,10 @@ from typer.main import get_command
 
 from chatcli import __version__
 from chatcli.cli.grammar import options
-from chatcli.cli.grammar.completion import VARIABLE, run_completion
-from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, spare_pydantic
+from chatcli.cli.grammar.completion import run_completion, variable
+from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, fit_program, spare_pydantic
 from chatcli.errors import ExitCode, UsageError
+from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.text_lines import one_line
 
@@ -29,8 +30,13 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"chat {__version__}")
+        print(_version_line())
         raise typer.Exit
+
+
+def _version_line() -> str:
+    program = current_program()
+    return f"{program.name} {__version__ if program is CHAT else program.version}".rstrip()
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
 
     """
     # Not `command.main()`, which swallows a broken pipe.
-    context = _command().make_context("chat", list(args), resilient_parsing=resilient)
+    context = _command().make_context(current_program().name, list(args), resilient_parsing=resilient)
     return cast("typer.Context", context)
 
 
@@ -157,12 +163,13 @@ def _command() -> TyperGroup:
     spare_pydantic()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
+    fit_program(command, current_program())
     return command
 
 
 def run_command_line(args: list[str]) -> int:
     """Run `chat ARGS`, or complete it for a shell, and return the exit code."""
-    if VARIABLE in os.environ:
+    if variable() in os.environ:
         run_completion(_command())
         return ExitCode.OK
     code: int = ExitCode.OK
@@ -172,7 +179,7 @@ def run_command_line(args: list[str]) -> int:
     except typer.Exit as end:
         code = end.exit_code
     except typer.TyperException as error:
-        raise UsageError(one_line(error.format_message()), remedy="See `chat --help`.") from None
+        raise UsageError(one_line(error.format_message()), remedy=f"See `{current_program().name} --help`.") from None
     except typer.Abort:
         return ExitCode.INTERRUPTED
     sys.stdout.flush()

@@ -3,17 +3,31 @@
 import errno
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
 
-from chatcli.cli.grammar.completion import VARIABLE
-from chatcli.errors import ChatcliError, ExitCode, InternalError
+from chatcli.cli.grammar.completion import variable
+from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-def run(args: list[str]) -> int:
-    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr."""
+
+def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
+    """Run `chat` with `args` and return the exit code; an error is one or two lines on stderr.
+
+    A program without a command line of its own gives its `options` in place of `args`.
+
+    Raises:
+        BadGraphError: That program's graph can't be used.
+
+    """
     try:
-        return _program(args)
+        return _program(args, options)
+    except BadGraphError:
+        raise
     except BrokenPipeError:
         point_at_devnull(sys.stdout)  # see SIGPIPE in https://docs.python.org/3/library/signal.html
         return ExitCode.OK
@@ -39,8 +53,8 @@ def run(args: list[str]) -> int:
     return failure.exit_code
 
 
-def _program(args: list[str]) -> int:
-    if args or VARIABLE in os.environ:
+def _program(args: list[str], options: Mapping[str, Any]) -> int:
+    if args or variable() in os.environ:
         from chatcli.cli.app import run_command_line
 
         return run_command_line(args)
@@ -48,4 +62,4 @@ def _program(args: list[str]) -> int:
     from chatcli.cli.load_settings import load_settings
     from chatcli.cli.run.dispatch import start
 
-    return start(load_settings({}, starts_conversation=True), [])
+    return start(load_settings(options, starts_conversation=True), [])

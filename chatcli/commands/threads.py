@@ -8,6 +8,7 @@ from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadChoice, ThreadsOffered
+from chatcli.runtime.program import command
 from chatcli.store.threads import ThreadSummary, delete_threads
 from chatcli.thread_ids import check_title
 
@@ -80,7 +81,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
     thread_id = context.conversation.thread_id
     if arguments != "yes":
         if arguments:
-            raise UsageError("/delete deletes the current thread; to delete another one: chat threads delete ID")
+            raise UsageError(f"/delete deletes the current thread; another one: {command('threads delete ID')}")
         yield ConfirmationRequested(f"Delete thread {thread_id} for ever?", "/delete yes")
         return
     threads = await context.conversation.threads()

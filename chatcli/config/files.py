@@ -12,6 +12,7 @@ from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state
 from chatcli.errors import UsageError
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_toml
+from chatcli.runtime.program import command
 
 DOTENV = ".env"
 _MAX_BLANKS = 1000
@@ -111,4 +112,4 @@ def set_value(key: str, value: str, *, table: str | None = None) -> None:
     except OSError as error:
         raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
     except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
-        raise UsageError(f"{path} can't be changed: {error}", remedy="Fix it: `chat config edit`.") from None
+        raise UsageError(f"{path} can't be changed: {error}", remedy=f"Fix it: `{command('config edit')}`.") from None

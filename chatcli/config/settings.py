@@ -19,6 +19,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, tool_rules
 from chatcli.errors import UsageError
 from chatcli.providers import PROVIDERS
+from chatcli.runtime.program import Program, command, current_program
 from chatcli.thread_ids import check_thread_id
 
 if TYPE_CHECKING:
@@ -45,6 +46,17 @@ PLAIN_CHAT = (
 """The settings of models and tools, which a user graph and a server do not take."""
 GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
 """The settings that only a user graph and a server take."""
+
+NOT_OF_A_PROGRAM = frozenset(
+    (
+        *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
+        *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
+        *("input_key", "output_key"),
+    )
+)
+"""The settings that a builder's program with a graph of its own does not have."""
+OF_ONE_RUN = frozenset(("thread", "file", "script", "resume_with", "context", "configurable", "input"))
+"""The settings that are about one run of one program, so that those of `chat` do not hold for another program."""
 
 NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
 """The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
@@ -145,21 +157,27 @@ class Settings:
         return [one.name for one in fields(cls) if not one.name.startswith("_")]
 
     @classmethod
-    def load(cls, options: dict[str, Any] | None = None) -> Self:
+    def load(cls, options: dict[str, Any] | None = None, program: Program | None = None) -> Self:
         """Return the settings of all sources; `options` are those of the command line, None if not given.
+
+        They are those of `program`, None for the one that runs.
 
         Raises:
             UsageError: A value is wrong, or the config file can't be read.
 
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
-        folder = sources.read_dotenv()
+        program = program or current_program()
+        # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
+        folder = sources.read_dotenv() if program.graph is None else sources.Dotenv()
         dotenv = _settable(folder.variables) if folder.trusted else {}
         try:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
             raise UsageError(f"the settings in {paths.config_file()} can't be read: {error}") from None
-        texts = {**written, **_set_by(dotenv), **_set_by(os.environ), **given}
+        texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
+        texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
+        texts = {**texts, **program.settings, **given}
         settings = cls(
             **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
         )
@@ -331,5 +349,5 @@ def _read(texts: Mapping[str, object]) -> dict[str, Any]:
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
                 option = user_name(one.name).replace("_", "-")
-                raise UsageError(f"--{option}: {error}", remedy="See `chat --help`.") from None
+                raise UsageError(f"--{option}: {error}", remedy=f"See `{command('--help')}`.") from None
     return values

@@ -44,13 +44,15 @@ def build_conversation(
     *,
     name: ModelName | None = None,
     can_ask: bool = False,
+    embedded: bool = False,
     given: GivenValues | None = None,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
     user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
-    what is `given` beside the messages; None stands for what the settings say.
+    what is `given` beside the messages; None stands for what the settings say. One that is `embedded` in another
+    program leaves that program's output and its logging alone.
 
     Raises:
         UsageError: See `who_answers`.
@@ -59,22 +61,22 @@ def build_conversation(
     from chatcli.conversation.conversation import Conversation
     from chatcli.conversation.engine import Engine, import_engine
 
-    values = GivenValues.of_settings(settings) if given is None else given
+    chosen = GivenValues.of_settings(settings) if given is None else given
 
     async def open_engine(announce: "Callable[[Progress | Notice], None]") -> Engine:
         if isinstance(place, ServerAddress):
             await import_engine("server_engine", quiet=True)
             from chatcli.conversation.server_engine import ServerEngine
 
-            return await ServerEngine.open(place, settings.timeout, values)
+            return await ServerEngine.open(place, settings.timeout, chosen)
         if graph is not None:
             await import_engine("user_graph_engine", quiet=False)  # the log of the user's code is shown
             from chatcli.conversation.user_graph_engine import GraphEngine
 
-            return await GraphEngine.open(place, graph, announce, values)
-        await import_engine("chat_engine", quiet=True)
+            return await GraphEngine.open(place, graph, announce, chosen, embedded=embedded)
+        await import_engine("chat_engine", quiet=not embedded)
         from chatcli.conversation.chat_engine import ChatEngine
 
-        return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask)
+        return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
 
     return Conversation(settings, place, thread_id, name or who_answers(settings, place, graph), open_engine)

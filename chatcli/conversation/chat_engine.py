@@ -65,17 +65,20 @@ class ChatEngine(LocalEngine):
         schema: "AnswerSchema | None" = None,
         *,
         can_ask: bool = False,
+        embedded: bool = False,
     ) -> "ChatEngine":
         """Open the store at `location`, and make what turns need.
 
-        `can_ask` means that a user can be asked whether a tool may run.
+        `can_ask` means that a user can be asked whether a tool may run, `embedded` that the process is another
+        program's.
 
         Raises:
             StoreError: The store can't be used.
             UsageError: The file of MCP servers can't be read.
 
         """
-        await asyncio.to_thread(watch_tracing)
+        if not embedded:
+            await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
             toolbox = build_toolbox(settings, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)

@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place
-from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
@@ -115,6 +115,10 @@ class Conversation:
     def answer(self, text: str) -> AsyncGenerator[Event, None]:
         """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
         return self._on_session(lambda session: session.answer(text))
+
+    def resume(self, value: Any) -> AsyncGenerator[Event, None]:
+        """Answer what the current thread waits for with `value`, or with one for each by its ID; see `Session`."""
+        return self._on_session(lambda session: session.resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the current thread waits for: the answers to these; see `Session.pending`.
@@ -215,6 +219,19 @@ class Conversation:
         self.thread_id, self._session, self.turns = new_thread_id(), None, 0
         self.context_usage = 0, None
         return self.thread_id
+
+    async def open(self) -> None:
+        """Open the engine and the current thread now.
+
+        Raises:
+            BadGraphError: The graph can't be used.
+            ChatcliError: The store can't be used.
+
+        """
+        try:
+            await self.session()
+        except UsageError as error:
+            raise BadGraphError(error) from error
 
     async def session(self) -> "Session":
         """Return the hold on the current thread.

@@ -18,6 +18,7 @@ from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles.setup import opening_model, opening_setup
+from chatcli.runtime.program import current_program
 from chatcli.store.location import MEMORY, SQLITE
 
 
@@ -36,6 +37,8 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
     """Return what is in effect by the names of the settings; keys, passwords and the like are `***`."""
     found = {}
     for name in Settings.names():
+        if name in current_program().without:
+            continue
         value, source = getattr(settings, name), settings.source(name)
         used = _USED.get(name)
         if used is not None:

@@ -62,11 +62,13 @@ class GraphEngine(LocalEngine):
         spec: GraphSpec,
         announce: Callable[[Progress | Notice], None],
         given: GivenValues,
+        *,
+        embedded: bool = False,
     ) -> "GraphEngine":
         """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
         The graph gets what is `given` beside the messages. From then on until `close`, what it prints is announced
-        instead.
+        instead, unless it is `embedded` in its own program.
 
         Raises:
             UsageError: The graph can't be loaded.
@@ -74,8 +76,11 @@ class GraphEngine(LocalEngine):
 
         """
         async with AsyncExitStack() as resources:
-            resources.enter_context(redirect_stdout(PrintedLines(announce)))
+            if not embedded:
+                resources.enter_context(redirect_stdout(PrintedLines(announce)))
             found, warnings = await asyncio.to_thread(_load, spec)
+            if not embedded:
+                await asyncio.to_thread(watch_tracing)
             for line in warnings:
                 announce(Notice(line, "warning"))
             store = await resources.enter_async_context(open_store(location))
@@ -92,8 +97,9 @@ class GraphEngine(LocalEngine):
 
         """
         grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
-        with suppress(OSError):  # then the thread needs --graph the next time
-            await asyncio.to_thread(grants.name_graph, self._spec.label)
+        if self._spec.target is None:  # an object can't be found again by its name
+            with suppress(OSError):  # then the thread needs --graph the next time
+                await asyncio.to_thread(grants.name_graph, self._spec.label)
         remembered = GraphValues.read(grants.values)
         thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
         return ValuesSession(
@@ -183,7 +189,5 @@ async def _settle_store(graph: AnyPregel, store: Store, announce: Callable[[Noti
 
 
 def _load(spec: GraphSpec) -> tuple[object, list[str]]:
-    warnings = enter_project(spec)
-    graph = import_graph(spec)
-    watch_tracing()
-    return graph, warnings
+    warnings = [] if spec.target is not None else enter_project(spec)
+    return import_graph(spec), warnings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 from chatcli.config.secrets import HIDDEN, names_secret
 from chatcli.config.values import check_plain, parse_typed
 from chatcli.errors import UsageError
+from chatcli.runtime.program import current_program
 
 if TYPE_CHECKING:
     from chatcli.config.settings import Settings
@@ -86,6 +87,9 @@ class GivenValues:
         names = [one.name for one in fields(GraphValues) if one.name in settings.names()]
         chosen = {name: getattr(settings, name) for name in names if settings.is_option(name)}
         default = {name: getattr(settings, name) for name in names if not settings.is_option(name)}
+        # A builder's program has its own, which an option does not replace as a whole.
+        ours = current_program().settings
+        default |= {name: ours[name] for name in names if name in ours}
         return cls(chosen=GraphValues(**chosen), default=GraphValues(**default))
 
     def for_thread(self, remembered: GraphValues, *, first: bool) -> GraphValues:

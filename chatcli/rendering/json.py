@@ -1,7 +1,6 @@
 """JSON output: one object for each turn, or one line for each event."""
 
 import json
-import re
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -37,7 +36,6 @@ _LINES = (
     TurnFailed,
 )
 _ALWAYS = ("text", "interrupt_id", "payload")
-_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Streams:
@@ -112,7 +110,7 @@ class JsonRenderer(_Streams):
 
 
 class JsonLinesRenderer(_Streams):
-    """Writes each event as one line when it happens; `type` is the class name of the event in snake case.
+    """Writes each event, with its `type`, as one line when it happens.
 
     `Progress` is written to `err` as readable lines, since the JSON format has no such type.
     """
@@ -120,15 +118,11 @@ class JsonLinesRenderer(_Streams):
     def render(self, event: Event) -> None:
         """Write `event` if the JSON format has its type; the caller handles a broken pipe."""
         if isinstance(event, _LINES):
-            self._write({"type": _type_name(event), **_fields(event)})
+            self._write({"type": event.type, **_fields(event)})
         elif isinstance(event, Progress):
             self._print_progress(event)
         if isinstance(event, TurnFailed):
             self._print(*error_lines(event.error))
-
-
-def _type_name(event: Event) -> str:
-    return _WORD_START.sub("_", type(event).__name__).lower()
 
 
 def _fields(event: Event) -> dict[str, Any]:

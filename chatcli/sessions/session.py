@@ -100,6 +100,10 @@ class Session:
         """
         return self._prepare(lambda: self._answer(answers))
 
+    def resume_with(self, value: Any) -> AsyncGenerator[Event, None]:
+        """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs."""
+        return self._prepare(lambda: self._resume_with(value))
+
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
         requests = await self._thread.pending()
@@ -236,6 +240,16 @@ class Session:
 
     async def _read_and_answer(self, text: str) -> RunningTurn:
         return await self._answer(read_answers(await self._thread.pending(), text))
+
+    async def _resume_with(self, value: Any) -> RunningTurn:
+        ids = [request.interrupt_id for request in await self._thread.pending()]
+        by_id = isinstance(value, Mapping) and bool(value) and value.keys() <= set(ids)
+        if len(ids) > 1 and not by_id:
+            raise UsageError(
+                f"the thread {self.thread_id} waits for {len(ids)} answers",
+                remedy=f"Give a mapping with the keys {', '.join(ids)}.",
+            )
+        return await self._answer(value if by_id else dict.fromkeys(ids, value))
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         pending = {request.interrupt_id for request in await self._thread.pending()}

@@ -5,6 +5,7 @@ import sqlite3
 import sys
 
 from chatcli.errors import ChatcliError, InternalError, StoreError
+from chatcli.runtime.program import CHAT, command
 from chatcli.text_lines import one_line
 
 _REASONS = (
@@ -30,6 +31,14 @@ _DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt")
 
 class DamagedError(StoreError):
     """Part of the store can't be read, because bytes of it have changed."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy=in_program(remedy))
+
+
+def in_program(remedy: str) -> str:
+    """Return `remedy` with the commands of `chat` as they are in the program that runs."""
+    return remedy.replace(f"{CHAT.name} doctor", command("doctor"))
 
 
 def damaged_thread(thread_id: str, problem: BaseException) -> DamagedError:

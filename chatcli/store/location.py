@@ -18,11 +18,14 @@ POSTGRES = ("postgresql://", "postgres://")
 class StoreLocation:
     """A store's place: a file's `path`, a PostgreSQL database's `uri`; without either, in memory.
 
+    One in memory is `shared` where all that name it in this process have the same.
+
     The URI may hold a password, so that no repr or message shows it.
     """
 
     path: Path | None = None
     uri: str | None = field(default=None, repr=False)
+    shared: bool = False
 
     @property
     def in_memory(self) -> bool:

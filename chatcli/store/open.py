@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
@@ -44,10 +44,15 @@ async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
             yield Store(postgres, known, partial(staged_postgres, location.uri))
         return
     if location.path is None:
-        yield _in_memory()
+        yield _shared_memory() if location.shared else _in_memory()
         return
     async with open_sqlite(location.path) as (sqlite, threads):
         yield Store(sqlite, threads, partial(staged_sqlite, location.path))
+
+
+@cache
+def _shared_memory() -> Store:
+    return _in_memory()
 
 
 def _in_memory() -> Store:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
+from chatcli.runtime.program import command
 
 MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
@@ -214,7 +215,7 @@ def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
     near = difflib.get_close_matches(prefix, [thread.thread_id for thread in threads.recent()], n=3, cutoff=0.3)
     raise UsageError(
         f"there is no thread {prefix!r}",
-        remedy=f"Nearest: {', '.join(near)}." if near else "See `chat threads list`.",
+        remedy=f"Nearest: {', '.join(near)}." if near else f"See `{command('threads list')}`.",
     )
 
 

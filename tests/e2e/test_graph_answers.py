@@ -209,3 +209,9 @@ def test_an_older_answer_is_not_given_again(chat: Chat) -> None:
     nothing = answer(chat("-t", "s", "--json", "hush"))
     assert (nothing["content"], nothing["finish_reason"]) == ("", "no_answer")
     assert contents(chat, "s") == ["hi", "said", "hush"]
+
+
+def test_a_runnable_may_return_an_object(chat: Chat) -> None:
+    assert ok(chat(*spec("extractor"), "-t", "t", "Bob")).stdout == '[{"name": "Bob"}]\n'
+    assert contents(chat, "t") == ["Bob", '[{"name": "Bob"}]']
+    assert ok(chat(*spec("retriever"), "why?")).stdout == "It is blue.\n"

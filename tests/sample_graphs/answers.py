@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph, add_messages
@@ -361,3 +361,10 @@ class Forced(BaseChatModel):
 
 
 contact: Any = create_agent(Forced(), response_format=ToolStrategy(Contact))
+
+found = [Contact(name="Bob")]
+calls = [{"name": "Contact", "args": {"name": "Bob"}, "id": "call-1", "type": "tool_call"}]
+extractor: Any = RunnableLambda(lambda given: {"messages": [AIMessage("", tool_calls=calls)], "responses": found})
+"""Returns what trustcall's extractors do."""
+retriever: Any = RunnableLambda(lambda given: {"answer": "It is blue.", "context": ["sky.md"]})
+"""Returns what langchain's retrieval chains do."""

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from chatcli.runtime.program import current_program
+
 if TYPE_CHECKING:
     from typer.core import TyperGroup
 
-VARIABLE = "_CHAT_COMPLETE"
-"""Set by the shell's completion script; its value names the shell."""
+
+def variable() -> str:
+    """Return the variable that the shell's completion script sets; its value names the shell."""
+    return f"_{current_program().name}_COMPLETE".replace("-", "_").upper()
 
 
 def offer(kind: str, *arguments: str) -> Callable[[str], list[tuple[str, str]]]:
@@ -30,18 +34,18 @@ def offer(kind: str, *arguments: str) -> Callable[[str], list[tuple[str, str]]]:
 
 def offer_files(incomplete: str) -> list[tuple[str, str]]:
     """Return the files that begin with the typed text, for fish only: Typer's script keeps it from offering files."""
-    return offer("files")(incomplete) if os.environ[VARIABLE].endswith("fish") else []
+    return offer("files")(incomplete) if os.environ[variable()].endswith("fish") else []
 
 
 def run_completion(command: "TyperGroup") -> None:
     """Print the completions that the shell asks for with its variables."""
-    if not os.environ[VARIABLE].endswith("bash"):
-        command.main([], "chat", VARIABLE, standalone_mode=False)
+    if not os.environ[variable()].endswith("bash"):
+        command.main([], current_program().name, variable(), standalone_mode=False)
         return
     done = _join_words()
     answer = io.StringIO()
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(answer):
-        command.main([], "chat", VARIABLE, standalone_mode=False)
+        command.main([], current_program().name, variable(), standalone_mode=False)
     for line in answer.getvalue().splitlines():
         print(line.removeprefix(done))
 

@@ -1,5 +1,6 @@
 """The grammar of `chat`: sub-commands, or words that are a prompt; and its help."""
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -9,6 +10,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatcli.cli.grammar.options import HEADINGS
+from chatcli.runtime.program import CHAT, Program, current_program
 
 _typers = TyperOption.get_runtime_param
 
@@ -50,7 +52,9 @@ class Subcommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read `args` as the real command does, and return its context."""
-        return get_command(import_module(self.module).app).make_context(info_name, args, parent, **extra)
+        command = get_command(import_module(self.module).app)
+        _leave_out(command, current_program())
+        return command.make_context(info_name, args, parent, **extra)
 
 
 SUBCOMMANDS = (
@@ -65,6 +69,12 @@ SUBCOMMANDS = (
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )
+
+
+OF_GRAPHS = ("threads", "config", "doctor", "help")
+"""The sub-commands that a builder's program has."""
+_SETTINGS = {"format_": "format", "input_": "input"}
+"""The settings of parameters that have other names."""
 
 
 class PromptGroup(TyperGroup):
@@ -99,12 +109,15 @@ class PromptGroup(TyperGroup):
             if (row := option.get_help_record(ctx)) is not None:
                 rows[getattr(option, "rich_help_panel", None) or HEADINGS[-1]].append(row)
         for heading, found in rows.items():
-            _write_section(formatter, heading, found)
+            if found:  # a builder's program does not have them all
+                _write_section(formatter, heading, found)
         self.format_commands(ctx, formatter)
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
         """Write the examples and the exit codes, a line each."""
-        _write_section(formatter, "Examples", EXAMPLES)
+        name = current_program().name
+        examples = [(re.sub(rf"\b{CHAT.name}\b", name, line), meaning) for line, meaning in EXAMPLES]
+        _write_section(formatter, "Examples", examples)
         _write_section(formatter, "Exit codes", EXIT_CODES)
 
     def _first_word(self, ctx: typer.Context, args: list[str]) -> str | None:
@@ -114,6 +127,23 @@ class PromptGroup(TyperGroup):
         before = len(args) - len(words)
         escaped = before > 0 and args[before - 1] == "--"
         return words[0] if words and not escaped else None
+
+
+def fit_program(group: TyperGroup, program: Program) -> None:
+    """Take out of `group` what `program` does not have, and give it the program's name and help."""
+    if program is CHAT:
+        return
+    group.name, group.help = program.name, program.help or None
+    _leave_out(group, program)
+    group.commands = {name: one for name, one in group.commands.items() if name in OF_GRAPHS}
+
+
+def _leave_out(command: Any, program: Program) -> None:
+    """Take out of `command` and its sub-commands the options of settings that `program` does not have."""
+    command.params = [one for one in command.params if _SETTINGS.get(one.name, one.name) not in program.without]
+    for one in getattr(command, "commands", {}).values():
+        if not isinstance(one, Subcommand):
+            _leave_out(one, program)
 
 
 def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) -> None:

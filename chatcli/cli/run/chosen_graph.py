@@ -3,12 +3,13 @@
 import shlex
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from chatcli.config.settings import GRAPH_VALUES, PLAIN_CHAT, Settings
 from chatcli.conversation.place import Place, granted, keeps_threads, open_threads
 from chatcli.errors import StoreError, UsageError
 from chatcli.models.names import GRAPH
+from chatcli.runtime.program import current_program
 
 if TYPE_CHECKING:
     from chatcli.graphs.user.spec import GraphSpec
@@ -26,6 +27,8 @@ def chosen_graph(
         UsageError: There is no such graph, or an option has no effect on one.
 
     """
+    if (own := current_program().graph) is not None:
+        return cast("GraphSpec", own)
     options = [name for name in PLAIN_CHAT if settings.is_option(name)]
     if settings.graph is not None:
         if options:
@@ -67,6 +70,11 @@ def recorded_graph(model: str) -> str:
 
 def _refuse_foreign(place: Place, thread_id: str, graph: str) -> None:
     """Refuse to run `graph` unless the user named it for this thread before: a store may come from somewhere else."""
+    if ":" not in graph:
+        raise UsageError(
+            f"the thread {thread_id} is of the graph {graph}, which a program gave to chatcli itself",
+            remedy="Go on in that program, or with a graph that has a file: --graph SPEC.",
+        )
     if granted(place, thread_id).graph != graph:
         raise UsageError(
             f"the store says that the thread {thread_id} goes on with the graph {graph}, which you did not name for it",

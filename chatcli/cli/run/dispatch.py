@@ -17,6 +17,7 @@ from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.build import build_renderer
+from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.store.location import StoreLocation
 from chatcli.thread_ids import new_thread_id
@@ -75,7 +76,7 @@ def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
         return settings.thread or new_thread_id()
     newest = open_threads(place).recent(limit=1)
     if not newest:
-        raise UsageError("there is no thread to continue yet", remedy="Begin one: chat")
+        raise UsageError("there is no thread to continue yet", remedy=f"Begin one: {command()}")
     return newest[0].thread_id
 
 
@@ -159,9 +160,11 @@ def start(
     if request.stays and request.script:
         raise UsageError("a script does not stay in the conversation", remedy="Leave out --interactive and --resume.")
     if request.stays and not sys.stdout.isatty():
-        raise UsageError("a conversation needs a terminal", remedy='For a pipe, give a prompt: chat "your question"')
+        example = command('"your question"') if current_program().name else ""
+        remedy = f"For a pipe, give a prompt: {example}" if example else "Send the question through a pipe."
+        raise UsageError("a conversation needs a terminal", remedy=remedy)
     code = _converse(settings, request, continue_=continue_)
-    if not request.stays and code is ExitCode.OK:
+    if not request.stays and code is ExitCode.OK and current_program() is CHAT:
         _start_helper(settings)
     return code
 

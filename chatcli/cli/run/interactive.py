@@ -9,6 +9,7 @@ from chatcli.conversation.place import Place, keeps_threads, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.build import build_repl
+from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,8 @@ async def run_interactive(
     past = open_threads(place).newest_messages(stored, PAST_MESSAGES) if stored and keeps_threads(place) else []
     repl = build_repl(settings, place, begin, renderer, request.attachments)
     try:
+        if current_program().eager:
+            await (await repl.handler()).conversation.open()
         if past:
             from chatcli.cli.run.resuming import show_history
 
@@ -54,10 +57,9 @@ async def run_interactive(
         await repl.close()
     conversation = repl.conversation
     if conversation is not None and conversation.turns and keeps_threads(place):
-        from chatcli.cli.run.resuming import resume_command
+        from chatcli.cli.run.resuming import resume_hint
 
-        command = resume_command(settings, place, conversation.thread_id)
-        print(f"Resume this conversation with: {command}", file=sys.stderr)
+        print(resume_hint(settings, place, conversation.thread_id), file=sys.stderr)
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
@@ -66,5 +68,5 @@ def _thread_choices(place: Place) -> "tuple[ThreadChoice, ...]":
 
     choices = thread_choices(open_threads(place).recent())
     if not choices:
-        raise UsageError("there is no thread to resume yet", remedy="Begin one: chat")
+        raise UsageError("there is no thread to resume yet", remedy=f"Begin one: {command()}")
     return choices

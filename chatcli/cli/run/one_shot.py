@@ -14,6 +14,7 @@ from chatcli.errors import ExitCode, InternalError, UnansweredRequestError, Usag
 from chatcli.events import WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
 
 
@@ -37,6 +38,8 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
 async def _answer(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> Event | None:
     take_signals(asyncio.get_running_loop(), conversation.interrupt)
     try:
+        if current_program().eager:
+            await conversation.open()
         if request.answer is not None:
             events = conversation.answer(request.answer)
         else:

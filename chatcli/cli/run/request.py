@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from chatcli.attachments import MAX_BYTES, STDIN
 from chatcli.config.settings import Settings
 from chatcli.errors import ContextError, UsageError
+from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -94,7 +95,8 @@ def prompt_text(words: list[str], piped: str | None) -> str:
     if text:
         return text
     if not prompt:
-        raise UsageError("the prompt is empty", remedy='Give one: chat "why is the sky blue?"')
+        example = f'Give one: {command()} "why is the sky blue?"'
+        raise UsageError("the prompt is empty", remedy=example if current_program().name else "")
     return prompt
 
 

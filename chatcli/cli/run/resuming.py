@@ -14,6 +14,7 @@ from chatcli.message import MessageShown
 from chatcli.models.names import GRAPH
 from chatcli.providers import PROVIDERS
 from chatcli.rendering.renderer import Renderer
+from chatcli.runtime.program import command, current_program
 
 
 async def show_history(
@@ -54,7 +55,7 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: b
     A URL that holds a password or a key is replaced, with a remark. `waits` is for a thread that is waiting for
     an answer, which needs the tools again.
     """
-    words, remark = ["chat"], ""
+    words, remark = [command()], ""
     for option in ("url", "store", "base_url"):
         value = getattr(settings, option)
         if not settings.is_option(option) or value is None:
@@ -73,6 +74,13 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, waits: b
     return f"{shlex.join(words)}{remark}"
 
 
+def resume_hint(settings: Settings, place: Place, thread_id: str) -> str:
+    """Return the line that says how to go on with the thread later."""
+    if not current_program().name:
+        return f"This conversation is the thread {thread_id}."
+    return f"Resume this conversation with: {resume_command(settings, place, thread_id)}"
+
+
 def _needs_graph(place: Place, thread_id: str) -> bool:
     """Return whether the command must name the graph: the index has none, as where the graph keeps its own threads."""
     return recorded_model(place, thread_id).partition(":")[0] != GRAPH
@@ -80,4 +88,7 @@ def _needs_graph(place: Place, thread_id: str) -> bool:
 
 def print_waiting_hint(settings: Settings, place: Place, thread_id: str) -> None:
     """Print the command that answers the waiting thread, where no user can be asked."""
+    if not current_program().name:
+        print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)
+        return
     print(f"It waits for an answer: {resume_command(settings, place, thread_id, waits=True)}", file=sys.stderr)

@@ -33,6 +33,7 @@ from chatcli.helper.spawn import find_helper
 from chatcli.models.local.weights import DEFAULT_WEIGHTS
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
 from chatcli.store.errors import REPAIR
 from chatcli.store.location import StoreLocation
@@ -97,6 +98,9 @@ def _redacted(finding: Finding, settings: Settings) -> Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the state of each part of this installation."""
+    program = current_program()
+    if program is not CHAT:
+        yield Finding(program.name, "ok", program.version or "its version is not known")
     yield Finding("chatcli", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     yield Finding("packages", "ok", versions)
@@ -104,6 +108,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"{config}" if config.exists() else f"defaults; {config} would hold yours")
     yield from _folder(settings)
     yield _threads(settings)
+    if program.graph is not None:
+        return
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()

@@ -19,11 +19,14 @@ from chatcli.events import Listing, Notice
 from chatcli.manual import list_topics, read_page, unfold
 from chatcli.message import MessageShown
 from chatcli.rendering.build import build_renderer, wants_color
+from chatcli.runtime.program import CHAT, command, current_program
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=offer("topics"))]
 
+_OF_GRAPHS = ("conversation", "threads", "scripts", "json")
+"""The topics that are also about a builder's program."""
 _WIDEST = 100
 """Columns of a rendered page; longer lines are hard to read."""
 
@@ -34,11 +37,14 @@ def show_manual(ctx: typer.Context, topic: Topic = None) -> None:
     settings = _read_settings(ctx.find_object(dict) or {})
     if topic is None:
         renderer = build_renderer(settings)
-        renderer.render(Listing("Manual", ("topic", "what it is about"), list_topics()))
-        renderer.render(Notice("chat help TOPIC shows a page"))
+        topics = [row for row in list_topics() if current_program() is CHAT or row[0] in _OF_GRAPHS]
+        renderer.render(Listing("Manual", ("topic", "what it is about"), tuple(topics)))
+        renderer.render(Notice(f"{command('help TOPIC')} shows a page"))
         renderer.close()
         return
     page = read_page(topic)
+    if current_program() is not CHAT:
+        page = f"Where this page says `{CHAT.name}`, type `{command()}`.\n\n{page}"
     at_terminal = sys.stdout.isatty()
     if settings.format in (None, "markdown") and (at_terminal or wants_color(settings.color)):
         page = _render(page, settings)

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -25,13 +26,16 @@ import chatcli
 from chatcli.config.installation import add_command
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import ChatcliError, GraphError, UsageError
+from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
 from chatcli.graphs.user.spec import PROJECT_FILE, GraphSpec
+from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
 from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
 
 MAX_REASON = 300
 """Characters of an exception's message that are shown."""
+_OF_CHAT = re.compile(r"(?<!\S)`?(-m\b|--(?!store|debug)\w|chat (keys|models|-m))")
 _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
@@ -58,12 +62,17 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     elif is_invalid_resume(error):
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
     elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
-        failure = type(known)(shorten(_redact(known.message)), remedy=known.remedy)
+        failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
     else:
         failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")
     if failure is not error:
         failure.__cause__ = error
     return failure
+
+
+def _fitting(remedy: str) -> str:
+    """Return `remedy` unless it names options or commands for the models of `chat`: a graph has its own models."""
+    return "" if _OF_CHAT.search(remedy) else remedy
 
 
 def describe(error: BaseException) -> str:
@@ -110,6 +119,8 @@ def import_graph(spec: GraphSpec) -> object:
         UsageError: The module fails (the message names the line of the user's code), or it has no such name.
 
     """
+    if spec.target is not None:
+        return spec.target
     try:
         module = _import_file(spec.path) if spec.path is not None else importlib.import_module(spec.module)
     except Exception as error:
@@ -128,10 +139,10 @@ def import_graph(spec: GraphSpec) -> object:
 
 
 async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resources: AsyncExitStack) -> AnyPregel:
-    """Return `found` as a compiled graph: it is a graph, a builder, or a function that returns one.
+    """Return `found` as a compiled graph, whatever of `kinds.Kind` it is.
 
     Args:
-        found: The object in the user's module. A function may take the run's config, be asynchronous, or return
+        found: The object in the user's module. A factory may take the run's config, be asynchronous, or return
             a context manager, which is closed with `resources`.
         spec: The place where it was found.
         checkpointer: Holds the threads if the graph has no checkpointer itself.
@@ -141,23 +152,37 @@ async def make_graph(found: object, spec: GraphSpec, checkpointer: Any, resource
         UsageError: It is not a graph, or can't be created.
 
     """
-    if not isinstance(found, Pregel | StateGraph) and callable(found):
+    kind = kind_of(found, repr(spec.name))
+    if kind is Kind.FACTORY:
+        assert callable(found)
         try:
             found = await _call(found, resources)
         except Exception as error:
             raise loading_failure(error, spec) from error
+        kind = kind_of(found, repr(spec.name))
+    graph = as_graph(found, kind, spec)
+    if not isinstance(graph.checkpointer, BaseCheckpointSaver):
+        graph = graph.copy(update={"checkpointer": checkpointer})
+    return graph
+
+
+def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
+    """Return `found`, of a `kind` that is no factory, as a compiled graph.
+
+    Raises:
+        UsageError: It can't be compiled, or a factory made another factory.
+
+    """
+    if kind is Kind.FACTORY:
+        raise NotAGraphError(f"{spec.name!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
+    if kind is not Kind.GRAPH:
+        found = wrap_function(found) if kind is Kind.FUNCTION else wrap_runnable(found)
     if isinstance(found, StateGraph):
         try:
-            found = found.compile(checkpointer=checkpointer)
+            found = found.compile()
         except ValueError as error:  # the builder is not complete
             raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
-    if not isinstance(found, Pregel):
-        raise UsageError(
-            f"{spec.name!r} is a {type(found).__name__}, not a graph",
-            remedy="Name a compiled graph, a StateGraph, or a function that returns one.",
-        )
-    if not isinstance(found.checkpointer, BaseCheckpointSaver):
-        found = found.copy(update={"checkpointer": checkpointer})
+    assert isinstance(found, Pregel)
     return found
 
 

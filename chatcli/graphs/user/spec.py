@@ -20,7 +20,8 @@ _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langg
 class GraphSpec:
     """A graph that may be loaded: `name` of the module at `path`, or of the importable `module`.
 
-    `project` is the content of the langgraph.json in `folder`, if the graph was found there.
+    `project` is the content of the langgraph.json in `folder`, if the graph was found there. `target` is the object
+    itself, where a program gives it to the library.
     """
 
     label: str
@@ -29,6 +30,7 @@ class GraphSpec:
     module: str = ""
     folder: Path = field(default_factory=Path.cwd)
     project: Mapping[str, Any] = field(default_factory=dict)
+    target: object = field(default=None, repr=False, compare=False)
 
     @property
     def model_name(self) -> ModelName:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
+from typing import ClassVar
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -162,27 +163,45 @@ class SqliteLocks:
     """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file in the store's folder.
 
     The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
-    lost when it closes any descriptor of the file, so a process opens the file once.
+    lost when it closes any descriptor of the file, so a process opens the file once. Among the turns of one process,
+    which the kernel does not tell apart, `_taken` decides.
     """
+
+    _descriptors: ClassVar[dict[Path, int]] = {}
+    _taken: ClassVar[dict[tuple[int, Path, int], "SqliteLocks"]] = {}
+    """Who has which place of which file; a forked process has none of its parent's locks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}-lock")
-        self._descriptor: int | None = None
 
     def try_lock(self, thread_id: str) -> bool:
         """See `TurnLocks.try_lock`."""
-        if self._descriptor is None:
-            self._descriptor = paths.private_opener(str(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        path, offset = self._path.absolute(), _offset(thread_id)
+        if not _is_open(path, self._descriptors.get(path)):
+            self._descriptors[path] = paths.private_opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        if self._taken.setdefault((os.getpid(), path, offset), self) is not self:
+            return False
         try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(thread_id))
+            fcntl.lockf(self._descriptors[path], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
         except (BlockingIOError, PermissionError):  # POSIX allows either errno
+            del self._taken[os.getpid(), path, offset]
             return False
         return True
 
     def unlock(self, thread_id: str) -> None:
         """See `TurnLocks.unlock`."""
-        if self._descriptor is not None:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(thread_id))
+        path, offset = self._path.absolute(), _offset(thread_id)
+        if self._taken.get((os.getpid(), path, offset)) is self:
+            fcntl.lockf(self._descriptors[path], fcntl.LOCK_UN, 1, offset)
+            del self._taken[os.getpid(), path, offset]
+
+
+def _is_open(path: Path, descriptor: int | None) -> bool:
+    """Return whether `descriptor` is that of the file which is at `path` now."""
+    try:
+        return descriptor is not None and os.path.samestat(os.fstat(descriptor), os.stat(path))  # noqa: PTH116
+    except OSError:  # it was removed
+        return False
 
 
 def _offset(thread_id: str) -> int:

@@ -1,0 +1,142 @@
+"""What a user graph may be, decided before any of its code runs and without importing LangGraph."""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from inspect import Parameter
+from typing import Any, get_origin, get_type_hints
+
+from chatcli.errors import UsageError
+
+WANTED = (
+    "a compiled graph, a StateGraph, an @entrypoint, a Runnable over messages, a function without parameters that"
+    " returns one of them, or a function (message, history) that returns text"
+)
+"""What a user graph may be, for messages."""
+_MESSAGE = ("message", "question", "prompt", "text", "query", "user_input")
+_RUN = ("config", "runtime")
+
+
+class Kind(Enum):
+    """A kind of user graph."""
+
+    GRAPH = auto()
+    """A compiled graph, an entrypoint, or a StateGraph."""
+    RUNNABLE = auto()
+    """Any other Runnable: a model, a chain, an agent of another framework."""
+    FACTORY = auto()
+    """A function that makes one: sync, async, or a context manager; it may take the run's config."""
+    FUNCTION = auto()
+    """A function that answers a message itself with text, at once or in pieces."""
+
+
+class NotAGraphError(UsageError):
+    """An object, or a function, is of no kind of user graph."""
+
+
+def kind_of(found: object, name: str) -> Kind:
+    """Return what kind of user graph `found` is, which messages call `name`.
+
+    Raises:
+        NotAGraphError: It is none.
+
+    """
+    if _is_a(found, "langgraph.pregel", "Pregel") or _is_a(found, "langgraph.graph", "StateGraph"):
+        return Kind.GRAPH
+    if _is_a(found, "langchain_core.runnables", "Runnable"):
+        return Kind.RUNNABLE
+    if inspect.isclass(found) or not callable(found):
+        what = f"the class {found.__name__}" if inspect.isclass(found) else _with_article(type(found).__name__)
+        raise NotAGraphError(f"{name} is {what}, not a graph", remedy=f"Give {WANTED}.")
+    try:
+        parameters = [*inspect.signature(found).parameters.values()]
+    except (TypeError, ValueError):  # of a builtin
+        parameters = []
+    hints = _hints(found)
+    needed = [one for one in parameters if _is_needed(one)]
+    if _answers(parameters, needed, hints):
+        return Kind.FUNCTION
+    if _makes(needed, hints) and not _is_generator(found):
+        return Kind.FACTORY
+    listed = ", ".join(one.name for one in parameters)
+    raise NotAGraphError(
+        f"{name} is a function with the parameters ({listed}), which is not a graph",
+        remedy="A function that answers takes (message, history); one that makes a graph takes nothing, or config.",
+    )
+
+
+def takes_history(function: object) -> bool:
+    """Return whether a function of the kind FUNCTION takes the history beside the message."""
+    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]  # it is callable
+    places = [one for one in parameters if one.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    return len(places) > 1 or any(one.kind is Parameter.VAR_POSITIONAL for one in parameters)
+
+
+def name_of(found: object) -> str:
+    """Return what the graph, or the function, calls itself; `graph` where it has no name of its own."""
+    nodes = getattr(found, "nodes", {})
+    if _is_a(found, "langgraph.pregel", "Pregel") and not hasattr(found, "builder") and len(nodes) == 1:
+        return str(next(iter(nodes)))  # the function of an entrypoint
+    name = getattr(found, "name", None) or getattr(found, "__name__", None) or getattr(found, "func", None)
+    name = name if isinstance(name, str) else getattr(name, "__name__", None)
+    # LangGraph and langchain name what has no name after their own classes.
+    return name if name and name not in ("LangGraph", "<lambda>", type(found).__name__) else "graph"
+
+
+def _answers(parameters: list[Parameter], needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
+    """Return whether these are the parameters of a function that answers: (message, history), or (message)."""
+    if not parameters or len(needed) > 2 or any(one.kind is Parameter.KEYWORD_ONLY for one in needed):
+        return False
+    first, *others = needed or parameters[:1]
+    # An optional text may be anything: the name of a model, say.
+    if first.name not in _MESSAGE[: None if needed else 1] and (not needed or hints.get(first.name) is not str):
+        return False
+    return all(one.name == "history" or _is_list(hints.get(one.name)) for one in others)
+
+
+def _makes(needed: list[Parameter], hints: Mapping[str, Any]) -> bool:
+    """Return whether these are the needed parameters of a factory: none, the config, the runtime, or both."""
+    if any(one.kind is Parameter.KEYWORD_ONLY for one in needed):
+        return False
+    # As on LangGraph's server, where the only parameter is the config, whatever it is called.
+    return len(needed) <= 1 or (len(needed) == 2 and all(_of_run(one, hints) for one in needed))
+
+
+def _of_run(parameter: Parameter, hints: Mapping[str, Any]) -> bool:
+    kind = str(getattr(hints.get(parameter.name), "__name__", hints.get(parameter.name, "")))
+    return parameter.name in _RUN or kind.endswith(("RunnableConfig", "Runtime"))
+
+
+def _is_list(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in (list, Sequence)
+
+
+def _is_needed(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind not in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
+
+
+def _hints(found: object) -> Mapping[str, Any]:
+    """Return the annotations of a function; those that can't be resolved as they are written."""
+    function = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its code
+    try:
+        return get_type_hints(function)
+    except Exception:  # noqa: BLE001 - a name that only a type checker imports, say
+        return getattr(function, "__annotations__", {})
+
+
+def _is_generator(found: object) -> bool:
+    return inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found)
+
+
+def _is_a(found: object, module: str, name: str) -> bool:
+    """Return whether `found` is an instance of a class of a library; of one that is not imported, nothing is."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(found, kind)
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"

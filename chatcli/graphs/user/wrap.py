@@ -1,0 +1,211 @@
+"""Makes a graph of one node of what answers without being a graph: a Runnable over messages, a plain function."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+from uuid import uuid4
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig, patch_config
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel
+
+from chatcli.graphs.user.answers import read_answer
+from chatcli.graphs.user.kinds import name_of, takes_history
+
+Answer = AsyncIterator[Any]
+"""The pieces of an answer: text, or messages."""
+
+
+class _Pieces(BaseChatModel):
+    """Streams `pieces` as LangGraph streams a model's answer, so that they arrive as they are made."""
+
+    pieces: Any
+    cache: bool = False  # the messages are not what the answer depends on
+
+    @property
+    def _llm_type(self) -> str:
+        return "pieces"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise NotImplementedError  # it is only called asynchronously
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager))
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        empty = True
+        async with aclosing(self.pieces) as pieces:
+            async for piece in pieces:
+                chunk = ChatGenerationChunk(message=as_chunk(piece))
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                empty = False
+                yield chunk
+        if empty:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=""))
+
+
+def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
+    """Return a graph that answers by calling `function` with the message and, where it takes it, the history.
+
+    The message is the question's text, the history the list of langchain's messages before it. The function may be
+    asynchronous, or a generator of the pieces of its answer.
+    """
+    with_history = takes_history(function)
+
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        *history, question = state["messages"]
+        return {"messages": [await _stream(_call(function, (question.text, *([history] if with_history else []))))]}
+
+    return _one_node(name_of(function), answer)
+
+
+def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
+    """Return a graph that answers with what `runnable` makes of the messages, in the form that it takes them."""
+
+    async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        # What counts is what comes out of it: a model inside is not heard by itself.
+        inner = patch_config(config)
+        inner["tags"] = [*(config.get("tags") or []), TAG_NOSTREAM]
+        pieces = runnable.astream(input_of(runnable, state["messages"]), inner)
+        first = await anext(pieces, None)
+        if isinstance(first, str | AIMessage):
+            return {"messages": [await _stream(_chained(first, pieces))]}
+        whole = first
+        async for piece in pieces:
+            try:
+                whole = whole + piece
+            except TypeError:
+                whole = piece
+        return {"messages": messages_in(whole)}
+
+    return _one_node(name_of(runnable), answer)
+
+
+def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
+    """Return the conversation as `runnable` takes it: a list, `{"messages": list}`, or the fields of its own schema."""
+    try:
+        fields = cast("type[BaseModel]", runnable.get_input_schema()).model_fields
+    except Exception:  # noqa: BLE001 - a schema that can't be made: most take this
+        return {"messages": messages}
+    if "root" in fields or not fields:
+        return messages[-1].text if fields and fields["root"].annotation is str else messages
+    if "messages" in fields:
+        return {"messages": messages}
+    texts = [name for name, field in fields.items() if field.annotation is str]
+    lists = [name for name in fields if name not in texts]
+    if not texts and len(fields) == 1:  # of no declared type: a function that reads a key
+        texts, lists = lists, []
+    earlier = messages[:-1] if texts else messages
+    return {**dict.fromkeys(texts[:1], messages[-1].text), **dict.fromkeys(lists[:1], earlier)}
+
+
+def messages_in(value: Any) -> list[BaseMessage]:
+    """Return what `value`, the output of a Runnable, says: its messages, or else what `read_answer` finds."""
+    if isinstance(value, BaseMessage):
+        return [value]
+    found = value.get("messages") if isinstance(value, Mapping) else value
+    if isinstance(found, list) and found and all(isinstance(one, BaseMessage | dict | tuple) for one in found):
+        try:
+            messages = convert_to_messages(found)
+            if not isinstance(value, Mapping) or messages[-1].text:
+                return messages
+        except (ValueError, NotImplementedError):  # a list of other things
+            pass
+    answer = read_answer(value)  # such as what an extractor found, whose calls nobody runs
+    return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else []
+
+
+def as_text(value: Any) -> str:
+    """Return `value` as an answer: text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def as_chunk(piece: Any) -> AIMessageChunk:
+    """Return a piece of an answer as a chunk of a message."""
+    if isinstance(piece, AIMessageChunk):
+        return piece
+    if isinstance(piece, AIMessage):
+        fields = piece.model_dump(exclude={"type", "id", "tool_calls", "invalid_tool_calls"})
+        calls = [
+            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=place)
+            for place, call in enumerate(piece.tool_calls)
+        ]
+        return AIMessageChunk(**fields, tool_call_chunks=calls)
+    return AIMessageChunk(content=as_text(piece))
+
+
+async def _stream(pieces: Answer) -> BaseMessage:
+    """Show `pieces` as they come, and return them as one message."""
+    return await _Pieces(pieces=pieces).ainvoke([])
+
+
+async def _chained(first: Any, rest: AsyncIterator[Any]) -> Answer:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
+    """Yield what `function` answers; one that is not asynchronous runs in a thread."""
+    if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
+        made = function(*arguments)
+    else:
+        made = await asyncio.to_thread(function, *arguments)
+    if inspect.isawaitable(made):
+        made = await made
+    if inspect.isasyncgen(made):
+        async with aclosing(made):
+            async for piece in made:
+                yield piece
+    elif isinstance(made, Iterator):
+        end = object()
+        try:
+            while (piece := await asyncio.to_thread(next, made, end)) is not end:
+                yield piece
+        finally:
+            if inspect.isgenerator(made) and not made.gi_running:
+                made.close()
+    elif made is not None:
+        yield made
+
+
+def _one_node(name: str, node: Any) -> StateGraph[Any]:
+    builder = StateGraph(MessagesState)
+    builder.add_node(name, node)
+    builder.add_edge(START, name)
+    return builder

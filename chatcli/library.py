@@ -1,0 +1,628 @@
+"""The library: this terminal, this command line and these turns for the LangGraph app of another program.
+
+`chatcli.run`, `chatcli.command`, `chatcli.ask` and `chatcli.stream` are the whole public face.
+
+What a graph may be, for all of them:
+
+- a compiled graph, a StateGraph, or an `@entrypoint`,
+- any Runnable over messages: a model, a chain,
+- a factory: a function that takes nothing, or the run's `config`, and returns one of these; sync, async, or an (async)
+  context manager. It is called when the graph is needed.
+- a function `reply(message: str, history: list) -> str`, sync or async, or a generator that yields the pieces of its
+  answer. The history is the list of langchain's messages before the question, oldest first.
+
+A graph that was compiled with a checkpointer keeps it; one without gets the store. Its threads are known by its name.
+"""
+
+import asyncio
+import gc
+import inspect
+import re
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, UsageError
+from chatcli.events import (
+    ApprovalRequested,
+    Notice,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    Usage,
+)
+from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
+from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.values import GraphValues, plain_values
+from chatcli.runtime.program import Program, running
+from chatcli.thread_ids import check_thread_id, new_thread_id
+
+if TYPE_CHECKING:
+    from chatcli.attachments.attachment import Attachment
+    from chatcli.conversation.conversation import Conversation
+
+Values = Mapping[str, Any]
+"""Values by name."""
+StreamEvent = (
+    TurnStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallStarted
+    | ToolCallFinished
+    | ApprovalRequested
+    | Notice
+    | TurnFinished
+    | TurnInterrupted
+    | TurnFailed
+)
+"""An event of `stream`; its `type` is that of `--format jsonl`."""
+
+_NOT_GIVEN: Any = object()
+_COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_NAME = 100
+_OURS = ("chat", "chatcli", "threadchat")
+_names: dict[tuple[str, str], "weakref.ref[Any] | Callable[[], Any]"] = {}
+"""The graphs that have been given a name in this process, by name and store."""
+
+
+class TurnError(RuntimeError):
+    """What ended a turn of `ask` without a whole answer; `__cause__` is the original exception.
+
+    Attributes:
+        code: `auth`, `context`, `refused`, `store`, `network`, `usage`, `interrupted` or `internal`.
+        remedy: What to do next, in one line; it may be empty.
+        retryable: Whether trying again later may work.
+        thread_id: The thread, which has the question.
+        content: The part of the answer that had arrived; the thread has it, too.
+
+    """
+
+    def __init__(self, error: ChatcliError, thread_id: str = "", content: str = "") -> None:
+        super().__init__(error.message)
+        self.code: str = error.code
+        self.remedy = _in_python(error.remedy)
+        self.retryable: bool = error.retryable
+        self.thread_id = thread_id
+        self.content = content
+
+
+class BadTurnError(TurnError, ValueError):
+    """A turn that can't be as it was asked for: its `code` is `usage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, with the fields of `--format json`."""
+
+    thread_id: str
+    """The thread, for the next question."""
+    checkpoint_id: str
+    model: str
+    """Who answered: `graph:NAME`, or `provider:model`."""
+    content: str
+    """The text."""
+    finish_reason: str
+    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`."""
+    usage: Usage
+    elapsed_ms: int
+    messages_in_context: int
+    messages_in_thread: int
+    output: Any = None
+    """The answer itself, where the graph gives more than a text."""
+    approvals: tuple[ApprovalRequested, ...] = ()
+    """What the graph waits for; answer it by `resume`."""
+    role: Literal["assistant"] = field(default="assistant", init=False)
+    interrupted: bool = field(default=False, init=False)
+
+    def __str__(self) -> str:
+        return self.content
+
+
+def run(
+    graph: object = None,
+    *,
+    model: str | None = None,
+    thread: str | None = None,
+    name: str | None = None,
+    context: Values | None = None,
+    configurable: Values | None = None,
+    input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
+    store: str | None = None,
+) -> int:
+    """Talk with `graph` at this terminal, until the user leaves; in a pipe, answer what comes through it.
+
+    Nothing is read from `sys.argv`: see `command`. The `.env` of the current folder sets nothing.
+
+    Args:
+        graph: What answers; see `chatcli.library`.
+        model: `provider:model`, in place of `graph`: the plain chat with it.
+        thread: The thread to resume, or to create; a new one by default.
+        name: What the graph is called, by default its own name.
+        context: Fields of the graph's runtime context.
+        configurable: Keys of the `configurable` of the runs' config.
+        input: Keys of the graph's input beside the question.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, likewise.
+        store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`; by default where `chat`
+            keeps them.
+
+    Returns:
+        The exit code: 0, or that of what failed, which was printed. See `chat help scripts`.
+
+    Raises:
+        TypeError: `graph` is no graph.
+        ValueError: The graph can't be used, its factory failed, or an argument can't be what it is.
+        RuntimeError: It was called where an event loop runs, or outside of the main thread.
+
+    """
+    _check_main_thread("run")
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, model, name, values, thread)
+    options = _options(model, thread, store, values)
+    _claim(spec, store, given=name is not None)
+    return _at_terminal(replace(_program(spec, ""), eager=_is_open(spec, thread)), [], options)
+
+
+def command(
+    graph: object,
+    *,
+    name: str,
+    version: str | None = None,
+    help: str | None = None,  # noqa: A002 - as the option is called
+    store: str | None = None,
+    context: Values | None = None,
+    configurable: Values | None = None,
+    input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
+) -> Callable[..., int]:
+    """Return the function that runs the program `name`: the whole command line of `chat`, on `graph` alone.
+
+    It is for `[project.scripts]`: it takes the process's arguments, or those of its own argument, and returns the exit
+    code. What makes no sense for a graph (`--model` and the like) is absent.
+
+    Args:
+        graph: What answers; see `chatcli.library`. A factory keeps `--help` and completion quick.
+        name: The program's command.
+        version: What `--version` prints; by default that of the installed package that has the command.
+        help: The first lines of `--help`.
+        store: Where threads are kept if the user does not say; by default a file in the user's data folder of `name`.
+        context: Fields of the graph's runtime context; an option of the user goes before each.
+        configurable: Keys of the `configurable` of the runs' config, likewise.
+        input: Keys of the graph's input beside the question, likewise.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, where the schema does not say.
+
+    Raises:
+        TypeError: `graph` is no graph.
+        ValueError: The graph can't be used, or an argument can't be what it is.
+
+    """
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, None, _checked_command(name), values)
+    assert spec is not None
+    given = _options(None, None, store, values)
+    _claim(spec, f"program {name}", given=True)
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        """Run the program with `arguments`, by default those of the process; return the exit code."""
+        _check_main_thread("the program")
+        program = replace(
+            _program(spec, name),
+            version=_version(name) if version is None else version,
+            help=f"Chat with {name}." if help is None else inspect.cleandoc(help),
+            settings={"store": _store_of(name), **given},
+        )
+        if arguments is not None:
+            return _at_terminal(program, list(arguments), {})
+        from chatcli.cli.process import run_here
+
+        with running(program), _process_kept():
+            try:
+                run_here()
+            except SystemExit as end:
+                return end.code if isinstance(end.code, int) else 0
+
+    return main
+
+
+async def ask(
+    graph: object = None,
+    question: str | None = None,
+    *,
+    model: str | None = None,
+    thread: str | None = None,
+    name: str | None = None,
+    files: Sequence[str | Path] = (),
+    resume: Any = _NOT_GIVEN,
+    context: Values | None = None,
+    configurable: Values | None = None,
+    input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
+    store: str | None = None,
+) -> Answer:
+    """Ask `question` on a thread, and return the whole answer.
+
+    It runs in the caller's event loop, prints nothing, and touches neither signals, logging nor warnings. Cancelled, it
+    stops the turn as Ctrl-C does: the part of the answer that has arrived is stored. Turns on several threads may run
+    at once; on one thread, the second waits for the first.
+
+    Args:
+        graph: What answers; see `chatcli.library`.
+        question: The question; None where `resume` is given.
+        model: `provider:model`, in place of `graph`.
+        thread: The thread to resume, or to create; a new one by default, which the answer names.
+        name: What the graph is called, by default its own name.
+        files: Paths or URLs of text files, images and PDFs that go along with the question.
+        resume: The answer to what the thread waits for, in place of a question: a value, or of several a mapping by
+            their IDs.
+        context: Fields of the graph's runtime context.
+        configurable: Keys of the `configurable` of the run's config.
+        input: Keys of the graph's input beside the question.
+        input_key: The key of the input that takes the question, where the graph's schema does not say.
+        output_key: The key of the output that is the answer, likewise.
+        store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`, which lasts as long as the
+            process; by default where `chat` keeps them.
+
+    Raises:
+        TypeError: `graph` is no graph, or an argument is of another type.
+        ValueError: The graph can't be used, its factory failed, or an argument can't be what it is.
+        RuntimeError: The turn failed; see `TurnError` for what the exception has.
+
+    """
+    events = stream(
+        graph,
+        question,
+        model=model,
+        thread=thread,
+        name=name,
+        files=files,
+        resume=resume,
+        context=context,
+        configurable=configurable,
+        input=input,
+        input_key=input_key,
+        output_key=output_key,
+        store=store,
+    )
+    approvals = []
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case ApprovalRequested():
+                    approvals.append(event)
+                case TurnFailed():
+                    raise _failure(event.error, event.thread_id, event.content) from event.error
+                case TurnInterrupted():
+                    raise _failure(InterruptedTurnError("the turn was stopped"), event.thread_id, event.content)
+                case TurnFinished():
+                    return _answer(event, tuple(approvals))
+                case _:
+                    pass
+    raise AssertionError("a turn has an end")
+
+
+def stream(
+    graph: object = None,
+    question: str | None = None,
+    *,
+    model: str | None = None,
+    thread: str | None = None,
+    name: str | None = None,
+    files: Sequence[str | Path] = (),
+    resume: Any = _NOT_GIVEN,
+    context: Values | None = None,
+    configurable: Values | None = None,
+    input: Values | None = None,  # noqa: A002 - as the option is called
+    input_key: str | None = None,
+    output_key: str | None = None,
+    store: str | None = None,
+) -> AsyncGenerator[StreamEvent, None]:
+    """Ask `question` on a thread, and yield what happens as it happens; the arguments are those of `ask`.
+
+    The events are those of `--format jsonl`, with the same fields; `event.type` is `text_delta` and so on. The last one
+    is always `turn_finished`, `turn_failed` or `turn_interrupted`: a turn that fails raises nothing. A consumer that
+    gives up (`aclose`), or is cancelled, stops the turn.
+
+    Raises:
+        TypeError: `graph` is no graph, or an argument is of another type.
+        ValueError: The graph can't be used, its factory failed (with the first event), or an argument can't be what it
+            is.
+
+    """
+    values = plain_values(
+        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
+    )
+    spec = _spec(graph, model, name, values, thread)
+    options = _options(model, thread, store, values)
+    if (question is None) == (resume is _NOT_GIVEN):
+        raise TypeError("give a question, or resume for a thread that waits")
+    if not isinstance(question, str | None):
+        raise TypeError(f"the question must be a text, not {type(question).__name__}")
+    if question is not None and not question.strip():
+        raise ValueError("the question is empty")
+    if resume is not _NOT_GIVEN and thread is None:
+        raise ValueError("resume needs the thread that waits")
+    _claim(spec, store, given=name is not None)
+    return _events(options, spec, question, resume, tuple(str(file) for file in files))
+
+
+async def _events(
+    options: Mapping[str, Any], spec: GraphSpec | None, question: str | None, resume: Any, files: tuple[str, ...]
+) -> AsyncGenerator[StreamEvent, None]:
+    conversation = await _open(options, spec)
+    try:
+        attachments = await asyncio.to_thread(_read_files, files)
+        if spec is not None:
+            await conversation.open()
+        turn = conversation.run_turn(question, attachments) if question is not None else conversation.resume(resume)
+        async with aclosing(turn) as events:
+            async for event in events:
+                if isinstance(event, StreamEvent):
+                    yield event
+    except BadGraphError as error:
+        raise _as_bad(error.failure) from error.failure
+    except ChatcliError as error:
+        raise _failure(error, conversation.thread_id) from error
+    finally:
+        await conversation.close()
+
+
+async def _open(options: Mapping[str, Any], spec: GraphSpec | None) -> "Conversation":
+    """Return a conversation; what it takes is imported in a thread, so that the caller's loop goes on."""
+
+    def build() -> "Conversation":
+        from chatcli.config.settings import Settings
+        from chatcli.conversation.build import build_conversation
+        from chatcli.conversation.place import choose_place
+        from chatcli.store.location import StoreLocation
+
+        settings = Settings.load(dict(options), _program(spec, ""))
+        place = choose_place(settings)
+        if place == StoreLocation():
+            place = StoreLocation(shared=True)
+        thread = settings.thread or new_thread_id()
+        return build_conversation(settings, place, thread, spec, embedded=True)
+
+    try:
+        return await asyncio.to_thread(build)
+    except ChatcliError as error:
+        raise _failure(error) from error
+
+
+def _read_files(files: tuple[str, ...]) -> "list[Attachment]":
+    if not files:
+        return []
+    from chatcli.attachments.attachment import read_attachment
+
+    return [read_attachment(file) for file in files]
+
+
+def _answer(event: TurnFinished, approvals: tuple[ApprovalRequested, ...]) -> Answer:
+    return Answer(
+        thread_id=event.thread_id,
+        checkpoint_id=event.checkpoint_id,
+        model=event.model,
+        content=event.content,
+        finish_reason=event.finish_reason,
+        usage=event.usage,
+        elapsed_ms=event.elapsed_ms,
+        messages_in_context=event.messages_in_context,
+        messages_in_thread=event.messages_in_thread,
+        output=event.output,
+        approvals=approvals,
+    )
+
+
+def _spec(
+    graph: object, model: str | None, name: str | None, values: GraphValues, thread: str | None = None
+) -> GraphSpec | None:
+    """Return `graph`, checked as far as that needs no code of its factory; None for a plain chat with `model`."""
+    if (graph is None) == (model is None):
+        raise TypeError(f"give a graph, or model='provider:model' in its place; a graph is {WANTED}")
+    if graph is None:
+        if not isinstance(model, str):
+            raise TypeError(f"model must be a text, not {type(model).__name__}")
+        if name is not None:
+            raise TypeError("a name is for a graph; a model has its own")
+        if values:
+            raise TypeError("context, configurable and input are for a graph; a model takes none")
+        return None
+    try:
+        kind = kind_of(graph, "the given object")
+        label = _checked_name(name if name is not None else name_of(graph), own=name is None)
+        spec = GraphSpec(label, label, target=graph)
+        if kind is Kind.GRAPH:
+            from chatcli.graphs.user.load import as_graph
+            from chatcli.graphs.user.shape import find_shape
+
+            compiled = as_graph(graph, kind, spec)
+            if thread is None:  # one that exists may remember what is missing here
+                find_shape(compiled, label, values)
+    except UsageError as error:
+        raise _as_bad(error) from None
+    return spec
+
+
+def _is_open(spec: GraphSpec | None, thread: str | None) -> bool:
+    """Return whether it takes more than `_spec` to see that the graph can be used: its factory, or what is stored."""
+    kind = None if spec is None else kind_of(spec.target, spec.name)
+    return kind is Kind.FACTORY or (kind is Kind.GRAPH and thread is not None)
+
+
+def _checked_name(name: str, *, own: bool) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name must be a text, not {type(name).__name__}")
+    if own:  # the graph's author did not know of our rules
+        name = re.sub(r"\s+", " ", name.replace(":", "-")).strip()[:_MAX_NAME] or "graph"
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable() or ":" in name or name != name.strip():
+        raise ValueError(f"the name {name!r:.120} can't be used: give 1 to {_MAX_NAME} printable characters, no colon")
+    return name
+
+
+def _checked_command(name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name must be a text, not {type(name).__name__}")
+    if not _COMMAND.fullmatch(name):
+        raise ValueError(f"the name {name!r:.120} can't be a command's: letters, digits, -, _ and . can stand in it")
+    if name.lower() in _OURS:
+        raise ValueError(f"the name {name!r} is taken: that program is chatcli's own")
+    return name
+
+
+def _claim(spec: GraphSpec | None, store: str | None, *, given: bool) -> None:
+    """Refuse a name that was `given` to another graph in the same store: their threads would mix.
+
+    The same graph may be made again and again, so that only one with other nodes counts as another.
+    """
+    if spec is None or not given:
+        return
+    key = spec.label, store or ""
+    before = _names.get(key, lambda: None)()
+    if before is not None and before is not spec.target and _nodes(before) != _nodes(spec.target):
+        del before
+        gc.collect()  # it may be garbage
+        if _names[key]() is not None:
+            raise ValueError(f"the name {spec.label!r} is taken: another graph in this process has it")
+    _names[key] = _reference(spec.target)
+
+
+def _reference(target: Any) -> "weakref.ref[Any] | Callable[[], Any]":
+    try:
+        return weakref.ref(target)
+    except TypeError:
+        return lambda: target
+
+
+def _nodes(target: Any) -> object:
+    """Return what a graph has in common with itself when it is made again: its nodes and their code."""
+    nodes = getattr(getattr(target, "builder", target), "nodes", None)
+    return {name: _code(node) for name, node in nodes.items()} if isinstance(nodes, Mapping) else _code(target)
+
+
+def _code(part: Any) -> object:
+    part = getattr(part, "runnable", None) or getattr(part, "bound", None) or part
+    function = getattr(part, "func", None) or getattr(part, "afunc", None) or part
+    return getattr(function, "__code__", type(function))
+
+
+def _options(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:
+    """Return the arguments as options, checked; what was not given is left out."""
+    from chatcli.config.settings import Settings
+    from chatcli.conversation.place import choose_place
+
+    options = {"model": model, "thread": thread, "store": store}
+    for option, value in options.items():
+        if not isinstance(value, str | None):
+            raise TypeError(f"{option} must be a text, not {type(value).__name__}")
+    if thread is not None:
+        check_thread_id(thread)
+    try:
+        choose_place(Settings().with_options({"store": store}))
+    except UsageError as error:
+        raise _as_bad(error) from None
+    return {option: value for option, value in options.items() if value is not None} | values.as_json()
+
+
+def _program(spec: GraphSpec | None, name: str) -> Program:
+    from chatcli.config.settings import NOT_OF_A_PROGRAM, OF_ONE_RUN
+
+    if spec is None:
+        return Program(name, without=frozenset(("graph", "url", "assistant", "helper")), not_from_user=OF_ONE_RUN)
+    own_store = frozenset(("store",)) if name else frozenset()
+    return Program(name, graph=spec, without=NOT_OF_A_PROGRAM, not_from_user=OF_ONE_RUN | own_store)
+
+
+def _store_of(name: str) -> str:
+    from platformdirs import PlatformDirs
+
+    from chatcli.store.location import SQLITE
+
+    return f"{SQLITE}{Path(PlatformDirs(name, appauthor=False).user_data_dir) / 'threads.db'}"
+
+
+def _version(name: str) -> str:
+    """Return the version of the installed package that has the command `name`, empty where there is none."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="console_scripts", name=name):
+        if point.dist is not None:
+            return point.dist.version
+    return ""
+
+
+def _check_main_thread(what: str) -> None:
+    """Refuse a call that can't have the terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(f"{what} has to be called in the main thread, which gets the signals")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{what} can't be called where an event loop runs: await chatcli.ask or chatcli.stream there")
+
+
+def _at_terminal(program: Program, arguments: list[str], options: Mapping[str, Any]) -> int:
+    """Run `program` in this process, and leave the process as it was; return the exit code."""
+    from chatcli.cli.main import run as run_main
+
+    with running(program), _process_kept():
+        try:
+            return int(run_main(arguments, options))
+        except KeyboardInterrupt:
+            return 130
+        except BadGraphError as error:
+            raise _as_bad(error.failure) from error.failure
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """Restore what a run changes of the process: its signal handlers, and how its threads take turns."""
+    from chatcli.runtime.signals import STOPPING
+
+    numbers = (*STOPPING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    interval = sys.getswitchinterval()
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        for number, handler in handlers.items():
+            if handler is not None:  # it was set by other code than Python's
+                signal.signal(number, handler)
+
+
+def _as_bad(error: UsageError) -> Exception:
+    """Return `error` as Python's own exception, in one sentence."""
+    from chatcli.graphs.user.kinds import NotAGraphError
+
+    text = _in_python(f"{error.message}. {error.remedy}" if error.remedy else error.message)
+    return TypeError(text) if isinstance(error, NotAGraphError) else ValueError(text)
+
+
+def _in_python(text: str) -> str:
+    """Return `text` with the names of arguments in place of options."""
+    return re.sub(r"--([a-z][a-z-]*)", lambda option: f"the argument {option[1].replace('-', '_')}", text)
+
+
+def _failure(error: ChatcliError, thread_id: str = "", content: str = "") -> TurnError:
+    kind = BadTurnError if isinstance(error, UsageError) else TurnError
+    return kind(error, thread_id, content)

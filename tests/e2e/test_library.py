@@ -1,0 +1,299 @@
+"""Programs that builders make with the library, at a terminal, in a pipe, and as a command of their own."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import Home, Result
+from tests.e2e.terminal import Terminal
+from tests.fakes.openai_server import FakeOpenAI
+
+EXAMPLE = Path(__file__).parent.parent / "example_app"
+IMPORTED = (
+    "import sys, chatcli; print(sorted(set(sys.modules) & {'typing', 'asyncio', 'dataclasses', 'langgraph', 'rich'}))"
+)
+THREE_LINES = """\
+import sys, chatcli
+def reply(message, history): yield f"You said {message.strip()}, "; yield f"after {len(history)} messages."
+sys.exit(chatcli.run(reply))
+"""
+FAILS = """\
+import sys, chatcli
+def factory(): raise OSError("no model here")
+try:
+    chatcli.run(factory)
+except ValueError as error:
+    print("ValueError:", error)
+"""
+SIGNALS = """\
+import signal, sys, chatcli
+def handler(number, frame): pass
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(number, handler)
+code = chatcli.run(lambda message, history: "an answer")
+print(code, [signal.getsignal(number) is handler for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+"""
+TYPED = """\
+import asyncio
+import chatcli
+
+def reply(message: str, history: list[object]) -> str:
+    return message
+
+async def talk() -> str:
+    answer = await chatcli.ask(reply, "hi", thread="t", context={"user": "me"})
+    total: int = answer.usage.total_tokens
+    async for event in chatcli.stream(reply, "hi"):
+        if event.type == "text_delta":
+            text: str = event.text
+        elif event.type == "turn_finished":
+            finished: str = event.checkpoint_id
+    return answer.content + answer.thread_id
+
+code: int = chatcli.run(reply, model=None)
+main = chatcli.command(reply, name="my-agent")
+done: int = main(["hi"])
+asyncio.run(talk())
+"""
+
+
+class Programs:
+    """Runs Python programs, and the example's command `my-agent`, in a home."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._open = ExitStack()
+        package = home.root / "site" / "my_agent-1.2.3.dist-info"  # what its installation leaves
+        package.mkdir(parents=True)
+        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agent\nVersion: 1.2.3\n")
+        (package / "entry_points.txt").write_text("[console_scripts]\nmy-agent = my_agent.cli:main\n")
+        command = home.root / "bin" / "my-agent"
+        command.parent.mkdir()
+        command.write_text(f"#!{sys.executable}\nimport sys\nfrom my_agent.cli import main\nsys.exit(main())\n")
+        command.chmod(0o755)
+        home.env["PATH"] = f"{command.parent}:{home.env['PATH']}"
+        home.env["PYTHONPATH"] = f"{EXAMPLE}:{package.parent}"
+
+    def python(self, text: str, *, piped: str | None = None) -> Result:
+        return self._run([sys.executable, "-c", text], piped)
+
+    def shell(self, line: str) -> Result:
+        return self._run(["bash", "-c", line], None)
+
+    def terminal(self, argv: Sequence[str]) -> Terminal:
+        opened = Terminal(argv, env=self.home.env, cwd=self.home.work)
+        self._open.callback(opened.close)
+        return opened
+
+    def _run(self, argv: list[str], piped: str | None) -> Result:
+        done = subprocess.run(
+            argv,
+            input=piped,
+            stdin=subprocess.DEVNULL if piped is None else None,
+            capture_output=True,
+            text=True,
+            env=self.home.env,
+            cwd=self.home.work,
+            timeout=120,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@pytest.fixture
+def programs(home: Home) -> Iterator[Programs]:
+    made = Programs(home)
+    yield made
+    made.close()
+
+
+def test_importing_the_package_imports_nothing_heavy(programs: Programs) -> None:
+    assert programs.python(IMPORTED).stdout == "[]\n"
+    names = programs.python("from chatcli import *; import chatcli; print(callable(run), dir(chatcli))").stdout
+    assert names == "True ['__version__', 'ask', 'command', 'run', 'stream']\n"
+
+
+def test_the_help_of_a_program_needs_no_graph(programs: Programs) -> None:
+    code = "import sys; from my_agent.cli import main; main([sys.argv[1]]); print('langgraph' in sys.modules)"
+    for option in ("--help", "--version"):
+        shown = programs.shell(f"{sys.executable} -c {shlex.quote(code)} {option}").stdout
+        assert shown.startswith(("Usage: my-agent", "my-agent 1.2.3"))
+        assert shown.endswith("False\n")
+
+
+def test_three_lines_are_a_conversation_at_a_terminal(programs: Programs) -> None:
+    terminal = programs.terminal([sys.executable, "-c", THREE_LINES])
+    terminal.wait_for_prompt()
+    terminal.send_line("hello")
+    terminal.wait_for("You said hello, after 0 messages.")
+    terminal.wait_for_prompt()
+    terminal.send_line("again")
+    terminal.wait_for("You said again, after 2 messages.")
+    terminal.wait_for_prompt()
+    terminal.send_key("ctrl-d")
+    terminal.wait_for("This conversation is the thread ")
+    assert terminal.process.wait(20) == 0
+    assert "chat" not in terminal.text()
+
+
+def test_three_lines_answer_what_comes_through_a_pipe(programs: Programs) -> None:
+    answer = programs.python(THREE_LINES, piped="hello\n")
+    assert answer == Result(0, "You said hello, after 0 messages.\n", "")
+    empty = programs.python(THREE_LINES)
+    assert (empty.returncode, empty.stdout, empty.stderr) == (2, "", "error: the prompt is empty\n")
+
+
+def test_a_model_in_place_of_a_graph_is_the_plain_chat(programs: Programs, fake: FakeOpenAI) -> None:
+    text = "import sys, chatcli; sys.exit(chatcli.run(model='openai:gpt-4o-mini', thread='abc'))"
+    answer = programs.python(text, piped="hello")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.strip()
+    assert programs.shell("chat threads show abc").stdout.startswith("User: hello")
+    wrong = programs.python(text.replace("openai:gpt-4o-mini", "anthropic:claude-sonnet-4-5"), piped="hello")
+    assert (wrong.returncode, wrong.stdout) == (3, "")
+
+
+def test_a_factory_that_fails_is_a_value_error_before_any_prompt(programs: Programs) -> None:
+    failed = "ValueError: the graph 'factory' can't be loaded: OSError: no model here (<string>, line 2)"
+    answer = programs.python(FAILS, piped="hello")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith("ValueError: the graph 'factory' can't be loaded: OSError: no model here")
+    terminal = programs.terminal([sys.executable, "-c", FAILS])
+    assert terminal.process.wait(30) == 0
+    terminal.wait_for(failed.partition(" (")[0])
+    assert "> " not in terminal.text()
+
+
+def test_run_restores_the_signal_handlers_of_its_caller(programs: Programs) -> None:
+    assert programs.python(SIGNALS, piped="hi").stdout == "an answer\n0 [True, True, True]\n"
+
+
+def test_a_program_of_its_own_answers_in_scripts(programs: Programs) -> None:
+    one = programs.shell("my-agent -t abc hello there")
+    assert one == Result(0, "Question 1 of friend: hello there\n", "")
+    assert programs.shell("echo more | my-agent -t abc | tr a-z A-Z").stdout == "QUESTION 2 OF FRIEND: MORE\n"
+    assert programs.shell("my-agent --json -c last | jq -r .content").stdout == "Question 3 of friend: last\n"
+    listed = json.loads(programs.shell("my-agent threads list --json").stdout)
+    assert [thread["thread_id"] for thread in listed] == ["abc"]
+    assert (programs.home.root / ".local/share/my-agent/threads.db").exists()
+    assert not (programs.home.root / ".local/share/chatcli").exists()
+    assert programs.shell("my-agent -- threads").stdout == "Question 1 of friend: threads\n"
+    assert programs.shell("my-agent --context user=Ann hi").stdout == "Question 1 of Ann: hi\n"
+
+
+def test_a_program_of_its_own_has_only_what_makes_sense_for_it(programs: Programs) -> None:
+    help_ = programs.shell("my-agent --help").stdout
+    assert help_.startswith("Usage: my-agent [OPTIONS]")
+    assert "Talk with my agent." in help_
+    assert "chat " not in help_.replace("of chatcli", "")
+    for option in (
+        "--model",
+        "--base-url",
+        "--system",
+        "--role",
+        "--tools",
+        "--graph",
+        "--url",
+        "--helper",
+        "--schema",
+    ):
+        assert option not in help_
+        refused = programs.shell(f"my-agent {option} x hi")
+        assert refused.returncode == 2
+        assert "No such option" in refused.stderr
+        assert "See `my-agent --help`." in refused.stderr
+    assert programs.shell("my-agent --version").stdout == "my-agent 1.2.3\n"
+    for word in ("models", "roles", "keys", "trust"):  # words of a prompt
+        assert f"\n  {word} " not in help_
+    assert programs.shell("my-agent models").stdout == "Question 1 of friend: models\n"
+    assert programs.shell("my-agent threads show nothing").stderr.endswith("See `my-agent threads list`.\n")
+    assert "model" not in json.loads(programs.shell("my-agent config show --json").stdout)
+
+
+def test_a_program_of_its_own_ignores_what_is_set_for_chat(programs: Programs) -> None:
+    for name, value in (("MODEL", "local"), ("URL", "http://localhost:1"), ("STORE", "memory:"), ("THREAD", "x")):
+        programs.home.env[f"CHATCLI_{name}"] = value
+    (programs.home.work / ".env").write_text("OPENAI_API_KEY=sk-foreign\nCHATCLI_MODEL=local\n")
+    assert programs.shell("my-agent -t mine hi") == Result(0, "Question 1 of friend: hi\n", "")
+    assert programs.shell("my-agent -t mine hi").stdout == "Question 2 of friend: hi\n"
+
+
+def test_a_program_of_its_own_asks_and_is_answered(programs: Programs) -> None:
+    asked = programs.shell("my-agent -t abc forget")
+    assert asked.returncode == 0
+    assert "my-agent --thread abc --resume-with JSON" in asked.stderr
+    assert programs.shell("my-agent -t abc --resume-with no").stdout == "The answer was no.\n"
+
+
+def test_a_program_of_its_own_is_a_conversation_at_a_terminal(programs: Programs) -> None:
+    terminal = programs.terminal(["my-agent"])
+    terminal.wait_for_prompt()
+    terminal.send_line("hello")
+    terminal.wait_for("Question 1 of friend: hello")
+    terminal.wait_for_prompt()
+    terminal.send_key("ctrl-d")
+    terminal.wait_for("Resume this conversation with: my-agent --thread ")
+    assert terminal.process.wait(20) == 0
+    again = shlex.split(terminal.text().rpartition("with: ")[2])
+    resumed = programs.terminal(again)
+    resumed.wait_for("Question 1 of friend: hello")
+    resumed.wait_for_prompt()
+    resumed.send_line("more")
+    resumed.wait_for("Question 2 of friend: more")
+
+
+def test_a_shell_completes_a_program_of_its_own(programs: Programs) -> None:
+    assert "_MY_AGENT_COMPLETE=complete_bash" in programs.shell("my-agent --show-completion bash").stdout
+    programs.shell("my-agent -t abcdef hi")
+
+    def complete(*words: str) -> list[str]:
+        quoted = shlex.quote("\n".join(["my-agent", *words]))
+        line = f"COMP_WORDS={quoted} COMP_CWORD={len(words)} _MY_AGENT_COMPLETE=complete_bash my-agent"
+        return programs.shell(line).stdout.split()
+
+    assert "--thread" in complete("--th")
+    assert complete("--mode") == []
+    assert complete("--thread", "abc") == ["abcdef"]
+    assert complete("mod") == []
+    assert complete("thr") == ["threads"]
+
+
+def test_a_program_of_its_own_starts_no_helper(programs: Programs) -> None:
+    programs.home.env["CHATCLI_HELPER"] = "1"
+    before = programs.home.files()
+    assert programs.shell("my-agent hi").returncode == 0
+    assert [path for path in programs.home.files() if path not in before and "helper" in path.name] == []
+
+
+def test_chat_does_not_run_the_thread_of_a_programs_graph(programs: Programs) -> None:
+    """A folder may have a langgraph.json with a graph of that name."""
+    programs.shell("my-agent --store sqlite:///own.db -t abc hi")
+    (programs.home.work / "langgraph.json").write_text('{"graphs": {"my-agent": "./evil.py:graph"}}')
+    (programs.home.work / "evil.py").write_text("print('it ran')\n")
+    answer = programs.shell("chat --store sqlite:///own.db -t abc more")
+    assert answer.returncode == 2
+    assert "the thread abc is of the graph my-agent" in answer.stderr
+    assert "it ran" not in answer.stderr
+
+
+def test_the_library_is_typed(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = tmp_path / "sample.py"
+    sample.write_text(TYPED)
+    check: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
+    done = check(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(sample)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

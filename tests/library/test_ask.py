@@ -1,0 +1,474 @@
+"""The library in a caller's own event loop: `ask` and `stream`."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+import chatcli
+from tests.fakes.openai_server import FakeOpenAI
+from tests.sample_graphs.small import builder, builder_of, graph
+
+MODEL = FakeListChatModel(responses=["from the model"])
+CHAIN = ChatPromptTemplate.from_messages([("placeholder", "{messages}")]) | MODEL
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a home of its own."""
+    for name in ("DATA", "STATE", "CONFIG"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+
+
+def reply(message: str, history: list[Any]) -> str:
+    return f"{message}, after {[one.text for one in history]}"
+
+
+async def reply_later(message: str, history: list[Any]) -> str:
+    return reply(message, history)
+
+
+def pieces(message: str, history: list[Any]) -> Iterator[str]:
+    yield from ("You ", "said ", message)
+
+
+async def pieces_later(message: str, history: list[Any]) -> AsyncIterator[str]:
+    for piece in pieces(message, history):
+        yield piece
+
+
+def factory() -> Any:
+    return builder
+
+
+async def later(config: RunnableConfig) -> Any:
+    return graph
+
+
+@contextmanager
+def managed() -> Iterator[Any]:
+    yield builder
+
+
+@asynccontextmanager
+async def managed_later() -> AsyncIterator[Any]:
+    yield graph
+
+
+@pytest.mark.parametrize("made", [graph, builder, factory, later, managed, managed_later])
+def test_a_graph_or_what_makes_one_answers(made: object) -> None:
+    async def talk() -> list[str]:
+        return [(await chatcli.ask(made, text, thread="t")).content for text in ("one", "two")]
+
+    assert asyncio.run(talk()) == ["You asked: one.", "You asked: one, two."]
+
+
+@pytest.mark.parametrize("function", [reply, reply_later, lambda message, history: reply(message, history)])
+def test_a_plain_function_gets_the_message_and_the_history(function: object) -> None:
+    async def talk() -> list[str]:
+        return [(await chatcli.ask(function, text, thread="t")).content for text in ("one", "two")]
+
+    assert asyncio.run(talk()) == ["one, after []", "two, after ['one', 'one, after []']"]
+
+
+@pytest.mark.parametrize("function", [pieces, pieces_later])
+def test_what_a_generator_yields_is_shown_when_it_comes(function: object) -> None:
+    waits = asyncio.Event()
+
+    async def slow(message: str, history: list[Any]) -> AsyncIterator[str]:
+        yield "first"
+        await waits.wait()
+        yield " second"
+
+    async def talk() -> tuple[str, list[str]]:
+        content = (await chatcli.ask(function, "hi")).content
+        texts = []
+        async for event in chatcli.stream(slow, "hi"):
+            if event.type == "text_delta":
+                texts.append(event.text)
+                waits.set()
+        return content, texts
+
+    assert asyncio.run(talk()) == ("You said hi", ["first", " second"])
+
+
+async def shouted(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for text in texts:
+        yield text.upper()
+
+
+def asked(value: dict[str, Any]) -> str:
+    return f"asked {value['question']}"
+
+
+@pytest.mark.parametrize(
+    ("runnable", "answer"),
+    [
+        (MODEL, "from the model"),
+        (CHAIN, "from the model"),
+        (CHAIN | StrOutputParser(), "from the model"),
+        (CHAIN | StrOutputParser() | RunnableGenerator(shouted), "FROM THE MODEL"),
+        (RunnableLambda(lambda messages: f"{len(messages)} message"), "1 message"),
+        (
+            ChatPromptTemplate.from_template("{question}?") | RunnableLambda(lambda prompt: prompt.to_string()),
+            "Human: hi?",
+        ),
+        (RunnableLambda(lambda messages: {"messages": [("assistant", "a state")]}), "a state"),
+        (RunnableLambda(lambda messages: {"found": ["a", 1]}), '{"found": ["a", 1]}'),
+    ],
+)
+def test_a_runnable_over_messages_answers(runnable: Runnable[Any, Any], answer: str) -> None:
+    assert asyncio.run(chatcli.ask(runnable, "hi")).content == answer
+
+
+def test_an_answer_has_the_fields_of_the_json_format() -> None:
+    answer = asyncio.run(chatcli.ask(builder, "hi", thread="t", name="echo"))
+    assert (answer.thread_id, answer.model, answer.role) == ("t", "graph:echo", "assistant")
+    assert (answer.finish_reason, answer.interrupted, answer.messages_in_thread) == ("stop", False, 2)
+    assert answer.checkpoint_id
+    assert answer.usage.total_tokens == 0
+    assert str(answer) == answer.content
+
+
+def test_a_model_in_place_of_a_graph_is_the_plain_chat(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", str(fake.key))
+    handlers = list(logging.getLogger().handlers)
+    answer = asyncio.run(chatcli.ask(model="openai:gpt-4o-mini", question="hi", thread="t"))
+    assert answer.model == "openai:gpt-4o-mini"
+    assert answer.content
+    assert logging.getLogger().handlers == handlers
+
+
+def test_a_graph_with_its_own_checkpointer_keeps_it(tmp_path: Path) -> None:
+    saver = InMemorySaver()
+    own = builder.compile(checkpointer=saver)
+    asyncio.run(chatcli.ask(own, "hi", thread="mine"))
+    assert saver.get_tuple({"configurable": {"thread_id": "mine"}}) is not None
+
+
+def test_a_store_in_memory_lasts_as_long_as_the_process() -> None:
+    async def talk() -> str:
+        await chatcli.ask(reply, "one", thread="in memory", store="memory:")
+        return (await chatcli.ask(reply, "two", thread="in memory", store="memory:")).content
+
+    assert asyncio.run(talk()) == "two, after ['one', 'one, after []']"
+
+
+def test_several_threads_are_answered_at_once() -> None:
+    """None of them could end if they ran one after the other."""
+    barrier = asyncio.Barrier(5)
+
+    async def together(message: str, history: list[Any]) -> str:
+        await barrier.wait()
+        return message
+
+    async def talk() -> list[str]:
+        asks = [chatcli.ask(together, str(number), thread=f"t{number}") for number in range(5)]
+        return [answer.content for answer in await asyncio.gather(*asks)]
+
+    assert asyncio.run(talk()) == ["0", "1", "2", "3", "4"]
+
+
+def test_turns_of_one_thread_wait_for_each_other() -> None:
+    running = 0
+
+    async def alone(message: str, history: list[Any]) -> str:
+        nonlocal running
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0.01)
+        running -= 1
+        return f"{len(history)}"
+
+    async def talk() -> list[str]:
+        answers = await asyncio.gather(*(chatcli.ask(alone, "hi", thread="same") for _ in range(3)))
+        return sorted(answer.content for answer in answers)
+
+    assert asyncio.run(talk()) == ["0", "2", "4"]
+
+
+def test_a_cancelled_task_leaves_the_partial_answer_in_the_thread() -> None:
+    arrived = asyncio.Event()
+
+    async def endless(message: str, history: list[Any]) -> AsyncIterator[str]:
+        yield "as far as it came"
+        await asyncio.Event().wait()
+
+    async def consume() -> None:
+        async for event in chatcli.stream(endless, "go", thread="t"):
+            if event.type == "text_delta":
+                arrived.set()
+
+    async def talk() -> str:
+        task = asyncio.create_task(consume())
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return (await chatcli.ask(reply, "what?", thread="t")).content
+
+    assert asyncio.run(talk()) == "what?, after ['go', 'as far as it came']"
+
+
+def test_a_cancelled_ask_leaves_its_question_in_the_thread() -> None:
+    begun = asyncio.Event()
+
+    async def endless(message: str, history: list[Any]) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it is cancelled")
+
+    async def talk() -> str:
+        task = asyncio.create_task(chatcli.ask(endless, "go", thread="t"))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return (await chatcli.ask(reply, "what?", thread="t")).content
+
+    assert asyncio.run(talk()) == "what?, after ['go']"
+
+
+def test_a_consumer_that_gives_up_stops_the_turn() -> None:
+    async def endless(message: str, history: list[Any]) -> AsyncIterator[str]:
+        yield "some"
+        await asyncio.Event().wait()
+
+    async def talk() -> str:
+        events = chatcli.stream(endless, "go", thread="t")
+        async for event in events:
+            if event.type == "text_delta":
+                break
+        await events.aclose()
+        return (await chatcli.ask(reply, "what?", thread="t")).content
+
+    assert asyncio.run(talk()) == "what?, after ['go', 'some']"
+
+
+def test_the_last_event_is_the_end_of_the_turn() -> None:
+    def fails(message: str, history: list[Any]) -> str:
+        raise KeyError("broken")
+
+    async def types(function: object) -> list[str]:
+        return [event.type async for event in chatcli.stream(function, "hi")]
+
+    assert asyncio.run(types(reply)) == ["turn_started", "text_delta", "turn_finished"]
+    assert asyncio.run(types(fails))[-1] == "turn_failed"
+
+
+def test_a_failed_turn_is_a_runtime_error_that_says_why() -> None:
+    def fails(message: str, history: list[Any]) -> str:
+        raise KeyError("broken")
+
+    with pytest.raises(RuntimeError, match="KeyError: 'broken'") as raised:
+        asyncio.run(chatcli.ask(fails, "hi", thread="t"))
+    failure: Any = raised.value
+    assert (failure.code, failure.retryable, failure.thread_id) == ("internal", False, "t")
+
+
+def test_an_interrupt_is_answered_by_resume() -> None:
+    def careful(message: str, history: list[Any]) -> str:
+        return f"got {interrupt('sure?')}"
+
+    async def talk() -> str:
+        first = await chatcli.ask(careful, "hi", thread="t")
+        assert first.finish_reason == "interrupt"
+        assert [request.payload for request in first.approvals] == ["sure?"]
+        with pytest.raises(ValueError, match="waits for an answer"):
+            await chatcli.ask(careful, "another", thread="t")
+        return (await chatcli.ask(careful, thread="t", resume={"yes": True})).content
+
+    assert asyncio.run(talk()) == "got {'yes': True}"
+
+
+def test_files_go_along_with_the_question(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("the note")
+    assert "the note" in asyncio.run(chatcli.ask(reply, "read", files=[tmp_path / "note.txt"])).content
+
+
+def test_the_callers_process_is_left_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    def state() -> tuple[object, ...]:
+        signals = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+        streams = (sys.stdout, sys.stderr, sys.stdin)
+        return (signals, streams, logging.getLogger().handlers[:], warnings.filters[:], gc.get_threshold())
+
+    async def talk() -> tuple[object, ...]:
+        before = state()
+        async for _ in chatcli.stream(builder, "hi"):
+            assert state() == before
+        await chatcli.ask(reply, "hi")
+        assert state() == before
+        return before
+
+    before = asyncio.run(talk())
+    assert state()[2:] == before[2:]
+    assert capfd.readouterr() == ("", "")
+
+
+class QuestionAnswer(TypedDict):
+    question: str
+    answer: str
+
+
+class Words(TypedDict):
+    one: str
+    two: str
+
+
+@dataclass
+class Who:
+    user: str
+
+
+def one_node(state: Any, node: Any, context: Any = None) -> StateGraph[Any, Any]:
+    made: StateGraph[Any, Any] = StateGraph(state, context_schema=context)
+    made.add_node("node", node)
+    made.add_edge(START, "node")
+    return made
+
+
+PLAIN = one_node(QuestionAnswer, lambda state: {"answer": f"re: {state['question']}"})
+UNCLEAR = one_node(Words, lambda state: {"two": state["one"].upper()})
+
+
+def greet(state: MessagesState, runtime: Runtime[Who]) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"Hello {runtime.context.user}")]}
+
+
+GREETING = one_node(MessagesState, greet, Who)
+
+
+@entrypoint()
+async def flow(question: str) -> str:
+    return f"flow: {question}"
+
+
+def test_a_graph_without_messages_answers() -> None:
+    async def talk() -> list[Any]:
+        plain = await chatcli.ask(PLAIN, "why?")
+        chosen = await chatcli.ask(UNCLEAR, "why?", thread="t", input_key="one", output_key="two")
+        again = await chatcli.ask(UNCLEAR, "how?", thread="t")  # the thread remembers
+        functional = await chatcli.ask(flow, "why?")
+        return [plain.content, chosen.content, again.content, functional.content, functional.model]
+
+    assert asyncio.run(talk()) == ["re: why?", "WHY?", "HOW?", "flow: why?", "graph:flow"]
+
+
+def test_a_graph_that_does_not_say_where_the_question_goes_is_refused_at_the_call() -> None:
+    with pytest.raises(ValueError, match="the argument input_key"):
+        chatcli.stream(UNCLEAR, "hi")
+    with pytest.raises(ValueError, match="the argument input_key"):
+        asyncio.run(chatcli.ask(lambda: UNCLEAR, "hi"))
+
+
+def test_the_context_is_that_of_the_schema_and_the_thread_remembers_it() -> None:
+    async def talk() -> list[str]:
+        first = await chatcli.ask(GREETING, "hi", thread="t", context={"user": "Ann"})
+        return [first.content, (await chatcli.ask(GREETING, "hi", thread="t")).content]
+
+    assert asyncio.run(talk()) == ["Hello Ann", "Hello Ann"]
+    with pytest.raises(ValueError, match="the field user"):
+        asyncio.run(chatcli.ask(GREETING, "hi"))
+    with pytest.raises(ValueError, match="type str"):
+        asyncio.run(chatcli.ask(GREETING, "hi", context={"user": 7}))
+
+
+UNFINISHED = StateGraph(MessagesState)
+UNFINISHED.add_edge(START, "missing")
+
+
+def three(one: str, two: str, three: str) -> str:
+    raise AssertionError("it is never called")
+
+
+def two(one: int, two: int) -> str:
+    raise AssertionError("it is never called")
+
+
+def broken() -> Any:
+    raise OSError("no model here")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (3, TypeError, "is an int, not a graph"),
+        ("agent.py:graph", TypeError, "is a str, not a graph"),
+        (dict, TypeError, "is the class dict, not a graph"),
+        (None, TypeError, "give a graph"),
+        (three, TypeError, r"function with the parameters \(one, two, three\)"),
+        (two, TypeError, r"function with the parameters \(one, two\)"),
+        (lambda: 3, TypeError, "is an int, not a graph"),
+        (broken, ValueError, "OSError: no model here"),
+        (UNFINISHED, ValueError, "can't be compiled"),
+    ],
+)
+def test_what_is_no_graph_is_refused_at_the_call(given: object, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        asyncio.run(chatcli.ask(given, "hi"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"store": "elsewhere:x"}, ValueError, "unknown store"),
+        ({"thread": ""}, ValueError, "a thread ID has 1 to 200 characters"),
+        ({"thread": 7}, TypeError, "thread must be a text"),
+        ({"name": "a:b"}, ValueError, "the name 'a:b' can't be used"),
+        ({"model": "openai:gpt-4o-mini"}, TypeError, "give a graph, or model"),
+        ({"context": ["user_id"]}, TypeError, "context must be a mapping"),
+        ({"resume": True, "thread": "t"}, TypeError, "give a question, or resume"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_the_call(
+    arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        chatcli.stream(reply, "hi", **arguments)
+
+
+def test_a_name_that_another_graph_has_is_refused() -> None:
+    first, second = builder_of(reply, "one").compile(), builder_of(reply, "two").compile()
+    again = builder_of(reply, "one").compile()
+    other = builder_of(greet, "one").compile()
+    chatcli.stream(first, "hi", name="taken")
+    for another in (second, other, reply):
+        with pytest.raises(ValueError, match="'taken' is taken"):
+            chatcli.stream(another, "hi", name="taken")
+    chatcli.stream(again, "hi", name="taken")  # the same graph, made once more
+    chatcli.stream(second, "hi", name="taken", store="memory:")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "../x", "chat", "threadchat"])
+def test_a_command_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="the name"):
+        chatcli.command(builder, name=name)
+
+
+def test_run_is_refused_where_a_loop_runs() -> None:
+    async def within() -> None:
+        chatcli.run(builder)
+
+    with pytest.raises(RuntimeError, match=r"await chatcli\.ask"):
+        asyncio.run(within())

@@ -35,7 +35,6 @@ def read_answer(value: Any) -> Answer:
         texts,
         [MESSAGES] if _text_of_messages(held.get(MESSAGES)) else [],
         [key for key in _OBJECTS if held.get(key) is not None][:1],
-        [key for key in held if key != MESSAGES],
     )
     key = next((choice[0] for choice in choices if len(choice) == 1), None)
     if key is not None:

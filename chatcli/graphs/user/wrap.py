@@ -19,6 +19,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
 
+from chatcli.graphs.user.answers import read_answer
 from chatcli.graphs.user.kinds import name_of, takes_history
 
 Answer = AsyncIterator[Any]
@@ -128,16 +129,19 @@ def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
 
 
 def messages_in(value: Any) -> list[BaseMessage]:
-    """Return what `value`, the output of a Runnable, says: its messages, or else the value itself as JSON."""
+    """Return what `value`, the output of a Runnable, says: its messages, or else what `read_answer` finds."""
     if isinstance(value, BaseMessage):
         return [value]
     found = value.get("messages") if isinstance(value, Mapping) else value
     if isinstance(found, list) and found and all(isinstance(one, BaseMessage | dict | tuple) for one in found):
         try:
-            return convert_to_messages(found)
+            messages = convert_to_messages(found)
+            if not isinstance(value, Mapping) or messages[-1].text:
+                return messages
         except (ValueError, NotImplementedError):  # a list of other things
             pass
-    return [] if value is None else [AIMessage(as_text(value), id=str(uuid4()))]
+    answer = read_answer(value)  # such as what an extractor found, whose calls nobody runs
+    return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else []
 
 
 def as_text(value: Any) -> str:

@@ -72,7 +72,7 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Set a variable of the role, or a value of the graph; without one, show them all."""
+    """Set a variable, or a value of the graph; without one, show all."""
     conversation = context.conversation
     session = await conversation.values_session()
     if session is not None:

@@ -72,7 +72,7 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Set a variable, or a value of the graph; without one, show all."""
+    """Set a variable, or a value of the graph; alone, show all."""
     conversation = context.conversation
     session = await conversation.values_session()
     if session is not None:

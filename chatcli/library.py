@@ -113,7 +113,8 @@ class Answer:
     content: str
     """The text."""
     finish_reason: str
-    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`."""
+    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`, `breakpoint` where it
+    stopped before a node: `resume=None` goes on."""
     usage: Usage
     elapsed_ms: int
     messages_in_context: int
@@ -273,7 +274,7 @@ async def ask(
         name: What the graph is called, by default its own name.
         files: Paths or URLs of text files, images and PDFs that go along with the question.
         resume: The answer to what the thread waits for, in place of a question: a value, or of several a mapping by
-            their IDs.
+            their IDs. None goes on where the graph stopped at a breakpoint.
         context: Fields of the graph's runtime context.
         configurable: Keys of the `configurable` of the run's config.
         input: Keys of the graph's input beside the question.
@@ -620,6 +621,7 @@ def _as_bad(error: UsageError) -> Exception:
 
 def _in_python(text: str) -> str:
     """Return `text` with the names of arguments in place of options."""
+    text = text.replace("--resume-with null", "resume=None").replace("--resume-with", "the argument resume")
     return re.sub(r"--([a-z][a-z-]*)", lambda option: f"the argument {option[1].replace('-', '_')}", text)
 
 

@@ -132,7 +132,10 @@ class Conversation:
         return await (await self.session()).stopped_notice()
 
     def resume(self, value: Any) -> AsyncGenerator[Event, None]:
-        """Answer what the current thread waits for with `value`, or with one for each by its ID; see `Session`."""
+        """Answer what the current thread waits for with `value`, or with one for each by its ID; None may go on.
+
+        See `Session.resume_with`.
+        """
         return self._on_session(lambda session: session.resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -25,6 +26,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 import chatcli
+from chatcli.events import TurnFinished
 from tests.fakes.openai_server import FakeOpenAI
 from tests.sample_graphs.small import builder, builder_of, graph
 
@@ -300,6 +302,74 @@ def test_an_interrupt_is_answered_by_resume() -> None:
         return (await chatcli.ask(careful, thread="t", resume={"yes": True})).content
 
     assert asyncio.run(talk()) == "got {'yes': True}"
+
+
+class Steps(MessagesState):
+    done: Annotated[list[str], add]
+
+
+def stopping_graph() -> Any:
+    """Return a graph that stops before its second node, which answers."""
+    made = StateGraph(Steps)
+    made.add_node("plan", lambda state: {"done": ["plan"]})
+    made.add_node("act", lambda state: {"done": ["act"], "messages": [AIMessage(",".join([*state["done"], "act"]))]})
+    made.add_edge(START, "plan")
+    made.add_edge("plan", "act")
+    return made.compile(name="stopping", interrupt_before=["act"])
+
+
+def test_resume_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+    made = stopping_graph()
+
+    async def talk() -> tuple[str, str]:
+        first = await chatcli.ask(made, "hi", thread="t")
+        assert (first.finish_reason, first.content, first.approvals) == ("breakpoint", "", ())
+        with pytest.raises(ValueError, match="stopped at a breakpoint before act") as raised:
+            await chatcli.ask(made, "another", thread="t")
+        assert "resume=None" in raised.value.remedy  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="stopped at a breakpoint before act"):
+            await chatcli.ask(made, thread="t", resume="an answer that nobody asked for")
+        last = await chatcli.ask(made, thread="t", resume=None)
+        with pytest.raises(ValueError, match="nothing to go on with"):
+            await chatcli.ask(made, thread="t", resume=None)
+        return last.content, last.finish_reason
+
+    assert asyncio.run(talk()) == ("plan,act", "stop")
+
+
+def test_stream_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+    made = stopping_graph()
+
+    async def talk() -> list[str]:
+        found = []
+        for given in ({"question": "hi"}, {"resume": None}):
+            async for event in chatcli.stream(made, thread="t", **given):
+                found += [event.finish_reason] if isinstance(event, TurnFinished) else []
+        return found
+
+    assert asyncio.run(talk()) == ["breakpoint", "stop"]
+
+
+def test_several_interrupts_are_answered_by_their_ids() -> None:
+    def ask_for(name: str) -> Any:
+        return lambda state: {"done": [f"{name}={interrupt(name)}"]}
+
+    made = StateGraph(Steps)
+    made.add_node("one", ask_for("one"))
+    made.add_node("two", ask_for("two"))
+    made.add_node("last", lambda state: {"messages": [AIMessage(",".join(sorted(state["done"])))]})
+    made.add_edge(START, "one")
+    made.add_edge(START, "two")
+    made.add_edge(["one", "two"], "last")
+
+    async def talk() -> str:
+        first = await chatcli.ask(made, "hi", thread="t", name="both")
+        with pytest.raises(ValueError, match="waits for 2 answers"):
+            await chatcli.ask(made, thread="t", name="both", resume=None)
+        answers = {request.interrupt_id: str(request.payload).upper() for request in first.approvals}
+        return (await chatcli.ask(made, thread="t", name="both", resume=answers)).content
+
+    assert asyncio.run(talk()) == "one=ONE,two=TWO"
 
 
 def test_files_go_along_with_the_question(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from chatcli.events import (
 )
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.values import GraphValues, plain_values
+from chatcli.graphs.values import KINDS, GraphValues, plain_values
 from chatcli.runtime.program import Program, running
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -113,8 +113,8 @@ class Answer:
     content: str
     """The text."""
     finish_reason: str
-    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`, `breakpoint` where it
-    stopped before a node: `resume=None` goes on."""
+    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`; `breakpoint` where
+    it stopped before a node, and `resume=None` goes on."""
     usage: Usage
     elapsed_ms: int
     messages_in_context: int
@@ -451,13 +451,15 @@ def _spec(
         kind = kind_of(graph, "the given object")
         label = _checked_name(name if name is not None else name_of(graph), own=name is None)
         spec = GraphSpec(label, label, target=graph)
-        if kind is Kind.GRAPH:
+        if kind is Kind.GRAPH or (kind is not Kind.FACTORY and any(map(values.of, KINDS))):
             from chatcli.graphs.user.load import as_graph
+            from chatcli.graphs.user.schemas import check_values
             from chatcli.graphs.user.shape import find_shape
 
             compiled = as_graph(graph, kind, spec)
-            if thread is None:  # one that exists may remember what is missing here
-                find_shape(compiled, label, values)
+            # One that exists may remember what is missing here.
+            shape = find_shape(compiled, label, values) if thread is None else None
+            check_values(compiled, values, shape.question if shape is not None else values.input_key)
     except UsageError as error:
         raise _as_bad(error) from None
     return spec

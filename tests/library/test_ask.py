@@ -464,6 +464,33 @@ def test_the_context_is_that_of_the_schema_and_the_thread_remembers_it() -> None
         asyncio.run(chatcli.ask(GREETING, "hi", context={"user": 7}))
 
 
+@pytest.mark.parametrize(
+    ("made", "values", "message"),
+    [
+        (GREETING, {"context": {"user": 7}}, "the field user of the graph's context is of the type str"),
+        (GREETING, {"context": {"usr": "Ann"}}, "the graph's context has no field usr"),
+        (GREETING.compile(), {"input": {"mood": "good"}}, "the graph's input has no field mood"),
+        (GREETING, {"input": {"messages": []}}, "the field messages of the graph's input takes the question"),
+        (GREETING, {"configurable": {"user": 7}}, "the field user of the graph's configurable is of the type str"),
+        (PLAIN, {"input": {"question": "why?"}, "input_key": "question"}, "takes the question"),
+        (PLAIN, {"input": {"questions": 3}}, "no field questions"),
+        (reply, {"input": {"mood": "good"}}, "no field mood"),
+        (CHAIN, {"input": {"mood": "good"}}, "no field mood"),
+    ],
+)
+@pytest.mark.parametrize("thread", [None, "t"])
+def test_a_value_that_the_graph_does_not_take_is_refused_at_the_call(
+    made: object, values: dict[str, Any], message: str, thread: str | None
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        chatcli.stream(made, "hi", thread=thread, **values)
+
+
+def test_a_value_that_a_factorys_graph_does_not_take_fails_the_turn() -> None:
+    with pytest.raises(ValueError, match="no field usr"):
+        asyncio.run(chatcli.ask(lambda: GREETING, "hi", context={"usr": "Ann"}))
+
+
 UNFINISHED = StateGraph(MessagesState)
 UNFINISHED.add_edge(START, "missing")
 

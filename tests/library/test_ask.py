@@ -24,6 +24,7 @@ from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
+from pydantic import BaseModel
 
 import chatcli
 from chatcli.events import TurnFinished
@@ -141,6 +142,28 @@ def asked(value: dict[str, Any]) -> str:
 )
 def test_a_runnable_over_messages_answers(runnable: Runnable[Any, Any], answer: str) -> None:
     assert asyncio.run(chatcli.ask(runnable, "hi")).content == answer
+
+
+class Found(BaseModel):
+    name: str
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("returned", "content", "output"),
+    [
+        ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
+        (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
+        ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
+        ([1, 2], "[1, 2]", [1, 2]),
+        ("text", "text", None),
+        (AIMessage("a message"), "a message", None),
+        ({"messages": [("assistant", "a state")]}, "a state", None),
+    ],
+)
+def test_what_a_runnable_returns_beside_text_is_the_output(returned: Any, content: str, output: Any) -> None:
+    answer = asyncio.run(chatcli.ask(RunnableLambda(lambda messages: returned), "hi"))
+    assert (answer.content, answer.output) == (content, output)
 
 
 def test_an_answer_has_the_fields_of_the_json_format() -> None:

@@ -44,7 +44,7 @@ from chatcli.events import (
 )
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
-from chatcli.graphs.values import GraphValues, plain_values
+from chatcli.graphs.values import KINDS, GraphValues, plain_values
 from chatcli.runtime.program import Program, running
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -113,7 +113,8 @@ class Answer:
     content: str
     """The text."""
     finish_reason: str
-    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`."""
+    """`stop`, `length` and the like; `interrupt` where the graph waits for answers to `approvals`; `breakpoint` where
+    it stopped before a node, and `resume=None` goes on."""
     usage: Usage
     elapsed_ms: int
     messages_in_context: int
@@ -273,7 +274,7 @@ async def ask(
         name: What the graph is called, by default its own name.
         files: Paths or URLs of text files, images and PDFs that go along with the question.
         resume: The answer to what the thread waits for, in place of a question: a value, or of several a mapping by
-            their IDs.
+            their IDs. None goes on where the graph stopped at a breakpoint.
         context: Fields of the graph's runtime context.
         configurable: Keys of the `configurable` of the run's config.
         input: Keys of the graph's input beside the question.
@@ -450,13 +451,15 @@ def _spec(
         kind = kind_of(graph, "the given object")
         label = _checked_name(name if name is not None else name_of(graph), own=name is None)
         spec = GraphSpec(label, label, target=graph)
-        if kind is Kind.GRAPH:
+        if kind is Kind.GRAPH or (kind is not Kind.FACTORY and any(map(values.of, KINDS))):
             from chatcli.graphs.user.load import as_graph
+            from chatcli.graphs.user.schemas import check_values
             from chatcli.graphs.user.shape import find_shape
 
             compiled = as_graph(graph, kind, spec)
-            if thread is None:  # one that exists may remember what is missing here
-                find_shape(compiled, label, values)
+            # One that exists may remember what is missing here.
+            shape = find_shape(compiled, label, values) if thread is None else None
+            check_values(compiled, values, shape.question if shape is not None else values.input_key)
     except UsageError as error:
         raise _as_bad(error) from None
     return spec
@@ -620,6 +623,7 @@ def _as_bad(error: UsageError) -> Exception:
 
 def _in_python(text: str) -> str:
     """Return `text` with the names of arguments in place of options."""
+    text = text.replace("--resume-with null", "resume=None").replace("--resume-with", "the argument resume")
     return re.sub(r"--([a-z][a-z-]*)", lambda option: f"the argument {option[1].replace('-', '_')}", text)
 
 

@@ -134,7 +134,7 @@ def _number(text: str, *, default: int) -> int:
 COMMANDS = (
     Command("undo", "[N]", undo),
     Command("retry", "", retry),
-    Command("continue", "", go_on),
+    Command("continue", "", go_on, only="graph"),
     Command("edit", "[N]", edit),
     Command("fork", "[NAME]", fork),
     Command("history", "", show_history),

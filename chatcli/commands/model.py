@@ -170,12 +170,12 @@ def _excerpt(description: str) -> str:
 
 
 COMMANDS = (
-    Command("model", "[NAME]", choose_model),
-    Command("context", "", show_context),
-    Command("compact", "", compact),
-    Command("role", "[NAME]", choose_role),
+    Command("model", "[NAME]", choose_model, only="chat"),
+    Command("context", "", show_context, only="chat"),
+    Command("compact", "", compact, only="chat"),
+    Command("role", "[NAME]", choose_role, only="chat"),
     Command("set", "[KEY=VALUE]", set_variable),
-    Command("system", "[TEXT]", set_system),
+    Command("system", "[TEXT]", set_system, only="chat"),
     Command("approve", "[ANSWER]", approve),
-    Command("tools", "", show_tools),
+    Command("tools", "", show_tools, only="chat"),
 )

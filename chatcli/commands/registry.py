@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -40,12 +40,22 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command; `usage` describes its arguments."""
+    """A slash command.
+
+    Attributes:
+        name: What is typed after the slash.
+        usage: Its arguments, for `/help`.
+        handler: Runs it.
+        aliases: Its other names.
+        only: What it is for, if it refuses elsewhere: the plain chat, or a graph of the user's own.
+
+    """
 
     name: str
     usage: str
     handler: Handler
     aliases: tuple[str, ...] = ()
+    only: Literal["chat", "graph"] | None = None
 
     @property
     def help(self) -> str:
@@ -62,6 +72,11 @@ class CommandRegistry:
 
     def __iter__(self) -> Iterator[Command]:
         return iter(self._listed)
+
+    def offered(self, conversation: Conversation | None) -> Iterator[Command]:
+        """Yield the commands that can work in `conversation`, all where there is none yet."""
+        refusing = None if conversation is None else "chat" if conversation.has_own_graph else "graph"
+        return (command for command in self._listed if command.only is None or command.only != refusing)
 
     def find(self, name: str) -> Command | None:
         """Return the command `name`, or None."""

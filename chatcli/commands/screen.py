@@ -1,10 +1,10 @@
 """Commands about texts and the screen: /copy, /save, /file, /editor, /help, /plain, /theme, /config, /clear, /exit."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from chatcli.commands.registry import Command, CommandContext, CommandRegistry
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import UsageError
@@ -51,16 +51,16 @@ async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Ev
     if arguments:
         yield MessageShown("assistant", unfold(read_page(arguments)))
     else:
-        yield help_table(context.registry)
+        yield help_table(context.registry.offered(context.conversation))
 
 
-def help_table(registry: CommandRegistry) -> Listing:
-    """Return the table of everything that can be typed: commands, other lines and keys."""
-    commands = [
+def help_table(commands: Iterable[Command]) -> Listing:
+    """Return the table of everything that can be typed: `commands`, other lines and keys."""
+    rows = [
         (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
-        for command in registry
+        for command in commands
     ]
-    return Listing("", ("type", "what it does"), (*commands, _BLANK, *LINES, _BLANK, *KEYS))
+    return Listing("", ("type", "what it does"), (*rows, _BLANK, *LINES, _BLANK, *KEYS))
 
 
 async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -20,6 +20,7 @@ from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, St
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.providers import PROVIDERS
 from chatcli.roles.setup import Setup, opening_model, switched_model
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -95,6 +96,11 @@ class Conversation:
         """Whether the engine is being opened just now."""
         return self._engine.is_opening
 
+    @property
+    def has_own_graph(self) -> bool:
+        """Whether a graph of the user's own answers, here or on a server, not the plain chat."""
+        return self.model_name.provider not in PROVIDERS
+
     def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
 
@@ -132,7 +138,10 @@ class Conversation:
         return await (await self.session()).stopped_notice()
 
     def resume(self, value: Any) -> AsyncGenerator[Event, None]:
-        """Answer what the current thread waits for with `value`, or with one for each by its ID; see `Session`."""
+        """Answer what the current thread waits for with `value`, or with one for each by its ID; None may go on.
+
+        See `Session.resume_with`.
+        """
         return self._on_session(lambda session: session.resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:

@@ -30,12 +30,19 @@ class LineCompleter(Completer):
     Args:
         registry: The commands.
         arguments: The choices for the argument of a command, by the command's name.
+        conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
 
     """
 
-    def __init__(self, registry: CommandRegistry, arguments: Mapping[str, Choices]) -> None:
+    def __init__(
+        self,
+        registry: CommandRegistry,
+        arguments: Mapping[str, Choices],
+        conversation: Callable[[], Conversation | None] = lambda: None,
+    ) -> None:
         self._registry = registry
         self._arguments = arguments
+        self._conversation = conversation
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
@@ -47,7 +54,7 @@ class LineCompleter(Completer):
         elif " " in typed:
             yield from self._values(typed)
         else:
-            for command in self._registry:
+            for command in self._registry.offered(self._conversation()):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
 
@@ -74,6 +81,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
         },
+        conversation,
     )
 
 

@@ -115,7 +115,10 @@ class Session:
         return stopped_notice(nodes) if nodes else None
 
     def resume_with(self, value: Any) -> AsyncGenerator[Event, None]:
-        """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs."""
+        """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs.
+
+        Where it waits for none, None goes on where the graph stopped.
+        """
         return self._prepare(lambda: self._resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
@@ -329,6 +332,10 @@ class Session:
 
     async def _resume_with(self, value: Any) -> RunningTurn:
         ids = [request.interrupt_id for request in await self._thread.pending()]
+        if not ids:
+            if value is None:
+                return await self._go_on()
+            await self._refuse_stopped()
         by_id = isinstance(value, Mapping) and bool(value) and value.keys() <= set(ids)
         if len(ids) > 1 and not by_id:
             raise UsageError(

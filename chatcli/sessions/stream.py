@@ -180,7 +180,10 @@ class AnswerReader:
                 yield event if event.text == answer.text else self._as_draft(event)
 
     def _read_report(self, data: object) -> Iterator[Notice]:
-        """Read what a node itself reported: our own node's facts, or whatever a user's node has to say."""
+        """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
+        if isinstance(data, Answer):
+            self.output = data.output
+            return
         if self._named:
             yield Notice(_in_words(data))
             return

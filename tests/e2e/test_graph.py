@@ -262,6 +262,17 @@ def test_the_dialogue_of_an_approval(chat: Chat, terminal: OpenTerminal) -> None
     again.wait_for(lambda text: "has a model, a system prompt and a context of its own" in " ".join(text.split()))
 
 
+def test_the_help_lists_what_works_with_a_graph(terminal: OpenTerminal) -> None:
+    tty = terminal(*spec("graph"))
+    tty.wait_for_prompt()
+    tty.send_line("/help")
+    tty.wait_for("/retry")
+    tty.wait_for("Ctrl-Z")
+    listed = {line.split()[0] for line in tty.text().splitlines() if line.strip()}
+    assert {"/continue", "/state", "/set", "/retry"} <= listed
+    assert not {"/model", "/role", "/system", "/context", "/compact", "/tools"} & listed
+
+
 def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -> None:
     tty = terminal(*spec("counting"), "-t", "t")
     tty.wait_for_prompt()

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -23,8 +24,10 @@ from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
+from pydantic import BaseModel
 
 import chatcli
+from chatcli.events import TurnFinished
 from tests.fakes.openai_server import FakeOpenAI
 from tests.sample_graphs.small import builder, builder_of, graph
 
@@ -139,6 +142,28 @@ def asked(value: dict[str, Any]) -> str:
 )
 def test_a_runnable_over_messages_answers(runnable: Runnable[Any, Any], answer: str) -> None:
     assert asyncio.run(chatcli.ask(runnable, "hi")).content == answer
+
+
+class Found(BaseModel):
+    name: str
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("returned", "content", "output"),
+    [
+        ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
+        (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
+        ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
+        ([1, 2], "[1, 2]", [1, 2]),
+        ("text", "text", None),
+        (AIMessage("a message"), "a message", None),
+        ({"messages": [("assistant", "a state")]}, "a state", None),
+    ],
+)
+def test_what_a_runnable_returns_beside_text_is_the_output(returned: Any, content: str, output: Any) -> None:
+    answer = asyncio.run(chatcli.ask(RunnableLambda(lambda messages: returned), "hi"))
+    assert (answer.content, answer.output) == (content, output)
 
 
 def test_an_answer_has_the_fields_of_the_json_format() -> None:
@@ -302,6 +327,74 @@ def test_an_interrupt_is_answered_by_resume() -> None:
     assert asyncio.run(talk()) == "got {'yes': True}"
 
 
+class Steps(MessagesState):
+    done: Annotated[list[str], add]
+
+
+def stopping_graph() -> Any:
+    """Return a graph that stops before its second node, which answers."""
+    made = StateGraph(Steps)
+    made.add_node("plan", lambda state: {"done": ["plan"]})
+    made.add_node("act", lambda state: {"done": ["act"], "messages": [AIMessage(",".join([*state["done"], "act"]))]})
+    made.add_edge(START, "plan")
+    made.add_edge("plan", "act")
+    return made.compile(name="stopping", interrupt_before=["act"])
+
+
+def test_resume_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+    made = stopping_graph()
+
+    async def talk() -> tuple[str, str]:
+        first = await chatcli.ask(made, "hi", thread="t")
+        assert (first.finish_reason, first.content, first.approvals) == ("breakpoint", "", ())
+        with pytest.raises(ValueError, match="stopped at a breakpoint before act") as raised:
+            await chatcli.ask(made, "another", thread="t")
+        assert "resume=None" in raised.value.remedy  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="stopped at a breakpoint before act"):
+            await chatcli.ask(made, thread="t", resume="an answer that nobody asked for")
+        last = await chatcli.ask(made, thread="t", resume=None)
+        with pytest.raises(ValueError, match="nothing to go on with"):
+            await chatcli.ask(made, thread="t", resume=None)
+        return last.content, last.finish_reason
+
+    assert asyncio.run(talk()) == ("plan,act", "stop")
+
+
+def test_stream_goes_on_where_the_graph_stopped_at_a_breakpoint() -> None:
+    made = stopping_graph()
+
+    async def talk() -> list[str]:
+        found = []
+        for given in ({"question": "hi"}, {"resume": None}):
+            async for event in chatcli.stream(made, thread="t", **given):
+                found += [event.finish_reason] if isinstance(event, TurnFinished) else []
+        return found
+
+    assert asyncio.run(talk()) == ["breakpoint", "stop"]
+
+
+def test_several_interrupts_are_answered_by_their_ids() -> None:
+    def ask_for(name: str) -> Any:
+        return lambda state: {"done": [f"{name}={interrupt(name)}"]}
+
+    made = StateGraph(Steps)
+    made.add_node("one", ask_for("one"))
+    made.add_node("two", ask_for("two"))
+    made.add_node("last", lambda state: {"messages": [AIMessage(",".join(sorted(state["done"])))]})
+    made.add_edge(START, "one")
+    made.add_edge(START, "two")
+    made.add_edge(["one", "two"], "last")
+
+    async def talk() -> str:
+        first = await chatcli.ask(made, "hi", thread="t", name="both")
+        with pytest.raises(ValueError, match="waits for 2 answers"):
+            await chatcli.ask(made, thread="t", name="both", resume=None)
+        answers = {request.interrupt_id: str(request.payload).upper() for request in first.approvals}
+        return (await chatcli.ask(made, thread="t", name="both", resume=answers)).content
+
+    assert asyncio.run(talk()) == "one=ONE,two=TWO"
+
+
 def test_files_go_along_with_the_question(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("the note")
     assert "the note" in asyncio.run(chatcli.ask(reply, "read", files=[tmp_path / "note.txt"])).content
@@ -392,6 +485,33 @@ def test_the_context_is_that_of_the_schema_and_the_thread_remembers_it() -> None
         asyncio.run(chatcli.ask(GREETING, "hi"))
     with pytest.raises(ValueError, match="type str"):
         asyncio.run(chatcli.ask(GREETING, "hi", context={"user": 7}))
+
+
+@pytest.mark.parametrize(
+    ("made", "values", "message"),
+    [
+        (GREETING, {"context": {"user": 7}}, "the field user of the graph's context is of the type str"),
+        (GREETING, {"context": {"usr": "Ann"}}, "the graph's context has no field usr"),
+        (GREETING.compile(), {"input": {"mood": "good"}}, "the graph's input has no field mood"),
+        (GREETING, {"input": {"messages": []}}, "the field messages of the graph's input takes the question"),
+        (GREETING, {"configurable": {"user": 7}}, "the field user of the graph's configurable is of the type str"),
+        (PLAIN, {"input": {"question": "why?"}, "input_key": "question"}, "takes the question"),
+        (PLAIN, {"input": {"questions": 3}}, "no field questions"),
+        (reply, {"input": {"mood": "good"}}, "no field mood"),
+        (CHAIN, {"input": {"mood": "good"}}, "no field mood"),
+    ],
+)
+@pytest.mark.parametrize("thread", [None, "t"])
+def test_a_value_that_the_graph_does_not_take_is_refused_at_the_call(
+    made: object, values: dict[str, Any], message: str, thread: str | None
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        chatcli.stream(made, "hi", thread=thread, **values)
+
+
+def test_a_value_that_a_factorys_graph_does_not_take_fails_the_turn() -> None:
+    with pytest.raises(ValueError, match="no field usr"):
+        asyncio.run(chatcli.ask(lambda: GREETING, "hi", context={"usr": "Ann"}))
 
 
 UNFINISHED = StateGraph(MessagesState)

@@ -358,3 +358,29 @@ def test_nothing_that_a_terminal_obeys_passes_from_the_model() -> None:
     written = terminal.bytes.getvalue()
     for sequence in ("\x1b]", "\x1bP", "\x1b[2J", "\x1b[6n", "\x9b", "\u202e"):
         assert sequence not in written
+
+
+JSON = '{"a_b_c": "x *y* z", "list": ["_u_"]}'
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+@pytest.mark.parametrize(
+    "event",
+    [TextDelta(JSON), finished(JSON), ThreadChanged("t", (MessageShown("assistant", JSON),))],
+)
+def test_an_answer_in_json_is_shown_as_it_is(event: Any, markdown: bool) -> None:
+    terminal = Terminal(80, 24)
+    shown = renderer(terminal, markdown=markdown, quiet=True)
+    shown.render(event)
+    shown.close()
+    assert JSON in terminal.lines()
+
+
+@pytest.mark.parametrize("first", ["[1]", '{"a": 1', "{}", '"a"'])
+def test_only_whole_json_is_shown_as_code(first: str) -> None:
+    terminal = Terminal(80, 24)
+    shown = renderer(terminal, quiet=True)
+    for piece in (first, " and *more*"):
+        shown.render(TextDelta(piece))
+    shown.close()
+    assert "*" not in "\n".join(terminal.lines())

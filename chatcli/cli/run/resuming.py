@@ -12,7 +12,6 @@ from chatcli.conversation.place import Place
 from chatcli.events import Notice, ThreadChanged
 from chatcli.message import MessageShown
 from chatcli.models.names import GRAPH
-from chatcli.providers import PROVIDERS
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
 
@@ -39,8 +38,7 @@ async def _show_pending(
     settings: Settings, conversation: Conversation, renderer: Renderer, *, unanswered: bool
 ) -> None:
     """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some."""
-    # A user graph, here or on a server, is no provider's model.
-    own = conversation.model_name.provider not in PROVIDERS
+    own = conversation.has_own_graph
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
     requests = await conversation.pending() if own or tools or unanswered else ()
     for request in requests:

@@ -193,8 +193,10 @@ class GraphSchemas:
         return {name for name in needed if name not in builder.channels or not builder.channels[name].is_available()}
 
 
-def check_values(graph: object, values: GraphValues) -> GraphValues:
+def check_values(graph: object, values: GraphValues, question: str | None = None) -> GraphValues:
     """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
+
+    The field `question` of its input takes the question.
 
     Raises:
         ValueError: The graph has no such field, or a value is of another type.
@@ -202,7 +204,7 @@ def check_values(graph: object, values: GraphValues) -> GraphValues:
     """
     if not isinstance(graph, Pregel | StateGraph):
         return values
-    schemas = GraphSchemas(graph, values.input_key or MESSAGES)
+    schemas = GraphSchemas(graph, question or MESSAGES)
     try:
         for kind in KINDS:
             for key, value in values.of(kind).items():

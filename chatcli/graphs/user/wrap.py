@@ -17,12 +17,14 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import StreamWriter
 from pydantic import BaseModel
 
 from chatcli.graphs.user.answers import read_answer
 from chatcli.graphs.user.kinds import name_of, takes_history
+from chatcli.sessions.stream import Answer
 
-Answer = AsyncIterator[Any]
+Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
 
@@ -91,7 +93,7 @@ def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
 def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
     """Return a graph that answers with what `runnable` makes of the messages, in the form that it takes them."""
 
-    async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    async def answer(state: MessagesState, config: RunnableConfig, writer: StreamWriter) -> dict[str, Any]:
         # What counts is what comes out of it: a model inside is not heard by itself.
         inner = patch_config(config)
         inner["tags"] = [*(config.get("tags") or []), TAG_NOSTREAM]
@@ -105,7 +107,10 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
                 whole = whole + piece
             except TypeError:
                 whole = piece
-        return {"messages": messages_in(whole)}
+        messages, output = read_output(whole)
+        if output is not None:
+            writer(Answer(None, output))
+        return {"messages": messages}
 
     return _one_node(name_of(runnable), answer)
 
@@ -128,20 +133,23 @@ def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
     return {**dict.fromkeys(texts[:1], messages[-1].text), **dict.fromkeys(lists[:1], earlier)}
 
 
-def messages_in(value: Any) -> list[BaseMessage]:
-    """Return what `value`, the output of a Runnable, says: its messages, or else what `read_answer` finds."""
+def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
+    """Return what `value`, the output of a Runnable, says, and what it is as JSON, if it is more than that.
+
+    Its messages say it, or else what `read_answer` finds.
+    """
     if isinstance(value, BaseMessage):
-        return [value]
+        return [value], None
     found = value.get("messages") if isinstance(value, Mapping) else value
     if isinstance(found, list) and found and all(isinstance(one, BaseMessage | dict | tuple) for one in found):
         try:
             messages = convert_to_messages(found)
             if not isinstance(value, Mapping) or messages[-1].text:
-                return messages
+                return messages, None
         except (ValueError, NotImplementedError):  # a list of other things
             pass
     answer = read_answer(value)  # such as what an extractor found, whose calls nobody runs
-    return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else []
+    return [AIMessage(answer.text, id=str(uuid4()))] if answer.text else [], answer.output
 
 
 def as_text(value: Any) -> str:
@@ -169,18 +177,18 @@ def as_chunk(piece: Any) -> AIMessageChunk:
     return AIMessageChunk(content=as_text(piece))
 
 
-async def _stream(pieces: Answer) -> BaseMessage:
+async def _stream(pieces: Pieces) -> BaseMessage:
     """Show `pieces` as they come, and return them as one message."""
     return await _Pieces(pieces=pieces).ainvoke([])
 
 
-async def _chained(first: Any, rest: AsyncIterator[Any]) -> Answer:
+async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
     yield first
     async for piece in rest:
         yield piece
 
 
-async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
+async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Pieces:
     """Yield what `function` answers; one that is not asynchronous runs in a thread."""
     if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
         made = function(*arguments)

@@ -254,7 +254,8 @@ class TerminalRenderer:
 
     def _feed_answer(self, text: str) -> None:
         self._answered = True
-        self._screen.open_answer().feed(text)
+        begun = self._screen.answer is not None
+        self._screen.open_answer().feed(text if begun else self._screen.as_written(text))
 
     def _end_answer(self, content: str) -> None:
         """Finish the answer in progress; show `content` if none of it came as deltas."""

@@ -15,6 +15,7 @@ from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Theme, find_theme
+from chatcli.runtime.parse import read_json
 from chatcli.sanitize import sanitize, sanitize_line
 
 _PROMPT = "> "
@@ -71,6 +72,10 @@ class Screen:
             self.reasoning.finish()
             self.answer = self._new_answer()
         return self.answer
+
+    def as_written(self, text: str) -> str:
+        """Return `text`, which begins an answer, so that whole JSON is shown as code: Markdown would swallow some."""
+        return f"```json\n{text.strip()}\n```\n" if self.markdown and _is_json(text) else text
 
     def open_text(self) -> Answer:
         """Return the text in progress that is shown without Markdown; begin one if there is none."""
@@ -130,7 +135,7 @@ class Screen:
             self._print(Text(f"{name}{text}", style=self._theme.resolve(Style(dim=True))))
         else:
             answer = self._new_answer()
-            answer.feed(text)
+            answer.feed(self.as_written(text))
             answer.finish()
         if event.interrupted:
             self._print(Text("[interrupted]", style=self._theme.resolve(Style(dim=True))))
@@ -164,3 +169,13 @@ class Screen:
     def _print(self, text: Text) -> None:
         self.make_room()
         self.console.print(text)
+
+
+def _is_json(text: str) -> bool:
+    """Return whether `text` is a JSON object or list with a text in it; `[1]` may be the first piece of an answer."""
+    if not text.lstrip().startswith(("{", "[")) or '"' not in text:
+        return False
+    try:
+        return isinstance(read_json(text), dict | list)
+    except ValueError:
+        return False

@@ -3,10 +3,6 @@
 The four functions of `__all__` are the whole public face; whatever else can be imported may change at any time.
 """
 
-TYPE_CHECKING = False  # as type checkers read it: `typing` takes longer to import than all of this
-if TYPE_CHECKING:
-    from chatcli.library import ask, command, run, stream
-
 __version__ = "0.1.0"
 __all__ = ["ask", "command", "run", "stream"]
 
@@ -17,8 +13,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    # No import statement: the modules below, which need the version, do not import the library.
-    return getattr(import_module("chatcli.library"), name)
+    # No import statement: the modules below, which need the version, do not import the library. Types: __init__.pyi.
+    return getattr(import_module(f"{__name__}.library"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,5 @@
+# What type checkers read in place of the lazy imports of __init__.py.
+from chatcli.library import ask, command, run, stream
+
+__version__: str
+__all__ = ["ask", "command", "run", "stream"]

@@ -1,8 +1,16 @@
-"""A message of the past, as every store gives it."""
+"""Messages of the past and tool calls, as people read them; untrusted, to be sanitised where they are shown."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from chatcli.text_lines import one_line
+
+MAX_ARGUMENTS = 100
+"""The most characters of a call's arguments in its line."""
+MAX_RESULT = 100
+"""The most characters of a call's result in its line."""
 
 SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool", "summary": "Summary", "notification": "Notification"}
 """What each role is called on a page and in plain text."""
@@ -23,3 +31,38 @@ def human_role(additional_kwargs: Mapping[str, Any]) -> str:
     if not isinstance(source, str):
         return "user"
     return "summary" if source == "summarization" else "notification"
+
+
+def call_text(name: str, arguments: Mapping[str, Any], *, whole: bool = False) -> str:
+    """Return a call as `search(query="cats", limit=3)`; long arguments are shortened, unless `whole` is set."""
+    given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False, default=str)}" for key, value in arguments.items())
+    return f"{name}({given if whole or len(given) <= MAX_ARGUMENTS else f'{given[:MAX_ARGUMENTS]}…'})"
+
+
+def result_text(content: str, *, failed: bool = False) -> str:
+    """Return the result of a call on one line; of a long one, the beginning and the length."""
+    text = one_line(content) or "(nothing)"
+    cut = text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… ({len(content)} characters)"
+    return f"{'✗' if failed else '→'} {cut}"
+
+
+def is_review(payload: object) -> bool:
+    """Return whether `payload` asks for decisions on tool calls, in the format of langchain's middleware."""
+    return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
+
+
+def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tool calls that `payload` asks about.
+
+    Each has a `name`, `args`, perhaps a `description`, the `allowed` decisions if they are limited, and the `scopes`
+    that an approval may have ("thread", "always"), which only our own graph sets.
+    """
+    if "action_requests" not in payload:
+        return [dict(payload)]
+    configs = {config.get("action_name"): config for config in payload.get("review_configs", ())}
+    actions = []
+    for action in payload["action_requests"]:
+        config = configs.get(action.get("name"), {})
+        limits = {"allowed": config.get("allowed_decisions", ()), "scopes": config.get("scopes", ())}
+        actions.append({**action, **limits})
+    return actions

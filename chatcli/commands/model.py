@@ -10,10 +10,10 @@ from chatcli.config.values import parse_variable, parse_variables
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
+from chatcli.message import is_review
 from chatcli.roles.role import find_role, role_files
 from chatcli.roles.setup import Setup
 from chatcli.text_lines import one_line
-from chatcli.tool_text import is_review
 
 NO_ROLE = ("none", "off")
 

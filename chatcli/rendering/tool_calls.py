@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chatcli.events import ApprovalRequested, ToolCallFinished, ToolCallStarted
+from chatcli.message import call_text, is_review, result_text, reviewed_actions
 from chatcli.sanitize import sanitize, sanitize_line
-from chatcli.tool_text import call_text, is_review, result_text, reviewed_actions
 
 _EVERY_DECISION = ("approve", "edit", "reject")
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}

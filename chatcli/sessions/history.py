@@ -6,10 +6,9 @@ from typing import TypeGuard
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.events import INTERRUPTED
-from chatcli.message import MessageShown, human_role
+from chatcli.message import MessageShown, call_text, human_role, result_text
 from chatcli.sessions.branches import current_branch, read_turns
 from chatcli.store.threads import Step
-from chatcli.tool_text import call_text, result_text
 
 
 def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
+from chatcli.message import is_review, reviewed_actions
 from chatcli.runtime.parse import TooDeepError, read_json
-from chatcli.tool_text import is_review, reviewed_actions
 
 _WORDS = {
     "approve": ("approve", "a", "yes", "y", "ok"),

@@ -47,7 +47,7 @@ class Command:
         usage: Its arguments, for `/help`.
         handler: Runs it.
         aliases: Its other names.
-        only: What it is for, if it refuses elsewhere: the plain chat, or a graph of the user's own.
+        only: What it is for, if it refuses elsewhere: the plain chat, or a graph.
 
     """
 

@@ -70,7 +70,7 @@ def build_conversation(
 
             return await ServerEngine.open(place, settings.timeout, chosen)
         if graph is not None:
-            await import_engine("user_graph_engine", quiet=False)  # the log of the user's code is shown
+            await import_engine("user_graph_engine", quiet=False)  # the graph's own log is shown
             from chatcli.conversation.user_graph_engine import GraphEngine
 
             return await GraphEngine.open(place, graph, announce, chosen, embedded=embedded)

@@ -98,7 +98,7 @@ class Conversation:
 
     @property
     def has_own_graph(self) -> bool:
-        """Whether a graph of the user's own answers, here or on a server, not the plain chat."""
+        """Whether a graph answers, here or on a server, not the plain chat."""
         return self.model_name.provider not in PROVIDERS
 
     def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:

@@ -65,7 +65,7 @@ async def read_messages(location: StoreLocation, thread_id: str) -> list[Message
 async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]:
     """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
 
-    Objects of the user's classes become their fields: nothing of theirs is imported.
+    Objects of a graph's classes become their fields; no such class is imported.
 
     Raises:
         StoreError: The store can't be used.

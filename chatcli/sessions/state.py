@@ -94,7 +94,7 @@ def state_keys(graph: object) -> dict[str, StateKey]:
 
 
 def plain_state(values: object) -> dict[str, Any]:
-    """Return what a state has beside the messages, as JSON: objects of the user's classes become their fields."""
+    """Return what a state has beside the messages, as JSON: objects of a graph's classes become their fields."""
     fields = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
     return {str(name): as_json(value) for name, value in fields.items() if _shown(name)}
 

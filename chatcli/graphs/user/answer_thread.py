@@ -33,7 +33,7 @@ def with_messages(graph: AnyPregel, shape: GraphShape) -> AnyPregel:
     """Return `graph` with a channel of messages, and a first step that puts the question there.
 
     The user's nodes, and all that they keep, stay as they are: so everything that LangGraph does with a thread works on
-    questions and state together. A question is stored before any of the user's nodes runs.
+    questions and state together. A question is stored before the first node of the graph runs.
     """
     channels = {**graph.channels, _ASKED: EphemeralValue(Any)}
     if MESSAGES not in channels:

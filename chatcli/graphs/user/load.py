@@ -1,4 +1,4 @@
-"""Loads a user graph: its module is run, its failures are named by the line of the user's code."""
+"""Loads a user graph: runs its module, and names the line of its code in each failure."""
 
 import importlib
 import importlib.util
@@ -86,7 +86,7 @@ def _fitting(remedy: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return `error` in one line, with the file and line of the user's code, without any key."""
+    """Return `error` in one line, with the file and line in the graph's code, without any key."""
     place = find_place(error)
     where = f" ({_shown(place[0])}, line {place[1]})" if place is not None else ""
     return f"{_line(error)}{where}"

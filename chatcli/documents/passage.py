@@ -1,0 +1,33 @@
+"""A passage: a part of a document with its place, as the index keeps it and a search finds it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of the document `path`; `text` is exactly what stands in the lines `start_line` to `end_line`.
+
+    Lines are counted from 1 and end with a newline, as editors count them. `text` has a "\\n" between two lines and none at
+    its end. In a PDF a passage has a `page`, counted from 1, and no lines. The lines of a DOCX or EPUB file are those of
+    its extracted text.
+    """
+
+    path: Path
+    """Absolute, with symbolic links resolved."""
+    text: str
+    start_line: int | None = None
+    end_line: int | None = None
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+    """The headings, classes and functions around it, the outermost first."""
+    plain: str = ""
+    """The text without its markup, where it has much: a web page, a notebook. Else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that a search found; a higher `score` is a better match, 1 at most."""
+
+    passage: Passage
+    score: float

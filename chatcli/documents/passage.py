@@ -8,8 +8,9 @@ from pathlib import Path
 class Passage:
     """A part of the document `path`; `text` is exactly what stands in the lines `start_line` to `end_line`.
 
-    Lines are counted from 1, as editors count them, and joined by newlines; none stands at the end of `text`. In a PDF a
-    passage has a `page`, counted from 1, and no lines. The lines of a DOCX or EPUB file are those of its extracted text.
+    Lines are counted from 1, as editors count them, and joined by newlines; none stands at the end of `text`. In a PDF
+    a passage has a `page`, counted from 1, and no lines. The lines of a DOCX or EPUB file are those of its extracted
+    text.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Styled text: the style of each kind of text, the themes that define the colours, and lines of it, which can be wrapped.
+"""Styled text: the style of each kind of text, the themes that define the colours, and lines, which can be wrapped.
 
 Styles name the sixteen colours of terminals.
 """

@@ -1,7 +1,7 @@
 """Roles: named system prompt templates with variables, and the setup that a thread keeps of one.
 
-The user's own roles, in the config folder, replace the shipped ones of the same name. The setup is the system prompt, role
-and model in the state of a thread, so that a resumed thread has them.
+The user's own roles, in the config folder, replace the shipped ones of the same name. The setup is the system prompt,
+role and model in the state of a thread, so that a resumed thread has them.
 """
 
 import difflib

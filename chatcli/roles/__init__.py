@@ -6,7 +6,7 @@ role and model in the state of a thread, so that a resumed thread has them.
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter

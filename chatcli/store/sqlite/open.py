@@ -1,4 +1,4 @@
-"""The checkpointer on SQLite, and how it is opened: the file and its tables are made, the index is brought up to date."""
+"""The checkpointer on SQLite, and how it is opened: its file and tables are made, its index is brought up to date."""
 
 import asyncio
 import fcntl

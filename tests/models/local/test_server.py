@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -219,6 +221,14 @@ def test_no_weights_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NetworkError, match="can't be downloaded"):
         _ensure(server)
     server.close()
+
+
+def test_a_client_that_ends_does_not_warn_of_the_server_that_goes_on(weights: Path) -> None:
+    command = [sys.executable, "-W", "default::ResourceWarning", "-m", "tests.models.local.client_main"]
+    client = subprocess.run(
+        [*command, SMOLLM.name, str(weights)], input="\n", capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "still running" not in client.stderr
 
 
 def test_cancelled_download_stops_with_its_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,6 @@ from chatcli.providers import LOCAL
 _ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 """The last line of a Python traceback."""
-# A Popen warns if it is collected while its process is running, but this one is meant to outlive its parent.
-_children: list[subprocess.Popen[bytes]] = []
 
 _IDLE_VARIABLE = "CHATCLI_LOCAL_IDLE_SECONDS"
 _DEFAULT_IDLE_SECONDS = 180.0
@@ -70,7 +68,6 @@ def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: fl
         idle_seconds: How long the server runs without a client.
 
     """
-    _children[:] = [child for child in _children if child.poll() is None]
     command = [
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
@@ -94,7 +91,9 @@ def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: fl
             start_new_session=True,
             pass_fds=[lock.fileno()],
         )
-    _children.append(child)
+    # A Popen warns if it is collected while its process is running, also when the interpreter ends, but the server is
+    # meant to outlive its parent. A thread that waits for it keeps the Popen to the very end.
+    threading.Thread(target=child.wait, daemon=True).start()
     return child
 
 

@@ -53,10 +53,11 @@ async def keep_turn(
 
 
 async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
-    """Store the partial answer of a process that was killed; return whether there was one.
+    """Store what a process that was killed has not; return whether that was a partial answer.
 
     The caller holds the thread's lock: a journal without a lock is a dead process's.
     """
+    await thread.complete(config)
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     if partial is None:
         return False

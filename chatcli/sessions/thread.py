@@ -280,10 +280,14 @@ class GraphThread:
             await self.go_to(self.config(), str(snapshot.config["configurable"]["checkpoint_id"]), pending=True)
         raise UsageError("the state can't be edited here: several nodes have run at the same time")
 
+    def declared_keys(self) -> dict[str, StateKey]:
+        """Return the keys that the graph's schemas declare beside the messages; the state may have others."""
+        return state_keys(self.graph)
+
     async def state_keys(self) -> dict[str, StateKey]:
         """Return the keys of the state beside the messages."""
-        known = state_keys(self.graph)
-        return {**{name: StateKey(name) for name in plain_state((await self.snapshot()).values)}, **known}
+        found = plain_state((await self.snapshot()).values)
+        return {**{name: StateKey(name) for name in found}, **self.declared_keys()}
 
     async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
         """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -137,6 +137,7 @@ class ServerThread(GraphThread):
         uuid: The server's ID of the thread.
         graph_id: The server's ID of the graph.
         timeout: Seconds of silence after which a run is stopped; None for no limit.
+        state_schema: The JSON Schema of each key of the app's state, as far as the server has it.
 
     """
 
@@ -145,6 +146,7 @@ class ServerThread(GraphThread):
     uuid: str = ""
     graph_id: str = ""
     timeout: float | None = None
+    state_schema: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """See `GraphThread.config`."""
@@ -202,14 +204,10 @@ class ServerThread(GraphThread):
             runs = await self.graph.api.runs.list(self.uuid, limit=1)
         return await self.mark_stopped() if runs and runs[0]["status"] == "success" else ()
 
-    async def state_keys(self) -> dict[str, StateKey]:
-        """See `GraphThread.state_keys`; the server can't describe every state."""
-        with server_failures(self.graph.server):
-            schemas = await self.graph.api.assistants.get_schemas(self.graph.assistant_id)
-        described = (schemas.get("state_schema") or {}).get("properties") or {}
-        types = {name: _TYPES.get(field.get("type"), Any) for name, field in described.items()}
-        values = plain_state((await self.snapshot()).values)
-        return {name: StateKey(name, types.get(name, Any)) for name in plain_state({**types, **values})}
+    def declared_keys(self) -> dict[str, StateKey]:
+        """See `GraphThread.declared_keys`; the server can't describe every state."""
+        types = {name: _TYPES.get(one.get("type"), Any) for name, one in self.state_schema.items()}
+        return {name: StateKey(name, types[name]) for name in plain_state(types)}
 
     @property
     def runs_here(self) -> bool:

@@ -8,12 +8,10 @@ from contextlib import aclosing
 from typing import Any, cast
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
@@ -22,13 +20,14 @@ from pydantic import BaseModel
 
 from chatcli.graphs.user.answers import read_answer
 from chatcli.graphs.user.kinds import name_of, takes_history
+from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
 
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
 
-class _Pieces(BaseChatModel):
+class _Pieces(StreamedModel):
     """Streams `pieces` as LangGraph streams a model's answer, so that they arrive as they are made."""
 
     pieces: Any
@@ -37,24 +36,6 @@ class _Pieces(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "pieces"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError  # it is only called asynchronously
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager))
 
     async def _astream(
         self,

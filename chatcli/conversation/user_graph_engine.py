@@ -191,7 +191,7 @@ async def _items(
     if (own := await own_store(spec, resources)) is not None:
         return own
     options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
-    items = ItemStore(location, options, beside=store.checkpointer)
+    items = ItemStore(location, options, checkpointer=store.checkpointer)
     resources.callback(items.close)
     return items
 

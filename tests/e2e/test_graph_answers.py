@@ -64,7 +64,7 @@ def test_an_entrypoint_gets_what_its_type_hints_ask_for(chat: Chat) -> None:
     model = answer(chat(*spec("model"), "--json", "hi"))
     assert (model["content"], model["output"]["sources"]) == ("You said: hi", ["a.md"])
     ok(chat(*spec("model"), "-t", "polite", "--input", "polite=true", "hi"))
-    # The object is built in another process: the store holds none of the user's classes.
+    # The object is built in another process: the store holds no class of the user graph.
     assert answer(chat("-t", "polite", "--resume-with", "yes", "--json"))["content"] == "You said: hi"
 
     assert ok(chat(*spec("number"), "41")).stdout == "42\n"

@@ -94,7 +94,7 @@ def test_the_events_of_a_breakpoint(chat: Chat) -> None:
     assert events[-1]["finish_reason"] == "stop"
 
 
-def test_what_was_said_before_the_breakpoint_is_not_said_again(chat: Chat) -> None:
+def test_what_was_shown_before_the_breakpoint_is_not_shown_again(chat: Chat) -> None:
     ok(chat(*spec("silent"), "-t", "t", "hi"))
     rest = ok(chat("-t", "t", "--resume-with", "null", "--json"))
     assert (rest.json()["content"], rest.json()["finish_reason"]) == ("", "no_answer")

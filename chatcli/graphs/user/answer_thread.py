@@ -117,10 +117,10 @@ class AnswerThread(GraphThread):
             await self._store(config, self._answer(snapshot, newest), snapshot)
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
         """See `GraphThread.keep_question`."""
-        asked = await self._asked({**(beside or {}), MESSAGES: [question]})
+        asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 
@@ -131,10 +131,10 @@ class AnswerThread(GraphThread):
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return what enters the graph for `graph_input`: the question, and values beside it."""
-        beside = {key: value for key, value in graph_input.items() if key != MESSAGES}
+        other_input = {key: value for key, value in graph_input.items() if key != MESSAGES}
         [question] = graph_input[MESSAGES]
         earlier = await self.messages() if self.shape.whole_thread else []
-        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], beside)}
+        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], other_input)}
         if not self.shape.is_chat:
             asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
         return asked
@@ -162,8 +162,8 @@ class AnswerThread(GraphThread):
     async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
         """Write the answer as the graph's, unless the messages of the turn have it already."""
         messages = messages_of(snapshot)
-        said = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
-        if not answer.text or answer.text in said:
+        shown = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
+        if not answer.text or answer.text in shown:
             return
         known = {message.id for message in messages}
         new = [message for message in answer.messages if message.id is None or message.id not in known]

@@ -99,14 +99,21 @@ class ServerEngine:
             found = await asyncio.to_thread(schemas_with_messages, self._server, assistant)
             self._schemas[assistant["assistant_id"]] = ServerSchemas(found)
         graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
+        schemas = self._schemas[assistant["assistant_id"]]
         thread = ServerThread(
-            graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
+            graph,
+            self.threads,
+            thread_id,
+            uuid=uuid,
+            graph_id=assistant["graph_id"],
+            timeout=self._timeout,
+            state_schema=schemas.state,
         )
         grants = granted(self._server, thread_id)
         return ValuesSession(
             thread,
             ModelName(SERVER, assistant["name"]),
-            self._schemas[assistant["assistant_id"]],
+            schemas,
             given=self._given,
             first=opening.first,
             remembered=GraphValues.read(await asyncio.to_thread(lambda: grants.values)),

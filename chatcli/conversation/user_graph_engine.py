@@ -150,7 +150,8 @@ class GraphEngine(LocalEngine):
         if shape is None:
             return GraphThread(self._graph, self.threads, thread_id), MESSAGES
         graph = with_messages(self._graph, shape)
-        return AnswerThread(graph, self.threads, thread_id, shape=shape), shape.question or MESSAGES
+        name = str(self._spec.model_name)
+        return AnswerThread(graph, self.threads, thread_id, shape=shape, name=name), shape.question or MESSAGES
 
 
 class PrintedLines(io.TextIOBase):
@@ -190,7 +191,7 @@ async def _items(
     if (own := await own_store(spec, resources)) is not None:
         return own
     options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
-    items = ItemStore(location, options, beside=store.checkpointer)
+    items = ItemStore(location, options, checkpointer=store.checkpointer)
     resources.callback(items.close)
     return items
 

@@ -9,6 +9,7 @@ from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
 from chatcli.commands.registry import CommandRegistry, parse_command
+from chatcli.commands.state import WATCH
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
@@ -80,6 +81,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "theme": lambda: [(name, "") for name in THEMES],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
+            "state": lambda: _state_keys(conversation()),
         },
         conversation,
     )
@@ -99,6 +101,12 @@ def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the beginnings of `/set` for a graph, with the type of each; none until its thread is open."""
     settable = () if conversation is None else conversation.settable()
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
+
+
+def _state_keys(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the keys of the graph's state, with the type of each, and the word that shows the changes of turns."""
+    names = {} if conversation is None else conversation.state_names()
+    return [*names.items(), (WATCH, "the changes of each turn")]
 
 
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:

@@ -31,6 +31,8 @@ class ServerSchemas:
             "context": _resolved(context),
             "input": _resolved(schemas.get("input_schema") or schemas.get("state_schema") or {}),
         }
+        self.state: Mapping[str, Any] = (schemas.get("state_schema") or {}).get("properties") or {}
+        """The schema of each key of the state, as far as the server has it."""
 
     def types(self) -> dict[tuple[Kind, str], str]:
         """Return the type of each field that may be given."""

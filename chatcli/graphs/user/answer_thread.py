@@ -1,6 +1,7 @@
 """A thread of a user graph without messages: the questions and answers are kept in a channel beside its state."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -16,6 +17,7 @@ from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
 from langgraph.types import StateSnapshot
 from pydantic import TypeAdapter
 
+from chatcli.errors import UsageError
 from chatcli.graphs.user.schemas import MESSAGES
 from chatcli.graphs.user.shape import AnyPregel, GraphShape
 from chatcli.sessions.history import newest_turn
@@ -69,9 +71,13 @@ def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerThread(GraphThread):
-    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers."""
+    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers.
+
+    `name` is what turns call the graph.
+    """
 
     shape: GraphShape = None  # type: ignore[assignment]  # a field after one with a default needs one
+    name: str = ""
 
     @property
     def has_drafts(self) -> bool:
@@ -94,11 +100,27 @@ class AnswerThread(GraphThread):
             await self._store(config, answer, snapshot)
             yield {"type": ANSWER, "ns": (), "data": answer}
 
+    async def complete(self, config: RunnableConfig) -> None:
+        """See `GraphThread.complete`: the answer of a process that was killed before it wrote it."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        by_this_graph = metadata.get("chatcli_model") == self.name
+        # What comes after an answer that is stored, such as an edit of the state, is an update.
+        if not isinstance(newest, CheckpointTuple) or metadata.get("source") != "loop" or not by_this_graph:
+            return
+        snapshot = await self.snapshot()
+        if snapshot.next or snapshot.interrupts:
+            return
+        with suppress(UsageError):  # it has no such field: the next turn says so
+            labels = {name: value for name, value in metadata.items() if name.startswith("chatcli_")}
+            config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
+            await self._store(config, self._answer(snapshot, newest), snapshot)
+
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
         """See `GraphThread.keep_question`."""
-        asked = await self._asked({**(beside or {}), MESSAGES: [question]})
+        asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 
@@ -109,10 +131,10 @@ class AnswerThread(GraphThread):
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return what enters the graph for `graph_input`: the question, and values beside it."""
-        beside = {key: value for key, value in graph_input.items() if key != MESSAGES}
+        other_input = {key: value for key, value in graph_input.items() if key != MESSAGES}
         [question] = graph_input[MESSAGES]
         earlier = await self.messages() if self.shape.whole_thread else []
-        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], beside)}
+        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], other_input)}
         if not self.shape.is_chat:
             asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
         return asked
@@ -140,8 +162,8 @@ class AnswerThread(GraphThread):
     async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
         """Write the answer as the graph's, unless the messages of the turn have it already."""
         messages = messages_of(snapshot)
-        said = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
-        if not answer.text or answer.text in said:
+        shown = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
+        if not answer.text or answer.text in shown:
             return
         known = {message.id for message in messages}
         new = [message for message in answer.messages if message.id is None or message.id not in known]

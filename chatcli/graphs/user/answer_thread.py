@@ -1,7 +1,7 @@
 """A thread of a user graph without messages: the questions and answers are kept in a channel beside its state."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
@@ -16,8 +16,9 @@ from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
 from langgraph.types import StateSnapshot
 from pydantic import TypeAdapter
 
-from chatcli.graphs.user.schemas import MESSAGES
-from chatcli.graphs.user.shape import AnyPregel, GraphShape
+from chatcli.graphs.answers import MESSAGES
+from chatcli.graphs.shape import GraphShape
+from chatcli.graphs.user.shape import AnyPregel
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.stream import ANSWER, Answer
 from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
@@ -71,7 +72,7 @@ def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 class AnswerThread(GraphThread):
     """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers."""
 
-    shape: GraphShape = None  # type: ignore[assignment]  # a field after one with a default needs one
+    shape: GraphShape = field(kw_only=True)
 
     @property
     def has_drafts(self) -> bool:

@@ -14,12 +14,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
+from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.runtime_context import build_context
 from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
 
 AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
-MESSAGES = "messages"
 
 
 class Fields:

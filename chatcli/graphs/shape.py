@@ -5,8 +5,9 @@ import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
+from uuid import uuid4
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import TypeAdapter, ValidationError
 
 from chatcli.errors import UsageError
@@ -134,6 +135,31 @@ class GraphShape:
             )
         return answer_in(held, self.answer)
 
+    def read_turn(self, value: Any, since: Sequence[BaseMessage], *, is_new: bool) -> Answer:
+        """Return the answer of a turn that left the output `value`, and the messages `since` its question.
+
+        Args:
+            value: The output.
+            since: The messages that the graph's own state has of the turn.
+            is_new: Whether the graph has written the answer in this turn.
+
+        """
+        if not is_new:
+            return Answer(None, None)
+        answer = self.read(value)
+        if self.is_fallback and since and isinstance(since[-1], AIMessage) and since[-1].text:
+            return Answer(None, answer.output)
+        return answer
+
+
+def new_answers(answer: Answer, messages: Sequence[BaseMessage], since: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages with which `answer` is kept; none if the newest of `messages`, those `since`, have it."""
+    if not answer.text or answer.text in [message.text for message in since if isinstance(message, AIMessage)]:
+        return []
+    known = {message.id for message in messages}
+    new = [message for message in answer.messages if message.id is None or message.id not in known]
+    return [*new] or [AIMessage(answer.text, id=str(uuid4()))]
+
 
 def shape_of_state(
     name: str, taken: Mapping[str, Any], given: Mapping[str, Any], values: GraphValues, required: Collection[str]
@@ -239,7 +265,8 @@ def _choose_answer(
 ) -> str | None:
     """Return the field of the output that is the answer; None if it can't be found and is not needed."""
     if values.output_key is not None:
-        _check_known(name, "output", values.output_key, known, "--output-key")
+        if known:
+            _check_known(name, "output", values.output_key, known, "--output-key")
         return values.output_key
     texts = [field for field, hint in known.items() if _is_text(hint)]
     others = [field for field in known if field != question and field not in values.input]

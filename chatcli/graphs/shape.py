@@ -4,7 +4,7 @@ import inspect
 import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -14,6 +14,7 @@ from chatcli.errors import UsageError
 from chatcli.graphs.answers import ANSWERS, MESSAGES, answer_in, as_fields, read_answer
 from chatcli.graphs.values import GraphValues
 from chatcli.runtime.parse import read_json
+from chatcli.runtime.type_hints import type_adapter, type_name, without_annotation
 from chatcli.sessions.stream import Answer
 from chatcli.text_lines import one_line
 
@@ -95,15 +96,12 @@ class GraphShape:
         except ValueError:
             value = text
         try:
-            adapter = TypeAdapter(self.taken)
-        except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
-            return value
-        try:
-            adapter.validate_python(value)
+            if (adapter := type_adapter(self.taken)) is not None:
+                adapter.validate_python(value)
         except ValidationError as error:
             reason = one_line(error.errors(include_url=False)[0]["msg"])[:_MAX_REASON]
             raise UsageError(
-                f"the {where} of the graph {self.name!r} takes {_type_name(self.taken)}: {reason}",
+                f"the {where} of the graph {self.name!r} takes {type_name(self.taken)}: {reason}",
                 remedy="Ask with that as JSON, or name another field: --input-key KEY.",
             ) from None
         return value
@@ -230,7 +228,7 @@ def shape_of_entrypoint(
         )
     if values.input_key is not None:
         raise UsageError(
-            f"the graph {name!r} takes {_type_name(hint)}, which has no key {values.input_key}",
+            f"the graph {name!r} takes {type_name(hint)}, which has no key {values.input_key}",
             remedy="Leave --input-key out.",
         )
     return GraphShape(name, hint, None, answer)
@@ -306,8 +304,7 @@ def listed(names: Iterable[str]) -> str:
 
 def _inner(hint: Any) -> Any:
     """Return the type in `Annotated[...]` and `X | None`."""
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
+    hint = without_annotation(hint)
     if get_origin(hint) in (Union, types.UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
         return _inner(parts[0]) if len(parts) == 1 else hint
@@ -342,7 +339,3 @@ def _is_message_list(hint: Any) -> bool:
 def _is_mapping(hint: Any) -> bool:
     kind = get_origin(inner := _inner(hint)) or inner
     return isinstance(kind, type) and issubclass(kind, Mapping)
-
-
-def _type_name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint).replace("typing.", "")

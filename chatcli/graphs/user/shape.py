@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Collection
 from dataclasses import MISSING, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.constants import END, START
 from langgraph.pregel import Pregel
@@ -14,6 +14,7 @@ from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.shape import GraphShape, listed, shape_of_entrypoint, shape_of_state
 from chatcli.graphs.user.schemas import Fields
 from chatcli.graphs.values import GraphValues
+from chatcli.runtime.type_hints import type_hints
 
 if TYPE_CHECKING:
     from langgraph.channels.base import BaseChannel
@@ -61,13 +62,12 @@ def entrypoint_function(graph: AnyPregel) -> Any:
 
 def _entrypoint_types(graph: AnyPregel, function: Any) -> tuple[Any, Any]:
     """Return the types of what an entrypoint takes and returns; Any where it does not say."""
-    try:
-        hints = get_type_hints(function, include_extras=True)
-        first = next(iter(inspect.signature(function).parameters))
-        return hints.get(first, Any), hints.get("return", Any)
-    except Exception:  # noqa: BLE001 - a name in a hint may exist for type checkers alone
+    hints = None if function is None else type_hints(function)
+    if hints is None:
         taken = cast("BaseChannel[Any, Any, Any]", graph.channels[START]).UpdateType
         return (Any if isinstance(taken, str) else taken), Any
+    first = next(iter(inspect.signature(function).parameters), "")
+    return hints.get(first, Any), hints.get("return", Any)
 
 
 def _required(schema: Any) -> Collection[str]:

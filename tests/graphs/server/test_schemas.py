@@ -84,7 +84,7 @@ ANSWER = {"properties": {"answer": TEXT, "documents": {"type": "array", "items":
 MESSAGES = {
     "properties": {"messages": {"type": "array", "items": {"oneOf": [{"$ref": "#/$defs/AIMessage"}]}}, "language": TEXT}
 }
-ENTRYPOINT = {"properties": {"__end__": {}}}
+ENTRYPOINT: dict[str, Any] = {"properties": {"__end__": {}}}
 
 
 def test_the_question_and_the_answer_are_found_in_the_schemas_of_an_app() -> None:

@@ -41,8 +41,8 @@ def contents(chat: Chat, thread: str) -> list[str]:
 
 def test_a_thread_keeps_the_questions_and_answers(at_server: Chat, other: OtherProgram, thread: str) -> None:
     word = secrets.token_hex(4)
-    first = ok(at_server(*app("question_answer"), "-t", thread, f"hi {word}"))
-    assert (first.stdout, first.stderr) == (f"You said: hi {word}\n", "searching\n")
+    first = at_server(*app("question_answer"), "-t", thread, "--json", f"hi {word}")
+    assert (answer(first)["content"], first.stderr) == (f"You said: hi {word}", "searching\n")
     again = answer(at_server("-t", thread, "--json", "more"))  # another process, and the app of the thread
     assert (again["content"], again["messages_in_thread"]) == ("You said: more", 4)
     assert again["output"]["documents"][0]["metadata"] == {"source": "sky.md"}
@@ -56,11 +56,14 @@ def test_a_thread_keeps_the_questions_and_answers(at_server: Chat, other: OtherP
     assert "You said: more" in ok(at_server("threads", "export", thread)).stdout
     assert ok(at_server("threads", "show", thread, "--state", "--json")).json()["state"]["question"] == "more"
 
-    copy = f"copy-{secrets.token_hex(4)}"
+    copy, beginning = f"{thread}-copy", f"{thread}-beginning"
     ok(at_server("threads", "fork", thread, copy))
+    ok(at_server("threads", "fork", thread, beginning, "--at", answer(first)["checkpoint_id"]))
     ok(at_server("threads", "delete", thread))
     assert contents(at_server, copy) == said
-    ok(at_server("threads", "delete", copy))
+    assert ok(at_server("-t", beginning, "other")).stdout == "You said: other\n"
+    assert contents(at_server, beginning) == [*said[:2], "other", "You said: other"]
+    ok(at_server("threads", "delete", copy, beginning))
     assert word not in json.dumps(other.client.store.search_items(["chatcli"], limit=1000)["items"])
 
 
@@ -134,6 +137,18 @@ def test_the_question_of_a_run_that_is_stopped_stays(
     assert contents(at_server, thread) == ["slow", "quick", "done: quick"]
 
 
+def test_what_had_arrived_of_an_answer_is_kept(at_server: Chat, thread: str) -> None:
+    running = at_server.start(*app("slow"), "-t", thread, "--format", "jsonl", "aloud")
+    running.wait_for_output("text_delta")
+    running.signal(signal.SIGINT)
+    assert running.finish().returncode == 130
+    asked, partial = at_server.messages(thread)
+    assert (asked["content"], partial["interrupted"]) == ("aloud", True)
+    assert partial["content"].startswith("w")
+    assert ok(at_server("-t", thread, "quick")).stdout == "done: quick\n"
+    assert len(contents(at_server, thread)) == 4
+
+
 def test_a_question_whose_run_never_began_is_not_kept(at_server: Chat, other: OtherProgram, thread: str) -> None:
     ok(at_server(*app("slow"), "-t", thread, "quick"))
     [row] = other.client.threads.search(metadata={"chatcli_thread": thread})
@@ -181,6 +196,21 @@ def test_branches_of_a_conversation(at_server: Chat, terminal: OpenTerminal, thr
     assert contents(at_server, f"{thread}-copy") == ["f", "so far: f"]
     [listed] = [row for row in at_server("threads", "list", "--json").json() if row["thread_id"] == f"{thread}-copy"]
     assert (listed["title"], listed["turns"]) == ("f", 1)
+
+
+def test_the_state_is_edited_between_two_questions(at_server: Chat, terminal: OpenTerminal, thread: str) -> None:
+    tty = terminal(*app("counted"), "-t", thread, "--url", at_server.home.env["CHATCLI_URL"])
+    for line, shown in (
+        ("one", '{"words": 1}'),
+        ('/state answer={"words": 9}', 'answer is now {"words": 9}'),
+        ("/undo", ""),
+        ("two words", '{"words": 2}'),
+    ):
+        tty.wait_for_prompt()
+        tty.send_line(line)
+        tty.wait_for(shown)
+    tty.wait_for_prompt()
+    assert contents(at_server, thread) == ["one", '{"words": 1}', "two words", '{"words": 2}']
 
 
 def test_a_question_that_was_stopped_is_asked_again(at_server: Chat, terminal: OpenTerminal, thread: str) -> None:

@@ -17,10 +17,11 @@ from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
 from chatcli.graphs.user.project import enter_project, item_options, own_store
-from chatcli.graphs.user.schemas import MESSAGES, GraphSchemas
+from chatcli.graphs.user.schemas import GraphSchemas
 from chatcli.graphs.user.shape import find_shape
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.user.stored_types import stored_types

@@ -132,6 +132,8 @@ async def slow(question: str) -> str:
     get_stream_writer()("at work")
     if question == "slow":
         await asyncio.sleep(60)
+    if question == "aloud":
+        return (await FakeListChatModel(responses=["word " * 100], sleep=0.1).ainvoke("")).text
     if question == "fail":
         raise ValueError("not this one")
     return f"done: {question}"

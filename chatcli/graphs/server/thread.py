@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
@@ -19,6 +19,7 @@ from langgraph_sdk.schema import RunCreateMetadata
 from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
+from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
-
-_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
-"""The types of JSON Schema."""
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
 
@@ -154,19 +152,28 @@ class ServerThread(GraphThread):
         config["configurable"]["thread_id"] = self.uuid
         return config
 
-    async def stream(
-        self, graph_input: Any, config: RunnableConfig, context: Any = None
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """See `GraphThread.stream`; the run waits for others on the thread; to close the stream cancels it."""
+        return self._stream(graph_input, config, context)
+
+    async def _stream(
+        self,
+        graph_input: Any,
+        config: RunnableConfig,
+        context: Any,
+        *more: Literal["values"],
+        question: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield what `stream` does, with the parts of the modes `more`; keep `question` in the server's store."""
         runs: list[RunCreateMetadata] = []
-        if await self._prepare():
+        if await self._prepare(question):
             notice = "another client's run is on this thread; waiting for it"
             yield {"type": "custom", "ns": (), "data": {"notice": notice}}
         stream = self.graph.astream(
             graph_input,
             config,
             context=context,
-            stream_mode=list(STREAM_MODES),
+            stream_mode=[*STREAM_MODES, *more],
             subgraphs=True,
             version="v2",
             on_disconnect="cancel",
@@ -206,7 +213,7 @@ class ServerThread(GraphThread):
 
     def declared_keys(self) -> dict[str, StateKey]:
         """See `GraphThread.declared_keys`; the server can't describe every state."""
-        types = {name: _TYPES.get(one.get("type"), Any) for name, one in self.state_schema.items()}
+        types = {name: TYPES.get(one.get("type"), Any) for name, one in self.state_schema.items()}
         return {name: StateKey(name, types[name]) for name in plain_state(types)}
 
     @property
@@ -238,9 +245,9 @@ class ServerThread(GraphThread):
         snapshot = await self.snapshot()
         return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
 
-    async def _prepare(self) -> bool:
+    async def _prepare(self, question: Mapping[str, Any] | None) -> bool:
         """Create the thread on the server; an interrupt waits for it: the kept question needs the thread."""
-        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id))
+        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id, question))
         try:
             return await asyncio.shield(preparing)
         except asyncio.CancelledError:

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, EphemeralValue, LastValue
 from langgraph.checkpoint.base import CheckpointTuple
@@ -18,8 +17,9 @@ from langgraph.types import StateSnapshot
 from pydantic import TypeAdapter
 
 from chatcli.errors import UsageError
-from chatcli.graphs.user.schemas import MESSAGES
-from chatcli.graphs.user.shape import AnyPregel, GraphShape
+from chatcli.graphs.answers import MESSAGES
+from chatcli.graphs.shape import GraphShape, new_answers
+from chatcli.graphs.user.shape import AnyPregel
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.stream import ANSWER, Answer
 from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
@@ -76,7 +76,7 @@ class AnswerThread(GraphThread):
     `name` is what turns call the graph.
     """
 
-    shape: GraphShape = None  # type: ignore[assignment]  # a field after one with a default needs one
+    shape: GraphShape = field(kw_only=True)
     name: str = ""
 
     @property
@@ -150,24 +150,14 @@ class AnswerThread(GraphThread):
         versions = newest.checkpoint["channel_versions"]
         asked = cast("Any", versions.get(_ASKED))
         is_new = any(key in versions and (asked is None or versions[key] > asked) for key in written)
-        if not is_new:
-            return Answer(None, None)
-        if self.shape.is_fallback:
-            since = messages_of(snapshot)
-            since = since[newest_turn(since) :]
-            if since and isinstance(since[-1], AIMessage) and since[-1].text:
-                return Answer(None, self.shape.read(value).output)
-        return self.shape.read(value)
+        messages = messages_of(snapshot)
+        return self.shape.read_turn(value, messages[newest_turn(messages) :], is_new=is_new)
 
     async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
         """Write the answer as the graph's, unless the messages of the turn have it already."""
         messages = messages_of(snapshot)
-        shown = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
-        if not answer.text or answer.text in shown:
-            return
-        known = {message.id for message in messages}
-        new = [message for message in answer.messages if message.id is None or message.id not in known]
-        await self._write(config, new or [AIMessage(answer.text, id=str(uuid4()))], messages)
+        if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
+            await self._write(config, new, messages)
 
     async def _write(self, config: RunnableConfig, new: list[BaseMessage], earlier: list[BaseMessage]) -> None:
         await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)

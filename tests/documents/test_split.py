@@ -268,6 +268,11 @@ def test_what_a_notebook_says_is_kept(cells: list[tuple[str, str | list[str]]], 
     assert "".join("".join(passage.plain for passage in passages).split()) == "".join(said.split())
 
 
+def test_half_a_pair_of_code_units_in_a_notebook_is_no_character() -> None:
+    passages = read(".ipynb", _notebook(("code", ["print('\ud800')"])))
+    assert passages[0].plain == "print('?')"
+
+
 def test_a_damaged_notebook_is_read_as_text() -> None:
     text = '{"cells": [\n{"source": "a"},\n' + "[" * 100_000
     check(read(".ipynb", text), text)

@@ -49,7 +49,7 @@ class Decisions:
     """The paths of the files that the walk has found."""
     left_out: set[str] = field(default_factory=set)
     rules: dict[str, "State"] = field(default_factory=dict)
-    """The files of rules, and the state in which they were read."""
+    """The files of rules, and the state in which they were read; `.git` stands for the rules in it."""
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
@@ -134,9 +134,10 @@ def text_is_glob(source: str) -> bool:
 def find_files(sources: Sequence[str], decisions: Decisions | None = None) -> Iterator[FoundFile]:
     """Yield the files of `sources`, each once, those of a folder sorted by name.
 
-    Left out are hidden files and folders, what Git ignores, what has the name of a secret, everything that is no
-    regular file, and links that lead out of their source. A source that is a file is left out only if its name is that
-    of a secret. A source that has vanished, or has become a link, yields nothing.
+    Left out are hidden files and folders, what Git ignores, what has the name of a secret, and everything that is no
+    regular file. So are links: what they lead to in the same source is found there, and the rest is not the user's
+    choice. A source that is a file is left out only if its name is that of a secret. A source that has vanished, or has
+    become a link, yields nothing.
 
     Args:
         sources: As `resolve_source` returns them.
@@ -168,7 +169,6 @@ class _Walk:
     def __init__(self, earlier: Decisions) -> None:
         self._earlier = earlier
         self.now = Decisions()
-        self._root = ""
         self._segments: list[str] = []
         self._settled = time.time_ns() - _UNSETTLED
 
@@ -186,7 +186,6 @@ class _Walk:
             if not is_secret_path((os.path.basename(root),)):  # noqa: PTH119
                 yield from self._new(root, status)
         elif stat.S_ISDIR(status.st_mode):
-            self._root = root if root.endswith("/") else f"{root}/"
             rules, known = self._rules_above(root)
             yield from self._walk(_Folder(root, rules, known, _closure(self._segments, (0,)) if pattern else None))
 
@@ -212,8 +211,6 @@ class _Walk:
                     places = None if folder.places is None else self._step(folder.places, entry.name)
                     if (places is None or min(places, default=end) < end) and self._enters(entry, rules, known):
                         inner.append(_Folder(entry.path, rules, known, places))
-                elif entry.is_symlink() and self._keeps(entry, rules, known, folder.places):
-                    yield from self._linked(entry.path)
             waiting.extend(reversed(inner))
 
     def _keeps(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool, places: frozenset[int] | None) -> bool:
@@ -243,19 +240,6 @@ class _Walk:
         self.now.left_out.add(path)
         return False
 
-    def _linked(self, path: str) -> Iterator[FoundFile]:
-        """Yield the file that the link `path` leads to, if it is one of the same source that may be read."""
-        try:
-            target = os.path.realpath(path, strict=True)
-            status = os.stat(target)  # noqa: PTH116
-        except OSError:
-            return
-        if not target.startswith(self._root) or not stat.S_ISREG(status.st_mode):
-            return
-        parts = target[len(self._root) :].split("/")
-        if not is_secret_path(parts) and not any(part.startswith(".") for part in parts):
-            yield from self._new(target, status)
-
     def _new(self, path: str, status: os.stat_result) -> Iterator[FoundFile]:
         if path not in self.now.kept:
             self.now.kept.add(path)
@@ -271,7 +255,7 @@ class _Walk:
             if os.path.lexists(os.path.join(parent, ".git")):  # noqa: PTH118
                 break
         else:
-            return IgnoreRules(), True
+            return IgnoreRules(), all(Path(file).is_relative_to(root) for file in self._earlier.rules)
         rules, known = IgnoreRules(), True
         parents.reverse()
         for place, parent in enumerate(parents):
@@ -283,29 +267,32 @@ class _Walk:
 
     def _rules_in(self, folder: _Folder, hidden: set[str]) -> tuple["IgnoreRules", bool]:
         """Return the rules that hold in `folder` with these `hidden` names, and whether the earlier decisions do."""
-        from chatcli.documents.ignore import IgnoreRules
-
         if hidden.isdisjoint((".git", ".gitignore")):
-            marked = os.path.join(folder.path, ".gitignore")  # noqa: PTH118
-            return folder.rules, folder.known and marked not in self._earlier.rules
-        repository = ".git" in hidden
-        rules, same = self._read_rules(
-            folder.path, IgnoreRules() if repository else folder.rules, repository=repository
-        )
+            known = folder.known and not any(
+                f"{folder.path}/{name}" in self._earlier.rules for name in (".git", ".gitignore")
+            )
+            return folder.rules, known
+        rules, same = self._read_rules(folder.path, folder.rules, repository=".git" in hidden)
         return rules, folder.known and same
 
-    def _read_rules(self, folder: str, rules: "IgnoreRules", *, repository: bool) -> tuple["IgnoreRules", bool]:
-        """Return `rules` and those of `folder`, and whether the files that they stand in are as they were."""
-        from chatcli.documents.ignore import rules_files, state_of
+    def _read_rules(self, folder: str, outer: "IgnoreRules", *, repository: bool) -> tuple["IgnoreRules", bool]:
+        """Return the `outer` rules and those of `folder`, and whether the files that they stand in are as they were.
 
-        same = True
-        for file in rules_files(folder, repository=repository):
-            state = state_of(file)
-            same &= self._earlier.rules.get(file) == state
+        Outer rules do not hold in a repository.
+        """
+        from chatcli.documents.ignore import NO_STATE, IgnoreRules, exclude_file, state_of
+
+        rules = IgnoreRules() if repository else outer
+        git, ignore = os.path.join(folder, ".git"), os.path.join(folder, ".gitignore")  # noqa: PTH118
+        files = {git: exclude_file(folder), ignore: ignore} if repository else {ignore: ignore}
+        same = repository or git not in self._earlier.rules
+        for name, file in files.items():
+            state = state_of(file) or (NO_STATE if name == git else None)
+            same &= self._earlier.rules.get(name) == state
             if state is not None:
                 rules = rules.with_file(folder, file)
                 if state[-1] < self._settled:
-                    self.now.rules[file] = state
+                    self.now.rules[name] = state
         return rules, same
 
     def _step(self, places: frozenset[int], name: str) -> frozenset[int]:

@@ -24,6 +24,7 @@ _MAX_ANY_FOLDERS = 2
 
 State = tuple[int, int, int]
 """What changes with a file: its inode, size and time of change in nanoseconds."""
+NO_STATE: State = (0, 0, 0)
 
 
 class _Pattern(GitIgnoreSpecPattern):
@@ -90,10 +91,18 @@ class IgnoreRules:
         return type(self)((*self.specs, (_slashed(folder), patterns))) if patterns else self
 
 
-def rules_files(folder: str, *, repository: bool) -> list[str]:
-    """Return the files that may hold rules for `folder`, by increasing weight."""
-    files = [os.path.join(folder, ".gitignore")]  # noqa: PTH118
-    return [_exclude(folder), *files] if repository else files
+def exclude_file(folder: str) -> str:
+    """Return the file `info/exclude` of the repository at `folder`, also if it is a worktree or a submodule."""
+    git = Path(folder, ".git")
+    try:
+        if not git.is_dir():
+            line = _read(git, 4096).decode("utf-8", "replace")
+            git = Path(folder, line.removeprefix("gitdir:").strip())
+            common = _read(git / "commondir", 4096).decode("utf-8", "replace").strip()
+            git = Path(git, common)
+    except (OSError, ValueError):  # no worktree, or a path with a zero byte
+        pass
+    return str(git / "info" / "exclude")
 
 
 def state_of(file: str) -> State | None:
@@ -120,17 +129,3 @@ def _pattern(line: str) -> _Pattern | None:
 
 def _slashed(folder: str) -> str:
     return folder if folder.endswith("/") else f"{folder}/"
-
-
-def _exclude(folder: str) -> str:
-    """Return the file `info/exclude` of the repository at `folder`, also if it is a worktree or a submodule."""
-    git = Path(folder, ".git")
-    try:
-        if not git.is_dir():
-            line = _read(git, 4096).decode("utf-8", "replace")
-            git = Path(folder, line.removeprefix("gitdir:").strip())
-            common = _read(git / "commondir", 4096).decode("utf-8", "replace").strip()
-            git = Path(git, common)
-    except (OSError, ValueError):  # no worktree, or a path with a zero byte
-        pass
-    return str(git / "info" / "exclude")

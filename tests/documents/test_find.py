@@ -102,7 +102,7 @@ def test_the_current_folder_may_have_any_name(root: Path, monkeypatch: pytest.Mo
         resolve_source("credentials-service/docs")
 
 
-def test_links_that_lead_out_are_not_followed(root: Path) -> None:
+def test_links_are_not_followed(root: Path) -> None:
     write(root.parent, "outside.md", "elsewhere/b.md")
     write(root, "docs/a.md", "docs/sub/c.txt", "docs/id_rsa", "other.md")
     docs = root / "docs"
@@ -113,7 +113,7 @@ def test_links_that_lead_out_are_not_followed(root: Path) -> None:
     (docs / "key.md").symlink_to("id_rsa")
     (docs / "inside.md").symlink_to("sub/c.txt")
     assert found(root, docs) == ["docs/a.md", "docs/sub/c.txt"]
-    assert found(root, docs / "*.md") == ["docs/a.md", "docs/sub/c.txt"]
+    assert found(root, docs / "*.md") == ["docs/a.md"]
 
 
 def test_a_source_that_became_a_link_yields_nothing(root: Path) -> None:
@@ -123,6 +123,13 @@ def test_a_source_that_became_a_link_yields_nothing(root: Path) -> None:
     (root / "docs").rename(root / "old")
     (root / "docs").symlink_to(root.parent / "private")
     assert found(root, source) == []
+
+
+def test_a_link_that_the_user_names_is_followed(root: Path) -> None:
+    write(root, "docs/v2/a.md", "b.md")
+    (root / "latest").symlink_to("docs/v2")
+    (root / "c.md").symlink_to("b.md")
+    assert found(root, resolve_source("latest"), resolve_source("c.md")) == ["docs/v2/a.md", "b.md"]
 
 
 def test_a_file_of_two_sources_is_found_once(root: Path) -> None:
@@ -240,6 +247,26 @@ def test_decisions_hold_until_a_file_of_rules_changes(root: Path, monkeypatch: p
         "sub/b.log",
         "sub/b.md",
     ]
+
+
+def test_decisions_do_not_outlive_the_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, "docs/a.md", "docs/sub/b.md")
+    (root / ".gitignore").write_text("*.md\n")
+    monkeypatch.setattr("chatcli.documents.find._UNSETTLED", -(10**18))
+    outer, inner, decisions = root / ".git", root / "docs" / "sub" / ".git", Decisions()
+
+    def kept() -> list[str]:
+        return found(root, root / "docs", decisions=decisions)
+
+    assert kept() == ["docs/a.md", "docs/sub/b.md"]
+    outer.mkdir()
+    assert kept() == []
+    inner.mkdir()
+    assert kept() == ["docs/sub/b.md"]
+    inner.rmdir()
+    assert kept() == []
+    outer.rmdir()
+    assert kept() == ["docs/a.md", "docs/sub/b.md"]
 
 
 def test_rules_that_were_just_written_are_read_again(root: Path) -> None:

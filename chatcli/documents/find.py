@@ -47,21 +47,25 @@ class Decisions:
 
     kept: set[str] = field(default_factory=set)
     """The paths of the files that the walk has found."""
+    folders: set[str] = field(default_factory=set)
+    """The folders that it went into."""
     left_out: set[str] = field(default_factory=set)
     rules: dict[str, "State"] = field(default_factory=dict)
     """The files of rules, and the state in which they were read; `.git` stands for the rules in it."""
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
-        return json.dumps([_FORMAT, sorted(self.left_out), self.rules], separators=(",", ":"))
+        return json.dumps([_FORMAT, sorted(self.folders), sorted(self.left_out), self.rules], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, kept: Iterable[str]) -> Self:
         """Return the decisions of `to_json`, with the files of the source that were `kept`; none if `text` is bad."""
         try:
-            version, left_out, rules = json.loads(text)
+            version, folders, left_out, rules = json.loads(text)
             if version == _FORMAT:
-                return cls(set(kept), set(left_out), {path: tuple(state) for path, state in rules.items()})
+                return cls(
+                    set(kept), set(folders), set(left_out), {path: tuple(state) for path, state in rules.items()}
+                )
         except (ValueError, TypeError, AttributeError):
             pass  # written by another version
         return cls()
@@ -149,7 +153,8 @@ def find_files(sources: Sequence[str], decisions: Decisions | None = None) -> It
     for source in sources:
         yield from walk.files(source)
     if decisions is not None:
-        decisions.kept, decisions.left_out, decisions.rules = walk.now.kept, walk.now.left_out, walk.now.rules
+        decisions.kept, decisions.folders = walk.now.kept, walk.now.folders
+        decisions.left_out, decisions.rules = walk.now.left_out, walk.now.rules
 
 
 class _Folder(NamedTuple):
@@ -230,15 +235,13 @@ class _Walk:
 
     def _enters(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool) -> bool:
         path = entry.path
-        if path in _NEVER:
-            return False
-        if known and path in self._earlier.left_out:
-            self.now.left_out.add(path)
-            return False
-        if not is_secret_path((entry.name,)) and not rules.ignore(path, folder=True):
-            return True
-        self.now.left_out.add(path)
-        return False
+        left_out = path in _NEVER or (
+            path in self._earlier.left_out
+            if known and (path in self._earlier.left_out or path in self._earlier.folders)
+            else is_secret_path((entry.name,)) or rules.ignore(path, folder=True)
+        )
+        (self.now.left_out if left_out else self.now.folders).add(path)
+        return not left_out
 
     def _new(self, path: str, status: os.stat_result) -> Iterator[FoundFile]:
         if path not in self.now.kept:

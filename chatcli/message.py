@@ -17,12 +17,39 @@ SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool", "summary": "Summa
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage of a document that an answer cites by its number; `quote` is exactly what stands there.
+
+    A passage has lines, counted from 1, or a page, where the document has no lines. All of it is untrusted.
+    """
+
+    number: int
+    path: str
+    start_line: int | None
+    end_line: int | None
+    page: int | None
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What an answer cites: the passages, by number, and the numbers that stand for none, which the model made up."""
+
+    citations: tuple[Citation, ...] = ()
+    made_up: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is one of `SPEAKERS`."""
+    """A message of the past, shown again as it looked: `role` is one of `SPEAKERS`.
+
+    `cited` is None where no documents were used.
+    """
 
     role: str
     text: str
     interrupted: bool = False
+    cited: Cited | None = None
 
 
 def human_role(additional_kwargs: Mapping[str, Any]) -> str:

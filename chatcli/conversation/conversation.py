@@ -65,6 +65,7 @@ class Conversation:
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
         self.watch_state = False
         """Whether each turn ends with what it changed in the graph's state."""
+        self._documents: tuple[str, ...] = ()
         self._settings = settings
         self._engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
@@ -100,6 +101,15 @@ class Conversation:
     def has_own_graph(self) -> bool:
         """Whether a graph answers, here or on a server, not the plain chat."""
         return self.model_name.provider not in PROVIDERS
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The absolute paths and globs of the documents that the current thread's answers are grounded on."""
+        return self._documents
+
+    def use_documents(self, sources: Iterable[str]) -> None:
+        """Ground the current thread's answers on `sources`, absolute paths and globs, from the next turn on."""
+        self._documents = tuple(dict.fromkeys(sources))
 
     def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
@@ -285,6 +295,7 @@ class Conversation:
                 raise
             finally:
                 self._opening = None
+        self._session.documents = self._documents
         return self._session
 
     async def document(self) -> "ThreadDocument":

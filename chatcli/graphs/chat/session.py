@@ -190,6 +190,7 @@ class ChatSession(Session):
             session_name=self._session_name,
             toolbox=self.toolbox,
             grants=self._grants,
+            documents=self.documents,
         )
 
     async def _session_name(self) -> str:

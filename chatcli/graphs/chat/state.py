@@ -57,6 +57,22 @@ def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessa
     return [message for message in merged if message is not None]
 
 
+class FoundPassage(TypedDict):
+    """A passage that was found in a turn, as plain data, so that a resumed turn cites the same."""
+
+    number: int
+    path: str
+    start_line: int | None
+    end_line: int | None
+    page: int | None
+    text: str
+    """Exactly what stands there."""
+    plain: str
+    """The text that is sent, where that is another; else empty."""
+    headings: list[str]
+    score: float
+
+
 class ChatState(TypedDict, total=False):
     """The state of a thread in its checkpoints."""
 
@@ -84,6 +100,8 @@ class ChatState(TypedDict, total=False):
     """The IDs of unanswered questions that are no longer sent, since the model refused later questions with them."""
     asked: list[str]
     """The IDs of the calls that wait for approval."""
+    found: list[FoundPassage]
+    """The passages that the newest turn's model may cite, by number."""
     allowed: list[str]
     """The allow rules of older versions: never used, and emptied with the next question (see `grants.Grants`)."""
 
@@ -108,3 +126,5 @@ class TurnContext:
     """The tools that the model may call; none by default."""
     grants: Grants = field(default_factory=lambda: Grants("", ""))
     """What the user allowed for the thread."""
+    documents: tuple[str, ...] = ()
+    """The absolute paths and globs of the documents that answers are grounded on."""

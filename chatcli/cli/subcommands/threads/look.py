@@ -13,6 +13,7 @@ from chatcli.conversation.place import choose_place, open_threads
 from chatcli.conversation.stored_threads import read_state, read_thread
 from chatcli.events import Listing, MatchShown
 from chatcli.message import MessageShown
+from chatcli.rendering.json import cited_fields
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, ThreadSummary, find_thread
 
 _MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
@@ -80,7 +81,9 @@ def listing(threads: list[ThreadSummary]) -> Listing:
 
 
 def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
-    shown = [{"role": m.role, "content": m.text, "interrupted": m.interrupted} for m in messages]
+    shown = [
+        {"role": m.role, "content": m.text, "interrupted": m.interrupted, **cited_fields(m.cited)} for m in messages
+    ]
     return {**dataclasses.asdict(summary), "messages": shown}
 
 

@@ -212,13 +212,14 @@ class Notice:
 class Progress:
     """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
 
-    `unit` is "bytes" for a download and "" for a step without a size. The last one of a label has `finished`.
+    `unit` is "bytes" for a download, "files" for documents, and "" for a step without a size. The last one of a label
+    has `finished`.
     """
 
     label: str
     done: int = 0
     total: int = 0
-    unit: Literal["bytes", ""] = ""
+    unit: Literal["bytes", "files", ""] = ""
     finished: bool = False
 
 

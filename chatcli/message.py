@@ -30,6 +30,13 @@ class Citation:
     page: int | None
     quote: str
 
+    @property
+    def place(self) -> str:
+        """Where it stands, for people: `setup.md:12-30`, or `setup.pdf, page 3`."""
+        if self.start_line is not None:
+            return f"{self.path}:{self.start_line}-{self.end_line}"
+        return self.path if self.page is None else f"{self.path}, page {self.page}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cited:
@@ -37,6 +44,11 @@ class Cited:
 
     citations: tuple[Citation, ...] = ()
     made_up: tuple[int, ...] = ()
+
+    def lines(self) -> list[tuple[str, Citation | None]]:
+        """Return the list of sources that follows the answer: each line, with the passage that it names."""
+        named: list[tuple[str, Citation | None]] = [(f"[{each.number}] {each.place}", each) for each in self.citations]
+        return [*named, *((f"[{number}] is no source: the model made it up", None) for number in self.made_up)]
 
 
 @dataclass(frozen=True, slots=True)

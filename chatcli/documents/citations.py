@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.message import Citation, Cited
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 CITED = "chatcli_cited"
-"""The key of an answer's metadata for what it cites."""
+"""The key of an answer's metadata for what it cites, with absolute paths."""
 _NUMBER = r"\^?\d{1,3}"
 _RANGE = rf"{_NUMBER}(?:\s*[-\u2010-\u2015]\s*{_NUMBER})?"
 _COMMA = "[,;\u3001\uff0c\uff1b]"
@@ -33,6 +35,26 @@ def cite(answer: str, found: Iterable[Citation]) -> Cited:
         tuple(known[number] for number in numbers if number in known),
         tuple(number for number in numbers if number not in known),
     )
+
+
+def cited_in(metadata: Mapping[str, Any]) -> Cited | None:
+    """Return what the answer with this `metadata` cites; None where no documents were used, or it can't be read."""
+    if CITED not in metadata:
+        return None
+    from pydantic import TypeAdapter, ValidationError  # late: most threads have no documents
+
+    try:
+        return TypeAdapter(Cited).validate_python(metadata[CITED])
+    except ValidationError:  # an import may hold anything
+        return None
+
+
+def for_people(cited: Cited) -> Cited:
+    """Return `cited`, whose paths are absolute, with the paths that people see."""
+    from chatcli.documents.find import shown_path
+
+    shown = (replace(citation, path=shown_path(Path(citation.path))) for citation in cited.citations)
+    return replace(cited, citations=tuple(shown))
 
 
 def cited_numbers(answer: str) -> Iterator[int]:

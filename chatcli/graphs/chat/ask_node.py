@@ -9,17 +9,22 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
-from chatcli.graphs.chat.adapt import OfferedTools, notify, offered_tools
+from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context
+from chatcli.graphs.chat.offer import OfferedTools, offered_tools
+from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.models.errors import translate
+from chatcli.sessions.found import citable, cited_metadata
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
 
 MODEL_NODE = "model"
+FEWER_PASSAGES = 2
+"""How many passages of documents are sent after the provider found a context too long."""
 TIGHTER = 0.6
 """The part of a context that is tried again after the provider found it too long."""
 LEAST_TO_LEARN_FROM = 500
@@ -41,10 +46,12 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     """
     turn = runtime.context
     offer = await offered_tools(runtime)
-    fitted, update = await _fit(state, turn, offer)
+    runtime.stream_writer({"found": citable(state)})
+    sent = with_passages(state, turn, reserved=offer.tokens)
+    fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
         update |= await _compact({**state, **update}, runtime)
-        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
+        fitted = fit_context({**sent, **update}, turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
@@ -53,7 +60,9 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
-        fitted, left_out = _fit_less(fitted, {**state, **update}, turn, offer, error)
+        if isinstance(error, ContextError):
+            sent = with_passages(state, turn, reserved=offer.tokens, limit=FEWER_PASSAGES)
+        fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
         answer = await _ask(fitted, runtime, offer)
@@ -64,8 +73,16 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = name_calls(answer, state["messages"])
+    answer = name_calls(_with_citations(answer, state), state["messages"])
     return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
+
+
+def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
+    """Return `answer` with a note of what it cites; the same object where the turn has no documents."""
+    cited = cited_metadata(str(answer.text), state)
+    if not cited:
+        return answer
+    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
 async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:

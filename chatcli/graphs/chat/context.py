@@ -69,7 +69,7 @@ async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 
 
     Call it before `fit_context`. It costs nothing if all of the messages fit anyway.
     """
-    if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
+    if turn.model.tokenizer is None or (budget := _budget(turn, request_limit(turn, reserved))) is None:
         return
     summed_up, opened = open_messages(state)
     reached = opened[_first_in_reach(opened, budget, turn) :]
@@ -89,7 +89,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     """
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
-    limit = _limit(turn, reserved)
+    limit = request_limit(turn, reserved)
     budget = _smallest(_budget(turn, limit), tighter)
     summed_up, opened = open_messages(state)
     start = _first_in_reach(opened, budget, turn)
@@ -175,13 +175,13 @@ def _newest_that_fit(
 async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
     """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
     head: list[BaseMessage] = [SystemMessage(system)] if system else []
-    limit = _limit(turn)
+    limit = request_limit(turn)
     if limit is not None:
         await turn.counter.look_up([*head, question], limit)
     _refuse_oversized_question(head, [question], turn)
 
 
-def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
+def request_limit(turn: TurnContext, reserved: int = 0) -> int | None:
     """Return the size of the largest allowed request, less `reserved` tokens."""
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
     return limit if limit is None else max(limit - reserved, 1)
@@ -213,7 +213,7 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
 def _refuse_oversized_question(
     head: list[BaseMessage], newest: list[BaseMessage], turn: TurnContext, reserved: int = 0
 ) -> None:
-    count, limit = turn.counter.count, _limit(turn)
+    count, limit = turn.counter.count, request_limit(turn)
     if limit is None or count([*head, *newest]) + reserved <= limit:
         return
     beside = {"the system prompt": count(head), "the tools": reserved}

@@ -14,6 +14,7 @@ from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
+from chatcli.graphs.chat.passages import new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model, price
@@ -146,6 +147,10 @@ class ChatSession(Session):
         await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
         return question
 
+    def _has_new_input(self) -> bool:
+        """Return whether documents are to be searched again for a question that was asked before."""
+        return bool(self.documents)
+
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         for request in await self._thread.pending():
             self.toolbox.note_shown(request.payload)
@@ -157,6 +162,8 @@ class ChatSession(Session):
         self._storing = setup if asks else self._stored
         if asks and setup != self._stored:
             graph_input = {**graph_input, **setup_update(setup)}
+        if asks and self.documents:
+            graph_input = {**graph_input, "found": new_retrieval()}
         if asks and self._foreign_rules:
             graph_input = {**graph_input, "allowed": []}
         return RunningTurn(

@@ -13,6 +13,7 @@ from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model
+from chatcli.sessions.found import Retrieval
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -57,22 +58,6 @@ def _merge(state: list[BaseMessage], added: list[BaseMessage]) -> list[BaseMessa
     return [message for message in merged if message is not None]
 
 
-class FoundPassage(TypedDict):
-    """A passage that was found in a turn, as plain data, so that a resumed turn cites the same."""
-
-    number: int
-    path: str
-    start_line: int | None
-    end_line: int | None
-    page: int | None
-    text: str
-    """Exactly what stands there."""
-    plain: str
-    """The text that is sent, where that is another; else empty."""
-    headings: list[str]
-    score: float
-
-
 class ChatState(TypedDict, total=False):
     """The state of a thread in its checkpoints."""
 
@@ -100,8 +85,8 @@ class ChatState(TypedDict, total=False):
     """The IDs of unanswered questions that are no longer sent, since the model refused later questions with them."""
     asked: list[str]
     """The IDs of the calls that wait for approval."""
-    found: list[FoundPassage]
-    """The passages that the newest turn's model may cite, by number."""
+    found: Retrieval | None
+    """None where the newest turn has no documents. What tools found later stands in the artifacts of their results."""
     allowed: list[str]
     """The allow rules of older versions: never used, and emptied with the next question (see `grants.Grants`)."""
 
@@ -128,3 +113,5 @@ class TurnContext:
     """What the user allowed for the thread."""
     documents: tuple[str, ...] = ()
     """The absolute paths and globs of the documents that answers are grounded on."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The numbers of the passages that the turn has found so far, by their places."""

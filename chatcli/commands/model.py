@@ -27,9 +27,13 @@ _SPEAKERS = {"human": "you", "ai": "model"}
 
 async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Use the model NAME; without NAME, show the current one."""
+    conversation = context.conversation
+    had_documents = bool(conversation.documents)
     if arguments:
-        await context.conversation.use_model(arguments)
-    yield Notice(f"model {context.conversation.model_name}")
+        await conversation.use_model(arguments)
+    yield Notice(f"model {conversation.model_name}")
+    if had_documents and not conversation.takes_documents:
+        yield Notice("it answers without this thread's documents: a Langflow flow has its own", "warning")
 
 
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

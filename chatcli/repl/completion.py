@@ -23,6 +23,8 @@ Choices = Callable[[], Iterable[tuple[str, str]]]
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
 
+_BEFORE_PATH = "/docs add "
+
 
 class LineCompleter(Completer):
     """Completes slash commands, with their help, their arguments, and `@paths`.
@@ -49,6 +51,9 @@ class LineCompleter(Completer):
         typed = document.text_before_cursor
         if mention := _MENTION.search(typed):
             yield from _paths(mention["quoted"] or mention["bare"] or "", quoted=mention["quoted"] is not None)
+        elif typed.startswith(_BEFORE_PATH):
+            path = typed.removeprefix(_BEFORE_PATH).lstrip()
+            yield from _paths(path.removeprefix('"'), quoted=path.startswith('"'))
         elif parse_command(typed) is None or "\n" in typed:
             return
         elif " " in typed:
@@ -80,6 +85,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "theme": lambda: [(name, "") for name in THEMES],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
+            "docs": lambda: _documents_choices(conversation()),
         },
         conversation,
     )
@@ -99,6 +105,16 @@ def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the beginnings of `/set` for a graph, with the type of each; none until its thread is open."""
     settable = () if conversation is None else conversation.settable()
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
+
+
+def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str]]:
+    named = () if conversation is None else conversation.documents
+    if not named:
+        return [("add ", "a folder, a file or a glob"), ("list", "")]
+    from chatcli.documents.find import shown_path
+
+    words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
+    return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
 
 
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatcli.cli.grammar.completion import offer, offer_files
-from chatcli.cli.grammar.options import Docs
 from chatcli.cli.subcommands.output import (
     AsJson,
     command_group,
@@ -53,6 +52,10 @@ Sources = Annotated[
     ),
 ]
 Words = Annotated[list[str], typer.Argument(metavar="WORDS...", help="What to look for.")]
+Docs = Annotated[
+    list[str] | None,
+    typer.Option("--docs", metavar="PATH", help="Search these documents; repeatable.", autocompletion=offer_files),
+]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
@@ -130,7 +133,7 @@ def forget(ctx: typer.Context, paths: Sources) -> None:
         known = [one.source for one in documents.sources()]
         sources = list(dict.fromkeys(source for path in paths for source in _matching(path, known)))
         files = sum(map(documents.forget, sources))
-    print(f"forgotten: {files:,} {'file' if files == 1 else 'files'} of {', '.join(map(sanitize_line, sources))}")
+    print(f"forgotten: {_counted(files, 'file')} of {', '.join(map(sanitize_line, sources))}")
 
 
 def _matching(path: str, known: Sequence[str]) -> list[str]:
@@ -187,13 +190,17 @@ def _summary(updated: Updated, indexed: Sequence[IndexedSource]) -> str:
     passages = sum(one.passages for one in indexed)
     counts = ((updated.added, "new"), (updated.changed, "changed"), (updated.removed, "removed"))
     changes = ", ".join(f"{count:,} {word}" for count, word in counts if count) or "no changes"
-    line = f"{updated.files:,} files, {passages:,} passages, {size}: {changes}"
+    line = f"{_counted(updated.files, 'file')}, {_counted(passages, 'passage')}, {size}: {changes}"
     if not updated.skipped:
         return line
     reasons = Counter(reason for _, reason in updated.skipped).most_common()
     return (
         f"{line}; {len(updated.skipped):,} skipped: {', '.join(f'{reason} ({count:,})' for reason, count in reasons)}"
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _report_skipped(skipped: "Sequence[tuple[Path, str]]", *, all_of_them: bool) -> None:

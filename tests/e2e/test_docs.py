@@ -137,18 +137,6 @@ def test_a_store_names_no_documents(chat: Chat, fake: FakeOpenAI, home: Home) ->
     assert not [event for event in result.events() if event["type"] == "documents_found"]
 
 
-def test_the_helper_answers_from_documents_as_well(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
-    write(home, "docs/setup.md", SETUP)
-    result = chat.shell(
-        "chat hello >/dev/null; chat -t a --docs docs --format jsonl 'How do I frobnicate?'; kill $(chat doctor --json |"
-        " python3 -c 'import json, re, sys; print(re.search(r\"process (\\d+)\", str(json.load(sys.stdin)))[1])')",
-        env={"CHATCLI_HELPER": "1", "XDG_RUNTIME_DIR": str(home.root)},
-    )
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    [found] = next(event for event in lines if event["type"] == "documents_found")["passages"]
-    assert found["path"] == "docs/setup.md"
-
-
 def test_index_search_list_and_forget(chat: Chat, home: Home) -> None:
     write(home, "docs/setup.md", SETUP)
     write(home, "docs/deep/faq.md", "A question\nabout widgets.\n")

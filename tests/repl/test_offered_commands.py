@@ -12,7 +12,7 @@ from chatcli.conversation.place import choose_place
 from chatcli.models.names import ModelName
 from chatcli.repl.completion import LineCompleter
 
-OF_THE_CHAT = {"model", "context", "compact", "role", "system", "tools"}
+OF_THE_CHAT = {"model", "context", "compact", "role", "system", "docs", "tools"}
 
 
 async def never_opened(announce: object) -> Engine:

@@ -1,5 +1,6 @@
 """The index of documents: it follows the user's files, and finds the passages that match a question."""
 
+import json
 import os
 import sqlite3
 import threading
@@ -217,14 +218,14 @@ class DocumentIndex:
     def _follow(
         self, sources: Iterable[int], members: Mapping[bytes, Sequence[int]]
     ) -> tuple[int, dict[bytes, KnownFile]]:
-        """Make `members` the files of `sources`; return how many files left the index, and what it knows of `members`."""
+        """Make `members` the files of `sources`; return how many left the index, and what it knows of the others."""
         db = self._db
         known = known_files(db, sources)
         for path in members:
             if path not in known and (file := known_file(db, path)) is not None:
                 known[path] = file
-        listed = ",".join(map(str, sources))
-        old = set(db.execute(f"SELECT source, file FROM members WHERE source IN ({listed})"))
+        query = "SELECT source, file FROM members WHERE source IN (SELECT value FROM json_each(?))"
+        old = set(db.execute(query, (json.dumps(list(sources)),)))
         new = {(source, known[path].id) for path, numbers in members.items() if path in known for source in numbers}
         gone = [file.id for path, file in known.items() if path not in members]
         removed = 0
@@ -283,13 +284,13 @@ class DocumentIndex:
 
     def _ranges(self, sources: Sequence[str] | None) -> list[tuple[int, int]]:
         """Return the passages of `sources`, or of all, as ranges of their numbers."""
-        query = "SELECT first, first + count FROM files WHERE count > 0"
+        query, values = "SELECT first, first + count FROM files WHERE count > 0", []
         if sources is not None:
             known = {os.fsdecode(name): number for number, name in self._db.execute("SELECT id, source FROM sources")}
-            listed = ",".join(str(known[source]) for source in sources if source in known)
-            query += f" AND id IN (SELECT file FROM members WHERE source IN ({listed}))"
+            values = [json.dumps([known[source] for source in sources if source in known])]
+            query += " AND id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
         ranges: list[tuple[int, int]] = []
-        for first, end in self._db.execute(f"{query} ORDER BY first"):
+        for first, end in self._db.execute(f"{query} ORDER BY first", values):
             if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
                 ranges[-1] = (ranges[-1][0], end)
             else:
@@ -362,6 +363,6 @@ class _Batch:
 
 def _is_current(path: bytes, known: KnownFile | None) -> bool:
     try:
-        return known is not None and known.is_current(state_of(os.stat(path)))
+        return known is not None and known.is_current(state_of(Path(os.fsdecode(path)).stat()))
     except OSError:
         return False

@@ -48,7 +48,7 @@ CREATE TABLE passages (
     text BLOB NOT NULL,       -- compressed, with a checksum
     plain BLOB
 );
--- Without a copy of the text: `passages` has it. Marks (Mn, Mc) are parts of words in the scripts of India and Thailand.
+-- Without a copy of the text, which `passages` has. Marks (Mn, Mc) are parts of words in India's and Thailand's scripts.
 CREATE VIRTUAL TABLE words USING fts5 (
     place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 );

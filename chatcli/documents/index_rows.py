@@ -70,7 +70,7 @@ def read_content(path: bytes, known: KnownFile | None) -> Content:
 
     """
     began = time.time_ns()
-    with open(path, "rb") as file:
+    with Path(os.fsdecode(path)).open("rb") as file:
         state = state_of(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
         after = state_of(os.fstat(file.fileno()))
@@ -90,8 +90,8 @@ _FILE = "SELECT id, size, mtime, ctime, settled, splitter, hash, problem, path F
 
 def known_files(db: sqlite3.Connection, sources: Iterable[int]) -> dict[bytes, KnownFile]:
     """Return the files of `sources` in the index by path."""
-    query = f"{_FILE} WHERE id IN (SELECT file FROM members WHERE source IN ({','.join(map(str, sources))}))"
-    return {row[-1]: _known(row) for row in db.execute(query)}
+    query = f"{_FILE} WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
+    return {row[-1]: _known(row) for row in db.execute(query, (json.dumps(list(sources)),))}
 
 
 def known_file(db: sqlite3.Connection, path: bytes) -> KnownFile | None:

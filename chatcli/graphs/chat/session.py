@@ -18,8 +18,8 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model, price
 from chatcli.models.names import ModelName
-from chatcli.roles.setup import Setup
-from chatcli.sessions.branches import COMPACTED, current_branch, session_name
+from chatcli.roles import Setup
+from chatcli.sessions.history import COMPACTED, current_branch, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from chatcli.events import Progress, ToolCallFinished, ToolCallStarted
 from chatcli.rendering import theme
-from chatcli.rendering.lines import Line, Run, fold, wrap
+from chatcli.rendering.plain import OpenCalls
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
-from chatcli.rendering.tool_calls import OpenCalls
+from chatcli.rendering.theme import Line, Run, fold, wrap
 from chatcli.sanitize import Sanitizer, sanitize_line
 from chatcli.text_lines import format_size
 

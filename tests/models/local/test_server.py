@@ -15,9 +15,8 @@ import pytest
 from chatcli import paths
 from chatcli.errors import InternalError, NetworkError, StoreError, UsageError
 from chatcli.events import Progress
-from chatcli.models.local.client import LocalServer
+from chatcli.models.local.client import LocalServer, explain_death
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
-from chatcli.models.local.spawn import explain_death
 from chatcli.models.local.weights import SMOLLM
 from tests.models.local.processes import ClientProcess, alive, command_lines, kill, servers_in, wait_until
 from tests.models.local.tiny import CONTENT, tiny_weights

@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from chatcli import paths
-from chatcli.documents.find import find_files
+from chatcli.documents.find import Decisions, find_files
 from chatcli.documents.index_file import DAMAGE, as_store_error, is_damage, open_index, rebuild_index, transaction
 from chatcli.documents.index_rows import (
     Content,
     KnownFile,
+    State,
     known_file,
     known_files,
     numbered_passages,
@@ -27,6 +28,7 @@ from chatcli.documents.index_rows import (
     write_content,
 )
 from chatcli.documents.passage import Found, Passage
+from chatcli.documents.read import DocumentReader
 from chatcli.documents.search import Match, find_matches
 
 _T = TypeVar("_T")
@@ -166,25 +168,23 @@ class DocumentIndex:
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
     ) -> Updated:
         ids = self._source_ids(sources)
-        members: dict[bytes, list[int]] = {}
-        for source, number in ids.items():
-            for path in find_files([source]):
-                members.setdefault(os.fsencode(path), []).append(number)
+        found, members = self._walk(ids)
         removed, known = self._follow(ids.values(), members)
         batch = _Batch(self._db, members)
         failed: dict[bytes, str] = {}
-        to_read = [path for path in members if not _is_current(path, known.get(path))]
+        to_read = [path for path, state in found.items() if path not in known or not known[path].is_current(state)]
         stopped = False
-        for place, path in enumerate(to_read):
-            if stop is not None and stop():
-                stopped = True
-                break
-            try:
-                batch.add(read_content(path, known.get(path)))
-            except OSError as error:  # perhaps of the moment, so it is not remembered
-                failed[path] = error.strerror or str(error)
-            if progress is not None:
-                progress(place + 1, len(to_read))
+        with DocumentReader() as reader:
+            for place, path in enumerate(to_read):
+                if stop is not None and stop():
+                    stopped = True
+                    break
+                try:
+                    batch.add(read_content(path, known.get(path), reader))
+                except OSError as error:  # perhaps of the moment, so it is not remembered
+                    failed[path] = error.strerror or str(error)
+                if progress is not None:
+                    progress(place + 1, len(to_read))
         batch.write()
         if not stopped:
             with transaction(self._db, write=True):
@@ -202,6 +202,25 @@ class DocumentIndex:
             tuple((Path(os.fsdecode(path)), problem) for path, problem in sorted(failed.items())),
             stopped,
         )
+
+    def _walk(self, sources: Mapping[str, int]) -> tuple[dict[bytes, State], dict[bytes, list[int]]]:
+        """Return the files of `sources` with their state now, and with the numbers of the sources that have each."""
+        found: dict[bytes, State] = {}
+        members: dict[bytes, list[int]] = {}
+        query = "SELECT path FROM files JOIN members ON file = files.id WHERE source = ?"
+        for source, number in sources.items():
+            (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
+            kept = (os.fsdecode(path) for (path,) in self._db.execute(query, (number,)))
+            decisions = Decisions.from_json(text, kept)
+            for file in find_files([source], decisions):
+                path = os.fsencode(file.path)
+                found[path] = state_of(file.status)
+                members.setdefault(path, []).append(number)
+            decided = decisions.to_json()
+            if decided != text:
+                with transaction(self._db, write=True):
+                    self._db.execute("UPDATE sources SET decisions = ? WHERE id = ?", (decided, number))
+        return found, members
 
     def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
         """Return the numbers of `sources`, which are added where they are new."""
@@ -264,7 +283,8 @@ class DocumentIndex:
         if known is None or _is_current(path, known):
             return known is not None
         try:
-            return read_content(path, known).passages is None
+            with DocumentReader() as reader:
+                return read_content(path, known, reader).passages is None
         except OSError:
             return False
 
@@ -274,7 +294,8 @@ class DocumentIndex:
         if known is None:
             return
         try:
-            content = read_content(path, known)
+            with DocumentReader() as reader:
+                content = read_content(path, known, reader)
         except OSError:
             with transaction(self._db, write=True):
                 remove_files(self._db, [known.id])

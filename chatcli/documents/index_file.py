@@ -17,7 +17,12 @@ BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process that is writing."""
 _APPLICATION = 0x63686478
 _TABLES = """
-CREATE TABLE sources (id INTEGER PRIMARY KEY, source BLOB NOT NULL UNIQUE, updated REAL);
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY,
+    source BLOB NOT NULL UNIQUE,
+    updated REAL,
+    decisions TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,
@@ -48,7 +53,7 @@ CREATE TABLE passages (
     text BLOB NOT NULL,       -- compressed, with a checksum
     plain BLOB
 );
--- Without a copy of the text, which `passages` has. Marks (Mn, Mc) are parts of words in India's and Thailand's scripts.
+-- Without a copy of the text, which `passages` has. Marks (Mn, Mc) are parts of words in the scripts of India, say.
 CREATE VIRTUAL TABLE words USING fts5 (
     place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 );

@@ -14,7 +14,15 @@ from typing import Self, TypeVar
 
 from chatcli import paths
 from chatcli.documents.find import Decisions, find_files
-from chatcli.documents.index_file import DAMAGE, as_store_error, is_damage, open_index, rebuild_index, transaction
+from chatcli.documents.index_file import (
+    DAMAGE,
+    DAMAGED,
+    as_store_error,
+    is_damage,
+    open_index,
+    rebuild_index,
+    transaction,
+)
 from chatcli.documents.index_rows import (
     Content,
     KnownFile,
@@ -144,13 +152,13 @@ class DocumentIndex:
     def forget(self, source: str) -> int:
         """Remove `source` from the index, and return how many files went with it.
 
-        These are the files that belong to it, also if they belong to another source: that brings them back when it is
-        used again. Their text is gone from the file then, not only marked as deleted.
+        These are the files that belong to it or stand below it, and the sources there. A file that belongs to another
+        source, too, is back when that is used again. Their text is really gone from the index, not marked as deleted.
         """
         return self._guarded(lambda: self._forget(source))
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Return what `work` returns; if the file is damaged, build it again and do the work then."""
+        """Return what `work` returns; if the file is damaged, build it again from its sources and do the work then."""
         with self._lock:
             try:
                 try:
@@ -158,8 +166,8 @@ class DocumentIndex:
                 except DAMAGE as error:
                     if not is_damage(error):
                         raise
-                self._db = rebuild_index(self._file, self._db)
-                self.notice = "the index of documents was damaged: it is built again"
+                self._db, self.notice = rebuild_index(self._file, self._db), DAMAGED
+                self._update([source.source for source in self._sources()], None, None)
                 return work()
             except sqlite3.Error as error:
                 raise as_store_error(error, self._file) from error
@@ -181,6 +189,8 @@ class DocumentIndex:
                     break
                 try:
                     batch.add(read_content(path, known.get(path), reader))
+                except FileNotFoundError:
+                    continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
                     failed[path] = error.strerror or str(error)
                 if progress is not None:
@@ -305,18 +315,30 @@ class DocumentIndex:
 
     def _ranges(self, sources: Sequence[str] | None) -> list[tuple[int, int]]:
         """Return the passages of `sources`, or of all, as ranges of their numbers."""
-        query, values = "SELECT first, first + count FROM files WHERE count > 0", []
-        if sources is not None:
-            known = {os.fsdecode(name): number for number, name in self._db.execute("SELECT id, source FROM sources")}
-            values = [json.dumps([known[source] for source in sources if source in known])]
-            query += " AND id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
+        wanted = None if sources is None else self._files_of(sources)
         ranges: list[tuple[int, int]] = []
-        for first, end in self._db.execute(f"{query} ORDER BY first", values):
+        for file, first, end in self._db.execute(
+            "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
+        ):
+            if wanted is not None and file not in wanted:
+                continue
             if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
                 ranges[-1] = (ranges[-1][0], end)
             else:
                 ranges.append((first, end))
         return ranges
+
+    def _files_of(self, sources: Iterable[str]) -> set[int]:
+        """Return the files of `sources`; of one that was never updated, those below it in the index."""
+        files: set[int] = set()
+        for source in map(os.fsencode, sources):
+            row = self._db.execute("SELECT id FROM sources WHERE source = ?", (source,)).fetchone()
+            if row is None:
+                query, values = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?", _below(source)
+            else:
+                query, values = "SELECT file FROM members WHERE source = ?", row
+            files.update(file for (file,) in self._db.execute(query, values))
+        return files
 
     def _passages(self, path: Path) -> list[Passage]:
         name = os.fsencode(path)
@@ -340,14 +362,13 @@ class DocumentIndex:
         ]
 
     def _forget(self, source: str) -> int:
+        below = _below(os.fsencode(source))
+        query = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?"
         with transaction(self._db, write=True):
-            row = self._db.execute("SELECT id FROM sources WHERE source = ?", (os.fsencode(source),)).fetchone()
-            if row is None:
-                return 0
-            files = [file.id for file in known_files(self._db, row).values()]
-            remove_files(self._db, files)
-            self._db.execute("DELETE FROM sources WHERE id = ?", row)
-            # Until segments are merged, FTS5 keeps the words of what is deleted.
+            files = self._files_of([source]) | {file for (file,) in self._db.execute(query, below)}
+            remove_files(self._db, sorted(files))
+            self._db.execute("DELETE FROM sources WHERE source = ? OR source > ? AND source < ?", below)
+            # Until its parts are merged, FTS5 keeps the words of what is deleted.
             self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -380,6 +401,12 @@ class _Batch:
                 outcomes = [write_content(self._db, item, self._members[item.path]) for item in self._contents]
             self.outcomes += outcomes
         self._contents, self._bytes = [], 0
+
+
+def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return `path`, and what all paths below it are between."""
+    folder = path.rstrip(b"/")
+    return path, folder + b"/", folder + b"0"  # the character behind the slash
 
 
 def _is_current(path: bytes, known: KnownFile | None) -> bool:

@@ -1,0 +1,348 @@
+"""The files that documents are read from: sources as the user names them, and the walk that finds their files."""
+
+import glob
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from re import Pattern
+from re import compile as compile_pattern
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from chatcli.config.secret_files import is_in_private_folder, is_secret_path
+from chatcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from chatcli.documents.ignore import IgnoreRules, State
+
+_NEVER = frozenset(("/proc", "/sys", "/dev", "/run"))
+"""Folders of the system whose files are no files on a disk."""
+_UNSETTLED = 2_000_000_000
+"""Nanoseconds within which a file system may give two changes the same time."""
+_FORMAT = 1
+"""The version of the rules of this module; decisions of another one are not used."""
+
+
+class FoundFile(NamedTuple):
+    """A file of a source: its absolute path with symbolic links resolved, and its state."""
+
+    path: str
+    status: os.stat_result
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a walk of one source decided by names and ignore rules, so that the next one need not decide again.
+
+    A walk uses them as long as no file of rules has changed, and then replaces them. `kept` is not part of the JSON:
+    the caller knows these files.
+    """
+
+    kept: set[str] = field(default_factory=set)
+    """The paths of the files that the walk has found."""
+    left_out: set[str] = field(default_factory=set)
+    rules: dict[str, "State"] = field(default_factory=dict)
+    """The files of rules, and the state in which they were read."""
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        return json.dumps([_FORMAT, sorted(self.left_out), self.rules], separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, kept: Iterable[str]) -> Self:
+        """Return the decisions of `to_json`, with the files of the source that were `kept`; none if `text` is bad."""
+        try:
+            version, left_out, rules = json.loads(text)
+            if version == _FORMAT:
+                return cls(set(kept), set(left_out), {path: tuple(state) for path, state in rules.items()})
+        except (ValueError, TypeError, AttributeError):
+            pass  # written by another version
+        return cls()
+
+
+def shown_path(path: str | Path) -> str:
+    """Return `path` as it is shown: relative to the current folder if it is below it, else absolute."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):  # it is elsewhere, or the current folder was removed
+        return str(path)
+
+
+def resolve_source(text: str) -> str:
+    """Return the source that the user named as `text`: an absolute file, folder or glob, links resolved.
+
+    Raises:
+        UsageError: Nothing is there, or it must not be read.
+
+    """
+    if "://" in text:
+        raise UsageError(f"{text} can't be a document", remedy="Name a local file, a folder or a pattern.")
+    try:
+        typed = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  # `..` as the shell does
+        found = _resolve(typed)
+        problem = _problem(typed, found)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no path"
+        raise UsageError(f"{text} can't be read: {(reason or str(error)).lower()}", remedy="Check the path.") from None
+    if found is None:
+        raise UsageError(f"no file or folder matches {text}", remedy="Check the path.")
+    if problem:
+        raise UsageError(f"{text} can't be a document: {problem}", remedy="Name another file or folder.")
+    return found
+
+
+def _resolve(typed: str) -> str | None:
+    if os.path.lexists(typed):
+        return os.path.realpath(typed, strict=True)
+    if not text_is_glob(typed):
+        return None
+    base, segments = _split_glob(typed)
+    if not os.path.isdir(base):  # noqa: PTH112
+        return None
+    found = os.path.join(os.path.realpath(base, strict=True), *segments)  # noqa: PTH118
+    return found if any(find_files([found])) else None
+
+
+def _problem(typed: str, found: str | None) -> str:
+    """Return why the source `found`, which was `typed`, is not read; empty if it may be read."""
+    for path in filter(None, (typed, found)):
+        parts = Path(path).parts
+        if is_secret_path(parts[-1:]) or is_in_private_folder(parts):
+            return "its name says that it holds secrets"
+    if found is not None and not text_is_glob(found):
+        mode = os.stat(found).st_mode  # noqa: PTH116
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return "it is neither a file nor a folder"
+        if not os.access(found, os.R_OK):
+            return "permission denied"
+    return ""
+
+
+def text_is_glob(source: str) -> bool:
+    """Return whether `source` is a pattern and no file or folder has this very name."""
+    return glob.has_magic(source) and not os.path.lexists(source)
+
+
+def find_files(sources: Sequence[str], decisions: Decisions | None = None) -> Iterator[FoundFile]:
+    """Yield the files of `sources`, each once, those of a folder sorted by name.
+
+    Left out are hidden files and folders, what Git ignores, what has the name of a secret, everything that is no
+    regular file, and links that lead out of their source. A source that is a file is left out only if its name is that
+    of a secret. A source that has vanished, or has become a link, yields nothing.
+
+    Args:
+        sources: As `resolve_source` returns them.
+        decisions: Those of an earlier walk of the same sources; they are brought up to date when all was yielded.
+
+    """
+    earlier = decisions or Decisions()
+    walk = _Walk(earlier)
+    for source in sources:
+        yield from walk.files(source)
+    if decisions is not None:
+        decisions.kept, decisions.left_out, decisions.rules = walk.now.kept, walk.now.left_out, walk.now.rules
+
+
+class _Folder(NamedTuple):
+    """A folder to walk through."""
+
+    path: str
+    rules: "IgnoreRules"
+    known: bool
+    """Whether the earlier decisions hold in it."""
+    places: frozenset[int] | None
+    """How much of the pattern has been matched; None without a pattern."""
+
+
+class _Walk:
+    """The walk through some sources, which remembers what it decides in `now`."""
+
+    def __init__(self, earlier: Decisions) -> None:
+        self._earlier = earlier
+        self.now = Decisions()
+        self._root = ""
+        self._segments: list[str] = []
+        self._settled = time.time_ns() - _UNSETTLED
+
+    def files(self, source: str) -> Iterator[FoundFile]:
+        """Yield the files of `source` that were not yielded before."""
+        pattern = text_is_glob(source)
+        root, self._segments = _split_glob(source) if pattern else (source, [])
+        try:
+            if os.path.realpath(root) != root or _problem(root, None):
+                return
+            status = os.stat(root)  # noqa: PTH116
+        except (OSError, ValueError):
+            return
+        if stat.S_ISREG(status.st_mode):
+            yield from self._new(root, status)
+        elif stat.S_ISDIR(status.st_mode):
+            self._root = root if root.endswith("/") else f"{root}/"
+            rules, known = self._rules_above(root)
+            yield from self._walk(_Folder(root, rules, known, _closure(self._segments, (0,)) if pattern else None))
+
+    def _walk(self, start: _Folder) -> Iterator[FoundFile]:
+        waiting = [start]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                with os.scandir(folder.path) as found:
+                    entries = sorted(found, key=attrgetter("name"))
+            except OSError:
+                continue
+            rules, known = self._rules_in(folder, {entry.name for entry in entries if entry.name[0] == "."})
+            inner, end = [], len(self._segments)
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    if self._keeps(entry, rules, known, folder.places):
+                        yield from self._stat(entry)
+                elif entry.is_dir(follow_symlinks=False):
+                    places = None if folder.places is None else self._step(folder.places, entry.name)
+                    if (places is None or min(places, default=end) < end) and self._enters(entry, rules, known):
+                        inner.append(_Folder(entry.path, rules, known, places))
+                elif entry.is_symlink() and self._keeps(entry, rules, known, folder.places):
+                    yield from self._linked(entry.path)
+            waiting.extend(reversed(inner))
+
+    def _keeps(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool, places: frozenset[int] | None) -> bool:
+        path = entry.path
+        if known:
+            if path in self._earlier.kept:
+                return True
+            if path in self._earlier.left_out:
+                self.now.left_out.add(path)
+                return False
+        if places is not None and len(self._segments) not in self._step(places, entry.name):
+            return False
+        if not is_secret_path((entry.name,)) and not rules.ignore(path):
+            return True
+        self.now.left_out.add(path)
+        return False
+
+    def _enters(self, entry: os.DirEntry[str], rules: "IgnoreRules", known: bool) -> bool:
+        path = entry.path
+        if path in _NEVER:
+            return False
+        if known and path in self._earlier.left_out:
+            self.now.left_out.add(path)
+            return False
+        if not is_secret_path((entry.name,)) and not rules.ignore(path, folder=True):
+            return True
+        self.now.left_out.add(path)
+        return False
+
+    def _stat(self, entry: os.DirEntry[str]) -> Iterator[FoundFile]:
+        try:
+            yield from self._new(entry.path, entry.stat(follow_symlinks=False))
+        except OSError:
+            return  # it was removed in the meantime
+
+    def _linked(self, path: str) -> Iterator[FoundFile]:
+        """Yield the file that the link `path` leads to, if it is one of the same source that may be read."""
+        try:
+            target = os.path.realpath(path, strict=True)
+            status = os.stat(target)  # noqa: PTH116
+        except OSError:
+            return
+        if not target.startswith(self._root) or not stat.S_ISREG(status.st_mode):
+            return
+        parts = target[len(self._root) :].split("/")
+        if not is_secret_path(parts) and not any(part.startswith(".") for part in parts):
+            yield from self._new(target, status)
+
+    def _new(self, path: str, status: os.stat_result) -> Iterator[FoundFile]:
+        if path not in self.now.kept:
+            self.now.kept.add(path)
+            yield FoundFile(path, status)
+
+    def _rules_above(self, root: str) -> tuple["IgnoreRules", bool]:
+        """Return the rules of the parents of `root` up to its repository's root, and whether they are as they were."""
+        from chatcli.documents.ignore import IgnoreRules
+
+        parents: list[str] = []
+        for parent in map(str, Path(root).parents):
+            parents.append(parent)
+            if os.path.lexists(os.path.join(parent, ".git")):  # noqa: PTH118
+                break
+        else:
+            return IgnoreRules(), True
+        rules, known = IgnoreRules(), True
+        parents.reverse()
+        for place, parent in enumerate(parents):
+            rules, same = self._read_rules(parent, rules, repository=place == 0)
+            known &= same
+            if rules.ignore([*parents, root][place + 1], folder=True):
+                return IgnoreRules(), known  # the user named what is ignored
+        return rules, known
+
+    def _rules_in(self, folder: _Folder, hidden: set[str]) -> tuple["IgnoreRules", bool]:
+        """Return the rules that hold in `folder` with these `hidden` names, and whether the earlier decisions do."""
+        from chatcli.documents.ignore import IgnoreRules
+
+        if hidden.isdisjoint((".git", ".gitignore")):
+            marked = os.path.join(folder.path, ".gitignore")  # noqa: PTH118
+            return folder.rules, folder.known and marked not in self._earlier.rules
+        repository = ".git" in hidden
+        rules, same = self._read_rules(
+            folder.path, IgnoreRules() if repository else folder.rules, repository=repository
+        )
+        return rules, folder.known and same
+
+    def _read_rules(self, folder: str, rules: "IgnoreRules", *, repository: bool) -> tuple["IgnoreRules", bool]:
+        """Return `rules` and those of `folder`, and whether the files that they stand in are as they were."""
+        from chatcli.documents.ignore import rules_files, state_of
+
+        same = True
+        for file in rules_files(folder, repository=repository):
+            state = state_of(file)
+            same &= self._earlier.rules.get(file) == state
+            if state is not None:
+                rules = rules.with_file(folder, file)
+                if state[-1] < self._settled:
+                    self.now.rules[file] = state
+        return rules, same
+
+    def _step(self, places: frozenset[int], name: str) -> frozenset[int]:
+        """Return how much of the pattern is matched after the further name `name`."""
+        return _step(tuple(self._segments), places, name)
+
+
+def _split_glob(source: str) -> tuple[str, list[str]]:
+    """Return the folder before the first wildcard of `source`, and the parts of the pattern."""
+    parts = source.split("/")
+    first = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:first]) or "/", [part for part in parts[first:] if part]
+
+
+def _closure(segments: Sequence[str], places: Iterable[int]) -> frozenset[int]:
+    """Return `places` and those that are reached from them because `**` also matches no folder at all."""
+    reached = set()
+    for place in places:
+        reached.add(place)
+        while place < len(segments) and segments[place] == "**":
+            place += 1
+            reached.add(place)
+    return frozenset(reached)
+
+
+def _step(segments: tuple[str, ...], places: frozenset[int], name: str) -> frozenset[int]:
+    following = (
+        (place,) if segments[place] == "**" else (place + 1,) if _segment(segments[place]).match(name) else ()
+        for place in places
+        if place < len(segments)
+    )
+    return _closure(segments, chain.from_iterable(following))
+
+
+@lru_cache(maxsize=128)
+def _segment(pattern: str) -> Pattern[str]:
+    return compile_pattern(translate(pattern))

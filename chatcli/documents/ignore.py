@@ -1,0 +1,131 @@
+"""The rules of Git that leave files out: `.gitignore` and `.git/info/exclude`."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.base import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+_MAX_BYTES = 1024 * 1024
+"""The most that is read of a file of rules."""
+_MAX_RULE = 1000
+"""Characters of the longest rule that is followed."""
+_STAR = "[^/]*"
+_ANY_FOLDERS = "(?:/.+)?"
+_MAX_ANY_FOLDERS = 2
+"""The most `/**/` in a rule that is followed: the time to match grows with the power of their number."""
+
+State = tuple[int, int, int]
+"""What changes with a file: its inode, size and time of change in nanoseconds."""
+
+
+class _Pattern(GitIgnoreSpecPattern):
+    """A rule whose match takes linear time: with many `*`, that of the library takes exponential time."""
+
+    __slots__ = ()
+
+    @classmethod
+    def pattern_to_regex(cls, pattern: str) -> tuple[str | None, bool | None]:  # type: ignore[override]
+        regex, include = super().pattern_to_regex(pattern)
+        if regex is None or len(pattern) > _MAX_RULE or regex.count(_ANY_FOLDERS) > _MAX_ANY_FOLDERS:
+            return None, None
+        first, *others = regex.split(_STAR)
+        if not others:
+            return regex, include
+        # The first place where the text after a `*` matches is as good as any later one, if another `*` follows.
+        middle = (
+            f"{_STAR}{part}" if _ANY_FOLDERS in part else f"(?>{_STAR}?{part})" if part else "" for part in others[:-1]
+        )
+        return f"{first}{''.join(middle)}{_STAR}{others[-1]}", include
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRules:
+    """The rules that hold in a folder: of its repository and of all folders on the way, the nearest last."""
+
+    specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    """Folders, each ending with a slash, and their rules."""
+
+    def ignore(self, path: str, *, folder: bool = False) -> bool:
+        """Return whether the rules leave out the file, or the `folder`, `path`."""
+        name = f"{path}/" if folder else path
+        for base, spec in reversed(self.specs):
+            decision = spec.check_file(name[len(base) :]).include
+            if decision is not None:
+                return decision
+        return False
+
+    def with_file(self, folder: str, file: str) -> Self:
+        """Return these rules and those in `file`, which hold in `folder`."""
+        try:
+            data = read_regular(file, _MAX_BYTES)
+        except OSError:
+            return self
+        patterns = [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
+        return type(self)((*self.specs, (_slashed(folder), GitIgnoreSpec(patterns)))) if patterns else self
+
+
+def rules_files(folder: str, *, repository: bool) -> list[str]:
+    """Return the files that may hold rules for `folder`, by increasing weight."""
+    files = [os.path.join(folder, ".gitignore")]  # noqa: PTH118
+    return [_exclude(folder), *files] if repository else files
+
+
+def state_of(file: str) -> State | None:
+    """Return the state of `file`, None if it does not exist."""
+    try:
+        status = os.lstat(file)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def read_regular(file: str, limit: int) -> bytes:
+    """Return up to `limit` bytes of `file`.
+
+    Raises:
+        OSError: It can't be read, or is a link, a pipe or a device, which is never opened.
+
+    """
+    with open(file, "rb", opener=_open_regular) as stream:
+        return stream.read(limit)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(0, "it is not a regular file", path)
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in the meantime
+        os.close(descriptor)
+        raise OSError(0, "it is not a regular file", path)
+    return descriptor
+
+
+def _pattern(line: str) -> _Pattern | None:
+    try:
+        pattern = _Pattern(line)
+    except GitIgnorePatternError:
+        return None
+    return pattern if pattern.include is not None else None
+
+
+def _slashed(folder: str) -> str:
+    return folder if folder.endswith("/") else f"{folder}/"
+
+
+def _exclude(folder: str) -> str:
+    """Return the file `info/exclude` of the repository at `folder`, also if it is a worktree or a submodule."""
+    git = Path(folder, ".git")
+    try:
+        if not git.is_dir():
+            line = read_regular(str(git), 4096).decode("utf-8", "replace")
+            git = Path(folder, line.removeprefix("gitdir:").strip())
+            common = read_regular(str(git / "commondir"), 4096).decode("utf-8", "replace").strip()
+            git = Path(git, common)
+    except (OSError, ValueError):  # no worktree, or a path with a zero byte
+        pass
+    return str(git / "info" / "exclude")

@@ -117,7 +117,7 @@ def _read(path: str, sources: Sequence[str]) -> list[Passage]:
         wanted = Path(path).expanduser().resolve()
     except (OSError, ValueError, RuntimeError):
         wanted = Path()
-    if not any(Path(each) == wanted for each in find_files(sources)):
+    if not any(each.path == str(wanted) for each in find_files(sources)):
         raise ToolException(f"{one_line(path, MAX_SHOWN)} is none of the documents; name one as the passages do")
     with DocumentIndex() as index:
         return index.passages(wanted)

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from chatcli.commands.all import all_commands
+from chatcli.commands.model import show_context
+from chatcli.commands.registry import CommandContext
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
@@ -18,6 +21,7 @@ from chatcli.events import (
     ApprovalRequested,
     DocumentsFound,
     Event,
+    Listing,
     Notice,
     Progress,
     TextDelta,
@@ -336,6 +340,21 @@ def test_passages_fit_the_budget_or_are_left_out(folder: Folder) -> None:
         assert "hums" not in folder.fake.requests[-1].last
         await small.close()
         await tiny.close()
+
+    run(work())
+
+
+def test_the_context_shows_the_passages_and_their_tokens(folder: Folder) -> None:
+    async def work() -> None:
+        conversation = folder.open("docs")
+        await turn(conversation, "What is teal?")
+        context = CommandContext(conversation, all_commands(), Settings.load({}))
+        listing, _, notice = [event async for event in show_context(context, "")]
+        assert isinstance(listing, Listing)
+        assert listing.rows[-1] == ("sent last", "passage", "[1] docs/setup.md:1-3")
+        assert isinstance(notice, Notice)
+        assert re.match(r"passages of documents with the newest question: 1, about \d+ tokens", notice.text)
+        await conversation.close()
 
     run(work())
 

@@ -12,7 +12,8 @@ from chatcli.documents.passage import Found, Passage
 from chatcli.events import DocumentsFound
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.context import request_limit
-from chatcli.graphs.chat.passages import as_event, fenced, is_small, number_passages
+from chatcli.graphs.chat.passages import as_event, fenced, number_passages
+from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.sessions.found import ARTIFACT, FoundPassage
 from chatcli.text_lines import one_line

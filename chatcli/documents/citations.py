@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcli.message import Citation, Cited
+from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -24,6 +25,7 @@ _MARK = re.compile(rf"\[{_NUMBERS}\]|【{_NUMBERS}(?:†[^】\n]*)?】")
 _WIDEST = 50
 """How far the ends of a range are apart at most; of a wider one, only they are cited."""
 _CANDIDATE = re.compile(r"[\[【]\s*\^?\d")
+_JSON = re.compile(r"\s*\[?\s*\{")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|mailto:", re.IGNORECASE)
 
 
@@ -60,17 +62,34 @@ def for_people(cited: Cited) -> Cited:
 def cited_numbers(answer: str) -> Iterator[int]:
     """Yield the numbers that `answer`, Markdown, cites: `[1]`, `[1, 2]`, `[1-3]` or `【1】` in its text.
 
-    Code, links, images and link definitions cite nothing. A definition of a number that is no web address, as in
-    `[1]: docs/setup.md`, is the model's own list of sources: it makes no link of the number.
+    Code, links, images and link definitions cite nothing, and of JSON only its texts do. A definition of a number that
+    is no web address, as in `[1]: docs/setup.md`, is the model's own list of sources: it makes no link of the number.
     """
     if not _CANDIDATE.search(answer):
         return
     environment: dict[str, Any] = {}
-    for token in _parser().parse(answer, environment):
+    for token in _parser().parse("\n\n".join(_texts(answer)), environment):
         if token.type == "inline":
             text = _text_of(token.children or [], environment.get("references", {}))
             for mark in _MARK.finditer(text):
                 yield from _expanded(mark[1] or mark[2])
+
+
+def _texts(answer: str) -> list[str]:
+    """Return the texts in an answer that is a JSON object or a list of such; of any other, the answer itself."""
+    if not _JSON.match(answer):
+        return [answer]
+    try:
+        values = [read_json(answer)]
+    except ValueError:
+        return [answer]
+    texts: list[str] = []
+    for value in values:  # it grows meanwhile
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, dict | list):
+            values += value.values() if isinstance(value, dict) else value
+    return texts
 
 
 def _expanded(numbers: str) -> Iterator[int]:

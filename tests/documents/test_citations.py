@@ -32,6 +32,8 @@ CASES = {
     "Nothing is cited.": [],
     "": [],
     "<b>bold [1]</b>": [1],
+    '{"answer": "So [1].", "ids": [7, 8], "more": ["and [2]"]}': [1, 2],
+    '[{"ids": [7]}]': [],
     "Backwards [3-1], far [1-900]": [3, 1, 1, 900],
 }
 

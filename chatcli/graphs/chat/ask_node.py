@@ -15,6 +15,7 @@ from chatcli.graphs.chat.context import FittedContext, compact_state, count_exac
 from chatcli.graphs.chat.offer import OfferedTools, offered_tools
 from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
+from chatcli.graphs.chat.small_model import citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.models.errors import translate
@@ -46,7 +47,9 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     """
     turn = runtime.context
     offer = await offered_tools(runtime)
-    runtime.stream_writer({"found": citable(state)})
+    found = citable(state)
+    numbers = None if found is None else [each.number for each in found]
+    runtime.stream_writer({"found": found})
     sent = with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
@@ -56,7 +59,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
     try:
-        answer = await _ask(fitted, runtime, offer)
+        answer = await _ask(fitted, runtime, offer, numbers)
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
@@ -65,7 +68,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, runtime, offer)
+        answer = await _ask(fitted, runtime, offer, numbers)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
@@ -130,9 +133,14 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     return ChatState(prompt_told=True)
 
 
-async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
+async def _ask(
+    context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools, numbers: Sequence[int] | None
+) -> AIMessage:
+    """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
+    cites = numbers is not None and is_small(runtime.context.model)
+    options = citing_options(numbers or ()) if cites else {}
     try:
-        return await _answer(context.messages, runtime, offer)
+        return await _answer(context.messages, runtime, offer, options)
     except Exception as error:
         raise translate(error, runtime.context.model.endpoint) from error
 
@@ -158,7 +166,9 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
         )
 
 
-async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
+async def _answer(
+    context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools, options: dict[str, Any]
+) -> AIMessage:
     model, schema = runtime.context.model, runtime.context.schema
     client = offer.client(model)
     # With a schema, an answer is not shown before it is known to be valid.
@@ -177,7 +187,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
         refuse_unfinished(answer, model)
         return answer
 
-    return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)
+    return await ask(context, options) if schema is None else await ask_structured(ask, context, schema, model)
 
 
 def leave_out_unanswered(state: ChatState) -> ChatState:

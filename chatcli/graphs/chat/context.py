@@ -19,6 +19,7 @@ from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
 from chatcli.sessions.history import newest_turn
@@ -52,6 +53,9 @@ class FittedContext:
     """The messages before those, as they are in the thread."""
     summed_up: list[BaseMessage]
     """The messages before those, which a summary replaces."""
+    passages: tuple[Citation, ...] = ()
+    """The passages of documents that went with the newest question."""
+    passage_tokens: int = 0
 
     @property
     def trimmed(self) -> bool:

@@ -11,7 +11,9 @@ from chatcli.documents.find import find_files
 from chatcli.documents.passage import Found, Passage
 from chatcli.events import DocumentsFound
 from chatcli.graphs.chat.adapt import takes_tools
-from chatcli.graphs.chat.passages import as_event, fenced, is_small, number_passages
+from chatcli.graphs.chat.context import request_limit
+from chatcli.graphs.chat.passages import as_event, fenced, number_passages
+from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.sessions.found import ARTIFACT, FoundPassage
 from chatcli.text_lines import one_line
@@ -22,6 +24,8 @@ MAX_FOUND = 10
 """The most passages that a search returns."""
 MAX_READ = 12_000
 """Characters of a document that one call returns."""
+LEAST_WINDOW = 3000
+"""Tokens that may be sent, below which there is no room for these tools and what they return."""
 MAX_SHOWN = 200
 """Characters of a path that a message shows."""
 
@@ -37,7 +41,11 @@ def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFo
         report: Gets what each search found.
 
     """
-    if not turn.documents or turn.schema is not None or is_small(turn.model) or not takes_tools(turn.model):
+    limit = request_limit(turn)
+    has_room = limit is None or limit >= LEAST_WINDOW
+    if not turn.documents or turn.schema is not None or not has_room or is_small(turn.model):
+        return []
+    if not takes_tools(turn.model):
         return []
 
     def result(passages: Sequence[FoundPassage], more: str = "") -> Result:
@@ -110,7 +118,7 @@ def _read(path: str, sources: Sequence[str]) -> list[Passage]:
         wanted = Path(path).expanduser().resolve()
     except (OSError, ValueError, RuntimeError):
         wanted = Path()
-    if not any(Path(each) == wanted for each in find_files(sources)):
+    if not any(each.path == str(wanted) for each in find_files(sources)):
         raise ToolException(f"{one_line(path, MAX_SHOWN)} is none of the documents; name one as the passages do")
     with DocumentIndex() as index:
         return index.passages(wanted)

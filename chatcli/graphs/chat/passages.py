@@ -17,10 +17,10 @@ from chatcli.documents.find import shown_path
 from chatcli.documents.passage import Found
 from chatcli.events import DocumentsFound, PassageFound
 from chatcli.graphs.chat.context import request_limit
+from chatcli.graphs.chat.small_model import around_question, example, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.message import Cited
 from chatcli.models.model import Model
-from chatcli.providers import LOCAL
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.found import FoundPassage, Retrieval, as_citations
 from chatcli.sessions.history import newest_turn
@@ -117,22 +117,22 @@ def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, lim
         passages = passages[:-1]
     if retrieval["passages"] and not passages:
         asked = question  # there is no room: it is sent as it is
-    return {**state, "messages": [*messages[:place], asked, *messages[place + 1 :]]}
+    shown = example() if passages and is_small(turn.model) else []
+    return {**state, "messages": [*messages[:place], *shown, asked, *messages[place + 1 :]]}
 
 
 def _asked(question: BaseMessage, passages: Sequence[FoundPassage], retrieval: Retrieval, model: Model) -> BaseMessage:
     """Return `question` with `passages` before it, and after it what to do with them."""
-    before, after = "", NOTHING_FOUND
-    if passages:
-        marker = retrieval["marker"]
+    before, after, marker = "", f"\n\n{NOTHING_FOUND}", retrieval["marker"]
+    if is_small(model):
+        before, after = around_question(passages, marker)
+    elif passages:
         before = f"{INTRODUCTION.format(marker=marker)}\n\n{fenced(passages, marker)}\n\nQuestion: "
-        after = REMINDER
-    content: Any
-    if isinstance(question.content, str):
-        content = f"{before}{question.content}\n\n{after}"
-    else:
-        content = [{"type": "text", "text": f"\n\n{after}"}]
-        content = [*([{"type": "text", "text": before}] if before else []), *question.content, *content]
+        after = f"\n\n{REMINDER}"
+    content: Any = f"{before}{question.content}{after}"
+    if isinstance(question.content, list):
+        texts = [[{"type": "text", "text": text}] if text else [] for text in (before, after)]
+        content = [*texts[0], *question.content, *texts[1]]
     return question.model_copy(update={"content": content})
 
 
@@ -146,8 +146,3 @@ def _heading(passage: FoundPassage) -> str:
     [citation] = for_people(Cited(tuple(as_citations([passage])))).citations
     trail = " > ".join(passage["headings"])
     return sanitize_line(f"[{passage['number']}] {citation.place}{f' ({trail})' if trail else ''}")[:MAX_PLACE]
-
-
-def is_small(model: Model) -> bool:
-    """Return whether `model` is one of the local ones, which read slowly and understand little at once."""
-    return model.name.provider == LOCAL

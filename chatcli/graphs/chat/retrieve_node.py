@@ -20,8 +20,9 @@ from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.document_tools import search_index
-from chatcli.graphs.chat.passages import as_event, is_small, new_retrieval, number_passages
+from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
 from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.small_model import is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.text_lines import one_line
@@ -42,6 +43,8 @@ UNKNOWN_TOKENS = 2500
 """Tokens of passages for a model whose window is not known."""
 SMALL_PASSAGES, SMALL_TOKENS = 3, 600
 """For a local model, which reads 40 to 80 tokens a second before it answers."""
+SMALL_SCORE = 0.6
+"""The least score of a passage for a local model, as a part of the best one's."""
 SHARE = 3
 """The passages take at most this part of what may be sent: a third."""
 CHARACTERS_PER_TOKEN = 3
@@ -160,6 +163,8 @@ def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Fo
     count, tokens = (SMALL_PASSAGES, SMALL_TOKENS) if is_small(turn.model) else (PASSAGES, TOKENS)
     free = UNKNOWN_TOKENS if limit is None else (limit - len(question) // CHARACTERS_PER_TOKEN) // SHARE
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
+    if is_small(turn.model):  # it takes what matches little for an answer, too
+        found = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
     chosen: list[Found] = []
     for each in found[:count]:
         room -= len(each.passage.plain or each.passage.text)

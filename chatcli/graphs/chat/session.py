@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,16 +11,19 @@ from langchain_core.messages import HumanMessage
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
+from chatcli.documents.citations import for_people
 from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
-from chatcli.graphs.chat.passages import new_retrieval
+from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
+from chatcli.message import Cited
 from chatcli.models.model import Model, price
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
+from chatcli.sessions.found import as_citations
 from chatcli.sessions.history import COMPACTED, current_branch, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
@@ -104,7 +108,12 @@ class ChatSession(Session):
         """
         state, turn = await self._state(), self._turn_context()
         await count_exactly(state, turn)
-        return fit_context(state, turn)
+        fitted, retrieval = fit_context(state, turn), state.get("found")
+        if not self.documents or retrieval is None or not retrieval["passages"]:
+            return fitted
+        tokens = turn.counter.count([HumanMessage(fenced(retrieval["passages"], retrieval["marker"]))])
+        cited = for_people(Cited(tuple(as_citations(retrieval["passages"]))))
+        return replace(fitted, passages=cited.citations, passage_tokens=tokens)
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin.

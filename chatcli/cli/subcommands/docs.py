@@ -23,7 +23,7 @@ from chatcli.config.settings import Settings
 from chatcli.documents.find import resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
 from chatcli.documents.passage import Found
-from chatcli.documents.sources import match_sources
+from chatcli.documents.sources import absolute_path, match_sources
 from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
 from chatcli.message import Citation
@@ -126,21 +126,17 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 def forget(ctx: typer.Context, paths: Sources) -> None:
     """Remove documents and their text from the index; the files stay.
 
-    A folder stands also for the documents below it that were named by themselves. A question on a thread that still has
-    these documents reads them again.
+    A folder stands also for all that is below it. What a thread still has as documents, and what belongs to another
+    folder in the index, is read again when that is asked or searched.
     """
     with DocumentIndex() as documents:
-        known = [one.source for one in documents.sources()]
-        sources = list(dict.fromkeys(source for path in paths for source in _matching(path, known)))
-        files = sum(map(documents.forget, sources))
-    print(f"forgotten: {_counted(files, 'file')} of {', '.join(map(sanitize_line, sources))}")
-
-
-def _matching(path: str, known: Sequence[str]) -> list[str]:
-    found = match_sources(path, known)
-    if not found:
-        raise UsageError(f"{path} is not in the index of documents", remedy="See `chat docs list`.")
-    return found
+        for path in paths:
+            sources = match_sources(path, [one.source for one in documents.sources()])
+            # What is no source by itself may be below one.
+            files = sum(map(documents.forget, sources or [absolute_path(path)]))
+            if not sources and not files:
+                raise UsageError(f"{path} is not in the index of documents", remedy="See `chat docs list`.")
+            print(f"forgotten: {sanitize_line(path)}, {_counted(files, 'file')}")
 
 
 def _bring_up_to_date(

@@ -143,7 +143,8 @@ async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnC
             return rewritten, found_by_it
     before = next(_text(message) for message in reversed(earlier) if is_question(message))
     together = f"{question} {before}"
-    return together, await search(together, turn)
+    found_by_both = await search(together, turn)
+    return (together, found_by_both) if found_by_both or not found else (question, found)
 
 
 def depends_on_conversation(question: str) -> bool:

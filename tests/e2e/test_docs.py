@@ -147,6 +147,9 @@ def test_index_search_list_and_forget(chat: Chat, home: Home) -> None:
     assert " new; 1 skipped: " in indexed.stdout
     assert "docs/photo.bin" in indexed.stderr
     assert ": no changes" in chat("docs", "index", "docs").stdout
+    [part] = [one for one in chat("doctor", "--json").json() if one["subject"] == "documents"]
+    assert "documents.db" in part["detail"]
+    assert part["detail"].endswith("2 files of 1 sources")
 
     found = chat("docs", "search", "frobnicate", "--json").json()
     valid("passages", found)

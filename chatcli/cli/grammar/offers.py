@@ -108,10 +108,12 @@ def files(incomplete: str) -> list[Offer]:
 
 def documents(incomplete: str) -> list[Offer]:
     """Return what is in the index of documents."""
+    from chatcli.documents.find import shown_path
     from chatcli.documents.index import DocumentIndex
 
     with contextlib.suppress(ChatcliError), DocumentIndex() as index:
-        return _fitting([one.source for one in index.sources()], incomplete)
+        sources = [one.source for one in index.sources()]
+        return _fitting(sources if incomplete.startswith("/") else map(shown_path, sources), incomplete)
     return []
 
 

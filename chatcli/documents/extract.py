@@ -102,8 +102,8 @@ def docx_lines(data: bytes) -> Iterator[Line]:
     for item in Document(io.BytesIO(data)).iter_inner_content():
         if isinstance(item, Table):
             for row in item.rows:
-                cells = dict.fromkeys(cell._tc for cell in row.cells)  # merged cells are given more than once
-                texts = (" ".join("".join(cell.itertext()).split()) for cell in cells)
+                cells = {cell._tc: cell for cell in row.cells}  # merged cells are given more than once
+                texts = (" ".join(cell.text.split()) for cell in cells.values())
                 yield " | ".join(texts), 0
             yield "", 0
         else:

@@ -1,11 +1,12 @@
 """The rules of Git that leave files out: `.gitignore` and `.git/info/exclude`."""
 
 import os
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -16,6 +17,7 @@ _MAX_BYTES = 1024 * 1024
 _MAX_RULE = 1000
 """Characters of the longest rule that is followed."""
 _STAR = "[^/]*"
+_ANY_FOLDER = "(?P<ps_d>/)"
 _ANY_FOLDERS = "(?:/.+)?"
 _MAX_ANY_FOLDERS = 2
 """The most `/**/` in a rule that is followed: the time to match grows with the power of their number."""
@@ -25,13 +27,29 @@ State = tuple[int, int, int]
 
 
 class _Pattern(GitIgnoreSpecPattern):
-    """A rule whose match takes linear time: with many `*`, that of the library takes exponential time."""
+    """A rule of Git for one file or folder, whose parents are known not to be left out.
+
+    It takes linear time: with many `*`, the expressions of the library take exponential time.
+    """
 
     __slots__ = ()
 
+    def matches(self, name: str, *, folder: bool) -> bool:
+        """Return whether the rule is about the file, or the `folder`, `name` itself, not only about a parent."""
+        assert self.regex is not None
+        # The only group of an expression matches the slash after a folder.
+        if (match := self.regex.search(name)) and match.lastgroup is None:
+            return True
+        match = self.regex.search(f"{name}/") if folder else None
+        return match is not None and match.lastgroup is not None and match.end() == len(name) + 1
+
     @classmethod
     def pattern_to_regex(cls, pattern: str) -> tuple[str | None, bool | None]:  # type: ignore[override]
+        if pattern.endswith("**/"):
+            pattern = f"{pattern[:-2]}/"  # the library takes it for a rule about the folder itself
         regex, include = super().pattern_to_regex(pattern)
+        if regex == _ANY_FOLDER:
+            return f"{regex}$", include
         if regex is None or len(pattern) > _MAX_RULE or regex.count(_ANY_FOLDERS) > _MAX_ANY_FOLDERS:
             return None, None
         first, *others = regex.split(_STAR)
@@ -48,16 +66,16 @@ class _Pattern(GitIgnoreSpecPattern):
 class IgnoreRules:
     """The rules that hold in a folder: of its repository and of all folders on the way, the nearest last."""
 
-    specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    specs: tuple[tuple[str, tuple[_Pattern, ...]], ...] = ()
     """Folders, each ending with a slash, and their rules."""
 
     def ignore(self, path: str, *, folder: bool = False) -> bool:
         """Return whether the rules leave out the file, or the `folder`, `path`."""
-        name = f"{path}/" if folder else path
-        for base, spec in reversed(self.specs):
-            decision = spec.check_file(name[len(base) :]).include
-            if decision is not None:
-                return decision
+        for base, patterns in reversed(self.specs):
+            name = path[len(base) :]
+            for pattern in reversed(patterns):
+                if pattern.matches(name, folder=folder):
+                    return pattern.include is True
         return False
 
     def with_file(self, folder: str, file: str) -> Self:
@@ -66,8 +84,10 @@ class IgnoreRules:
             data = _read(file, _MAX_BYTES)
         except OSError:
             return self
-        patterns = [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
-        return type(self)((*self.specs, (_slashed(folder), GitIgnoreSpec(patterns)))) if patterns else self
+        with warnings.catch_warnings():  # `re` warns of odd sets of letters
+            warnings.simplefilter("ignore")
+            patterns = tuple(found for line in data.decode("utf-8", "replace").split("\n") if (found := _pattern(line)))
+        return type(self)((*self.specs, (_slashed(folder), patterns))) if patterns else self
 
 
 def rules_files(folder: str, *, repository: bool) -> list[str]:
@@ -92,8 +112,8 @@ def _read(file: str | Path, limit: int) -> bytes:
 
 def _pattern(line: str) -> _Pattern | None:
     try:
-        pattern = _Pattern(line)
-    except GitIgnorePatternError:
+        pattern = _Pattern(line.removesuffix("\r"))
+    except (GitIgnorePatternError, re.error):  # of no use to Git either
         return None
     return pattern if pattern.include is not None else None
 

@@ -25,6 +25,7 @@ SPLITTER = 1
 """The version of how documents are read and split; passages of another version are read again."""
 
 _ARCHIVES = {".docx": "docx", ".docm": "docx", ".epub": "epub"}
+_PDF = b"%PDF-"
 _PAGES = (".html", ".htm", ".xhtml")
 _MAGICS = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!"),
@@ -73,7 +74,7 @@ class DocumentReader:
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")
         ending = path.suffix.lower()
-        if is_pdf(data):
+        if data.startswith(_PDF) or (ending == ".pdf" and is_pdf(data)):
             return _page_passages(path, self._extract("pdf", data))
         if ending in _ARCHIVES and data.startswith(b"PK"):
             return _line_passages(path, self._extract(_ARCHIVES[ending], data))

@@ -1,7 +1,6 @@
 """The rules of Git that leave files out: `.gitignore` and `.git/info/exclude`."""
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,6 +8,8 @@ from typing import Self
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from chatcli.config.secret_files import open_regular
 
 _MAX_BYTES = 1024 * 1024
 """The most that is read of a file of rules."""
@@ -62,7 +63,7 @@ class IgnoreRules:
     def with_file(self, folder: str, file: str) -> Self:
         """Return these rules and those in `file`, which hold in `folder`."""
         try:
-            data = read_regular(file, _MAX_BYTES)
+            data = _read(file, _MAX_BYTES)
         except OSError:
             return self
         patterns = [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
@@ -84,25 +85,9 @@ def state_of(file: str) -> State | None:
     return status.st_ino, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def read_regular(file: str, limit: int) -> bytes:
-    """Return up to `limit` bytes of `file`.
-
-    Raises:
-        OSError: It can't be read, or is a link, a pipe or a device, which is never opened.
-
-    """
-    with open(file, "rb", opener=_open_regular) as stream:
+def _read(file: str | Path, limit: int) -> bytes:
+    with open(file, "rb", opener=open_regular) as stream:
         return stream.read(limit)
-
-
-def _open_regular(path: str, flags: int) -> int:
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise OSError(0, "it is not a regular file", path)
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in the meantime
-        os.close(descriptor)
-        raise OSError(0, "it is not a regular file", path)
-    return descriptor
 
 
 def _pattern(line: str) -> _Pattern | None:
@@ -122,9 +107,9 @@ def _exclude(folder: str) -> str:
     git = Path(folder, ".git")
     try:
         if not git.is_dir():
-            line = read_regular(str(git), 4096).decode("utf-8", "replace")
+            line = _read(git, 4096).decode("utf-8", "replace")
             git = Path(folder, line.removeprefix("gitdir:").strip())
-            common = read_regular(str(git / "commondir"), 4096).decode("utf-8", "replace").strip()
+            common = _read(git / "commondir", 4096).decode("utf-8", "replace").strip()
             git = Path(git, common)
     except (OSError, ValueError):  # no worktree, or a path with a zero byte
         pass

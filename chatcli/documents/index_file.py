@@ -19,13 +19,13 @@ BUSY_TIMEOUT = 30.0
 _APPLICATION = 0x63686478
 _TABLES = """
 CREATE TABLE sources (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source BLOB NOT NULL UNIQUE,
     updated REAL,
     decisions TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     path BLOB NOT NULL UNIQUE,
     size INTEGER NOT NULL,
     mtime INTEGER NOT NULL,   -- of the content and of the entry, in nanoseconds
@@ -44,7 +44,7 @@ CREATE TABLE members (
     PRIMARY KEY (source, file)
 ) WITHOUT ROWID;
 CREATE INDEX members_by_file ON members (file);
--- A number that was a passage's is never another's, and one is left out between two files: it has no neighbour there.
+-- No number is used twice, and one is left out between two files: it has no neighbour there.
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     start_line INTEGER,

@@ -203,6 +203,8 @@ class DocumentIndex:
                 self._db.executemany(
                     "UPDATE sources SET updated = ? WHERE id = ?", ((now, id_) for id_ in ids.values())
                 )
+        if batch.outcomes or removed:
+            self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
         numbers = json.dumps(list(ids.values()))
         (readable,) = self._db.execute(f"SELECT count(*) {_OF_SOURCES} AND problem IS NULL", (numbers,)).fetchone()
         unreadable = self._db.execute(f"SELECT path, problem {_OF_SOURCES} AND problem IS NOT NULL", (numbers,))

@@ -183,6 +183,8 @@ def _connect(file: Path) -> sqlite3.Connection:
         os.close(descriptor)
     db = sqlite3.connect(file, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
+        # Before the first table. Pages that a change leaves empty are given back at the end of an update.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # Readers and a writer that takes minutes do not wait for each other. The -wal file has the mode of the file.
         db.execute("PRAGMA journal_mode = WAL")
         # A loss of power may undo the newest transactions: they are then done again.

@@ -1,14 +1,15 @@
 """Words as the index of documents knows them: of a passage, and of a question."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import category, normalize
 
 _CAMEL = re.compile(r"\b[A-Za-z0-9]*(?:[a-z0-9][A-Z]|[A-Z][A-Z][a-z])[A-Za-z0-9]*")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _LONGEST_NAME = 60
 """The longest name that is split at its capitals; a longer one is data, such as Base64."""
+_ACCENT = re.compile("[\u0300-\u036f]+")
 _UNSPACED = re.compile(
     "["
     "\u0e00-\u0eff"  # Thai, Lao
@@ -47,8 +48,11 @@ Frequent words of a language are rare in a small folder, so the index alone can'
 
 
 def plain_letters(text: str) -> str:
-    """Return `text` with compatible letters as one: full width and half width, composed and not, ligatures."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    """Return `text` with one form of each letter: of half and full width, with and without an accent, ligatures."""
+    if text.isascii():
+        return text
+    # The tokenizer removes accents of Latin letters alone.
+    return normalize("NFKC", _ACCENT.sub("", normalize("NFKD", text)))
 
 
 def index_words(text: str) -> str:
@@ -115,7 +119,7 @@ def _terms(question: str) -> Iterator[Term]:
 
 def _words(text: str) -> list[str]:
     """Return the words of `text` as FTS5's tokenizer finds them: letters, digits and the marks upon letters."""
-    kinds = ((letter, unicodedata.category(letter)) for letter in text)
+    kinds = ((letter, category(letter)) for letter in text)
     return "".join(letter if kind[0] in "LN" or kind in _MARKS else " " for letter, kind in kinds).split()
 
 

@@ -16,7 +16,7 @@ MODULES = (
     "chatcli.graphs.chat.session",
     "chatcli.models.build",
     "chatcli.models.local.client",
-    "chatcli.models.openai.model",
+    "chatcli.models.openai",
     "chatcli.rendering.build",
     "chatcli.rendering.json",
     "chatcli.rendering.plain",

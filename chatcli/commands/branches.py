@@ -13,7 +13,7 @@ from chatcli.providers import LANGFLOW
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
-    from chatcli.sessions.branches import Turn
+    from chatcli.sessions.history import Turn
 
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 

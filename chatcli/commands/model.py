@@ -11,8 +11,7 @@ from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
-from chatcli.roles.role import find_role, role_files
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup, find_role, role_files
 from chatcli.text_lines import one_line
 
 NO_ROLE = ("none", "off")

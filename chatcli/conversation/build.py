@@ -30,7 +30,7 @@ def who_answers(settings: Settings, place: Place, graph: "GraphSpec | None" = No
         return graph.model_name
     if not settings.role:
         return choose_model(settings)
-    from chatcli.roles.setup import opening_model, opening_setup
+    from chatcli.roles import opening_model, opening_setup
 
     return opening_model(settings, opening_setup(settings, None, first=True))
 

@@ -18,7 +18,7 @@ from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName, custom_url
-from chatcli.roles.setup import Setup, opening_model, opening_setup
+from chatcli.roles import Setup, opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.thread import GraphThread

@@ -21,7 +21,7 @@ from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFin
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.providers import PROVIDERS
-from chatcli.roles.setup import Setup, opening_model, switched_model
+from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chatcli.graphs.chat.session import ChatSession
     from chatcli.graphs.values import Kind
     from chatcli.graphs.values_session import ValuesSession
-    from chatcli.sessions.branches import Turn
+    from chatcli.sessions.history import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
     from chatcli.tools.toolbox import Toolbox

@@ -17,7 +17,7 @@ from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.local.weights import find_weights
 from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
-from chatcli.roles.setup import opening_model, opening_setup
+from chatcli.roles import opening_model, opening_setup
 from chatcli.runtime.program import current_program
 from chatcli.store.location import MEMORY, SQLITE
 

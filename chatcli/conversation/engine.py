@@ -17,7 +17,7 @@ from chatcli.store.threads import Threads, find_thread
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
-    from chatcli.roles.setup import Setup
+    from chatcli.roles import Setup
     from chatcli.sessions.session import Session
     from chatcli.store.open import Store
     from chatcli.transfer.document import ThreadDocument

@@ -28,7 +28,7 @@ from chatcli.graphs.values_session import ValuesSession
 from chatcli.message import MessageShown
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup
 from chatcli.sessions.history import as_shown
 from chatcli.sessions.session import Session
 from chatcli.sessions.state import plain_state

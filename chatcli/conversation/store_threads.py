@@ -9,7 +9,7 @@ from typing import Any
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_setup
 from chatcli.message import MessageShown
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup
 from chatcli.sessions.history import as_shown
 from chatcli.sessions.repair import recover_unless_running
 from chatcli.sessions.state import plain_state
@@ -17,8 +17,8 @@ from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import DamagedError
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.sqlite.damaged import has_unreadable
 from chatcli.store.sqlite.repair import find_damage, forget_index, refuse_open
+from chatcli.store.sqlite.salvage import has_unreadable
 from chatcli.store.threads import ThreadSummary
 from chatcli.transfer.document import ThreadDocument, left_out_line
 from chatcli.transfer.read_file import read_documents

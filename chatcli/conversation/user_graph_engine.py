@@ -28,7 +28,7 @@ from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup
 from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.session import Session

@@ -29,11 +29,11 @@ def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Prog
 
         return build_local(name, settings, on_progress)
     if name.provider == OPENAI:
-        from chatcli.models.openai.model import build_openai
+        from chatcli.models.openai import build_openai
 
         return build_openai(name, settings)
     if name.provider == LANGFLOW:
-        from chatcli.models.langflow.model import build_langflow
+        from chatcli.models.langflow import build_langflow
 
         return build_langflow(name, settings)
     from chatcli.models.hosted import build_hosted

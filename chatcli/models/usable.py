@@ -10,7 +10,7 @@ from chatcli.config.installation import install_command
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
-from chatcli.models.langflow.server import LangflowServer
+from chatcli.models.langflow_server import LangflowServer
 from chatcli.models.local.fetch import is_fetched
 from chatcli.models.local.weights import find_weights
 from chatcli.models.names import (

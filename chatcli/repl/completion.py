@@ -15,7 +15,7 @@ from chatcli.conversation.place import Place
 from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
 from chatcli.repl.toolbar import thread_titles
-from chatcli.roles.role import SHIPPED, role_files
+from chatcli.roles import SHIPPED, role_files
 from chatcli.sanitize import sanitize_line
 
 Choices = Callable[[], Iterable[tuple[str, str]]]

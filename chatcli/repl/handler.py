@@ -1,12 +1,16 @@
-"""Handle a line: a slash command, a shell command or a question."""
+"""Handle a line: a slash command (which may let the user pick a thread), a shell command or a question."""
 
 import asyncio
 import codecs
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
 
 from chatcli.attachments.attachment import Attachment, find_mentions, missing_mentions, read_attachment
 from chatcli.commands.all import all_commands
@@ -18,7 +22,7 @@ from chatcli.commands.registry import (
     parse_shell,
     run_command,
 )
-from chatcli.config.kept_keys import save_key
+from chatcli.config.credentials import save_key
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -34,6 +38,7 @@ from chatcli.events import (
     FileRequested,
     InputPrefilled,
     KeyRequested,
+    Listing,
     Notice,
     SaveRequested,
     ShellFinished,
@@ -44,14 +49,67 @@ from chatcli.events import (
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
-from chatcli.repl.picker import pick_thread
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
+from chatcli.sanitize import sanitize_line
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
 """The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
+
+
+class _Choices(Completer):
+    """Offers the choices that contain every typed word."""
+
+    def __init__(self, choices: Sequence[ThreadChoice]) -> None:
+        self._choices = choices
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        typed = document.text
+        for choice in matching(self._choices, typed):
+            yield Completion(
+                choice.thread_id,
+                start_position=-len(typed),
+                display_meta=sanitize_line(choice.description),
+            )
+
+
+def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
+    """Return the choices that contain every word of `typed` in their ID or description."""
+    words = typed.casefold().split()
+    return [
+        choice
+        for choice in choices
+        if all(word in f"{choice.thread_id} {choice.description}".casefold() for word in words)
+    ]
+
+
+async def pick_thread(prompt: Prompt, choices: Sequence[ThreadChoice], show: Callable[[Event], None]) -> str | None:
+    """Let the user pick one of `choices`; return its thread ID, or None.
+
+    Typed words filter the choices. Enter takes the first choice; Ctrl-C and Ctrl-D take none. The choices are shown in
+    a menu; for a screen reader, `show` lists them before the prompt.
+    """
+    menu = not prompt.plain
+    if not menu:
+        rows = tuple((choice.thread_id, choice.description) for choice in choices)
+        show(Listing("threads", ("thread", "title"), rows))
+    session: PromptSession[str] = PromptSession(
+        "which thread? (type to filter) " if menu else "which thread? (type a part of it) ",
+        completer=_Choices(choices) if menu else None,
+        complete_while_typing=menu,
+        input=prompt.input,
+        output=prompt.output,
+    )
+    try:
+        typed = await session.prompt_async(
+            pre_run=(lambda: session.default_buffer.start_completion()) if menu else None,
+        )
+    except (EOFError, KeyboardInterrupt):
+        return None
+    found = matching(choices, typed)
+    return found[0].thread_id if found else None
 
 
 class ShellCommand:

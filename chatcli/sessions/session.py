@@ -15,8 +15,7 @@ from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestErr
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.sessions.branches import EDITED, Turn, before_edit, current_branch, read_turns
-from chatcli.sessions.history import as_shown, is_question
+from chatcli.sessions.history import EDITED, Turn, as_shown, before_edit, current_branch, is_question, read_turns
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running

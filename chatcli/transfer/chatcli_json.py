@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
-from chatcli.roles.role import template_variables
+from chatcli.roles import template_variables
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refusal, refuse
 from chatcli.transfer.foreign import parse_json
 

@@ -14,11 +14,18 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.damaged import ThreadRows, ThreadValues, current_branch, read_values, rows_by_thread
-from chatcli.store.sqlite.open import rebuild_messages
+from chatcli.store.sqlite.open import SqliteSaver, rebuild_messages
 from chatcli.store.sqlite.repair import is_item
-from chatcli.store.sqlite.salvage import Contents, Row, read_contents
-from chatcli.store.sqlite.saver import SqliteSaver
+from chatcli.store.sqlite.salvage import (
+    Contents,
+    Row,
+    ThreadRows,
+    ThreadValues,
+    current_branch,
+    read_contents,
+    read_values,
+    rows_by_thread,
+)
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.thread_ids import check_thread_id
 from chatcli.transfer.document import ThreadDocument

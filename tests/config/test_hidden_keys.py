@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.config.kept_keys import save_key
+from chatcli.config.credentials import save_key
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.providers import KEY_VARIABLES, PROVIDERS

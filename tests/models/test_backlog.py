@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai import streams
-from chatcli.models.openai.streams import STREAM_HOOKS, BacklogStream, DeltaJoiner
+from chatcli.models import openai
+from chatcli.models.openai import STREAM_HOOKS, BacklogStream, DeltaJoiner
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 
@@ -137,8 +137,8 @@ class _CountingPattern:
 
 
 def test_a_long_line_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    counting = _CountingPattern(streams._EVENT_END)
-    monkeypatch.setattr(streams, "_EVENT_END", counting)
+    counting = _CountingPattern(openai._EVENT_END)
+    monkeypatch.setattr(openai, "_EVENT_END", counting)
     joiner = DeltaJoiner()
     body = _sent([_chunk({"content": "x" * 5_000_000})])
     parts = [joiner.feed(body[place : place + 4096]) for place in range(0, len(body), 4096)]

@@ -13,7 +13,7 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
-from chatcli.sessions.branches import Turn, session_name
+from chatcli.sessions.history import Turn, session_name
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.langflow_server import KEY, FakeLangflow, Reply, end, message, question, streamed

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai.model import REASONING, WholeChatOpenAI
+from chatcli.models.openai import REASONING, WholeChatOpenAI
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
 CHUNKS: list[dict[str, Any]] = [

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import functools
+import importlib.util
 import json
 import os
 import subprocess
@@ -86,6 +88,18 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeProvid
         monkeypatch.delenv(variable, raising=False)
     with FakeProvider() as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read_services_once() -> Iterator[None]:
+    """Let all clients of AWS share the descriptions of its services: each client would parse 2 MB of JSON."""
+    with pytest.MonkeyPatch.context() as patch:
+        if importlib.util.find_spec("botocore"):
+            from botocore.loaders import JSONFileLoader
+
+            read = functools.cache(JSONFileLoader().load_file)
+            patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
 
 
 def ask(

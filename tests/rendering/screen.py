@@ -7,9 +7,9 @@ from rich.console import Console
 
 from chatcli.events import TurnFinished, Usage
 from chatcli.rendering import theme
-from chatcli.rendering.lines import Line
 from chatcli.rendering.markdown.blocks import BlockRenderer
 from chatcli.rendering.markdown.parser import parse
+from chatcli.rendering.theme import Line
 
 
 class _Screen(pyte.Screen):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.style import Style
 
-from chatcli.rendering.lines import Line, Run, fold, plain_text, width_of, wrap
+from chatcli.rendering.theme import Line, Run, fold, plain_text, width_of, wrap
 
 PLAIN = Style()
 BOLD = Style(bold=True)

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatcli.rendering.lines import Line, plain_text, width_of
 from chatcli.rendering.markdown.stream import MarkdownStream
+from chatcli.rendering.theme import Line, plain_text, width_of
 from chatcli.sanitize import sanitize
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import cut, render_markdown

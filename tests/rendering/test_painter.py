@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatcli.rendering import theme
-from chatcli.rendering.lines import EMPTY, Line, Run
 from chatcli.rendering.terminal.painter import SYNC_BEGIN, Painter
+from chatcli.rendering.theme import EMPTY, Line, Run
 from tests.rendering.screen import Terminal
 
 TEXTS = st.sampled_from(

@@ -27,9 +27,9 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.message import MessageShown
-from chatcli.rendering.lines import plain_text
 from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.renderer import TerminalRenderer
+from chatcli.rendering.theme import plain_text
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown
 

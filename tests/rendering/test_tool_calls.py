@@ -14,9 +14,8 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
-from chatcli.rendering.plain import PlainRenderer
+from chatcli.rendering.plain import PlainRenderer, request_lines
 from chatcli.rendering.terminal.renderer import TerminalRenderer
-from chatcli.rendering.tool_calls import request_lines
 from tests.rendering.screen import Clock, Terminal, finished
 
 HOSTILE = "a\x1b]52;c;aGk=\x07\x9b31mb\nc\u202ed"

@@ -1,6 +1,6 @@
 """A thread's tree of turns, read off its checkpoints."""
 
-from chatcli.sessions.branches import COMPACTED, current_branch, read_turns
+from chatcli.sessions.history import COMPACTED, current_branch, read_turns
 from chatcli.store.threads import Step
 
 

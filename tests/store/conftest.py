@@ -17,7 +17,7 @@ from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from tests.conftest import KEY

@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
-from chatcli.store.sqlite.saver import SqliteSaver
+from chatcli.store.sqlite.open import SqliteSaver
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
 

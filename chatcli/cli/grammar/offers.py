@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from chatcli.cli.schemas import NAMES
-from chatcli.config import kept_keys as keys
+from chatcli.config import credentials
 from chatcli.config.settings import Settings
 from chatcli.config.values import choices
 from chatcli.conversation.place import choose_place, open_threads
@@ -18,7 +18,7 @@ from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
 from chatcli.models.names import LOCAL_MODELS, ModelName
 from chatcli.providers import LOCAL, PROVIDERS
-from chatcli.roles.role import SHIPPED, role_files
+from chatcli.roles import SHIPPED, role_files
 
 MAX_THREADS = 50
 """Maximum number of threads that are offered, the newest ones."""
@@ -65,7 +65,7 @@ def providers(incomplete: str) -> list[Offer]:
 def kept_keys(incomplete: str) -> list[Offer]:
     """Return the providers whose key is saved."""
     with contextlib.suppress(ChatcliError):
-        return _fitting(keys.kept_keys(), incomplete)
+        return _fitting(credentials.kept_keys(), incomplete)
     return []
 
 

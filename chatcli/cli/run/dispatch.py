@@ -8,7 +8,7 @@ from functools import cache, partial
 
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request, read_request
-from chatcli.config.kept_keys import save_key
+from chatcli.config.credentials import save_key
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import Place, choose_place, open_threads
@@ -102,7 +102,7 @@ def _first_model(
     if last not in PROVIDERS or not settings.credentials.lacks_key(last):
         return name
     from chatcli.conversation.store_threads import read_thread_setup
-    from chatcli.roles.setup import Setup, opening_model
+    from chatcli.roles import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
     first = opening_model(settings, asyncio.run(read_thread_setup(location, thread_id)) or Setup())

@@ -8,7 +8,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.place import Place, keeps_threads, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.rendering.renderer import Renderer
-from chatcli.repl.build import build_repl
+from chatcli.repl.loop import build_repl
 from chatcli.runtime.program import command, current_program
 
 if TYPE_CHECKING:

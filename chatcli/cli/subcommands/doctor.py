@@ -19,8 +19,8 @@ from chatcli.cli.subcommands.output import (
     options_of,
     show_or_print_json,
 )
+from chatcli.config.credentials import kept_keys
 from chatcli.config.installation import install_command
-from chatcli.config.kept_keys import kept_keys
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings

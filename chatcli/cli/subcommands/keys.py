@@ -8,7 +8,7 @@ import typer
 
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
-from chatcli.config.kept_keys import KeyPlace, describe_place, forget_key, kept_keys, save_key
+from chatcli.config.credentials import KeyPlace, describe_place, forget_key, kept_keys, save_key
 from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing

@@ -46,7 +46,7 @@ def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     LANGFLOW_URL names the server; by default it is http://localhost:7860.
     """
-    from chatcli.models.langflow.server import LangflowServer
+    from chatcli.models.langflow_server import LangflowServer
 
     settings = settings_of(ctx)
     flows = LangflowServer.of(settings).flows()

@@ -18,7 +18,7 @@ from chatcli.cli.subcommands.output import (
 )
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.roles.role import SHIPPED, Role, find_role, own_file, read_role, role_files
+from chatcli.roles import SHIPPED, Role, find_role, own_file, read_role, role_files
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize
 

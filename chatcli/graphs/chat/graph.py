@@ -12,7 +12,7 @@ from chatcli.graphs.chat.ask_node import MODEL_NODE, call_model
 from chatcli.graphs.chat.retrieve_node import RETRIEVE_NODE, first_node, retrieve
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.tools_node import TOOLS_NODE, next_node, run_call
-from chatcli.roles.setup import Setup
+from chatcli.roles import Setup
 
 ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
 

@@ -22,9 +22,9 @@ from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.message import Cited
 from chatcli.models.model import Model, price
 from chatcli.models.names import ModelName
-from chatcli.roles.setup import Setup
-from chatcli.sessions.branches import COMPACTED, current_branch, session_name
+from chatcli.roles import Setup
 from chatcli.sessions.found import as_citations
+from chatcli.sessions.history import COMPACTED, current_branch, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread

@@ -20,7 +20,7 @@ from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkE
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
 from chatcli.graphs.server.threads import ServerThreads
-from chatcli.sessions.branches import current_branch, read_turns
+from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes

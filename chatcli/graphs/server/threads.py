@@ -18,8 +18,7 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
-from chatcli.store.search_words import snippet, words_in
-from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken
+from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken, snippet, words_in
 from chatcli.text_lines import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")

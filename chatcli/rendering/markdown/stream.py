@@ -7,11 +7,19 @@ from typing import Any
 from markdown_it.tree import SyntaxTreeNode
 
 from chatcli.rendering import theme
-from chatcli.rendering.lines import EMPTY, Line, Run, wrap
-from chatcli.rendering.markdown.blocks import CODE_BOTTOM, BlockRenderer, code_language, code_lines, code_top
+from chatcli.rendering.markdown.blocks import (
+    CODE_BOTTOM,
+    BlockRenderer,
+    code_language,
+    code_lines,
+    code_top,
+    column_widths,
+    read_table,
+    row_lines,
+)
 from chatcli.rendering.markdown.code import CodeBlock
 from chatcli.rendering.markdown.parser import first_line, parse
-from chatcli.rendering.markdown.table import column_widths, read_table, row_lines
+from chatcli.rendering.theme import EMPTY, Line, Run, wrap
 
 _LISTS = {"bullet_list", "ordered_list"}
 

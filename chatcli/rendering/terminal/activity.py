@@ -12,11 +12,10 @@ from rich.text import Text
 
 from chatcli.events import Progress, ToolCallFinished, ToolCallStarted
 from chatcli.rendering import theme
-from chatcli.rendering.lines import Line, Run, fold, wrap
-from chatcli.rendering.plain import format_amount
+from chatcli.rendering.plain import OpenCalls, format_amount
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
-from chatcli.rendering.tool_calls import OpenCalls
+from chatcli.rendering.theme import Line, Run, fold, wrap
 from chatcli.sanitize import Sanitizer, sanitize_line
 
 DELAY = 0.3

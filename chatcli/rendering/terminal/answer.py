@@ -7,10 +7,9 @@ from typing import Protocol
 
 from rich.console import Console
 
-from chatcli.rendering.lines import Line, Run, fold
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
-from chatcli.rendering.theme import PLAIN, Theme
+from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold
 
 INTERVAL = 0.035
 """Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""

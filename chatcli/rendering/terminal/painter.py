@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.style import Style
 
 from chatcli.rendering import theme
-from chatcli.rendering.lines import EMPTY, Line, Run, fold, plain_text, width_of
-from chatcli.rendering.theme import TERMINAL, Theme
+from chatcli.rendering.theme import EMPTY, TERMINAL, Line, Run, Theme, fold, plain_text, width_of
 from chatcli.sanitize import sanitize
 
 ROWS = 4

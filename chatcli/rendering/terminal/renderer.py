@@ -8,13 +8,12 @@ from rich.console import Console
 
 from chatcli import events
 from chatcli.message import MessageShown
-from chatcli.rendering.plain import ProgressLines, error_lines, short_name
+from chatcli.rendering.plain import OpenCalls, ProgressLines, error_lines, request_lines, short_name
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.painter import draft_lines
 from chatcli.rendering.terminal.screen import Screen
 from chatcli.rendering.theme import TERMINAL, Theme
-from chatcli.rendering.tool_calls import OpenCalls, request_lines
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}

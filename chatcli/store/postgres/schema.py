@@ -1,6 +1,6 @@
 """The tables that chatcli adds to LangGraph's in a PostgreSQL database, which other programs may share."""
 
-from chatcli.store.search_words import ACCENTS, BETWEEN_WORDS
+from chatcli.store.threads import ACCENTS, BETWEEN_WORDS
 
 VERSION = 1
 """Kept in `chatcli_schema`; raised when a store that this code writes could not be read by older code."""

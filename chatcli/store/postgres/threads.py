@@ -12,8 +12,7 @@ import psycopg
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, is_set_up
 from chatcli.store.postgres.schema import SEARCHED
-from chatcli.store.search_words import snippet, words_in
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, snippet, words_in
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""

@@ -15,9 +15,8 @@ from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
-from chatcli.store.search_words import words_in
 from chatcli.store.sqlite import schema
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken
+from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, words_in
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""

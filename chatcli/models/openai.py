@@ -1,7 +1,11 @@
-"""Response bodies of OpenAI-compatible servers, adapted for the SDK: a backlog is joined, a whole answer streamed."""
+"""Models of OpenAI and of every server that speaks its chat-completions protocol.
+
+Response bodies are adapted for the SDK: a backlog is joined, a whole answer streamed.
+"""
 
 import asyncio
 import json
+import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
@@ -11,7 +15,18 @@ from itertools import starmap
 from typing import Any
 
 import httpx2
+import openai
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import ANSWER_SECONDS, Settings
+from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
+from chatcli.models.errors import base_url_hint, translate
+from chatcli.models.model import ANSWER_ROOM, CONNECT_SECONDS, Endpoint, Limits, Model
+from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
+from chatcli.providers import OPENAI
 from chatcli.runtime.parse import read_json
 
 _TEXTS = ("content", "reasoning_content", "reasoning")
@@ -19,9 +34,15 @@ _TEXTS = ("content", "reasoning_content", "reasoning")
 _DATA = re.compile(rb"(?:\A|[\r\n])data")
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
-
 MOST_WAITING = 1 << 20
 """The most bytes that are read ahead of the reader."""
+
+CONNECT_RETRIES = 3
+"""How often a connection is tried again when the server is asked for its models."""
+NO_KEY = "none"
+"""The key for a server without authentication, as the client always sends one."""
+REASONING = "reasoning_content"
+"""The key of a message's `additional_kwargs` with the reasoning that a server streams besides the answer."""
 
 
 @dataclass(slots=True)
@@ -270,3 +291,153 @@ def _as_delta(index: int, choice: dict[str, Any]) -> dict[str, Any]:
         delta["tool_calls"] = [{"index": number, **call} for number, call in enumerate(calls)]
     end = choice.get("finish_reason") or "stop"
     return {"index": index, **choice, "message": None, "delta": delta, "finish_reason": end}
+
+
+class WholeChatOpenAI(ChatOpenAI):
+    """Keeps what langchain drops from a stream: reasoning, a refusal, and an end without a delta.
+
+    It also keeps an answer whose usage langchain can't read.
+    """
+
+    # langchain has no public hook for chunks and requests. These two are the methods that its own clients for xAI and
+    # DeepSeek override for the same reason. `test_langchain_still_calls_the_overridden_methods` fails when they change.
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        choice = (chunk.get("choices") or [{}])[0]
+        if choice.get("finish_reason") and choice.get("delta") is None:
+            choice["delta"] = {}
+        chunk["usage"] = _read_usage(chunk.get("usage"))
+        converted = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if converted is not None:
+            delta = choice.get("delta") or {}
+            if refusal := delta.get("refusal"):
+                converted.message.additional_kwargs["refusal"] = refusal
+            if (reasoning := delta.get("reasoning_content") or delta.get("reasoning")) and isinstance(reasoning, str):
+                # Other langchain clients keep it here too. None sends it back: it is not part of the conversation.
+                converted.message.additional_kwargs[REASONING] = reasoning
+        return converted
+
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload = super()._get_request_payload(*args, **kwargs)
+        if "response_format" in payload:
+            # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
+            body = payload.get("extra_body") or {}
+            payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
+        return payload
+
+
+def _read_usage(usage: Any) -> dict[str, Any]:
+    """Return the counts of a server's `usage` as whole numbers, as langchain needs them; leave out everything else."""
+    if not isinstance(usage, dict):
+        return {}
+    counts: dict[str, Any] = {}
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            counts[name] = _read_usage(value)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            counts[name] = round(value)
+    return counts
+
+
+def build_openai(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of OpenAI, or of the server at `settings.base_url`.
+
+    Raises:
+        MissingKeyError: No key is set, and OpenAI's own server needs one.
+        ChatcliError: No model is named, and the server does not list its models.
+
+    """
+    credentials = settings.credentials.access(OPENAI)
+    base_url = credentials.base_url or OFFICIAL_BASE_URL
+    key = own_key = credentials.key
+    if key is None and base_url == OFFICIAL_BASE_URL:
+        raise MissingKeyError(
+            f"{name} needs a key, and OPENAI_API_KEY is not set",
+            remedy="Set it, keep the key with `chat keys set openai`, or use the local model: chat -m local",
+            provider=OPENAI,
+        )
+    key = key or Secret(NO_KEY)
+    if not name.model:
+        public = custom_url(settings, OPENAI)
+        endpoint = Endpoint(name, public, own_key, base_url=public)
+        timeout = settings.timeout or ANSWER_SECONDS
+        name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
+    client = chat_client(name.model, base_url, key, settings)
+    custom = base_url != OFFICIAL_BASE_URL
+    return Model(
+        name,
+        client,
+        _limits(client, settings),
+        address=base_url,
+        key=own_key,
+        custom_server=custom,
+        base_url=custom_url(settings, OPENAI),
+    )
+
+
+def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
+    """Return a client for an OpenAI-compatible server, the embedded one included."""
+    timeout = settings.timeout or ANSWER_SECONDS
+    options: dict[str, Any] = {
+        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
+        # The HTTP client has the same limit. langchain's is an asyncio.wait_for for each chunk, which before Python
+        # 3.12 loses the cancellation of a turn if a chunk arrives at that moment.
+        "stream_chunk_timeout": None,
+        "stream_usage": True,
+        "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
+        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
+        **extra,
+    }
+    if settings.temperature is not None:
+        options["temperature"] = settings.temperature
+    if settings.max_tokens is not None:
+        options |= _answer_limit(base_url, settings.max_tokens)
+    return WholeChatOpenAI(model=model, base_url=base_url, api_key=SecretStr(key.get_secret_value()), **options)
+
+
+def _answer_limit(base_url: str, max_tokens: int) -> dict[str, Any]:
+    """Return the limit under the server's name for it: OpenAI renamed `max_tokens`, most other servers did not."""
+    if base_url == OFFICIAL_BASE_URL:
+        return {"max_completion_tokens": max_tokens}
+    return {"extra_body": {"max_tokens": max_tokens}}
+
+
+def _limits(client: ChatOpenAI, settings: Settings) -> Limits:
+    """Return the limits by langchain's table of models; a model that is not in it has no known limit."""
+    profile = client.profile or {}
+    window = profile.get("max_input_tokens")
+    if window is None:
+        return Limits()
+    return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))
+
+
+def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
+    """Return the first model that the server `endpoint` at `base_url` lists; used if the user named none.
+
+    Raises:
+        UsageError: It lists none.
+        ChatcliError: The request failed.
+
+    """
+    key = endpoint.key or Secret(NO_KEY)
+    transport = httpx2.HTTPTransport(retries=CONNECT_RETRIES)
+    try:
+        with httpx2.Client(transport=transport, timeout=min(timeout, CONNECT_SECONDS)) as client:
+            reply = client.get(f"{base_url}/models", headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+        reply.raise_for_status()
+        served = [str(entry["id"]) for entry in read_json(reply.content)["data"]]
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = translate(error, endpoint)
+        if not isinstance(failure, RefusedError | UsageError | InternalError):
+            raise failure from error
+        served = []
+    except (ValueError, KeyError, TypeError):
+        served = []
+    if not served:
+        raise UsageError(
+            f"the server at {endpoint.address} lists no models, and none is named",
+            remedy=f"Name one with -m. {base_url_hint(endpoint)}",
+        )
+    return served[0]

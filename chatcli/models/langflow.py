@@ -19,7 +19,7 @@ from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
-from chatcli.models.langflow.server import LangflowServer, text_of
+from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.providers import LANGFLOW

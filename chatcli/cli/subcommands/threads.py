@@ -1,0 +1,341 @@
+"""`chat threads`: list, show, search, change, export and import the stored conversations."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chatcli.cli.grammar.completion import offer_files
+from chatcli.cli.grammar.options import Store, Url
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
+from chatcli.conversation.place import Place, choose_place, granted, open_threads
+from chatcli.conversation.stored_threads import import_file, read_state, read_thread, read_whole_thread
+from chatcli.errors import UsageError
+from chatcli.events import Listing, MatchShown, Notice
+from chatcli.message import MessageShown
+from chatcli.rendering.json import cited_fields
+from chatcli.providers import LANGFLOW
+from chatcli.sanitize import sanitize_line
+from chatcli.store.location import StoreLocation
+from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
+from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
+from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
+
+app = command_group("List, show, search, change, export and import threads.")
+
+_MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
+
+_MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
+
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The newest N only.")]
+State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
+BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, store: Store = None, url: Url = None
+) -> None:
+    """List the threads, the newest first."""
+    settings = common.settings_of(ctx, store, url)
+    found = common.threads_of(settings).recent(limit)
+    values = [dataclasses.asdict(thread) for thread in found]
+    common.show_or_print_json(settings, values, listing(found), as_json=as_json)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    thread: ThreadId,
+    state: State = False,
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Show the messages of a thread."""
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    place = choose_place(settings)
+    summary = find_thread(open_threads(place), thread)
+    wants_messages = not state or common.wants_json(settings, as_json=as_json)
+    messages = asyncio.run(read_thread(place, summary.thread_id)) if wants_messages else []
+    if not state:
+        common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
+        return
+    from chatcli.commands.state import state_listing
+
+    values = asyncio.run(read_state(place, summary.thread_id))
+    shown = {**_as_json(summary, messages), "state": values}
+    common.show_or_print_json(settings, shown, state_listing(values), as_json=as_json)
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words that a message contains, all of them.")],
+    limit: BestLimit = 50,
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Find messages by their words, the best first."""
+    settings = common.settings_of(ctx, store, url)
+    found = common.threads_of(settings).search(" ".join(text), limit)
+    matches = (MatchShown(m.thread_id, m.title, m.role, _parts(m.snippet)) for m in found)
+    common.show_or_print_json(settings, [_match_as_json(match) for match in found], *matches, as_json=as_json)
+
+
+def listing(threads: list[ThreadSummary]) -> Listing:
+    """Return `threads` as a table."""
+    rows = tuple((t.thread_id, t.title, str(t.turns), t.updated_at[:16].replace("T", " "), t.model) for t in threads)
+    return Listing("Threads", ("id", "title", "turns", "last used (UTC)", "model"), rows)
+
+
+def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
+    shown = [
+        {"role": m.role, "content": m.text, "interrupted": m.interrupted, **cited_fields(m.cited)} for m in messages
+    ]
+    return {**dataclasses.asdict(summary), "messages": shown}
+
+
+def _parts(snippet: str) -> tuple[tuple[str, bool], ...]:
+    """Return the pieces of `snippet`, each with whether it is a match."""
+    pieces = _MARKED.split(snippet)  # every second one was between marks
+    return tuple((piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece)
+
+
+def _match_as_json(match: Match) -> dict[str, Any]:
+    snippet, matches = "", []
+    for piece, matching in _parts(match.snippet):
+        if matching:
+            matches.append([len(snippet), len(snippet) + len(piece)])
+        snippet += piece
+    found = {"thread_id": match.thread_id, "title": match.title, "role": match.role}
+    return {**found, "snippet": snippet, "matches": matches}
+
+
+@app.command()
+def rename(
+    ctx: typer.Context,
+    thread: ThreadId,
+    title: Annotated[list[str], typer.Argument(metavar="TITLE...", help="The new title.")],
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Give a thread another title."""
+    try:
+        new = check_title(" ".join(title))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    threads = common.threads_of(common.settings_of(ctx, store, url))
+    threads.rename(find_thread(threads, thread).thread_id, new)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    ids: ThreadIds,
+    yes: Yes = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Delete threads.
+
+    If one of them can't be deleted, none is. On a terminal, this asks first.
+    """
+    place = choose_place(common.settings_of(ctx, store, url))
+    threads = open_threads(place)
+    # A thread that was named twice is deleted once.
+    found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
+    if not yes and common.has_terminal():
+        named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
+        common.confirm(f"Delete {named} for good?")
+    _delete(place, threads, found)
+
+
+@app.command()
+def fork(
+    ctx: typer.Context,
+    thread: ThreadId,
+    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="The new thread's ID.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="CHECKPOINT", help="The last checkpoint to copy; by default, the newest."),
+    ] = None,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Copy a thread to a new one, and print the new ID.
+
+    The old thread stays as it is.
+    """
+    from chatcli.commands.branches import NEW_SESSION
+
+    new_id = new_thread_id() if new is None else new
+    try:
+        check_thread_id(new_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    place = choose_place(common.settings_of(ctx, store, url))
+    threads = open_threads(place)
+    origin = find_thread(threads, thread)
+    threads.fork(origin.thread_id, new_id, at)
+    granted(place, origin.thread_id).copy_to(new_id)
+    print(new_id)
+    if origin.model.partition(":")[0] == LANGFLOW:
+        print(NEW_SESSION, file=sys.stderr)
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Time since the last use: 12h, 90d, 8w, 1y.")
+    ] = "90d",
+    yes: Yes = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Delete threads that were not used for a long time.
+
+    Their disk space is given back.
+    """
+    settings = common.settings_of(ctx, store, url)
+    place = choose_place(settings)
+    threads, limit = open_threads(place), datetime.now(UTC) - _age(older_than)
+    old = _older(threads, limit)
+    if not old:
+        common.show(settings, Notice(f"no thread is older than {older_than}"))
+        return
+    common.show(settings, listing(old))
+    question = f"Delete {_counted(old)} for good?"
+    if not yes:
+        if not common.has_terminal():
+            raise UsageError(
+                f"{_counted(old)} would be deleted, and there is no terminal to confirm it",
+                remedy="Confirm it with --yes.",
+            )
+        common.confirm(question)
+    # One of them may have been used while the question was open.
+    old = [summary for summary in _older(threads, limit) if summary in old]
+    before = _size(place)
+    _delete(place, threads, old)
+    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(place), 0):,} bytes given back"))
+
+
+def _delete(place: Place, threads: Threads, found: Sequence[ThreadSummary]) -> None:
+    """Delete `found`, and what the user granted them; refuse where another process runs a turn on one."""
+    delete_threads(threads, [summary.thread_id for summary in found])
+    for summary in found:
+        granted(place, summary.thread_id).forget()
+
+
+def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
+    return [thread for thread in threads.recent() if datetime.fromisoformat(thread.updated_at) < limit]
+
+
+def _age(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,4})([hdwy])", text)
+    if match is None:
+        raise UsageError(f"--older-than: {text!r} is no age", remedy="Give a number of h, d, w or y, such as 90d.")
+    return min(int(match[1]) * _UNITS[match[2]], _MAX_AGE)
+
+
+def _counted(threads: Sequence[ThreadSummary]) -> str:
+    return f"{len(threads)} thread{'' if len(threads) == 1 else 's'}"
+
+
+def _size(place: Place) -> int:
+    """Return the size of the store's file in bytes, 0 when it is none."""
+    path = place.path if isinstance(place, StoreLocation) else None
+    return path.stat().st_size if path is not None and path.exists() else 0
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    thread: ThreadId,
+    format_: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="By default from the name of FILE, else md.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write; by default stdout.",
+            autocompletion=offer_files,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Write a thread as Markdown, HTML, or the JSON that `import` reads."""
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    place = choose_place(settings)
+    summary = find_thread(open_threads(place), thread)
+    chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
+    if output is not None and output.is_file() and not force:
+        if not common.has_terminal():
+            raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
+        common.confirm(f"Replace {sanitize_line(str(output))}?")
+    document, missing = asyncio.run(read_whole_thread(place, summary))
+    lines = thread_lines(document, chosen)
+    if output is None:
+        for line in lines:
+            print(line)
+    else:
+        write_file(output, lines)
+    if missing:
+        common.show(settings, Notice(missing, "warning"))
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="chat's JSON or JSONL, ChatGPT's or Claude's export, llm's logs.db, or \"-\".",
+            autocompletion=offer_files,
+        ),
+    ],
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
+) -> None:
+    """Store the threads of a file, and print their IDs.
+
+    All threads are stored, or none; no thread is overwritten.
+    """
+    import asyncio
+
+    settings = common.settings_of(ctx, store, url)
+    place = choose_place(settings)
+    open_threads(place)  # refuses a store in memory, which would be gone at once
+    imported, left_out = asyncio.run(import_file(place, file))
+    found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
+    renamed = []
+    if common.wants_json(settings, as_json=as_json):
+        common.print_json(settings, found, as_json=as_json)
+    else:
+        for new in imported.values():
+            print(new)
+        renamed = [Notice(f"thread {old} exists; imported as {new}") for old, new in imported.items() if old != new]
+    notices = [*renamed, *([Notice(left_out, "warning")] if left_out else [])]
+    if notices:
+        common.show(settings, *notices)

@@ -1,1 +1,0 @@
-"""Flows of a Langflow server as models."""

@@ -1,1 +1,0 @@
-"""OpenAI and every OpenAI-compatible server."""

@@ -1,5 +1,6 @@
 """The index of documents: it follows the user's files, and finds the passages that match a question."""
 
+import json
 import os
 import sqlite3
 import threading
@@ -12,11 +13,20 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from chatcli import paths
-from chatcli.documents.find import find_files
-from chatcli.documents.index_file import DAMAGE, as_store_error, is_damage, open_index, rebuild_index, transaction
+from chatcli.documents.find import Decisions, find_files
+from chatcli.documents.index_file import (
+    DAMAGE,
+    DAMAGED,
+    as_store_error,
+    is_damage,
+    open_index,
+    rebuild_index,
+    transaction,
+)
 from chatcli.documents.index_rows import (
     Content,
     KnownFile,
+    State,
     known_file,
     known_files,
     numbered_passages,
@@ -26,6 +36,7 @@ from chatcli.documents.index_rows import (
     write_content,
 )
 from chatcli.documents.passage import Found, Passage
+from chatcli.documents.read import DocumentReader
 from chatcli.documents.search import Match, find_matches
 
 _T = TypeVar("_T")
@@ -141,13 +152,13 @@ class DocumentIndex:
     def forget(self, source: str) -> int:
         """Remove `source` from the index, and return how many files went with it.
 
-        These are the files that belong to it, also if they belong to another source: that brings them back when it is
-        used again. Their text is gone from the file then, not only marked as deleted.
+        These are the files that belong to it or stand below it, and the sources there. A file that belongs to another
+        source, too, is back when that is used again. Their text is really gone from the index, not marked as deleted.
         """
         return self._guarded(lambda: self._forget(source))
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Return what `work` returns; if the file is damaged, build it again and do the work then."""
+        """Return what `work` returns; if the file is damaged, build it again from its sources and do the work then."""
         with self._lock:
             try:
                 try:
@@ -155,8 +166,8 @@ class DocumentIndex:
                 except DAMAGE as error:
                     if not is_damage(error):
                         raise
-                self._db = rebuild_index(self._file, self._db)
-                self.notice = "the index of documents was damaged: it is built again"
+                self._db, self.notice = rebuild_index(self._file, self._db), DAMAGED
+                self._update([source.source for source in self._sources()], None, None)
                 return work()
             except sqlite3.Error as error:
                 raise as_store_error(error, self._file) from error
@@ -165,25 +176,25 @@ class DocumentIndex:
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
     ) -> Updated:
         ids = self._source_ids(sources)
-        members: dict[bytes, list[int]] = {}
-        for source, number in ids.items():
-            for path in find_files([source]):
-                members.setdefault(os.fsencode(path), []).append(number)
+        found, members = self._walk(ids)
         removed, known = self._follow(ids.values(), members)
         batch = _Batch(self._db, members)
         failed: dict[bytes, str] = {}
-        to_read = [path for path in members if not _is_current(path, known.get(path))]
+        to_read = [path for path, state in found.items() if path not in known or not known[path].is_current(state)]
         stopped = False
-        for place, path in enumerate(to_read):
-            if stop is not None and stop():
-                stopped = True
-                break
-            try:
-                batch.add(read_content(path, known.get(path)))
-            except OSError as error:  # perhaps of the moment, so it is not remembered
-                failed[path] = error.strerror or str(error)
-            if progress is not None:
-                progress(place + 1, len(to_read))
+        with DocumentReader() as reader:
+            for place, path in enumerate(to_read):
+                if stop is not None and stop():
+                    stopped = True
+                    break
+                try:
+                    batch.add(read_content(path, known.get(path), reader))
+                except FileNotFoundError:
+                    continue  # the next update removes it
+                except OSError as error:  # perhaps of the moment, so it is not remembered
+                    failed[path] = error.strerror or str(error)
+                if progress is not None:
+                    progress(place + 1, len(to_read))
         batch.write()
         if not stopped:
             with transaction(self._db, write=True):
@@ -202,6 +213,25 @@ class DocumentIndex:
             stopped,
         )
 
+    def _walk(self, sources: Mapping[str, int]) -> tuple[dict[bytes, State], dict[bytes, list[int]]]:
+        """Return the files of `sources` with their state now, and with the numbers of the sources that have each."""
+        found: dict[bytes, State] = {}
+        members: dict[bytes, list[int]] = {}
+        query = "SELECT path FROM files JOIN members ON file = files.id WHERE source = ?"
+        for source, number in sources.items():
+            (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
+            kept = (os.fsdecode(path) for (path,) in self._db.execute(query, (number,)))
+            decisions = Decisions.from_json(text, kept)
+            for file in find_files([source], decisions):
+                path = os.fsencode(file.path)
+                found[path] = state_of(file.status)
+                members.setdefault(path, []).append(number)
+            decided = decisions.to_json()
+            if decided != text:
+                with transaction(self._db, write=True):
+                    self._db.execute("UPDATE sources SET decisions = ? WHERE id = ?", (decided, number))
+        return found, members
+
     def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
         """Return the numbers of `sources`, which are added where they are new."""
         names = {source: os.fsencode(source) for source in sources}
@@ -217,14 +247,14 @@ class DocumentIndex:
     def _follow(
         self, sources: Iterable[int], members: Mapping[bytes, Sequence[int]]
     ) -> tuple[int, dict[bytes, KnownFile]]:
-        """Make `members` the files of `sources`; return how many files left the index, and what it knows of `members`."""
+        """Make `members` the files of `sources`; return how many left the index, and what it knows of the others."""
         db = self._db
         known = known_files(db, sources)
         for path in members:
             if path not in known and (file := known_file(db, path)) is not None:
                 known[path] = file
-        listed = ",".join(map(str, sources))
-        old = set(db.execute(f"SELECT source, file FROM members WHERE source IN ({listed})"))
+        query = "SELECT source, file FROM members WHERE source IN (SELECT value FROM json_each(?))"
+        old = set(db.execute(query, (json.dumps(list(sources)),)))
         new = {(source, known[path].id) for path, numbers in members.items() if path in known for source in numbers}
         gone = [file.id for path, file in known.items() if path not in members]
         removed = 0
@@ -263,7 +293,8 @@ class DocumentIndex:
         if known is None or _is_current(path, known):
             return known is not None
         try:
-            return read_content(path, known).passages is None
+            with DocumentReader() as reader:
+                return read_content(path, known, reader).passages is None
         except OSError:
             return False
 
@@ -273,7 +304,8 @@ class DocumentIndex:
         if known is None:
             return
         try:
-            content = read_content(path, known)
+            with DocumentReader() as reader:
+                content = read_content(path, known, reader)
         except OSError:
             with transaction(self._db, write=True):
                 remove_files(self._db, [known.id])
@@ -283,18 +315,30 @@ class DocumentIndex:
 
     def _ranges(self, sources: Sequence[str] | None) -> list[tuple[int, int]]:
         """Return the passages of `sources`, or of all, as ranges of their numbers."""
-        query = "SELECT first, first + count FROM files WHERE count > 0"
-        if sources is not None:
-            known = {os.fsdecode(name): number for number, name in self._db.execute("SELECT id, source FROM sources")}
-            listed = ",".join(str(known[source]) for source in sources if source in known)
-            query += f" AND id IN (SELECT file FROM members WHERE source IN ({listed}))"
+        wanted = None if sources is None else self._files_of(sources)
         ranges: list[tuple[int, int]] = []
-        for first, end in self._db.execute(f"{query} ORDER BY first"):
+        for file, first, end in self._db.execute(
+            "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
+        ):
+            if wanted is not None and file not in wanted:
+                continue
             if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
                 ranges[-1] = (ranges[-1][0], end)
             else:
                 ranges.append((first, end))
         return ranges
+
+    def _files_of(self, sources: Iterable[str]) -> set[int]:
+        """Return the files of `sources`; of one that was never updated, those below it in the index."""
+        files: set[int] = set()
+        for source in map(os.fsencode, sources):
+            row = self._db.execute("SELECT id FROM sources WHERE source = ?", (source,)).fetchone()
+            if row is None:
+                query, values = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?", _below(source)
+            else:
+                query, values = "SELECT file FROM members WHERE source = ?", row
+            files.update(file for (file,) in self._db.execute(query, values))
+        return files
 
     def _passages(self, path: Path) -> list[Passage]:
         name = os.fsencode(path)
@@ -318,14 +362,13 @@ class DocumentIndex:
         ]
 
     def _forget(self, source: str) -> int:
+        below = _below(os.fsencode(source))
+        query = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?"
         with transaction(self._db, write=True):
-            row = self._db.execute("SELECT id FROM sources WHERE source = ?", (os.fsencode(source),)).fetchone()
-            if row is None:
-                return 0
-            files = [file.id for file in known_files(self._db, row).values()]
-            remove_files(self._db, files)
-            self._db.execute("DELETE FROM sources WHERE id = ?", row)
-            # Until segments are merged, FTS5 keeps the words of what is deleted.
+            files = self._files_of([source]) | {file for (file,) in self._db.execute(query, below)}
+            remove_files(self._db, sorted(files))
+            self._db.execute("DELETE FROM sources WHERE source = ? OR source > ? AND source < ?", below)
+            # Until its parts are merged, FTS5 keeps the words of what is deleted.
             self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -360,8 +403,14 @@ class _Batch:
         self._contents, self._bytes = [], 0
 
 
+def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return `path`, and what all paths below it are between."""
+    folder = path.rstrip(b"/")
+    return path, folder + b"/", folder + b"0"  # the character behind the slash
+
+
 def _is_current(path: bytes, known: KnownFile | None) -> bool:
     try:
-        return known is not None and known.is_current(state_of(os.stat(path)))
+        return known is not None and known.is_current(state_of(Path(os.fsdecode(path)).stat()))
     except OSError:
         return False

@@ -1,6 +1,7 @@
 """The file of the index of documents: its tables, and how it is opened, rebuilt and read when something is wrong."""
 
 import fcntl
+import json
 import os
 import sqlite3
 import zlib
@@ -17,7 +18,12 @@ BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process that is writing."""
 _APPLICATION = 0x63686478
 _TABLES = """
-CREATE TABLE sources (id INTEGER PRIMARY KEY, source BLOB NOT NULL UNIQUE, updated REAL);
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY,
+    source BLOB NOT NULL UNIQUE,
+    updated REAL,
+    decisions TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,
@@ -48,14 +54,15 @@ CREATE TABLE passages (
     text BLOB NOT NULL,       -- compressed, with a checksum
     plain BLOB
 );
--- Without a copy of the text: `passages` has it. Marks (Mn, Mc) are parts of words in the scripts of India and Thailand.
+-- Without a copy of the text, which `passages` has. Marks (Mn, Mc) are parts of words in the scripts of India, say.
 CREATE VIRTUAL TABLE words USING fts5 (
     place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 );
 """
 _PASSING = ("locked", "full", "readonly", "unable to open", "disk I/O", "interrupted")
 """What SQLite says when the file itself is whole."""
-DAMAGE = (sqlite3.DatabaseError, sqlite3.InterfaceError, zlib.error, UnicodeDecodeError)
+DAMAGED = "the index of documents was damaged: it is built again"
+DAMAGE = (sqlite3.DatabaseError, sqlite3.InterfaceError, zlib.error, UnicodeDecodeError, json.JSONDecodeError)
 """What reading a damaged file raises; see `is_damage`."""
 
 
@@ -75,7 +82,7 @@ def open_index(file: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
-    """Replace the damaged index in `file`, which is open as `broken`, by an empty one.
+    """Replace the damaged index in `file`, which is open as `broken`, by one that knows only the sources.
 
     Raises:
         StoreError: The file can't be used.
@@ -83,12 +90,15 @@ def rebuild_index(file: Path, broken: sqlite3.Connection) -> sqlite3.Connection:
     """
     try:
         seen = _identity(file)
+        sources = _sources(broken)
         with suppress(sqlite3.Error):
             broken.close()
         with _alone(file.parent):
             if seen is not None and _identity(file) == seen:  # else another process has replaced it
                 _remove(file)
-            return _open(file)[0]
+            db = _open(file)[0]
+            _add_sources(db, sources)
+            return db
     except (OSError, sqlite3.Error) as error:
         raise as_store_error(error, file) from error
 
@@ -128,21 +138,41 @@ def as_store_error(error: Exception, file: Path) -> StoreError:
 
 
 def _open(file: Path) -> tuple[sqlite3.Connection, str]:
-    problem = ""
+    sources: list[tuple[bytes]] = []
     try:
         return _connect(file), ""
-    except _ForeignError:
+    except _ForeignError as error:
+        sources = error.sources
         problem = "the index of documents was of another version: it is built again"
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        problem = "the index of documents was damaged: it is built again"
+        problem = DAMAGED
     _remove(file)
-    return _connect(file), problem
+    db = _connect(file)
+    _add_sources(db, sources)
+    return db, problem
+
+
+def _sources(db: sqlite3.Connection) -> list[tuple[bytes]]:
+    """Return the names of the sources in the index `db`, if they can be read."""
+    try:
+        return db.execute("SELECT source FROM sources WHERE typeof(source) = 'blob'").fetchall()
+    except sqlite3.Error:
+        return []
+
+
+def _add_sources(db: sqlite3.Connection, sources: list[tuple[bytes]]) -> None:
+    with transaction(db, write=True):
+        db.executemany("INSERT OR IGNORE INTO sources (source) VALUES (?)", sources)
 
 
 class _ForeignError(Exception):
-    """The file is a database of another version or another program."""
+    """The file is a database of another version or another program; it may have `sources`."""
+
+    def __init__(self, sources: list[tuple[bytes]]) -> None:
+        super().__init__()
+        self.sources = sources
 
 
 def _connect(file: Path) -> sqlite3.Connection:
@@ -166,7 +196,7 @@ def _connect(file: Path) -> sqlite3.Connection:
                 db.execute(f"PRAGMA user_version = {VERSION}")
         known = (db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0])
         if known != (_APPLICATION, VERSION):
-            raise _ForeignError
+            raise _ForeignError(_sources(db))
         db.execute("SELECT (SELECT count(*) FROM sources), (SELECT rowid FROM words LIMIT 1)")
     except BaseException:
         db.close()

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import cast
 
 from chatcli.documents.passage import Passage
-from chatcli.documents.read import MAX_BYTES, SPLITTER, UnreadableError, read_passages
+from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
 from chatcli.documents.words import index_words
 
 UNSETTLED = 2_000_000_000
@@ -62,7 +63,7 @@ def state_of(status: os.stat_result) -> State:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def read_content(path: bytes, known: KnownFile | None) -> Content:
+def read_content(path: bytes, known: KnownFile | None, reader: DocumentReader) -> Content:
     """Return what the file `path` holds now; its passages only if its content is not the `known` one.
 
     Raises:
@@ -70,7 +71,7 @@ def read_content(path: bytes, known: KnownFile | None) -> Content:
 
     """
     began = time.time_ns()
-    with open(path, "rb") as file:
+    with Path(os.fsdecode(path)).open("rb") as file:
         state = state_of(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
         after = state_of(os.fstat(file.fileno()))
@@ -79,19 +80,19 @@ def read_content(path: bytes, known: KnownFile | None) -> Content:
     if known is not None and (known.hash, known.splitter) == (digest, SPLITTER):
         return Content(path, state, settled, digest, None, known.problem)
     try:
-        passages = read_passages(Path(os.fsdecode(path)), data)
+        passages = reader.read_passages(Path(os.fsdecode(path)), data)
     except UnreadableError as error:
         return Content(path, state, settled, digest, (), error.reason)
     return Content(path, state, settled, digest, passages)
 
 
 _FILE = "SELECT id, size, mtime, ctime, settled, splitter, hash, problem, path FROM files"
+_OF_SOURCES = "WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
 
 
 def known_files(db: sqlite3.Connection, sources: Iterable[int]) -> dict[bytes, KnownFile]:
     """Return the files of `sources` in the index by path."""
-    query = f"{_FILE} WHERE id IN (SELECT file FROM members WHERE source IN ({','.join(map(str, sources))}))"
-    return {row[-1]: _known(row) for row in db.execute(query)}
+    return {row[-1]: _known(row) for row in db.execute(f"{_FILE} {_OF_SOURCES}", (json.dumps(list(sources)),))}
 
 
 def known_file(db: sqlite3.Connection, path: bytes) -> KnownFile | None:
@@ -115,7 +116,7 @@ def write_content(db: sqlite3.Connection, content: Content, sources: Iterable[in
     if known is None:
         query = "INSERT INTO files (size, mtime, ctime, settled, splitter, hash, problem, path, first, count) "
         cursor = db.execute(f"{query} VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)", (*values, content.path))
-        number = cursor.lastrowid
+        number = cast("int", cursor.lastrowid)
         outcome = "added"
     else:
         number = known.id

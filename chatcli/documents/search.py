@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from math import log, log1p
+from math import log, log1p, log10
 
 from chatcli.documents.words import Term, question_terms
 
@@ -18,9 +18,16 @@ _PLACE_WEIGHT = 2.0
 """How much more a word counts in the path and the headings than in the text."""
 _RANKED = 200
 """How many of the best passages are compared together with their neighbours."""
+_NEIGHBOUR = 0.5
+"""How much a word counts that stands in the passage before or behind."""
 _TYPICAL = 50
 """How many passages without a question's words are imagined, so that a word in 2 of 3 passages still counts."""
-_RELEVANT = 0.3
+_RELEVANT, _RELEVANT_GROWTH = 0.3, 0.05
+"""A passage is relevant if it covers, with its neighbours, this share of the question, measured by the rarity of words.
+
+The share grows with each tenfold of passages, since in a large index more of them have words of any question by chance:
+it is 0.35 in an index of 10 passages, and 0.5 in one of 10,000. A word that no passage has counts most.
+"""
 _FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
 """FTS5's rarity of a word that is in more than half of all passages, and the most that a word counts beside it."""
 
@@ -49,24 +56,25 @@ def find_matches(db: sqlite3.Connection, question: str, ranges: Ranges, limit: i
     """Return up to `limit` passages in `ranges` that match `question`, the best first; none if nothing is relevant."""
     if not ranges:
         return []
-    terms, mass = _weigh(db, question_terms(question)[:_MOST_TERMS], ranges)
+    terms, mass, total = _weigh(db, question_terms(question)[:_MOST_TERMS], ranges)
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:
         for passage, weight in term.rows.items():
             scores[passage] += term.rarity * weight
+    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(total + 1))
     ranked = nlargest(_RANKED, scores, key=scores.__getitem__)
-    matches = [Match(passage, (scores[passage] + _window(terms, passage)) / (2 * mass)) for passage in ranked]
-    if max((_coverage(terms, passage) for passage in ranked[:limit]), default=0.0) < _RELEVANT * mass:
-        return []
+    relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
+    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
+    matches = [Match(passage, (scores[passage] + _window(terms, passage)) / most) for passage in relevant]
     return nlargest(limit, matches, key=lambda match: match.score)
 
 
-def _weigh(db: sqlite3.Connection, terms: Sequence[Term], ranges: Ranges) -> tuple[list[_Weighed], float]:
-    """Return what each term says about the passages in `ranges`, and the rarity of all words that are not too common.
+def _weigh(db: sqlite3.Connection, terms: Sequence[Term], ranges: Ranges) -> tuple[list[_Weighed], float, int]:
+    """Return what each term says about the passages in `ranges`, the rarity of all words, and the number of passages.
 
     The rarest terms are looked up first, until there are _MOST_ROWS matches; the others say little.
     """
-    (total,) = db.execute("SELECT count(*) FROM passages").fetchone()
+    (total,) = db.execute("SELECT sum(count) FROM files").fetchone()
     counts = {term: _count(db, term) for term in terms}
     weighed: list[_Weighed] = []
     mass = 0.0
@@ -80,7 +88,7 @@ def _weigh(db: sqlite3.Connection, terms: Sequence[Term], ranges: Ranges) -> tup
             mass += rarity
         if count:
             weighed.append(_Weighed(rarity, _rows(db, term, count, total, ranges), term.is_name))
-    return weighed, mass
+    return weighed, mass, total
 
 
 def _count(db: sqlite3.Connection, term: Term) -> int:
@@ -110,9 +118,9 @@ def _window(terms: Sequence[_Weighed], passage: int) -> float:
     for term in terms:
         rows = term.rows
         missing = 1.0
-        for neighbour in (passage - 1, passage, passage + 1):
-            missing *= 1 - rows.get(neighbour, 0.0)
-        score += term.rarity * (1 - missing)
+        for neighbour in (passage - 1, passage + 1):
+            missing *= 1 - _NEIGHBOUR * rows.get(neighbour, 0.0)
+        score += term.rarity * (1 - missing * (1 - rows.get(passage, 0.0)))
     return score
 
 

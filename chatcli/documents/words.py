@@ -1,14 +1,15 @@
 """Words as the index of documents knows them: of a passage, and of a question."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import category, normalize
 
 _CAMEL = re.compile(r"\b[A-Za-z0-9]*(?:[a-z0-9][A-Z]|[A-Z][A-Z][a-z])[A-Za-z0-9]*")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _LONGEST_NAME = 60
 """The longest name that is split at its capitals; a longer one is data, such as Base64."""
+_ACCENT = re.compile("[\u0300-\u036f]+")
 _UNSPACED = re.compile(
     "["
     "\u0e00-\u0eff"  # Thai, Lao
@@ -22,29 +23,24 @@ _UNSPACED = re.compile(
 _LONGEST_PHRASE = 6
 _MARKS = ("Mn", "Mc", "Co")
 
-FUNCTION_WORDS = frozenset(
-    """
-    a about above after again all also am an and any are as at be been before being below between both but by can could
-    did do does doing done for from give had has have having he her here hers him his how i if in into is it its itself
-    just like may me might more most much must my no nor not now of on once only or other our ours out please same shall
-    she should so some such tell than that the their theirs them then there these they this those through to too until up
-    us very was we were what when where whether which while who whom whose why will with within without would you your
-    yours explain know want
-    aber als auch auf aus bei bitte dann das dass dem der des doch durch ein eine einem einen einer eines er es für habe
-    haben ich ihr ihre im ist kann können mein mit nach nicht noch oder sein sich sie sind um und uns vom von
-    vor wann warum was welche welcher welches wenn wer werden wie wieviel wird wir wo zu zum zur über
-    au aux avec ce ces cette comment dans de des du elle elles est et il ils je la le les leur lui mais mes mon nous ou où
-    par pas peut pourquoi quand que quel quelle quelles quels qui sa ses sont un une vous à
-    al como con cual cuál cuando cuándo cuántos del desde donde dónde el ella ellos en es esta este está están hay la las
-    lo los más mi muy para pero por porque qué que quién se según ser si sin sobre su sus también tiene un una uno y
-    anche che chi con cosa dei del della delle di gli ha ho il le nel nella non per perché più quale quando quanto sono
-    tra una uno
-    ao com como da das dos em essa esse está foi isso mais na nas não nos num o onde ou para pela pelo por
-    qual são seu sua tem uma
-    aan bij de dit een en hebben heeft het hoe ik je met naar niet ook op uit voor waar waarom wat wel
-    welke wie worden wordt zijn
-    """.split()
-) - frozenset("die do man mine off over own under son sur te pour".split())
+_OF_FUNCTION = """
+a about above after again all also am an and any are as at be been before being below between both but by can could
+did do does doing done for from give had has have having he her here hers him his how i if in into is it its itself
+just like may me might more most much must my no nor not now of on once only or other our ours out please same shall
+she should so some such tell than that the their theirs them then there these they this those through to too until
+up us very was we were what when where whether which while who whom whose why will with within without would you
+your yours explain know want aber als auch auf aus bei bitte dann das dass dem der des doch durch ein eine einem
+einen einer eines er es für habe haben ich ihr ihre im ist kann können mein mit nach nicht noch oder sein sich sie
+sind um und uns vom von vor wann warum welche welcher welches wenn wer werden wie wieviel wird wir wo zu zum zur
+über au aux avec ce ces cette comment dans de du elle elles est et il ils je la le les leur lui mais mes mon nous ou
+où par pas peut pourquoi quand que quel quelle quelles quels qui sa ses sont un une vous à al como con cual cuál
+cuando cuándo cuántos del desde donde dónde el ella ellos en esta este está están hay las lo los más mi muy para
+pero por porque qué quién se según ser si sin sobre su sus también tiene una uno y anche che chi cosa dei della
+delle di gli ha ho nel nella non per perché più quale quando quanto sono tra ao com da dos em essa esse foi isso na
+nas não nos num o onde pela pelo qual são seu sua tem uma aan bij dit een hebben heeft het hoe ik met naar niet ook
+op uit voor waar waarom wat wel welke worden wordt zijn
+"""
+FUNCTION_WORDS = frozenset(_OF_FUNCTION.split())
 """Words that say how a question is put and not what it is about, in the languages of western Europe.
 
 Frequent words of a language are rare in a small folder, so the index alone can't recognise them.
@@ -52,8 +48,11 @@ Frequent words of a language are rare in a small folder, so the index alone can'
 
 
 def plain_letters(text: str) -> str:
-    """Return `text` with compatible letters as one: full width and half width, composed and not, ligatures."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    """Return `text` with one form of each letter: of half and full width, with and without an accent, ligatures."""
+    if text.isascii():
+        return text
+    # The tokenizer removes accents of Latin letters alone.
+    return normalize("NFKC", _ACCENT.sub("", normalize("NFKD", text)))
 
 
 def index_words(text: str) -> str:
@@ -120,7 +119,7 @@ def _terms(question: str) -> Iterator[Term]:
 
 def _words(text: str) -> list[str]:
     """Return the words of `text` as FTS5's tokenizer finds them: letters, digits and the marks upon letters."""
-    kinds = ((letter, unicodedata.category(letter)) for letter in text)
+    kinds = ((letter, category(letter)) for letter in text)
     return "".join(letter if kind[0] in "LN" or kind in _MARKS else " " for letter, kind in kinds).split()
 
 

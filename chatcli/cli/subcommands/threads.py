@@ -19,8 +19,8 @@ from chatcli.conversation.stored_threads import import_file, read_state, read_th
 from chatcli.errors import UsageError
 from chatcli.events import Listing, MatchShown, Notice
 from chatcli.message import MessageShown
-from chatcli.rendering.json import cited_fields
 from chatcli.providers import LANGFLOW
+from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread

@@ -118,7 +118,8 @@ def read_attachment(
         return _identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
     if source.startswith(_URL):
         # Imported here: most runs fetch nothing, and the HTTP client is large.
-        from chatcli.attachments.web import fetch, readable
+        from chatcli.attachments.html import readable
+        from chatcli.attachments.web import fetch
 
         page = _identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
         return replace(page, text=readable(page.text))  # a local HTML file stays as it is: it may be the topic

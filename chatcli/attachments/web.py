@@ -1,36 +1,18 @@
-"""Web pages and files, fetched within limits of size, time and address, and the text of a page.
-
-A page becomes its text because its markup would take most of a model's context.
-"""
+"""Web pages and files, fetched within limits of size, time and address."""
 
 import ipaddress
-import re
 import socket
 import time
-from html import unescape
 
 import httpx2
 
 from chatcli.errors import ContextError, NetworkError, UsageError
-from chatcli.text_lines import one_line
 
 MAX_DOWNLOAD = 32 * 1024 * 1024
 """The largest download, in bytes."""
 DEFAULT_SECONDS = 30.0
 """How long a whole fetch may take."""
 _MAX_REDIRECTS = 5
-_LEFT_OUT = frozenset({"script", "style", "noscript", "template", "svg"})
-_RAW_ENDS = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style")}
-"""The end tags of the elements whose content is not markup."""
-_INLINE = frozenset(
-    {"a", "abbr", "b", "cite", "code", "em", "i", "kbd", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "u"}
-)
-_START = re.compile(  # possessive: without it, many comments in a row would cost exponential time
-    r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
-)
-_MARKUP = re.compile(r"<(?:(?P<comment>!--)|(?P<odd>[!?]|/(?=[^a-zA-Z]))|(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*))")
-_COMMENT_END = re.compile("--!?>")
-_TAG_END_OR_QUOTE = re.compile(r""">|=\s*(["'])""")
 
 
 def fetch(url: str, *, allow_private: bool = False, timeout: float | None = None) -> bytes:
@@ -108,63 +90,3 @@ def _body(url: str, reply: httpx2.Response, deadline: float, seconds: float) -> 
 
 def _too_slow(url: str, seconds: float) -> NetworkError:
     return NetworkError(f"{url} was not fetched within {seconds:g} seconds", remedy="Allow more with --timeout.")
-
-
-def is_html(text: str) -> bool:
-    """Return whether `text` is a whole web page."""
-    return _START.match(text[:2000]) is not None
-
-
-def readable(text: str) -> str:
-    """Return the text of `text` if it is a web page, else `text` itself."""
-    return html_text(text) if is_html(text) else text
-
-
-def html_text(page: str) -> str:
-    """Return the visible text of `page`, one line per block.
-
-    Like a browser, this accepts any text as a page: an unknown declaration is a comment, and an element that is never
-    closed ends with the page (https://html.spec.whatwg.org/multipage/parsing.html). It takes linear time, which
-    html.parser does not guarantee on hostile pages.
-    """
-    pieces: list[str] = []
-    left_out, position = "", 0
-    while markup := _MARKUP.search(page, position):
-        if not left_out:
-            pieces.append(_words(page[position : markup.start()]))
-        position = _end_of(markup, page)
-        tag = (markup["tag"] or "").lower()
-        if left_out:
-            left_out = "" if markup["end"] and tag == left_out else left_out
-        elif tag in _LEFT_OUT and not markup["end"]:
-            left_out = tag
-            if tag in _RAW_ENDS:
-                end = _RAW_ENDS[tag].search(page, position)
-                position = end.start() if end else len(page)
-        elif tag and tag not in _INLINE:
-            pieces.append("\n")
-    if not left_out:
-        pieces.append(_words(page[position:]))
-    lines = (one_line(line) for line in "".join(pieces).split("\n"))
-    return "\n".join(line for line in lines if line)
-
-
-def _words(text: str) -> str:
-    return " ".join(unescape(text).split("\n"))
-
-
-def _end_of(markup: re.Match[str], page: str) -> int:
-    """Return the position after `markup`, whose beginning is the match."""
-    if markup["comment"]:
-        end = _COMMENT_END.search(page, markup.end() - 2)  # `<!-->` is a complete comment
-        return end.end() if end else len(page)
-    if markup["odd"]:
-        return page.find(">", markup.end()) + 1 or len(page)
-    position = markup.end()
-    while found := _TAG_END_OR_QUOTE.search(page, position):
-        if not found[1]:
-            return found.end()
-        position = page.find(found[1], found.end()) + 1
-        if not position:
-            break
-    return len(page)

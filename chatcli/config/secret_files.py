@@ -1,9 +1,11 @@
-"""The names of files that are likely to hold secrets: one rule for everything that reads files for a model.
+"""What is not read for a model: files whose names suggest secrets, and what is no regular file.
 
 It imports only the standard library, because the search for a pattern runs as a separate program (`tools/grep.py`).
 """
 
+import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterable
 from fnmatch import translate
@@ -43,6 +45,24 @@ def is_secret_path(parts: Iterable[str]) -> bool:
 def is_in_private_folder(parts: Iterable[str]) -> bool:
     """Return whether one of `parts` is a folder that a program keeps for secrets alone, such as `.ssh`."""
     return any(_plain(part) in _PRIVATE_FOLDERS for part in parts)
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open `path` if it is a regular file and not a link; an `opener` for `open` that never blocks.
+
+    To open a pipe would wait for a writer, and to open a device may have any effect.
+
+    Raises:
+        OSError: It is not a regular file, or can't be opened.
+
+    """
+    kind = os.lstat(path).st_mode
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW) if stat.S_ISREG(kind) else -1
+    if descriptor < 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if descriptor >= 0:  # the file was replaced in the meantime
+            os.close(descriptor)
+        raise OSError(0, "it is not a regular file", path)
+    return descriptor
 
 
 def _is_secret_name(name: str) -> bool:

@@ -189,22 +189,23 @@ class _Walk:
             yield from self._walk(_Folder(root, rules, known, _closure(self._segments, (0,)) if pattern else None))
 
     def _walk(self, start: _Folder) -> Iterator[FoundFile]:
-        waiting = [start]
+        waiting, kept = [start], self.now.kept
         while waiting:
             folder = waiting.pop()
-            try:
-                with os.scandir(folder.path) as found:
-                    entries = sorted(found, key=attrgetter("name"))
-            except OSError:
-                continue
+            entries = _entries(folder.path)
             rules, known = self._rules_in(folder, {entry.name for entry in entries if entry.name[0] == "."})
             inner, end = [], len(self._segments)
             for entry in entries:
                 if entry.name[0] == ".":
                     continue
                 if entry.is_file(follow_symlinks=False):
-                    if self._keeps(entry, rules, known, folder.places):
-                        yield from self._stat(entry)
+                    if self._keeps(entry, rules, known, folder.places) and entry.path not in kept:
+                        try:
+                            status = entry.stat(follow_symlinks=False)
+                        except OSError:
+                            continue  # it was removed in the meantime
+                        kept.add(entry.path)
+                        yield FoundFile(entry.path, status)
                 elif entry.is_dir(follow_symlinks=False):
                     places = None if folder.places is None else self._step(folder.places, entry.name)
                     if (places is None or min(places, default=end) < end) and self._enters(entry, rules, known):
@@ -239,12 +240,6 @@ class _Walk:
             return True
         self.now.left_out.add(path)
         return False
-
-    def _stat(self, entry: os.DirEntry[str]) -> Iterator[FoundFile]:
-        try:
-            yield from self._new(entry.path, entry.stat(follow_symlinks=False))
-        except OSError:
-            return  # it was removed in the meantime
 
     def _linked(self, path: str) -> Iterator[FoundFile]:
         """Yield the file that the link `path` leads to, if it is one of the same source that may be read."""
@@ -314,6 +309,15 @@ class _Walk:
     def _step(self, places: frozenset[int], name: str) -> frozenset[int]:
         """Return how much of the pattern is matched after the further name `name`."""
         return _step(tuple(self._segments), places, name)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what is in `folder` by name; nothing if it can't be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=attrgetter("name"))
+    except OSError:
+        return []
 
 
 def _split_glob(source: str) -> tuple[str, list[str]]:

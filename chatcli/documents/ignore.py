@@ -1,20 +1,23 @@
 """The rules of Git that leave files out: `.gitignore` and `.git/info/exclude`."""
 
 import os
-import stat
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from chatcli.config.secret_files import open_regular
 
 _MAX_BYTES = 1024 * 1024
 """The most that is read of a file of rules."""
 _MAX_RULE = 1000
 """Characters of the longest rule that is followed."""
 _STAR = "[^/]*"
+_ANY_FOLDER = "(?P<ps_d>/)"
 _ANY_FOLDERS = "(?:/.+)?"
 _MAX_ANY_FOLDERS = 2
 """The most `/**/` in a rule that is followed: the time to match grows with the power of their number."""
@@ -24,13 +27,29 @@ State = tuple[int, int, int]
 
 
 class _Pattern(GitIgnoreSpecPattern):
-    """A rule whose match takes linear time: with many `*`, that of the library takes exponential time."""
+    """A rule of Git for one file or folder, whose parents are known not to be left out.
+
+    It takes linear time: with many `*`, the expressions of the library take exponential time.
+    """
 
     __slots__ = ()
 
+    def matches(self, name: str, *, folder: bool) -> bool:
+        """Return whether the rule is about the file, or the `folder`, `name` itself, not only about a parent."""
+        assert self.regex is not None
+        # The only group of an expression matches the slash after a folder.
+        if (match := self.regex.search(name)) and match.lastgroup is None:
+            return True
+        match = self.regex.search(f"{name}/") if folder else None
+        return match is not None and match.lastgroup is not None and match.end() == len(name) + 1
+
     @classmethod
     def pattern_to_regex(cls, pattern: str) -> tuple[str | None, bool | None]:  # type: ignore[override]
+        if pattern.endswith("**/"):
+            pattern = f"{pattern[:-2]}/"  # the library takes it for a rule about the folder itself
         regex, include = super().pattern_to_regex(pattern)
+        if regex == _ANY_FOLDER:
+            return f"{regex}$", include
         if regex is None or len(pattern) > _MAX_RULE or regex.count(_ANY_FOLDERS) > _MAX_ANY_FOLDERS:
             return None, None
         first, *others = regex.split(_STAR)
@@ -47,26 +66,28 @@ class _Pattern(GitIgnoreSpecPattern):
 class IgnoreRules:
     """The rules that hold in a folder: of its repository and of all folders on the way, the nearest last."""
 
-    specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    specs: tuple[tuple[str, tuple[_Pattern, ...]], ...] = ()
     """Folders, each ending with a slash, and their rules."""
 
     def ignore(self, path: str, *, folder: bool = False) -> bool:
         """Return whether the rules leave out the file, or the `folder`, `path`."""
-        name = f"{path}/" if folder else path
-        for base, spec in reversed(self.specs):
-            decision = spec.check_file(name[len(base) :]).include
-            if decision is not None:
-                return decision
+        for base, patterns in reversed(self.specs):
+            name = path[len(base) :]
+            for pattern in reversed(patterns):
+                if pattern.matches(name, folder=folder):
+                    return pattern.include is True
         return False
 
     def with_file(self, folder: str, file: str) -> Self:
         """Return these rules and those in `file`, which hold in `folder`."""
         try:
-            data = read_regular(file, _MAX_BYTES)
+            data = _read(file, _MAX_BYTES)
         except OSError:
             return self
-        patterns = [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
-        return type(self)((*self.specs, (_slashed(folder), GitIgnoreSpec(patterns)))) if patterns else self
+        with warnings.catch_warnings():  # `re` warns of odd sets of letters
+            warnings.simplefilter("ignore")
+            patterns = tuple(found for line in data.decode("utf-8", "replace").split("\n") if (found := _pattern(line)))
+        return type(self)((*self.specs, (_slashed(folder), patterns))) if patterns else self
 
 
 def rules_files(folder: str, *, repository: bool) -> list[str]:
@@ -84,31 +105,15 @@ def state_of(file: str) -> State | None:
     return status.st_ino, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def read_regular(file: str, limit: int) -> bytes:
-    """Return up to `limit` bytes of `file`.
-
-    Raises:
-        OSError: It can't be read, or is a link, a pipe or a device, which is never opened.
-
-    """
-    with open(file, "rb", opener=_open_regular) as stream:
+def _read(file: str | Path, limit: int) -> bytes:
+    with open(file, "rb", opener=open_regular) as stream:
         return stream.read(limit)
-
-
-def _open_regular(path: str, flags: int) -> int:
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise OSError(0, "it is not a regular file", path)
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in the meantime
-        os.close(descriptor)
-        raise OSError(0, "it is not a regular file", path)
-    return descriptor
 
 
 def _pattern(line: str) -> _Pattern | None:
     try:
-        pattern = _Pattern(line)
-    except GitIgnorePatternError:
+        pattern = _Pattern(line.removesuffix("\r"))
+    except (GitIgnorePatternError, re.error):  # of no use to Git either
         return None
     return pattern if pattern.include is not None else None
 
@@ -122,9 +127,9 @@ def _exclude(folder: str) -> str:
     git = Path(folder, ".git")
     try:
         if not git.is_dir():
-            line = read_regular(str(git), 4096).decode("utf-8", "replace")
+            line = _read(git, 4096).decode("utf-8", "replace")
             git = Path(folder, line.removeprefix("gitdir:").strip())
-            common = read_regular(str(git / "commondir"), 4096).decode("utf-8", "replace").strip()
+            common = _read(git / "commondir", 4096).decode("utf-8", "replace").strip()
             git = Path(git, common)
     except (OSError, ValueError):  # no worktree, or a path with a zero byte
         pass

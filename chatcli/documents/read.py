@@ -1,18 +1,41 @@
 """Reading a document: its passages, by the kind of file that it is."""
 
+import codecs
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from chatcli.attachments.attachment import decode
+from chatcli.attachments.attachment import decode, image_type, is_pdf
+from chatcli.attachments.html import is_html
+from chatcli.documents.notebook import notebook_passages
 from chatcli.documents.passage import Passage
-from chatcli.documents.split import passages, prose_outline, text_lines
-from chatcli.documents.structure import KIND_BY_ENDING, OUTLINES
+from chatcli.documents.split import Cut, passages, prose_outline, text_lines
+from chatcli.documents.structure import OUTLINES, Trail
+from chatcli.documents.table import table_header, table_outline
+from chatcli.documents.web_page import web_page_passages
+from chatcli.documents.worker import Worker, WorkerError
 
 MAX_BYTES = 64 * 1024 * 1024
 """The largest file that is read, in bytes."""
+MAX_TEXT = 16 * 1024 * 1024
+"""The largest text file that is read, in bytes; a larger one is data, such as a log."""
 SPLITTER = 1
 """The version of how documents are read and split; passages of another version are read again."""
+
+_ARCHIVES = {".docx": "docx", ".docm": "docx", ".epub": "epub"}
+_PDF = b"%PDF-"
+_PAGES = (".html", ".htm", ".xhtml")
+_MAGICS = (
+    *(b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!"),
+    *(b"\x28\xb5\x2f\xfd", b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\0asm", b"!<arch>\n"),
+    *(b"OggS", b"fLaC", b"ID3", b"RIFF", b"II*\0", b"MM\0*", b"wOFF", b"wOF2", b"OTTO", b"\xd0\xcf\x11\xe0"),
+    *(b"SQLite format 3\0", b"GGUF", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05"),
+)
+"""How files begin that are no text."""
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_SAMPLE = 64 * 1024
 
 
 class UnreadableError(Exception):
@@ -26,6 +49,9 @@ class UnreadableError(Exception):
 class DocumentReader:
     """Reads documents; PDF, DOCX and EPUB in a process of its own, which one reader uses for many files."""
 
+    def __init__(self) -> None:
+        self._worker = Worker()
+
     def __enter__(self) -> Self:
         return self
 
@@ -36,6 +62,7 @@ class DocumentReader:
 
     def close(self) -> None:
         """End the process."""
+        self._worker.close()
 
     def read_passages(self, path: Path, data: bytes) -> list[Passage]:
         """Return the passages of the document `path`, in order, whose content is `data`.
@@ -46,15 +73,92 @@ class DocumentReader:
         """
         if len(data) > MAX_BYTES:
             raise UnreadableError(f"it is larger than {MAX_BYTES // 2**20} MiB")
-        decoded = decode(data)
-        if decoded is None:
-            raise UnreadableError("it is binary")
-        lines = text_lines(decoded[0])
-        outline = OUTLINES.get(KIND_BY_ENDING.get(path.suffix.lower(), ""), prose_outline)
-        return passages(path, lines, outline(lines))
+        ending = path.suffix.lower()
+        if data.startswith(_PDF) or (ending == ".pdf" and is_pdf(data)):
+            return _page_passages(path, self._extract("pdf", data))
+        if ending in _ARCHIVES and data.startswith(b"PK"):
+            return _line_passages(path, self._extract(_ARCHIVES[ending], data))
+        return _text_passages(path, ending, _decoded(data))
+
+    def _extract(self, kind: str, data: bytes) -> list[Any]:
+        try:
+            return self._worker.extract(kind, data)
+        except WorkerError as error:
+            raise UnreadableError(str(error)) from None
 
 
 def read_passages(path: Path, data: bytes) -> list[Passage]:
     """Return the passages of one document, as `DocumentReader.read_passages` does."""
     with DocumentReader() as reader:
         return reader.read_passages(path, data)
+
+
+def _decoded(data: bytes) -> str:
+    decoded = None if _is_binary(data) else decode(data)
+    if decoded is None:
+        raise UnreadableError("it is binary")
+    if len(data) > MAX_TEXT:
+        raise UnreadableError(f"it is a text of more than {MAX_TEXT // 2**20} MiB")
+    return decoded[0]
+
+
+def _is_binary(data: bytes) -> bool:
+    """Return whether `data` is surely no text; to guess an encoding takes long for what has none."""
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+        return False
+    sample = data[:_SAMPLE]
+    wide = b"\0" in sample
+    if data.startswith(_MAGICS) or image_type(data):
+        return wide or not _decodes(sample, "utf-8")
+    return wide and not any(_decodes(sample, encoding) for encoding in _WIDE)
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    """Return whether `sample` is text in `encoding`, which has zero bytes."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return not any(letter < "\t" or letter == "\x7f" for letter in text)
+
+
+def _text_passages(path: Path, ending: str, text: str) -> list[Passage]:
+    lines = text_lines(text)
+    if ending in _PAGES or (not ending and is_html(text)):
+        return web_page_passages(path, lines)
+    if ending == ".ipynb" and (found := notebook_passages(path, lines)) is not None:
+        return found
+    outline = OUTLINES.get(ending, prose_outline)
+    found = passages(path, lines, outline(lines))
+    return _with_header(found, lines) if outline is table_outline else found
+
+
+def _with_header(found: list[Passage], lines: Sequence[str]) -> list[Passage]:
+    """Return the passages of a table, with the names of its columns in the readable text of each."""
+    header = table_header(lines)
+    if not header:
+        return found
+    return [
+        replace(passage, plain=f"{header}\n{passage.text}") if passage.start_line != 1 else passage for passage in found
+    ]
+
+
+def _page_passages(path: Path, pages: Sequence[str]) -> list[Passage]:
+    """Return the passages of a PDF from the texts of its `pages`."""
+    found: list[Passage] = []
+    for number, text in enumerate(pages, 1):
+        lines = text_lines(text)
+        parts = passages(path, lines, prose_outline(lines))
+        found += [replace(part, start_line=None, end_line=None, page=number) for part in parts]
+    return found
+
+
+def _line_passages(path: Path, found: Sequence[Sequence[Any]]) -> list[Passage]:
+    """Return the passages of a document from its lines and the levels of those that are headings."""
+    lines = [line for line, _ in found]
+    outline, trail = prose_outline(lines), Trail()
+    for place, (line, level) in enumerate(found):
+        if level:
+            outline.cuts[place] = Cut.SECTION
+            outline.sections.append((place, trail.add(level, line)))
+    return passages(path, lines, outline)

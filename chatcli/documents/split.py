@@ -2,10 +2,13 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
+from re import Pattern
 
 from chatcli.documents.passage import Passage
 
@@ -48,10 +51,13 @@ class Outline:
     """The lines where sections begin, in order, and the headings around each, its own the last."""
 
     def headings(self, start: int, end: int) -> tuple[str, ...]:
-        """Return the headings around all the lines from `start` up to `end`, which is not one of them."""
-        first = bisect_right(self.sections, start, key=lambda section: section[0]) - 1
-        last = bisect_right(self.sections, end - 1, key=lambda section: section[0]) - 1
-        if first < 0:
+        """Return the headings around all the lines from `start` up to `end`, which is not one of them.
+
+        Lines before the first heading of all, such as the head of a page, belong to what follows.
+        """
+        first = max(0, bisect_right(self.sections, start, key=itemgetter(0)) - 1)
+        last = bisect_right(self.sections, end - 1, key=itemgetter(0)) - 1
+        if last < 0:
             return ()
         common = self.sections[first][1]
         for _, trail in self.sections[first + 1 : last + 1]:
@@ -109,28 +115,37 @@ def _trimmed(lines: Sequence[str], start: int, end: int) -> Iterator[tuple[int, 
         yield start, end
 
 
-def cut_line(line: str) -> Iterator[tuple[int, int]]:
-    """Yield the beginning and the end of each part of a `line` that is too long; none begins or ends with a blank."""
+def cut_line(line: str, breaks: Pattern[str] | None = None) -> Iterator[tuple[int, int]]:
+    """Yield the beginning and the end of each part of a `line` that is too long; none begins or ends with a blank.
+
+    It is cut where `breaks` matches, if it does near the end of a part, else after a sentence, a word or a sign.
+    """
     start = 0
     while start < len(line):
         end = start + MAX_PASSAGE
         if end < len(line):
-            end = _break(line, start + MAX_PASSAGE // 2, end)
+            end = _break(line, (breaks, *_BREAKS) if breaks else _BREAKS, start + MAX_PASSAGE // 2, end)
         part = line[start:end]
         if part.strip():
             yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
         start = end
 
 
-def _break(line: str, earliest: int, latest: int) -> int:
-    for pattern in _BREAKS:
+def _break(line: str, breaks: Iterable[Pattern[str]], earliest: int, latest: int) -> int:
+    for pattern in breaks:
         if found := [match.end() for match in pattern.finditer(line, earliest, latest)]:
             return found[-1]
     return latest
 
 
 def passages(
-    path: Path, lines: Sequence[str], outline: Outline, plain: Callable[[int, int], str] | None = None
+    path: Path,
+    lines: Sequence[str],
+    outline: Outline,
+    *,
+    plain: Callable[[int, int], str] | None = None,
+    weights: Sequence[int] | None = None,
+    breaks: Pattern[str] | None = None,
 ) -> list[Passage]:
     """Return the passages of the document `path`, whose text is `lines`.
 
@@ -138,19 +153,24 @@ def passages(
         path: The document.
         lines: Its text.
         outline: The structure of the text.
-        plain: Returns the readable text of the lines from a first one up to another one.
+        plain: Returns the readable text from one character of the text up to another one. Without any, a passage is
+            left out.
+        weights: What each line counts for, if that is not its length.
+        breaks: Where a line that is too long is best cut.
 
     """
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
     found = []
-    for start, end in split(lines, outline):
+    for start, end in split(lines, outline, weights=weights):
         headings = outline.headings(start, end)
-        readable = plain(start, end) if plain else ""
-        if end - start == 1 and len(lines[start]) > MAX_LINE:
-            for first, last in cut_line(lines[start]):
-                found.append(Passage(path, lines[start][first:last], start + 1, end, headings=headings))
-        else:
-            text = "\n".join(lines[start:end])
-            found.append(Passage(path, text, start + 1, end, headings=headings, plain=readable))
+        parts: Iterable[tuple[int, int]] = ((0, starts[end] - 1 - starts[start]),)
+        text = "\n".join(lines[start:end])
+        if end - start == 1 and len(text) > MAX_LINE:
+            parts = cut_line(text, breaks)
+        for first, last in parts:
+            readable = plain(starts[start] + first, starts[start] + last) if plain else ""
+            if readable or plain is None:
+                found.append(Passage(path, text[first:last], start + 1, end, headings=headings, plain=readable))
     return found
 
 

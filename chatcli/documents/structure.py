@@ -1,16 +1,37 @@
 """The structure of Markdown, reStructuredText and source code, by their lines."""
 
-from collections.abc import Iterable, Sequence
-
-from markdown_it import MarkdownIt
+import ast
+import re
+import warnings
+from collections.abc import Callable, Sequence
 
 from chatcli.documents.split import Cut, Outline, prose_cuts
+from chatcli.documents.table import table_outline
 
 _WHOLE = frozenset(("fence", "code_block", "table_open", "html_block"))
 """What is not cut if it fits into a passage."""
 _BLOCKS = _WHOLE | {"paragraph_open", "list_item_open", "blockquote_open", "bullet_list_open", "ordered_list_open"}
 MAX_HEADING = 200
 """Characters of a heading that are kept."""
+_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_MAX_PARSED = 512 * 1024
+"""Characters of the longest Python that is parsed: its tree takes a hundred times its size."""
+_MODIFIERS = (
+    "export|default|public|private|protected|internal|static|final|abstract|async|pub|unsafe|extern|inline|virtual"
+    "|override|open|data|sealed|partial|local|const"
+)
+_WORDS = (
+    "class|struct|interface|enum|trait|impl|module|namespace|fn|func|function|def|sub|proc|protocol|extension|object"
+    "|package|type"
+)
+_DEFINITION = re.compile(
+    rf"(?:(?:{_MODIFIERS})(?:\([^)]*\))?\s+)*({_WORDS})\b\*?\s*(?:\([^)]*\)\s*|<[^>]*>\s*)?([A-Za-z_$][\w$.:]*)"
+)
+_MAX_HEAD = 300
+"""Characters of a line in which the name of a definition is looked for."""
+_ABOVE = ("#", "//", "/*", "*", "@", "--", ";;", "[<", "///", "%%")
+_CLOSING = ("}", ")", "]", "end", "*/")
 
 
 class Trail:
@@ -29,6 +50,8 @@ class Trail:
 
 def markdown_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of Markdown: its headings and blocks; a fence or a table stays whole if it fits."""
+    from markdown_it import MarkdownIt  # imported where it is needed: it takes some time
+
     parser = MarkdownIt("commonmark").enable("table")
     # Blocks alone are wanted. A definition of a link is read as a paragraph: that takes less time for thousands.
     parser.core.ruler.enableOnly(["normalize", "block"])
@@ -50,6 +73,113 @@ def markdown_outline(lines: Sequence[str]) -> Outline:
     return outline
 
 
-OUTLINES = {"markdown": markdown_outline}
-_TYPES: dict[str, Iterable[str]] = {"markdown": (".md", ".markdown", ".mdx", ".mkd", ".qmd", ".rmd")}
-KIND_BY_ENDING = {ending: kind for kind, endings in _TYPES.items() for ending in endings}
+def rest_outline(lines: Sequence[str]) -> Outline:
+    """Return the structure of reStructuredText: its titles, and its paragraphs."""
+    outline = Outline(prose_cuts(lines))
+    trail, levels = Trail(), dict[str, int]()
+    for line, text in enumerate(lines):
+        below = _adornment(lines, line + 1)
+        title = text.strip()
+        before = lines[line - 1].strip() if line else ""
+        if not below or not title or _adornment(lines, line) or len(lines[line + 1].strip()) < min(len(title), 3):
+            continue
+        above = _adornment(lines, line - 1) == below
+        if before and not above:
+            continue  # the end of a paragraph, or a table
+        start = line - above
+        outline.cuts[start : line + 2] = [Cut.SECTION] + [Cut.BAD] * (line + 1 - start)
+        level = levels.setdefault(below * (1 + above), len(levels))
+        outline.sections.append((start, trail.add(level, title)))
+    return outline
+
+
+def _adornment(lines: Sequence[str], line: int) -> str:
+    """Return the sign that the whole `line` repeats, empty if it does not."""
+    found = _ADORNMENT.fullmatch(lines[line]) if 0 <= line < len(lines) else None
+    return found[1] if found else ""
+
+
+def python_outline(lines: Sequence[str]) -> Outline:
+    """Return the structure of Python: its classes and functions, with their decorators and the comments above."""
+    source = "\n".join(lines)
+    if len(source) > _MAX_PARSED:
+        return code_outline(lines)
+    try:
+        with warnings.catch_warnings():  # of the code, such as an escape that does not exist
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code_outline(lines)
+    outline = Outline(prose_cuts(lines))
+    _add_definitions(lines, tree.body, (), outline)
+    return outline
+
+
+def _add_definitions(lines: Sequence[str], body: Sequence[ast.stmt], trail: tuple[str, ...], outline: Outline) -> None:
+    for node in body:
+        if isinstance(node, _DEFINITIONS):
+            first = min((node.lineno, *(decorator.lineno for decorator in node.decorator_list))) - 1
+            start = _with_comments(lines, first, outline.sections[-1][0] + 1 if outline.sections else 0)
+            inner = (*trail, node.name)
+            outline.cuts[start : node.lineno] = [Cut.SECTION] + [Cut.BAD] * (node.lineno - start - 1)
+            outline.sections.append((start, inner))
+            if isinstance(node, ast.ClassDef):
+                _add_definitions(lines, node.body, inner, outline)
+            if (end := node.end_lineno or node.lineno) < len(lines):
+                outline.sections.append((end, trail))
+        else:
+            line = node.lineno - 1
+            outline.cuts[line] = max(outline.cuts[line], Cut.SENTENCE)
+
+
+def _with_comments(lines: Sequence[str], line: int, earliest: int) -> int:
+    """Return the first of the lines of comment, decoration or attributes that stand right above `line`."""
+    while line > earliest and lines[line - 1].lstrip().startswith(_ABOVE):
+        line -= 1
+    return line
+
+
+def code_outline(lines: Sequence[str]) -> Outline:
+    """Return the structure of source code or data by its indentation, blank lines, and words such as `class`."""
+    outline = Outline(prose_cuts(lines))
+    trail, blank, named = Trail(), True, False
+    free = 0
+    for line, text in enumerate(lines):
+        stripped = text.lstrip()
+        indent = len(text) - len(stripped)
+        found = _DEFINITION.match(stripped[:_MAX_HEAD]) if stripped else None
+        if found and found[2]:
+            start = _with_comments(lines, line, free)
+            outline.cuts[start : line + 1] = [Cut.SECTION if not indent else Cut.BLOCK] + [Cut.BAD] * (line - start)
+            outline.sections.append((start, trail.add(indent, found[2])))
+            named, free = True, line + 1
+        elif stripped and not indent:
+            if stripped.startswith(_CLOSING):
+                outline.cuts[line] = Cut.BAD
+            elif blank and named and not stripped.startswith(_ABOVE):
+                trail, named = Trail(), False
+                outline.sections.append((line, ()))
+            if not blank and outline.cuts[line] is not Cut.BAD:
+                outline.cuts[line] = Cut.SENTENCE
+        elif blank and stripped:
+            outline.cuts[line] = Cut.SENTENCE
+        blank = not stripped
+    return outline
+
+
+OUTLINES: dict[str, Callable[[Sequence[str]], Outline]] = {}
+"""The structure of a text by the ending of its name; anything else is prose."""
+for _outline, _endings in (
+    (markdown_outline, ".md .markdown .mdx .mkd .mdown .qmd .rmd"),
+    (rest_outline, ".rst .rest"),
+    (python_outline, ".py .pyi .pyw"),
+    (table_outline, ".csv .tsv"),
+    (
+        code_outline,
+        ".c .h .cc .cpp .cxx .hpp .hh .cs .java .kt .kts .scala .groovy .go .rs .swift .m .mm .js .jsx .mjs .cjs .ts"
+        " .tsx .vue .svelte .php .rb .pl .pm .lua .r .jl .hs .ml .fs .ex .exs .erl .clj .el .lisp .dart .zig .nim .sh"
+        " .bash .zsh .fish .ps1 .sql .tf .cmake .gradle .proto .graphql .css .scss .less .asm .s .v .vhd .pyx .json"
+        " .jsonl .yaml .yml .toml .ini .cfg .conf .xml",
+    ),
+):
+    OUTLINES |= dict.fromkeys(_endings.split(), _outline)

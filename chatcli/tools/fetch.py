@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from langchain_core.tools import StructuredTool, ToolException
 
-from chatcli.attachments.web import fetch, readable
+from chatcli.attachments.html import readable
+from chatcli.attachments.web import fetch
 from chatcli.errors import ChatcliError
 from chatcli.tools.tool import Arguments, Tool
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from langchain_core.tools import StructuredTool, ToolException
 
 import chatcli
-from chatcli.config.secret_files import is_in_private_folder, is_secret_path
-from chatcli.tools.grep import open_regular
+from chatcli.config.secret_files import is_in_private_folder, is_secret_path, open_regular
 from chatcli.tools.shell import run_process
 from chatcli.tools.tool import Arguments, Tool
 

@@ -6,12 +6,11 @@ It imports nothing of chatcli but the rule of secret names, and so starts in abo
 import json
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from chatcli.config.secret_files import is_secret_path
+from chatcli.config.secret_files import is_secret_path, open_regular
 
 MAX_MATCHES = 200
 MAX_LINE = 300
@@ -62,24 +61,6 @@ def _lines(path: str) -> list[str]:
     if len(data) > MAX_FILE or b"\0" in data[:1024]:
         return []
     return data.decode("utf-8", "replace").splitlines()
-
-
-def open_regular(path: str, flags: int) -> int:
-    """Open `path` if it is a regular file and not a link; an `opener` for `open` that never blocks.
-
-    To open a pipe would wait for a writer, and to open a device may have any effect.
-
-    Raises:
-        OSError: It is not a regular file, or can't be opened.
-
-    """
-    kind = os.lstat(path).st_mode
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW) if stat.S_ISREG(kind) else -1
-    if descriptor < 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        if descriptor >= 0:  # the file was replaced in the meantime
-            os.close(descriptor)
-        raise OSError(0, "it is not a regular file", path)
-    return descriptor
 
 
 def _print(line: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatcli.attachments.web import html_text, is_html
+from chatcli.attachments.html import html_text, is_html
 
 PAGE = """<!DOCTYPE html>
 <html><head><title>A page</title><style>p { color: red }</style></head>

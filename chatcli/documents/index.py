@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +27,8 @@ from chatcli.documents.index_rows import (
     Content,
     KnownFile,
     State,
+    files_of_source,
     known_file,
-    known_files,
     numbered_passages,
     read_content,
     remove_files,
@@ -42,6 +42,7 @@ from chatcli.documents.search import Match, find_matches
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
 """What is written in one transaction, at most: others wait meanwhile, and a kill loses it."""
+_OF_SOURCES = "FROM files WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
 _TRIES = 3
 """How often a search begins again because files change under it; what still changes then is left out."""
 
@@ -176,11 +177,11 @@ class DocumentIndex:
         self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
     ) -> Updated:
         ids = self._source_ids(sources)
-        found, members = self._walk(ids)
-        removed, known = self._follow(ids.values(), members)
-        batch = _Batch(self._db, members)
-        failed: dict[bytes, str] = {}
-        to_read = [path for path, state in found.items() if path not in known or not known[path].is_current(state)]
+        look = self._look(ids)
+        removed = self._follow(look)
+        batch = _Batch(self._db, look.members)
+        failed: list[tuple[Path, str]] = []
+        to_read = [path for path, state in look.states.items() if not look.is_known(path, state)]
         stopped = False
         with DocumentReader() as reader:
             for place, path in enumerate(to_read):
@@ -188,11 +189,11 @@ class DocumentIndex:
                     stopped = True
                     break
                 try:
-                    batch.add(read_content(path, known.get(path), reader))
+                    batch.add(read_content(path, look.known.get(path), reader))
                 except FileNotFoundError:
                     continue  # the next update removes it
                 except OSError as error:  # perhaps of the moment, so it is not remembered
-                    failed[path] = error.strerror or str(error)
+                    failed.append((Path(path), error.strerror or str(error)))
                 if progress is not None:
                     progress(place + 1, len(to_read))
         batch.write()
@@ -202,35 +203,14 @@ class DocumentIndex:
                 self._db.executemany(
                     "UPDATE sources SET updated = ? WHERE id = ?", ((now, id_) for id_ in ids.values())
                 )
-        files = known_files(self._db, ids.values())
-        failed |= {path: file.problem for path, file in files.items() if file.problem is not None}
-        return Updated(
-            sum(file.problem is None for file in files.values()),
-            batch.outcomes.count("added"),
-            batch.outcomes.count("changed"),
-            removed,
-            tuple((Path(os.fsdecode(path)), problem) for path, problem in sorted(failed.items())),
-            stopped,
-        )
-
-    def _walk(self, sources: Mapping[str, int]) -> tuple[dict[bytes, State], dict[bytes, list[int]]]:
-        """Return the files of `sources` with their state now, and with the numbers of the sources that have each."""
-        found: dict[bytes, State] = {}
-        members: dict[bytes, list[int]] = {}
-        query = "SELECT path FROM files JOIN members ON file = files.id WHERE source = ?"
-        for source, number in sources.items():
-            (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
-            kept = (os.fsdecode(path) for (path,) in self._db.execute(query, (number,)))
-            decisions = Decisions.from_json(text, kept)
-            for file in find_files([source], decisions):
-                path = os.fsencode(file.path)
-                found[path] = state_of(file.status)
-                members.setdefault(path, []).append(number)
-            decided = decisions.to_json()
-            if decided != text:
-                with transaction(self._db, write=True):
-                    self._db.execute("UPDATE sources SET decisions = ? WHERE id = ?", (decided, number))
-        return found, members
+        if batch.outcomes or removed:
+            self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
+        numbers = json.dumps(list(ids.values()))
+        (readable,) = self._db.execute(f"SELECT count(*) {_OF_SOURCES} AND problem IS NULL", (numbers,)).fetchone()
+        unreadable = self._db.execute(f"SELECT path, problem {_OF_SOURCES} AND problem IS NOT NULL", (numbers,))
+        failed += ((Path(os.fsdecode(path)), problem) for path, problem in unreadable)
+        added, changed = batch.outcomes.count("added"), batch.outcomes.count("changed")
+        return Updated(readable, added, changed, removed, tuple(sorted(failed)), stopped)
 
     def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
         """Return the numbers of `sources`, which are added where they are new."""
@@ -244,29 +224,44 @@ class DocumentIndex:
             found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
         return {source: row[0] for source, row in found.items()}
 
-    def _follow(
-        self, sources: Iterable[int], members: Mapping[bytes, Sequence[int]]
-    ) -> tuple[int, dict[bytes, KnownFile]]:
-        """Make `members` the files of `sources`; return how many left the index, and what it knows of the others."""
+    def _look(self, sources: Mapping[str, int]) -> "_Look":
+        """Look at the files of `sources`, and at what the index knows of them."""
+        look = _Look()
+        for source, number in sources.items():
+            known = files_of_source(self._db, number)
+            (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
+            decisions = Decisions.from_json(text, known)
+            here = {path: state_of(status) for path, status in find_files([source], decisions)}
+            look.states |= here
+            look.known |= known
+            for path in here:
+                look.members.setdefault(path, []).append(number)
+            for path in here.keys() - known.keys():
+                if (file := known_file(self._db, path)) is not None:
+                    look.known[path] = file
+                    look.joined.append((number, file.id))
+            look.left += [(number, known[path].id) for path in known.keys() - here.keys()]
+            if (decided := decisions.to_json()) != text:
+                look.decided.append((decided, number))
+        return look
+
+    def _follow(self, look: "_Look") -> int:
+        """Write which files belong to which source; return how many leave the index because they belong to none."""
+        if not (look.joined or look.left or look.decided):
+            return 0
         db = self._db
-        known = known_files(db, sources)
-        for path in members:
-            if path not in known and (file := known_file(db, path)) is not None:
-                known[path] = file
-        query = "SELECT source, file FROM members WHERE source IN (SELECT value FROM json_each(?))"
-        old = set(db.execute(query, (json.dumps(list(sources)),)))
-        new = {(source, known[path].id) for path, numbers in members.items() if path in known for source in numbers}
-        gone = [file.id for path, file in known.items() if path not in members]
-        removed = 0
-        if old != new:
-            with transaction(db, write=True):
-                db.executemany("DELETE FROM members WHERE source = ? AND file = ?", old - new)
-                db.executemany("INSERT OR IGNORE INTO members VALUES (?, ?)", new - old)
-                query = "SELECT 1 FROM members WHERE file = ?"
-                unused = [file for file in gone if db.execute(query, (file,)).fetchone() is None]
-                remove_files(db, unused)
-                removed = len(unused)
-        return removed, {path: file for path, file in known.items() if path in members}
+        with transaction(db, write=True):
+            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", look.decided)
+            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", look.left)
+            # Another process may have removed one or the other.
+            query = (
+                "INSERT OR IGNORE INTO members SELECT s.id, f.id FROM sources s, files f WHERE s.id = ? AND f.id = ?"
+            )
+            db.executemany(query, look.joined)
+            query = "SELECT 1 FROM members WHERE file = ?"
+            unused = [file for _, file in look.left if db.execute(query, (file,)).fetchone() is None]
+            remove_files(db, unused)
+        return len(unused)
 
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
         for _ in range(_TRIES):
@@ -280,14 +275,14 @@ class DocumentIndex:
                 self._read_again(path)
         return [passage for path, passage in found if path not in stale]
 
-    def _at(self, match: Match) -> Iterator[tuple[bytes, Passage]]:
+    def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
         """Yield the passage of `match` with the path of its file."""
         query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
         (path,) = self._db.execute(query, (match.passage,)).fetchone()
         for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
-            yield path, passage
+            yield os.fsdecode(path), passage
 
-    def _is_current(self, path: bytes) -> bool:
+    def _is_current(self, path: str) -> bool:
         """Return whether the file `path` holds what the index knows of it, at this moment."""
         known = known_file(self._db, path)
         if known is None or _is_current(path, known):
@@ -298,7 +293,7 @@ class DocumentIndex:
         except OSError:
             return False
 
-    def _read_again(self, path: bytes) -> None:
+    def _read_again(self, path: str) -> None:
         """Bring one file up to date, outside of an update."""
         known = known_file(self._db, path)
         if known is None:
@@ -315,12 +310,15 @@ class DocumentIndex:
 
     def _ranges(self, sources: Sequence[str] | None) -> list[tuple[int, int]]:
         """Return the passages of `sources`, or of all, as ranges of their numbers."""
+        (end, count) = self._db.execute("SELECT max(first + count), count(*) FROM files").fetchone()
         wanted = None if sources is None else self._files_of(sources)
+        if wanted is None or len(wanted) == count:
+            return [(0, end)] if count else []
         ranges: list[tuple[int, int]] = []
         for file, first, end in self._db.execute(
             "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
         ):
-            if wanted is not None and file not in wanted:
+            if file not in wanted:
                 continue
             if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
                 ranges[-1] = (ranges[-1][0], end)
@@ -341,9 +339,9 @@ class DocumentIndex:
         return files
 
     def _passages(self, path: Path) -> list[Passage]:
+        if not self._is_current(str(path)):
+            self._read_again(str(path))
         name = os.fsencode(path)
-        if not self._is_current(name):
-            self._read_again(name)
         row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
         if row is None:
             return []
@@ -375,10 +373,32 @@ class DocumentIndex:
         return len(files)
 
 
+@dataclass(slots=True)
+class _Look:
+    """The files of some sources as they are now, beside what the index knows of them."""
+
+    states: dict[str, State] = field(default_factory=dict)
+    """By path the state of each file that is there."""
+    members: dict[str, list[int]] = field(default_factory=dict)
+    """By path the sources that have it."""
+    known: dict[str, KnownFile] = field(default_factory=dict)
+    joined: list[tuple[int, int]] = field(default_factory=list)
+    """Sources with files that were in the index, but not as theirs."""
+    left: list[tuple[int, int]] = field(default_factory=list)
+    """Sources with files that are no longer theirs."""
+    decided: list[tuple[str, int]] = field(default_factory=list)
+    """What the walk decided, with its source."""
+
+    def is_known(self, path: str, state: State) -> bool:
+        """Return whether the index knows the content of the file `path`, which is in `state`."""
+        known = self.known.get(path)
+        return known is not None and known.is_current(state)
+
+
 class _Batch:
     """Files that were read and are written together, so that a transaction is worth its cost."""
 
-    def __init__(self, db: sqlite3.Connection, members: Mapping[bytes, Sequence[int]]) -> None:
+    def __init__(self, db: sqlite3.Connection, members: Mapping[str, Sequence[int]]) -> None:
         self._db, self._members = db, members
         self._contents: list[Content] = []
         self._bytes = 0
@@ -409,8 +429,8 @@ def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
     return path, folder + b"/", folder + b"0"  # the character behind the slash
 
 
-def _is_current(path: bytes, known: KnownFile | None) -> bool:
+def _is_current(path: str, known: KnownFile | None) -> bool:
     try:
-        return known is not None and known.is_current(state_of(Path(os.fsdecode(path)).stat()))
+        return known is not None and known.is_current(state_of(Path(path).stat()))
     except OSError:
         return False

@@ -19,13 +19,13 @@ BUSY_TIMEOUT = 30.0
 _APPLICATION = 0x63686478
 _TABLES = """
 CREATE TABLE sources (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source BLOB NOT NULL UNIQUE,
     updated REAL,
     decisions TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     path BLOB NOT NULL UNIQUE,
     size INTEGER NOT NULL,
     mtime INTEGER NOT NULL,   -- of the content and of the entry, in nanoseconds
@@ -44,7 +44,7 @@ CREATE TABLE members (
     PRIMARY KEY (source, file)
 ) WITHOUT ROWID;
 CREATE INDEX members_by_file ON members (file);
--- A number that was a passage's is never another's, and one is left out between two files: it has no neighbour there.
+-- No number is used twice, and one is left out between two files: it has no neighbour there.
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     start_line INTEGER,
@@ -183,6 +183,8 @@ def _connect(file: Path) -> sqlite3.Connection:
         os.close(descriptor)
     db = sqlite3.connect(file, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
+        # Before the first table. Pages that a change leaves empty are given back at the end of an update.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # Readers and a writer that takes minutes do not wait for each other. The -wal file has the mode of the file.
         db.execute("PRAGMA journal_mode = WAL")
         # A loss of power may undo the newest transactions: they are then done again.

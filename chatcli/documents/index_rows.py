@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
@@ -23,21 +23,22 @@ State = tuple[int, int, int]
 """A file's size, and the times of the last change of its content and of its entry, in nanoseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A file as the index knows it."""
+class KnownFile(NamedTuple):
+    """A file as the index knows it; `problem` is why it can't be read."""
 
     id: int
-    state: State
-    settled: bool
-    """Whether it was read so long after its last change that another change would show in `state`."""
+    size: int
+    mtime: int
+    ctime: int
+    settled: int
+    """0 if it was read so shortly after a change that another change may not show in its times."""
     splitter: int
     hash: bytes
     problem: str | None
 
     def is_current(self, state: State) -> bool:
-        """Return whether the file has not changed if it is in `state` now."""
-        return self.state == state and self.settled and self.splitter == SPLITTER
+        """Return whether the file has surely not changed if it is in `state` now."""
+        return bool(self.settled) and (self.size, self.mtime, self.ctime) == state and self.splitter == SPLITTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Content:
 
     """
 
-    path: bytes
+    path: str
     state: State
     settled: bool
     hash: bytes
@@ -63,7 +64,7 @@ def state_of(status: os.stat_result) -> State:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def read_content(path: bytes, known: KnownFile | None, reader: DocumentReader) -> Content:
+def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> Content:
     """Return what the file `path` holds now; its passages only if its content is not the `known` one.
 
     Raises:
@@ -71,7 +72,7 @@ def read_content(path: bytes, known: KnownFile | None, reader: DocumentReader) -
 
     """
     began = time.time_ns()
-    with Path(os.fsdecode(path)).open("rb") as file:
+    with Path(path).open("rb") as file:
         state = state_of(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
         after = state_of(os.fstat(file.fileno()))
@@ -80,42 +81,44 @@ def read_content(path: bytes, known: KnownFile | None, reader: DocumentReader) -
     if known is not None and (known.hash, known.splitter) == (digest, SPLITTER):
         return Content(path, state, settled, digest, None, known.problem)
     try:
-        passages = reader.read_passages(Path(os.fsdecode(path)), data)
+        passages = reader.read_passages(Path(path), data)
     except UnreadableError as error:
         return Content(path, state, settled, digest, (), error.reason)
     return Content(path, state, settled, digest, passages)
 
 
-_FILE = "SELECT id, size, mtime, ctime, settled, splitter, hash, problem, path FROM files"
-_OF_SOURCES = "WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
+_FILE = "SELECT path, id, size, mtime, ctime, settled, splitter, hash, problem FROM"
 
 
-def known_files(db: sqlite3.Connection, sources: Iterable[int]) -> dict[bytes, KnownFile]:
-    """Return the files of `sources` in the index by path."""
-    return {row[-1]: _known(row) for row in db.execute(f"{_FILE} {_OF_SOURCES}", (json.dumps(list(sources)),))}
+def files_of_source(db: sqlite3.Connection, source: int) -> dict[str, KnownFile]:
+    """Return the files of `source` in the index by path."""
+    rows = db.execute(f"{_FILE} members JOIN files ON id = file WHERE source = ?", (source,)).fetchall()
+    # All paths at once: with a call for each, this took as long as the walk through the files.
+    paths = os.fsdecode(b"\0".join(row[0] for row in rows)).split("\0")
+    return {path: KnownFile._make(row[1:]) for path, row in zip(paths, rows, strict=False)}
 
 
-def known_file(db: sqlite3.Connection, path: bytes) -> KnownFile | None:
+def known_file(db: sqlite3.Connection, path: str) -> KnownFile | None:
     """Return the file `path` as the index knows it."""
-    row = db.execute(f"{_FILE} WHERE path = ?", (path,)).fetchone()
-    return None if row is None else _known(row)
-
-
-def _known(row: Sequence[object]) -> KnownFile:
-    number, size, mtime, ctime, settled, splitter, digest, problem, _path = row
-    return KnownFile(number, (size, mtime, ctime), settled == 1, splitter, digest, problem)  # type: ignore[arg-type]
+    row = db.execute(f"{_FILE} files WHERE path = ?", (os.fsencode(path),)).fetchone()
+    return None if row is None else KnownFile._make(row[1:])
 
 
 def write_content(db: sqlite3.Connection, content: Content, sources: Iterable[int]) -> str:
-    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same"."""
+    """Make `content` what the index has of its file, a member of `sources`; return "added", "changed" or "same".
+
+    Nothing is done for a file that another process has removed meanwhile, or whose sources it has removed.
+    """
     known = known_file(db, content.path)
+    query = "SELECT id FROM sources WHERE id IN (SELECT value FROM json_each(?))"
+    members = db.execute(query, (json.dumps(list(sources)),)).fetchall()
     values = (*content.state, content.settled, SPLITTER, content.hash, content.problem)
     outcome = "same"
-    if known is None and content.passages is None:  # another process has removed it meanwhile
+    if known is None and (content.passages is None or not members):
         return outcome
     if known is None:
         query = "INSERT INTO files (size, mtime, ctime, settled, splitter, hash, problem, path, first, count) "
-        cursor = db.execute(f"{query} VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)", (*values, content.path))
+        cursor = db.execute(f"{query} VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)", (*values, os.fsencode(content.path)))
         number = cast("int", cursor.lastrowid)
         outcome = "added"
     else:
@@ -128,7 +131,7 @@ def write_content(db: sqlite3.Connection, content: Content, sources: Iterable[in
     if outcome != "same":
         remove_passages(db, [number])
         _add_passages(db, number, content)
-    db.executemany("INSERT OR IGNORE INTO members VALUES (?, ?)", ((source, number) for source in sources))
+    db.executemany("INSERT OR IGNORE INTO members VALUES (?, ?)", ((source, number) for (source,) in members))
     return outcome
 
 
@@ -136,7 +139,6 @@ def _add_passages(db: sqlite3.Connection, file: int, content: Content) -> None:
     passages = content.passages or ()
     (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'passages'").fetchone()
     first = last + 2
-    place = os.fsdecode(content.path)
     numbered = list(enumerate(passages, first))
     db.executemany(
         "INSERT INTO passages (id, start_line, end_line, page, headings, text, plain) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -155,7 +157,7 @@ def _add_passages(db: sqlite3.Connection, file: int, content: Content) -> None:
     )
     db.executemany(
         "INSERT INTO words (rowid, place, text) VALUES (?, ?, ?)",
-        ((number, *indexed(place, passage)) for number, passage in numbered),
+        ((number, *indexed(passage)) for number, passage in numbered),
     )
     db.execute("UPDATE files SET first = ?, count = ? WHERE id = ?", (first, len(numbered), file))
 
@@ -163,14 +165,14 @@ def _add_passages(db: sqlite3.Connection, file: int, content: Content) -> None:
 def remove_passages(db: sqlite3.Connection, files: Iterable[int]) -> None:
     """Remove the passages of `files`."""
     for file in files:
-        path, first, count = db.execute("SELECT path, first, count FROM files WHERE id = ?", (file,)).fetchone()
+        row = db.execute("SELECT path, first, count FROM files WHERE id = ?", (file,)).fetchone()
+        if row is None:  # another process was quicker
+            continue
+        path, first, count = row
         # The table of words has no text of its own: it has to be given what was indexed.
         db.executemany(
             "INSERT INTO words (words, rowid, place, text) VALUES ('delete', ?, ?, ?)",
-            (
-                (number, *indexed(os.fsdecode(path), passage))
-                for number, passage in numbered_passages(db, path, first, first + count)
-            ),
+            ((number, *indexed(passage)) for number, passage in numbered_passages(db, path, first, first + count)),
         )
         db.execute("DELETE FROM passages WHERE id >= ? AND id < ?", (first, first + count))
 
@@ -190,9 +192,9 @@ def numbered_passages(db: sqlite3.Connection, path: bytes, first: int, end: int)
         yield number, Passage(where, _unpacked(text), start, last, page, trail, _unpacked(plain) if plain else "")
 
 
-def indexed(path: str, passage: Passage) -> tuple[str, str]:
+def indexed(passage: Passage) -> tuple[str, str]:
     """Return the words of a passage as they are indexed: of its place, and of its text."""
-    name = path.rsplit("/", _NAMES)[1:]  # the folders further out are those of all files
+    name = str(passage.path).rsplit("/", _NAMES)[1:]  # the folders further out are those of all files
     return index_words("\n".join((*name, *passage.headings))), index_words(passage.plain or passage.text)
 
 

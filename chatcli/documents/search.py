@@ -12,8 +12,8 @@ from chatcli.documents.words import Term, question_terms
 
 _MOST_TERMS = 40
 """The most terms of a question that are looked up; a longer question is a text that was pasted."""
-_MOST_ROWS = 25_000
-"""The most matches of all terms together that are weighed: about 30 ms of CPU. The rarest terms come first."""
+_MOST_ROWS = 15_000
+"""The most matches of all terms together that are weighed: about 25 ms of CPU. The rarest terms come first."""
 _PLACE_WEIGHT = 2.0
 """How much more a word counts in the path and the headings than in the text."""
 _RANKED = 200

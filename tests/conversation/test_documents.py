@@ -16,6 +16,7 @@ from chatcli.commands.registry import CommandContext
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.conversation.conversation import Conversation
+from chatcli.documents.citations import CITED
 from chatcli.documents.find import resolve_source
 from chatcli.events import (
     ApprovalRequested,
@@ -33,7 +34,11 @@ from chatcli.events import (
 )
 from chatcli.graphs.chat import retrieve_node
 from chatcli.graphs.chat.answer_schema import load_schema
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.message import Cited
+from chatcli.sessions.history import as_shown
 from chatcli.store.location import StoreLocation
+from chatcli.transfer.chatcli_json import as_json, read_json
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Drop, Fail, Hang, Request, Stall, call, context_too_long
 
@@ -472,6 +477,81 @@ def test_a_schema_and_documents_go_together(folder: Folder) -> None:
         assert cited is not None
         assert [each.number for each in cited.citations] == [1]
         assert cited.made_up == ()
+        await conversation.close()
+
+    run(work())
+
+
+def test_documents_that_are_gone_are_reported_and_a_damaged_index_is_built_again(folder: Folder) -> None:
+    async def work() -> None:
+        conversation = folder.open("docs")
+        await turn(conversation, "What is teal?")
+        [index] = folder.root.parent.glob("DATA/**/documents.db")
+        index.write_bytes(b"no database")
+        events = await turn(conversation, "What is teal?")
+        assert [each.path for each in found(events)[0].passages] == ["docs/setup.md"]
+        assert any("index of documents" in event.text for event in events if isinstance(event, Notice))
+        for path in (folder.root / "docs").iterdir():
+            path.unlink()
+        events = await turn(conversation, "What is teal?")
+        assert found(events)[0].passages == ()
+        [notice] = [event for event in events if isinstance(event, Notice)]
+        assert notice.text == "no document can be read: there is none"
+        assert end(events).cited == Cited()
+        await conversation.close()
+
+    run(work())
+
+
+def test_a_file_that_can_not_be_read_is_named_once(folder: Folder) -> None:
+    (folder.root / "docs/picture.pdf").write_bytes(b"%PDF-1.4 broken")
+
+    async def work() -> None:
+        conversation = folder.open("docs")
+        for expected in (1, 0):
+            events = await turn(conversation, "What is teal?")
+            notices = [event.text for event in events if isinstance(event, Notice)]
+            assert len([text for text in notices if "docs/picture.pdf" in text]) == expected
+        await conversation.close()
+
+    run(work())
+
+
+def test_an_export_and_its_import_keep_the_citations(folder: Folder) -> None:
+    async def work() -> None:
+        folder.fake.script(Answer("It is the housing [1]."))
+        conversation = folder.open("docs", store=folder.root.parent / "threads.db")
+        cited = end(await turn(conversation, "What is teal?")).cited
+        document = await conversation.document()
+        [read] = [read_json(json.loads("".join(as_json(document))))]
+        assert as_shown(read.messages)[-1].cited == cited
+        assert cited is not None
+        assert cited.citations
+        read.messages[-1].response_metadata[CITED] = {"citations": [{"number": "x"}]}  # an import may hold anything
+        assert as_shown(read.messages)[-1].cited is None
+        await conversation.close()
+
+    run(work())
+
+
+def test_a_question_that_an_older_version_left_open_is_answered(folder: Folder) -> None:
+    """There, the node after a question is the model, which stands in the store."""
+    store = folder.root.parent / "threads.db"
+
+    async def work() -> None:
+        conversation = folder.open(store=store)
+        folder.fake.script(Fail(400, {"error": {"message": "no"}}))
+        assert isinstance((await turn(conversation, "What is teal?"))[-1], TurnFailed)
+        session = await conversation.session()
+        assert (await session._thread.snapshot()).next == (MODEL_NODE,)
+        events = [event async for event in session.retry()]
+        assert end(events).cited is None
+        folder.fake.script(Fail(400, {"error": {"message": "no"}}))
+        await turn(conversation, "What is teal?")
+        conversation.use_documents([resolve_source("docs")])
+        events = [event async for event in (await conversation.session()).retry()]
+        assert found(events)[0].passages
+        assert end(events).cited is not None
         await conversation.close()
 
     run(work())

@@ -125,7 +125,7 @@ def _asked(question: BaseMessage, passages: Sequence[FoundPassage], retrieval: R
     """Return `question` with `passages` before it, and after it what to do with them."""
     before, after, marker = "", f"\n\n{NOTHING_FOUND}", retrieval["marker"]
     if is_small(model):
-        before, after = around_question(passages, marker)
+        before, after = around_question(passages, marker, str(question.text))
     elif passages:
         before = f"{INTRODUCTION.format(marker=marker)}\n\n{fenced(passages, marker)}\n\nQuestion: "
         after = f"\n\n{REMINDER}"

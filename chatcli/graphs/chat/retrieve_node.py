@@ -104,22 +104,27 @@ async def _update_index(sources: Sequence[str], runtime: Runtime[TurnContext]) -
             loop.call_soon_threadsafe(show, done, total)
 
     try:
-        updated = await asyncio.to_thread(_update, sources, report, ended.is_set)
+        updated, notice = await asyncio.to_thread(_update, sources, report, ended.is_set)
     finally:
         ended.set()
         if shown:
             runtime.stream_writer({"event": Progress(READING, finished=True)})
+    if notice:
+        runtime.stream_writer({"notice": notice})
     if not updated.files:
         runtime.stream_writer({"event": Notice(f"no document can be read: {_skipped(updated)}", "warning")})
     elif updated.skipped and (updated.added or updated.changed):
         runtime.stream_writer({"notice": f"left out of the documents: {_skipped(updated)}"})
 
 
-def _update(sources: Sequence[str], report: Callable[[int, int], None], stop: Callable[[], bool]) -> "Updated":
+def _update(
+    sources: Sequence[str], report: Callable[[int, int], None], stop: Callable[[], bool]
+) -> tuple["Updated", str]:
+    """Return what the update found, and what the user should know of the index itself."""
     from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
 
     with DocumentIndex() as index:
-        return index.update(sources, progress=report, stop=stop)
+        return index.update(sources, progress=report, stop=stop), index.notice
 
 
 def _skipped(updated: "Updated") -> str:

@@ -4,17 +4,29 @@ A model of half a billion parameters forgets to cite in one of three answers, wh
 sentence end without the number of a passage, and lets the answer begin with a fixed sentence where nothing was found.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from chatcli.documents.words import FUNCTION_WORDS
 from chatcli.models.model import Model
 from chatcli.providers import LOCAL
 from chatcli.sessions.found import FoundPassage
 
 NOTHING = "Nothing in your documents matches this."
 """How an answer begins where nothing was found."""
+MAX_EXCERPT = 400
+"""Characters of a passage that the model gets, or one paragraph where that is longer."""
+MAX_PARAGRAPH = 1600
+MAX_HEADING = 60
+"""The longest paragraph that may be the heading of the next, if it ends as no sentence does."""
+_ENDS = (".", "!", "?", ":", ";", ",", "`")
+STEM = 6
+"""The first characters of a word, by which its forms are compared."""
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_WORD = re.compile(r"\w+")
 _TASK = (
     "Answer each question from the numbered passages before it, in your own words, and end each sentence with the"
     " number of its passage."
@@ -48,12 +60,43 @@ def example() -> list[BaseMessage]:
     return [HumanMessage(f"{_TASK}\n\n{_EXAMPLE_PASSAGES}"), AIMessage(_EXAMPLE_ANSWER)]
 
 
-def around_question(passages: Sequence[FoundPassage], marker: str) -> tuple[str, str]:
-    """Return what the model gets before and after the question: little beside the passages, since it reads slowly."""
+def around_question(passages: Sequence[FoundPassage], marker: str, question: str) -> tuple[str, str]:
+    """Return what the model gets before and after the question: the passages' best parts, since it reads slowly."""
     if not passages:
         return "", ""
-    listed = "\n\n".join(f"[{each['number']}] {each['plain'] or each['text']}" for each in passages)
+    parts = (excerpt(each["plain"] or each["text"], question) for each in passages)
+    listed = "\n\n".join(f"[{each['number']}] {part}" for each, part in zip(passages, parts, strict=True))
     return f"<{marker}>\n{listed}\n</{marker}>\n\nQuestion: ", ""
+
+
+def excerpt(text: str, question: str) -> str:
+    """Return the part of `text` that shares most words with `question`: about MAX_EXCERPT characters, in paragraphs."""
+    if len(text) <= MAX_EXCERPT:
+        return text
+    paragraphs = [paragraph for paragraph in _BLANK_LINES.split(text) if paragraph.strip()]
+    asked = _stems(question)
+
+    def score(place: int) -> int:
+        above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
+        return len(asked & _stems(f"{above} {paragraphs[place]}"))
+
+    places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
+    begin = max(places or range(len(paragraphs)), key=score, default=0)
+    end = begin + 1
+    while begin > 0 and _is_heading(paragraphs[begin - 1]):
+        begin -= 1
+    while end < len(paragraphs) and len("".join(paragraphs[begin : end + 1])) <= MAX_EXCERPT:
+        end += 1
+    return "\n\n".join(paragraphs[begin:end])[:MAX_PARAGRAPH]
+
+
+def _is_heading(paragraph: str) -> bool:
+    return len(paragraph) <= MAX_HEADING and not paragraph.rstrip().endswith(_ENDS)
+
+
+def _stems(text: str) -> set[str]:
+    words = (word.lower() for word in _WORD.findall(text))
+    return {word[:STEM] for word in words if word not in FUNCTION_WORDS}
 
 
 def citing_options(numbers: Sequence[int]) -> dict[str, Any]:

@@ -419,7 +419,8 @@ class _Batch:
         if self._contents:
             with transaction(self._db, write=True):
                 outcomes = [write_content(self._db, item, self._members[item.path]) for item in self._contents]
-            self.outcomes += outcomes
+            pairs = zip(self._contents, outcomes, strict=True)
+            self.outcomes += [outcome if item.problem is None else "skipped" for item, outcome in pairs]
         self._contents, self._bytes = [], 0
 
 

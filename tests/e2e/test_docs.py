@@ -144,7 +144,7 @@ def test_index_search_list_and_forget(chat: Chat, home: Home) -> None:
     indexed = chat("docs", "index", "docs")
     assert indexed.returncode == 0
     assert indexed.stdout.startswith("2 files, 2 passages, ")
-    assert " new; 1 skipped: " in indexed.stdout
+    assert ": 2 new; skipped: 1 since " in indexed.stdout
     assert "docs/photo.bin" in indexed.stderr
     assert ": no changes" in chat("docs", "index", "docs").stdout
     [part] = [one for one in chat("doctor", "--json").json() if one["subject"] == "documents"]

@@ -190,9 +190,7 @@ def _summary(updated: Updated, indexed: Sequence[IndexedSource]) -> str:
     if not updated.skipped:
         return line
     reasons = Counter(reason for _, reason in updated.skipped).most_common()
-    return (
-        f"{line}; {len(updated.skipped):,} skipped: {', '.join(f'{reason} ({count:,})' for reason, count in reasons)}"
-    )
+    return f"{line}; skipped: {', '.join(f'{count:,} since {reason}' for reason, count in reasons)}"
 
 
 def _counted(count: int, noun: str) -> str:

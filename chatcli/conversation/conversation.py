@@ -449,6 +449,8 @@ class Conversation:
         session = await (await self._engine.get()).session(thread_id, opening)
         self.model_name, self._first = session.name, False
         self._remember_documents(thread_id)
+        if session.name.provider == LANGFLOW and granted(self.place, thread_id).documents:
+            self.announce(Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
         return session
 
     def _remember_documents(self, thread_id: str) -> None:

@@ -1,6 +1,6 @@
-"""The library: this terminal, this command line and these turns for the LangGraph app of another program.
+"""The library: turns of a LangGraph app in the event loop of another program, and what its programs share with them.
 
-`chatcli.run`, `chatcli.command`, `chatcli.ask` and `chatcli.stream` are the whole public face.
+`chatcli.run`, `chatcli.command` (`chatcli.programs`), `chatcli.ask` and `chatcli.stream` are the whole public face.
 
 What a graph may be, for all of them:
 
@@ -16,15 +16,11 @@ A graph that was compiled with a checkpointer keeps it; one without gets the sto
 
 import asyncio
 import gc
-import inspect
 import re
-import signal
-import sys
-import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +41,7 @@ from chatcli.events import (
 from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphValues, plain_values
-from chatcli.runtime.program import Program, running
+from chatcli.runtime.program import Program
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
@@ -69,9 +65,7 @@ StreamEvent = (
 """An event of `stream`; its `type` is that of `--format jsonl`."""
 
 _NOT_GIVEN: Any = object()
-_COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_NAME = 100
-_OURS = ("chat", "chatcli", "threadchat")
 _names: dict[tuple[str, str], "weakref.ref[Any] | Callable[[], Any]"] = {}
 """The graphs that have been given a name in this process, by name and store."""
 
@@ -128,120 +122,6 @@ class Answer:
 
     def __str__(self) -> str:
         return self.content
-
-
-def run(
-    graph: object = None,
-    *,
-    model: str | None = None,
-    thread: str | None = None,
-    name: str | None = None,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
-    store: str | None = None,
-) -> int:
-    """Talk with `graph` at this terminal, until the user leaves; in a pipe, answer what comes through it.
-
-    Nothing is read from `sys.argv`: see `command`. The `.env` of the current folder sets nothing.
-
-    Args:
-        graph: What answers; see `chatcli.library`.
-        model: `provider:model`, in place of `graph`: the plain chat with it.
-        thread: The thread to resume, or to create; a new one by default.
-        name: What the graph is called, by default its own name.
-        context: Fields of the graph's runtime context.
-        configurable: Keys of the `configurable` of the runs' config.
-        input: Keys of the graph's input beside the question.
-        input_key: The key of the input that takes the question, where the graph's schema does not say.
-        output_key: The key of the output that is the answer, likewise.
-        store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`; by default where `chat`
-            keeps them.
-
-    Returns:
-        The exit code: 0, or that of what failed, which was printed. See `chat help scripts`.
-
-    Raises:
-        TypeError: `graph` is no graph.
-        ValueError: The graph can't be used, its factory failed, or an argument can't be what it is.
-        RuntimeError: It was called where an event loop runs, or outside of the main thread.
-
-    """
-    _check_main_thread("run")
-    values = plain_values(
-        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
-    )
-    spec = _spec(graph, model, name, values, thread)
-    options = _options(model, thread, store, values)
-    _claim(spec, store, given=name is not None)
-    return _at_terminal(replace(_program(spec, ""), eager=_is_open(spec, thread)), [], options)
-
-
-def command(
-    graph: object,
-    *,
-    name: str,
-    version: str | None = None,
-    help: str | None = None,  # noqa: A002 - as the option is called
-    store: str | None = None,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
-) -> Callable[..., int]:
-    """Return the function that runs the program `name`: the whole command line of `chat`, on `graph` alone.
-
-    It is for `[project.scripts]`: it takes the process's arguments, or those of its own argument, and returns the exit
-    code. What makes no sense for a graph (`--model` and the like) is absent.
-
-    Args:
-        graph: What answers; see `chatcli.library`. A factory keeps `--help` and completion quick.
-        name: The program's command.
-        version: What `--version` prints; by default that of the installed package that has the command.
-        help: The first lines of `--help`.
-        store: Where threads are kept if the user does not say; by default a file in the user's data folder of `name`.
-        context: Fields of the graph's runtime context; an option of the user goes before each.
-        configurable: Keys of the `configurable` of the runs' config, likewise.
-        input: Keys of the graph's input beside the question, likewise.
-        input_key: The key of the input that takes the question, where the graph's schema does not say.
-        output_key: The key of the output that is the answer, where the schema does not say.
-
-    Raises:
-        TypeError: `graph` is no graph.
-        ValueError: The graph can't be used, or an argument can't be what it is.
-
-    """
-    values = plain_values(
-        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
-    )
-    spec = _spec(graph, None, _checked_command(name), values)
-    assert spec is not None
-    given = _options(None, None, store, values)
-    _claim(spec, f"program {name}", given=True)
-
-    def main(arguments: Sequence[str] | None = None) -> int:
-        """Run the program with `arguments`, by default those of the process; return the exit code."""
-        _check_main_thread("the program")
-        program = replace(
-            _program(spec, name),
-            version=_version(name) if version is None else version,
-            help=f"Chat with {name}." if help is None else inspect.cleandoc(help),
-            settings={"store": _store_of(name), **given},
-        )
-        if arguments is not None:
-            return _at_terminal(program, list(arguments), {})
-        from chatcli.cli.process import run_here
-
-        with running(program), _process_kept():
-            try:
-                run_here()
-            except SystemExit as end:
-                return end.code if isinstance(end.code, int) else 0
-
-    return main
 
 
 async def ask(
@@ -352,8 +232,8 @@ def stream(
     values = plain_values(
         context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
     )
-    spec = _spec(graph, model, name, values, thread)
-    options = _options(model, thread, store, values)
+    spec = spec_of(graph, model, name, values, thread)
+    options = options_of(model, thread, store, values)
     if (question is None) == (resume is _NOT_GIVEN):
         raise TypeError("give a question, or resume for a thread that waits")
     if not isinstance(question, str | None):
@@ -362,7 +242,7 @@ def stream(
         raise ValueError("the question is empty")
     if resume is not _NOT_GIVEN and thread is None:
         raise ValueError("resume needs the thread that waits")
-    _claim(spec, store, given=name is not None)
+    claim_name(spec, store, given=name is not None)
     return _events(options, spec, question, resume, tuple(str(file) for file in files))
 
 
@@ -380,7 +260,7 @@ async def _events(
                 if isinstance(event, StreamEvent):
                     yield event
     except BadGraphError as error:
-        raise _as_bad(error.failure) from error.failure
+        raise as_python_error(error.failure) from error.failure
     except ChatcliError as error:
         raise _failure(error, conversation.thread_id) from error
     finally:
@@ -396,7 +276,7 @@ async def _open(options: Mapping[str, Any], spec: GraphSpec | None) -> "Conversa
         from chatcli.conversation.place import choose_place
         from chatcli.store.location import StoreLocation
 
-        settings = Settings.load(dict(options), _program(spec, ""))
+        settings = Settings.load(dict(options), program_of(spec, ""))
         place = choose_place(settings)
         if place == StoreLocation():
             place = StoreLocation(shared=True)
@@ -433,7 +313,7 @@ def _answer(event: TurnFinished, approvals: tuple[ApprovalRequested, ...]) -> An
     )
 
 
-def _spec(
+def spec_of(
     graph: object, model: str | None, name: str | None, values: GraphValues, thread: str | None = None
 ) -> GraphSpec | None:
     """Return `graph`, checked as far as that needs no code of its factory; None for a plain chat with `model`."""
@@ -461,14 +341,8 @@ def _spec(
             shape = find_shape(compiled, label, values) if thread is None else None
             check_values(compiled, values, shape.question if shape is not None else values.input_key)
     except UsageError as error:
-        raise _as_bad(error) from None
+        raise as_python_error(error) from None
     return spec
-
-
-def _is_open(spec: GraphSpec | None, thread: str | None) -> bool:
-    """Return whether it takes more than `_spec` to see that the graph can be used: its factory, or what is stored."""
-    kind = None if spec is None else kind_of(spec.target, spec.name)
-    return kind is Kind.FACTORY or (kind is Kind.GRAPH and thread is not None)
 
 
 def _checked_name(name: str, *, own: bool) -> str:
@@ -481,17 +355,7 @@ def _checked_name(name: str, *, own: bool) -> str:
     return name
 
 
-def _checked_command(name: str) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"the name must be a text, not {type(name).__name__}")
-    if not _COMMAND.fullmatch(name):
-        raise ValueError(f"the name {name!r:.120} can't be a command's: letters, digits, -, _ and . can stand in it")
-    if name.lower() in _OURS:
-        raise ValueError(f"the name {name!r} is taken: that program is chatcli's own")
-    return name
-
-
-def _claim(spec: GraphSpec | None, store: str | None, *, given: bool) -> None:
+def claim_name(spec: GraphSpec | None, store: str | None, *, given: bool) -> None:
     """Refuse a name that was `given` to another graph in the same store: their threads would mix.
 
     The same graph may be made again and again, so that only one with other nodes counts as another.
@@ -527,7 +391,7 @@ def _code(part: Any) -> object:
     return getattr(function, "__code__", type(function))
 
 
-def _options(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:
+def options_of(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:
     """Return the arguments as options, checked; what was not given is left out."""
     from chatcli.config.settings import Settings
     from chatcli.conversation.place import choose_place
@@ -541,11 +405,12 @@ def _options(model: str | None, thread: str | None, store: str | None, values: G
     try:
         choose_place(Settings().with_options({"store": store}))
     except UsageError as error:
-        raise _as_bad(error) from None
+        raise as_python_error(error) from None
     return {option: value for option, value in options.items() if value is not None} | values.as_json()
 
 
-def _program(spec: GraphSpec | None, name: str) -> Program:
+def program_of(spec: GraphSpec | None, name: str) -> Program:
+    """Return the program `name` with the graph of `spec`, or with a model: what it takes of the user's settings."""
     from chatcli.config.settings import NOT_OF_A_PROGRAM, OF_ONE_RUN
 
     if spec is None:
@@ -554,66 +419,7 @@ def _program(spec: GraphSpec | None, name: str) -> Program:
     return Program(name, graph=spec, without=NOT_OF_A_PROGRAM, not_from_user=OF_ONE_RUN | own_store)
 
 
-def _store_of(name: str) -> str:
-    from platformdirs import PlatformDirs
-
-    from chatcli.store.location import SQLITE
-
-    return f"{SQLITE}{Path(PlatformDirs(name, appauthor=False).user_data_dir) / 'threads.db'}"
-
-
-def _version(name: str) -> str:
-    """Return the version of the installed package that has the command `name`, empty where there is none."""
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group="console_scripts", name=name):
-        if point.dist is not None:
-            return point.dist.version
-    return ""
-
-
-def _check_main_thread(what: str) -> None:
-    """Refuse a call that can't have the terminal."""
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(f"{what} has to be called in the main thread, which gets the signals")
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(f"{what} can't be called where an event loop runs: await chatcli.ask or chatcli.stream there")
-
-
-def _at_terminal(program: Program, arguments: list[str], options: Mapping[str, Any]) -> int:
-    """Run `program` in this process, and leave the process as it was; return the exit code."""
-    from chatcli.cli.main import run as run_main
-
-    with running(program), _process_kept():
-        try:
-            return int(run_main(arguments, options))
-        except KeyboardInterrupt:
-            return 130
-        except BadGraphError as error:
-            raise _as_bad(error.failure) from error.failure
-
-
-@contextmanager
-def _process_kept() -> Iterator[None]:
-    """Restore what a run changes of the process: its signal handlers, and how its threads take turns."""
-    from chatcli.runtime.signals import STOPPING
-
-    numbers = (*STOPPING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    interval = sys.getswitchinterval()
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        for number, handler in handlers.items():
-            if handler is not None:  # it was set by other code than Python's
-                signal.signal(number, handler)
-
-
-def _as_bad(error: UsageError) -> Exception:
+def as_python_error(error: UsageError) -> Exception:
     """Return `error` as Python's own exception, in one sentence."""
     from chatcli.graphs.user.kinds import NotAGraphError
 

@@ -20,6 +20,8 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 APP = Path(__file__).parent / "server_app"
+ANSWERS = Path(__file__).parent / "sample_graphs" / "answers.py"
+"""Apps without messages, which are graphs of other tests too."""
 START_TIMEOUT = 90
 """Seconds; on a busy machine the imports alone take some ten."""
 _PR_SET_PDEATHSIG = 1
@@ -79,6 +81,7 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
     work = shutil.copytree(
         APP, folder / "app", dirs_exist_ok=True
     )  # the server writes its state beside its configuration
+    shutil.copy(ANSWERS, work)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -414,6 +414,10 @@ class Conversation:
         schemas = getattr(self._session, "schemas", None)
         return () if schemas is None else [(kind, key, name) for (kind, key), name in schemas.types().items()]
 
+    def state_names(self) -> dict[str, str]:
+        """Return the type of each key of the graph's state; none until the thread is open."""
+        return {} if self._session is None else self._session.declared_names()
+
     async def context(self) -> "FittedContext":
         """Return what the next turn would send in addition to its question; see `ChatSession.context`."""
         return await (await self._chat()).context()

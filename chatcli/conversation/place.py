@@ -76,11 +76,6 @@ def choose_server(settings: Settings) -> ServerAddress | None:
         raise UsageError(
             f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
         )
-    for name in filter(settings.is_option, ("input_key", "output_key")):
-        raise UsageError(
-            f"--{name.replace('_', '-')} has no effect on a LangGraph server: an app there must take `messages`",
-            remedy="Leave it out, or run the graph here: --graph.",
-        )
     return ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant)
 
 

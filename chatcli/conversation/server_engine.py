@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -12,15 +13,17 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.engine import Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
+from chatcli.graphs.answers import MESSAGES
+from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import (
     SERVER,
     ServerAddress,
+    app_schemas,
     assistants,
     build_client,
     check_server,
-    schemas_with_messages,
 )
-from chatcli.graphs.server.schemas import ServerSchemas
+from chatcli.graphs.server.schemas import ServerSchemas, find_shape
 from chatcli.graphs.server.thread import ServerGraph, ServerThread, messages_from_json
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.graphs.values import GivenValues, GraphValues
@@ -58,7 +61,7 @@ class ServerEngine:
         self._client = client
         self._timeout = timeout
         self._given = given
-        self._schemas: dict[str, ServerSchemas] = {}
+        self._schemas: dict[str, Mapping[str, Any]] = {}
 
     @classmethod
     async def open(cls, server: ServerAddress, silence: float | None, given: GivenValues) -> "ServerEngine":
@@ -90,26 +93,38 @@ class ServerEngine:
         """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on.
 
         Raises:
-            ChatcliError: The server can't be used, or the app takes no messages.
+            ChatcliError: The server can't be used, or what the app takes and gives can't be found in its schemas.
 
         """
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         if assistant["assistant_id"] not in self._schemas:
-            found = await asyncio.to_thread(schemas_with_messages, self._server, assistant)
-            self._schemas[assistant["assistant_id"]] = ServerSchemas(found)
-        graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
-        thread = ServerThread(
-            graph, self.threads, thread_id, uuid=uuid, graph_id=assistant["graph_id"], timeout=self._timeout
-        )
+            found = await asyncio.to_thread(app_schemas, self._server, assistant)
+            self._schemas[assistant["assistant_id"]] = found
+        found = self._schemas[assistant["assistant_id"]]
         grants = granted(self._server, thread_id)
+        remembered = GraphValues.read(await asyncio.to_thread(lambda: grants.values))
+        given = self._given.for_thread(remembered, first=opening.first)
+        shape = find_shape(assistant["name"], found, given)
+        schemas = ServerSchemas(found, shape.question or MESSAGES if shape is not None else MESSAGES)
+        graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
+        make = ServerThread if shape is None else partial(ServerAnswerThread, shape=shape)
+        thread = make(
+            graph,
+            self.threads,
+            thread_id,
+            uuid=uuid,
+            graph_id=assistant["graph_id"],
+            timeout=self._timeout,
+            state_schema=schemas.state,
+        )
         return ValuesSession(
             thread,
             ModelName(SERVER, assistant["name"]),
-            self._schemas[assistant["assistant_id"]],
+            schemas,
             given=self._given,
             first=opening.first,
-            remembered=GraphValues.read(await asyncio.to_thread(lambda: grants.values)),
+            remembered=remembered,
             remember=lambda values: grants.name_values(values.as_json()),
         )
 

@@ -17,10 +17,11 @@ from chatcli.conversation.engine import LocalEngine, Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
+from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.answer_thread import AnswerThread, with_messages
 from chatcli.graphs.user.load import AnyPregel, import_graph, make_graph, running_failure
 from chatcli.graphs.user.project import enter_project, item_options, own_store
-from chatcli.graphs.user.schemas import MESSAGES, GraphSchemas
+from chatcli.graphs.user.schemas import GraphSchemas
 from chatcli.graphs.user.shape import find_shape
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.user.stored_types import stored_types
@@ -150,7 +151,8 @@ class GraphEngine(LocalEngine):
         if shape is None:
             return GraphThread(self._graph, self.threads, thread_id), MESSAGES
         graph = with_messages(self._graph, shape)
-        return AnswerThread(graph, self.threads, thread_id, shape=shape), shape.question or MESSAGES
+        name = str(self._spec.model_name)
+        return AnswerThread(graph, self.threads, thread_id, shape=shape, name=name), shape.question or MESSAGES
 
 
 class PrintedLines(io.TextIOBase):
@@ -190,7 +192,7 @@ async def _items(
     if (own := await own_store(spec, resources)) is not None:
         return own
     options = item_options(spec, location, lambda line: announce(Notice(line, "warning")))
-    items = ItemStore(location, options, beside=store.checkpointer)
+    items = ItemStore(location, options, checkpointer=store.checkpointer)
     resources.callback(items.close)
     return items
 

@@ -121,9 +121,9 @@ class ValuesSession(Session):
             for key, value in self.values.input.items()
             if begins or key in self._new_input or key not in state
         }
-        beside = self.schemas.input(given, state)
+        other_input = self.schemas.input(given, state)
         self._lacking = [name for name in self.schemas.input_names if name not in given and name not in state]
-        return {**beside, **asked} if isinstance(asked, Mapping) else asked
+        return {**other_input, **asked} if isinstance(asked, Mapping) else asked
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """Go there; what the state that is left holds as the user set it stays set."""

@@ -1,6 +1,5 @@
 """A Langflow flow as a chat model: the server keeps the conversation, so only the newest question is sent."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,19 +7,18 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, ModelProfile
-from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
 from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, text_of
-from chatcli.models.model import CONNECT_SECONDS, Limits, Model
+from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
 from chatcli.providers import LANGFLOW
 from chatcli.runtime.parse import read_json
@@ -87,7 +85,7 @@ def _check_tweaks(flow: str, tweaks: Mapping[str, Mapping[str, Any]], fields: Ma
                 )
 
 
-class FlowModel(BaseChatModel):
+class FlowModel(StreamedModel):
     """A flow of a Langflow server.
 
     Attributes:
@@ -106,24 +104,6 @@ class FlowModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return LANGFLOW
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return asyncio.run(self._agenerate(messages, stop, **kwargs))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
     async def _astream(
         self,

@@ -1,11 +1,16 @@
 """A model that can be asked: its limits, its tokenizer, the kinds of files that it takes, and its prices."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
 
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
@@ -25,6 +30,28 @@ FileKind = Literal["image", "pdf"]
 
 _TAKING_FILES = ("openai:gpt-5-mini", "openai:gpt-5", "openai:gpt-4.1-mini", "openai:gpt-4o")
 """Examples to name in a refusal; a test looks them up in langchain's table."""
+
+
+class StreamedModel(BaseChatModel):
+    """A chat model that answers by `_astream` alone, which a subclass has."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return asyncio.run(self._agenerate(messages, stop, **kwargs))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
 from chatcli.commands.registry import CommandRegistry, parse_command
+from chatcli.commands.state import WATCH
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
@@ -85,6 +86,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "theme": lambda: [(name, "") for name in THEMES],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
+            "state": lambda: _state_keys(conversation()),
             "docs": lambda: _documents_choices(conversation()),
         },
         conversation,
@@ -107,7 +109,14 @@ def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
 
 
+def _state_keys(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the keys of the graph's state, with the type of each, and the word that shows the changes of turns."""
+    names = {} if conversation is None else conversation.state_names()
+    return [*names.items(), (WATCH, "the changes of each turn")]
+
+
 def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the words of `/docs`, and the thread's documents to remove."""
     named = () if conversation is None else conversation.documents
     if not named:
         return [("add ", "a folder, a file or a glob"), ("list", "")]

@@ -42,13 +42,13 @@ async def keep_unasked(
     name: ModelName,
     text: str,
     attachments: Sequence[Attachment],
-    beside: Mapping[str, Any] | None = None,
+    other_input: Mapping[str, Any] | None = None,
 ) -> None:
     """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short.
 
-    What is set `beside` it is stored too. While another process has a turn on the thread, wait. Where the thread waits
-    for an answer, or its graph stopped at a breakpoint, nothing is stored: the text may be that answer. Nor is it on a
-    server, which stores what it is asked.
+    `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread, wait.
+    Where the thread waits for an answer, or its graph stopped at a breakpoint, nothing is stored: the text may be that
+    answer. Nor is it on a server, which stores what it is asked.
 
     Raises:
         TimeoutError: The store or the other process takes too long.
@@ -62,4 +62,4 @@ async def keep_unasked(
             return
         question = await asyncio.to_thread(build_question, text, attachments, None)
         number = await thread.turn_number(new=True)
-        await thread.keep_question(thread.config(name, title=question.text, turn=number), question, beside)
+        await thread.keep_question(thread.config(name, title=question.text, turn=number), question, other_input)

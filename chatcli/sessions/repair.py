@@ -28,7 +28,7 @@ async def keep_turn(
     config: RunnableConfig,
     question: HumanMessage | None,
     answers: Sequence[tuple[str, str]],
-    beside: Mapping[str, Any],
+    other_input: Mapping[str, Any],
 ) -> None:
     """Store what a turn has not stored itself.
 
@@ -37,7 +37,7 @@ async def keep_turn(
         config: The updates' config.
         question: What it asked, None where it answered an interrupt.
         answers: Its messages, in order: the ID of each message, and its text as far as it came.
-        beside: What it stores with the question.
+        other_input: What else the graph gets, which is stored with the question.
 
     """
     snapshot = await thread.snapshot()
@@ -45,7 +45,7 @@ async def keep_turn(
     stored = {message.id for message in messages}
     if question is not None and question.id not in stored:
         labels = {**config.get("metadata", {}), "chatcli_turn": await thread.turn_number(new=True)}
-        await thread.keep_question({**config, "metadata": labels}, question, beside)
+        await thread.keep_question({**config, "metadata": labels}, question, other_input)
     elif snapshot.next and not snapshot.interrupts:
         # A node may have stored what it streamed as its own message, in this turn.
         known = {m.text for m in messages[newest_turn(messages) :] if isinstance(m, AIMessage)}
@@ -54,10 +54,11 @@ async def keep_turn(
 
 
 async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
-    """Store the partial answer of a process that was killed; return whether there was one.
+    """Store what a process that was killed has not; return whether that was a partial answer.
 
     The caller holds the thread's lock: a journal without a lock is a dead process's.
     """
+    await thread.complete(config)
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     if partial is None:
         return False
@@ -66,7 +67,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
     ids = [message.id for message in messages]
     unfinished = bool(snapshot.next) and not snapshot.interrupts and partial.question_id in ids
     if unfinished:
-        await _append_rest(thread, config, snapshot, "" if _is_said(partial, messages) else partial.text)
+        await _append_rest(thread, config, snapshot, "" if _is_stored(partial, messages) else partial.text)
     await asyncio.to_thread(thread.threads.journal.clear, thread.id)
     return unfinished
 
@@ -95,12 +96,12 @@ async def _journalled(thread: GraphThread) -> list[BaseMessage]:
     """Return the partial answer that stands in the journal alone."""
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     messages = await thread.messages() if partial is not None else []
-    if partial is None or _is_said(partial, messages):
+    if partial is None or _is_stored(partial, messages):
         return []
     return [_partial_answer(partial.text, {})]
 
 
-def _is_said(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
+def _is_stored(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
     """Return whether `messages` hold the answer that `partial` is the beginning of, or not its question."""
     ids = [message.id for message in messages]
     if partial.question_id not in ids:

@@ -175,6 +175,10 @@ class Session:
         """Return what the thread's state has beside the messages, as JSON."""
         return plain_state((await self._thread.snapshot()).values)
 
+    def declared_names(self) -> dict[str, str]:
+        """Return the type of each key of the state that the graph's schemas declare, without reading the thread."""
+        return {name: key.type_name for name, key in self._thread.declared_keys().items()}
+
     async def state_names(self) -> dict[str, str]:
         """Return the type of each key of the state beside the messages."""
         return {name: key.type_name for name, key in (await self._thread.state_keys()).items()}

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
-from typing_extensions import ReadOnly, is_typeddict
+from typing_extensions import is_typeddict
 
 from chatcli.errors import UsageError
 from chatcli.runtime.parse import TooDeepError, read_json
+from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_annotation, without_qualifier
 from chatcli.text_lines import one_line
 
 MESSAGES = "messages"
@@ -34,12 +35,7 @@ class StateKey:
     @property
     def type_name(self) -> str:
         """The type, for people."""
-        hint = self.hint
-        while get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
-        if isinstance(hint, type) and get_origin(hint) is None:
-            return hint.__name__
-        return str(hint).replace("typing.", "")
+        return type_name(self.hint)
 
     def read(self, text: str) -> Any:
         """Return the value that `text` gives: JSON, or else the text itself.
@@ -68,12 +64,9 @@ class StateKey:
         )
 
     def _checked(self, value: Any) -> Any:
-        try:
-            adapter = TypeAdapter(self.hint)
-        except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
-            hint = self.hint
-            while get_origin(hint) is Annotated:
-                hint = get_args(hint)[0]
+        adapter = type_adapter(self.hint)
+        if adapter is None:
+            hint = without_annotation(self.hint)
             kind = dict if is_typeddict(hint) else get_origin(hint) or hint
             adapter = TypeAdapter(kind if kind in (dict, list, set, tuple) else Any)
         return adapter.validate_json(json.dumps(value), strict=True)
@@ -84,13 +77,9 @@ def state_keys(graph: object) -> dict[str, StateKey]:
     builder = getattr(graph, "builder", None)
     hints: dict[str, Any] = {}
     for schema in getattr(builder, "schemas", ()):
-        try:
-            hints = {**get_type_hints(schema, include_extras=True), **hints}
-        except Exception:  # noqa: BLE001, S112 - a name in a hint may exist for type checkers alone
-            continue
-    return {
-        name: StateKey(name, _type(hints.get(name, Any))) for name in getattr(builder, "channels", ()) if _shown(name)
-    }
+        hints = {**(type_hints(schema) or {}), **hints}
+    names = filter(_shown, getattr(builder, "channels", ()))
+    return {name: StateKey(name, without_qualifier(hints.get(name, Any))) for name in names}
 
 
 def plain_state(values: object) -> dict[str, Any]:
@@ -145,12 +134,3 @@ def _change(name: str, old: Any, new: Any) -> str:
 
 def _shown(name: object) -> bool:
     return name != MESSAGES and not str(name).startswith(_INTERNAL)
-
-
-def _type(hint: Any) -> Any:
-    """Return the type in `Required[...]`, `NotRequired[...]` or `ReadOnly[...]`."""
-    while get_origin(hint) in (Required, NotRequired, ReadOnly) or (
-        get_origin(hint) is Annotated and get_origin(get_args(hint)[0]) in (Required, NotRequired, ReadOnly)
-    ):
-        hint = get_args(get_args(hint)[0])[0] if get_origin(hint) is Annotated else get_args(hint)[0]
-    return hint

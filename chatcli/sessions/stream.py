@@ -46,8 +46,8 @@ _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
-class _Said:
-    """A message of this turn: the node that says it, and its text as far as it came.
+class _StreamedMessage:
+    """A message of this turn: the node that writes it, and its text as far as it came.
 
     `task` is that run of the node: its checkpoint's namespace, which begins with those of the graphs around it.
     """
@@ -96,7 +96,7 @@ class AnswerReader:
         self._answer: str | None = None
         self.output: Any = None
         """What the graph returned, as JSON, where that is more than the answer."""
-        self._said: dict[str, _Said] = {}
+        self._streamed: dict[str, _StreamedMessage] = {}
         self._speakers = Speakers()
         self._calls: dict[str, str] = {}
         self._finished_calls: set[str] = set()
@@ -121,18 +121,18 @@ class AnswerReader:
         """The answer, or else the text that has arrived."""
         if self._answer is not None:
             return self._answer
-        return SEPARATOR.join(text for said in self._said.values() if (text := said.text))
+        return SEPARATOR.join(text for streamed in self._streamed.values() if (text := streamed.text))
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """The messages that have arrived, whole or in part, in order: the ID and the text of each."""
-        return [(message_id, text) for message_id, said in self._said.items() if (text := said.text)]
+        return [(message_id, text) for message_id, streamed in self._streamed.items() if (text := streamed.text)]
 
     @property
     def newest(self) -> str:
         """The text of the newest message."""
-        said = next(reversed(self._said.values()), None)
-        return "" if said is None else said.text
+        streamed = next(reversed(self._streamed.values()), None)
+        return "" if streamed is None else streamed.text
 
     def read(self, part: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
@@ -213,18 +213,18 @@ class AnswerReader:
     ) -> Iterator[StreamEvent]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)
-        said = self._said.get(message_id)
-        if said is None:
+        streamed = self._streamed.get(message_id)
+        if streamed is None:
             task = str(metadata.get("langgraph_checkpoint_ns", ""))
             by_model = not whole or "ls_model_type" in metadata
             repeats = not by_model and self._repeats(message, node, task)
-            said = self._said[message_id] = _Said(node, task, by_model)
+            streamed = self._streamed[message_id] = _StreamedMessage(node, task, by_model)
             if repeats:
                 return
         for reasoning in _reasoning(message):
             yield ReasoningDelta(reasoning)
         if text := message.text:
-            said.pieces.append(text)
+            streamed.pieces.append(text)
             yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
         if message.usage_metadata:
             self._add_usage(message)
@@ -240,16 +240,16 @@ class AnswerReader:
         """
         by = task or str(node)
         shown = [
-            said
-            for said in self._said.values()
-            if by not in said.repeated_by
-            and ((said.by_model and _same_run(said, node, task)) or _within(said, node, task))
-            and said.text
+            streamed
+            for streamed in self._streamed.values()
+            if by not in streamed.repeated_by
+            and ((streamed.by_model and _same_run(streamed, node, task)) or _within(streamed, node, task))
+            and streamed.text
         ]
-        for repeated in [*([said] for said in shown), shown]:
-            if repeated and message.text == "".join(said.text for said in repeated):
-                for said in repeated:
-                    said.repeated_by.add(by)
+        for repeated in [*([streamed] for streamed in shown), shown]:
+            if repeated and message.text == "".join(streamed.text for streamed in repeated):
+                for streamed in repeated:
+                    streamed.repeated_by.add(by)
                 return True
         return False
 
@@ -258,13 +258,13 @@ class AnswerReader:
         written = update.get("messages") if isinstance(update, Mapping) else None
         for message in written if isinstance(written, list | tuple) else [written]:
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
-            if isinstance(message, AIMessage) and message.id in self._said:
+            if isinstance(message, AIMessage) and message.id in self._streamed:
                 yield from self._read_calls(message)
             elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
                 yield from self._read_result(message)
             elif isinstance(message, dict | tuple):
                 yield from self._read_raw(message, node)
-        for message_id in [key for key, said in self._said.items() if said.node == node]:
+        for message_id in [key for key, streamed in self._streamed.items() if streamed.node == node]:
             yield from self._speakers.end(message_id)
 
     def _read_raw(self, message: Any, node: Node) -> Iterator[StreamEvent]:
@@ -274,7 +274,7 @@ class AnswerReader:
         except (ValueError, NotImplementedError):  # none after all: the state's own affair
             return
         if isinstance(made, AIMessage):
-            made.id = made.id or f"{node} {len(self._said)}"
+            made.id = made.id or f"{node} {len(self._streamed)}"
             yield from self._read_message(made, node)
             yield from self._read_calls(made)
 
@@ -333,17 +333,17 @@ def _in_words(data: object) -> str:
     return ", ".join(f"{key}: {value}" for key, value in data.items())
 
 
-def _same_run(said: _Said, node: Node, task: str) -> bool:
-    return said.task == task if said.task and task else said.node == node
+def _same_run(streamed: _StreamedMessage, node: Node, task: str) -> bool:
+    return streamed.task == task if streamed.task and task else streamed.node == node
 
 
-def _within(said: _Said, node: Node, task: str) -> bool:
+def _within(streamed: _StreamedMessage, node: Node, task: str) -> bool:
     """Return whether it was written by a graph that the node runs."""
-    if said.task and task:
-        return said.task.startswith(f"{task}|")
+    if streamed.task and task:
+        return streamed.task.startswith(f"{task}|")
     namespace, name = node
-    inside = said.node[0][len(namespace) :]
-    return said.node[0][: len(namespace)] == namespace and bool(inside) and inside[0].partition(":")[0] == name
+    inside = streamed.node[0][len(namespace) :]
+    return streamed.node[0][: len(namespace)] == namespace and bool(inside) and inside[0].partition(":")[0] == name
 
 
 def _label(node: Node) -> str:

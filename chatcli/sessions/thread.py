@@ -20,6 +20,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END, START
+from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
 
@@ -33,8 +34,6 @@ from chatcli.store.threads import Threads
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
-    from langgraph.pregel import Pregel
-
     from chatcli.models.names import ModelName
 
 
@@ -208,13 +207,36 @@ class GraphThread:
         return next_nodes(snapshot)
 
     async def stopped_before(self) -> tuple[str, ...]:
-        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not."""
+        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not.
+
+        Another program leaves no mark. Then it is seen from where the graph was compiled to stop.
+        """
         newest = await self._newest()
-        if not isinstance(newest, CheckpointTuple) or not any(
-            write[1] == BREAKPOINT for write in newest.pending_writes or ()
-        ):
+        if not isinstance(newest, CheckpointTuple):
             return ()
-        return next_nodes(await self.snapshot(subgraphs=True))
+        marked = any(write[1] == BREAKPOINT for write in newest.pending_writes or ())
+        if not marked and (self.node is not None or newest.metadata.get("source") != "loop" or not _stops(self.graph)):
+            return ()
+        snapshot = await self.snapshot(subgraphs=True)
+        return next_nodes(snapshot) if marked or await self._is_breakpoint(self.graph, snapshot) else ()
+
+    async def _is_breakpoint(self, graph: AnyGraph, snapshot: StateSnapshot) -> bool:
+        """Return whether `graph`, or a subgraph that is pending, was compiled to stop at `snapshot`, its state."""
+        if not snapshot.next or snapshot.interrupts or not isinstance(graph, Pregel):
+            return False
+        if (snapshot.metadata or {}).get("source") == "loop":
+            if graph.interrupt_before_nodes == "*" or not {*snapshot.next}.isdisjoint(graph.interrupt_before_nodes):
+                return True
+            if graph.interrupt_after_nodes and snapshot.parent_config is not None:
+                ran = (await self.graph.aget_state(snapshot.parent_config)).next
+                if graph.interrupt_after_nodes == "*" or not {*ran}.isdisjoint(graph.interrupt_after_nodes):
+                    return True
+        inner = dict(graph.get_subgraphs())
+        for task in snapshot.tasks:
+            below = inner.get(task.name)
+            if below and isinstance(task.state, StateSnapshot) and await self._is_breakpoint(below, task.state):
+                return True
+        return False
 
     @property
     def has_drafts(self) -> bool:
@@ -227,10 +249,10 @@ class GraphThread:
         return True
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
-        """Write `question`, and what is set `beside` it, as if the graph had been asked: the answer is pending then."""
-        await self.graph.aupdate_state(config, {**(beside or {}), "messages": [question]}, as_node=START)
+        """Write `question` and `other_input` as if the graph had been asked: the answer is pending then."""
+        await self.graph.aupdate_state(config, {**(other_input or {}), "messages": [question]}, as_node=START)
 
     async def append(self, config: RunnableConfig, messages: list[BaseMessage]) -> None:
         """Write `messages` as if the graph had, and leave nothing pending."""
@@ -242,6 +264,12 @@ class GraphThread:
         await self.graph.aupdate_state(config, None, as_node=END)
         await self.graph.aupdate_state(config, {"messages": messages}, as_node=START)
         await self.graph.aupdate_state(config, None, as_node=END)
+
+    async def complete(self, config: RunnableConfig) -> None:
+        """Write what a run that has ended left unwritten, since its process was killed; a graph itself leaves nothing.
+
+        The caller holds the thread's lock.
+        """
 
     async def edit(self, config: RunnableConfig, values: Mapping[str, Any]) -> None:
         """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the beginning.
@@ -274,10 +302,14 @@ class GraphThread:
             await self.go_to(self.config(), str(snapshot.config["configurable"]["checkpoint_id"]), pending=True)
         raise UsageError("the state can't be edited here: several nodes have run at the same time")
 
+    def declared_keys(self) -> dict[str, StateKey]:
+        """Return the keys that the graph's schemas declare beside the messages; the state may have others."""
+        return state_keys(self.graph)
+
     async def state_keys(self) -> dict[str, StateKey]:
         """Return the keys of the state beside the messages."""
-        known = state_keys(self.graph)
-        return {**{name: StateKey(name) for name in plain_state((await self.snapshot()).values)}, **known}
+        found = plain_state((await self.snapshot()).values)
+        return {**{name: StateKey(name) for name in found}, **self.declared_keys()}
 
     async def go_to(self, config: RunnableConfig, checkpoint_id: str, *, pending: bool = False) -> None:
         """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""
@@ -336,6 +368,12 @@ def messages_of(snapshot: StateSnapshot) -> list[BaseMessage]:
     values = snapshot.values
     found = values.get("messages") if isinstance(values, Mapping) else getattr(values, "messages", None)
     return list(found or [])
+
+
+def _stops(graph: AnyGraph) -> bool:
+    """Return whether `graph`, or one of its subgraphs, was compiled with breakpoints."""
+    graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))] if isinstance(graph, Pregel) else []
+    return any(isinstance(one, Pregel) and (one.interrupt_before_nodes or one.interrupt_after_nodes) for one in graphs)
 
 
 def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:

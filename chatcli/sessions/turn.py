@@ -224,8 +224,8 @@ class RunningTurn:
         """Store what the turn has not stored itself; return the newest checkpoint's ID."""
         config = self._thread.config(self._name, title=self._title)
         given = self._input if isinstance(self._input, Mapping) else {}
-        beside = {name: value for name, value in given.items() if name != "messages"}
-        await keep_turn(self._thread, config, self._question, self._reader.messages, beside)
+        other_input = {name: value for name, value in given.items() if name != "messages"}
+        await keep_turn(self._thread, config, self._question, self._reader.messages, other_input)
         return await self._thread.checkpoint_id()
 
     async def _take_thread(self) -> None:

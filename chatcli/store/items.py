@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SWEEP_INTERVAL = 60.0
 """Minutes between two removals of expired items where the project says nothing."""
 _IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
-"""The store in memory beside each checkpointer."""
+"""The store in memory of each checkpointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class ItemStore(BaseStore):
     """LangGraph's store at `location`, opened when a graph first uses it.
 
     Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way. In memory,
-    all those `beside` the same checkpointer have the same items.
+    all those of the same `checkpointer` have the same items.
     """
 
-    def __init__(self, location: StoreLocation, options: ItemOptions, beside: object) -> None:
+    def __init__(self, location: StoreLocation, options: ItemOptions, checkpointer: object) -> None:
         self.supports_ttl = not location.in_memory
         self.ttl_config = None if location.in_memory else options.ttl
-        self._open = partial(_open_items, location, options, beside)
+        self._open = partial(_open_items, location, options, checkpointer)
         self._resources = ExitStack()
         self._opened: BaseStore | None = None
         self._swept = 0.0
@@ -97,9 +97,11 @@ class ItemStore(BaseStore):
         return self._opened
 
 
-def _open_items(location: StoreLocation, options: ItemOptions, beside: object) -> AbstractContextManager[BaseStore]:
-    if location.in_memory and beside in _IN_MEMORY:
-        return nullcontext(_IN_MEMORY[beside])
+def _open_items(
+    location: StoreLocation, options: ItemOptions, checkpointer: object
+) -> AbstractContextManager[BaseStore]:
+    if location.in_memory and checkpointer in _IN_MEMORY:
+        return nullcontext(_IN_MEMORY[checkpointer])
     index = options.index() if options.index is not None else None
     if location.uri is not None:
         with postgres_extra():
@@ -109,8 +111,8 @@ def _open_items(location: StoreLocation, options: ItemOptions, beside: object) -
         return open_sqlite_items(location.path, index, options.ttl)
     from langgraph.store.memory import InMemoryStore
 
-    _IN_MEMORY[beside] = InMemoryStore(index=index)
-    return nullcontext(_IN_MEMORY[beside])
+    _IN_MEMORY[checkpointer] = InMemoryStore(index=index)
+    return nullcontext(_IN_MEMORY[checkpointer])
 
 
 @contextmanager

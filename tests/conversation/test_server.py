@@ -271,8 +271,9 @@ def test_an_assistant_is_found_by_name_or_the_error_lists_them(langgraph_server:
     with pytest.raises(UsageError) as refused:
         asyncio.run(opened("nobody"))
     assert "echo, approve, count" in refused.value.remedy
-    with pytest.raises(UsageError, match="no `messages`; it holds: numbers"):
-        asyncio.run(opened("count"))
+    assert asyncio.run(opened("count")) == "langgraph:count"
+    with pytest.raises(UsageError, match="no `messages`; it holds: animal, audience, better, joke"):
+        asyncio.run(opened("joke"))
 
 
 def test_an_app_gets_its_context_and_may_call_a_graph_without_a_checkpointer(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Graphs of the user's own: `chat --graph`."""
+"""User graphs: `chat --graph`."""
 
 import json
 import os

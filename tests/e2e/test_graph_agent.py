@@ -1,4 +1,4 @@
-"""Agents that langchain's `create_agent` makes, as graphs of the user's own."""
+"""Agents that langchain's `create_agent` makes, as user graphs."""
 
 import json
 import signal

@@ -1,12 +1,15 @@
 """Graphs that stop at a breakpoint: how a turn ends there, and how it goes on."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from tests.e2e.checks import valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
+from tests.sample_graphs import states
 
 STATES = Path(__file__).parent.parent / "sample_graphs" / "states.py"
 
@@ -55,6 +58,32 @@ def test_a_question_at_a_breakpoint_is_refused_and_throws_nothing_away(chat: Cha
     assert ok(chat("-t", "t", "another")).stdout == "one\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "nodes", "rest"),
+    [
+        ("before", "second", "two"),
+        ("after", "second", "two"),
+        ("inside", "child/second", "two\n\nthree"),
+        ("parallel", "join", "counted None"),
+    ],
+)
+def test_a_breakpoint_that_another_program_reached(chat: Chat, name: str, nodes: str, rest: str) -> None:
+    path = chat.home.work / "theirs.db"
+
+    async def run_another_program() -> None:
+        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+            graph = getattr(states, name).copy(update={"checkpointer": saver})
+            await graph.ainvoke({"messages": [("user", "hi")]}, {"configurable": {"thread_id": "t"}})
+
+    asyncio.run(run_another_program())
+    options = (*spec(name), "--store", f"sqlite:///{path}", "-t", "t")
+    refused = chat(*options, "another")
+    assert refused.returncode == 2, refused
+    assert f"stopped at a breakpoint before {nodes}" in refused.stderr
+    assert ok(chat(*options, "--resume-with", "null")).stdout == f"{rest}\n"
+    assert ok(chat(*options, "--json", "another")).json()["finish_reason"] == "breakpoint"
+
+
 def test_the_events_of_a_breakpoint(chat: Chat) -> None:
     events = ok(chat(*spec("before"), "-t", "t", "--format", "jsonl", "hi")).events()
     valid_events(events)
@@ -65,7 +94,7 @@ def test_the_events_of_a_breakpoint(chat: Chat) -> None:
     assert events[-1]["finish_reason"] == "stop"
 
 
-def test_what_was_said_before_the_breakpoint_is_not_said_again(chat: Chat) -> None:
+def test_what_was_shown_before_the_breakpoint_is_not_shown_again(chat: Chat) -> None:
     ok(chat(*spec("silent"), "-t", "t", "hi"))
     rest = ok(chat("-t", "t", "--resume-with", "null", "--json"))
     assert (rest.json()["content"], rest.json()["finish_reason"]) == ("", "no_answer")

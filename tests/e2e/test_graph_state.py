@@ -80,6 +80,20 @@ def test_the_state_in_a_conversation(chat: Chat, terminal: OpenTerminal) -> None
     assert state_of(chat, "t")["language"] == "Spanish"
 
 
+def test_tab_completes_the_keys_of_the_state(terminal: OpenTerminal) -> None:
+    tty = terminal(*spec("working"), "-t", "t", size=(100, 60))
+    tty.wait_for_prompt()
+    send(tty, "/state", "nothing beside its messages")
+    for typed, line in (("lang", "language"), ("wat", "watch")):
+        tty.send(f"/state {typed}")
+        tty.send_key("tab")
+        tty.wait_for(f"> /state {line}")
+        send(tty, "", {"language": "of the type str", "watch": "are shown"}[line])
+    tty.send("/state ")
+    tty.send_key("tab")
+    tty.wait_for(lambda text: all(key in text.rpartition("> /state")[2] for key in ("todos", "turns", "watch")))
+
+
 def test_an_edit_is_left_by_undo(chat: Chat, terminal: OpenTerminal) -> None:
     tty = terminal(*spec("working"), "-t", "t", size=(100, 60))
     tty.wait_for_prompt()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.checks import assert_reported
+from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Fail, Stall
@@ -60,6 +61,18 @@ def test_an_answer_that_does_not_validate_is_sent_back_once_with_the_reason(
     assert role == "user"
     assert "'age' is a required property" in correction
     assert [message["role"] for message in chat.messages("ada")] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize("in_conversation", [False, True])
+def test_a_terminal_shows_the_json_as_it_is(
+    fake: FakeOpenAI, schema: str, terminal: OpenTerminal, *, in_conversation: bool
+) -> None:
+    fake.default = Answer('{"name": "*A_d_a* `x`\\n# y",\n    "age": 36}', chunks=12)
+    tty = terminal("--schema", schema, *([] if in_conversation else ["who?"]))
+    if in_conversation:
+        tty.wait_for_prompt()
+        tty.send_line("who?")
+    tty.wait_for('{"name": "*A_d_a* `x`\\n# y",\n    "age": 36}')
 
 
 @pytest.mark.parametrize("text", ['{"name": "Ada"}', "It is Ada.", '{"name": "Ada", "age": NaN}'])

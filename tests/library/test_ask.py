@@ -166,6 +166,32 @@ def test_what_a_runnable_returns_beside_text_is_the_output(returned: Any, conten
     assert (answer.content, answer.output) == (content, output)
 
 
+@pytest.mark.parametrize(
+    ("returned", "content", "output"),
+    [
+        ({"found": ["a", 1]}, '{"found": ["a", 1]}', {"found": ["a", 1]}),
+        ({"answer": "yes", "sure": 0.5}, "yes", {"answer": "yes", "sure": 0.5}),
+        (Found(name="tea", size=3), "tea", {"name": "tea", "size": 3}),
+        (42, "42", 42),
+        ("text", "text", None),
+        (AIMessage("a message"), "a message", None),
+        (None, "", None),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_a_function_returns_beside_text_is_the_output(
+    returned: Any, content: str, output: Any, *, asynchronous: bool
+) -> None:
+    def function(message: str, history: list[Any]) -> Any:
+        return returned
+
+    async def later(message: str, history: list[Any]) -> Any:
+        return returned
+
+    answer = asyncio.run(chatcli.ask(later if asynchronous else function, "hi"))
+    assert (answer.content, answer.output) == (content, output)
+
+
 def test_an_answer_has_the_fields_of_the_json_format() -> None:
     answer = asyncio.run(chatcli.ask(builder, "hi", thread="t", name="echo"))
     assert (answer.thread_id, answer.model, answer.role) == ("t", "graph:echo", "assistant")

@@ -1,6 +1,8 @@
 """Graphs without messages, for `--graph tests/sample_graphs/answers.py:NAME`; none needs a real model or a key."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
@@ -17,7 +19,7 @@ from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph, add_messages
 from langgraph.types import interrupt
-from pydantic import BaseModel
+from pydantic import BaseModel, FieldSerializationInfo, field_serializer
 
 
 def say(text: str) -> str:
@@ -130,6 +132,8 @@ async def slow(question: str) -> str:
     get_stream_writer()("at work")
     if question == "slow":
         await asyncio.sleep(60)
+    if question == "aloud":
+        return (await FakeListChatModel(responses=["word " * 100], sleep=0.1).ainvoke("")).text
     if question == "fail":
         raise ValueError("not this one")
     return f"done: {question}"
@@ -368,3 +372,39 @@ extractor: Any = RunnableLambda(lambda given: {"messages": [AIMessage("", tool_c
 """Returns what trustcall's extractors do."""
 retriever: Any = RunnableLambda(lambda given: {"answer": "It is blue.", "context": ["sky.md"]})
 """Returns what langchain's retrieval chains do."""
+
+
+class Report(BaseModel):
+    """A part of an answer that ends the process when the answer is read, before it is stored."""
+
+    text: str
+
+    @field_serializer("text")
+    def written(self, text: str, info: FieldSerializationInfo) -> str:
+        """Return the text; checkpoints are not written as JSON."""
+        if info.mode == "json" and "KILL" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return text
+
+
+class ReportState(TypedDict):
+    """A question, an answer and more."""
+
+    question: str
+    answer: str
+    report: Report
+
+
+def _report(state: ReportState) -> dict[str, Any]:
+    text = say(f"You said: {state['question']}")
+    return {"answer": text, "report": Report(text=text)}
+
+
+killed = StateGraph(ReportState).add_node("report", _report).add_edge(START, "report").compile()
+
+
+@entrypoint()
+def killed_entrypoint(question: str) -> dict[str, Any]:
+    """Return an answer and more."""
+    text = ask(question).result()
+    return {"answer": text, "report": Report(text=text)}

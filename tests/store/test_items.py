@@ -33,18 +33,18 @@ def file(tmp_path: Path) -> StoreLocation:
 @pytest.fixture
 def items(file: StoreLocation) -> Iterator[ItemStore]:
     """Give the items of that store."""
-    opened = ItemStore(file, ItemOptions(), beside=None)
+    opened = ItemStore(file, ItemOptions(), checkpointer=None)
     yield opened
     opened.close()
 
 
 def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:
     async def check(store: Store) -> None:
-        first = ItemStore(location, ItemOptions(), beside=store.checkpointer)
+        first = ItemStore(location, ItemOptions(), checkpointer=store.checkpointer)
         await first.aput(NOTES, "a", {"text": "a\x01 \N{GRINNING FACE}", "tags": ["x", None, 1.5]})
         first.put(NOTES, "b", {"text": "blocking, in the loop"})
         first.close()
-        second = ItemStore(location, ItemOptions(), beside=store.checkpointer)
+        second = ItemStore(location, ItemOptions(), checkpointer=store.checkpointer)
         item = await second.aget(NOTES, "a")
         assert item is not None
         assert item.value == {"text": "a\x01 \N{GRINNING FACE}", "tags": ["x", None, 1.5]}
@@ -63,14 +63,14 @@ def test_every_kind_of_store_keeps_items(location: StoreLocation) -> None:
 
 def test_what_has_expired_is_removed_when_the_store_is_opened(file: StoreLocation) -> None:
     options = ItemOptions(ttl=TTLConfig(default_ttl=60))
-    items = ItemStore(file, options, beside=None)
+    items = ItemStore(file, options, checkpointer=None)
     items.put(NOTES, "old", {"text": "a"})
     items.put(NOTES, "young", {"text": "b"})
     items.close()
     assert file.path is not None
     with closing(sqlite3.connect(file.path)) as database, database:
         database.execute("UPDATE store SET expires_at = '2020-01-01 00:00:00' WHERE key = 'old'")
-    items = ItemStore(file, options, beside=None)
+    items = ItemStore(file, options, checkpointer=None)
     assert [item.key for item in items.search(NOTES)] == ["young"]
     items.close()
 

@@ -220,8 +220,8 @@ def _refuse_oversized_question(
     count, limit = turn.counter.count, request_limit(turn)
     if limit is None or count([*head, *newest]) + reserved <= limit:
         return
-    beside = {"the system prompt": count(head), "the tools": reserved}
-    more = "".join(f", {what} {size}" for what, size in beside.items() if size)
+    fixed = {"the system prompt": count(head), "the tools": reserved}
+    more = "".join(f", {what} {size}" for what, size in fixed.items() if size)
     raise ContextError(
         f"the question takes about {count(newest)} tokens{more}, and the limit of {turn.model.name} here is {limit}",
         remedy="Send less, raise --context-tokens, or choose a model with a larger context.",

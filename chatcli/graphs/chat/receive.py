@@ -155,5 +155,8 @@ def refuse_unfinished(answer: AIMessage, model: Model) -> None:
 def _refusal(answer: AIMessage) -> str:
     """Return the refusal of an OpenAI model, empty if it did not refuse."""
     blocks = answer.content if isinstance(answer.content, list) else []
-    said = [answer.additional_kwargs.get("refusal"), *(block.get("refusal") for block in blocks if type(block) is dict)]
-    return one_line(" ".join(filter(None, said)))
+    refusals = [
+        answer.additional_kwargs.get("refusal"),
+        *(block.get("refusal") for block in blocks if type(block) is dict),
+    ]
+    return one_line(" ".join(filter(None, refusals)))

@@ -116,27 +116,15 @@ def assistants(server: ServerAddress) -> "list[Assistant]":
     return found
 
 
-def schemas_with_messages(server: ServerAddress, assistant: "Assistant") -> Mapping[str, Any]:
-    """Return the schemas of the app of `assistant`, which must take messages, unless the server can't describe it.
+def app_schemas(server: ServerAddress, assistant: "Assistant") -> Mapping[str, Any]:
+    """Return the schemas of the app of `assistant`.
 
     Raises:
-        UsageError: Its input has no messages.
         ChatcliError: See `server_failures`.
 
     """
     with server_failures(server), build_sync_client(server) as client:
-        schemas = client.assistants.get_schemas(assistant["assistant_id"])
-    # The server can't describe every input; the schema of the state is nearly the same.
-    taken = [
-        (schema or {}).get("properties") or {} for schema in (schemas.get("input_schema"), schemas.get("state_schema"))
-    ]
-    names = taken[0] or taken[1]
-    if names and "messages" not in names:
-        raise UsageError(
-            f"the input of the app {assistant['name']} holds no `messages`; it holds: {', '.join(sorted(names))}",
-            remedy="Choose another assistant: --assistant NAME.",
-        )
-    return schemas
+        return client.assistants.get_schemas(assistant["assistant_id"])
 
 
 @contextmanager

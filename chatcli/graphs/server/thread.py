@@ -4,8 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
@@ -19,6 +19,7 @@ from langgraph_sdk.schema import RunCreateMetadata
 from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
 from chatcli.events import ApprovalRequested
 from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
+from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
-
-_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
-"""The types of JSON Schema."""
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
 
@@ -122,7 +120,7 @@ class ServerGraph(RemoteGraph):
         return None
 
 
-def revive_interrupt(data: Any) -> Interrupt:
+def interrupt_from_json(data: Any) -> Interrupt:
     """Return the interrupt that the server's JSON `data` holds."""
     return Interrupt(value=data["value"], id=data["id"], response_schema=data.get("response_schema"))
 
@@ -137,6 +135,7 @@ class ServerThread(GraphThread):
         uuid: The server's ID of the thread.
         graph_id: The server's ID of the graph.
         timeout: Seconds of silence after which a run is stopped; None for no limit.
+        state_schema: The JSON Schema of each key of the app's state, as far as the server has it.
 
     """
 
@@ -145,6 +144,7 @@ class ServerThread(GraphThread):
     uuid: str = ""
     graph_id: str = ""
     timeout: float | None = None
+    state_schema: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """See `GraphThread.config`."""
@@ -152,19 +152,28 @@ class ServerThread(GraphThread):
         config["configurable"]["thread_id"] = self.uuid
         return config
 
-    async def stream(
-        self, graph_input: Any, config: RunnableConfig, context: Any = None
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
         """See `GraphThread.stream`; the run waits for others on the thread; to close the stream cancels it."""
+        return self._stream(graph_input, config, context)
+
+    async def _stream(
+        self,
+        graph_input: Any,
+        config: RunnableConfig,
+        context: Any,
+        *more: Literal["values"],
+        question: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield what `stream` does, with the parts of the modes `more`; keep `question` in the server's store."""
         runs: list[RunCreateMetadata] = []
-        if await self._prepare():
+        if await self._prepare(question):
             notice = "another client's run is on this thread; waiting for it"
             yield {"type": "custom", "ns": (), "data": {"notice": notice}}
         stream = self.graph.astream(
             graph_input,
             config,
             context=context,
-            stream_mode=list(STREAM_MODES),
+            stream_mode=[*STREAM_MODES, *more],
             subgraphs=True,
             version="v2",
             on_disconnect="cancel",
@@ -176,7 +185,7 @@ class ServerThread(GraphThread):
             try:
                 async with aclosing(cast("AsyncGenerator[Mapping[str, Any], None]", stream)) as parts:
                     while (part := await self._next(parts)) is not None:
-                        yield _revived(part)
+                        yield _part_from_json(part)
             except RemoteException as error:
                 raise await self.graph.failure(error) from error
             except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
@@ -202,14 +211,10 @@ class ServerThread(GraphThread):
             runs = await self.graph.api.runs.list(self.uuid, limit=1)
         return await self.mark_stopped() if runs and runs[0]["status"] == "success" else ()
 
-    async def state_keys(self) -> dict[str, StateKey]:
-        """See `GraphThread.state_keys`; the server can't describe every state."""
-        with server_failures(self.graph.server):
-            schemas = await self.graph.api.assistants.get_schemas(self.graph.assistant_id)
-        described = (schemas.get("state_schema") or {}).get("properties") or {}
-        types = {name: _TYPES.get(field.get("type"), Any) for name, field in described.items()}
-        values = plain_state((await self.snapshot()).values)
-        return {name: StateKey(name, types.get(name, Any)) for name in plain_state({**types, **values})}
+    def declared_keys(self) -> dict[str, StateKey]:
+        """See `GraphThread.declared_keys`; the server can't describe every state."""
+        types = {name: TYPES.get(one.get("type"), Any) for name, one in self.state_schema.items()}
+        return {name: StateKey(name, types[name]) for name in plain_state(types)}
 
     @property
     def runs_here(self) -> bool:
@@ -217,11 +222,11 @@ class ServerThread(GraphThread):
         return False
 
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
         """See `GraphThread.keep_question`; during another client's run, the server refuses it."""
         with suppress(NetworkError):
-            await GraphThread.keep_question(self, config, question, beside)
+            await GraphThread.keep_question(self, config, question, other_input)
 
     async def empty(self, config: RunnableConfig) -> None:
         """See `GraphThread.empty`: the state before the first question becomes the newest one."""
@@ -240,9 +245,9 @@ class ServerThread(GraphThread):
         snapshot = await self.snapshot()
         return snapshot if "checkpoint_id" in snapshot.config["configurable"] else None
 
-    async def _prepare(self) -> bool:
+    async def _prepare(self, question: Mapping[str, Any] | None) -> bool:
         """Create the thread on the server; an interrupt waits for it: the kept question needs the thread."""
-        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id))
+        preparing = asyncio.create_task(asyncio.to_thread(self.threads.prepare, self.id, self.graph_id, question))
         try:
             return await asyncio.shield(preparing)
         except asyncio.CancelledError:
@@ -273,22 +278,22 @@ class ServerThread(GraphThread):
                 raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
 
 
-def _revived(part: Mapping[str, Any]) -> Mapping[str, Any]:
+def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stream part `part` with langchain's messages and LangGraph's interrupts in place of their JSON."""
     data = part["data"]
     if part["type"] == "messages":
         message, metadata = data
         return {**part, "data": (message_from_json(message), metadata)}
     if part["type"] == "updates" and isinstance(data, Mapping):
-        return {**part, "data": {node: _revived_update(node, update) for node, update in data.items()}}
+        return {**part, "data": {node: _update_from_json(node, update) for node, update in data.items()}}
     return part
 
 
-def _revived_update(node: str, update: Any) -> Any:
+def _update_from_json(node: str, update: Any) -> Any:
     if node == INTERRUPT:
-        return [revive_interrupt(one) for one in update]
+        return [interrupt_from_json(one) for one in update]
     if isinstance(update, list):
-        return [_revived_update(node, each) for each in update]
+        return [_update_from_json(node, each) for each in update]
     if isinstance(update, Mapping) and "messages" in update:
         return {**update, "messages": messages_from_json(update)}
     return update

@@ -2,6 +2,9 @@
 
 The server identifies a thread by a UUID. Another name becomes one (`uuid5` in NAMESPACE, so that every machine finds
 the same thread), and is kept in the thread's metadata, by which a fork is found, whose UUID the server chooses.
+
+The questions and answers of an app without messages are kept in the server's store, one item a turn in a namespace of
+the thread: the app's state has no place for them, and the server copies a thread's metadata into every checkpoint.
 """
 
 import weakref
@@ -28,6 +31,11 @@ PAGE = 100
 SNIPPET_WORDS = 16
 NAME, TITLE = "chatcli_thread", "chatcli_title"
 """Keys in the metadata of threads; in that of a checkpoint, the second one is the title of its turn."""
+TALK = "chatcli_talk"
+"""In the metadata of a thread whose turns are in the store: the ID of the newest question, the number of turns on its
+branch, the title, and the checkpoints at which the thread was emptied."""
+ASKED = "chatcli_asked"
+"""In the metadata of a checkpoint: the ID of the question of its run."""
 TITLE_LENGTH = 60
 """Characters of the first question that become the title of a thread."""
 _SPEAKERS = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
@@ -54,8 +62,8 @@ class ServerThreads:
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
         with self._client() as client:
-            uuid = _find(client, thread_id)
-            return None if uuid is None else summary_of(_with_values(client, as_row(client.threads.get(uuid))))
+            row = _find(client, thread_id)
+            return None if row is None else summary_of(_with_values(client, row))
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """See `Threads.starting_with`; the server has no such search, so that all threads are read."""
@@ -68,7 +76,7 @@ class ServerThreads:
         with self._client() as client:
             for row in _rows(client) if wanted else ():
                 summary = summary_of(row)
-                for shown in shown_in(values_of(row)):
+                for shown in shown_in({**values_of(row), **_talk(client, row)}):
                     if wanted <= set(words_in(shown.text)):
                         excerpt = snippet(shown.text, wanted, SNIPPET_WORDS)
                         found.append(Match(summary.thread_id, summary.title, shown.role, excerpt))
@@ -79,27 +87,36 @@ class ServerThreads:
     def rename(self, thread_id: str, title: str) -> None:
         """See `Threads.rename`."""
         with self._client() as client:
-            if (uuid := _find(client, thread_id)) is not None:
-                client.threads.update(uuid, metadata={TITLE: title})
+            if (row := _find(client, thread_id)) is not None:
+                client.threads.update(row["thread_id"], metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
         with self._client() as client:
             for thread_id in thread_ids:
-                if (uuid := _find(client, thread_id)) is not None:
-                    client.threads.delete(uuid)
+                if (row := _find(client, thread_id)) is not None:
+                    for key in _kept(client, row):
+                        client.store.delete_item(_namespace(row["thread_id"]), key=key)
+                    client.threads.delete(row["thread_id"])
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
         """See `Threads.fork`; the copy has the thread's other branches too."""
         with self._client() as client:
             refuse_taken(new_id, taken=_find(client, new_id) is not None)
             origin = _find(client, thread_id)
-            if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(client, origin)):
+            states = [] if origin is None or checkpoint_id is None else _history(client, origin["thread_id"])
+            if origin is None or (checkpoint_id is not None and checkpoint_id not in _checkpoints(states)):
                 end = checkpoint_id or ""
                 raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
             # It returns the new thread, although its type is None.
-            copy = str(as_row(client.threads.copy(origin))["thread_id"])  # type: ignore[func-returns-value]
-            client.threads.update(copy, metadata={NAME: new_id})
+            copy = str(as_row(client.threads.copy(origin["thread_id"]))["thread_id"])  # type: ignore[func-returns-value]
+            kept = _kept(client, origin)
+            for key, turn in kept.items():
+                client.store.put_item(_namespace(copy), key=key, value=turn, index=False)
+            talk = talk_of(origin)
+            if talk and checkpoint_id is not None:
+                talk = _moved(talk, kept, _asked_at(states, checkpoint_id))
+            client.threads.update(copy, metadata={NAME: new_id, **({TALK: talk} if talk else {})})
             if checkpoint_id is not None:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
 
@@ -110,29 +127,91 @@ class ServerThreads:
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
         with self._client() as client:
-            uuid = _find(client, thread_id)
-            states = [] if uuid is None else _history(client, uuid)
-            return [_step(client, state, states) for state in states]
+            row = _find(client, thread_id)
+            states = [] if row is None else _history(client, row["thread_id"])
+            emptied = talk_of(row).get("emptied", []) if row is not None and talk_of(row) else None
+            return [_step(client, state, states, emptied) for state in states]
 
     def values(self, thread_id: str) -> Row:
         """Return the newest state of the thread; empty if there is no such thread, or it has no run yet."""
         with self._client() as client:
-            uuid = _find(client, thread_id)
-            return {} if uuid is None else values_of(as_row(client.threads.get_state(uuid)))
+            row = _find(client, thread_id)
+            if row is None:
+                return {}
+            return {**values_of(as_row(client.threads.get_state(row["thread_id"]))), **_talk(client, row)}
 
     def identify(self, thread_id: str) -> tuple[str, Row]:
         """Return the UUID by which the server knows the thread, and its metadata; empty when there is none yet."""
         with self._client() as client:
-            uuid = _find(client, thread_id)
-            return (_as_uuid(thread_id), {}) if uuid is None else (uuid, metadata_of(as_row(client.threads.get(uuid))))
+            row = _find(client, thread_id)
+            return (_as_uuid(thread_id), {}) if row is None else (str(row["thread_id"]), metadata_of(row))
 
-    def prepare(self, thread_id: str, graph_id: str) -> bool:
-        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now."""
+    def prepare(self, thread_id: str, graph_id: str, question: Row | None = None) -> bool:
+        """Create the thread for the graph `graph_id` unless it exists; return whether it has a run now.
+
+        A `question`, a message as JSON, is kept in the store as the thread's newest turn.
+        """
         with self._client() as client:
-            uuid = _find(client, thread_id) or _as_uuid(thread_id)
+            row = _find(client, thread_id)
+            uuid = _as_uuid(thread_id) if row is None else str(row["thread_id"])
             named = {NAME: thread_id} if uuid != thread_id else {}
             made = client.threads.create(thread_id=uuid, metadata=named, graph_id=graph_id, if_exists="do_nothing")
+            if question is not None:
+                talk = talk_of(as_row(made))
+                turn = {"parent": talk.get("newest"), "messages": [question]}
+                client.store.put_item(_namespace(uuid), key=question["id"], value=turn, index=False)
+                title = talk.get("title") or as_title(_text(question.get("content")))
+                newest = {"newest": question["id"], "turns": talk.get("turns", 0) + 1, "title": title}
+                client.threads.update(uuid, metadata={TALK: {**talk, **newest}})
             return made["status"] == "busy"
+
+    def messages(self, thread_id: str) -> list[Row]:
+        """Return the questions and answers that the store has of the thread's current branch."""
+        with self._client() as client:
+            row = _find(client, thread_id)
+            return [] if row is None else messages_in(_talk(client, row))
+
+    def keep_answers(self, thread_id: str, messages: Sequence[Row], question_id: str | None = None) -> None:
+        """Keep `messages` as the answers of the turn of `question_id`, the newest without one."""
+        with self._client() as client:
+            row = _find(client, thread_id)
+            key = question_id or (talk_of(row).get("newest") if row is not None else None)
+            if row is not None and key:
+                place = _namespace(row["thread_id"])
+                turn = client.store.get_item(place, key)["value"]
+                value = {**turn, "messages": [*turn["messages"][:1], *messages]}
+                client.store.put_item(place, key=key, value=value, index=False)
+
+    def forget_question(self, thread_id: str, question_id: str) -> None:
+        """Take the thread's newest question back, if it is `question_id`, unless a run has begun on it."""
+        with self._client() as client:
+            row = _find(client, thread_id)
+            if row is None or (talk := talk_of(row)).get("newest") != question_id:
+                return
+            states = _history(client, row["thread_id"])
+            if not any(metadata_of(state).get(ASKED) == question_id for state in states):
+                kept = _kept(client, row)
+                talk = _moved(talk, kept, kept[question_id]["parent"])
+                client.threads.update(row["thread_id"], metadata={TALK: talk})
+                client.store.delete_item(_namespace(row["thread_id"]), key=question_id)
+
+    def move(self, thread_id: str, checkpoint_id: str) -> None:
+        """Make the question whose run wrote `checkpoint_id` the newest one."""
+        with self._client() as client:
+            if (row := _find(client, thread_id)) is not None:
+                asked = _asked_at(_history(client, row["thread_id"]), checkpoint_id)
+                talk = _moved(talk_of(row), _kept(client, row), asked)
+                client.threads.update(row["thread_id"], metadata={TALK: talk})
+
+    def note_empty(self, thread_id: str) -> None:
+        """Note that the thread's newest checkpoint is its empty beginning."""
+        with self._client() as client:
+            if (row := _find(client, thread_id)) is not None:
+                here = checkpoint_id(as_row(client.threads.get_state(row["thread_id"])))
+                talk = talk_of(row)
+                emptied = [*talk.get("emptied", []), here]
+                talk = {**_moved(talk, {}, None), "emptied": emptied}
+                client.threads.update(row["thread_id"], metadata={TALK: talk})
 
     @contextmanager
     def _client(self) -> Iterator[SyncLangGraphClient]:
@@ -145,13 +224,67 @@ class ServerThreads:
             yield self._opened
 
 
-def _find(client: SyncLangGraphClient, thread_id: str) -> str | None:
-    """Return the UUID of the thread, None when there is no such thread."""
+def _find(client: SyncLangGraphClient, thread_id: str) -> Row | None:
+    """Return the thread, None when there is no such thread."""
     try:
-        return str(client.threads.get(_as_uuid(thread_id))["thread_id"])
+        return as_row(client.threads.get(_as_uuid(thread_id)))
     except NotFoundError:
         named = client.threads.search(metadata={NAME: thread_id}, limit=1)
-        return str(named[0]["thread_id"]) if named else None
+        return as_row(named[0]) if named else None
+
+
+def _namespace(uuid: str) -> list[str]:
+    """Return where the store keeps the turns of the thread `uuid`."""
+    return ["chatcli", "turns", uuid]
+
+
+def talk_of(row: Row) -> Row:
+    """Return what the metadata of the thread `row` says of its turns in the store; empty if there are none."""
+    return metadata_of(row).get(TALK) or {}
+
+
+def _kept(client: SyncLangGraphClient, row: Row) -> dict[str, Row]:
+    """Return the turns of the thread `row` that are in the store, on all branches, by the IDs of their questions."""
+    found: dict[str, Row] = {}
+    while talk_of(row):
+        page = client.store.search_items(_namespace(row["thread_id"]), limit=PAGE, offset=len(found))["items"]
+        found |= {item["key"]: item["value"] for item in page}
+        if len(page) < PAGE:
+            break
+    return found
+
+
+def _talk(client: SyncLangGraphClient, row: Row) -> Row:
+    """Return the messages of the thread `row` that are in the store, as a state has them; empty if there are none."""
+    if not (talk := talk_of(row)):
+        return {}
+    branch = _branch(_kept(client, row), talk.get("newest"))
+    return {"messages": [message for turn in branch for message in turn["messages"]]}
+
+
+def _branch(kept: Mapping[str, Row], newest: str | None) -> list[Row]:
+    """Return the turns from the first one to that of the question `newest`."""
+    turns: list[Row] = []
+    while newest is not None and newest in kept:
+        turns.append(kept[newest])
+        newest = turns[-1]["parent"]
+    return turns[::-1]
+
+
+def _moved(talk: Row, kept: Mapping[str, Row], newest: str | None) -> Row:
+    """Return `talk` with the question `newest` as the newest one; None for the beginning."""
+    branch = _branch(kept, newest)
+    title = as_title(_text(branch[0]["messages"][0].get("content"))) if branch else ""
+    return {**talk, "newest": newest, "turns": len(branch), "title": title}
+
+
+def _asked_at(states: Sequence[Row], checkpoint: str) -> str | None:
+    """Return the ID of the question whose run wrote `checkpoint`, or the one that it goes back to."""
+    known = {checkpoint_id(state): state for state in states}
+    state = known.get(checkpoint)
+    while state is not None and ASKED not in metadata_of(state):  # an update has no labels
+        state = known.get(parent_id(state) or "")
+    return None if state is None else str(metadata_of(state)[ASKED])
 
 
 def _rows(client: SyncLangGraphClient, limit: int | None = None) -> Iterator[Row]:
@@ -179,19 +312,24 @@ def _history(client: SyncLangGraphClient, uuid: str) -> list[Row]:
             return states[::-1]
 
 
-def _checkpoints(client: SyncLangGraphClient, uuid: str) -> set[str]:
-    return {checkpoint_id(state) for state in _history(client, uuid)}
+def _checkpoints(states: Sequence[Row]) -> set[str]:
+    return {checkpoint_id(state) for state in states}
 
 
-def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row]) -> Step:
-    """Return `state`, one of the thread's `states`, as a step."""
+def _step(client: SyncLangGraphClient, state: Row, states: Sequence[Row], emptied: Sequence[str] | None) -> Step:
+    """Return `state`, one of the thread's `states`, as a step.
+
+    `emptied` are the states of an app without messages at which the thread was emptied.
+    """
     here, parent = checkpoint_id(state), parent_id(state)
     source, title, turn = metadata_of(state).get("source", ""), metadata_of(state).get(TITLE, ""), 1
     if source == "input" and not title:  # a turn of another program: its question is in the next state
         following = next((other for other in states if parent_id(other) == here), None)
         asked = [] if following is None else shown_in(_values(client, following))
         title = as_title(next((message.text for message in reversed(asked) if message.role == "user"), ""))
-    if source == "update":
+    if source == "update" and emptied is not None:
+        turn = 0 if here in emptied else 1
+    elif source == "update":
         behind = next((other for other in states if checkpoint_id(other) == parent), None)
         begins = behind is not None and metadata_of(behind).get("source") == "input"
         turn = 0 if begins and not messages_in(_values(client, state)) else 1  # 0: rewound to the empty beginning
@@ -234,11 +372,12 @@ def summary_of(row: Row) -> ThreadSummary:
     """Return the summary of the thread `row`, which holds its state in `values`."""
     metadata = metadata_of(row)
     questions = [message.text for message in shown_in(values_of(row)) if message.role == "user"]
+    talk = talk_of(row)
     return ThreadSummary(
         thread_id=metadata.get(NAME) or row["thread_id"],
-        title=metadata.get(TITLE) or as_title(questions[0] if questions else ""),
+        title=metadata.get(TITLE) or talk.get("title") or as_title(questions[0] if questions else ""),
         model=f"{SERVER}:{metadata['graph_id']}" if "graph_id" in metadata else "",
-        turns=len(questions),
+        turns=talk.get("turns", len(questions)),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

@@ -1,11 +1,11 @@
 """A thread of a user graph without messages: the questions and answers are kept in a channel beside its state."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, EphemeralValue, LastValue
 from langgraph.checkpoint.base import CheckpointTuple
@@ -16,8 +16,10 @@ from langgraph.pregel._write import ChannelWrite, ChannelWriteTupleEntry
 from langgraph.types import StateSnapshot
 from pydantic import TypeAdapter
 
-from chatcli.graphs.user.schemas import MESSAGES
-from chatcli.graphs.user.shape import AnyPregel, GraphShape
+from chatcli.errors import UsageError
+from chatcli.graphs.answers import MESSAGES
+from chatcli.graphs.shape import GraphShape, new_answers
+from chatcli.graphs.user.shape import AnyPregel
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.stream import ANSWER, Answer
 from chatcli.sessions.thread import QUESTION_NODE, GraphThread, messages_of
@@ -69,9 +71,13 @@ def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerThread(GraphThread):
-    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers."""
+    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers.
 
-    shape: GraphShape = None  # type: ignore[assignment]  # a field after one with a default needs one
+    `name` is what turns call the graph.
+    """
+
+    shape: GraphShape = field(kw_only=True)
+    name: str = ""
 
     @property
     def has_drafts(self) -> bool:
@@ -94,11 +100,27 @@ class AnswerThread(GraphThread):
             await self._store(config, answer, snapshot)
             yield {"type": ANSWER, "ns": (), "data": answer}
 
+    async def complete(self, config: RunnableConfig) -> None:
+        """See `GraphThread.complete`: the answer of a process that was killed before it wrote it."""
+        newest = await self._newest()
+        metadata = cast("Mapping[str, Any]", (newest.metadata or {}) if newest is not None else {})
+        by_this_graph = metadata.get("chatcli_model") == self.name
+        # What comes after an answer that is stored, such as an edit of the state, is an update.
+        if not isinstance(newest, CheckpointTuple) or metadata.get("source") != "loop" or not by_this_graph:
+            return
+        snapshot = await self.snapshot()
+        if snapshot.next or snapshot.interrupts:
+            return
+        with suppress(UsageError):  # it has no such field: the next turn says so
+            labels = {name: value for name, value in metadata.items() if name.startswith("chatcli_")}
+            config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
+            await self._store(config, self._answer(snapshot, newest), snapshot)
+
     async def keep_question(
-        self, config: RunnableConfig, question: HumanMessage, beside: Mapping[str, Any] | None = None
+        self, config: RunnableConfig, question: HumanMessage, other_input: Mapping[str, Any] | None = None
     ) -> None:
         """See `GraphThread.keep_question`."""
-        asked = await self._asked({**(beside or {}), MESSAGES: [question]})
+        asked = await self._asked({**(other_input or {}), MESSAGES: [question]})
         await self.graph.aupdate_state(config, asked, as_node=_AS_INPUT)
         await self.graph.aupdate_state(config, asked, as_node=QUESTION_NODE)
 
@@ -109,10 +131,10 @@ class AnswerThread(GraphThread):
 
     async def _asked(self, graph_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return what enters the graph for `graph_input`: the question, and values beside it."""
-        beside = {key: value for key, value in graph_input.items() if key != MESSAGES}
+        other_input = {key: value for key, value in graph_input.items() if key != MESSAGES}
         [question] = graph_input[MESSAGES]
         earlier = await self.messages() if self.shape.whole_thread else []
-        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], beside)}
+        asked: dict[str, Any] = {_INPUT: self.shape.build([*earlier, question], other_input)}
         if not self.shape.is_chat:
             asked[MESSAGES] = self._written([question], [] if self._adds else await self.messages())
         return asked
@@ -128,24 +150,14 @@ class AnswerThread(GraphThread):
         versions = newest.checkpoint["channel_versions"]
         asked = cast("Any", versions.get(_ASKED))
         is_new = any(key in versions and (asked is None or versions[key] > asked) for key in written)
-        if not is_new:
-            return Answer(None, None)
-        if self.shape.is_fallback:
-            since = messages_of(snapshot)
-            since = since[newest_turn(since) :]
-            if since and isinstance(since[-1], AIMessage) and since[-1].text:
-                return Answer(None, self.shape.read(value).output)
-        return self.shape.read(value)
+        messages = messages_of(snapshot)
+        return self.shape.read_turn(value, messages[newest_turn(messages) :], is_new=is_new)
 
     async def _store(self, config: RunnableConfig, answer: Answer, snapshot: StateSnapshot) -> None:
         """Write the answer as the graph's, unless the messages of the turn have it already."""
         messages = messages_of(snapshot)
-        said = [message.text for message in messages[newest_turn(messages) :] if isinstance(message, AIMessage)]
-        if not answer.text or answer.text in said:
-            return
-        known = {message.id for message in messages}
-        new = [message for message in answer.messages if message.id is None or message.id not in known]
-        await self._write(config, new or [AIMessage(answer.text, id=str(uuid4()))], messages)
+        if new := new_answers(answer, messages, messages[newest_turn(messages) :]):
+            await self._write(config, new, messages)
 
     async def _write(self, config: RunnableConfig, new: list[BaseMessage], earlier: list[BaseMessage]) -> None:
         await self.graph.aupdate_state(config, {MESSAGES: self._written(new, earlier)}, as_node=QUESTION_NODE)

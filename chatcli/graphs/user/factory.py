@@ -3,9 +3,11 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from langgraph.store.base import BaseStore
+
+from chatcli.runtime.type_hints import type_hints
 
 _CONFIG: Mapping[str, Any] = {"configurable": {}, "metadata": {}}
 
@@ -46,10 +48,8 @@ def _takes_runtime(parameter: inspect.Parameter, factory: Callable[..., Any]) ->
         return parameter.name == "runtime"
     from langgraph_sdk.runtime import ServerRuntime
 
-    try:
-        annotation = get_type_hints(factory, localns={"ServerRuntime": ServerRuntime}).get(parameter.name)
-    except Exception:  # noqa: BLE001 - names that only a type checker knows
-        annotation = parameter.annotation
+    hints = type_hints(factory, extras=False, names={"ServerRuntime": ServerRuntime})
+    annotation = parameter.annotation if hints is None else hints.get(parameter.name)
     if isinstance(annotation, str):
         return "ServerRuntime" in annotation
     kinds = {ServerRuntime, *map(get_origin, get_args(ServerRuntime.__value__))}

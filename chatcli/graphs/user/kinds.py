@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from inspect import Parameter
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_origin
 
 from chatcli.errors import UsageError
+from chatcli.runtime.type_hints import type_hints
 
 WANTED = (
     "a compiled graph, a StateGraph, an @entrypoint, a Runnable over messages, a function without parameters that"
@@ -122,10 +123,8 @@ def _is_needed(parameter: Parameter) -> bool:
 def _hints(found: object) -> Mapping[str, Any]:
     """Return the annotations of a function; those that can't be resolved as they are written."""
     function = found if inspect.isroutine(found) else getattr(type(found), "__call__", found)  # noqa: B004 - its code
-    try:
-        return get_type_hints(function)
-    except Exception:  # noqa: BLE001 - a name that only a type checker imports, say
-        return getattr(function, "__annotations__", {})
+    hints = type_hints(function, extras=False)
+    return getattr(function, "__annotations__", {}) if hints is None else hints
 
 
 def _is_generator(found: object) -> bool:

@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, get_origin, is_typeddict
 
 import typing_extensions
 from langgraph.graph import START, StateGraph
@@ -14,12 +14,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatcli.config.values import TypedText
 from chatcli.errors import MissingFieldError, UsageError
+from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.user.runtime_context import build_context
 from chatcli.graphs.values import KINDS, GraphValues, Kind, reserved, unknown_key, wrong_value
 from chatcli.graphs.values_session import RunValues
+from chatcli.runtime.type_hints import type_adapter, type_hints, type_name, without_qualifier
 
 AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
-MESSAGES = "messages"
 
 
 class Fields:
@@ -67,15 +68,12 @@ class Fields:
 
     def type_name(self, name: str) -> str:
         """Return the type of the field `name` for people."""
-        return _type_name(self.known[name]) if name in self.known else "any"
+        return type_name(self.known[name]) if name in self.known else "any"
 
     def _adapter(self, name: str) -> "TypeAdapter[Any] | None":
         """Return what checks the field `name`, None if its type can't be checked."""
         if name not in self._adapters:
-            try:
-                self._adapters[name] = TypeAdapter(self.known[name]) if name in self.known else None
-            except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
-                self._adapters[name] = None
+            self._adapters[name] = type_adapter(self.known[name]) if name in self.known else None
         return self._adapters[name]
 
 
@@ -219,13 +217,12 @@ def _types(schema: Any) -> dict[str, Any]:
     if _is_model(schema):
         return {_alias(name, field): field.annotation for name, field in schema.model_fields.items()}
     if _is_typed_dict(schema) or dataclasses.is_dataclass(schema):
-        try:
-            hints = get_type_hints(schema, include_extras=True)
-        except Exception:  # noqa: BLE001 - a name in a hint may exist for type checkers alone
+        hints = type_hints(schema)
+        if hints is None:
             hints = dict.fromkeys(inspect.get_annotations(schema), Any)
         if dataclasses.is_dataclass(schema):
             return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(schema) if field.init}
-        return {name: _without_qualifier(hint) for name, hint in hints.items()}
+        return {name: without_qualifier(hint) for name, hint in hints.items()}
     if not isinstance(schema, type) or schema.__module__ == "builtins":
         return {}
     try:
@@ -275,22 +272,6 @@ def _is_model(schema: Any) -> bool:
 
 def _is_typed_dict(schema: Any) -> bool:
     return is_typeddict(schema) or typing_extensions.is_typeddict(schema)
-
-
-def _without_qualifier(hint: Any) -> Any:
-    """Return the type in `Required[...]`, `NotRequired[...]` or `ReadOnly[...]`."""
-    qualifiers = (typing_extensions.Required, typing_extensions.NotRequired, typing_extensions.ReadOnly)
-    while get_origin(hint) in qualifiers:
-        (hint,) = get_args(hint)
-    return hint
-
-
-def _type_name(hint: Any) -> str:
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    if isinstance(hint, type) and get_origin(hint) is None:
-        return hint.__name__
-    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))
 
 
 def _reason(error: ValidationError, name: str) -> str:

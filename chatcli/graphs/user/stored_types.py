@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from chatcli.graphs.user.load import AnyPregel, is_in_library
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.runtime.type_hints import type_hints
 
 
 def stored_types(graph: AnyPregel, spec: GraphSpec) -> set[tuple[str, str]]:
@@ -54,11 +55,7 @@ def _add_fields(schema: Any, found: set[type]) -> None:
     """Add to `found` the classes that the fields of `schema` name, and the fields of these."""
     if not hasattr(schema, "__annotations__"):
         return
-    try:
-        hints = get_type_hints(schema)
-    except Exception:  # noqa: BLE001 - names that only a type checker knows
-        return
-    for hint in hints.values():
+    for hint in (type_hints(schema, extras=False) or {}).values():
         for one in _parts(hint):
             if _is_data(one) and one not in found:
                 found.add(one)

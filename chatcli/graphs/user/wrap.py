@@ -8,27 +8,26 @@ from contextlib import aclosing
 from typing import Any, cast
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.chat_models import agenerate_from_stream
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, convert_to_messages
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import Runnable, RunnableConfig, patch_config
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import StreamWriter
 from pydantic import BaseModel
 
-from chatcli.graphs.user.answers import read_answer
+from chatcli.graphs.answers import read_answer
 from chatcli.graphs.user.kinds import name_of, takes_history
+from chatcli.models.model import StreamedModel
 from chatcli.sessions.stream import Answer
 
 Pieces = AsyncIterator[Any]
 """The pieces of an answer: text, or messages."""
 
 
-class _Pieces(BaseChatModel):
+class _Pieces(StreamedModel):
     """Streams `pieces` as LangGraph streams a model's answer, so that they arrive as they are made."""
 
     pieces: Any
@@ -37,24 +36,6 @@ class _Pieces(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "pieces"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError  # it is only called asynchronously
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager))
 
     async def _astream(
         self,
@@ -83,9 +64,12 @@ def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
     """
     with_history = takes_history(function)
 
-    async def answer(state: MessagesState) -> dict[str, Any]:
+    async def answer(state: MessagesState, writer: StreamWriter) -> dict[str, Any]:
         *history, question = state["messages"]
-        return {"messages": [await _stream(_call(function, (question.text, *([history] if with_history else []))))]}
+        made = await _call(function, (question.text, *([history] if with_history else [])))
+        if (pieces := _as_pieces(made)) is not None:
+            return {"messages": [await _stream(pieces)]}
+        return _write(made, writer)
 
     return _one_node(name_of(function), answer)
 
@@ -107,10 +91,7 @@ def wrap_runnable(runnable: Runnable[Any, Any]) -> StateGraph[Any]:
                 whole = whole + piece
             except TypeError:
                 whole = piece
-        messages, output = read_output(whole)
-        if output is not None:
-            writer(Answer(None, output))
-        return {"messages": messages}
+        return _write(whole, writer)
 
     return _one_node(name_of(runnable), answer)
 
@@ -133,10 +114,18 @@ def input_of(runnable: Runnable[Any, Any], messages: list[AnyMessage]) -> Any:
     return {**dict.fromkeys(texts[:1], messages[-1].text), **dict.fromkeys(lists[:1], earlier)}
 
 
-def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
-    """Return what `value`, the output of a Runnable, says, and what it is as JSON, if it is more than that.
+def _write(value: Any, writer: StreamWriter) -> dict[str, Any]:
+    """Return the update of the state with `value`, and write what it is beside text as the turn's output."""
+    messages, output = read_output(value)
+    if output is not None:
+        writer(Answer(None, output))
+    return {"messages": messages}
 
-    Its messages say it, or else what `read_answer` finds.
+
+def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
+    """Return the messages in `value`, the output of a Runnable or a function, and what it is as JSON if it is more.
+
+    Where it has no messages, `read_answer` finds the answer.
     """
     if isinstance(value, BaseMessage):
         return [value], None
@@ -188,28 +177,39 @@ async def _chained(first: Any, rest: AsyncIterator[Any]) -> Pieces:
         yield piece
 
 
-async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Pieces:
-    """Yield what `function` answers; one that is not asynchronous runs in a thread."""
-    if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
-        made = function(*arguments)
-    else:
-        made = await asyncio.to_thread(function, *arguments)
-    if inspect.isawaitable(made):
-        made = await made
+async def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return what `function` returns; one that is not asynchronous runs in a thread."""
+    if inspect.isasyncgenfunction(function):
+        return function(*arguments)
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    made = await asyncio.to_thread(function, *arguments)
+    return await made if inspect.isawaitable(made) else made
+
+
+def _as_pieces(made: Any) -> Pieces | None:
+    """Return the pieces of an answer that a function returned; None for a value that is neither text nor pieces."""
+    if made is None or isinstance(made, str | AIMessage):
+        return _one_piece(made)
     if inspect.isasyncgen(made):
-        async with aclosing(made):
-            async for piece in made:
-                yield piece
-    elif isinstance(made, Iterator):
-        end = object()
-        try:
-            while (piece := await asyncio.to_thread(next, made, end)) is not end:
-                yield piece
-        finally:
-            if inspect.isgenerator(made) and not made.gi_running:
-                made.close()
-    elif made is not None:
+        return made
+    return _next_pieces(made) if isinstance(made, Iterator) else None
+
+
+async def _one_piece(made: Any) -> Pieces:
+    if made is not None:
         yield made
+
+
+async def _next_pieces(made: Iterator[Any]) -> Pieces:
+    """Yield what `made` does, each piece in a thread."""
+    end = object()
+    try:
+        while (piece := await asyncio.to_thread(next, made, end)) is not end:
+            yield piece
+    finally:
+        if inspect.isgenerator(made) and not made.gi_running:
+            made.close()
 
 
 def _one_node(name: str, node: Any) -> StateGraph[Any]:

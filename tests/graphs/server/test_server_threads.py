@@ -26,7 +26,9 @@ def questions(threads: ServerThreads, thread_id: str) -> list[str]:
     return [message.text for message in threads.newest_messages(thread_id, 1000) if message.role == "user"]
 
 
-def test_threads_of_other_programs_are_listed_and_found(threads: ServerThreads, other: OtherProgram) -> None:
+def test_threads_of_other_programs_are_listed_and_found(
+    threads: ServerThreads, other: OtherProgram, alone_on_server: None
+) -> None:
     word = secrets.token_hex(4)
     thread_id = other.thread(f"Where is {word}?", "And why?")
     found = summary(threads, thread_id)

@@ -1,4 +1,4 @@
-"""The answer in what a user graph, an entrypoint or a Runnable returns."""
+"""The answer in what an app, an entrypoint or a Runnable returns."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from chatcli.sessions.state import MESSAGES as MESSAGES
 from chatcli.sessions.stream import Answer
 
-MESSAGES = "messages"
 ANSWERS = ("answer", "final_answer", "response", "output", "result", "reply", "generation", "completion")
 """The usual names of the field that is the answer."""
 _OBJECTS = ("structured_response", "responses")

@@ -1,0 +1,58 @@
+"""Type hints in the code of a user: read, named for people, and used to check values."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
+
+from typing_extensions import ReadOnly
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_QUALIFIERS = (Required, NotRequired, ReadOnly)
+
+
+def type_hints(of: Any, *, extras: bool = True, names: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """Return the type hints of a class or function; None if one can't be read: it may be for type checkers alone.
+
+    Args:
+        of: The class or function.
+        extras: Whether `Annotated[...]` stays.
+        names: What else the hints may name.
+
+    """
+    try:
+        return get_type_hints(of, localns=dict(names or {}) or None, include_extras=extras)
+    except Exception:  # noqa: BLE001 - to read a hint is to run it
+        return None
+
+
+def without_qualifier(hint: Any) -> Any:
+    """Return the type in `Required[...]`, `NotRequired[...]` or `ReadOnly[...]`; `Annotated` may be around these."""
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return without_qualifier(get_args(inner)[0]) if get_origin(inner) in _QUALIFIERS else hint
+
+
+def without_annotation(hint: Any) -> Any:
+    """Return the type in `Annotated[...]`."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return hint
+
+
+def type_name(hint: Any) -> str:
+    """Return the type for people, without the names of modules."""
+    hint = without_annotation(hint)
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return hint.__name__
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))
+
+
+def type_adapter(hint: Any) -> "TypeAdapter[Any] | None":
+    """Return what checks values of the type, None if pydantic does not know it."""
+    from pydantic import TypeAdapter  # late: whoever reads hints alone needs no pydantic
+
+    try:
+        return TypeAdapter(hint)
+    except Exception:  # noqa: BLE001 - of a type that pydantic does not know, it raises anything
+        return None

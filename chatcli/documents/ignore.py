@@ -46,7 +46,7 @@ class _Pattern(GitIgnoreSpecPattern):
     @classmethod
     def pattern_to_regex(cls, pattern: str) -> tuple[str | None, bool | None]:  # type: ignore[override]
         if pattern.endswith("**/"):
-            pattern = f"{pattern[:-2]}/"  # the library takes it for a rule about the folder itself
+            pattern = f"{pattern}*/"  # the library takes it for a rule about the folder itself
         regex, include = super().pattern_to_regex(pattern)
         if regex == _ANY_FOLDER:
             return f"{regex}$", include

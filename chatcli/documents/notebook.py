@@ -93,7 +93,8 @@ def _cells(text: str) -> Iterator[tuple[str, list[str], list[Range]]]:
                         raise ValueError(value)
                     strings.append((value, first, last))
                 if strings:
-                    lines = "".join(value for value, _, _ in strings).split("\n")
+                    joined = "".join(value for value, _, _ in strings)
+                    lines = joined.encode("utf-8", "replace").decode().split("\n")  # half a pair of code units is none
                     yield str(cell.get("cell_type")), lines, _places(text, [place for _, *place in strings])
 
 

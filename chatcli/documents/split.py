@@ -16,6 +16,8 @@ MAX_PASSAGE = 1600
 """The most characters of a passage, unless it is one longer line."""
 MIN_SECTION = 400
 """A section with fewer characters shares its passage with the next one."""
+_HEAD = 200
+"""Characters that do not count: with them, a heading goes with a fence or a table that fits into a passage."""
 MAX_LINE = 8000
 """Characters of the longest line that stays whole."""
 
@@ -87,8 +89,8 @@ def split(lines: Sequence[str], outline: Outline, *, weights: Sequence[int] | No
     weights = weights or [len(line) for line in lines]
     start, size, line = 0, 0, 0
     while line < len(lines):
-        if line > start and _is_full(outline.cuts[line], size, weights[line]):
-            cut = line if outline.cuts[line] is Cut.SECTION else _best_cut(outline.cuts, start, line)
+        if line > start and _is_full(outline.cuts[line], size, weights[line], len(lines[line])):
+            cut = line if outline.cuts[line] is Cut.SECTION else _best_cut(outline.cuts, weights, start, line)
             yield from _trimmed(lines, start, cut)
             start = line = cut
             size = 0
@@ -97,13 +99,24 @@ def split(lines: Sequence[str], outline: Outline, *, weights: Sequence[int] | No
     yield from _trimmed(lines, start, len(lines))
 
 
-def _is_full(cut: Cut, size: int, following: int) -> bool:
-    return size + following > MAX_PASSAGE or (cut is Cut.SECTION and size >= MIN_SECTION)
+def _is_full(cut: Cut, size: int, weight: int, length: int) -> bool:
+    """Return whether a passage of `size` ends before a line."""
+    if cut is Cut.SECTION:
+        return size >= MIN_SECTION or size + weight > MAX_PASSAGE
+    if size < _HEAD and length <= MAX_LINE // 2:
+        return False  # a heading stays with its text, even if that is one long line
+    return size + weight > MAX_PASSAGE + _HEAD
 
 
-def _best_cut(cuts: Sequence[Cut], start: int, end: int) -> int:
-    """Return the last of the best places to cut after `start` and up to `end`."""
-    return max(range(start + 1, end + 1), key=lambda line: (min(cuts[line], Cut.BLOCK), line))
+def _best_cut(cuts: Sequence[Cut], weights: Sequence[int], start: int, end: int) -> int:
+    """Return the best place to cut after `start` and up to `end`: not in a table, not right after a heading, late."""
+    best, found, size = (False, False, Cut.BAD), end, 0
+    for line in range(start + 1, end + 1):
+        size += weights[line - 1] + 1
+        rank = (cuts[line] is not Cut.BAD, size >= _HEAD, min(cuts[line], Cut.BLOCK))
+        if rank >= best:
+            best, found = rank, line
+    return found
 
 
 def _trimmed(lines: Sequence[str], start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -164,6 +164,20 @@ def test_a_sign_in_a_fence_is_no_heading_and_a_fence_that_fits_stays_whole() -> 
     assert {passage.headings for passage in passages} == {("A",)}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "One line without an end. " * 100,
+        "A line of a paragraph.\n" * 150,
+        "```\n" + "make\n" * 310 + "```",
+        "- item\n" * 300,
+    ],
+)
+def test_a_heading_goes_with_its_text(body: str) -> None:
+    text = f"# Guide\n\n{'Words. ' * 100}\n\n## Install\n\n{body}\n\n## Use\n\nRun it."
+    assert min(len(passage.text) for passage in read(".md", text) if "Install" in passage.headings) > 200
+
+
 def test_a_table_that_fits_stays_whole() -> None:
     table = "| name | size |\n|---|---|\n" + "\n".join(f"| n{number} | {number} |" for number in range(60))
     passages = read(".md", f"{'Words of prose. ' * 50}\n\n{table}\n")
@@ -266,6 +280,11 @@ def test_what_a_notebook_says_is_kept(cells: list[tuple[str, str | list[str]]], 
     check(passages, text)
     said = "".join(source if isinstance(source, str) else "".join(source) for _, source in cells)
     assert "".join("".join(passage.plain for passage in passages).split()) == "".join(said.split())
+
+
+def test_half_a_pair_of_code_units_in_a_notebook_is_no_character() -> None:
+    passages = read(".ipynb", _notebook(("code", ["print('\ud800')"])))
+    assert passages[0].plain == "print('?')"
 
 
 def test_a_damaged_notebook_is_read_as_text() -> None:

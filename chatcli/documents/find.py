@@ -113,8 +113,9 @@ def _resolve(typed: str) -> str | None:
 def _problem(typed: str, found: str | None) -> str:
     """Return why the source `found`, which was `typed`, is not read; empty if it may be read."""
     for path in filter(None, (typed, found)):
-        parts = Path(path).parts
-        if is_secret_path(parts[-1:]) or is_in_private_folder(parts):
+        # The folders on the way to the current one are the user's choice; so are those of what is elsewhere.
+        parts, shown = Path(path).parts, Path(shown_path(path))
+        if is_secret_path(parts[-1:] if shown.is_absolute() else shown.parts) or is_in_private_folder(parts):
             return "its name says that it holds secrets"
     if found is not None and not text_is_glob(found):
         mode = os.stat(found).st_mode  # noqa: PTH116
@@ -176,13 +177,14 @@ class _Walk:
         pattern = text_is_glob(source)
         root, self._segments = _split_glob(source) if pattern else (source, [])
         try:
-            if os.path.realpath(root) != root or _problem(root, None):
+            if os.path.realpath(root) != root or is_in_private_folder(Path(root).parts):
                 return
             status = os.stat(root)  # noqa: PTH116
         except (OSError, ValueError):
             return
         if stat.S_ISREG(status.st_mode):
-            yield from self._new(root, status)
+            if not is_secret_path((os.path.basename(root),)):  # noqa: PTH119
+                yield from self._new(root, status)
         elif stat.S_ISDIR(status.st_mode):
             self._root = root if root.endswith("/") else f"{root}/"
             rules, known = self._rules_above(root)

@@ -64,6 +64,7 @@ def test_a_source_is_a_file_a_folder_or_a_pattern(root: Path, monkeypatch: pytes
         (".env", ".env can't be a document: its name says that it holds secrets"),
         ("key.md", "key.md can't be a document: its name says that it holds secrets"),
         ("secrets", "secrets can't be a document: its name says that it holds secrets"),
+        ("secrets/a.md", "secrets/a.md can't be a document: its name says that it holds secrets"),
         (".ssh/config", ".ssh/config can't be a document: its name says that it holds secrets"),
         ("pipe", "pipe can't be a document: it is neither a file nor a folder"),
         ("a\0b", "no file or folder matches a\0b"),
@@ -88,7 +89,17 @@ def test_hidden_and_secret_names_and_special_files_are_left_out(root: Path) -> N
         server.bind("s.md")
         assert found(root) == ["a.md"]
     assert found(root, root / "*") == ["a.md"]
-    assert found(root, root / "id_rsa", root / "secrets", root / "pipe.md") == []
+    assert found(root, root / "id_rsa", root / "pipe.md") == []
+
+
+def test_the_current_folder_may_have_any_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, "credentials-service/docs/a.md", "credentials-service/b.md")
+    monkeypatch.chdir(root / "credentials-service")
+    assert len(found(root, resolve_source("."))) == 2
+    assert len(found(root, resolve_source("docs"))) == 1
+    monkeypatch.chdir(root)
+    with pytest.raises(UsageError):
+        resolve_source("credentials-service/docs")
 
 
 def test_links_that_lead_out_are_not_followed(root: Path) -> None:

@@ -37,7 +37,7 @@ from chatcli.documents.index_rows import (
 )
 from chatcli.documents.passage import Found, Passage
 from chatcli.documents.read import DocumentReader
-from chatcli.documents.search import Match, find_matches
+from chatcli.documents.search import Match, Scope, find_matches
 
 _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
@@ -266,7 +266,7 @@ class DocumentIndex:
     def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
         for _ in range(_TRIES):
             with transaction(self._db, write=False):
-                matches = find_matches(self._db, words, self._ranges(sources), limit)
+                matches = find_matches(self._db, words, self._scope(sources), limit)
                 found = [(path, Found(passage, match.score)) for match in matches for path, passage in self._at(match)]
             stale = {path for path, _ in found if not self._is_current(path)}
             if not stale:
@@ -308,23 +308,26 @@ class DocumentIndex:
             with transaction(self._db, write=True):
                 write_content(self._db, content, ())
 
-    def _ranges(self, sources: Sequence[str] | None) -> list[tuple[int, int]]:
-        """Return the passages of `sources`, or of all, as ranges of their numbers."""
-        (end, count) = self._db.execute("SELECT max(first + count), count(*) FROM files").fetchone()
+    def _scope(self, sources: Sequence[str] | None) -> Scope:
+        """Return the passages of `sources`, or all."""
+        query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
+        end, indexed, files = self._db.execute(query).fetchone()
         wanted = None if sources is None else self._files_of(sources)
-        if wanted is None or len(wanted) == count:
-            return [(0, end)] if count else []
+        if wanted is None or len(wanted) == files:
+            return Scope([(0, end)], indexed, indexed)
         ranges: list[tuple[int, int]] = []
+        count = 0
         for file, first, end in self._db.execute(
             "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
         ):
             if file not in wanted:
                 continue
+            count += end - first
             if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
                 ranges[-1] = (ranges[-1][0], end)
             else:
                 ranges.append((first, end))
-        return ranges
+        return Scope(ranges, count, indexed)
 
     def _files_of(self, sources: Iterable[str]) -> set[int]:
         """Return the files of `sources`; of one that was never updated, those below it in the index."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import chain, pairwise
 from math import log, log1p, log10
 
 from chatcli.documents.words import Term, question_terms
@@ -14,6 +15,8 @@ _MOST_TERMS = 40
 """The most terms of a question that are looked up; a longer question is a text that was pasted."""
 _MOST_ROWS = 15_000
 """The most matches of all terms together that are weighed: about 25 ms of CPU. The rarest terms come first."""
+_MOST_SPANS = 4
+"""In how many parts of the index a term is looked up. A source that was indexed at once is one part."""
 _PLACE_WEIGHT = 2.0
 """How much more a word counts in the path and the headings than in the text."""
 _RANKED = 200
@@ -31,8 +34,31 @@ it is 0.35 in an index of 10 passages, and 0.5 in one of 10,000. A word that no 
 _FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
 """FTS5's rarity of a word that is in more than half of all passages, and the most that a word counts beside it."""
 
-Ranges = Sequence[tuple[int, int]]
-"""Passages as pairs of the first ID and the one behind the last, in ascending order."""
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The passages that are searched.
+
+    Attributes:
+        ranges: They as pairs of the first ID and the one behind the last, in ascending order.
+        count: How many they are.
+        indexed: How many the whole index has.
+
+    """
+
+    ranges: Sequence[tuple[int, int]]
+    count: int
+    indexed: int
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the first and the last ID of up to _MOST_SPANS parts that have all of `ranges`, and little else."""
+        gaps = nlargest(_MOST_SPANS - 1, ((after[0] - before[1], after[0]) for before, after in pairwise(self.ranges)))
+        starts = sorted([self.ranges[0][0], *(start for _, start in gaps)])
+        ends = [end for _, end in self.ranges]
+        return [
+            (start, ends[bisect_right(ends, following) - 1] - 1)
+            for start, following in zip(starts, [*starts[1:], ends[-1]], strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +78,16 @@ class _Weighed:
     is_name: bool
 
 
-def find_matches(db: sqlite3.Connection, question: str, ranges: Ranges, limit: int) -> list[Match]:
-    """Return up to `limit` passages in `ranges` that match `question`, the best first; none if nothing is relevant."""
-    if not ranges:
+def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int) -> list[Match]:
+    """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
+    if not scope.count:
         return []
-    terms, mass, total = _weigh(db, question_terms(question)[:_MOST_TERMS], ranges)
+    terms, mass = _weigh(db, question_terms(question)[:_MOST_TERMS], scope)
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:
         for passage, weight in term.rows.items():
             scores[passage] += term.rarity * weight
-    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(total + 1))
+    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
     ranked = nlargest(_RANKED, scores, key=scores.__getitem__)
     relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
     most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
@@ -69,13 +95,12 @@ def find_matches(db: sqlite3.Connection, question: str, ranges: Ranges, limit: i
     return nlargest(limit, matches, key=lambda match: match.score)
 
 
-def _weigh(db: sqlite3.Connection, terms: Sequence[Term], ranges: Ranges) -> tuple[list[_Weighed], float, int]:
-    """Return what each term says about the passages in `ranges`, the rarity of all words, and the number of passages.
+def _weigh(db: sqlite3.Connection, terms: Sequence[Term], scope: Scope) -> tuple[list[_Weighed], float]:
+    """Return what each term says about the passages in `scope`, and the rarity of all words together.
 
     The rarest terms are looked up first, until there are _MOST_ROWS matches; the others say little.
     """
-    (total,) = db.execute("SELECT sum(count) FROM files").fetchone()
-    counts = {term: _count(db, term) for term in terms}
+    counts = {term: _count(db, term, scope) for term in terms}
     weighed: list[_Weighed] = []
     mass = 0.0
     left = _MOST_ROWS
@@ -83,31 +108,33 @@ def _weigh(db: sqlite3.Connection, terms: Sequence[Term], ranges: Ranges) -> tup
         if count > left and weighed:
             break
         left -= count
-        rarity = log1p((total + _TYPICAL - count + 0.5) / (count + 0.5))
+        rarity = log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
         if not term.is_name:
             mass += rarity
         if count:
-            weighed.append(_Weighed(rarity, _rows(db, term, count, total, ranges), term.is_name))
-    return weighed, mass, total
+            weighed.append(_Weighed(rarity, _rows(db, term, scope), term.is_name))
+    return weighed, mass
 
 
-def _count(db: sqlite3.Connection, term: Term) -> int:
-    """Return how many passages have `term`; more than _MOST_ROWS are not counted."""
-    query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-    return int(db.execute(query, (term.query, _MOST_ROWS + 1)).fetchone()[0])
+def _count(db: sqlite3.Connection, term: Term, scope: Scope) -> int:
+    """Return how many passages of `scope` have `term`; more than _MOST_ROWS are not counted."""
+    query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"
+    counts = (db.execute(query, (term.query, *span, _MOST_ROWS + 1)).fetchone()[0] for span in scope.spans())
+    return min(int(sum(counts)), scope.count)  # a span may have passages that are not in `scope`
 
 
-def _rows(db: sqlite3.Connection, term: Term, count: int, total: int, ranges: Ranges) -> dict[int, float]:
-    """Return how much `term` says about each passage in `ranges`, between 0 and 1."""
+def _rows(db: sqlite3.Connection, term: Term, scope: Scope) -> dict[int, float]:
+    """Return how much `term` says about each passage in `scope`, between 0 and 1."""
     # bm25() is the part that we want times FTS5's own rarity, which is nothing for a word in half of the passages.
-    rarity = log((total - count + 0.5) / (count + 0.5)) if count <= _MOST_ROWS else 0.0
+    (everywhere,) = db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (term.query,)).fetchone()
+    rarity = log((scope.indexed - everywhere + 0.5) / (everywhere + 0.5))
     scale = -1 / ((rarity if rarity > 0 else _FTS5_LEAST) * _FTS5_MOST)
     query = "SELECT rowid, bm25(words, ?, 1.0) FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?"
-    first, last = ranges[0][0], ranges[-1][1] - 1
-    rows = db.execute(query, (_PLACE_WEIGHT, term.query, first, last, _MOST_ROWS))
-    if len(ranges) == 1:
+    values = (_PLACE_WEIGHT, term.query)
+    rows = chain.from_iterable(db.execute(query, (*values, *span, _MOST_ROWS)) for span in scope.spans())
+    if len(scope.ranges) <= _MOST_SPANS:
         return {passage: score * scale for passage, score in rows}
-    starts, ends = zip(*ranges, strict=True)
+    starts, ends = zip(*scope.ranges, strict=True)
     found = ((passage, score, bisect_right(starts, passage) - 1) for passage, score in rows)
     return {passage: score * scale for passage, score, place in found if passage < ends[place]}
 

@@ -206,6 +206,24 @@ def test_a_search_is_restricted_to_sources(index: DocumentIndex, docs: Path) -> 
     assert listed == dict(zip(sources, [(2, 2), (1, 1), (2, 2), (1, 1)], strict=True))
 
 
+def test_a_small_source_beside_a_large_one(index: DocumentIndex, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The words are too common in the index to be looked up there, and rare in the small source.
+    monkeypatch.setattr("chatcli.documents.search._MOST_ROWS", 20)
+    for number in range(50):
+        write(docs / f"large/{number}.md", "default file value " * 3)
+    write(docs / "small/a.md", "The default file has a value.")
+    write(docs / "small/b.md", "The harbour has a lighthouse.")
+    index.update([str(docs / "large"), str(docs / "small")])
+    assert found(index, "default value of a file", [str(docs / "small")]) == ["a.md"]
+    assert found(index, "default value of a file")
+    sources = [str(docs / "small")] + [str(docs / f"large/{number}.md") for number in range(0, 50, 5)]
+    index.update(sources)
+    write(docs / "large/5.md", "another default file value")  # now behind all others
+    index.update(sources)
+    assert sorted(found(index, "default value of a file", sources[3:])) == sorted(f"{n}.md" for n in range(10, 50, 5))
+    assert found(index, "default value of another file", [sources[0], sources[2]])[0] == "5.md"
+
+
 def test_a_file_stays_while_a_source_has_it(index: DocumentIndex, docs: Path) -> None:
     file = write(docs / "a.md", "the lighthouse")
     index.update([str(docs), str(file)])

@@ -1,5 +1,6 @@
 """The list of the documents that an answer cites, in every kind of output."""
 
+import asyncio
 import io
 import json
 from dataclasses import replace
@@ -8,15 +9,16 @@ import pytest
 from rich.console import Console
 
 from chatcli.errors import NetworkError
-from chatcli.events import DocumentsFound, Event, PassageFound, TextDelta, TurnFailed, TurnInterrupted
+from chatcli.events import DocumentsFound, Event, PassageFound, TextDelta, TurnFailed, TurnInterrupted, TurnStarted
 from chatcli.message import Citation, Cited, MessageShown
 from chatcli.rendering.json import JsonLinesRenderer, JsonRenderer
 from chatcli.rendering.plain import PlainRenderer, message_block
+from chatcli.rendering.terminal import activity
 from chatcli.rendering.terminal.links import file_link
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.transfer.page import ThreadPage, html_page, markdown_page
 from tests.e2e.checks import valid
-from tests.rendering.screen import finished
+from tests.rendering.screen import Terminal, finished
 
 SETUP = Citation(1, "docs/setup.md", 12, 30, None, "Install it.\n\nThen run it.")
 PAPER = Citation(3, "paper.pdf", None, None, 7, "A page.")
@@ -160,3 +162,19 @@ def test_pages_have_the_list_as_text() -> None:
     html = "\n".join(html_page(page))
     assert '<p class="sources">[1] docs/setup.md:12-30<br>[3] paper.pdf, page 7<br>' in html
     assert "\x1b" not in markdown + html
+
+
+def test_what_was_found_leaves_the_indicator_that_the_model_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "DELAY", 0)
+    screen = Terminal(60, 10)
+
+    async def work() -> None:
+        renderer = TerminalRenderer(screen.console, screen.console)
+        renderer.render(TurnStarted("t1", "openai:m"))
+        renderer.render(DocumentsFound("flux"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert any("waiting for openai:m" in line for line in screen.lines())
+        renderer.close()
+
+    asyncio.run(work())

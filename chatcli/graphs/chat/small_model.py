@@ -35,15 +35,16 @@ _EXAMPLE_PASSAGES = (
     "[1] # Tea\n\nGreen tea brews for three minutes at 80 degrees. Black tea needs boiling water.\n\n"
     "[2] # Cups\n\nThe cups are in the left cupboard.\n\nQuestion: How do I make green tea?"
 )
-_EXAMPLE_ANSWER = "Let it brew for three minutes in water of 80 degrees [1]."
+_EXAMPLE_ANSWER = "Green tea brews for three minutes in water of 80 degrees [1]."
 
-# In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md.
+# In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
+# by no capital: with one the next sentence would begin.
 _GRAMMAR = r"""
 root ::= sentence (gap sentence)*
 gap ::= " " | "\n" "\n"?
 sentence ::= item? char+ end
 item ::= [0-9] [0-9]? ". " | "- "
-char ::= [^\[.!?\n] | [.!?] [^ \n\[.!?] | "[" [^0-9\n]
+char ::= [^\[.!?\n] | [.!?] [^ \n\[.!?A-Z] | "[" [^0-9\n]
 end ::= " "? cite "."? | [.!?] " "? cite
 cite ::= "[" NUMBERS "]"
 """
@@ -77,15 +78,19 @@ def excerpt(text: str, question: str) -> str:
     asked = _stems(question)
 
     def score(place: int) -> int:
+        said = asked & _stems(paragraphs[place])
         above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
-        return len(asked & _stems(f"{above} {paragraphs[place]}"))
+        return 2 * len(said) + len(asked & _stems(above) - said)
 
     places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
     begin = max(places or range(len(paragraphs)), key=score, default=0)
     end = begin + 1
     while begin > 0 and _is_heading(paragraphs[begin - 1]):
         begin -= 1
-    while end < len(paragraphs) and len("".join(paragraphs[begin : end + 1])) <= MAX_EXCERPT:
+    # What the next heading is about would only distract.
+    while end < len(paragraphs) and not _is_heading(paragraphs[end]):
+        if len("".join(paragraphs[begin : end + 1])) > MAX_EXCERPT:
+            break
         end += 1
     return "\n\n".join(paragraphs[begin:end])[:MAX_PARAGRAPH]
 

@@ -68,7 +68,7 @@ class TerminalRenderer:
             self._progress_line.erase()
         if isinstance(event, _PIECES):
             self._waiting.delay(f"{self._model} is answering")
-        elif not isinstance(event, (*_INPUT_LINE, events.Notice)):
+        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.DocumentsFound)):
             self._waiting.stop()
         self._show(event)
 

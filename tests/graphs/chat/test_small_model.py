@@ -20,7 +20,7 @@ Run `lark self-remove`. {"Snapshots stay. " * 20}
 
 def test_it_is_the_paragraph_that_the_question_is_about_with_its_heading() -> None:
     assert excerpt(TEXT, "How do I install Larkspur?") == (
-        "## Install the package\n\nDownload it and run `larkspur-setup`.\n\n## Remove it"
+        "## Install the package\n\nDownload it and run `larkspur-setup`."
     )
     assert excerpt(TEXT, "How do I remove it?").startswith("## Remove it\n\nRun `lark self-remove`.")
     assert excerpt(TEXT, "How much disk space is needed?").startswith("# Installing Larkspur\n\n## Requirements")

@@ -3,6 +3,7 @@
 A turn and a slash command are both an async iterator of `Event`. Order guarantees of a turn:
 
 - `TurnStarted` comes first, once the question is about to be stored.
+- `DocumentsFound` comes before the first text where the thread has documents; a tool may find more later.
 - `TextDelta` and `ReasoningDelta` come in the order in which the model sent them.
 - Exactly one terminal event (`TurnFinished`, `TurnInterrupted` or `TurnFailed`) comes last, whatever happens.
 - Each `ToolCallFinished` comes after the `ToolCallStarted` of its `call_id`, which, where the call waited for an
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli.errors import ChatcliError
-from chatcli.message import MessageShown
+from chatcli.message import Cited, MessageShown
 
 INTERRUPTED = "interrupted"
 """The finish reason of a partial answer."""
@@ -49,6 +50,27 @@ class TurnStarted:
     type: ClassVar[Literal["turn_started"]] = "turn_started"
     thread_id: str
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageFound:
+    """A passage that the model may cite by its `number`; it has lines, counted from 1, or a page."""
+
+    number: int
+    path: str
+    start_line: int | None
+    end_line: int | None
+    page: int | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsFound:
+    """The thread's documents were searched for the words `query`; without `passages`, nothing relevant was found."""
+
+    type: ClassVar[Literal["documents_found"]] = "documents_found"
+    query: str
+    passages: tuple[PassageFound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +164,8 @@ class TurnFinished:
     """Only from a Langflow flow."""
     output: Any = None
     """What a user graph returned, as JSON, where that is more than the text of the answer."""
+    cited: Cited | None = None
+    """What the answer cites; None where no documents were used. It is `citations` and `unknown_citations` in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +178,8 @@ class TurnInterrupted:
     model: str
     content: str
     elapsed_ms: int
+    cited: Cited | None = None
+    """As in `TurnFinished`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +191,8 @@ class TurnFailed:
     model: str
     content: str
     error: ChatcliError
+    cited: Cited | None = None
+    """As in `TurnFinished`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +212,14 @@ class Notice:
 class Progress:
     """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
 
-    `unit` is "bytes" for a download and "" for a step without a size. The last one of a label has `finished`.
+    `unit` is "bytes" for a download, "files" for documents, and "" for a step without a size. The last one of a label
+    has `finished`.
     """
 
     label: str
     done: int = 0
     total: int = 0
-    unit: Literal["bytes", ""] = ""
+    unit: Literal["bytes", "files", ""] = ""
     finished: bool = False
 
 
@@ -348,7 +377,8 @@ class ExitRequested:
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
-TurnEvent = TurnStarted | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | ApprovalRequested
+AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished
+TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = Notice | Progress | Listing | MessageShown | MatchShown | ShellOutput | ShellFinished
 """Something to show that is no part of an answer."""
 ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen

@@ -17,12 +17,51 @@ SPEAKERS = {"user": "User", "assistant": "AI", "tool": "Tool", "summary": "Summa
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage of a document that an answer cites by its number; `quote` is exactly what stands there.
+
+    A passage has lines, counted from 1, or a page, where the document has no lines. All of it is untrusted.
+    """
+
+    number: int
+    path: str
+    start_line: int | None
+    end_line: int | None
+    page: int | None
+    quote: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people: `setup.md:12-30`, or `setup.pdf, page 3`."""
+        if self.start_line is not None:
+            return f"{self.path}:{self.start_line}-{self.end_line}"
+        return self.path if self.page is None else f"{self.path}, page {self.page}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What an answer cites: the passages, by number, and the numbers that stand for none, which the model made up."""
+
+    citations: tuple[Citation, ...] = ()
+    made_up: tuple[int, ...] = ()
+
+    def lines(self) -> list[tuple[str, Citation | None]]:
+        """Return the list of sources that follows the answer: each line, with the passage that it names."""
+        named: list[tuple[str, Citation | None]] = [(f"[{each.number}] {each.place}", each) for each in self.citations]
+        return [*named, *((f"[{number}] is no source: the model made it up", None) for number in self.made_up)]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageShown:
-    """A message of the past, shown again as it looked: `role` is one of `SPEAKERS`."""
+    """A message of the past, shown again as it looked: `role` is one of `SPEAKERS`.
+
+    `cited` is None where no documents were used.
+    """
 
     role: str
     text: str
     interrupted: bool = False
+    cited: Cited | None = None
 
 
 def human_role(additional_kwargs: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -193,18 +194,32 @@ def missing_mentions(line: str) -> list[str]:
     a code block is code; neither counts.
     """
     found: dict[str, None] = {}
+    for quoted, bare in _typed_mentions(line):
+        source = quoted or (_existing(bare) if bare not in found else bare)
+        if source in found or not (quoted or _looks_like_path(source)):
+            continue
+        if not source.startswith(("http://", "https://")) and not _is_file(source) and not _names_folder(source):
+            found[source] = None
+    return list(found)
+
+
+def find_folders(line: str) -> list[str]:
+    """Return the existing folders that `line` mentions as `@DIR/` or `@"a DIR/"`, each once.
+
+    See `missing_mentions` for what is code. `@/` is the beginning of a path in many languages, not the whole disk.
+    """
+    mentioned = (quoted or bare.rstrip(_CLOSING) for quoted, bare in _typed_mentions(line))
+    return list(dict.fromkeys(source for source in mentioned if source.strip("/") and _names_folder(source)))
+
+
+def _typed_mentions(line: str) -> Iterator[tuple[str, str]]:
+    """Yield each mention in `line` that is no code: what stands in quotes, or else the bare word."""
     lines, fenced = line.strip().split("\n"), False
     for text in map(str.strip, lines):
         fenced ^= text.startswith("```")
         for mention in () if fenced else _MENTION.finditer(text):
-            quoted, bare = mention.groups()
-            source = quoted or (_existing(bare) if bare not in found else bare)
-            decorates = len(lines) > 1 and mention.start() == 0
-            if source in found or decorates or not (quoted or _looks_like_path(source)):
-                continue
-            if not source.startswith(("http://", "https://")) and not _is_file(source):
-                found[source] = None
-    return list(found)
+            if len(lines) == 1 or mention.start() > 0:  # no decorator
+                yield mention[1] or "", mention[2] or ""
 
 
 def _looks_like_path(word: str) -> bool:
@@ -213,6 +228,13 @@ def _looks_like_path(word: str) -> bool:
 
 def _existing(word: str) -> str:
     return word if _is_file(word) else word.rstrip(_CLOSING)
+
+
+def _names_folder(source: str) -> bool:
+    try:
+        return source.endswith("/") and Path(source).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # as in `_is_file`
+        return False
 
 
 def _is_file(source: str) -> bool:

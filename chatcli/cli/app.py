@@ -83,6 +83,7 @@ def chat(
     timeout: options.Timeout = None,
     tweak: options.Tweak = None,
     file: options.File = None,
+    docs: options.Docs = None,
     allow_private_urls: options.AllowPrivateUrls = None,
     format_: options.Format = None,
     json: options.Json = False,

@@ -63,7 +63,10 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     origin = await context.conversation.session()
     await origin.fork(name)
     await asyncio.to_thread(granted(context.conversation.place, origin.thread_id).copy_to, name)
+    documents = context.conversation.documents
     messages = await context.conversation.open_thread(name)
+    if context.conversation.documents != documents:  # of a thread in memory
+        context.conversation.use_documents(documents)
     yield ThreadChanged(name, tuple(messages))
     yield Notice(f"forked from {origin.thread_id}")
     for notice in _langflow_notice(context):

@@ -26,9 +26,13 @@ _SPEAKERS = {"human": "you", "ai": "model"}
 
 async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Use the model NAME; without NAME, show the current one."""
+    conversation = context.conversation
+    had_documents = bool(conversation.documents)
     if arguments:
-        await context.conversation.use_model(arguments)
-    yield Notice(f"model {context.conversation.model_name}")
+        await conversation.use_model(arguments)
+    yield Notice(f"model {conversation.model_name}")
+    if had_documents and not conversation.takes_documents:
+        yield Notice("it answers without this thread's documents: a Langflow flow has its own", "warning")
 
 
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -40,12 +44,18 @@ async def show_context(context: CommandContext, arguments: str) -> AsyncIterator
         for state, messages in groups
         for message in messages
     ]
+    rows += [("sent last", "passage", f"[{each.number}] {each.place}") for each in fitted.passages]
     yield Listing("Context", ("", "role", "text"), tuple(rows))
     budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"
     counts = f"{len(fitted.messages)} messages are sent, {len(fitted.left_out)} left out"
     if fitted.summed_up:
         counts += f", {len(fitted.summed_up)} sent as a summary"
     yield Notice(f"{counts}: about {fitted.tokens} tokens, {budget}")
+    if fitted.passages:
+        yield Notice(
+            f"passages of documents with the newest question: {len(fitted.passages)}, about {fitted.passage_tokens}"
+            " tokens; the next question gets its own"
+        )
 
 
 async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -1,4 +1,4 @@
-"""What the user granted a thread: the calls that run without asking, its graph, and the values that the graph gets.
+"""What the user granted a thread: calls that run without asking, its graph and the graph's values, its documents.
 
 A store, an export and an import may come from somebody else, so none of them decides what may run here. The grants are
 in the state folder, one file for each thread, by the store and the thread's ID.
@@ -6,7 +6,7 @@ in the state folder, one file for each thread, by the store and the thread's ID.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,26 @@ class Grants:
         if values != self.values:
             self._change(lambda data: data.update(values=values))
 
+    @property
+    def documents(self) -> list[str] | None:
+        """The absolute paths and globs of the thread's documents; None if the user has never named any for it."""
+        documents = self._read().get("documents")
+        return [str(source) for source in documents] if isinstance(documents, list) else None
+
+    def name_documents(self, documents: Sequence[str]) -> None:
+        """Remember the thread's documents, perhaps none. Raises what `allow` raises."""
+        if list(documents) != self.documents:
+            self._change(lambda data: data.update(documents=list(documents)))
+
     def copy_to(self, thread_id: str) -> None:
         """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""
-        copy, rules, graph, values = Grants(self._store, thread_id), self.rules, self.graph, self.values
+        copy, documents = Grants(self._store, thread_id), self.documents
+        granted: dict[str, Any] = {"rules": self.rules, "graph": self.graph, "values": self.values}
         copy.forget()
-        if rules or graph or values:
-            copy._change(lambda data: data.update(rules=rules, graph=graph, values=values))
+        if documents is not None:
+            granted["documents"] = documents
+        if documents is not None or any(granted.values()):
+            copy._change(lambda data: data.update(granted))
 
     def forget(self) -> None:
         """Remove all grants, so that a later thread of the same ID gets none. Raises what `allow` raises."""

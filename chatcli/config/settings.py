@@ -41,7 +41,7 @@ DEFAULT = "default"
 """The source of a value that is not set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
-    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak"),
+    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
 GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
@@ -55,10 +55,10 @@ NOT_OF_A_PROGRAM = frozenset(
     )
 )
 """The settings that a builder's program with a graph of its own does not have."""
-OF_ONE_RUN = frozenset(("thread", "file", "script", "resume_with", "context", "configurable", "input"))
+OF_ONE_RUN = frozenset(("thread", "file", "docs", "script", "resume_with", "context", "configurable", "input"))
 """The settings that are about one run of one program, so that those of `chat` do not hold for another program."""
 
-NEVER_OF_A_FOLDER = ("file", "script", "resume_with", "yes", "allow", "helper", "debug")
+NEVER_OF_A_FOLDER = ("file", "docs", "script", "resume_with", "yes", "allow", "helper", "debug")
 """The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
 
 
@@ -118,6 +118,7 @@ class Settings:
     editing_mode: EditingMode = "emacs"
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
+    docs: tuple[str, ...] = ()
     allow_private_urls: bool = False
     script: str | None = None
     graph: str | None = None

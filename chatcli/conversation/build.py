@@ -46,12 +46,14 @@ def build_conversation(
     can_ask: bool = False,
     embedded: bool = False,
     given: GivenValues | None = None,
+    documents: tuple[str, ...] = (),
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
     user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
-    what is `given` beside the messages; None stands for what the settings say. One that is `embedded` in another
+    what is `given` beside the messages; None stands for what the settings say. `documents` are the resolved ones of the
+    settings. One that is `embedded` in another
     program leaves that program's output and its logging alone.
 
     Raises:
@@ -79,4 +81,5 @@ def build_conversation(
 
         return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
 
-    return Conversation(settings, place, thread_id, name or who_answers(settings, place, graph), open_engine)
+    who = name or who_answers(settings, place, graph)
+    return Conversation(settings, place, thread_id, who, open_engine, documents)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
-from chatcli.conversation.place import Place
+from chatcli.conversation.place import Place, granted, keeps_threads
 from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.providers import PROVIDERS
+from chatcli.providers import LANGFLOW, PROVIDERS
 from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -51,11 +51,19 @@ class Conversation:
         thread_id: The thread to begin on.
         open_engine: Opens the engine, at most once at a time; tried again after a failure.
         name: The model, graph or app that answers first.
+        documents: The absolute paths and globs of `settings.docs`: an option adds them to the first thread; new threads
+            begin with them.
 
     """
 
     def __init__(
-        self, settings: Settings, place: Place, thread_id: str, name: ModelName, open_engine: OpenEngine
+        self,
+        settings: Settings,
+        place: Place,
+        thread_id: str,
+        name: ModelName,
+        open_engine: OpenEngine,
+        documents: tuple[str, ...] = (),
     ) -> None:
         self.place = place
         self.thread_id = self._first_thread = thread_id
@@ -65,6 +73,10 @@ class Conversation:
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
         self.watch_state = False
         """Whether each turn ends with what it changed in the graph's state."""
+        self._given_documents = documents
+        self._adds_documents = settings.is_option("docs")
+        self._documents: dict[str, tuple[str, ...]] = {}
+        """The documents of threads whose grants can't be stored, by thread."""
         self._settings = settings
         self._engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
@@ -100,6 +112,40 @@ class Conversation:
     def has_own_graph(self) -> bool:
         """Whether a graph answers, here or on a server, not the plain chat."""
         return self.model_name.provider not in PROVIDERS
+
+    @property
+    def takes_documents(self) -> bool:
+        """Whether answers can be grounded on documents: a model answers, not a graph, a server or a Langflow flow."""
+        return not self.has_own_graph and self.model_name.provider != LANGFLOW
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The absolute paths and globs of the documents that the current thread's answers are grounded on."""
+        return self._documents_of(self.thread_id)
+
+    def use_documents(self, sources: Iterable[str]) -> None:
+        """Ground the current thread's answers on `sources`, absolute paths and globs, from the next turn on."""
+        self._keep_documents(self.thread_id, tuple(dict.fromkeys(sources)))
+
+    def _documents_of(self, thread_id: str) -> tuple[str, ...]:
+        if not self.takes_documents:
+            return ()
+        remembered = self._documents.get(thread_id, granted(self.place, thread_id).documents)
+        if remembered is None:
+            return self._given_documents
+        return tuple(dict.fromkeys((*remembered, *(self._given_documents if self._adds_documents else ()))))
+
+    def _keep_documents(self, thread_id: str, documents: tuple[str, ...]) -> None:
+        self._adds_documents = False
+        self._documents.pop(thread_id, None)
+        try:
+            if not keeps_threads(self.place):
+                self._documents[thread_id] = documents
+            else:
+                granted(self.place, thread_id).name_documents(documents)
+        except OSError as error:
+            self._documents[thread_id] = documents
+            self.announce(Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning"))
 
     def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
@@ -222,6 +268,7 @@ class Conversation:
         engine = await asyncio.wait_for(self._engine.get(), OPEN_TIMEOUT)
         opening = Opening(self._first, self._chosen_model, self.model_name)
         await engine.keep_unasked(self.thread_id, opening, text, attachments)
+        self._remember_documents(self.thread_id)
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
@@ -285,6 +332,7 @@ class Conversation:
                 raise
             finally:
                 self._opening = None
+        self._session.documents = self.documents
         return self._session
 
     async def document(self) -> "ThreadDocument":
@@ -404,7 +452,16 @@ class Conversation:
         opening = Opening(self._first, self._chosen_model, self.model_name)
         session = await (await self._engine.get()).session(thread_id, opening)
         self.model_name, self._first = session.name, False
+        self._remember_documents(thread_id)
+        if session.name.provider == LANGFLOW and granted(self.place, thread_id).documents:
+            self.announce(Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
         return session
+
+    def _remember_documents(self, thread_id: str) -> None:
+        """Remember the documents of the settings for a thread that a question is asked on."""
+        if documents := self._documents_of(thread_id):
+            self._keep_documents(thread_id, documents)
+        self._adds_documents = False
 
     async def _chat(self) -> "ChatSession":
         """Return the hold on the current thread, where it is the plain chat's."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from chatcli.errors import UsageError
 
 TOPICS = (
-    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "tools", "graphs", "server"),
-    *("langflow", "postgresql", "settings", "trust", "json", "troubleshooting"),
+    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents"),
+    *("tools", "graphs", "server", "langflow", "postgresql", "settings", "trust", "json", "troubleshooting"),
 )
 """The topics, in the order in which they are listed."""
 

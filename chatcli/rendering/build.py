@@ -32,7 +32,9 @@ def build_renderer(settings: Settings) -> Renderer:
             from chatcli.rendering.plain import PlainRenderer, ScriptRenderer
 
             plain = PlainRenderer if settings.script is None else ScriptRenderer
-            return plain(sys.stdout, sys.stderr, quiet=settings.quiet)
+            # An answer by a schema is JSON, and nothing stands after it.
+            listed = settings.schema_file is None
+            return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed)
 
 
 def _wants_terminal(settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
     ApprovalRequested,
+    DocumentsFound,
     Event,
     Listing,
     Notice,
@@ -20,11 +21,13 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.message import Cited
 from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
 
 _LINES = (
     TurnStarted,
+    DocumentsFound,
     TextDelta,
     ReasoningDelta,
     ToolCallStarted,
@@ -87,9 +90,10 @@ class JsonRenderer(_Streams):
                 self._requests = []
             case TurnInterrupted():
                 stopped = InterruptedTurnError("interrupted")
-                self._fail(event.thread_id, stopped, {"content": event.content})
+                self._fail(event.thread_id, stopped, {"content": event.content, **cited_fields(event.cited)})
             case TurnFailed():
-                self._fail(event.thread_id, event.error, {"content": event.content} if event.content else {})
+                content = {"content": event.content} if event.content else {}
+                self._fail(event.thread_id, event.error, {**content, **cited_fields(event.cited)})
             case Notice(passing=True) if not self._err.isatty():
                 pass
             case Notice(level=level) if self._quiet and level != "error":
@@ -104,7 +108,7 @@ class JsonRenderer(_Streams):
             case _:
                 pass  # the object of the turn contains everything
 
-    def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, str]) -> None:
+    def _fail(self, thread_id: str, error: ChatcliError, more: dict[str, Any]) -> None:
         self._write({"thread_id": thread_id, "error": _error(error), **more})
         self._print(*error_lines(error))
 
@@ -128,7 +132,12 @@ class JsonLinesRenderer(_Streams):
 def _fields(event: Event) -> dict[str, Any]:
     if isinstance(event, TurnFailed):
         error = _error(event.error)
-        return {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
+        failed = {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
+        return {**failed, **cited_fields(event.cited)}
+    if isinstance(event, TurnFinished | TurnInterrupted):
+        fields = asdict(event)
+        del fields["cited"]
+        return {**fields, **cited_fields(event.cited)}
     if isinstance(event, Notice):
         return {"text": event.text, "level": event.level}
     if isinstance(event, TextDelta | ApprovalRequested):
@@ -141,6 +150,7 @@ def _fields(event: Event) -> dict[str, Any]:
 def _answer(event: TurnFinished) -> dict[str, Any]:
     own: dict[str, Any] = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     own |= {} if event.output is None else {"output": event.output}
+    own |= cited_fields(event.cited)
     return {
         "thread_id": event.thread_id,
         "checkpoint_id": event.checkpoint_id,
@@ -154,6 +164,16 @@ def _answer(event: TurnFinished) -> dict[str, Any]:
         "messages_in_context": event.messages_in_context,
         "messages_in_thread": event.messages_in_thread,
         **own,
+    }
+
+
+def cited_fields(cited: Cited | None) -> dict[str, Any]:
+    """Return the fields of JSON that say what an answer cites; none where no documents were used."""
+    if cited is None:
+        return {}
+    return {
+        "citations": [asdict(citation) for citation in cited.citations],
+        "unknown_citations": len(cited.made_up),
     }
 
 

@@ -23,7 +23,7 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.message import SPEAKERS, MessageShown, call_text, is_review, result_text, reviewed_actions
+from chatcli.message import SPEAKERS, Cited, MessageShown, call_text, is_review, result_text, reviewed_actions
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 from chatcli.text_lines import format_size
 
@@ -111,13 +111,15 @@ class PlainRenderer:
         out: The stream for answers, listings and past messages.
         err: The stream for everything else.
         quiet: Whether to write answers and errors only.
+        lists_sources: Whether the documents that an answer cites are listed after it.
 
     """
 
-    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False) -> None:
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False, lists_sources: bool = True) -> None:
         self._out = out
         self._err = err
         self._quiet = quiet
+        self._lists_sources = lists_sources
         self._sanitizer = Sanitizer()
         self._progress = ProgressLines()
         self._calls = OpenCalls()
@@ -200,6 +202,8 @@ class PlainRenderer:
         if not self._answered:  # a model that does not stream
             self._write_answer(sanitize(event.content))
         self._end_line()
+        if self._lists_sources and (sources := source_lines(event.cited)):
+            self._show("".join(f"{line}\n" for line in ("", *sources)))
         self._answered = False
         for line in self._calls.clear():
             self._print(f"{line} was interrupted")
@@ -267,7 +271,14 @@ def message_block(message: MessageShown) -> str:
     """Return a past message as a block: its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
     text = sanitize(message.text).rstrip("\n")
-    return f"{speaker}: {text}\n{'[interrupted]' if message.interrupted else ''}".rstrip("\n") + "\n\n"
+    sources = "".join(f"\n{line}" for line in ("", *lines)) if (lines := source_lines(message.cited)) else ""
+    interrupted = "\n[interrupted]" if message.interrupted else ""
+    return f"{speaker}: {text}{sources}{interrupted}".rstrip("\n") + "\n\n"
+
+
+def source_lines(cited: Cited | None) -> list[str]:
+    """Return the list of the documents that an answer cites, a line each, safe for a terminal."""
+    return [] if cited is None else [sanitize_line(line) for line, _ in cited.lines()]
 
 
 def match_block(match: MatchShown) -> str:
@@ -296,8 +307,13 @@ def _pad(text: str, width: int) -> str:
     return text + " " * (width - _cells(text))
 
 
+def format_amount(amount: int, unit: str) -> str:
+    """Return `amount`, of a `Progress` in `unit`, for people."""
+    return f"{amount:,} files" if unit == "files" else format_size(amount)
+
+
 class ProgressLines:
-    """Turns the `Progress` events of a label into a few lines: the start, each tenth of a download, the end."""
+    """Turns the `Progress` events of a label into a few lines: the start, each tenth of what has a size, the end."""
 
     def __init__(self) -> None:
         self._shown_percent: dict[str, int] = {}  # label -> the last percentage shown
@@ -308,11 +324,11 @@ class ProgressLines:
         if event.finished:
             self._shown_percent.pop(label, None)
             return f"{label}: done"
-        percent = 100 * event.done // event.total if event.unit == "bytes" and event.total else 0
+        percent = 100 * event.done // event.total if event.unit and event.total else 0
         step = percent // _STEP * _STEP
         if label not in self._shown_percent:
             self._shown_percent[label] = step
-            return f"{label}..." if not event.total else f"{label} ({format_size(event.total)})..."
+            return f"{label} ({format_amount(event.total, event.unit)})..." if event.total else f"{label}..."
         if step <= self._shown_percent[label]:
             return None
         self._shown_percent[label] = step

@@ -24,6 +24,8 @@ Choices = Callable[[], Iterable[tuple[str, str]]]
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
 
+_BEFORE_PATH = "/docs add "
+
 
 class LineCompleter(Completer):
     """Completes slash commands, with their help, their arguments, and `@paths`.
@@ -50,6 +52,9 @@ class LineCompleter(Completer):
         typed = document.text_before_cursor
         if mention := _MENTION.search(typed):
             yield from _paths(mention["quoted"] or mention["bare"] or "", quoted=mention["quoted"] is not None)
+        elif typed.startswith(_BEFORE_PATH):
+            path = typed.removeprefix(_BEFORE_PATH).lstrip()
+            yield from _paths(path.removeprefix('"'), quoted=path.startswith('"'))
         elif parse_command(typed) is None or "\n" in typed:
             return
         elif " " in typed:
@@ -82,6 +87,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
             "state": lambda: _state_keys(conversation()),
+            "docs": lambda: _documents_choices(conversation()),
         },
         conversation,
     )
@@ -107,6 +113,17 @@ def _state_keys(conversation: Conversation | None) -> list[tuple[str, str]]:
     """Return the keys of the graph's state, with the type of each, and the word that shows the changes of turns."""
     names = {} if conversation is None else conversation.state_names()
     return [*names.items(), (WATCH, "the changes of each turn")]
+
+
+def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str]]:
+    """Return the words of `/docs`, and the thread's documents to remove."""
+    named = () if conversation is None else conversation.documents
+    if not named:
+        return [("add ", "a folder, a file or a glob"), ("list", "")]
+    from chatcli.documents.find import shown_path
+
+    words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
+    return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
 
 
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:

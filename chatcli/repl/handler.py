@@ -12,8 +12,15 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from chatcli.attachments.attachment import Attachment, find_mentions, missing_mentions, read_attachment
+from chatcli.attachments.attachment import (
+    Attachment,
+    find_folders,
+    find_mentions,
+    missing_mentions,
+    read_attachment,
+)
 from chatcli.commands.all import all_commands
+from chatcli.commands.documents import add_documents, check_takes_documents
 from chatcli.commands.registry import (
     CommandContext,
     ParsedCommand,
@@ -214,9 +221,12 @@ class LineHandler:
         await self.conversation.close()
 
     async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
-        """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`."""
+        """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`, and use folders `@DIR/`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
+            if typed and "@" in text and (folders := await asyncio.to_thread(find_folders, text)):
+                check_takes_documents(self.conversation)
+                yield await add_documents(self.conversation, folders)
         except ChatcliError as error:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
             return

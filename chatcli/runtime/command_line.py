@@ -2,11 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "doctor", "help")
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "docs", "doctor", "help")
 VALUED = frozenset(
     (
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),
-        *("--max-tokens", "--context-tokens", "--tweak", "--file", "-f", "--format", "--schema", "--script", "--graph"),
+        *(
+            "--max-tokens",
+            "--context-tokens",
+            "--tweak",
+            "--file",
+            "-f",
+            "--docs",
+            "--format",
+            "--schema",
+            "--script",
+            "--graph",
+        ),
         *("--resume-with", "--store", "--url", "--assistant", "--color", "--theme", "--editing-mode", "--timeout"),
         *("--context", "--configurable", "--input", "--input-key", "--output-key"),
         *("--mcp", "--allow", "--max-steps", "--tool-timeout"),

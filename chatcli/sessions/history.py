@@ -10,8 +10,9 @@ from typing import TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED
-from chatcli.message import MessageShown, call_text, human_role, result_text
+from chatcli.message import Cited, MessageShown, call_text, human_role, result_text
 from chatcli.store.threads import Step
 
 COMPACTED = "/compact"
@@ -111,13 +112,18 @@ def as_shown(messages: Sequence[BaseMessage]) -> list[MessageShown]:
         elif isinstance(message, AIMessage):
             interrupted = message.response_metadata.get("finish_reason") == INTERRUPTED
             if message.text or interrupted or not message.tool_calls:
-                shown.append(MessageShown("assistant", message.text, interrupted))
+                shown.append(MessageShown("assistant", message.text, interrupted, _cited(message)))
             calls |= {call["id"]: call_text(call["name"], call["args"]) for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id) or message.name or "tool"
             result = result_text(message.text, failed=message.status == "error")
             shown.append(MessageShown("tool", f"{call} {result}"))
     return shown
+
+
+def _cited(answer: AIMessage) -> Cited | None:
+    cited = cited_in(answer.response_metadata)
+    return None if cited is None else for_people(cited)
 
 
 def is_question(message: BaseMessage) -> TypeGuard[HumanMessage]:

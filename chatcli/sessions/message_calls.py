@@ -129,13 +129,22 @@ def is_cut(call: ToolCall, answer: AIMessage) -> bool:
     return call["id"] in answer.response_metadata.get(CUT, ())
 
 
-def result_of(call: ToolCall, text: str, *, status: Literal["success", "error"] = "error") -> ToolMessage:
+def result_of(
+    call: ToolCall, text: str, *, status: Literal["success", "error"] = "error", artifact: Any = None
+) -> ToolMessage:
     """Return the message that tells the model how `call` ended.
 
     It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
     can't be sent of the text is replaced: the name of a file may be no Unicode.
     """
-    return ToolMessage(as_text(text), tool_call_id=str(call["id"]), name=call["name"], status=status, id=str(uuid4()))
+    return ToolMessage(
+        as_text(text),
+        tool_call_id=str(call["id"]),
+        name=call["name"],
+        status=status,
+        artifact=artifact,
+        id=str(uuid4()),
+    )
 
 
 def open_calls(messages: Sequence[BaseMessage]) -> list[ToolCall]:

@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from chatcli.events import INTERRUPTED
+from chatcli.sessions.found import cited_metadata
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.message_calls import NO_RESULT, calls_of, result_of
 from chatcli.sessions.thread import GraphThread, messages_of
@@ -97,7 +98,7 @@ async def _journalled(thread: GraphThread) -> list[BaseMessage]:
     messages = await thread.messages() if partial is not None else []
     if partial is None or _is_stored(partial, messages):
         return []
-    return [_partial_answer(partial.text)]
+    return [_partial_answer(partial.text, {})]
 
 
 def _is_stored(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
@@ -120,7 +121,9 @@ async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: St
     """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
     rest = unanswered_calls(messages_of(snapshot))
     if partial:
-        rest.append(_partial_answer(partial))
+        # A user graph's state may have any keys.
+        cited = {} if thread.node is None else cited_metadata(partial, snapshot.values)
+        rest.append(_partial_answer(partial, cited))
     if rest:
         # Under the labels of the question, so that it belongs to that turn; LangGraph itself takes on none of them.
         labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
@@ -128,5 +131,5 @@ async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: St
         await thread.append(config, rest)
 
 
-def _partial_answer(text: str) -> AIMessage:
-    return AIMessage(text, id=str(uuid4()), response_metadata={"finish_reason": INTERRUPTED})
+def _partial_answer(text: str, metadata: Mapping[str, Any]) -> AIMessage:
+    return AIMessage(text, id=str(uuid4()), response_metadata={**metadata, "finish_reason": INTERRUPTED})

@@ -60,6 +60,8 @@ class Session:
         """The answers to some of several interrupts, by ID, until all are there."""
         self.watching = False
         """Whether each turn ends with a notice about what it changed in the state beside the messages."""
+        self.documents: tuple[str, ...] = ()
+        """The paths and globs of the documents that the next answers are grounded on; only the plain chat has any."""
         self._edits: dict[str, str] = {}
         """The checkpoint before each edit of the state of this process, by the one after it."""
         self._shown: set[str] = set()

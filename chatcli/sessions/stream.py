@@ -6,14 +6,16 @@ The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/la
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
 from langgraph.types import Interrupt
 
 from chatcli.events import (
+    AnswerEvent,
     ApprovalRequested,
     Notice,
+    Progress,
     ReasoningDelta,
     TextDelta,
     ToolCallFinished,
@@ -24,6 +26,9 @@ from chatcli.providers import LANGFLOW
 from chatcli.sessions.message_calls import finish_reason
 from chatcli.speakers import SEPARATOR, Speakers
 
+if TYPE_CHECKING:
+    from chatcli.message import Citation
+
 STREAM_MODES: tuple[Literal["messages", "updates", "custom"], ...] = ("messages", "updates", "custom")
 """Messages come as they stream; a node's update says that its messages are whole, and what the graph waits for."""
 INTERRUPT = "__interrupt__"
@@ -32,7 +37,7 @@ INTERRUPT = "__interrupt__"
 ANSWER = "answer"
 """The type of the stream part that a thread adds at its end where the answer is not what the messages say."""
 
-AnswerEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | Notice
+StreamEvent = AnswerEvent | Notice | Progress
 Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
 _INTERNAL = frozenset({"lc_internal_call", "lc_source"})
@@ -102,6 +107,8 @@ class AnswerReader:
         self.messages_in_thread = 0
         self.context_tokens = 0
         self.context_budget: int | None = None
+        self.found: Sequence[Citation] | None = None
+        """The passages of documents that the answer may cite; None where there are no documents."""
         self.flow: Mapping[str, str] | None = None
         """What Langflow reports about its answer in addition to the text."""
         self.interrupts: dict[str, Interrupt[Any]] = {}
@@ -127,7 +134,7 @@ class AnswerReader:
         streamed = next(reversed(self._streamed.values()), None)
         return "" if streamed is None else streamed.text
 
-    def read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
+    def read(self, part: Mapping[str, Any]) -> Iterator[StreamEvent]:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
         if part["type"] == ANSWER:
             yield from self._read_answer(part["data"])
@@ -135,7 +142,7 @@ class AnswerReader:
         for event in self._read(part):
             yield self._as_draft(event)
 
-    def _read(self, part: Mapping[str, Any]) -> Iterator[AnswerEvent]:
+    def _read(self, part: Mapping[str, Any]) -> Iterator[StreamEvent]:
         if part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
@@ -155,22 +162,22 @@ class AnswerReader:
                     yield from self._read_update(each, (part["ns"], name))
             yield from self._read_early_results()
 
-    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[AnswerEvent]:
+    def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[StreamEvent]:
         """Yield the answers among `messages`, which the state holds and no stream part had."""
         for message in messages:
             if isinstance(message, AIMessage) and message.text:
                 yield from self._read_message(message, ((), ""))
 
-    def finish(self) -> Iterator[AnswerEvent]:
+    def finish(self) -> Iterator[StreamEvent]:
         """Yield what was kept back; the stream has ended."""
         yield from self._read_early_results()
         for event in self._speakers.end_all():
             yield self._as_draft(event)
 
-    def _as_draft(self, event: AnswerEvent) -> AnswerEvent:
+    def _as_draft(self, event: StreamEvent) -> StreamEvent:
         return replace(event, draft=True) if self._drafts and isinstance(event, TextDelta) else event
 
-    def _read_answer(self, answer: Answer) -> Iterator[AnswerEvent]:
+    def _read_answer(self, answer: Answer) -> Iterator[StreamEvent]:
         """Read the answer that a graph returned; it is shown unless a model has just written it."""
         yield from self.finish()
         shown = [text.strip() for _, text in self.messages]
@@ -179,7 +186,7 @@ class AnswerReader:
             for event in self._speakers.say(ANSWER, TextDelta(answer.text, ANSWER if shown else "")):
                 yield event if event.text == answer.text else self._as_draft(event)
 
-    def _read_report(self, data: object) -> Iterator[Notice]:
+    def _read_report(self, data: object) -> Iterator[StreamEvent]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
         if isinstance(data, Answer):
             self.output = data.output
@@ -193,6 +200,9 @@ class AnswerReader:
         self.messages_in_thread = data.get("messages_in_thread", self.messages_in_thread)
         self.context_tokens = data.get("context_tokens", self.context_tokens)
         self.context_budget = data.get("context_budget", self.context_budget)
+        self.found = data.get("found", self.found)
+        if "event" in data:
+            yield data["event"]
         if "note" in data:
             yield Notice(str(data["note"]), passing=True)
         if notice := data.get("notice"):
@@ -200,7 +210,7 @@ class AnswerReader:
 
     def _read_message(
         self, message: AIMessage, node: Node, metadata: Mapping[str, Any] = _NO_METADATA
-    ) -> Iterator[AnswerEvent]:
+    ) -> Iterator[StreamEvent]:
         message_id = message.id or f"{node}"
         whole = not isinstance(message, AIMessageChunk)
         streamed = self._streamed.get(message_id)
@@ -243,7 +253,7 @@ class AnswerReader:
                 return True
         return False
 
-    def _read_update(self, update: object, node: Node) -> Iterator[AnswerEvent]:
+    def _read_update(self, update: object, node: Node) -> Iterator[StreamEvent]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
         written = update.get("messages") if isinstance(update, Mapping) else None
         for message in written if isinstance(written, list | tuple) else [written]:
@@ -257,7 +267,7 @@ class AnswerReader:
         for message_id in [key for key, streamed in self._streamed.items() if streamed.node == node]:
             yield from self._speakers.end(message_id)
 
-    def _read_raw(self, message: Any, node: Node) -> Iterator[AnswerEvent]:
+    def _read_raw(self, message: Any, node: Node) -> Iterator[StreamEvent]:
         """Read a message that a node wrote as plain data, which does not come as a message."""
         try:
             [made] = convert_to_messages([message])
@@ -268,7 +278,7 @@ class AnswerReader:
             yield from self._read_message(made, node)
             yield from self._read_calls(made)
 
-    def _read_calls(self, message: AIMessage) -> Iterator[AnswerEvent]:
+    def _read_calls(self, message: AIMessage) -> Iterator[StreamEvent]:
         for call in message.tool_calls:
             call_id = str(call["id"])
             if call_id not in self._calls:
@@ -282,7 +292,7 @@ class AnswerReader:
             name = self._calls.get(call_id) or message.name or ""
             yield ToolCallFinished(call_id, name, message.text, message.status)
 
-    def _read_early_results(self) -> Iterator[AnswerEvent]:
+    def _read_early_results(self) -> Iterator[StreamEvent]:
         for result in self._early_results:
             yield from self._read_result(result)
         self._early_results.clear()

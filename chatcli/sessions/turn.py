@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
+from chatcli.documents.citations import cite, for_people
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.events import (
     NO_ANSWER,
@@ -26,6 +27,7 @@ from chatcli.events import (
     TurnStarted,
     Usage,
 )
+from chatcli.message import Cited
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.repair import keep_turn, recover
 from chatcli.sessions.stream import AnswerReader, as_requests
@@ -178,9 +180,11 @@ class RunningTurn:
                 checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
                 error, checkpoint_id = self._explain(problem), ""
+            cited = self._cited()
             if isinstance(error, InterruptedTurnError):
-                return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, _elapsed_ms(started))
-            return TurnFailed(thread_id, self._name, reader.content, error)
+                elapsed_ms = _elapsed_ms(started)
+                return TurnInterrupted(thread_id, checkpoint_id, self._name, reader.content, elapsed_ms, cited)
+            return TurnFailed(thread_id, self._name, reader.content, error, cited)
         if reader.paused and not reader.interrupts:
             self._stopped_before = await self._thread.mark_stopped()
         return TurnFinished(
@@ -198,7 +202,13 @@ class RunningTurn:
             cost_usd=self._cost(reader.usage),
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
             output=reader.output,
+            cited=self._cited(),
         )
+
+    def _cited(self) -> Cited | None:
+        """Return what the answer cites, as far as it came; None where the turn has no documents."""
+        found = self._reader.found
+        return None if found is None else for_people(cite(self._reader.content, found))
 
     def _finish_reason(self) -> str:
         reader = self._reader

@@ -117,12 +117,11 @@ class Toolbox:
         """Remember that the user approved `call`."""
         self._approved.add(_fingerprint(call))
 
-    def may_run(self, call: ToolCall, more: Iterable[str]) -> bool:
-        """Return whether `call` runs now: a rule allows it, or the user approved it in this process.
+    def may_run(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> bool:
+        """Return whether `call`, of `tool`, runs now: a rule allows it, or the user approved it in this process.
 
         The thread alone proves nothing: the store may come from another person.
         """
-        tool = self.tools[call["name"]]
         return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.markdown.parser import open_fence
+from chatcli.rendering.plain import source_lines
 from chatcli.roles.prompt import fill_prompt, role_prompt
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.sessions.history import as_shown
@@ -37,7 +38,7 @@ _LAYOUT = """
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif;
   color: #1f2328; background: #fff; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; line-height: 1.3; }
-.facts, .interrupted { color: #656d76; font-size: .875rem; }
+.facts, .sources, .interrupted { color: #656d76; font-size: .875rem; }
 article { margin: 1.5rem 0; padding: .25rem 1rem; border-left: 3px solid #d1d9e0; }
 article.user { border-color: #0969da; background: #f6f8fa; }
 article > h2 { font-size: .875rem; margin: .5rem 0; color: #656d76; }
@@ -48,7 +49,7 @@ table { border-collapse: collapse; } th, td { border: 1px solid #d1d9e0; padding
 @media (prefers-color-scheme: dark) {
   body { color: #e6edf3; background: #0d1117; }
   article { border-color: #3d444d; } article.user { border-color: #4493f8; background: #151b23; }
-  .facts, .interrupted, article > h2 { color: #9198a1; }
+  .facts, .sources, .interrupted, article > h2 { color: #9198a1; }
   pre { background: #151b23; } th, td { border-color: #3d444d; } a { color: #4493f8; }
 }
 """
@@ -77,13 +78,14 @@ class ThreadPage:
         facts = (f"Thread {self.thread_id}", self.model, self.updated_at[:16].replace("T", " "))
         return " · ".join(filter(None, map(sanitize_line, facts)))
 
-    def sections(self) -> Iterator[tuple[str, str, bool]]:
-        """Yield the speaker, the text, and whether it was interrupted; the system prompt comes first."""
+    def sections(self) -> Iterator[tuple[str, str, list[str], bool]]:
+        """Yield the speaker, the text, the sources, and whether it was interrupted; the system prompt comes first."""
         if self.system:
             role = f" (role {sanitize_line(self.role)})" if self.role else ""
-            yield f"System prompt{role}", sanitize(self.system), False
+            yield f"System prompt{role}", sanitize(self.system), [], False
         for message in self.messages:
-            yield SPEAKERS.get(message.role, sanitize_line(message.role)), sanitize(message.text), message.interrupted
+            speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
+            yield speaker, sanitize(message.text), source_lines(message.cited), message.interrupted
 
 
 def as_page(document: ThreadDocument) -> ThreadPage:
@@ -107,13 +109,16 @@ def markdown_page(page: ThreadPage) -> Iterator[str]:
     yield f"# {_literal(page.heading)}"
     yield ""
     yield _literal(page.facts)
-    for speaker, text, interrupted in page.sections():
+    for speaker, text, sources, interrupted in page.sections():
         yield ""
         yield f"## {_literal(speaker)}"
         yield ""
         yield text.rstrip("\n")
         if fence := open_fence(text):
             yield fence  # otherwise an answer that was cut short in a code block would swallow the rest of the page
+        if sources:
+            yield ""
+            yield from (f"- {_literal(line)}" for line in sources)
         if interrupted:
             yield ""
             yield "*[interrupted]*"
@@ -133,7 +138,7 @@ def html_page(page: ThreadPage) -> Iterator[str]:
     yield f"<title>{escape(page.heading)}</title>"
     yield f"<style>{_LAYOUT}{_colors()}</style></head><body>"
     yield f'<h1>{escape(page.heading)}</h1><p class="facts">{escape(page.facts)}</p>'
-    for speaker, text, interrupted in page.sections():
+    for speaker, text, sources, interrupted in page.sections():
         answer = speaker == SPEAKERS["assistant"]
         kind = "assistant" if answer else "summary" if speaker == SPEAKERS["summary"] else "user"
         yield f'<article class="{kind}"><h2>{escape(speaker)}</h2>'
@@ -141,6 +146,8 @@ def html_page(page: ThreadPage) -> Iterator[str]:
             yield markdown.render(text)
         else:  # a question keeps its line breaks
             yield f'<div class="said">{escape(text)}</div>'
+        if sources:
+            yield f'<p class="sources">{"<br>".join(map(escape, sources))}</p>'
         if interrupted:
             yield '<p class="interrupted">[interrupted]</p>'
         yield "</article>"

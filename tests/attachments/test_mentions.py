@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatcli.attachments.attachment import find_mentions, missing_mentions
+from chatcli.attachments.attachment import find_folders, find_mentions, missing_mentions
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +59,16 @@ _PARTS = ["@", " ", "\n", "a.txt", '"', "```", "~", "/", "..", "\0", "(", ".", "
 @given(st.lists(st.sampled_from(_PARTS) | st.text(max_size=3)).map("".join))
 def test_any_line_may_be_typed(line: str) -> None:
     assert not set(find_mentions(line)) & set(missing_mentions(line))
+
+
+def test_a_folder_is_mentioned_with_a_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "my notes").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    assert find_folders("What does @docs/ say, and (@docs/)? And @./docs/, please.") == ["docs/", "./docs/"]
+    assert find_folders('Compare @"my notes/" with @docs/.') == ["my notes/", "docs/"]
+    assert find_folders("@docs @docs/a.md @missing/ someone@docs/ @/ @// @~nobody/") == []
+    assert find_folders("a decorator:\n@docs/\n```\nsee @docs/\n```\n") == []
+    assert missing_mentions("@docs/ and @missing/") == ["missing/"]
+    assert find_mentions("@docs/ and @docs/a.md") == ["docs/a.md"]

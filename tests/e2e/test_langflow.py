@@ -53,6 +53,18 @@ def test_a_turn_runs_the_flow_in_a_session_of_the_thread(chat: Chat, langflow: F
     assert again.body == {**run.body, "input_value": "What's my name?"}
 
 
+def test_documents_are_not_for_a_flow(chat: Chat, langflow: FakeLangflow, fake: FakeOpenAI, home: Home) -> None:
+    (home.work / "setup.md").write_text("Run `make frobnicate` to begin.")
+    assert chat("-m", "gpt-4o-mini", "-t", "abc", "--docs", "setup.md", "How do I frobnicate?").returncode == 0
+    other = chat(*PARROT, "-t", "abc", "How do I frobnicate?")
+    assert other.stdout == "You said: How do I frobnicate?\n"
+    assert "documents are not used" in other.stderr
+    assert_reported(chat("-t", "abc", "--docs", "setup.md", "hello"), 2)
+    assert len(langflow.runs) == 1
+    chat("-m", "gpt-4o-mini", "-t", "abc", "How do I frobnicate?")
+    assert "make frobnicate" in str(fake.requests[-1].messages)
+
+
 def test_tweaks_and_files_go_along(chat: Chat, langflow: FakeLangflow, home: Home) -> None:
     (home.work / "notes.txt").write_text("the cat is grey")
     tweaks = ("--tweak", "Language Model.temperature=0.2", "--tweak", "Prompt-x1.template=a=b", "--tweak", "A.b=[1]")

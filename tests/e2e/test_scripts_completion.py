@@ -117,6 +117,17 @@ def test_files_are_completed_in_fish_and_left_to_the_other_shells(chat: Chat) ->
     assert complete(chat, "bash", "-f", "fo") == []
 
 
+def test_documents_of_the_index_are_completed(chat: Chat) -> None:
+    for name in ("notes", "$(touch pwned)"):
+        (chat.home.work / name).mkdir()
+        (chat.home.work / name / "a.md").write_text("text")
+        assert chat("docs", "index", name).returncode == 0
+    assert complete(chat, "bash", "docs", "forget", "n") == ["notes"]
+    assert complete(chat, "fish", "docs", "forget", "/") == [str(chat.home.work / "notes")]
+    assert complete(chat, "fish", "--docs", "n") == ["notes/"]
+    assert "pwned" not in "".join(complete(chat, "zsh", "docs", "forget", ""))
+
+
 def test_a_broken_config_file_spoils_no_completion(chat: Chat) -> None:
     config = chat.home.root / ".config" / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)

@@ -180,6 +180,7 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "editing_mode": ("emacs", "default"),
         "plain": (False, "default"),
         "file": (["a.txt", "b.png"], "environment CHATCLI_FILE"),
+        "docs": ([], "default"),
         "allow_private_urls": (False, "default"),
         "timeout": (9, "option"),
         "tools": (False, "environment CHATCLI_TOOLS"),

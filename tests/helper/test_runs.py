@@ -74,6 +74,20 @@ def test_it_works_in_the_folder_that_it_was_asked_in(helped: Helped, server: Fak
     assert "the text of the notes" in server.requests[-1].last
 
 
+def test_it_answers_from_documents(helped: Helped, server: FakeOpenAI) -> None:
+    (helped.home.work / "setup.md").write_text("Run `make frobnicate` to begin.\n")
+    gate = Event()
+    server.script(Gated("Run it ", gate, "[1]."))
+    running = helped.start("-t", "documents", "--docs", "setup.md", "How do I frobnicate?")
+    running.wait_for_output("Run it")
+    assert len(helped.children()) == 1
+    gate.set()
+    assert running.finish().stdout == "Run it [1].\n\n[1] setup.md:1-1\n"
+    server.default = Answer("Run it [1].")
+    assert helped("-t", "documents", "How do I frobnicate?", env=ALONE).stdout.endswith("\n\n[1] setup.md:1-1\n")
+    assert helped("--docs", "missing", "hello").returncode == 2
+
+
 def test_the_environment_is_the_one_of_now(helped: Helped, server: FakeOpenAI) -> None:
     server.key = None
     with FakeOpenAI() as other:

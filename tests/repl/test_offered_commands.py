@@ -1,5 +1,7 @@
 """Which commands are offered, by `/help` and by Tab: those that can work in the conversation."""
 
+from pathlib import Path
+
 import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
@@ -10,9 +12,9 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine
 from chatcli.conversation.place import choose_place
 from chatcli.models.names import ModelName
-from chatcli.repl.completion import LineCompleter
+from chatcli.repl.completion import LineCompleter, build_completer
 
-OF_THE_CHAT = {"model", "context", "compact", "role", "system", "tools"}
+OF_THE_CHAT = {"model", "context", "compact", "role", "system", "docs", "tools"}
 
 
 async def never_opened(announce: object) -> Engine:
@@ -44,3 +46,26 @@ def test_what_always_refuses_is_not_offered(name: ModelName, missing: set[str]) 
 
 def test_all_is_offered_before_the_conversation_has_begun() -> None:
     assert [*all_commands().offered(None)] == [*all_commands()]
+
+
+def completions(typed: str, conversation: Conversation) -> list[str]:
+    """Return what Tab makes of the line `typed`."""
+    settings = Settings(no_save=True)
+    completer = build_completer(settings, choose_place(settings), lambda: conversation)
+    found = completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))
+    return [typed[: len(typed) + one.start_position] + one.text for one in found]
+
+
+def test_tab_completes_the_words_and_paths_of_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("docs", "my notes"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(no_save=True)
+    conversation = Conversation(settings, choose_place(settings), "t", ModelName("openai", "gpt-5"), never_opened)
+    assert completions("/docs ", conversation) == ["/docs add ", "/docs list"]
+    assert completions("/docs add ", conversation) == ["/docs add docs/", '/docs add "my notes/']
+    assert completions("/docs add my n", conversation) == ['/docs add "my notes/']
+    conversation.use_documents([str(tmp_path / "docs"), "/elsewhere/*.md"])
+    assert completions("/docs o", conversation) == ["/docs off"]
+    assert completions("/docs r", conversation) == ["/docs remove docs", "/docs remove /elsewhere/*.md"]
+    assert completions("see @d", conversation) == ["see @docs/"]

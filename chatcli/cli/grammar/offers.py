@@ -106,6 +106,17 @@ def files(incomplete: str) -> list[Offer]:
     return [(path, "") for path in found if path.startswith(incomplete) and _SAFE_ID.fullmatch(path)]
 
 
+def documents(incomplete: str) -> list[Offer]:
+    """Return what is in the index of documents."""
+    from chatcli.documents.find import shown_path
+    from chatcli.documents.index import DocumentIndex
+
+    with contextlib.suppress(ChatcliError), DocumentIndex() as index:
+        sources = [one.source for one in index.sources()]
+        return _fitting(sources if incomplete.startswith("/") else map(shown_path, sources), incomplete)
+    return []
+
+
 def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
     """Return the names that begin with the typed text and are safe in a shell."""
     return [(name, "") for name in names if name.startswith(incomplete) and _SAFE_NAME.fullmatch(name)]

@@ -158,6 +158,16 @@ File = Annotated[
         autocompletion=offer_files,
     ),
 ]
+Docs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--docs",
+        metavar="PATH",
+        help="Answer from these documents: a folder, a file or a glob; repeatable.",
+        rich_help_panel=INPUT,
+        autocompletion=offer_files,
+    ),
+]
 AllowPrivateUrls = Annotated[
     bool | None,
     typer.Option(

@@ -15,7 +15,7 @@ from chatcli.conversation.place import Place, choose_place, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
-from chatcli.providers import PROVIDERS
+from chatcli.providers import LANGFLOW, PROVIDERS
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
@@ -56,7 +56,11 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
         ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
     if request.stays and graph is None and stored is not None:
         name = _shown_model(settings, recorded(), name)
-    begin = partial(build_conversation, settings, place, thread_id, graph, request.schema, name=name)
+    plain = graph is None and not at_server
+    documents = _chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
+    begin = partial(
+        build_conversation, settings, place, thread_id, graph, request.schema, name=name, documents=documents
+    )
     renderer = build_renderer(settings)
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive
@@ -78,6 +82,26 @@ def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
     if not newest:
         raise UsageError("there is no thread to continue yet", remedy=f"Begin one: {command()}")
     return newest[0].thread_id
+
+
+def _chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tuple[str, ...]:
+    """Return the documents of the settings as absolute paths and globs.
+
+    Raises:
+        UsageError: There is no such file, or a Langflow flow answers.
+
+    """
+    answers = name.provider if settings.is_option("model") or not recorded else recorded.partition(":")[0]
+    if answers == LANGFLOW:
+        if settings.is_option("docs"):
+            raise UsageError(
+                "--docs has no effect on a Langflow flow, which has its own documents",
+                remedy="Leave it out, or choose another model with -m.",
+            )
+        return ()
+    from chatcli.documents.find import resolve_source
+
+    return tuple(map(resolve_source, settings.docs))
 
 
 def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:

@@ -142,8 +142,10 @@ def _print_mentions(text: str) -> None:
     """Print a note where `text` mentions a file: `@path` attaches one in a conversation only."""
     if "@" not in text:
         return
-    from chatcli.attachments.attachment import find_mentions, missing_mentions
+    from chatcli.attachments.attachment import find_folders, find_mentions, missing_mentions
 
+    if folders := find_folders(text):
+        print(f"note: @{folders[0]} is sent as text; for answers from its files, use --docs", file=sys.stderr)
     if sources := [*find_mentions(text), *missing_mentions(text)]:
         print(f"note: @{sources[0]} is sent as text; attach a file with -f", file=sys.stderr)
 

@@ -110,6 +110,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _threads(settings)
     if program.graph is not None:
         return
+    yield _documents()
     yield from _keys(settings)
     yield from _model(settings)
     yield _local_runtime()
@@ -155,6 +156,23 @@ def _store(location: StoreLocation) -> Finding:
         "a PostgreSQL server" if location.path is None else f"{location.path}, {location.path.stat().st_size:,} bytes"
     )
     return Finding("store", "ok", f"{where}, {count} threads")
+
+
+def _documents() -> Finding:
+    from chatcli.documents.index import DocumentIndex
+
+    file = paths.data_dir() / "documents.db"
+    if not file.exists():
+        return Finding("documents", "ok", f"{file} is created with the first question about documents")
+    try:
+        with DocumentIndex() as index:
+            sources, notice = index.sources(), index.notice
+        size = file.stat().st_size
+    except (ChatcliError, OSError) as error:
+        remedy = error.remedy if isinstance(error, ChatcliError) else ""
+        return Finding("documents", "problem", f"{error}", remedy)
+    detail = f"{file}, {size:,} bytes, {sum(one.files for one in sources):,} files of {len(sources):,} sources"
+    return Finding("documents", "ok", f"{detail}; {notice}" if notice else detail)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

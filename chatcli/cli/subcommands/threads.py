@@ -20,6 +20,7 @@ from chatcli.errors import UsageError
 from chatcli.events import Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.providers import LANGFLOW
+from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
@@ -99,7 +100,9 @@ def listing(threads: list[ThreadSummary]) -> Listing:
 
 
 def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
-    shown = [{"role": m.role, "content": m.text, "interrupted": m.interrupted} for m in messages]
+    shown = [
+        {"role": m.role, "content": m.text, "interrupted": m.interrupted, **cited_fields(m.cited)} for m in messages
+    ]
     return {**dataclasses.asdict(summary), "messages": shown}
 
 

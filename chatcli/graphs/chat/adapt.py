@@ -1,23 +1,16 @@
-"""Messages and tools in the form that the current model takes."""
+"""Messages in the form that the current model takes."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
-from langchain_core.runnables import Runnable
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.runtime import Runtime
 
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import FileKind, Model, takes
-from chatcli.tools.tool import Tool
 
 _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
-CHARACTERS_PER_TOKEN = 4
-"""An estimate, for the descriptions of tools."""
 
 
 def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMessage]:
@@ -74,37 +67,6 @@ def _without_files(message: BaseMessage, model: Model) -> BaseMessage:
         if isinstance(block, str) or (kind := _KINDS.get(block["type"])) is None or takes(model, kind) is not False
     ]
     return message if len(kept) == len(message.content) else message.model_copy(update={"content": kept})
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedTools:
-    """The tools of one request by name, and about how many tokens their descriptions take."""
-
-    tools: Mapping[str, Tool] = field(default_factory=dict)
-    tokens: int = 0
-
-    def client(self, model: Model) -> Runnable[LanguageModelInput, Any]:
-        """Return the client of `model` with the tools bound to it."""
-        if not self.tools:
-            return model.client
-        return model.client.bind_tools([tool.runnable for tool in self.tools.values()])
-
-
-async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
-    """Return what the turn's model may call, started if necessary; nothing for a model that takes no tools."""
-    turn = runtime.context
-    toolbox = turn.toolbox
-    # Tools and a schema contradict each other: with a schema, every answer is JSON.
-    if toolbox.empty or turn.schema is not None:
-        return OfferedTools()
-    if not takes_tools(turn.model):
-        runtime.stream_writer({"note": f"{turn.model.name} takes no tools and answers without them"})
-        return OfferedTools()
-    if toolbox.starting:
-        runtime.stream_writer({"note": f"starting MCP servers: {', '.join(toolbox.starting)}"})
-    tools = await toolbox.open(notify(runtime))
-    described = [json.dumps(convert_to_openai_tool(tool.runnable)) for tool in tools.values()]
-    return OfferedTools(tools, sum(map(len, described)) // CHARACTERS_PER_TOKEN)
 
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:

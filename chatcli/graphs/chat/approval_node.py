@@ -16,7 +16,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
 
 from chatcli.errors import StoreError
-from chatcli.graphs.chat.adapt import notify
+from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.tool import Tool, keep_rule, suggest_rule
@@ -72,7 +72,7 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     LangGraph runs an interrupted node again from its beginning, so nothing happens before the answer is there.
     """
     turn = runtime.context
-    tools = await turn.toolbox.open(notify(runtime))
+    tools = await turn_tools(runtime)
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
     request, problem = _request(calls, tools), ""
     while True:

@@ -9,17 +9,23 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
-from chatcli.graphs.chat.adapt import OfferedTools, notify, offered_tools
+from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context
+from chatcli.graphs.chat.offer import OfferedTools, offered_tools
+from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
+from chatcli.graphs.chat.small_model import citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
 from chatcli.models.errors import translate
+from chatcli.sessions.found import citable, cited_metadata
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
 
 MODEL_NODE = "model"
+FEWER_PASSAGES = 2
+"""How many passages of documents are sent after the provider found a context too long."""
 TIGHTER = 0.6
 """The part of a context that is tried again after the provider found it too long."""
 LEAST_TO_LEARN_FROM = 500
@@ -41,22 +47,28 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     """
     turn = runtime.context
     offer = await offered_tools(runtime)
-    fitted, update = await _fit(state, turn, offer)
+    found = citable(state)
+    numbers = None if found is None else [each.number for each in found]
+    runtime.stream_writer({"found": found})
+    sent = with_passages(state, turn, reserved=offer.tokens)
+    fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
         update |= await _compact({**state, **update}, runtime)
-        fitted = fit_context({**state, **update}, turn, reserved=offer.tokens)
+        fitted = fit_context({**sent, **update}, turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
         update |= _report_unsent(state, runtime)
     try:
-        answer = await _ask(fitted, runtime, offer)
+        answer = await _ask(fitted, runtime, offer, numbers)
     except CutAnswerError:
         raise  # the part that was shown can't be taken back
     except RefusedError as error:
-        fitted, left_out = _fit_less(fitted, {**state, **update}, turn, offer, error)
+        if isinstance(error, ContextError):
+            sent = with_passages(state, turn, reserved=offer.tokens, limit=FEWER_PASSAGES)
+        fitted, left_out = _fit_less(fitted, {**sent, **update}, turn, offer, error)
         update |= left_out
         _report(fitted, state, runtime)
-        answer = await _ask(fitted, runtime, offer)
+        answer = await _ask(fitted, runtime, offer, numbers)
     if "refused" in update:
         notice = "the unanswered questions before this one are no longer sent: the model refused the request with them"
         runtime.stream_writer({"notice": notice})
@@ -64,8 +76,16 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = name_calls(answer, state["messages"])
+    answer = name_calls(_with_citations(answer, state), state["messages"])
     return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
+
+
+def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
+    """Return `answer` with a note of what it cites; the same object where the turn has no documents."""
+    cited = cited_metadata(str(answer.text), state)
+    if not cited:
+        return answer
+    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
 async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
@@ -113,9 +133,14 @@ def _report_unsent(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     return ChatState(prompt_told=True)
 
 
-async def _ask(context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
+async def _ask(
+    context: FittedContext, runtime: Runtime[TurnContext], offer: OfferedTools, numbers: Sequence[int] | None
+) -> AIMessage:
+    """Return the answer to `context`, which may cite passages with these `numbers`; None without documents."""
+    cites = numbers is not None and is_small(runtime.context.model)
+    options = citing_options(numbers or ()) if cites else {}
     try:
-        return await _answer(context.messages, runtime, offer)
+        return await _answer(context.messages, runtime, offer, options)
     except Exception as error:
         raise translate(error, runtime.context.model.endpoint) from error
 
@@ -141,7 +166,9 @@ def _report(fitted: FittedContext, state: ChatState, runtime: Runtime[TurnContex
         )
 
 
-async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools) -> AIMessage:
+async def _answer(
+    context: list[BaseMessage], runtime: Runtime[TurnContext], offer: OfferedTools, options: dict[str, Any]
+) -> AIMessage:
     model, schema = runtime.context.model, runtime.context.schema
     client = offer.client(model)
     # With a schema, an answer is not shown before it is known to be valid.
@@ -160,7 +187,7 @@ async def _answer(context: list[BaseMessage], runtime: Runtime[TurnContext], off
         refuse_unfinished(answer, model)
         return answer
 
-    return await ask(context, {}) if schema is None else await ask_structured(ask, context, schema, model)
+    return await ask(context, options) if schema is None else await ask_structured(ask, context, schema, model)
 
 
 def leave_out_unanswered(state: ChatState) -> ChatState:

@@ -19,6 +19,7 @@ from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
 from chatcli.sessions.history import newest_turn
@@ -52,6 +53,9 @@ class FittedContext:
     """The messages before those, as they are in the thread."""
     summed_up: list[BaseMessage]
     """The messages before those, which a summary replaces."""
+    passages: tuple[Citation, ...] = ()
+    """The passages of documents that went with the newest question."""
+    passage_tokens: int = 0
 
     @property
     def trimmed(self) -> bool:
@@ -69,7 +73,7 @@ async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 
 
     Call it before `fit_context`. It costs nothing if all of the messages fit anyway.
     """
-    if turn.model.tokenizer is None or (budget := _budget(turn, _limit(turn, reserved))) is None:
+    if turn.model.tokenizer is None or (budget := _budget(turn, request_limit(turn, reserved))) is None:
         return
     summed_up, opened = open_messages(state)
     reached = opened[_first_in_reach(opened, budget, turn) :]
@@ -89,7 +93,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
     """
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
-    limit = _limit(turn, reserved)
+    limit = request_limit(turn, reserved)
     budget = _smallest(_budget(turn, limit), tighter)
     summed_up, opened = open_messages(state)
     start = _first_in_reach(opened, budget, turn)
@@ -175,13 +179,13 @@ def _newest_that_fit(
 async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
     """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
     head: list[BaseMessage] = [SystemMessage(system)] if system else []
-    limit = _limit(turn)
+    limit = request_limit(turn)
     if limit is not None:
         await turn.counter.look_up([*head, question], limit)
     _refuse_oversized_question(head, [question], turn)
 
 
-def _limit(turn: TurnContext, reserved: int = 0) -> int | None:
+def request_limit(turn: TurnContext, reserved: int = 0) -> int | None:
     """Return the size of the largest allowed request, less `reserved` tokens."""
     limit = _smallest(turn.context_tokens, turn.model.limits.request)
     return limit if limit is None else max(limit - reserved, 1)
@@ -213,7 +217,7 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
 def _refuse_oversized_question(
     head: list[BaseMessage], newest: list[BaseMessage], turn: TurnContext, reserved: int = 0
 ) -> None:
-    count, limit = turn.counter.count, _limit(turn)
+    count, limit = turn.counter.count, request_limit(turn)
     if limit is None or count([*head, *newest]) + reserved <= limit:
         return
     fixed = {"the system prompt": count(head), "the tools": reserved}

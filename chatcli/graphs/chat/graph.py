@@ -9,6 +9,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from chatcli.graphs.chat.approval_node import APPROVE_NODE, approve_calls
 from chatcli.graphs.chat.ask_node import MODEL_NODE, call_model
+from chatcli.graphs.chat.retrieve_node import RETRIEVE_NODE, first_node, retrieve
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.tools_node import TOOLS_NODE, next_node, run_call
 from chatcli.roles import Setup
@@ -17,15 +18,17 @@ ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
 
 
 def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
-    """Return the plain chat on `checkpointer`: a question, the calls that the model asks for, an answer.
+    """Return the plain chat on `checkpointer`: a question, what documents say about it, calls of tools, an answer.
 
-    The nodes for tools are always there, so that a thread is the same with and without tools.
+    The nodes for tools and documents are always there, so that a thread is the same with and without them.
     """
     builder = StateGraph(ChatState, TurnContext)
     builder.add_node(MODEL_NODE, call_model)
     builder.add_node(APPROVE_NODE, approve_calls)
     builder.add_node(TOOLS_NODE, run_call)
-    builder.add_edge(START, MODEL_NODE)
+    builder.add_node(RETRIEVE_NODE, retrieve)
+    builder.add_conditional_edges(START, first_node, [RETRIEVE_NODE, MODEL_NODE])
+    builder.add_edge(RETRIEVE_NODE, MODEL_NODE)
     builder.add_conditional_edges(MODEL_NODE, next_node, [APPROVE_NODE, TOOLS_NODE, MODEL_NODE, END])
     builder.add_conditional_edges(APPROVE_NODE, next_node, [TOOLS_NODE, MODEL_NODE, END])
     builder.add_edge(TOOLS_NODE, MODEL_NODE)

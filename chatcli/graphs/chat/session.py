@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,15 +11,19 @@ from langchain_core.messages import HumanMessage
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
+from chatcli.documents.citations import for_people
 from chatcli.errors import InterruptedTurnError
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
+from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
+from chatcli.message import Cited
 from chatcli.models.model import Model, price
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
+from chatcli.sessions.found import as_citations
 from chatcli.sessions.history import COMPACTED, current_branch, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
@@ -103,7 +108,12 @@ class ChatSession(Session):
         """
         state, turn = await self._state(), self._turn_context()
         await count_exactly(state, turn)
-        return fit_context(state, turn)
+        fitted, retrieval = fit_context(state, turn), state.get("found")
+        if not self.documents or retrieval is None or not retrieval["passages"]:
+            return fitted
+        tokens = turn.counter.count([HumanMessage(fenced(retrieval["passages"], retrieval["marker"]))])
+        cited = for_people(Cited(tuple(as_citations(retrieval["passages"]))))
+        return replace(fitted, passages=cited.citations, passage_tokens=tokens)
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin.
@@ -146,6 +156,10 @@ class ChatSession(Session):
         await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
         return question
 
+    def _has_new_input(self) -> bool:
+        """Return whether documents are to be searched again for a question that was asked before."""
+        return bool(self.documents)
+
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
         for request in await self._thread.pending():
             self.toolbox.note_shown(request.payload)
@@ -157,6 +171,8 @@ class ChatSession(Session):
         self._storing = setup if asks else self._stored
         if asks and setup != self._stored:
             graph_input = {**graph_input, **setup_update(setup)}
+        if asks and self.documents:
+            graph_input = {**graph_input, "found": new_retrieval()}
         if asks and self._foreign_rules:
             graph_input = {**graph_input, "allowed": []}
         return RunningTurn(
@@ -190,6 +206,7 @@ class ChatSession(Session):
             session_name=self._session_name,
             toolbox=self.toolbox,
             grants=self._grants,
+            documents=self.documents,
         )
 
     async def _session_name(self) -> str:

@@ -13,6 +13,7 @@ from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model
+from chatcli.sessions.found import Retrieval
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class ChatState(TypedDict, total=False):
     """The IDs of unanswered questions that are no longer sent, since the model refused later questions with them."""
     asked: list[str]
     """The IDs of the calls that wait for approval."""
+    found: Retrieval | None
+    """None where the newest turn has no documents. What tools found later stands in the artifacts of their results."""
     allowed: list[str]
     """The allow rules of older versions: never used, and emptied with the next question (see `grants.Grants`)."""
 
@@ -108,3 +111,7 @@ class TurnContext:
     """The tools that the model may call; none by default."""
     grants: Grants = field(default_factory=lambda: Grants("", ""))
     """What the user allowed for the thread."""
+    documents: tuple[str, ...] = ()
+    """The absolute paths and globs of the documents that answers are grounded on."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The numbers of the passages that the turn has found so far, by their places."""

@@ -3,18 +3,21 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import ToolCall, ToolMessage
 from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
+from chatcli.graphs.chat.offer import turn_tools
+from chatcli.graphs.chat.passages import numbers_of
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.model import Model
+from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
 from chatcli.text_lines import one_line
 from chatcli.tools.tool import Tool
@@ -30,6 +33,10 @@ class RunCall(TypedDict):
     """The input of one task."""
 
     call: ToolCall
+    marker: NotRequired[str]
+    """What fences passages of documents in the result; without documents there is none."""
+    numbers: NotRequired[dict[str, int]]
+    """The numbers of the passages that the turn has found, by their places."""
 
 
 def next_node(state: ChatState) -> str | Sequence[Send]:
@@ -38,18 +45,27 @@ def next_node(state: ChatState) -> str | Sequence[Send]:
     if any(call["id"] in state.get("asked", ()) for call in calls):
         return APPROVE_NODE
     if calls:
-        return [Send(TOOLS_NODE, RunCall(call=call)) for call in calls]
+        return [Send(TOOLS_NODE, _task(call, state)) for call in calls]
     newest = state["messages"][-1:] if state.get("messages") else []
     return MODEL_NODE if newest and isinstance(newest[0], ToolMessage) else END
+
+
+def _task(call: ToolCall, state: ChatState) -> RunCall:
+    retrieval = state.get("found")
+    if retrieval is None or call["name"] not in DOCUMENT_TOOLS:
+        return RunCall(call=call)
+    numbers = numbers_of(found_in_turn(state) or ())
+    return RunCall(call=call, marker=retrieval["marker"], numbers=numbers)
 
 
 async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     """Run one call and return its result; a failure is a result too, which the model can react to."""
     call, toolbox = state["call"], runtime.context.toolbox
-    tool = (await toolbox.open(notify(runtime))).get(call["name"])
+    runtime.context.numbers.update(state.get("numbers", {}))
+    tool = (await turn_tools(runtime, state.get("marker", ""))).get(call["name"])
     if tool is None:
         return ChatState(messages=[result_of(call, f"There is no tool {call['name']} now.")])
-    if not toolbox.may_run(call, runtime.context.grants.rules):
+    if not toolbox.may_run(tool, call, runtime.context.grants.rules):
         return ChatState(messages=[result_of(call, "The call needs the user's approval, which it did not get here.")])
     try:
         async with asyncio.timeout(toolbox.seconds + GRACE):
@@ -74,7 +90,9 @@ async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     text = _text(result)
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
-    return result_of(call, text, status=result.status)
+    # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
+    artifact = result.artifact if is_document_tool(tool) else None
+    return result_of(call, text, status=result.status, artifact=artifact)
 
 
 def _text(result: ToolMessage) -> str:

@@ -12,12 +12,11 @@ from rich.text import Text
 
 from chatcli.events import Progress, ToolCallFinished, ToolCallStarted
 from chatcli.rendering import theme
-from chatcli.rendering.plain import OpenCalls
+from chatcli.rendering.plain import OpenCalls, format_amount
 from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Line, Run, fold, wrap
 from chatcli.sanitize import Sanitizer, sanitize_line
-from chatcli.text_lines import format_size
 
 DELAY = 0.3
 """Seconds until the waiting indicator appears; a faster answer needs none."""
@@ -205,17 +204,18 @@ class ProgressLine:
 
     def _line(self, event: Progress, elapsed: float) -> Table | Text:
         label = sanitize_line(event.label)
-        if event.unit != "bytes":
+        if not event.unit:
             return Text(f"{label}...", style="dim", overflow="ellipsis")
         if not event.total:
-            return Text(f"{label}  {format_size(event.done)}", style="dim", overflow="ellipsis")
+            return Text(f"{label}  {format_amount(event.done, event.unit)}", style="dim", overflow="ellipsis")
         # One column is left free, since some terminals wrap a line that fills the last column.
         line = Table.grid(padding=(0, 1), expand=True)
         line.width = self._tail.width - 1
         line.add_column(no_wrap=True, overflow="ellipsis")
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
-        fraction = f"{100 * event.done // event.total:3} %  {format_size(event.done)} of {format_size(event.total)}"
+        amounts = [format_amount(amount, event.unit) for amount in (event.done, event.total)]
+        fraction = f"{100 * event.done // event.total:3} %  {' of '.join(amounts)}"
         bar = ProgressBar(total=event.total, completed=event.done)
         line.add_row(Text(label), bar, Text(f"{fraction}  {_time_left(event, elapsed)}".rstrip()))
         return line

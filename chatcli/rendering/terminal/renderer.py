@@ -68,7 +68,7 @@ class TerminalRenderer:
             self._progress_line.erase()
         if isinstance(event, _PIECES):
             self._waiting.delay(f"{self._model} is answering")
-        elif not isinstance(event, (*_INPUT_LINE, events.Notice)):
+        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.DocumentsFound)):
             self._waiting.stop()
         self._show(event)
 
@@ -136,7 +136,7 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.TurnFinished) -> None:
-        self._end_turn(event.content, "has no result")
+        self._end_turn(event, "has no result")
         usage = event.usage
         if usage.total_tokens and not self._quiet:
             price = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
@@ -145,12 +145,12 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.TurnInterrupted) -> None:
-        self._end_turn(event.content, "was interrupted")
+        self._end_turn(event, "was interrupted")
         self._screen.print_note("[interrupted]", "dim")
 
     @_show.register
     def _(self, event: events.TurnFailed) -> None:
-        self._end_turn(event.content, "was interrupted")
+        self._end_turn(event, "was interrupted")
         message, *remedy = error_lines(event.error)
         self._screen.print_note(message, "red")
         for line in remedy:
@@ -263,9 +263,10 @@ class TerminalRenderer:
             self._feed_answer(rest or sanitize(content))
         self._screen.end_answer()
 
-    def _end_turn(self, content: str, note: str) -> None:
+    def _end_turn(self, event: events.TerminalEvent, note: str) -> None:
         self._end_calls(note)
-        self._end_answer(content)
+        self._end_answer(event.content)
+        self._screen.print_sources(event.cited)
         self._answered, self._node = False, ""
 
     def _end_calls(self, note: str) -> None:

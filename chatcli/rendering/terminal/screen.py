@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chatcli.events import Listing, MatchShown
-from chatcli.message import SPEAKERS, MessageShown
+from chatcli.message import SPEAKERS, Cited, MessageShown
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
+from chatcli.rendering.terminal.links import file_link
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Theme, find_theme
 from chatcli.runtime.parse import read_json
@@ -137,9 +138,23 @@ class Screen:
             answer = self._new_answer()
             answer.feed(self.as_written(text))
             answer.finish()
+        self.print_sources(event.cited)
         if event.interrupted:
             self._print(Text("[interrupted]", style=self._theme.resolve(Style(dim=True))))
         self._print(Text())
+
+    def print_sources(self, cited: Cited | None) -> None:
+        """Print the list of the documents that an answer cites, each a link to the file where terminals know links."""
+        lines = cited.lines() if cited is not None else []
+        if not lines:
+            return
+        self._print(Text())
+        linked = self.console.is_terminal and not self.console.is_dumb_terminal
+        for line, citation in lines:
+            link = file_link(citation) if linked and citation is not None else None
+            color = "yellow" if citation is None else None
+            style = self._theme.resolve(Style(dim=citation is not None, color=color))
+            self._print(Text(sanitize_line(line), style=style + Style(link=link), overflow="fold"))
 
     def print_match(self, event: MatchShown) -> None:
         """Print a search result; call it inside `aside`."""

@@ -1,0 +1,93 @@
+"""The command about the documents that answers are grounded on: /docs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from chatcli.commands.registry import Command, CommandContext
+from chatcli.conversation.conversation import Conversation
+from chatcli.errors import UsageError
+from chatcli.events import Event, Listing, Notice
+
+WORDS = ("add", "remove", "list", "off")
+
+
+async def change_documents(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """List the documents, add or remove PATH, or off for none."""
+    conversation = context.conversation
+    check_takes_documents(conversation)
+    word, _, path = arguments.partition(" ")
+    path = _unquoted(path.strip())
+    if word in ("", "list") and not path:
+        yield _listing(conversation.documents)
+    elif word == "off" and not path:
+        conversation.use_documents(())
+        yield Notice("this thread has no documents any more")
+    elif word == "add" and path:
+        yield await add_documents(conversation, [path])
+    elif word == "remove" and path:
+        yield _remove(conversation, path)
+    else:
+        raise UsageError("/docs takes add PATH, remove PATH, list or off", remedy="For example: /docs add notes/")
+
+
+def check_takes_documents(conversation: Conversation) -> None:
+    """Refuse documents where another program answers.
+
+    Raises:
+        UsageError: A graph, a LangGraph server or a Langflow flow answers.
+
+    """
+    if not conversation.takes_documents:
+        raise UsageError(
+            f"{conversation.model_name} takes no documents: it has its own", remedy="They are for a model: /model NAME"
+        )
+
+
+async def add_documents(conversation: Conversation, paths: list[str]) -> Notice:
+    """Add `paths` to the documents of the current thread, and return what to tell the user.
+
+    Raises:
+        UsageError: Nothing is there.
+
+    """
+    from chatcli.documents.find import resolve_source, shown_path  # late: few conversations have documents
+
+    found = await asyncio.to_thread(lambda: [resolve_source(path) for path in paths])
+    conversation.use_documents((*conversation.documents, *found))
+    return Notice(f"answers now come from {', '.join(map(shown_path, conversation.documents))}; /docs off ends that")
+
+
+def _remove(conversation: Conversation, path: str) -> Notice:
+    from chatcli.documents.find import shown_path
+    from chatcli.documents.sources import match_sources
+
+    gone = match_sources(path, conversation.documents)
+    if not gone:
+        raise UsageError(f"{path} is none of this thread's documents", remedy="See /docs.")
+    conversation.use_documents(source for source in conversation.documents if source not in gone)
+    return Notice(f"removed: {', '.join(map(shown_path, gone))}")
+
+
+def _listing(sources: tuple[str, ...]) -> Event:
+    if not sources:
+        return Notice("this thread has no documents; /docs add PATH gives it some")
+    from chatcli.documents.find import shown_path
+
+    return Listing("Documents", ("path", "what"), tuple((shown_path(source), _kind(source)) for source in sources))
+
+
+def _kind(source: str) -> str:
+    from chatcli.documents.find import text_is_glob
+
+    if Path(source).is_dir():
+        return "folder"
+    return "file" if Path(source).exists() else "pattern" if text_is_glob(source) else "missing"
+
+
+def _unquoted(path: str) -> str:
+    """Return `path` without the quotes that completion puts around a path with a space."""
+    return path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
+
+
+COMMANDS = (Command("docs", "[add|remove PATH|list|off]", change_documents, only="chat"),)

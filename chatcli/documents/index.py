@@ -1,0 +1,440 @@
+"""The index of documents: it follows the user's files, and finds the passages that match a question."""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from chatcli import paths
+from chatcli.documents.find import Decisions, find_files
+from chatcli.documents.index_file import (
+    DAMAGE,
+    DAMAGED,
+    as_store_error,
+    is_damage,
+    open_index,
+    rebuild_index,
+    transaction,
+)
+from chatcli.documents.index_rows import (
+    Content,
+    KnownFile,
+    State,
+    files_of_source,
+    known_file,
+    numbered_passages,
+    read_content,
+    remove_files,
+    state_of,
+    write_content,
+)
+from chatcli.documents.passage import Found, Passage
+from chatcli.documents.read import DocumentReader
+from chatcli.documents.search import Match, Scope, find_matches
+
+_T = TypeVar("_T")
+_BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
+"""What is written in one transaction, at most: others wait meanwhile, and a kill loses it."""
+_OF_SOURCES = "FROM files WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
+_TRIES = 3
+"""How often a search begins again because files change under it; what still changes then is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update found.
+
+    Attributes:
+        files: How many files the sources have that can be read.
+        added: How many of them are new.
+        changed: How many have another content, or are read another way, than before.
+        removed: How many are gone, or are no longer a source's.
+        skipped: The files that can't be read, with the reason; also those that were met before.
+        stopped: Whether `stop` ended it before everything was read.
+
+    """
+
+    files: int
+    added: int
+    changed: int
+    removed: int
+    skipped: tuple[tuple[Path, str], ...]
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedSource:
+    """A source in the index: its files, their passages and bytes, and when it was last brought up to date (UTC)."""
+
+    source: str
+    files: int
+    passages: int
+    bytes: int
+    updated: datetime | None
+
+
+class DocumentIndex:
+    """The passages of the user's files, in a SQLite file of their own, which only this user can read.
+
+    Everything here blocks; any thread may call it, one at a time gets its turn. The file is never needed to be whole: a
+    damaged one, or one of another version, is built again, and `notice` has a line about it for the user.
+
+    Args:
+        file: The file; by default `documents.db` in the data folder.
+
+    Raises:
+        StoreError: The file can't be used; also raised by all methods.
+
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file or paths.data_dir() / "documents.db"
+        self._lock = threading.RLock()
+        self._db, self.notice = open_index(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def update(
+        self,
+        sources: Sequence[str],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Updated:
+        """Bring the index up to date with the files of `sources`: one `stat` a file, and those that changed are read.
+
+        It writes as it goes, so that a stop or a kill loses little; the next update goes on from there.
+
+        Args:
+            sources: Absolute paths or globs, as `resolve_source` returns them.
+            progress: Called with how many files are read, and how many there are to read.
+            stop: Called before each file that is read; the update ends when it returns True.
+
+        """
+        return self._guarded(lambda: self._update(sources, progress, stop))
+
+    def search(self, words: str, sources: Sequence[str] | None = None, *, limit: int = 10) -> list[Found]:
+        """Return up to `limit` passages that match `words`, the best first; none when nothing is relevant.
+
+        What is returned stands in the files at this moment. A file that changed since the update is read again first.
+
+        Args:
+            words: Any text, such as a question.
+            sources: Only files of these are searched; None means all that is indexed.
+            limit: The most passages to return.
+
+        """
+        return self._guarded(lambda: self._search(words, sources, limit))
+
+    def passages(self, path: Path) -> list[Passage]:
+        """Return the passages of the document `path` in order; none if it is not in the index."""
+        return self._guarded(lambda: self._passages(path))
+
+    def sources(self) -> list[IndexedSource]:
+        """Return what has been indexed, by name."""
+        return self._guarded(self._sources)
+
+    def forget(self, source: str) -> int:
+        """Remove `source` from the index, and return how many files went with it.
+
+        These are the files that belong to it or stand below it, and the sources there. A file that belongs to another
+        source, too, is back when that is used again. Their text is really gone from the index, not marked as deleted.
+        """
+        return self._guarded(lambda: self._forget(source))
+
+    def _guarded(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` returns; if the file is damaged, build it again from its sources and do the work then."""
+        with self._lock:
+            try:
+                try:
+                    return work()
+                except DAMAGE as error:
+                    if not is_damage(error):
+                        raise
+                self._db, self.notice = rebuild_index(self._file, self._db), DAMAGED
+                self._update([source.source for source in self._sources()], None, None)
+                return work()
+            except sqlite3.Error as error:
+                raise as_store_error(error, self._file) from error
+
+    def _update(
+        self, sources: Sequence[str], progress: Callable[[int, int], None] | None, stop: Callable[[], bool] | None
+    ) -> Updated:
+        ids = self._source_ids(sources)
+        look = self._look(ids)
+        removed = self._follow(look)
+        batch = _Batch(self._db, look.members)
+        failed: list[tuple[Path, str]] = []
+        to_read = [path for path, state in look.states.items() if not look.is_known(path, state)]
+        stopped = False
+        with DocumentReader() as reader:
+            for place, path in enumerate(to_read):
+                if stop is not None and stop():
+                    stopped = True
+                    break
+                try:
+                    batch.add(read_content(path, look.known.get(path), reader))
+                except FileNotFoundError:
+                    continue  # the next update removes it
+                except OSError as error:  # perhaps of the moment, so it is not remembered
+                    failed.append((Path(path), error.strerror or str(error)))
+                if progress is not None:
+                    progress(place + 1, len(to_read))
+        batch.write()
+        if not stopped:
+            with transaction(self._db, write=True):
+                now = time.time()
+                self._db.executemany(
+                    "UPDATE sources SET updated = ? WHERE id = ?", ((now, id_) for id_ in ids.values())
+                )
+        if batch.outcomes or removed:
+            self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
+        numbers = json.dumps(list(ids.values()))
+        (readable,) = self._db.execute(f"SELECT count(*) {_OF_SOURCES} AND problem IS NULL", (numbers,)).fetchone()
+        unreadable = self._db.execute(f"SELECT path, problem {_OF_SOURCES} AND problem IS NOT NULL", (numbers,))
+        failed += ((Path(os.fsdecode(path)), problem) for path, problem in unreadable)
+        added, changed = batch.outcomes.count("added"), batch.outcomes.count("changed")
+        return Updated(readable, added, changed, removed, tuple(sorted(failed)), stopped)
+
+    def _source_ids(self, sources: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of `sources`, which are added where they are new."""
+        names = {source: os.fsencode(source) for source in sources}
+        query = "SELECT id FROM sources WHERE source = ?"
+        found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
+        if None in found.values():
+            with transaction(self._db, write=True):
+                added = "INSERT OR IGNORE INTO sources (source) VALUES (?)"
+                self._db.executemany(added, ((name,) for name in names.values()))
+            found = {source: self._db.execute(query, (name,)).fetchone() for source, name in names.items()}
+        return {source: row[0] for source, row in found.items()}
+
+    def _look(self, sources: Mapping[str, int]) -> "_Look":
+        """Look at the files of `sources`, and at what the index knows of them."""
+        look = _Look()
+        for source, number in sources.items():
+            known = files_of_source(self._db, number)
+            (text,) = self._db.execute("SELECT decisions FROM sources WHERE id = ?", (number,)).fetchone()
+            decisions = Decisions.from_json(text, known)
+            here = {path: state_of(status) for path, status in find_files([source], decisions)}
+            look.states |= here
+            look.known |= known
+            for path in here:
+                look.members.setdefault(path, []).append(number)
+            for path in here.keys() - known.keys():
+                if (file := known_file(self._db, path)) is not None:
+                    look.known[path] = file
+                    look.joined.append((number, file.id))
+            look.left += [(number, known[path].id) for path in known.keys() - here.keys()]
+            if (decided := decisions.to_json()) != text:
+                look.decided.append((decided, number))
+        return look
+
+    def _follow(self, look: "_Look") -> int:
+        """Write which files belong to which source; return how many leave the index because they belong to none."""
+        if not (look.joined or look.left or look.decided):
+            return 0
+        db = self._db
+        with transaction(db, write=True):
+            db.executemany("UPDATE sources SET decisions = ? WHERE id = ?", look.decided)
+            db.executemany("DELETE FROM members WHERE source = ? AND file = ?", look.left)
+            # Another process may have removed one or the other.
+            query = (
+                "INSERT OR IGNORE INTO members SELECT s.id, f.id FROM sources s, files f WHERE s.id = ? AND f.id = ?"
+            )
+            db.executemany(query, look.joined)
+            query = "SELECT 1 FROM members WHERE file = ?"
+            unused = [file for _, file in look.left if db.execute(query, (file,)).fetchone() is None]
+            remove_files(db, unused)
+        return len(unused)
+
+    def _search(self, words: str, sources: Sequence[str] | None, limit: int) -> list[Found]:
+        for _ in range(_TRIES):
+            with transaction(self._db, write=False):
+                matches = find_matches(self._db, words, self._scope(sources), limit)
+                found = [(path, Found(passage, match.score)) for match in matches for path, passage in self._at(match)]
+            stale = {path for path, _ in found if not self._is_current(path)}
+            if not stale:
+                return [passage for _, passage in found]
+            for path in stale:
+                self._read_again(path)
+        return [passage for path, passage in found if path not in stale]
+
+    def _at(self, match: Match) -> Iterator[tuple[str, Passage]]:
+        """Yield the passage of `match` with the path of its file."""
+        query = "SELECT path FROM files WHERE first <= ? AND count > 0 ORDER BY first DESC LIMIT 1"
+        (path,) = self._db.execute(query, (match.passage,)).fetchone()
+        for _, passage in numbered_passages(self._db, path, match.passage, match.passage + 1):
+            yield os.fsdecode(path), passage
+
+    def _is_current(self, path: str) -> bool:
+        """Return whether the file `path` holds what the index knows of it, at this moment."""
+        known = known_file(self._db, path)
+        if known is None or _is_current(path, known):
+            return known is not None
+        try:
+            with DocumentReader() as reader:
+                return read_content(path, known, reader).passages is None
+        except OSError:
+            return False
+
+    def _read_again(self, path: str) -> None:
+        """Bring one file up to date, outside of an update."""
+        known = known_file(self._db, path)
+        if known is None:
+            return
+        try:
+            with DocumentReader() as reader:
+                content = read_content(path, known, reader)
+        except OSError:
+            with transaction(self._db, write=True):
+                remove_files(self._db, [known.id])
+        else:
+            with transaction(self._db, write=True):
+                write_content(self._db, content, ())
+
+    def _scope(self, sources: Sequence[str] | None) -> Scope:
+        """Return the passages of `sources`, or all."""
+        query = "SELECT coalesce(max(first + count), 0), coalesce(sum(count), 0), count(*) FROM files"
+        end, indexed, files = self._db.execute(query).fetchone()
+        wanted = None if sources is None else self._files_of(sources)
+        if wanted is None or len(wanted) == files:
+            return Scope([(0, end)], indexed, indexed)
+        ranges: list[tuple[int, int]] = []
+        count = 0
+        for file, first, end in self._db.execute(
+            "SELECT id, first, first + count FROM files WHERE count ORDER BY first"
+        ):
+            if file not in wanted:
+                continue
+            count += end - first
+            if ranges and first <= ranges[-1][1] + 1:  # one number is left out between two files
+                ranges[-1] = (ranges[-1][0], end)
+            else:
+                ranges.append((first, end))
+        return Scope(ranges, count, indexed)
+
+    def _files_of(self, sources: Iterable[str]) -> set[int]:
+        """Return the files of `sources`; of one that was never updated, those below it in the index."""
+        files: set[int] = set()
+        for source in map(os.fsencode, sources):
+            row = self._db.execute("SELECT id FROM sources WHERE source = ?", (source,)).fetchone()
+            if row is None:
+                query, values = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?", _below(source)
+            else:
+                query, values = "SELECT file FROM members WHERE source = ?", row
+            files.update(file for (file,) in self._db.execute(query, values))
+        return files
+
+    def _passages(self, path: Path) -> list[Passage]:
+        if not self._is_current(str(path)):
+            self._read_again(str(path))
+        name = os.fsencode(path)
+        row = self._db.execute("SELECT first, count FROM files WHERE path = ?", (name,)).fetchone()
+        if row is None:
+            return []
+        return [passage for _, passage in numbered_passages(self._db, name, row[0], row[0] + row[1])]
+
+    def _sources(self) -> list[IndexedSource]:
+        query = """
+            SELECT s.source, count(f.id), coalesce(sum(f.count), 0), coalesce(sum(f.size), 0), s.updated
+            FROM sources AS s LEFT JOIN members AS m ON m.source = s.id
+            LEFT JOIN files AS f ON f.id = m.file AND f.problem IS NULL
+            GROUP BY s.id ORDER BY s.source
+        """
+        return [
+            IndexedSource(os.fsdecode(name), files, count, size, updated and datetime.fromtimestamp(updated, UTC))
+            for name, files, count, size, updated in self._db.execute(query)
+        ]
+
+    def _forget(self, source: str) -> int:
+        below = _below(os.fsencode(source))
+        query = "SELECT id FROM files WHERE path = ? OR path > ? AND path < ?"
+        with transaction(self._db, write=True):
+            files = self._files_of([source]) | {file for (file,) in self._db.execute(query, below)}
+            remove_files(self._db, sorted(files))
+            self._db.execute("DELETE FROM sources WHERE source = ? OR source > ? AND source < ?", below)
+            # Until its parts are merged, FTS5 keeps the words of what is deleted.
+            self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(files)
+
+
+@dataclass(slots=True)
+class _Look:
+    """The files of some sources as they are now, beside what the index knows of them."""
+
+    states: dict[str, State] = field(default_factory=dict)
+    """By path the state of each file that is there."""
+    members: dict[str, list[int]] = field(default_factory=dict)
+    """By path the sources that have it."""
+    known: dict[str, KnownFile] = field(default_factory=dict)
+    joined: list[tuple[int, int]] = field(default_factory=list)
+    """Sources with files that were in the index, but not as theirs."""
+    left: list[tuple[int, int]] = field(default_factory=list)
+    """Sources with files that are no longer theirs."""
+    decided: list[tuple[str, int]] = field(default_factory=list)
+    """What the walk decided, with its source."""
+
+    def is_known(self, path: str, state: State) -> bool:
+        """Return whether the index knows the content of the file `path`, which is in `state`."""
+        known = self.known.get(path)
+        return known is not None and known.is_current(state)
+
+
+class _Batch:
+    """Files that were read and are written together, so that a transaction is worth its cost."""
+
+    def __init__(self, db: sqlite3.Connection, members: Mapping[str, Sequence[int]]) -> None:
+        self._db, self._members = db, members
+        self._contents: list[Content] = []
+        self._bytes = 0
+        self._began = 0.0
+        self.outcomes: list[str] = []
+
+    def add(self, content: Content) -> None:
+        """Add a file, and write all when there are enough of them."""
+        self._began = self._began if self._contents else time.monotonic()
+        self._contents.append(content)
+        self._bytes += content.state[0]
+        is_late = time.monotonic() - self._began > _BATCH_SECONDS
+        if is_late or self._bytes > _BATCH_BYTES or len(self._contents) >= _BATCH_FILES:
+            self.write()
+
+    def write(self) -> None:
+        """Write the files that were added."""
+        if self._contents:
+            with transaction(self._db, write=True):
+                outcomes = [write_content(self._db, item, self._members[item.path]) for item in self._contents]
+            pairs = zip(self._contents, outcomes, strict=True)
+            self.outcomes += [outcome if item.problem is None else "skipped" for item, outcome in pairs]
+        self._contents, self._bytes = [], 0
+
+
+def _below(path: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return `path`, and what all paths below it are between."""
+    folder = path.rstrip(b"/")
+    return path, folder + b"/", folder + b"0"  # the character behind the slash
+
+
+def _is_current(path: str, known: KnownFile | None) -> bool:
+    try:
+        return known is not None and known.is_current(state_of(Path(path).stat()))
+    except OSError:
+        return False

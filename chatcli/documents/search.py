@@ -1,0 +1,157 @@
+"""Finds the passages of an index that match a question: by words, weighed by BM25."""
+
+import sqlite3
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from itertools import chain, pairwise
+from math import log, log1p, log10
+
+from chatcli.documents.words import Term, question_terms
+
+_MOST_TERMS = 40
+"""The most terms of a question that are looked up; a longer question is a text that was pasted."""
+_MOST_ROWS = 15_000
+"""The most matches of all terms together that are weighed: about 25 ms of CPU. The rarest terms come first."""
+_MOST_SPANS = 4
+"""In how many parts of the index a term is looked up. A source that was indexed at once is one part."""
+_PLACE_WEIGHT = 2.0
+"""How much more a word counts in the path and the headings than in the text."""
+_RANKED = 200
+"""How many of the best passages are compared together with their neighbours."""
+_NEIGHBOUR = 0.5
+"""How much a word counts that stands in the passage before or behind."""
+_TYPICAL = 50
+"""How many passages without a question's words are imagined, so that a word in 2 of 3 passages still counts."""
+_RELEVANT, _RELEVANT_GROWTH = 0.3, 0.05
+"""A passage is relevant if it covers, with its neighbours, this share of the question, measured by the rarity of words.
+
+The share grows with each tenfold of passages, since in a large index more of them have words of any question by chance:
+it is 0.35 in an index of 10 passages, and 0.5 in one of 10,000. A word that no passage has counts most.
+"""
+_FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
+"""FTS5's rarity of a word that is in more than half of all passages, and the most that a word counts beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The passages that are searched.
+
+    Attributes:
+        ranges: They as pairs of the first ID and the one behind the last, in ascending order.
+        count: How many they are.
+        indexed: How many the whole index has.
+
+    """
+
+    ranges: Sequence[tuple[int, int]]
+    count: int
+    indexed: int
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the first and the last ID of up to _MOST_SPANS parts that have all of `ranges`, and little else."""
+        gaps = nlargest(_MOST_SPANS - 1, ((after[0] - before[1], after[0]) for before, after in pairwise(self.ranges)))
+        starts = sorted([self.ranges[0][0], *(start for _, start in gaps)])
+        ends = [end for _, end in self.ranges]
+        return [
+            (start, ends[bisect_right(ends, following) - 1] - 1)
+            for start, following in zip(starts, [*starts[1:], ends[-1]], strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A passage's ID and how well it matches, 1 at most."""
+
+    passage: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    rarity: float
+    """The term's inverse document frequency."""
+    rows: Mapping[int, float]
+    """By passage how much the term says about it, between 0 and 1."""
+    is_name: bool
+
+
+def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int) -> list[Match]:
+    """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
+    if not scope.count:
+        return []
+    terms, mass = _weigh(db, question_terms(question)[:_MOST_TERMS], scope)
+    scores: defaultdict[int, float] = defaultdict(float)
+    for term in terms:
+        for passage, weight in term.rows.items():
+            scores[passage] += term.rarity * weight
+    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
+    ranked = nlargest(_RANKED, scores, key=scores.__getitem__)
+    relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
+    most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
+    matches = [Match(passage, (scores[passage] + _window(terms, passage)) / most) for passage in relevant]
+    return nlargest(limit, matches, key=lambda match: match.score)
+
+
+def _weigh(db: sqlite3.Connection, terms: Sequence[Term], scope: Scope) -> tuple[list[_Weighed], float]:
+    """Return what each term says about the passages in `scope`, and the rarity of all words together.
+
+    The rarest terms are looked up first, until there are _MOST_ROWS matches; the others say little.
+    """
+    counts = {term: _count(db, term, scope) for term in terms}
+    weighed: list[_Weighed] = []
+    mass = 0.0
+    left = _MOST_ROWS
+    for term, count in sorted(counts.items(), key=lambda item: item[1]):
+        if count > left and weighed:
+            break
+        left -= count
+        rarity = log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
+        if not term.is_name:
+            mass += rarity
+        if count:
+            weighed.append(_Weighed(rarity, _rows(db, term, scope), term.is_name))
+    return weighed, mass
+
+
+def _count(db: sqlite3.Connection, term: Term, scope: Scope) -> int:
+    """Return how many passages of `scope` have `term`; more than _MOST_ROWS are not counted."""
+    query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"
+    counts = (db.execute(query, (term.query, *span, _MOST_ROWS + 1)).fetchone()[0] for span in scope.spans())
+    return min(int(sum(counts)), scope.count)  # a span may have passages that are not in `scope`
+
+
+def _rows(db: sqlite3.Connection, term: Term, scope: Scope) -> dict[int, float]:
+    """Return how much `term` says about each passage in `scope`, between 0 and 1."""
+    # bm25() is the part that we want times FTS5's own rarity, which is nothing for a word in half of the passages.
+    (everywhere,) = db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (term.query,)).fetchone()
+    rarity = log((scope.indexed - everywhere + 0.5) / (everywhere + 0.5))
+    scale = -1 / ((rarity if rarity > 0 else _FTS5_LEAST) * _FTS5_MOST)
+    query = "SELECT rowid, bm25(words, ?, 1.0) FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?"
+    values = (_PLACE_WEIGHT, term.query)
+    rows = chain.from_iterable(db.execute(query, (*values, *span, _MOST_ROWS)) for span in scope.spans())
+    if len(scope.ranges) <= _MOST_SPANS:
+        return {passage: score * scale for passage, score in rows}
+    starts, ends = zip(*scope.ranges, strict=True)
+    found = ((passage, score, bisect_right(starts, passage) - 1) for passage, score in rows)
+    return {passage: score * scale for passage, score, place in found if passage < ends[place]}
+
+
+def _window(terms: Sequence[_Weighed], passage: int) -> float:
+    """Return the score of `passage` together with its two neighbours in the document."""
+    score = 0.0
+    for term in terms:
+        rows = term.rows
+        missing = 1.0
+        for neighbour in (passage - 1, passage + 1):
+            missing *= 1 - _NEIGHBOUR * rows.get(neighbour, 0.0)
+        score += term.rarity * (1 - missing * (1 - rows.get(passage, 0.0)))
+    return score
+
+
+def _coverage(terms: Sequence[_Weighed], passage: int) -> float:
+    """Return the rarity of all words that stand in `passage` or in one of its two neighbours."""
+    near = (passage - 1, passage, passage + 1)
+    return sum(term.rarity for term in terms if not term.is_name and any(place in term.rows for place in near))

@@ -1,0 +1,140 @@
+"""The tools by which a model looks again into the thread's documents; they read nothing else, and so ask nobody."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.tools import StructuredTool, ToolException
+
+from chatcli.documents.find import find_files
+from chatcli.documents.passage import Found, Passage
+from chatcli.events import DocumentsFound
+from chatcli.graphs.chat.adapt import takes_tools
+from chatcli.graphs.chat.context import request_limit
+from chatcli.graphs.chat.passages import as_event, fenced, number_passages
+from chatcli.graphs.chat.small_model import is_small
+from chatcli.graphs.chat.state import TurnContext
+from chatcli.sessions.found import ARTIFACT, FoundPassage
+from chatcli.text_lines import one_line
+from chatcli.tools.tool import Arguments, Tool
+
+DOCUMENT_TOOLS = ("search_documents", "read_document")
+MAX_FOUND = 10
+"""The most passages that a search returns."""
+MAX_READ = 12_000
+"""Characters of a document that one call returns."""
+LEAST_WINDOW = 3000
+"""Tokens that may be sent, below which there is no room for these tools and what they return."""
+MAX_SHOWN = 200
+"""Characters of a path that a message shows."""
+
+Result = tuple[str, dict[str, Any]]
+
+
+def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFound], None]) -> list[Tool]:
+    """Return the tools for `turn`; none if it has no documents, or its model can't use them.
+
+    Args:
+        turn: The turn; its `numbers` grow by what is found.
+        marker: What fences the passages in a result.
+        report: Gets what each search found.
+
+    """
+    limit = request_limit(turn)
+    has_room = limit is None or limit >= LEAST_WINDOW
+    if not turn.documents or turn.schema is not None or not has_room or is_small(turn.model):
+        return []
+    if not takes_tools(turn.model):
+        return []
+
+    def result(passages: Sequence[FoundPassage], more: str = "") -> Result:
+        return f"{fenced(passages, marker)}{more}", {ARTIFACT: list(passages)}
+
+    async def search_documents(query: str, limit: int = 5) -> Result:
+        """Search the user's documents by words; the result is passages, to be cited by their numbers.
+
+        Args:
+            query: The words that the passages should have: names and technical terms, no sentence.
+            limit: How many passages to return, at most 10.
+        """
+        found = await asyncio.to_thread(search_index, query, turn.documents, min(max(limit, 1), MAX_FOUND))
+        passages = number_passages(found, turn.numbers)
+        report(as_event(query, passages))
+        if not passages:
+            return "Nothing in the documents matches these words.", {}
+        return result(passages)
+
+    async def read_document(path: str, start_line: int = 1, page: int = 1) -> Result:
+        """Read one of the user's documents from a line or a page on; the result is passages, to be cited by number.
+
+        Args:
+            path: The document, as the passages name it.
+            start_line: The line to begin at, from 1.
+            page: The page to begin at, from 1, where the document has pages.
+        """
+        read = await asyncio.to_thread(_read, path, turn.documents)
+        rest = [each for each in read if (each.page or page) >= page and (each.end_line or start_line) >= start_line]
+        chosen = _beginning(rest)
+        if not chosen:
+            raise ToolException(f"{one_line(path, MAX_SHOWN)} has nothing there")
+        more = "" if len(chosen) == len(rest) else f"\n[more follows, from {_begin(rest[len(chosen)])} on]"
+        return result(number_passages((Found(each, 1.0) for each in chosen), turn.numbers), more)
+
+    return [Tool(_tool(search_documents), asks=_never), Tool(_tool(read_document), asks=_never)]
+
+
+def is_document_tool(tool: Tool) -> bool:
+    """Return whether `tool` is one of these; a server's may have the same name."""
+    return not tool.server and tool.name in DOCUMENT_TOOLS
+
+
+def _tool(coroutine: Callable[..., Any]) -> StructuredTool:
+    return StructuredTool.from_function(
+        coroutine=coroutine,
+        parse_docstring=True,
+        handle_tool_error=True,
+        response_format="content_and_artifact",
+    )
+
+
+def _never(arguments: Arguments) -> bool:
+    return False
+
+
+def search_index(words: str, sources: Sequence[str], limit: int) -> list[Found]:
+    """Return the best passages in `sources` for `words`, as the index has them."""
+    from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
+
+    with DocumentIndex() as index:
+        return index.search(words, sources, limit=limit)
+
+
+def _read(path: str, sources: Sequence[str]) -> list[Passage]:
+    """Return the passages of the document `path`, which must be one of `sources`."""
+    from chatcli.documents.index import DocumentIndex
+
+    try:
+        wanted = Path(path).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError):
+        wanted = Path()
+    if not any(each.path == str(wanted) for each in find_files(sources)):
+        raise ToolException(f"{one_line(path, MAX_SHOWN)} is none of the documents; name one as the passages do")
+    with DocumentIndex() as index:
+        return index.passages(wanted)
+
+
+def _beginning(passages: Sequence[Passage]) -> list[Passage]:
+    """Return the first of `passages`, as many as one call returns."""
+    chosen: list[Passage] = []
+    room = MAX_READ
+    for passage in passages:
+        room -= len(passage.plain or passage.text)
+        if room < 0 and chosen:
+            break
+        chosen.append(passage)
+    return chosen
+
+
+def _begin(passage: Passage) -> str:
+    return f"page {passage.page}" if passage.start_line is None else f"line {passage.start_line}"

@@ -1,0 +1,206 @@
+"""The node of the plain chat that looks for passages of the thread's documents before the model is asked."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event as Flag
+from typing import TYPE_CHECKING
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.runtime import Runtime
+
+from chatcli.documents.find import shown_path
+from chatcli.documents.passage import Found
+from chatcli.events import Notice, Progress
+from chatcli.graphs.chat.adapt import takes_tools
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.context import request_limit
+from chatcli.graphs.chat.document_tools import search_index
+from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
+from chatcli.graphs.chat.receive import receive
+from chatcli.graphs.chat.small_model import is_small
+from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.sessions.history import is_question, newest_turn
+from chatcli.text_lines import one_line
+
+if TYPE_CHECKING:
+    from chatcli.documents.index import Updated
+
+RETRIEVE_NODE = "retrieve"
+READING = "reading the documents"
+"""The label of the progress."""
+MAX_SKIPPED = 3
+"""The most files that a notice names."""
+PROGRESS_AFTER = 1.0
+"""Seconds of bringing the index up to date after which its progress is shown."""
+PASSAGES, TOKENS = 10, 4000
+"""How many passages are sent at most, and how many tokens of them: to a model with a large window."""
+UNKNOWN_TOKENS = 2500
+"""Tokens of passages for a model whose window is not known."""
+SMALL_PASSAGES, SMALL_TOKENS = 3, 600
+"""For a local model, which reads 40 to 80 tokens a second before it answers."""
+SMALL_SCORE = 0.6
+"""The least score of a passage for a local model, as a part of the best one's."""
+SHARE = 3
+"""The passages take at most this part of what may be sent: a third."""
+CHARACTERS_PER_TOKEN = 3
+"""A cautious estimate."""
+MAX_QUERY = 1000
+"""Characters of a question that are searched for."""
+FEW_WORDS = 4
+"""A question with at most so many words may depend on the conversation before it."""
+REWRITE_SECONDS = 20.0
+MAX_TOLD = 600
+"""Characters of each message that the model gets to rewrite a question."""
+REWRITE = (
+    "A user asks about documents. Write what to search in the documents for, to answer the newest question: one line of"
+    " key words, in the language of the question, with the names that its pronouns stand for. Write nothing else.\n\n"
+    "{conversation}\n\nNewest question: {question}"
+)
+_WORD = re.compile(r"\w+")
+_POINTING = frozenset(
+    {"it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "him", "his", "she", "her", "one"}
+    | {"ones", "there", "then", "same", "other", "another", "former", "latter", "above", "previous", "else", "more"}
+)
+
+
+def first_node(state: ChatState) -> str:
+    """Return the first step of a turn. One with documents begins with a retrieval in its state."""
+    return RETRIEVE_NODE if state.get("found") is not None else MODEL_NODE
+
+
+async def retrieve(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+    """Bring the index of the thread's documents up to date, and find what belongs to the newest question."""
+    turn = runtime.context
+    if not turn.documents:
+        return ChatState(found=None)
+    messages = state["messages"]
+    question = _text(messages[newest_turn(messages)])
+    await _update_index(turn.documents, runtime)
+    query, found = await _search_for(question, messages[: newest_turn(messages)], turn)
+    passages = number_passages(fitting(found, turn, question), turn.numbers)
+    runtime.stream_writer({"event": as_event(query, passages)})
+    retrieval = state.get("found") or new_retrieval()
+    return ChatState(found={**retrieval, "query": query, "passages": passages})
+
+
+async def _update_index(sources: Sequence[str], runtime: Runtime[TurnContext]) -> None:
+    """Bring the index of `sources` up to date, in a thread that stops when the turn does."""
+    loop, begun, ended = asyncio.get_running_loop(), time.monotonic(), Flag()
+    shown = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if not ended.is_set():
+            shown = True
+            runtime.stream_writer({"event": Progress(READING, done, total, "files")})
+
+    def report(done: int, total: int) -> None:
+        if time.monotonic() - begun >= PROGRESS_AFTER and not ended.is_set():
+            loop.call_soon_threadsafe(show, done, total)
+
+    try:
+        updated, notice = await asyncio.to_thread(_update, sources, report, ended.is_set)
+    finally:
+        ended.set()
+        if shown:
+            runtime.stream_writer({"event": Progress(READING, finished=True)})
+    if notice:
+        runtime.stream_writer({"notice": notice})
+    if not updated.files:
+        runtime.stream_writer({"event": Notice(f"no document can be read: {_skipped(updated)}", "warning")})
+    elif updated.skipped and (updated.added or updated.changed):
+        runtime.stream_writer({"notice": f"left out of the documents: {_skipped(updated)}"})
+
+
+def _update(
+    sources: Sequence[str], report: Callable[[int, int], None], stop: Callable[[], bool]
+) -> tuple["Updated", str]:
+    """Return what the update found, and what the user should know of the index itself."""
+    from chatcli.documents.index import DocumentIndex  # late: most turns have no documents
+
+    with DocumentIndex() as index:
+        return index.update(sources, progress=report, stop=stop), index.notice
+
+
+def _skipped(updated: "Updated") -> str:
+    """Return in one line what was not read, and why."""
+    named = [f"{shown_path(Path(path))} ({reason})" for path, reason in updated.skipped[:MAX_SKIPPED]]
+    rest = len(updated.skipped) - len(named)
+    return ", ".join(named) + (f" and {rest} more; `chat docs index` names all" if rest else "") or "there is none"
+
+
+async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Found]]:
+    """Return what was searched for, and what was found.
+
+    That is the question itself where it stands alone, else what a model makes of it, or the words of the newest turns.
+    """
+    found = await search(question, turn)
+    if not any(map(is_question, earlier)) or (found and not depends_on_conversation(question)):
+        return question, found
+    if rewritten := await _rewrite(question, earlier, turn):
+        found_by_it = await search(rewritten, turn)
+        if found_by_it:
+            return rewritten, found_by_it
+    before = next(_text(message) for message in reversed(earlier) if is_question(message))
+    together = f"{question} {before}"
+    found_by_both = await search(together, turn)
+    return (together, found_by_both) if found_by_both or not found else (question, found)
+
+
+def depends_on_conversation(question: str) -> bool:
+    """Return whether `question` may mean something that only the conversation before it names."""
+    words = [word.lower() for word in _WORD.findall(question)]
+    return len(words) <= FEW_WORDS or any(word in _POINTING for word in words)
+
+
+async def search(words: str, turn: TurnContext, limit: int = PASSAGES) -> list[Found]:
+    """Return the best passages of the turn's documents for `words`."""
+    return await asyncio.to_thread(search_index, words, turn.documents, limit)
+
+
+def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Found]:
+    """Return those of `found`, the best first, that are sent to the turn's model beside `question`."""
+    limit = request_limit(turn)
+    count, tokens = (SMALL_PASSAGES, SMALL_TOKENS) if is_small(turn.model) else (PASSAGES, TOKENS)
+    free = UNKNOWN_TOKENS if limit is None else (limit - len(question) // CHARACTERS_PER_TOKEN) // SHARE
+    room = min(tokens, free) * CHARACTERS_PER_TOKEN
+    if is_small(turn.model):  # it takes what matches little for an answer, too
+        found = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
+    chosen: list[Found] = []
+    for each in found[:count]:
+        room -= len(each.passage.plain or each.passage.text)
+        if room < 0 and chosen:
+            break
+        chosen.append(each)
+    return chosen
+
+
+async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> str:
+    """Return what the model would search for to answer `question`; empty if it can't say."""
+    if is_small(turn.model) or not takes_tools(turn.model):
+        return ""
+    begin = newest_turn(earlier)
+    told = "\n".join(f"{message.type}: {one_line(_text(message), MAX_TOLD)}" for message in earlier[begin:])
+    request = [HumanMessage(REWRITE.format(conversation=told, question=one_line(question, MAX_TOLD)))]
+    config = RunnableConfig(tags=[TAG_NOSTREAM])
+    try:
+        async with asyncio.timeout(min(REWRITE_SECONDS, turn.timeout)):
+            answer = await receive(
+                lambda: turn.model.client.astream(request, config),
+                turn.model,
+                seconds=REWRITE_SECONDS,
+                report=lambda text: None,
+            )
+    except Exception:  # noqa: BLE001 - whatever fails, the question's own words are left
+        return ""
+    return one_line(str(answer.text), MAX_QUERY)
+
+
+def _text(message: BaseMessage) -> str:
+    """Return the text that is searched for: of a question, what the user typed stands first."""
+    return str(message.text)[:MAX_QUERY]

@@ -1,0 +1,111 @@
+"""How a small local model is asked about documents: by an example, and with a grammar that makes it cite.
+
+A model of half a billion parameters forgets to cite in one of three answers, whatever it is told. So its server lets no
+sentence end without the number of a passage, and lets the answer begin with a fixed sentence where nothing was found.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from chatcli.documents.words import FUNCTION_WORDS
+from chatcli.models.model import Model
+from chatcli.providers import LOCAL
+from chatcli.sessions.found import FoundPassage
+
+NOTHING = "Nothing in your documents matches this."
+"""How an answer begins where nothing was found."""
+MAX_EXCERPT = 400
+"""Characters of a passage that the model gets, or one paragraph where that is longer."""
+MAX_PARAGRAPH = 1600
+MAX_HEADING = 60
+"""The longest paragraph that may be the heading of the next, if it ends as no sentence does."""
+_ENDS = (".", "!", "?", ":", ";", ",", "`")
+STEM = 6
+"""The first characters of a word, by which its forms are compared."""
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_WORD = re.compile(r"\w+")
+_TASK = (
+    "Answer each question from the numbered passages before it, in your own words, and end each sentence with the"
+    " number of its passage."
+)
+_EXAMPLE_PASSAGES = (
+    "[1] # Tea\n\nGreen tea brews for three minutes at 80 degrees. Black tea needs boiling water.\n\n"
+    "[2] # Cups\n\nThe cups are in the left cupboard.\n\nQuestion: How do I make green tea?"
+)
+_EXAMPLE_ANSWER = "Green tea brews for three minutes in water of 80 degrees [1]."
+
+# In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
+# by no capital: with one the next sentence would begin.
+_GRAMMAR = r"""
+root ::= sentence (gap sentence)*
+gap ::= " " | "\n" "\n"?
+sentence ::= item? char+ end
+item ::= [0-9] [0-9]? ". " | "- "
+char ::= [^\[.!?\n] | [.!?] [^ \n\[.!?A-Z] | "[" [^0-9\n]
+end ::= " "? cite "."? | [.!?] " "? cite
+cite ::= "[" NUMBERS "]"
+"""
+_NOTHING_GRAMMAR = f'root ::= "{NOTHING}" [^\\[]*'
+
+
+def is_small(model: Model) -> bool:
+    """Return whether `model` is one of the local ones, which read slowly and understand little at once."""
+    return model.name.provider == LOCAL
+
+
+def example() -> list[BaseMessage]:
+    """Return the messages that show the model how to answer; they come before the newest question."""
+    return [HumanMessage(f"{_TASK}\n\n{_EXAMPLE_PASSAGES}"), AIMessage(_EXAMPLE_ANSWER)]
+
+
+def around_question(passages: Sequence[FoundPassage], marker: str, question: str) -> tuple[str, str]:
+    """Return what the model gets before and after the question: the passages' best parts, since it reads slowly."""
+    if not passages:
+        return "", ""
+    parts = (excerpt(each["plain"] or each["text"], question) for each in passages)
+    listed = "\n\n".join(f"[{each['number']}] {part}" for each, part in zip(passages, parts, strict=True))
+    return f"<{marker}>\n{listed}\n</{marker}>\n\nQuestion: ", ""
+
+
+def excerpt(text: str, question: str) -> str:
+    """Return the part of `text` that shares most words with `question`: about MAX_EXCERPT characters, in paragraphs."""
+    if len(text) <= MAX_EXCERPT:
+        return text
+    paragraphs = [paragraph for paragraph in _BLANK_LINES.split(text) if paragraph.strip()]
+    asked = _stems(question)
+
+    def score(place: int) -> int:
+        said = asked & _stems(paragraphs[place])
+        above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
+        return 2 * len(said) + len(asked & _stems(above) - said)
+
+    places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
+    begin = max(places or range(len(paragraphs)), key=score, default=0)
+    end = begin + 1
+    while begin > 0 and _is_heading(paragraphs[begin - 1]):
+        begin -= 1
+    # What the next heading is about would only distract.
+    while end < len(paragraphs) and not _is_heading(paragraphs[end]):
+        if len("".join(paragraphs[begin : end + 1])) > MAX_EXCERPT:
+            break
+        end += 1
+    return "\n\n".join(paragraphs[begin:end])[:MAX_PARAGRAPH]
+
+
+def _is_heading(paragraph: str) -> bool:
+    return len(paragraph) <= MAX_HEADING and not paragraph.rstrip().endswith(_ENDS)
+
+
+def _stems(text: str) -> set[str]:
+    words = (word.lower() for word in _WORD.findall(text))
+    return {word[:STEM] for word in words if word not in FUNCTION_WORDS}
+
+
+def citing_options(numbers: Sequence[int]) -> dict[str, Any]:
+    """Return the options of a request whose answer cites passages with these `numbers`, below 10; or none of them."""
+    allowed = " | ".join(f'"{number}"' for number in numbers)
+    grammar = _GRAMMAR.replace("NUMBERS", f"({allowed})") if numbers else _NOTHING_GRAMMAR
+    return {"extra_body": {"grammar": grammar}}

@@ -1,0 +1,139 @@
+"""The file of the index: damaged, of another version, on a full disk, held by another process."""
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatcli.documents import index_file as index_files
+from chatcli.documents.index import DocumentIndex
+from chatcli.errors import StoreError
+
+DAMAGED = "the index of documents was damaged: it is built again"
+
+
+@pytest.fixture
+def filled(docs: Path, index_file: Path) -> Path:
+    """Return the file of an index with a hundred documents."""
+    for number in range(100):
+        words = " ".join(f"word{number * place}" for place in range(200))
+        (docs / f"{number}.md").write_text(f"the lighthouse of keeper{number}\n\n{words}")
+    with DocumentIndex(index_file) as index:
+        index.update([str(docs)])
+    return index_file
+
+
+def check_works(index: DocumentIndex, docs: Path) -> None:
+    """Check that `index` finds what is in the files."""
+    (found,) = index.search("keeper42", [str(docs)], limit=1)
+    assert found.passage.path.name == "42.md"
+    assert index.update([str(docs)]).files == 100
+
+
+@pytest.mark.parametrize("content", [b"", b"This is no database. " * 500, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_what_is_no_database_is_replaced(docs: Path, filled: Path, content: bytes) -> None:
+    filled.write_bytes(content)
+    with DocumentIndex(filled) as index:
+        assert index.notice == (DAMAGED if content else "")
+        index.update([str(docs)])
+        check_works(index, docs)
+    assert filled.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", "PRAGMA application_id = 1"])
+def test_another_version_is_replaced_and_keeps_its_sources(docs: Path, filled: Path, statement: str) -> None:
+    with closing(sqlite3.connect(filled)) as connection:
+        connection.execute(statement)
+    with DocumentIndex(filled) as index:
+        assert index.notice == "the index of documents was of another version: it is built again"
+        assert [(source.source, source.files) for source in index.sources()] == [(str(docs), 0)]
+        index.update([str(docs)])
+        check_works(index, docs)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_damage_in_the_middle_is_never_shown(docs: Path, filled: Path, share: float) -> None:
+    size = filled.stat().st_size
+    with filled.open("r+b") as file:
+        file.seek(int(size * share))
+        file.write(os.urandom(size // 10))
+    with DocumentIndex(filled) as index:
+        index.update([str(docs)])
+        for number in range(0, 100, 7):
+            (found,) = index.search(f"keeper{number}", limit=1)
+            lines = found.passage.path.read_text().split("\n")
+            assert found.passage.start_line is not None
+            assert found.passage.text == "\n".join(lines[found.passage.start_line - 1 : found.passage.end_line])
+            assert found.passage.path.name == f"{number}.md"
+
+
+def test_damage_that_a_search_meets(docs: Path, filled: Path) -> None:
+    with closing(sqlite3.connect(filled)) as connection:
+        connection.execute("UPDATE passages SET text = x'00112233'")
+        connection.commit()
+    with DocumentIndex(filled) as index:
+        assert index.notice == ""
+        assert index.search("keeper42", limit=1)[0].passage.path.name == "42.md"
+        assert index.notice == DAMAGED
+        check_works(index, docs)
+
+
+def test_a_process_goes_on_when_another_replaces_the_file(docs: Path, filled: Path) -> None:
+    with DocumentIndex(filled) as first:
+        first.search("lighthouse")
+        with closing(sqlite3.connect(filled)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        with DocumentIndex(filled) as second:
+            second.update([str(docs)])
+            check_works(first, docs)
+            check_works(second, docs)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a disk of 2 MB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], check=False).returncode:
+        pytest.skip("mounting needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk(docs: Path, small_disk: Path) -> None:
+    with DocumentIndex(small_disk / "documents.db") as index:
+        (docs / "a.md").write_text("the lighthouse")
+        index.update([str(docs)])
+        for number in range(40):
+            (docs / f"{number}.md").write_text(os.urandom(50_000).hex())
+        with pytest.raises(StoreError, match="the index of documents can't be used: the disk is full") as raised:
+            index.update([str(docs)])
+        assert raised.value.remedy
+        assert [found.passage.path.name for found in index.search("lighthouse")] == ["a.md"]
+        for number in range(40):
+            (docs / f"{number}.md").write_text(f"keeper{number}")
+        assert index.update([str(docs)]).files == 41
+        assert index.search("keeper39")
+        assert index._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_writer_that_does_not_end_is_reported(docs: Path, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_files, "BUSY_TIMEOUT", 0.1)
+    with closing(sqlite3.connect(filled)) as writer, DocumentIndex(filled) as index:
+        writer.execute("BEGIN IMMEDIATE")
+        assert index.search("keeper42")  # reading does not wait
+        (docs / "new.md").write_text("the new lighthouse")
+        with pytest.raises(StoreError, match="another process is writing to it"):
+            index.update([str(docs)])
+        writer.execute("ROLLBACK")
+        assert index.update([str(docs)]).added == 1
+
+
+def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StoreError, match="the index of documents can't be used"):
+        DocumentIndex(tmp_path / "data" / "documents.db")

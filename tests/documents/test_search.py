@@ -1,0 +1,163 @@
+"""The search: languages, names of code, hostile questions, and what is relevant."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatcli.documents.index import DocumentIndex
+from chatcli.documents.words import index_words, question_terms
+
+TEXTS = {
+    "tower": "東京タワーは1958年に完成した電波塔です。高さは333メートルです。",
+    "noodles": "拉面是一种起源于中国的日本面食。汤底有酱油和味噌。",
+    "bus": "서울의 버스는 새벽 네 시에 시작합니다.",
+    "thai": "ร้านอาหารเปิดเวลาแปดโมงเช้าและปิดตอนเที่ยงคืน",
+    "hindi": "पुस्तकालय सोमवार को बंद रहता है।",
+    "cafe": "Le café ferme à dix-huit heures; les élèves reçoivent une réduction.",
+    "greek": "Στις οκτώ το πρωί ανοίγει η βιβλιοθήκη.",
+    "code": "def getUserName(self): return self.read_config_file(os.path.join(HTTPServer.root, 'x'))",
+    "timeout": "Set the connection timeout in seconds. The default of 30 seconds suits slow networks.",
+    "colours": "The palette has crimson, teal and ochre.",
+}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> DocumentIndex:
+    folder = tmp_path_factory.mktemp("texts")
+    for name, text in TEXTS.items():
+        (folder / f"{name}.txt").write_text(text)
+    index = DocumentIndex(folder / "data" / "documents.db")
+    index.update([str(folder / "*.txt")])
+    return index
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("東京タワー", "tower"),
+        ("高さ", "tower"),
+        ("電波塔の高さは?", "tower"),
+        ("塔", "tower"),
+        ("面食", "noodles"),
+        ("味噌", "noodles"),
+        ("酱", "noodles"),
+        ("버스", "bus"),
+        ("새벽에 시작", "bus"),
+        ("ร้านอาหาร", "thai"),
+        ("เที่ยงคืน", "thai"),
+        ("पुस्तकालय कब बंद है", "hindi"),
+        ("CAFÉ", "cafe"),
+        ("cafe", "cafe"),
+        ("cafe\u0301", "cafe"),
+        ("eleves", "cafe"),
+        ("βιβλιοθηκη", "greek"),
+        ("".join(chr(ord(letter) + 0xFEE0) for letter in "timeout"), "timeout"),  # full width
+        ("getUserName", "code"),
+        ("getusername", "code"),
+        ("user name", "code"),
+        ("read_config_file", "code"),
+        ("config file", "code"),
+        ("HTTPServer", "code"),
+        ("http server", "code"),
+        ("os.path.join", "code"),
+        ("How many seconds does it wait by default for connections?", "timeout"),
+        ("timeouts", "timeout"),
+        ("colours", "colours"),  # only in the name of the file
+    ],
+)
+def test_found(searched: DocumentIndex, question: str, name: str) -> None:
+    matches = searched.search(question)
+    assert matches, question_terms(question)
+    assert matches[0].passage.path.stem == name
+    assert matches[0].passage.text == TEXTS[name]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "   \n",
+        "?!",
+        "What is the capital of France?",
+        "Wie hoch ist der Eiffelturm?",
+        "who won the world cup in 1998",
+        "京塔",
+    ],
+)
+def test_nothing_relevant(searched: DocumentIndex, question: str) -> None:
+    assert searched.search(question) == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        'timeout"',
+        '"timeout" OR 1=1 --',
+        "timeout NEAR(seconds, 5)",
+        "timeout* AND NOT",
+        "^timeout {seconds} : place",
+        "text : timeout",
+        "-timeout",
+        "timeout\0seconds",
+        "timeout \ud800 \udcff seconds",
+        "(((timeout seconds",
+    ],
+)
+def test_nothing_of_a_question_is_syntax(searched: DocumentIndex, question: str) -> None:
+    assert searched.search(question)[0].passage.path.stem == "timeout"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec=None), max_size=60))
+def test_any_text_is_a_question(searched: DocumentIndex, question: str) -> None:
+    for match in searched.search(question):
+        assert 0 < match.score <= 1
+        assert match.passage.text == TEXTS[match.passage.path.stem]
+
+
+def test_a_pasted_text_is_a_question(searched: DocumentIndex) -> None:
+    assert searched.search(f"{TEXTS['timeout']} " * 2000)[0].passage.path.stem == "timeout"
+    assert searched.search("x" * 1_000_000) == []
+
+
+def test_the_best_comes_first_and_scores_go_down(index: DocumentIndex, docs: Path) -> None:
+    for number in range(30):
+        mentions = "lighthouse keeper " * (number == 17) + "lighthouse"
+        (docs / f"{number}.md").write_text(f"{mentions}\n\n" + "other words " * 50)
+    index.update([str(docs)])
+    matches = index.search("lighthouse keeper", limit=5)
+    assert matches[0].passage.path.name == "17.md"
+    assert [match.score for match in matches] == sorted((match.score for match in matches), reverse=True)
+    assert len(index.search("lighthouse", limit=20)) == 20
+
+
+def test_neighbours_help_only_in_the_same_document(index: DocumentIndex, docs: Path) -> None:
+    (docs / "a.md").write_text("The keeper is Ada.")
+    (docs / "b.md").write_text("The salary is paid on Fridays.")
+    index.update([str(docs)])
+    question = "salary keeper Ada Zanzibar Mombasa Nairobi"
+    assert index.search(question) == []
+    filler = "nothing that matters here. " * 55
+    (docs / "c.md").write_text(f"{filler} The keeper is Ada.\n\nThe salary is paid on Fridays. {filler}\n")
+    index.update([str(docs)])
+    assert len(index.passages(docs / "c.md")) == 2
+    assert {match.passage.path.name for match in index.search(question)} == {"c.md"}
+
+
+def test_a_frequent_word_of_the_language_says_nothing(index: DocumentIndex, docs: Path) -> None:
+    (docs / "a.md").write_text("Where is the key? It is under the mat, and what it opens is the shed.")
+    (docs / "b.md").write_text("Batteries.")
+    index.update([str(docs)])
+    assert index.search("What is the price of the batteries?")[0].passage.path.name == "b.md"
+    assert index.search("Where is the mountain?") == []
+
+
+def test_parts_of_names_are_indexed() -> None:
+    assert index_words("getUserName") == "getUserName get User Name"
+    assert index_words("parseHTTPResponse2") == "parseHTTPResponse2 parse HTTP Response2"
+    assert index_words("Plain words, snake_case") == "Plain words, snake_case"
+    assert index_words("東京都") == " 東京 京都 都 "
+    data = "aB" * 5000
+    assert index_words(data) == data

@@ -1,0 +1,29 @@
+"""What the user types, against the sources that were named before."""
+
+from pathlib import Path
+
+import pytest
+
+from chatcli.documents.sources import match_sources
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("docs", ["{}/docs"]),
+        ("docs/", ["{}/docs"]),
+        ("./x/../docs", ["{}/docs"]),
+        ("{}/docs", ["{}/docs"]),
+        ("docs/*.md", ["{}/docs/*.md"]),
+        ("doc", []),
+        ("{}", ["{}/docs", "{}/docs/*.md"]),
+        ("a\0b", []),
+    ],
+)
+def test_a_source_is_found_by_what_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, found: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources = [f"{tmp_path}/docs", f"{tmp_path}/docs/*.md", "/elsewhere"]
+    here = str(tmp_path)
+    assert match_sources(typed.replace("{}", here), sources) == [one.replace("{}", here) for one in found]

@@ -12,8 +12,8 @@ from math import log, log1p, log10
 
 from chatcli.documents.words import Term, question_terms
 
-_MOST_TERMS = 40
-"""The most terms of a question that are looked up; a longer question is a text that was pasted."""
+_MOST_LETTERS, _MOST_TERMS = 10_000, 40
+"""How much of a question is looked at; a longer one is a text that was pasted."""
 _MOST_ROWS = 10_000
 """The most matches of all terms together that are weighed: about 15 ms of CPU. The rarest terms come first."""
 _MOST_COMMON, _LOOKED_UP, _PRESENT = 3, 60, 0.5
@@ -85,7 +85,7 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
     """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
     if not scope.count:
         return []
-    rare, common = _by_rarity(db, question_terms(question)[:_MOST_TERMS], scope)
+    rare, common = _by_rarity(db, question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS], scope)
     terms = [_Weighed(rarity, _rows(db, term, scope), term.is_name) for term, rarity in rare]
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:

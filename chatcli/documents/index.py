@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,7 +205,8 @@ class DocumentIndex:
                     "UPDATE sources SET updated = ? WHERE id = ?", ((now, id_) for id_ in ids.values())
                 )
         if batch.outcomes or removed:
-            self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
+            with suppress(sqlite3.OperationalError):  # another process is writing: the next update does it
+                self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
         numbers = json.dumps(list(ids.values()))
         (readable,) = self._db.execute(f"SELECT count(*) {_OF_SOURCES} AND problem IS NULL", (numbers,)).fetchone()
         unreadable = self._db.execute(f"SELECT path, problem {_OF_SOURCES} AND problem IS NOT NULL", (numbers,))

@@ -59,7 +59,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
     place, text, content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
 );
 """
-_PASSING = ("locked", "full", "readonly", "unable to open", "disk I/O", "interrupted")
+_PASSING = ("locked", "full", "readonly", "unable to open", "disk I/O", "interrupted", "syntax error")
 """What SQLite says when the file itself is whole."""
 DAMAGED = "the index of documents was damaged: it is built again"
 DAMAGE = (sqlite3.DatabaseError, sqlite3.InterfaceError, zlib.error, UnicodeDecodeError, json.JSONDecodeError)
@@ -119,6 +119,8 @@ def transaction(db: sqlite3.Connection, *, write: bool) -> Iterator[None]:
 
 def is_damage(error: Exception) -> bool:
     """Return whether `error`, one of DAMAGE, means that the file is not what was written."""
+    if isinstance(error, sqlite3.ProgrammingError):  # such as of a closed index
+        return False
     return not (isinstance(error, sqlite3.Error) and any(word in str(error) for word in _PASSING))
 
 

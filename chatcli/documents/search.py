@@ -1,5 +1,6 @@
 """Finds the passages of an index that match a question: by words, weighed by BM25."""
 
+import json
 import sqlite3
 from bisect import bisect_right
 from collections import defaultdict
@@ -11,10 +12,12 @@ from math import log, log1p, log10
 
 from chatcli.documents.words import Term, question_terms
 
-_MOST_TERMS = 40
-"""The most terms of a question that are looked up; a longer question is a text that was pasted."""
-_MOST_ROWS = 15_000
-"""The most matches of all terms together that are weighed: about 25 ms of CPU. The rarest terms come first."""
+_MOST_LETTERS, _MOST_TERMS = 10_000, 40
+"""How much of a question is looked at; a longer one is a text that was pasted."""
+_MOST_ROWS = 10_000
+"""The most matches of all terms together that are weighed: about 15 ms of CPU. The rarest terms come first."""
+_MOST_COMMON, _LOOKED_UP, _PRESENT = 3, 60, 0.5
+"""How many commoner terms are looked up, in how many passages that are best by then, and how much such a term says."""
 _MOST_SPANS = 4
 """In how many parts of the index a term is looked up. A source that was indexed at once is one part."""
 _PLACE_WEIGHT = 2.0
@@ -82,38 +85,50 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
     """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
     if not scope.count:
         return []
-    terms, mass = _weigh(db, question_terms(question)[:_MOST_TERMS], scope)
+    rare, common = _by_rarity(db, question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS], scope)
+    terms = [_Weighed(rarity, _rows(db, term, scope), term.is_name) for term, rarity in rare]
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:
-        for passage, weight in term.rows.items():
-            scores[passage] += term.rarity * weight
-    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
+        _add(scores, term)
     ranked = nlargest(_RANKED, scores, key=scores.__getitem__)
+    for word, rarity in common:
+        terms.append(_Weighed(rarity, _presence(db, word, ranked[:_LOOKED_UP]), word.is_name))
+        _add(scores, terms[-1])
+    mass = sum(rarity for term, rarity in (*rare, *common) if not term.is_name)
+    needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
     relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
     most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
     matches = [Match(passage, (scores[passage] + _window(terms, passage)) / most) for passage in relevant]
     return nlargest(limit, matches, key=lambda match: match.score)
 
 
-def _weigh(db: sqlite3.Connection, terms: Sequence[Term], scope: Scope) -> tuple[list[_Weighed], float]:
-    """Return what each term says about the passages in `scope`, and the rarity of all words together.
+def _add(scores: defaultdict[int, float], term: _Weighed) -> None:
+    for passage, weight in term.rows.items():
+        scores[passage] += term.rarity * weight
 
-    The rarest terms are looked up first, until there are _MOST_ROWS matches; the others say little.
-    """
+
+def _by_rarity(
+    db: sqlite3.Connection, terms: Sequence[Term], scope: Scope
+) -> tuple[list[tuple[Term, float]], list[tuple[Term, float]]]:
+    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity."""
     counts = {term: _count(db, term, scope) for term in terms}
-    weighed: list[_Weighed] = []
-    mass = 0.0
+    rare: list[tuple[Term, float]] = []
+    common: list[tuple[Term, float]] = []
     left = _MOST_ROWS
     for term, count in sorted(counts.items(), key=lambda item: item[1]):
-        if count > left and weighed:
-            break
-        left -= count
         rarity = log1p((scope.count + _TYPICAL - count + 0.5) / (count + 0.5))
-        if not term.is_name:
-            mass += rarity
-        if count:
-            weighed.append(_Weighed(rarity, _rows(db, term, scope), term.is_name))
-    return weighed, mass
+        if count <= left or not rare:
+            rare.append((term, rarity))
+            left -= count
+        elif len(common) < _MOST_COMMON:
+            common.append((term, rarity))
+    return rare, common
+
+
+def _presence(db: sqlite3.Connection, term: Term, passages: Sequence[int]) -> dict[int, float]:
+    """Return those of `passages` that have `term`: how often does not matter for a common word."""
+    query = "SELECT rowid FROM words WHERE words MATCH ? AND rowid IN (SELECT value FROM json_each(?))"
+    return {passage: _PRESENT for (passage,) in db.execute(query, (term.query, json.dumps(passages)))}
 
 
 def _count(db: sqlite3.Connection, term: Term, scope: Scope) -> int:

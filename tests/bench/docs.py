@@ -242,7 +242,8 @@ def measure_scale(folder: Path, questions: Sequence[Question]) -> None:
             (docs / "changed.py").write_text(f"number = {number}\n")
             updates.append(timed(lambda: index.update([str(docs)]))[0])
         walked, updated = (min(cost.wall for cost in costs) for costs in (walks, updates))
-        print(f"a question after one change / os.walk with a stat a file: {updated / walked:.2f}")
+        cpu = min(cost.cpu for cost in updates) / min(cost.cpu for cost in walks)
+        print(f"a question after one change / os.walk with a stat a file: {updated / walked:.2f}; of CPU {cpu:.2f}")
         for program in (["rg", "--files", str(docs)], ["find", str(docs), "-printf", "%s %T@\\n"]):
             if shutil.which(program[0]):
                 print(f"a question after one change / {program[0]}: {updated / quickest_run(program):.2f}")

@@ -133,6 +133,15 @@ def test_a_writer_that_does_not_end_is_reported(docs: Path, filled: Path, monkey
         assert index.update([str(docs)]).added == 1
 
 
+def test_a_closed_index_is_not_taken_for_a_damaged_one(docs: Path, filled: Path) -> None:
+    index = DocumentIndex(filled)
+    index.close()
+    with pytest.raises(StoreError, match="closed"):
+        index.search("keeper42")
+    with DocumentIndex(filled) as index:
+        assert index.sources()[0].files == 100
+
+
 def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(StoreError, match="the index of documents can't be used"):

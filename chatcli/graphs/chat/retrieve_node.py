@@ -43,7 +43,7 @@ UNKNOWN_TOKENS = 2500
 """Tokens of passages for a model whose window is not known."""
 SMALL_PASSAGES, SMALL_TOKENS = 3, 600
 """For a local model, which reads 40 to 80 tokens a second before it answers."""
-SMALL_SCORE = 0.6
+SMALL_SCORE = 0.8
 """The least score of a passage for a local model, as a part of the best one's."""
 SHARE = 3
 """The passages take at most this part of what may be sent: a third."""

@@ -22,7 +22,7 @@ from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.document_tools import search_index
 from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
 from chatcli.graphs.chat.receive import receive
-from chatcli.graphs.chat.small_model import is_small
+from chatcli.graphs.chat.small_model import closest, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.text_lines import one_line
@@ -43,7 +43,7 @@ UNKNOWN_TOKENS = 2500
 """Tokens of passages for a model whose window is not known."""
 SMALL_PASSAGES, SMALL_TOKENS = 3, 600
 """For a local model, which reads 40 to 80 tokens a second before it answers."""
-SMALL_SCORE = 0.6
+SMALL_SCORE = 0.8
 """The least score of a passage for a local model, as a part of the best one's."""
 SHARE = 3
 """The passages take at most this part of what may be sent: a third."""
@@ -169,8 +169,9 @@ def fitting(found: Sequence[Found], turn: TurnContext, question: str) -> list[Fo
     count, tokens = (SMALL_PASSAGES, SMALL_TOKENS) if is_small(turn.model) else (PASSAGES, TOKENS)
     free = UNKNOWN_TOKENS if limit is None else (limit - len(question) // CHARACTERS_PER_TOKEN) // SHARE
     room = min(tokens, free) * CHARACTERS_PER_TOKEN
-    if is_small(turn.model):  # it takes what matches little for an answer, too
-        found = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
+    if is_small(turn.model) and found:  # it takes what matches little for an answer, too
+        near = [each for each in found if each.score >= SMALL_SCORE * found[0].score]
+        found = [near[place] for place in closest([each.passage.plain or each.passage.text for each in near], question)]
     chosen: list[Found] = []
     for each in found[:count]:
         room -= len(each.passage.plain or each.passage.text)

@@ -35,7 +35,7 @@ _EXAMPLE_PASSAGES = (
     "[1] # Tea\n\nGreen tea brews for three minutes at 80 degrees. Black tea needs boiling water.\n\n"
     "[2] # Cups\n\nThe cups are in the left cupboard.\n\nQuestion: How do I make green tea?"
 )
-_EXAMPLE_ANSWER = "Green tea brews for three minutes in water of 80 degrees [1]."
+_EXAMPLE_ANSWER = "Pour on water of 80 degrees and wait for three minutes [1]."
 
 # In the notation of llama.cpp (GBNF). Within a sentence, a dot is followed by a character, as in 0.5 and setup.md, but
 # by no capital: with one the next sentence would begin.
@@ -74,16 +74,8 @@ def excerpt(text: str, question: str) -> str:
     """Return the part of `text` that shares most words with `question`: about MAX_EXCERPT characters, in paragraphs."""
     if len(text) <= MAX_EXCERPT:
         return text
-    paragraphs = [paragraph for paragraph in _BLANK_LINES.split(text) if paragraph.strip()]
-    asked = _stems(question)
-
-    def score(place: int) -> int:
-        said = asked & _stems(paragraphs[place])
-        above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
-        return 2 * len(said) + len(asked & _stems(above) - said)
-
-    places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
-    begin = max(places or range(len(paragraphs)), key=score, default=0)
+    paragraphs = _paragraphs(text)
+    begin, _ = _best(paragraphs, question)
     end = begin + 1
     while begin > 0 and _is_heading(paragraphs[begin - 1]):
         begin -= 1
@@ -93,6 +85,30 @@ def excerpt(text: str, question: str) -> str:
             break
         end += 1
     return "\n\n".join(paragraphs[begin:end])[:MAX_PARAGRAPH]
+
+
+def closest(texts: Sequence[str], question: str) -> list[int]:
+    """Return the places of those `texts` that have a paragraph which shares most words with `question`."""
+    scores = [_best(_paragraphs(text), question)[1] for text in texts]
+    return [place for place, score in enumerate(scores) if score == max(scores)]
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [paragraph for paragraph in _BLANK_LINES.split(text) if paragraph.strip()] or [""]
+
+
+def _best(paragraphs: Sequence[str], question: str) -> tuple[int, int]:
+    """Return the place of the paragraph that shares most words with `question`, and how many; its own count twice."""
+    asked = _stems(question)
+
+    def score(place: int) -> int:
+        said = asked & _stems(paragraphs[place])
+        above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
+        return 2 * len(said) + len(asked & _stems(above) - said)
+
+    places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
+    best = max(places or range(len(paragraphs)), key=score)
+    return best, score(best)
 
 
 def _is_heading(paragraph: str) -> bool:

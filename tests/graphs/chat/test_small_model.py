@@ -1,6 +1,6 @@
 """What a small local model gets of a passage."""
 
-from chatcli.graphs.chat.small_model import MAX_EXCERPT, MAX_PARAGRAPH, citing_options, excerpt
+from chatcli.graphs.chat.small_model import MAX_EXCERPT, MAX_PARAGRAPH, citing_options, closest, excerpt
 
 TEXT = f"""# Installing Larkspur
 
@@ -31,6 +31,14 @@ def test_a_short_passage_is_whole_and_a_strange_one_harmless() -> None:
     assert excerpt("", "Two?") == ""
     assert len(excerpt("word " * 5000, "word?")) == MAX_PARAGRAPH
     assert len(excerpt("a line of text\n\n" * 500, "line?")) <= MAX_EXCERPT + 100
+
+
+def test_of_several_passages_those_with_the_closest_paragraph_count() -> None:
+    remove = "## Uninstall\n\nRun `lark self-remove` to get rid of Larkspur."
+    assert closest([remove, TEXT, "Other text."], "How do I install Larkspur?") == [1]
+    assert closest([remove, remove], "How do I install Larkspur?") == [0, 1]
+    assert closest(["", "One."], "Two?") == [0, 1]
+    assert closest([], "Two?") == []
 
 
 def test_the_grammar_names_the_numbers_that_may_be_cited() -> None:

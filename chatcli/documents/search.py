@@ -34,6 +34,8 @@ _RELEVANT, _RELEVANT_GROWTH = 0.3, 0.05
 The share grows with each tenfold of passages, since in a large index more of them have words of any question by chance:
 it is 0.35 in an index of 10 passages, and 0.5 in one of 10,000. A word that no passage has counts most.
 """
+_UNKNOWN_PAIR = 0.5
+"""How much a pair of characters counts that no passage has: half of all pairs are parts of two words."""
 _FTS5_LEAST, _FTS5_MOST = 1e-6, 2.2
 """FTS5's rarity of a word that is in more than half of all passages, and the most that a word counts beside it."""
 
@@ -85,7 +87,8 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
     """Return up to `limit` passages in `scope` that match `question`, the best first; none if nothing is relevant."""
     if not scope.count:
         return []
-    rare, common = _by_rarity(db, question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS], scope)
+    counts = {term: _count(db, term, scope) for term in question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS]}
+    rare, common = _by_rarity(counts, scope)
     terms = [_Weighed(rarity, _rows(db, term, scope), term.is_name) for term, rarity in rare]
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:
@@ -94,7 +97,7 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
     for word, rarity in common:
         terms.append(_Weighed(rarity, _presence(db, word, ranked[:_LOOKED_UP]), word.is_name))
         _add(scores, terms[-1])
-    mass = sum(rarity for term, rarity in (*rare, *common) if not term.is_name)
+    mass = sum(rarity * _demand(term, counts[term]) for term, rarity in (*rare, *common))
     needed = mass * (_RELEVANT + _RELEVANT_GROWTH * log10(scope.count + 1))
     relevant = [passage for passage in ranked if _coverage(terms, passage) >= needed]
     most = 2 * (mass + sum(term.rarity for term in terms if term.is_name))
@@ -107,11 +110,18 @@ def _add(scores: defaultdict[int, float], term: _Weighed) -> None:
         scores[passage] += term.rarity * weight
 
 
-def _by_rarity(
-    db: sqlite3.Connection, terms: Sequence[Term], scope: Scope
-) -> tuple[list[tuple[Term, float]], list[tuple[Term, float]]]:
-    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity."""
-    counts = {term: _count(db, term, scope) for term in terms}
+def _demand(term: Term, count: int) -> float:
+    """Return how much a relevant passage has to have `term`, which `count` passages have."""
+    if term.is_name:  # its parts are terms
+        return 0.0
+    return _UNKNOWN_PAIR if term.is_pair and not count else 1.0
+
+
+def _by_rarity(counts: Mapping[Term, int], scope: Scope) -> tuple[list[tuple[Term, float]], list[tuple[Term, float]]]:
+    """Return the terms that have up to _MOST_ROWS matches in all, and the commoner ones, each with its rarity.
+
+    `counts` says how many passages have each.
+    """
     rare: list[tuple[Term, float]] = []
     common: list[tuple[Term, float]] = []
     left = _MOST_ROWS

@@ -14,7 +14,7 @@ from chatcli.documents.passage import Passage
 
 MAX_PASSAGE = 1600
 """The most characters of a passage, unless it is one longer line."""
-MIN_SECTION = 400
+MIN_SECTION = 120
 """A section with fewer characters shares its passage with the next one."""
 _HEAD = 200
 """Characters that do not count: with them, a heading goes with a fence or a table that fits into a passage."""

@@ -38,10 +38,12 @@ cuando cuándo cuántos del desde donde dónde el ella ellos en esta este está 
 pero por porque qué quién se según ser si sin sobre su sus también tiene una uno y anche che chi cosa dei della
 delle di gli ha ho nel nella non per perché più quale quando quanto sono tra ao com da dos em essa esse foi isso na
 nas não nos num o onde pela pelo qual são seu sua tem uma aan bij dit een hebben heeft het hoe ik met naar niet ook
-op uit voor waar waarom wat wel welke worden wordt zijn
+op uit voor waar waarom wat wel welke worden wordt zijn 什么 什麼
+怎么 怎麼 如何 哪里 哪裡 哪个 哪個 哪些 多少 时候 時候 为什 為什 是什
+我们 我們 你们 你們 です ます でし まし した して する いる ある こと どう どこ どの いつ なぜ なに
 """
 FUNCTION_WORDS = frozenset(_OF_FUNCTION.split())
-"""Words that say how a question is put and not what it is about, in the languages of western Europe.
+"""Words, or pairs of characters, that say how a question is put and not what it is about, in some languages.
 
 Frequent words of a language are rare in a small folder, so the index alone can't recognise them.
 """
@@ -86,11 +88,13 @@ class Term:
     Attributes:
         query: It as a quoted string of FTS5's query language: nothing that a user types is syntax.
         is_name: Whether it is a name whose parts are terms, too: `read_file`, `readFile`, `os.path`.
+        is_pair: Whether it is a pair of characters in a script without spaces, perhaps of two words.
 
     """
 
     query: str
     is_name: bool = False
+    is_pair: bool = False
 
 
 def question_terms(question: str) -> list[Term]:
@@ -106,7 +110,8 @@ def _terms(question: str) -> Iterator[Term]:
             if len(run) == 1:
                 yield Term(f"{_quoted(run)} *")
             else:
-                yield from (Term(_quoted(run[place : place + 2])) for place in range(len(run) - 1))
+                pairs = (run[place : place + 2] for place in range(len(run) - 1))
+                yield from (Term(_quoted(pair), is_pair=True) for pair in pairs)
         words = _words(_UNSPACED.sub(" ", chunk))
         # The tokenizer splits "read_file", "os.path" and "well-known": their words stand side by side in the index.
         if 1 < len(words) <= _LONGEST_PHRASE:

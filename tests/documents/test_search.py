@@ -12,6 +12,7 @@ from chatcli.documents.words import index_words, question_terms
 TEXTS = {
     "tower": "東京タワーは1958年に完成した電波塔です。高さは333メートルです。",
     "noodles": "拉面是一种起源于中国的日本面食。汤底有酱油和味噌。",
+    "library": "图书馆周一关门。",
     "bus": "서울의 버스는 새벽 네 시에 시작합니다.",
     "thai": "ร้านอาหารเปิดเวลาแปดโมงเช้าและปิดตอนเที่ยงคืน",
     "hindi": "पुस्तकालय सोमवार को बंद रहता है।",
@@ -42,6 +43,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> DocumentIndex:
         ("塔", "tower"),
         ("面食", "noodles"),
         ("味噌", "noodles"),
+        ("图书馆什么时候关门", "library"),
         ("酱", "noodles"),
         ("버스", "bus"),
         ("새벽에 시작", "bus"),
@@ -84,6 +86,7 @@ def test_found(searched: DocumentIndex, question: str, name: str) -> None:
         "Wie hoch ist der Eiffelturm?",
         "who won the world cup in 1998",
         "京塔",
+        "法国的首都是什么?",
     ],
 )
 def test_nothing_relevant(searched: DocumentIndex, question: str) -> None:

@@ -13,7 +13,7 @@ WORDS = ("add", "remove", "list", "off")
 
 
 async def change_documents(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """List the documents, add or remove PATH, or off for none."""
+    """List the documents; add or remove PATH; off for none."""
     conversation = context.conversation
     check_takes_documents(conversation)
     word, _, path = arguments.partition(" ")
@@ -90,4 +90,4 @@ def _unquoted(path: str) -> str:
     return path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
 
 
-COMMANDS = (Command("docs", "[add|remove PATH|list|off]", change_documents, only="chat"),)
+COMMANDS = (Command("docs", "[add PATH]", change_documents, only="chat"),)

@@ -104,6 +104,7 @@ def test_a_graph_without_messages_is_refused_with_its_keys(chat: Chat) -> None:
     assert "not a graph" in chat(*spec("WEIGH"), "hi").stderr
     assert "Its graphs:" in chat(*spec("nothing"), "hi").stderr
     assert chat("--graph", "away.py:g", "hi").stderr.startswith("error: there is no file away.py\n")
+    assert chat("--graph", "away.words:g", "hi").stderr.startswith("error: there is no module away.words\n")
     assert "--model has no effect" in chat(*spec("graph"), "-m", "local", "hi").stderr
 
 

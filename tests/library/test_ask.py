@@ -552,6 +552,14 @@ def two(one: int, two: int) -> str:
     raise AssertionError("it is never called")
 
 
+def by_keyword(*, message: str) -> str:
+    raise AssertionError("it is never called")
+
+
+def none() -> None:
+    return None
+
+
 def broken() -> Any:
     raise OSError("no model here")
 
@@ -565,7 +573,9 @@ def broken() -> Any:
         (None, TypeError, "give a graph"),
         (three, TypeError, r"function with the parameters \(one, two, three\)"),
         (two, TypeError, r"function with the parameters \(one, two\)"),
-        (lambda: 3, TypeError, "is an int, not a graph"),
+        (by_keyword, TypeError, r"function with the parameters \(\*, message\)"),
+        (lambda: 3, TypeError, "what 'graph' returned is an int, not a graph"),
+        (none, TypeError, "what 'none' returned is a NoneType, not a graph"),
         (broken, ValueError, "OSError: no model here"),
         (UNFINISHED, ValueError, "can't be compiled"),
     ],

@@ -60,9 +60,8 @@ def kind_of(found: object, name: str) -> Kind:
         return Kind.FUNCTION
     if _makes(needed, hints) and not _is_generator(found):
         return Kind.FACTORY
-    listed = ", ".join(one.name for one in parameters)
     raise NotAGraphError(
-        f"{name} is a function with the parameters ({listed}), which is not a graph",
+        f"{name} is a function with the parameters ({_listed(parameters)}), which is not a graph",
         remedy="A function that answers takes (message, history); one that makes a graph takes nothing, or config.",
     )
 
@@ -135,6 +134,12 @@ def _is_a(found: object, module: str, name: str) -> bool:
     """Return whether `found` is an instance of a class of a library; of one that is not imported, nothing is."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(found, kind)
+
+
+def _listed(parameters: list[Parameter]) -> str:
+    """Return the names of `parameters`, with the `*` before those that are keyword-only: that may be what is wrong."""
+    bare = [one.replace(annotation=Parameter.empty, default=Parameter.empty) for one in parameters]
+    return str(inspect.Signature(bare))[1:-1]
 
 
 def _with_article(word: str) -> str:

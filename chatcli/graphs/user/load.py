@@ -182,7 +182,7 @@ async def make_graph(
             found = await call_factory(found, resources, store)
         except Exception as error:
             raise loading_failure(error, spec) from error
-        kind = kind_of(found, repr(spec.name))
+        kind = kind_of(found, f"what {spec.name!r} returned")
     graph = as_graph(found, kind, spec)
     if not isinstance(graph.checkpointer, BaseCheckpointSaver):
         graph = graph.copy(update={"checkpointer": checkpointer})

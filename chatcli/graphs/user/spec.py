@@ -113,7 +113,7 @@ def _find_module(module: str) -> str:
         sys.path.insert(0, str(Path.cwd()))
     # Only the outermost package: to look deeper would run its code.
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        raise UsageError(f"there is not a module name {module} here", remedy=_FORMS)
+        raise UsageError(f"there is no module {module}", remedy=_FORMS)
     return module
 
 

@@ -14,7 +14,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     # No import statement: the modules below, which need the version, do not import the library. Types: __init__.pyi.
-    module = "programs" if name in ("command", "run") else "library"
+    module = "cli.programs" if name in ("command", "run") else "library"
     return getattr(import_module(f"{__name__}.{module}"), name)
 
 

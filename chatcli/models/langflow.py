@@ -20,9 +20,9 @@ from chatcli.models.errors import BrokenAnswerError
 from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
+from chatcli.models.speakers import Speakers
 from chatcli.providers import LANGFLOW
 from chatcli.runtime.parse import read_json
-from chatcli.speakers import Speakers
 
 USER = "User"
 """The sender of the question, which Langflow sends back."""

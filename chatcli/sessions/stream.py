@@ -22,9 +22,9 @@ from chatcli.events import (
     ToolCallStarted,
     Usage,
 )
+from chatcli.models.speakers import SEPARATOR, Speakers
 from chatcli.providers import LANGFLOW
 from chatcli.sessions.message_calls import finish_reason
-from chatcli.speakers import SEPARATOR, Speakers
 
 if TYPE_CHECKING:
     from chatcli.message import Citation

@@ -1,7 +1,7 @@
 """Messages that arrive at the same time, in an order that can be read."""
 
 from chatcli.events import TextDelta
-from chatcli.speakers import Speakers
+from chatcli.models.speakers import Speakers
 
 
 def test_one_is_shown_to_its_end_and_the_others_wait() -> None:

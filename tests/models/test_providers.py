@@ -92,13 +92,12 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeProvid
 
 @pytest.fixture(scope="module", autouse=True)
 def _read_services_once() -> Iterator[None]:
-    """Let all clients of AWS share the descriptions of its services: each client would parse 2 MB of JSON."""
+    """Let all clients of AWS share what reads its services: each would look into 400 folders, and parse 2 MB of JSON."""
     with pytest.MonkeyPatch.context() as patch:
         if importlib.util.find_spec("botocore"):
-            from botocore.loaders import JSONFileLoader
+            from botocore.loaders import create_loader
 
-            read = functools.cache(JSONFileLoader().load_file)
-            patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+            patch.setattr("botocore.session.create_loader", functools.cache(create_loader))
         yield
 
 

@@ -55,8 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
-    # A worker begins with one half of the list: only one of two imports the packages of all providers.
-    items.sort(key=lambda item: (item.path.name not in _LONG, item.path.name != "test_providers.py"))
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.fixture(scope="session")

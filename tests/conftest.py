@@ -40,8 +40,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_finish() -> None:
-    """Collect the garbage of the tests, but look no more at what they imported."""
+    """Collect the garbage of the tests, in larger heaps, but look no more at what they imported."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 

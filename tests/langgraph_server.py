@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from langgraph_sdk import get_sync_client
-from langgraph_sdk.client import SyncLangGraphClient
+
+if TYPE_CHECKING:
+    from langgraph_sdk.client import SyncLangGraphClient
 
 APP = Path(__file__).parent / "server_app"
 ANSWERS = Path(__file__).parent / "sample_graphs" / "answers.py"
@@ -31,7 +32,7 @@ _PR_SET_PDEATHSIG = 1
 class OtherProgram:
     """Another program that uses the server."""
 
-    client: SyncLangGraphClient
+    client: "SyncLangGraphClient"
 
     def thread(self, *questions: str) -> str:
         """Make a thread in which the app `echo` answered the questions; return its ID."""
@@ -45,6 +46,8 @@ class OtherProgram:
 @contextmanager
 def other_program(url: str) -> Iterator[OtherProgram]:
     """Yield another program on the server."""
+    from langgraph_sdk import get_sync_client  # half of what tests/conftest.py would import in every process
+
     with get_sync_client(url=url, api_key=None) as client:
         yield OtherProgram(client)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, ExitCode
@@ -79,6 +80,9 @@ FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
     "an overflow": (400, {"error": {"message": "exceeds this model's maximum context length"}}, ExitCode.REFUSED),
 }
 
+GRAPH = build_graph(InMemorySaver())
+"""Compiled once: that takes as long as a turn."""
+
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeProvider]:
@@ -92,13 +96,12 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeProvid
 
 @pytest.fixture(scope="module", autouse=True)
 def _read_services_once() -> Iterator[None]:
-    """Let all clients of AWS share the descriptions of its services: each client would parse 2 MB of JSON."""
+    """Let all clients of AWS share one reader of its services: each would look into 400 folders, and parse 2 MB."""
     with pytest.MonkeyPatch.context() as patch:
         if importlib.util.find_spec("botocore"):
-            from botocore.loaders import JSONFileLoader
+            from botocore.loaders import create_loader
 
-            read = functools.cache(JSONFileLoader().load_file)
-            patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+            patch.setattr("botocore.session.create_loader", functools.cache(create_loader))
         yield
 
 
@@ -127,7 +130,7 @@ def ask(
 
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
-            graph = build_graph(store.checkpointer)
+            graph = GRAPH.copy({"checkpointer": store.checkpointer})
             session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
             return [event for question in questions for event in [e async for e in session.run_turn(question)]]
 

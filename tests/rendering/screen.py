@@ -22,9 +22,14 @@ class _Screen(pyte.Screen):
     def index(self) -> None:
         """Move the cursor down; at the bottom, the first line scrolls off."""
         if self.cursor.y == self.lines - 1:
-            first = self.buffer[0]
-            self.scrolled.append("".join(first[column].data for column in range(self.columns)).rstrip())
+            self.scrolled.append(self.text(0))
         super().index()
+
+    def text(self, row: int) -> str:
+        """Return a line, without the spaces at its end; pyte's own `display` measures every character again."""
+        cells = self.buffer[row]
+        last = min(max(cells, default=-1), self.columns - 1)
+        return "".join([cells[column].data for column in range(last + 1)]).rstrip()
 
 
 class Terminal:
@@ -51,7 +56,7 @@ class Terminal:
     def lines(self) -> list[str]:
         """Return the scrollback and the screen, without the empty lines at the end."""
         self._emulate()
-        shown = [*self._screen.scrolled, *(line.rstrip() for line in self._screen.display)]
+        shown = [*self._screen.scrolled, *map(self._screen.text, range(self._screen.lines))]
         while shown and not shown[-1]:
             shown.pop()
         return shown

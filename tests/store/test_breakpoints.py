@@ -1,8 +1,12 @@
 """What a store keeps of a graph that stopped at a breakpoint, and of edits of its state."""
 
 import asyncio
+from operator import add
+from typing import Annotated, Any
 
 import pytest
+from langchain_core.messages import AIMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
 
 from chatcli.errors import StoppedGraphError, UsageError
 from chatcli.events import STOPPED, TurnFailed, TurnFinished
@@ -13,6 +17,27 @@ from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from chatcli.store.threads import Partial
 from tests.sample_graphs.states import paused_work
+
+
+class Asked(MessagesState):
+    """The input of the graph below: its own state has more."""
+
+
+class Counted(Asked):
+    count: int
+    notes: Annotated[list[str], add]
+
+
+def count_up(state: Counted) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"counted {state.get('count', 0)}")], "count": state.get("count", 0) + 1}
+
+
+counter = StateGraph(Counted, input_schema=Asked)
+counter.add_node("route", lambda state: {})
+counter.add_node("count", count_up)
+counter.add_edge(START, "route")
+counter.add_conditional_edges("route", lambda state: "count", ["count"])
+counter.add_edge("count", END)
 
 
 def thread_on(store: Store, thread_id: str) -> GraphThread:
@@ -77,5 +102,26 @@ def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: St
             assert isinstance(end, TurnFinished), end
             shown = [message.text for message in await session.history()]
             assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
+
+    asyncio.run(work())
+
+
+def test_a_key_that_is_not_in_the_input_is_edited(location: StoreLocation) -> None:
+    async def work() -> None:
+        async with open_store(location) as store:
+            thread = GraphThread(counter.compile(checkpointer=store.checkpointer), store.threads, "t")
+            session = Session(thread, ModelName("graph", "counter"))
+            *_, end = [event async for event in session.run_turn("first")]
+            assert isinstance(end, TurnFinished)
+            assert end.content == "counted 0"
+            assert await session.edit_state("count", "7") == 7
+            assert await session.edit_state("notes", '["mine"]') == ["mine"]
+            *_, end = [event async for event in session.run_turn("second")]
+            assert isinstance(end, TurnFinished)
+            assert end.content == "counted 7"
+            assert await session.edit_state("count", "1") == 1
+            await session.undo()
+            assert await session.state() == {"count": 8, "notes": ["mine"]}
+            assert [message.text for message in await session.history()][-1] == "counted 7"
 
     asyncio.run(work())

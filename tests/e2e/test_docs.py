@@ -11,6 +11,7 @@ from tests.e2e.checks import assert_reported, valid
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer
 
 SETUP = "# Setup\n\nRun `make frobnicate` to begin.\n"
 
@@ -230,6 +231,10 @@ def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, h
     assert "make frobnicate" in str(fake.requests[-1].messages)
     assert "@docs/ say" in str(fake.requests[-1].messages)
     tty.wait_for_prompt()
+    tty.send_line('/docs add "my notes/')  # as completion leaves it after a folder
+    tty.wait_for("answers now come from docs, my notes;")
+    tty.send_line('/docs remove "my notes"')
+    tty.wait_for("removed: my notes")
     tty.send("/docs add my\t")
     tty.wait_for('/docs add "my notes/')
     tty.send("fa\t")
@@ -249,6 +254,15 @@ def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, h
     assert paths_found(chat("-t", "a", "--format", "jsonl", "How do I frobnicate?")) == ["my notes/faq.md"]
     after = chat("-t", "b", "--format", "jsonl", "How do I frobnicate?").events()
     assert not [event for event in after if event["type"] == "documents_found"]
+
+
+def test_a_resumed_conversation_shows_what_its_answers_cite(
+    chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal, home: Home
+) -> None:
+    write(home, "docs/setup.md", SETUP)
+    fake.script(Answer("Run it [1]."))
+    assert chat("-t", "a", "--docs", "docs", "How do I frobnicate?").returncode == 0
+    terminal("-t", "a").wait_for("[1] docs/setup.md:1-3")
 
 
 def test_a_conversation_in_memory_keeps_its_documents(fake: FakeOpenAI, terminal: OpenTerminal, home: Home) -> None:

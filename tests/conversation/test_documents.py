@@ -210,6 +210,19 @@ def test_a_later_question_that_points_back_is_rewritten_by_the_model(folder: Fol
     run(work())
 
 
+@pytest.mark.parametrize("typed", ["How do I install the flux pump?", "Explain this."])
+def test_what_is_typed_is_searched_for_before_what_came_through_a_pipe(folder: Folder, typed: str) -> None:
+    piped = "Lorem ipsum dolor sit amet. " * 100 if "pump" in typed else "the housing of the flux pump is red"
+
+    async def work() -> None:
+        conversation = folder.open("docs")
+        [report] = found(await turn(conversation, f"{typed}\n\n<stdin>\n{piped}\n</stdin>"))
+        assert report.passages[0].path == "docs/setup.md"
+        await conversation.close()
+
+    run(work())
+
+
 def test_a_short_question_that_names_what_a_passage_has_stands_alone(folder: Folder) -> None:
     async def work() -> None:
         conversation = folder.open("docs")

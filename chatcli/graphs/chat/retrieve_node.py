@@ -63,6 +63,8 @@ REWRITE = (
     "{conversation}\n\nNewest question: {question}"
 )
 _WORD = re.compile(r"\w+")
+_ATTACHED = re.compile(r"^<(?:stdin>|file name=)", re.MULTILINE)
+"""How the block of a file or a pipe begins; it stands behind what the user typed."""
 _POINTING = frozenset(
     {"it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "him", "his", "she", "her", "one"}
     | {"ones", "there", "then", "same", "other", "another", "former", "latter", "above", "previous", "else", "more"}
@@ -80,9 +82,12 @@ async def retrieve(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     if not turn.documents:
         return ChatState(found=None)
     messages = state["messages"]
-    question = _text(messages[newest_turn(messages)])
+    asked = messages[newest_turn(messages)]
+    question = _text(asked)
     await _update_index(turn.documents, runtime)
     query, found = await _search_for(question, messages[: newest_turn(messages)], turn)
+    if not found and (found := await search(whole := str(asked.text)[:MAX_QUERY], turn)):
+        query = whole  # "Explain this." says it in a file
     passages = number_passages(fitting(found, turn, question), turn.numbers)
     runtime.stream_writer({"event": as_event(query, passages)})
     retrieval = state.get("found") or new_retrieval()
@@ -221,5 +226,6 @@ async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnCont
 
 
 def _text(message: BaseMessage) -> str:
-    """Return the text that is searched for: of a question, what the user typed stands first."""
-    return str(message.text)[:MAX_QUERY]
+    """Return the text that is searched for: what the user typed, without what is attached or came through a pipe."""
+    text = str(message.text)
+    return (_ATTACHED.split(text, 1)[0].strip() or text)[:MAX_QUERY]

@@ -235,6 +235,7 @@ def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, h
     tty.wait_for("answers now come from docs, my notes;")
     tty.send_line('/docs remove "my notes"')
     tty.wait_for("removed: my notes")
+    tty.wait_for_prompt()
     tty.send("/docs add my\t")
     tty.wait_for('/docs add "my notes/')
     tty.send("fa\t")

@@ -86,8 +86,8 @@ def _kind(source: str) -> str:
 
 
 def _unquoted(path: str) -> str:
-    """Return `path` without the quotes that completion puts around a path with a space."""
-    return path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
+    """Return `path` without the quotes of completion, which leaves the second one out after a folder."""
+    return path[1:].removesuffix(path[0]) if path.startswith(("'", '"')) else path
 
 
 COMMANDS = (Command("docs", "[add PATH]", change_documents, only="chat"),)

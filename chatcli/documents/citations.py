@@ -63,7 +63,7 @@ def cited_numbers(answer: str) -> Iterator[int]:
     """Yield the numbers that `answer`, Markdown, cites: `[1]`, `[1, 2]`, `[1-3]` or `【1】` in its text.
 
     Code, links, images and link definitions cite nothing, and of JSON only its texts do. A definition of a number that
-    is no web address, as in `[1]: docs/setup.md`, is the model's own list of sources: it makes no link of the number.
+    is no web address, as in `[1]: docs/setup.md` or `[1](docs/setup.md)`, names a source: the number is no link then.
     """
     if not _CANDIDATE.search(answer):
         return
@@ -110,8 +110,8 @@ def _text_of(tokens: "list[Token]", references: Mapping[str, Any]) -> str:
         elif token.type == "link_close" and inside:
             begin, address = inside.pop()
             text = "".join(pieces[begin:])
-            is_own_list = text.upper() in references and not _ADDRESS.match(address)
-            pieces[begin:] = [f"[{text}]" if is_own_list else "\0"]
+            is_number = text.upper() in references or _MARK.fullmatch(f"[{text}]")
+            pieces[begin:] = [f"[{text}]" if is_number and not _ADDRESS.match(address) else "\0"]
         elif token.type == "text":
             pieces.append(token.content)
         elif token.type == "softbreak":

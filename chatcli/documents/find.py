@@ -17,6 +17,7 @@ from re import compile as compile_pattern
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path
+from chatcli.documents.sources import absolute_path
 from chatcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def resolve_source(text: str) -> str:
     if "://" in text:
         raise UsageError(f"{text} can't be a document", remedy="Name a local file, a folder or a pattern.")
     try:
-        typed = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  # `..` as the shell does
+        typed = absolute_path(text)
         found = _resolve(typed)
         problem = _problem(typed, found)
     except (OSError, ValueError) as error:

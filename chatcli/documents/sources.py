@@ -3,9 +3,18 @@
 import os
 from collections.abc import Iterable
 
+from chatcli.errors import UsageError
+
 
 def absolute_path(text: str) -> str:
-    """Return the path that `text` stands for, `..` removed as the shell does, whether or not anything is there."""
+    """Return the path that `text` stands for, `..` removed as the shell does, whether or not anything is there.
+
+    Raises:
+        UsageError: `text` is empty, as an unset variable in a shell is; it would stand for the current folder.
+
+    """
+    if not text:
+        raise UsageError("the path of a document is empty", remedy="Name a file, a folder or a pattern.")
     return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
 
 

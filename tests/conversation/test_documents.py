@@ -210,6 +210,47 @@ def test_a_later_question_that_points_back_is_rewritten_by_the_model(folder: Fol
     run(work())
 
 
+@pytest.mark.parametrize("typed", ["How do I install the flux pump?", "Explain this."])
+def test_what_is_typed_is_searched_for_before_what_came_through_a_pipe(folder: Folder, typed: str) -> None:
+    piped = "Lorem ipsum dolor sit amet. " * 100 if "pump" in typed else "the housing of the flux pump is red"
+
+    async def work() -> None:
+        conversation = folder.open("docs")
+        [report] = found(await turn(conversation, f"{typed}\n\n<stdin>\n{piped}\n</stdin>"))
+        assert report.passages[0].path == "docs/setup.md"
+        await conversation.close()
+
+    run(work())
+
+
+def test_a_short_question_that_names_what_a_passage_has_stands_alone(folder: Folder) -> None:
+    async def work() -> None:
+        conversation = folder.open("docs")
+        await turn(conversation, "How do I install the flux pump?")
+        [report] = found(await turn(conversation, "Hours of battery?"))
+        assert report.query == "Hours of battery?"
+        assert [passage.path for passage in report.passages] == ["docs/use.md"]
+        assert len(folder.fake.requests) == 2
+        await conversation.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize("rewritten", ["Yes [1].", "housing of the flux pump"])
+def test_what_a_question_itself_finds_is_sent_beside_what_the_conversation_adds(folder: Folder, rewritten: str) -> None:
+    async def work() -> None:
+        conversation = folder.open("docs")
+        await turn(conversation, "How do I install the flux pump?")
+        folder.fake.script(Answer(rewritten), Answer("So [1]."))
+        [report] = found(await turn(conversation, "Has it hours of battery?"))
+        first = "docs/use.md" if rewritten == "Yes [1]." else "docs/setup.md"
+        assert report.passages[0].path == first
+        assert {passage.path for passage in report.passages} == {"docs/setup.md", "docs/use.md"}
+        await conversation.close()
+
+    run(work())
+
+
 def test_a_rewrite_that_fails_leaves_the_words_of_the_newest_turns(folder: Folder) -> None:
     async def work() -> None:
         conversation = folder.open("docs")

@@ -25,6 +25,7 @@ CASES = {
     "<https://example.org/[1]>": [],
     "See [1].\n\n[1]: https://example.org/page": [],
     "See [1] and [2].\n\n[1]: docs/setup.md:12-30\n[2]: docs/use.md": [1, 2],
+    "A link to the source: [1](docs/setup.md), [2](docs/setup.md#L3), [setup](docs/setup.md).": [1, 2],
     "See [1].\n\nSources: [1] docs/setup.md": [1, 1],
     "- [ ] to do\n- [x] done\n- [X] done": [],
     "The year [2024], a range [1990-2024], [a1], [1a], [] and [ ].": [],

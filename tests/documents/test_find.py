@@ -58,6 +58,7 @@ def test_a_source_is_a_file_a_folder_or_a_pattern(root: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("", "the path of a document is empty"),
         ("missing.md", "no file or folder matches missing.md"),
         ("*.rst", "no file or folder matches *.rst"),
         ("https://example.com/", "https://example.com/ can't be a document"),

@@ -11,6 +11,7 @@ from tests.e2e.checks import assert_reported, valid
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer
 
 SETUP = "# Setup\n\nRun `make frobnicate` to begin.\n"
 
@@ -236,6 +237,10 @@ def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, h
     tty.wait_for('/docs add "my notes/faq.md"')
     tty.send_line("")
     tty.wait_for("answers now come from docs, my notes/faq.md;")
+    tty.send_line('/docs add "my notes/')  # as completion leaves it after a folder
+    tty.wait_for("answers now come from docs, my notes/faq.md, my notes;")
+    tty.send_line('/docs remove "my notes"')
+    tty.wait_for("removed: my notes")
     tty.send_line("/docs remove docs")
     tty.wait_for("removed: docs")
     tty.send_line("/docs list")
@@ -249,6 +254,15 @@ def test_documents_in_a_conversation(fake: FakeOpenAI, terminal: OpenTerminal, h
     assert paths_found(chat("-t", "a", "--format", "jsonl", "How do I frobnicate?")) == ["my notes/faq.md"]
     after = chat("-t", "b", "--format", "jsonl", "How do I frobnicate?").events()
     assert not [event for event in after if event["type"] == "documents_found"]
+
+
+def test_a_resumed_conversation_shows_what_its_answers_cite(
+    chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal, home: Home
+) -> None:
+    write(home, "docs/setup.md", SETUP)
+    fake.script(Answer("Run it [1]."))
+    assert chat("-t", "a", "--docs", "docs", "How do I frobnicate?").returncode == 0
+    terminal("-t", "a").wait_for("[1] docs/setup.md:1-3")
 
 
 def test_a_conversation_in_memory_keeps_its_documents(fake: FakeOpenAI, terminal: OpenTerminal, home: Home) -> None:

@@ -3,12 +3,14 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from chatcli.cli.run.chosen_graph import recorded_model
 from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
+from chatcli.errors import ChatcliError
 from chatcli.events import Notice, ThreadChanged
 from chatcli.message import MessageShown
 from chatcli.models.names import GRAPH
@@ -26,10 +28,16 @@ async def show_history(
 ) -> None:
     """Show the last `messages`, which come from the index, before LangGraph is imported.
 
+    The index does not know what an answer cites, so a thread with documents is opened for that.
+
     With `waits`, the command line asks nothing: then show the requests that the thread is waiting on.
     """
     conversation.turns = len(messages)
-    renderer.render(ThreadChanged(conversation.thread_id, tuple(messages)))
+    shown = messages
+    if conversation.documents:
+        with suppress(ChatcliError):  # it comes again with the first question
+            shown = (await conversation.open_thread(conversation.thread_id))[-len(messages) :]
+    renderer.render(ThreadChanged(conversation.thread_id, tuple(shown)))
     if waits:
         await _show_pending(settings, conversation, renderer, unanswered=messages[-1].role == "user")
 

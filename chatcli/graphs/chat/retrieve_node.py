@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
 
 from chatcli.documents.find import shown_path
-from chatcli.documents.passage import Found
+from chatcli.documents.passage import Found, Passage
 from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.adapt import takes_tools
 from chatcli.graphs.chat.ask_node import MODEL_NODE
@@ -22,7 +23,7 @@ from chatcli.graphs.chat.context import request_limit
 from chatcli.graphs.chat.document_tools import search_index
 from chatcli.graphs.chat.passages import as_event, new_retrieval, number_passages
 from chatcli.graphs.chat.receive import receive
-from chatcli.graphs.chat.small_model import closest, is_small
+from chatcli.graphs.chat.small_model import closest, is_small, stems
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.text_lines import one_line
@@ -62,6 +63,8 @@ REWRITE = (
     "{conversation}\n\nNewest question: {question}"
 )
 _WORD = re.compile(r"\w+")
+_ATTACHED = re.compile(r"^<(?:stdin>|file name=)", re.MULTILINE)
+"""How the block of a file or a pipe begins; it stands behind what the user typed."""
 _POINTING = frozenset(
     {"it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "him", "his", "she", "her", "one"}
     | {"ones", "there", "then", "same", "other", "another", "former", "latter", "above", "previous", "else", "more"}
@@ -79,9 +82,12 @@ async def retrieve(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState
     if not turn.documents:
         return ChatState(found=None)
     messages = state["messages"]
-    question = _text(messages[newest_turn(messages)])
+    asked = messages[newest_turn(messages)]
+    question = _text(asked)
     await _update_index(turn.documents, runtime)
     query, found = await _search_for(question, messages[: newest_turn(messages)], turn)
+    if not found and (found := await search(whole := str(asked.text)[:MAX_QUERY], turn)):
+        query = whole  # "Explain this." says it in a file
     passages = number_passages(fitting(found, turn, question), turn.numbers)
     runtime.stream_writer({"event": as_event(query, passages)})
     retrieval = state.get("found") or new_retrieval()
@@ -137,25 +143,42 @@ def _skipped(updated: "Updated") -> str:
 async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Found]]:
     """Return what was searched for, and what was found.
 
-    That is the question itself where it stands alone, else what a model makes of it, or the words of the newest turns.
+    That is the question itself where it stands alone. Else it is what a model makes of it, or the words of the newest
+    turns; what the question itself finds is found then, too.
     """
     found = await search(question, turn)
-    if not any(map(is_question, earlier)) or (found and not depends_on_conversation(question)):
+    if not any(map(is_question, earlier)) or (found and stands_alone(question, found[0].passage)):
         return question, found
     if rewritten := await _rewrite(question, earlier, turn):
         found_by_it = await search(rewritten, turn)
         if found_by_it:
-            return rewritten, found_by_it
+            return rewritten, alternating(found_by_it, found)
     before = next(_text(message) for message in reversed(earlier) if is_question(message))
     together = f"{question} {before}"
     found_by_both = await search(together, turn)
-    return (together, found_by_both) if found_by_both or not found else (question, found)
+    return (together, alternating(found, found_by_both)) if found_by_both else (question, found)
 
 
-def depends_on_conversation(question: str) -> bool:
-    """Return whether `question` may mean something that only the conversation before it names."""
+def stands_alone(question: str, best: Passage) -> bool:
+    """Return whether `question`, for which `best` was found, means nothing that only the conversation before it names.
+
+    A short one does so if the passage has all that it names.
+    """
     words = [word.lower() for word in _WORD.findall(question)]
-    return len(words) <= FEW_WORDS or any(word in _POINTING for word in words)
+    if any(word in _POINTING for word in words):
+        return False
+    named = stems(question)
+    where = f"{shown_path(best.path)} {' '.join(best.headings)} {best.plain or best.text}"
+    return len(words) > FEW_WORDS or (bool(named) and named <= stems(where))
+
+
+def alternating(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
+    """Return what either has, each passage once: the best of `first`, the best of `second`, and so on."""
+    by_passage: dict[Passage, Found] = {}
+    for each in chain.from_iterable(zip_longest(first, second)):
+        if each is not None:
+            by_passage.setdefault(each.passage, each)
+    return list(by_passage.values())
 
 
 async def search(words: str, turn: TurnContext, limit: int = PASSAGES) -> list[Found]:
@@ -203,5 +226,6 @@ async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnCont
 
 
 def _text(message: BaseMessage) -> str:
-    """Return the text that is searched for: of a question, what the user typed stands first."""
-    return str(message.text)[:MAX_QUERY]
+    """Return the text that is searched for: what the user typed, without what is attached or came through a pipe."""
+    text = str(message.text)
+    return (_ATTACHED.split(text, 1)[0].strip() or text)[:MAX_QUERY]

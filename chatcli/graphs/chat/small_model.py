@@ -99,12 +99,12 @@ def _paragraphs(text: str) -> list[str]:
 
 def _best(paragraphs: Sequence[str], question: str) -> tuple[int, int]:
     """Return the place of the paragraph that shares most words with `question`, and how many; its own count twice."""
-    asked = _stems(question)
+    asked = stems(question)
 
     def score(place: int) -> int:
-        said = asked & _stems(paragraphs[place])
+        said = asked & stems(paragraphs[place])
         above = paragraphs[place - 1] if place and _is_heading(paragraphs[place - 1]) else ""
-        return 2 * len(said) + len(asked & _stems(above) - said)
+        return 2 * len(said) + len(asked & stems(above) - said)
 
     places = [place for place, paragraph in enumerate(paragraphs) if not _is_heading(paragraph)]
     best = max(places or range(len(paragraphs)), key=score)
@@ -115,7 +115,8 @@ def _is_heading(paragraph: str) -> bool:
     return len(paragraph) <= MAX_HEADING and not paragraph.rstrip().endswith(_ENDS)
 
 
-def _stems(text: str) -> set[str]:
+def stems(text: str) -> set[str]:
+    """Return the beginnings of the words of `text` that say what it is about."""
     words = (word.lower() for word in _WORD.findall(text))
     return {word[:STEM] for word in words if word not in FUNCTION_WORDS}
 

@@ -73,7 +73,7 @@ def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> 
 
     """
     began = time.time_ns()
-    with open(path, "rb", opener=open_regular) as file:  # noqa: PTH123  # Path.open() takes no opener
+    with open(path, "rb", opener=open_regular) as file:
         state = state_of(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
         after = state_of(os.fstat(file.fileno()))

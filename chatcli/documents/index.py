@@ -44,6 +44,7 @@ _T = TypeVar("_T")
 _BATCH_BYTES, _BATCH_SECONDS, _BATCH_FILES = 2_000_000, 1.0, 200
 """What is written in one transaction, at most: others wait meanwhile, and a kill loses it."""
 _OF_SOURCES = "FROM files WHERE id IN (SELECT file FROM members WHERE source IN (SELECT value FROM json_each(?)))"
+IN_LOG = "another process is reading the index of documents: forgotten text leaves its log when all have closed it"
 _TRIES = 3
 """How often a search begins again because files change under it; what still changes then is left out."""
 
@@ -374,7 +375,10 @@ class DocumentIndex:
             # Until its parts are merged, FTS5 keeps the words of what is deleted.
             self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
         self._db.execute("VACUUM")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # It waits for readers as long as for writers. Without it, the log keeps the text, too.
+        (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy or self.notice == IN_LOG:
+            self.notice = IN_LOG if busy else ""
         return len(files)
 
 

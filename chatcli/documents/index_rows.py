@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
 from chatcli.documents.words import index_words
@@ -68,11 +69,11 @@ def read_content(path: str, known: KnownFile | None, reader: DocumentReader) -> 
     """Return what the file `path` holds now; its passages only if its content is not the `known` one.
 
     Raises:
-        OSError: It can't be read now.
+        OSError: It can't be read now, or is no regular file any more.
 
     """
     began = time.time_ns()
-    with Path(path).open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         state = state_of(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
         after = state_of(os.fstat(file.fileno()))

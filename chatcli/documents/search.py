@@ -14,7 +14,7 @@ from chatcli.documents.words import Term, question_terms
 
 _MOST_LETTERS, _MOST_TERMS = 10_000, 40
 """How much of a question is looked at; a longer one is a text that was pasted."""
-_MOST_ROWS = 10_000
+_MOST_ROWS = 9_000
 """The most matches of all terms together that are weighed: about 15 ms of CPU. The rarest terms come first."""
 _MOST_COMMON, _LOOKED_UP, _PRESENT = 3, 60, 0.5
 """How many commoner terms are looked up, in how many passages that are best by then, and how much such a term says."""
@@ -89,7 +89,7 @@ def find_matches(db: sqlite3.Connection, question: str, scope: Scope, limit: int
         return []
     counts = {term: _count(db, term, scope) for term in question_terms(question[:_MOST_LETTERS])[:_MOST_TERMS]}
     rare, common = _by_rarity(counts, scope)
-    terms = [_Weighed(rarity, _rows(db, term, scope), term.is_name) for term, rarity in rare]
+    terms = [_Weighed(rarity, _rows(db, term, scope, counts[term]), term.is_name) for term, rarity in rare]
     scores: defaultdict[int, float] = defaultdict(float)
     for term in terms:
         _add(scores, term)
@@ -148,10 +148,12 @@ def _count(db: sqlite3.Connection, term: Term, scope: Scope) -> int:
     return min(int(sum(counts)), scope.count)  # a span may have passages that are not in `scope`
 
 
-def _rows(db: sqlite3.Connection, term: Term, scope: Scope) -> dict[int, float]:
-    """Return how much `term` says about each passage in `scope`, between 0 and 1."""
+def _rows(db: sqlite3.Connection, term: Term, scope: Scope, count: int) -> dict[int, float]:
+    """Return how much `term`, which `count` passages of `scope` have, says about each of them, between 0 and 1."""
     # bm25() is the part that we want times FTS5's own rarity, which is nothing for a word in half of the passages.
-    (everywhere,) = db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (term.query,)).fetchone()
+    everywhere = count
+    if scope.count < scope.indexed or count > _MOST_ROWS:
+        (everywhere,) = db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (term.query,)).fetchone()
     rarity = log((scope.indexed - everywhere + 0.5) / (everywhere + 0.5))
     scale = -1 / ((rarity if rarity > 0 else _FTS5_LEAST) * _FTS5_MOST)
     query = "SELECT rowid, bm25(words, ?, 1.0) FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?"

@@ -4,9 +4,14 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 from chatcli.documents.split import Cut, Outline, prose_cuts
 from chatcli.documents.table import table_outline
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 _WHOLE = frozenset(("fence", "code_block", "table_open", "html_block"))
 """What is not cut if it fits into a passage."""
@@ -50,14 +55,8 @@ class Trail:
 
 def markdown_outline(lines: Sequence[str]) -> Outline:
     """Return the structure of Markdown: its headings and blocks; a fence or a table stays whole if it fits."""
-    from markdown_it import MarkdownIt  # imported where it is needed: it takes some time
-
-    parser = MarkdownIt("commonmark").enable("table")
-    # Blocks alone are wanted. A definition of a link is read as a paragraph: that takes less time for thousands.
-    parser.core.ruler.enableOnly(["normalize", "block"])
-    parser.disable("reference")
     outline = Outline(prose_cuts(lines))
-    tokens = parser.parse("\n".join(lines))
+    tokens = _markdown_parser().parse("\n".join(lines))
     trail = Trail()
     for place, token in enumerate(tokens):
         if token.map is None or token.map[0] >= len(lines):
@@ -71,6 +70,16 @@ def markdown_outline(lines: Sequence[str]) -> Outline:
             outline.cuts[start : start + 1] = [Cut.SECTION]
             outline.sections.append((start, trail.add(int(token.tag[1:]), tokens[place + 1].content)))
     return outline
+
+
+@cache
+def _markdown_parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt  # imported where it is needed: it takes some time
+
+    parser = MarkdownIt("commonmark").enable("table")
+    # Blocks alone are wanted. A definition of a link is read as a paragraph: that takes less time for thousands.
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser.disable("reference")
 
 
 def rest_outline(lines: Sequence[str]) -> Outline:

@@ -135,6 +135,21 @@ def test_nothing_is_found_that_is_no_longer_there(index: DocumentIndex, docs: Pa
     assert index.passages(gone) == []
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_takes_the_place_of_a_file_is_not_opened(
+    index: DocumentIndex, docs: Path, tmp_path: Path, kind: str
+) -> None:
+    file = write(docs / "a.md", "the lighthouse is open on Sundays")
+    index.update([str(docs)])
+    file.unlink()
+    if kind == "link":
+        file.symlink_to(write(tmp_path / "elsewhere.md", "the lighthouse holds a treasure"))
+    else:
+        os.mkfifo(file)  # to open it would wait for a writer
+    assert index.search("lighthouse") == []
+    assert index.passages(file) == []
+
+
 def test_a_file_that_can_not_be_read_is_remembered(
     index: DocumentIndex, docs: Path, reads: list[str], settled: None
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.documents import index_file as index_files
-from chatcli.documents.index import DocumentIndex
+from chatcli.documents.index import IN_LOG, DocumentIndex
 from chatcli.errors import StoreError
 
 DAMAGED = "the index of documents was damaged: it is built again"
@@ -131,6 +131,21 @@ def test_a_writer_that_does_not_end_is_reported(docs: Path, filled: Path, monkey
             index.update([str(docs)])
         writer.execute("ROLLBACK")
         assert index.update([str(docs)]).added == 1
+
+
+def test_forgotten_text_that_a_reader_keeps_in_the_log_is_reported(
+    docs: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_files, "BUSY_TIMEOUT", 0.1)
+    log = filled.with_name(f"{filled.name}-wal")
+    with closing(sqlite3.connect(filled, isolation_level=None)) as reader, DocumentIndex(filled) as index:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM files").fetchone()
+        assert index.forget(str(docs)) == 100
+        assert index.notice == IN_LOG
+        assert log.stat().st_size > 0
+        reader.execute("COMMIT")
+    assert not log.exists()  # the last that closes the index removes it
 
 
 def test_a_closed_index_is_not_taken_for_a_damaged_one(docs: Path, filled: Path) -> None:

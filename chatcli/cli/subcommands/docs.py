@@ -137,6 +137,8 @@ def forget(ctx: typer.Context, paths: Sources) -> None:
             if not sources and not files:
                 raise UsageError(f"{path} is not in the index of documents", remedy="See `chat docs list`.")
             print(f"forgotten: {sanitize_line(path)}, {_counted(files, 'file')}")
+        if documents.notice:
+            print(f"note: {documents.notice}", file=sys.stderr)
 
 
 def _bring_up_to_date(

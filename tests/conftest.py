@@ -28,7 +28,9 @@ gc.disable()
 
 _PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache"}
 """Fixtures of tests that run the program, a server or a model."""
-_FOLDERS = [Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")]
+_CLIENTS = [Path(__file__).parent / "models" / name for name in ("test_providers.py", "test_watsonx.py")]
+"""The SDKs of all providers against a real server: importing them takes longer than any unit."""
+_PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")), *_CLIENTS]
 
 _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
 """Files with the tests that take longest, more than ten seconds each."""
@@ -36,7 +38,7 @@ _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "t
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import the modules that `-m "not e2e"` leaves out as a whole."""
-    return True if config.getoption("markexpr") == "not e2e" and collection_path in _FOLDERS else None
+    return True if config.getoption("markexpr") == "not e2e" and collection_path in _PLACES else None
 
 
 def pytest_collection_finish() -> None:
@@ -53,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
-        if fixtures or any(item.path.is_relative_to(folder) for folder in _FOLDERS) or "postgres" in item.name:
+        if fixtures or any(item.path.is_relative_to(place) for place in _PLACES) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.path.name not in _LONG)
 
@@ -71,7 +73,7 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _few_certificates(request: pytest.FixtureRequest) -> None:
     """Let the clients of units read one certificate: no unit needs any, and all of them take a client 25 ms."""
-    if request.node.get_closest_marker("e2e") is None:
+    if request.node.get_closest_marker("e2e") is None or request.path in _CLIENTS:
         path: Path = request.getfixturevalue("one_certificate")
         request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(path))
 

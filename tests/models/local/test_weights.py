@@ -19,4 +19,4 @@ def test_found_by_name() -> None:
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'gpt-7'") as raised:
         find_weights("gpt-7")
-    assert "qwen2.5-coder-0.5b and smollm2-135m" in raised.value.remedy
+    assert "qwen2.5-coder-0.5b, smollm2-135m" in raised.value.remedy

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatcli import paths
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECONDS, TOOL_SECONDS, Settings, user_name
 from chatcli.conversation.place import choose_place, choose_server
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.models.local.choice import default_weights
 from chatcli.models.local.weights import find_weights
-from chatcli.models.names import DEFAULT_LOCAL_MODEL, ModelName, choose_model
+from chatcli.models.names import ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles import opening_model, opening_setup
 from chatcli.runtime.program import current_program
@@ -127,8 +127,8 @@ def _local_model(settings: Settings, value: Path | None, source: str) -> Used:
     if value is not None:
         return value, source
     name = _answering(settings)
-    weights = find_weights(name.model if name.provider == LOCAL else DEFAULT_LOCAL_MODEL)
-    return paths.cache_dir() / "models" / weights.file_name, source
+    weights = find_weights(name.model) if name.provider == LOCAL else default_weights()
+    return weights.cache_file, source
 
 
 def _format(settings: Settings, value: str | None, source: str) -> Used:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatcli.config.settings import Settings
-from chatcli.events import Progress
+from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
 from chatcli.providers import LANGFLOW, LOCAL, OPENAI
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from chatcli.models.model import Model
 
 
-def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Progress], None]) -> "Model":
+def build_model(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> "Model":
     """Return the model `name`; this blocks while a server is asked for its models.
 
-    `on_progress` is called while a local model is fetched and loaded, also from another thread.
+    `announce` gets the progress of a local model that is fetched and loaded, also from another thread.
 
     Each family is imported only if it is used: langchain_openai alone takes 0.15 s.
 
@@ -27,7 +27,7 @@ def build_model(name: ModelName, settings: Settings, on_progress: Callable[[Prog
     if name.provider == LOCAL:
         from chatcli.models.local.model import build_local
 
-        return build_local(name, settings, on_progress)
+        return build_local(name, settings, announce)
     if name.provider == OPENAI:
         from chatcli.models.openai import build_openai
 

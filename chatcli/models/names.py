@@ -2,18 +2,20 @@
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 
 from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
+from chatcli.models.local.choice import default_weights
+from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
-DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 GRAPH = "graph"
 """Used as the provider in the name of a user graph."""
-LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
+LOCAL_MODELS = tuple(weights.name for weights in KNOWN_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def choose_model(settings: Settings) -> ModelName:
     for provider in PROVIDERS.values():
         if provider.default_model and settings.credentials.has_key(provider.prefix):
             return ModelName(provider.prefix, provider.default_model)
-    return ModelName(LOCAL, DEFAULT_LOCAL_MODEL)
+    return ModelName(LOCAL, default_weights(settings.local_model).name)
 
 
 def custom_url(settings: Settings, provider: str) -> str:
@@ -66,7 +68,8 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
     """
     text = settings.aliases.get(text.strip(), text)
     custom_server = settings.openai_endpoint is not None
-    return parse_model(text, custom_server=custom_server, default=_default_provider(settings))
+    provider = _default_provider(settings)
+    return parse_model(text, custom_server=custom_server, default=provider, local_model=settings.local_model)
 
 
 def _default_provider(settings: Settings) -> str:
@@ -86,7 +89,7 @@ def _default_provider(settings: Settings) -> str:
     return next(with_key, OPENAI)
 
 
-def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> ModelName:
+def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_model: Path | None = None) -> ModelName:
     """Return the model that `text` names: `provider:model`, a provider alone, or a model of the `default` provider.
 
     A provider alone stands for its default model. With `--base-url` (`custom_server`), a name may have a colon that
@@ -102,7 +105,7 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> Mod
     if not custom_server:
         provider = OTHER_NAMES.get(provider, provider)
     if provider in PROVIDERS and (colon or provider == LOCAL or not custom_server):
-        return _of_provider(provider, model)
+        return _of_provider(provider, model, local_model)
     if colon and not custom_server:
         near = difflib.get_close_matches(provider, (*PROVIDERS, *OTHER_NAMES), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
@@ -113,13 +116,13 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI) -> Mod
     if not text:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
     if text in LOCAL_MODELS and not custom_server:
-        return _of_provider(LOCAL, text)
+        return _of_provider(LOCAL, text, local_model)
     return ModelName(default, text)
 
 
-def _of_provider(provider: str, model: str) -> ModelName:
+def _of_provider(provider: str, model: str, local_model: Path | None) -> ModelName:
     if provider == LOCAL:
-        model = model or DEFAULT_LOCAL_MODEL
+        model = model or default_weights(local_model).name
         if model not in LOCAL_MODELS:
             raise UsageError(f"unknown local model {model!r}", remedy=f"Local models: {', '.join(LOCAL_MODELS)}.")
     elif not model:

@@ -14,13 +14,13 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation
 from chatcli.documents.find import resolve_source
 from chatcli.events import TurnFinished
-from chatcli.models.local.weights import DEFAULT_WEIGHTS
+from chatcli.models.local.weights import QWEN_LARGE
 from chatcli.store.location import StoreLocation
 from tests.bench.corpora import CORPORA, QUESTIONS, Question
 from tests.models.local.shared_cache import cache_folder
 
 
-def main(model: str = f"local:{DEFAULT_WEIGHTS.name}") -> None:
+def main(model: str = f"local:{QWEN_LARGE.name}") -> None:
     """Ask all questions, each on a thread of its own, and print a table."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("CONFIG", "DATA", "STATE"):

@@ -60,7 +60,7 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
     offered = complete(chat, "bash", "models", "default", "")
     assert {"fast", "openai:gpt-5-mini", "local:smollm2-135m"} <= set(offered)
     assert "pwned" not in "".join(offered)
-    assert complete(chat, "bash", "-m", "local", ":") == ["qwen2.5-coder-0.5b", "smollm2-135m"]
+    assert complete(chat, "bash", "-m", "local", ":") == ["qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b", "smollm2-135m"]
     assert complete(chat, "fish", "-m", "local:smo") == ["local:smollm2-135m"]
 
 
@@ -73,7 +73,7 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
         (["--editing-mode", ""], ["emacs", "vi"]),
         (["keys", "set", "o"], ["openai", "openrouter"]),
         (["keys", "delete", ""], ["groq"]),
-        (["models", "pull", ""], ["local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
+        (["models", "pull", ""], ["local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
         (["models", "alias", "fast", "local:s"], ["local:smollm2-135m"]),
         (["config", "schema", "m"], ["models"]),
         (["threads", "export", "--format", ""], ["md", "json", "html", "jsonl"]),
@@ -153,7 +153,7 @@ def test_bash_completes_with_the_installed_script(chat: Chat, fake: FakeOpenAI) 
     script = """
         eval "$(_CHAT_COMPLETE=source_bash chat)"
         COMP_WORDS=(chat -t s); COMP_CWORD=2; _chat_completion chat; echo "${COMPREPLY[@]}"
-        COMP_WORDS=(chat -m local : q); COMP_CWORD=4; _chat_completion chat; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(chat -m local : qwen2.5-coder-0); COMP_CWORD=4; _chat_completion chat; echo "${COMPREPLY[@]}"
         COMP_WORDS=(chat --theme ""); COMP_CWORD=2; _chat_completion chat; echo "${COMPREPLY[@]}"
         COMP_WORDS=(chat keys set gr); COMP_CWORD=3; _chat_completion chat; echo "${COMPREPLY[@]}"
     """

@@ -1,6 +1,7 @@
 """What `chat` prints as JSON, against the schemas that it ships; and `chat config`."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,7 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
     config = chat.home.root / ".config" / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text('quiet = true\nmax_steps = 7\n[aliases]\nmonkey = "local"\n')
+    _fetch_small_weights(chat)
     env = {"CHATCLI_TOOLS": "0", "CHATCLI_FILE": '["a.txt", "b.png"]', "OPENAI_BASE_URL": "", "NO_COLOR": "1"}
     shown = chat("--timeout", "9", "config", "--json", env=env).json()
     default = {"value": None, "source": "default"}
@@ -206,6 +208,14 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
     }
 
 
+def _fetch_small_weights(chat: Chat) -> None:
+    """Put a file of the right size where a download would be, so that `local` means the same on every machine."""
+    file = Path(chat.home.env["XDG_CACHE_HOME"]) / "chatcli" / "models" / QWEN.file_name
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, QWEN.size)
+
+
 @pytest.mark.parametrize(
     ("env", "args", "expected"),
     [
@@ -224,6 +234,7 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
 def test_what_is_shown_as_in_effect(
     chat: Chat, fake: FakeOpenAI, env: dict[str, str], args: list[str], expected: dict[str, Any]
 ) -> None:
+    _fetch_small_weights(chat)
     shown = chat(*args, "config", "show", "--json", env=env).json()
     for name, value in expected.items():
         wanted = value.format(work=chat.home.work) if isinstance(value, str) else value

@@ -30,7 +30,7 @@ from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from chatcli.helper.spawn import find_helper
-from chatcli.models.local.weights import DEFAULT_WEIGHTS
+from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
 from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.runtime.program import CHAT, current_program
@@ -113,7 +113,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _documents()
     yield from _keys(settings)
     yield from _model(settings)
-    yield _local_runtime()
+    yield _local_runtime(settings)
     yield _helper(settings)
     yield from _mcp_servers(settings)
 
@@ -222,15 +222,14 @@ def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
     return Finding(subject, "ok", f"{shown} answers (status {status})")
 
 
-def _local_runtime() -> Finding:
+def _local_runtime(settings: Settings) -> Finding:
     if importlib.util.find_spec("xllamacpp") is None:
         return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
-    file = paths.cache_dir() / "models" / DEFAULT_WEIGHTS.file_name
-    if not file.exists():
-        return Finding(
-            "local model", "ok", "its weights are fetched at first use; to fetch them now: chat models pull local"
-        )
-    return Finding("local model", "ok", f"{file}")
+    weights = default_weights(settings.local_model)
+    if settings.local_model is None and not weights.is_fetched:
+        fetching = f"local is {weights.title}: {weights.megabytes} MB, fetched at first use"
+        return Finding("local model", "ok", f"{fetching}; to fetch it now: chat models pull local")
+    return Finding("local model", "ok", f"local is {weights.title}: {settings.local_model or weights.cache_file}")
 
 
 def _helper(settings: Settings) -> Finding:

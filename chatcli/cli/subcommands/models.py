@@ -10,9 +10,9 @@ from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, s
 from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
-from chatcli.events import Listing
+from chatcli.events import Listing, Notice
 from chatcli.models.local.weights import find_weights
-from chatcli.models.names import LOCAL_MODELS, ModelName, parse_model, resolve_model
+from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.rendering.build import build_renderer
@@ -101,7 +101,7 @@ def pull(
 ) -> None:
     """Fetch the weights of a local model before its first use."""
     settings = settings_of(ctx)
-    name = parse_model(model, custom_server=False)
+    name = resolve_model(model, settings)
     if name.provider != LOCAL:
         raise typer.BadParameter(f"only local models can be fetched, not {name}")
     renderer = build_renderer(settings)
@@ -118,6 +118,10 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
         ChatcliError: No source could be reached, or the disk is full.
 
     """
+    from chatcli.models.local.choice import describe_fetch
     from chatcli.models.local.fetch import fetch
 
-    fetch(find_weights(name.model), override=settings.local_model, on_progress=renderer.render)
+    weights = find_weights(name.model)
+    if settings.local_model is None and not weights.is_fetched:
+        renderer.render(Notice(describe_fetch(weights)))
+    fetch(weights, override=settings.local_model, on_progress=renderer.render)

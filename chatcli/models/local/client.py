@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -16,7 +17,8 @@ import httpx2
 from chatcli import paths
 from chatcli.config.installation import install_command
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
-from chatcli.events import Progress
+from chatcli.events import Notice, Progress
+from chatcli.models.local.choice import describe_fetch, offer_larger
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
@@ -132,13 +134,22 @@ class LocalServer:
         weights: The model to serve.
         override: The user's own copy of its file (`CHATCLI_LOCAL_MODEL`).
         on_progress: Called while weights are fetched and loaded; from a worker thread during a download.
+        on_notice: Called with what the user should know about the choice of this model.
 
     """
 
-    def __init__(self, weights: Weights, *, override: Path | None = None, on_progress: ProgressCallback) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        override: Path | None = None,
+        on_progress: ProgressCallback,
+        on_notice: Callable[[Notice], None] = lambda _: None,
+    ) -> None:
         self._weights = weights
         self._override = override
         self._on_progress = on_progress
+        self._on_notice = on_notice
         self._presence: FileLock | None = None
         self._known: Endpoint | None = None
         self._turn = asyncio.Lock()
@@ -224,6 +235,8 @@ class LocalServer:
     async def _fetch(self) -> Path:
         """Return the verified weights; if this task is cancelled, the download stops too."""
         cancel = threading.Event()
+        if self._override is None and not self._weights.is_fetched:
+            self._on_notice(Notice(describe_fetch(self._weights)))
         try:
             return await asyncio.to_thread(
                 fetch, self._weights, override=self._override, on_progress=self._on_progress, cancel=cancel
@@ -233,6 +246,8 @@ class LocalServer:
 
     async def _start_or_join(self, runtime: Runtime, model: Path) -> Endpoint:
         """Return the endpoint of a server that this client or another one is starting."""
+        if self._override is None and (offer := offer_larger(self._weights)):
+            self._on_notice(Notice(offer))
         label = f"loading {self._weights.title}"
         idle_seconds = _idle_seconds()
         child: subprocess.Popen[bytes] | None = None

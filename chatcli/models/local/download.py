@@ -102,15 +102,10 @@ class Transfer:
         """Return the error for a disk that has less than `needed` bytes free."""
         free = shutil.disk_usage(self.part.parent).free
         return StoreError(
-            f"The disk is full: {self.weights.title} needs {_megabytes(needed)} MB"
+            f"The disk is full: {self.weights.title} needs {-(-needed // 1_000_000)} MB"
             f" in {self.part.parent}, and {free // 1_000_000} MB are free",
             remedy=f"Free some space, or set CHATCLI_LOCAL_MODEL to a copy of {self.weights.file_name}.",
         )
-
-
-def _megabytes(size: int) -> int:
-    """Return `size` bytes in megabytes, rounded up."""
-    return -(-size // 1_000_000)
 
 
 def fetch_from_hub(transfer: Transfer) -> None:

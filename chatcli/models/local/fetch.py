@@ -125,7 +125,7 @@ def fetch(
         InterruptedTurnError: `cancel` was set.
 
     """
-    folder = paths.cache_dir() / "models"
+    folder = weights.cache_file.parent
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())
     verifier = Verifier(weights, folder / f"{weights.file_name}.verified", transfer.check_cancelled)
     try:
@@ -187,9 +187,10 @@ def _not_a_copy(path: Path, weights: Weights) -> UsageError:
 
 def is_fetched(weights: Weights, override: Path | None) -> bool:
     """Return whether there is a file of the right size; `fetch` verifies it before it is used."""
-    path = override or paths.cache_dir() / "models" / weights.file_name
+    if override is None:
+        return weights.is_fetched
     try:
-        return path.stat().st_size == weights.size
+        return override.stat().st_size == weights.size
     except OSError:
         return False
 

@@ -9,7 +9,7 @@ import httpx2
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import LOCAL_ANSWER_SECONDS, Settings
 from chatcli.errors import ChatcliError
-from chatcli.events import Progress
+from chatcli.events import Notice, Progress
 from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
 from chatcli.models.local.fetch import require_override
 from chatcli.models.local.weights import find_weights
@@ -32,7 +32,7 @@ _TOKENIZE_SECONDS = 5.0
 _TOKENIZE_URL = f"{EMBEDDED_URL.removesuffix('/v1')}/tokenize"  # a path of llama.cpp, which is not below /v1
 
 
-def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Progress], None]) -> Model:
+def build_local(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> Model:
     """Return the embedded model `name`; the first request fetches its weights and starts its server.
 
     Raises:
@@ -42,7 +42,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
     weights = find_weights(name.model)
     if settings.local_model is not None:
         require_override(settings.local_model, weights)
-    server = LocalServer(weights, override=settings.local_model, on_progress=on_progress)
+    server = LocalServer(weights, override=settings.local_model, on_progress=announce, on_notice=announce)
     temperature = TEMPERATURE if settings.temperature is None else settings.temperature
     http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(

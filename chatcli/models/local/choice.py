@@ -1,0 +1,97 @@
+"""Which of the known models `local` means on this machine: chosen once, by its memory and its disk, and remembered."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from chatcli import paths
+from chatcli.models.local.memory import available_memory
+from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
+from chatcli.runtime.files import replace_privately
+
+_MODEL = "model"
+_OFFERED = "offered"
+
+
+def default_weights(override: Path | None = None) -> Weights:
+    """Return the weights that `local` means, and remember them.
+
+    These are the ones that were chosen earlier, unless only others are on this machine: what was fetched is used. The
+    first choice is the largest model for which memory and disk have room, or else the smallest.
+
+    Args:
+        override: The user's own copy of a file of weights (`CHATCLI_LOCAL_MODEL`), which decides.
+
+    """
+    if override is not None:
+        with suppress(OSError):
+            size = override.stat().st_size
+            return next((weights for weights in KNOWN_WEIGHTS if weights.size == size), KNOWN_WEIGHTS[0])
+    remembered = _read(_MODEL)
+    chosen = next((weights for weights in KNOWN_WEIGHTS if weights.name == remembered), None)
+    fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]
+    if chosen is not None and (chosen in fetched or not fetched):
+        return chosen
+    chosen = _largest(fetched, _fits_memory) if fetched else _largest(KNOWN_WEIGHTS, _has_room)
+    _remember(_MODEL, chosen)
+    return chosen
+
+
+def describe_fetch(weights: Weights) -> str:
+    """Return what the user should know before `weights` are fetched: their size, and how to choose others."""
+    others = [f"-m local:{other.name} ({other.megabytes} MB)" for other in KNOWN_WEIGHTS if other != weights]
+    return f"{weights.title} is fetched once: {weights.megabytes} MB. To choose another: {' or '.join(others)}"
+
+
+def offer_larger(used: Weights) -> str:
+    """Return the offer of a better model than `used`, or an empty text.
+
+    It is made once, if `local` means `used` and there is room for the better one.
+    """
+    largest = KNOWN_WEIGHTS[0]
+    if used == largest or _read(_MODEL) != used.name or _read(_OFFERED) == largest.name or not _has_room(largest):
+        return ""
+    _remember(_OFFERED, largest)
+    return (
+        f"{used.title} answers. {largest.title} is right more often, and this machine has room for it"
+        f" ({largest.megabytes} MB): chat models default local:{largest.name}"
+    )
+
+
+def _largest(choices: Sequence[Weights], fits: Callable[[Weights], bool]) -> Weights:
+    """Return the first of `choices`, the largest first, that `fits`; else the last one."""
+    return next(filter(fits, choices), choices[-1])
+
+
+def _has_room(weights: Weights) -> bool:
+    return _fits_memory(weights) and (weights.is_fetched or weights.bytes_to_fetch <= _free_disk())
+
+
+def _fits_memory(weights: Weights) -> bool:
+    return available_memory() >= weights.memory
+
+
+def _free_disk() -> int:
+    """Return the free bytes on the disk of the cache, whose folder may not exist yet."""
+    folder = paths.cache_dir()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _read(name: str) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return _file(name).read_text(encoding="utf-8")
+    return ""
+
+
+def _remember(name: str, weights: Weights) -> None:
+    with suppress(OSError):  # it is decided again next time
+        paths.private_dir(_file(name).parent)
+        replace_privately(_file(name), [weights.name])
+
+
+def _file(name: str) -> Path:
+    return paths.state_dir() / "local" / name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chatcli.models.local.weights import QWEN
 from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
@@ -23,6 +24,9 @@ def local(tmp_path_factory: pytest.TempPathFactory, weights_cache: Path, forks: 
     cache = next(folder for folder in weights_cache.parents if folder.name == "chatcli").parent
     home.env["XDG_CACHE_HOME"] = str(cache)
     program = Chat(home, forks)
+    # The smaller one, as if it had been chosen earlier: the cache may have the larger one too.
+    _state_folder(program).mkdir(parents=True)
+    (_state_folder(program) / "model").write_text(QWEN.name)
     yield program
     program.close()
     stop_servers(_state_folder(program))

@@ -56,8 +56,8 @@ class Weights:
 
     @property
     def megabytes(self) -> int:
-        """The size for the user, rounded up."""
-        return -(-self.size // 1_000_000)
+        """The size, for the user."""
+        return round(self.size / 1_000_000)
 
     @property
     def bytes_to_fetch(self) -> int:

@@ -321,10 +321,10 @@ class ProgressLines:
     def line(self, event: Progress) -> str | None:
         """Return the line to show for `event`; None if there is nothing new."""
         label = sanitize_line(event.label)
+        percent = 100 * event.done // event.total if event.unit and event.total else 0
         if event.finished:
             self._shown_percent.pop(label, None)
-            return f"{label}: done"
-        percent = 100 * event.done // event.total if event.unit and event.total else 0
+            return f"{label}: done" if event.done >= event.total else f"{label}: stopped at {percent} %"
         step = percent // _STEP * _STEP
         if label not in self._shown_percent:
             self._shown_percent[label] = step

@@ -93,6 +93,12 @@ def test_a_download_is_shown_in_tenths() -> None:
     assert lines[-1] == "model: done"
 
 
+def test_a_download_that_fails_is_not_called_done() -> None:
+    steps = [Progress("model", done, 50_000_000, "bytes") for done in (0, 20_500_000)]
+    _, err = show(*steps, Progress("model", 20_500_000, 50_000_000, "bytes", finished=True))
+    assert err.splitlines()[-1] == "model: stopped at 41 %"
+
+
 def test_quiet_shows_the_answer_and_errors_only() -> None:
     failure = TurnFailed("t1", "m", "", NetworkError("no route"))
     events = (Notice("n"), Notice("bad", "error"), Progress("p"), TextDelta("a"), finished("a"), failure)

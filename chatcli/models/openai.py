@@ -321,11 +321,13 @@ class WholeChatOpenAI(ChatOpenAI):
 
     def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._get_request_payload(*args, **kwargs)
+        # The SDK takes what is in `extra_body` as it is, and walks through everything else: 0.2 ms a message.
+        unread = {name: payload[name] for name in ("messages", "tools") if name in payload}
+        payload |= dict.fromkeys(unread, [])  # the SDK requires messages; and both keep their places
         if "response_format" in payload:
             # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
-            body = payload.get("extra_body") or {}
-            payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
-        return payload
+            unread["response_format"] = payload.pop("response_format")
+        return payload | {"extra_body": {**unread, **(payload.get("extra_body") or {})}}
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:

@@ -323,7 +323,7 @@ class WholeChatOpenAI(ChatOpenAI):
         payload = super()._get_request_payload(*args, **kwargs)
         # The SDK takes what is in `extra_body` as it is, and walks through everything else: 0.2 ms a message.
         unread = {name: payload[name] for name in ("messages", "tools") if name in payload}
-        payload |= dict.fromkeys(unread, [])  # the SDK requires messages; and both keep their places
+        payload |= {name: [] for name in unread}  # the SDK requires messages; and both keep their places
         if "response_format" in payload:
             # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
             unread["response_format"] = payload.pop("response_format")

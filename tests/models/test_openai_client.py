@@ -68,7 +68,7 @@ MESSAGES = [
     ToolMessage([{"type": "text", "text": "found"}], tool_call_id="c1", status="error"),
     AIMessage("It is a file.", additional_kwargs={REASONING: "hm"}, name="helper"),
     AIMessage([{"type": "text", "text": "In parts."}], response_metadata={"finish_reason": "stop"}),
-    ChatMessage("Said by a third one.", role="developer"),
+    ChatMessage(content="Said by a third one.", role="developer"),
     HumanMessage("", additional_kwargs={"passage": 3}),
 ]
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]

@@ -78,11 +78,21 @@ TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type"
 @pytest.mark.parametrize("number", range(len(MESSAGES) + 1))
 def test_the_request_has_the_same_bytes_as_langchains_own(number: int, options: dict[str, Any]) -> None:
     messages = MESSAGES[number:] or MESSAGES[:1]
-    assert _sent(WholeChatOpenAI, messages, options) == _sent(ChatOpenAI, messages, options)
+    assert _sent(WholeChatOpenAI, [messages], options) == _sent(ChatOpenAI, [messages], options)
 
 
-def _sent(kind: type[ChatOpenAI], messages: Sequence[BaseMessage], options: dict[str, Any]) -> bytes:
-    """Return the body of the request that a client of the class `kind` sends."""
+@pytest.mark.parametrize("model", ["gpt-fake", "o3"])  # to the latter, the system prompt has another role
+def test_later_requests_have_the_same_bytes_too(model: str) -> None:
+    growing = [MESSAGES[:end] for end in range(1, len(MESSAGES) + 1)]
+    shrinking = [MESSAGES[:2] + MESSAGES[start:] for start in range(2, len(MESSAGES))]
+    requests = [*growing, *shrinking, [MESSAGES[1], MESSAGES[1]], MESSAGES]
+    assert _sent(WholeChatOpenAI, requests, {}, model) == _sent(ChatOpenAI, requests, {}, model)
+
+
+def _sent(
+    kind: type[ChatOpenAI], requests: Sequence[list[BaseMessage]], options: dict[str, Any], model: str = "gpt-fake"
+) -> list[bytes]:
+    """Return the bodies of the requests that a client of the class `kind` sends."""
     bodies: list[bytes] = []
 
     def respond(request: httpx2.Request) -> httpx2.Response:
@@ -91,13 +101,14 @@ def _sent(kind: type[ChatOpenAI], messages: Sequence[BaseMessage], options: dict
 
     async def run() -> None:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
-            model = kind(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http)
-            with suppress(ValueError):  # there is no answer
-                async for _ in model.astream(messages, **options):
-                    pass
+            client = kind(model=model, api_key=SecretStr("none"), http_async_client=http)
+            for messages in requests:
+                with suppress(ValueError):  # there is no answer
+                    async for _ in client.astream(messages, **options):
+                        pass
 
     asyncio.run(run())
-    return bodies[0]
+    return bodies
 
 
 def test_langchains_own_client_still_needs_them() -> None:

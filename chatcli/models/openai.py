@@ -16,9 +16,10 @@ from typing import Any
 
 import httpx2
 import openai
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import PrivateAttr, SecretStr
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import ANSWER_SECONDS, Settings
@@ -299,6 +300,9 @@ class WholeChatOpenAI(ChatOpenAI):
     It also keeps an answer whose usage langchain can't read.
     """
 
+    _converted: dict[int, tuple[BaseMessage, dict[str, Any]]] = PrivateAttr(default_factory=dict)
+    """The messages of the last request and their wire forms, by `id`: the next one sends most of them too."""
+
     # langchain has no public hook for chunks and requests. These two are the methods that its own clients for xAI and
     # DeepSeek override for the same reason. `test_langchain_still_calls_the_overridden_methods` fails when they change.
 
@@ -319,13 +323,24 @@ class WholeChatOpenAI(ChatOpenAI):
                 converted.message.additional_kwargs[REASONING] = reasoning
         return converted
 
-    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        payload = super()._get_request_payload(*args, **kwargs)
+    def _get_request_payload(self, input_: Any, **kwargs: Any) -> dict[str, Any]:
+        messages = self._convert_input(input_).to_messages()
+        new = [message for message in messages if id(message) not in self._converted]
+        payload = super()._get_request_payload(new, **kwargs)
+        if "messages" not in payload:  # the Responses API
+            return super()._get_request_payload(messages, **kwargs)
+        wire_forms = iter(payload["messages"])
+        self._converted = {
+            id(message): self._converted.get(id(message)) or (message, next(wire_forms)) for message in messages
+        }
+        payload["messages"] = [self._converted[id(message)][1] for message in messages]
+        # The SDK takes what is in `extra_body` as it is, and walks through everything else: 0.2 ms a message.
+        unread = {name: payload[name] for name in ("messages", "tools") if name in payload}
+        payload |= {name: [] for name in unread}  # the SDK requires messages; and both keep their places
         if "response_format" in payload:
             # If the SDK sees one, it parses the answer too, and fails on chunks that differ from OpenAI's.
-            body = payload.get("extra_body") or {}
-            payload["extra_body"] = {**body, "response_format": payload.pop("response_format")}
-        return payload
+            unread["response_format"] = payload.pop("response_format")
+        return payload | {"extra_body": {**unread, **(payload.get("extra_body") or {})}}
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:

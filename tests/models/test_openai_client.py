@@ -2,11 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -44,6 +54,61 @@ def test_langchain_still_calls_the_overridden_methods() -> None:
     assert answer.text == '{"sum": 4}'
     assert answer.additional_kwargs[REASONING] == "two and two"
     assert answer.response_metadata["finish_reason"] == "stop"
+
+
+MESSAGES = [
+    SystemMessage("Answer briefly."),
+    HumanMessage("What is this? \N{SNOWMAN}", id="1"),
+    HumanMessage([{"type": "text", "text": "And this?"}, {"type": "image_url", "image_url": {"url": "data:,x"}}]),
+    HumanMessage(
+        [{"type": "file", "base64": "JVBERg==", "mime_type": "application/pdf", "extras": {"filename": "a.pdf"}}]
+    ),
+    AIMessage("", tool_calls=[{"name": "look", "args": {"path": "a b"}, "id": "c1"}]),
+    ToolMessage("found", tool_call_id="c1"),
+    ToolMessage([{"type": "text", "text": "found"}], tool_call_id="c1", status="error"),
+    AIMessage("It is a file.", additional_kwargs={REASONING: "hm"}, name="helper"),
+    AIMessage([{"type": "text", "text": "In parts."}], response_metadata={"finish_reason": "stop"}),
+    ChatMessage(content="Said by a third one.", role="developer"),
+    HumanMessage("", additional_kwargs={"passage": 3}),
+]
+TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+
+
+@pytest.mark.parametrize("options", [{}, {"tools": TOOLS, "tool_choice": "auto"}, {"extra_body": {"seed": 7}}], ids=str)
+@pytest.mark.parametrize("number", range(len(MESSAGES) + 1))
+def test_the_request_has_the_same_bytes_as_langchains_own(number: int, options: dict[str, Any]) -> None:
+    messages = MESSAGES[number:] or MESSAGES[:1]
+    assert _sent(WholeChatOpenAI, [messages], options) == _sent(ChatOpenAI, [messages], options)
+
+
+@pytest.mark.parametrize("model", ["gpt-fake", "o3"])  # to the latter, the system prompt has another role
+def test_later_requests_have_the_same_bytes_too(model: str) -> None:
+    growing = [MESSAGES[:end] for end in range(1, len(MESSAGES) + 1)]
+    shrinking = [MESSAGES[:2] + MESSAGES[start:] for start in range(2, len(MESSAGES))]
+    requests = [*growing, *shrinking, [MESSAGES[1], MESSAGES[1]], MESSAGES]
+    assert _sent(WholeChatOpenAI, requests, {}, model) == _sent(ChatOpenAI, requests, {}, model)
+
+
+def _sent(
+    kind: type[ChatOpenAI], requests: Sequence[list[BaseMessage]], options: dict[str, Any], model: str = "gpt-fake"
+) -> list[bytes]:
+    """Return the bodies of the requests that a client of the class `kind` sends."""
+    bodies: list[bytes] = []
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(request.content)
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content="data: [DONE]\n\n")
+
+    async def run() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
+            client = kind(model=model, api_key=SecretStr("none"), http_async_client=http)
+            for messages in requests:
+                with suppress(ValueError):  # there is no answer
+                    async for _ in client.astream(messages, **options):
+                        pass
+
+    asyncio.run(run())
+    return bodies
 
 
 def test_langchains_own_client_still_needs_them() -> None:

@@ -22,6 +22,7 @@ from chatcli.models.local.pulled import (
     remember,
     remove,
     require_free_name,
+    source_of,
 )
 from chatcli.models.local.runtime import FileLock
 from chatcli.models.local.weights import Weights

@@ -14,7 +14,7 @@ from chatcli.conversation.place import choose_place, choose_server
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.local.choice import default_weights
-from chatcli.models.local.weights import find_weights
+from chatcli.models.local.pulled import find_model
 from chatcli.models.names import ModelName, choose_model
 from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles import opening_model, opening_setup
@@ -127,7 +127,7 @@ def _local_model(settings: Settings, value: Path | None, source: str) -> Used:
     if value is not None:
         return value, source
     name = _answering(settings)
-    weights = find_weights(name.model) if name.provider == LOCAL else default_weights()
+    weights = find_model(name.model) if name.provider == LOCAL else default_weights()
     return weights.cache_file, source
 
 

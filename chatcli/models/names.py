@@ -8,6 +8,7 @@ from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.models.local.choice import default_weights
+from chatcli.models.local.pulled import find_model, model_name, override_name, pulled_models
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 
@@ -50,7 +51,7 @@ def choose_model(settings: Settings) -> ModelName:
     for provider in PROVIDERS.values():
         if provider.default_model and settings.credentials.has_key(provider.prefix):
             return ModelName(provider.prefix, provider.default_model)
-    return ModelName(LOCAL, default_weights(settings.local_model).name)
+    return ModelName(LOCAL, _default_local(settings.local_model))
 
 
 def custom_url(settings: Settings, provider: str) -> str:
@@ -115,20 +116,32 @@ def parse_model(text: str, *, custom_server: bool, default: str = OPENAI, local_
         )
     if not text:
         raise UsageError("the model's name is empty", remedy="Name it as provider:model, e.g. openai:gpt-5-mini.")
-    if text in LOCAL_MODELS and not custom_server:
+    if not custom_server and text in (*LOCAL_MODELS, *pulled_models()):
         return _of_provider(LOCAL, text, local_model)
     return ModelName(default, text)
 
 
 def _of_provider(provider: str, model: str, local_model: Path | None) -> ModelName:
     if provider == LOCAL:
-        model = model or default_weights(local_model).name
-        if model not in LOCAL_MODELS:
-            raise UsageError(f"unknown local model {model!r}", remedy=f"Local models: {', '.join(LOCAL_MODELS)}.")
-    elif not model:
-        model = PROVIDERS[provider].default_model
+        return ModelName(LOCAL, _local(model, local_model))
+    model = model or PROVIDERS[provider].default_model
     if not model:
         raise UsageError(
             f"{provider} has no default model", remedy=f"Name one: {provider}:MODEL; see `chat models list`."
         )
     return ModelName(provider, model)
+
+
+def _local(model: str, local_model: Path | None) -> str:
+    """Return the name of the local model `model`, which may end in `.gguf`; an empty one means the default."""
+    if not model:
+        return _default_local(local_model)
+    name = model_name(model)
+    own = () if local_model is None else (override_name(local_model),)
+    if name not in (*LOCAL_MODELS, *own):
+        find_model(name)  # it is refused if there is none
+    return name
+
+
+def _default_local(local_model: Path | None) -> str:
+    return default_weights().name if local_model is None else override_name(local_model)

@@ -11,8 +11,7 @@ from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
 from chatcli.models.langflow_server import LangflowServer
-from chatcli.models.local.fetch import is_fetched
-from chatcli.models.local.weights import find_weights
+from chatcli.models.local.pulled import find_model, override_name, pulled_models, source_of
 from chatcli.models.names import (
     DEFAULT_OPENAI_MODEL,
     LOCAL_MODELS,
@@ -66,12 +65,16 @@ def _usable(model: UsableModel, settings: Settings) -> UsableModel:
     """Return `model`, with the size of its download if it is a local model that is missing."""
     if model.name.provider != LOCAL:
         return model
-    weights = find_weights(model.name.model)
-    if is_fetched(weights, settings.local_model):
-        return model
-    if settings.local_model is not None:
-        return replace(model, source=f"not what CHATCLI_LOCAL_MODEL names, {settings.local_model}")
-    source = f"can be fetched ({weights.size / 1e6:.0f} MB)" if model.source == ON_THIS_MACHINE else model.source
+    weights = find_model(model.name.model, settings.local_model)
+    here = model.source == ON_THIS_MACHINE
+    if settings.local_model is not None and model.name.model == override_name(settings.local_model):
+        return replace(model, source=f"CHATCLI_LOCAL_MODEL, {settings.local_model}" if here else model.source)
+    if weights.own_path:
+        return replace(model, source=weights.own_path if here else model.source)
+    origin = f", {source_of(weights)}" if weights.hub_path else ""
+    if weights.is_fetched:
+        return replace(model, source=f"{model.source}{origin}" if here else model.source)
+    source = f"can be fetched ({weights.megabytes} MB){origin}" if here else model.source
     return replace(model, source=source, download_bytes=weights.size)
 
 
@@ -84,7 +87,8 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
         if provider.default_model and settings.credentials.has_key(provider.prefix) and not own_server:
             missing = "" if provider.is_installed else f", but needs: {install_command(provider.extra)}"
             yield ModelName(provider.prefix, provider.default_model), f"key{missing}"
-    for model in LOCAL_MODELS:
+    own = () if settings.local_model is None else (override_name(settings.local_model),)
+    for model in dict.fromkeys((*own, *LOCAL_MODELS, *pulled_models())):
         yield ModelName(LOCAL, model), ON_THIS_MACHINE
     for model in _flows(settings):
         yield ModelName(LANGFLOW, model), "Langflow"

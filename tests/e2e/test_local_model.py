@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.models.local.weights import QWEN
+from chatcli.models.local.weights import QWEN, SMOLLM
 from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
 from tests.models.local.processes import servers_in, stop_servers
+from tests.models.local.shared_cache import cached
 
 pytestmark = pytest.mark.local_model
 
@@ -168,3 +169,21 @@ def test_trimming_forgets_the_name_but_keeps_the_question(local: Chat) -> None:
     assert "2" in asked.stdout, asked
     name = local(*short, "--context-tokens", "60", "What is my name?", timeout=120)
     assert "Bob" not in name.stdout, name
+
+
+def test_a_file_of_ones_own_answers_beside_the_other_model(local: Chat) -> None:
+    weights = cached(SMOLLM)
+    own = local.home.work / "my-model.gguf"
+    own.write_bytes(weights.read_bytes() + b"\0")  # no copy of a known model any more
+    assert local("models", "pull", str(own)).returncode == 0
+    turn = local("--json", "-m", "local:my-model.gguf", "--max-tokens", "8", "Name a colour.", timeout=120).json()
+    assert turn["model"] == "local:my-model"
+    assert turn["content"]
+    assert len(servers_in(_state_folder(local))) == 2
+    named = {"CHATCLI_LOCAL_MODEL": str(own)}
+    turn = local("--json", "--max-tokens", "8", "Name a colour.", env=named, timeout=120).json()
+    assert turn["model"] == "local:my-model"
+    assert "local:my-model" in local("models", "list").stdout
+    assert local("models", "remove", "local:my-model").returncode == 0
+    assert local("-m", "local:my-model", "hello").returncode == 2
+    assert own.exists()

@@ -16,6 +16,7 @@ from chatcli.config.values import choices
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
+from chatcli.models.local.pulled import pulled_models
 from chatcli.models.names import LOCAL_MODELS, ModelName
 from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.roles import SHIPPED, role_files
@@ -53,8 +54,8 @@ def models(incomplete: str) -> list[Offer]:
 
 
 def local_models(incomplete: str) -> list[Offer]:
-    """Return the local models, whose weights can be downloaded."""
-    return _fitting([str(ModelName(LOCAL, model)) for model in LOCAL_MODELS], incomplete)
+    """Return the local models: the known ones, and those that were pulled."""
+    return _fitting([str(ModelName(LOCAL, model)) for model in (*LOCAL_MODELS, *pulled_models())], incomplete)
 
 
 def providers(incomplete: str) -> list[Offer]:

@@ -225,11 +225,13 @@ def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
 def _local_runtime(settings: Settings) -> Finding:
     if importlib.util.find_spec("xllamacpp") is None:
         return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
-    weights = default_weights(settings.local_model)
-    if settings.local_model is None and not weights.is_fetched:
+    if settings.local_model is not None:
+        return Finding("local model", "ok", f"local is {settings.local_model}, by CHATCLI_LOCAL_MODEL")
+    weights = default_weights()
+    if not weights.is_fetched:
         fetching = f"local is {weights.title}: {weights.megabytes} MB, fetched at first use"
         return Finding("local model", "ok", f"{fetching}; to fetch it now: chat models pull local")
-    return Finding("local model", "ok", f"local is {weights.title}: {settings.local_model or weights.cache_file}")
+    return Finding("local model", "ok", f"local is {weights.title}: {weights.cache_file}")
 
 
 def _helper(settings: Settings) -> Finding:

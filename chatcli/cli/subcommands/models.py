@@ -1,6 +1,7 @@
 """`chat models`: the models that can be used."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
-from chatcli.models.local.weights import find_weights
+from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
 from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
@@ -94,13 +95,21 @@ def pull(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="local, or a local model such as local:smollm2-135m.",
+            help="A local model (local, local:smollm2-135m), hf:OWNER/REPO/FILE.gguf, or the path of a GGUF file.",
             autocompletion=offer("local_models"),
         ),
     ],
 ) -> None:
-    """Fetch the weights of a local model before its first use."""
+    """Fetch a local model from a hub, or name a GGUF file that is here.
+
+    Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
+    """
+    from chatcli.models.local.pulled import HUB
+
     settings = settings_of(ctx)
+    if model.startswith(HUB) or _is_path(model):
+        _pull_for_user(model, settings)
+        return
     name = resolve_model(model, settings)
     if name.provider != LOCAL:
         raise typer.BadParameter(f"only local models can be fetched, not {name}")
@@ -109,6 +118,51 @@ def pull(
         pull_local_model(name, settings, renderer)
     finally:
         renderer.close()
+
+
+def _is_path(model: str) -> bool:
+    return "/" in model or (model.lower().endswith(".gguf") and Path(model).exists())
+
+
+def _pull_for_user(model: str, settings: Settings) -> None:
+    """Fetch the file of a hub, or register the one at a path, and print how it is chosen."""
+    from chatcli.models.local.fetch import fetch_from_user_hub
+    from chatcli.models.local.pulled import HUB, own_weights, parse_hub_file, remember
+
+    if model.startswith(HUB):
+        renderer = build_renderer(settings)
+        try:
+            weights = fetch_from_user_hub(parse_hub_file(model), on_progress=renderer.render)
+        finally:
+            renderer.close()
+    else:
+        weights = own_weights(Path(model))
+        remember(weights)
+    print(f"local:{weights.name} has a context of {weights.window} tokens: chat -m local:{weights.name}")
+
+
+@app.command()
+def remove(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Local models.", autocompletion=offer("local_models")),
+    ],
+) -> None:
+    """Delete the files of local models; a file of your own that was pulled by its path stays."""
+    from chatcli.models.local.pulled import find_model, model_name
+    from chatcli.models.local.pulled import remove as remove_model
+    from chatcli.models.local.runtime import Runtime
+
+    found = [find_model(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
+    for weights in found:
+        if Runtime.of(weights).has_clients():
+            raise UsageError(
+                f"local:{weights.name} is in use", remedy="Leave its conversations, and wait some minutes."
+            )
+    for weights in found:
+        freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0
+        remove_model(weights)
+        print(f"local:{weights.name} is removed ({freed} MB)")
 
 
 def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
@@ -120,8 +174,10 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
     """
     from chatcli.models.local.choice import describe_fetch
     from chatcli.models.local.fetch import fetch
+    from chatcli.models.local.pulled import find_model
 
-    weights = find_weights(name.model)
-    if settings.local_model is None and not weights.is_fetched:
+    weights = find_model(name.model, settings.local_model)
+    override = settings.local_model if weights in KNOWN_WEIGHTS else None
+    if override is None and weights in KNOWN_WEIGHTS and not weights.is_fetched:
         renderer.render(Notice(describe_fetch(weights)))
-    fetch(weights, override=settings.local_model, on_progress=renderer.render)
+    fetch(weights, override=override, on_progress=renderer.render)

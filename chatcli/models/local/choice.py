@@ -14,20 +14,12 @@ _MODEL = "model"
 _OFFERED = "offered"
 
 
-def default_weights(override: Path | None = None) -> Weights:
+def default_weights() -> Weights:
     """Return the weights that `local` means, and remember them.
 
     These are the ones that were chosen earlier, unless only others are on this machine: what was fetched is used. The
     first choice is the largest model for which memory and disk have room, or else the smallest.
-
-    Args:
-        override: The user's own copy of a file of weights (`CHATCLI_LOCAL_MODEL`), which decides.
-
     """
-    if override is not None:
-        with suppress(OSError):
-            size = override.stat().st_size
-            return next((weights for weights in KNOWN_WEIGHTS if weights.size == size), KNOWN_WEIGHTS[0])
     remembered = _read(_MODEL)
     chosen = next((weights for weights in KNOWN_WEIGHTS if weights.name == remembered), None)
     fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]

@@ -21,8 +21,9 @@ from chatcli.events import Notice, Progress
 from chatcli.models.local.choice import describe_fetch, offer_larger
 from chatcli.models.local.download import ProgressCallback
 from chatcli.models.local.fetch import fetch
+from chatcli.models.local.memory import available_memory
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
-from chatcli.models.local.weights import Weights
+from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.paths import private_opener
 from chatcli.providers import LOCAL
 
@@ -35,7 +36,8 @@ _EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 
 _IDLE_VARIABLE = "CHATCLI_LOCAL_IDLE_SECONDS"
 _DEFAULT_IDLE_SECONDS = 180.0
-_START_SECONDS = 120.0  # half a gigabyte from a slow disk
+_START_SECONDS = 120.0  # a gigabyte from a slow disk
+_LONGEST_ANSWER = 4096
 _PROBE_SECONDS = 5.0
 _CHECK_SECONDS = 0.05
 
@@ -57,7 +59,30 @@ def require_runtime() -> None:
         )
 
 
-def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: float) -> subprocess.Popen[bytes]:
+def answer_room(weights: Weights) -> int:
+    """Return how many tokens of the window are kept for the answer."""
+    return min(_LONGEST_ANSWER, weights.window // 8)
+
+
+def require_memory(weights: Weights) -> None:
+    """Return if this machine has the memory that the server of `weights` takes.
+
+    Raises:
+        UsageError: It has less.
+
+    """
+    available = available_memory()
+    if available < weights.memory_needed:
+        raise UsageError(
+            f"{weights.title} needs {weights.memory_needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are"
+            " available",
+            remedy="Free some memory, or choose a smaller model: chat models list",
+        )
+
+
+def spawn_server(
+    runtime: Runtime, model: Path, weights: Weights, lock: FileLock, idle_seconds: float
+) -> subprocess.Popen[bytes]:
     """Start a server for the file `model`, in a new session, and pass the lock to it.
 
     The child inherits the locked descriptor, so no other client can start a second server in between. The caller,
@@ -65,7 +90,8 @@ def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: fl
 
     Args:
         runtime: Where the server writes its address.
-        model: The verified weights.
+        model: The verified file.
+        weights: Its context window and the room for answers.
         lock: The lock that the caller holds.
         idle_seconds: How long the server runs without a client.
 
@@ -74,6 +100,7 @@ def spawn_server(runtime: Runtime, model: Path, lock: FileLock, idle_seconds: fl
         # -P: a file in the current folder must not be imported instead of chatcli.
         *(sys.executable, "-P", "-m", "chatcli.models.local.server_main"),
         *("--model", str(model.absolute()), "--idle-seconds", str(idle_seconds)),
+        *("--context", str(weights.window), "--answer", str(answer_room(weights))),
         *(
             "--folder",
             str(runtime.folder.absolute()),
@@ -115,7 +142,7 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
     if returncode == -signal.SIGKILL:
         return InternalError(
             "The local model's server was killed while it was starting, probably because memory ran out",
-            remedy="It needs some 700 MB: free some memory, or use -m local:smollm2-135m, which needs 250 MB.",
+            remedy="Free some memory, or choose a smaller model: chat models list",
         )
     lines = text.strip().splitlines()
     # The runtime logs from a thread of its own, so its last line may come after Python's error.
@@ -175,11 +202,12 @@ class LocalServer:
                     await self._fetch()
                     self._override_verified = True
                 await self._announce_presence(runtime)
-                if not self._is_running(runtime):
+                if not runtime.is_running():
                     self.distrust()
                 elif (endpoint := await self._adopt(runtime)) is not None:
                     return endpoint
                 require_runtime()
+                require_memory(self._weights)
                 model = await self._fetch()
                 return await self._start_or_join(runtime, model)
             except OSError as error:
@@ -215,14 +243,6 @@ class LocalServer:
         presence.touch()
         self._presence = presence
 
-    def _is_running(self, runtime: Runtime) -> bool:
-        """Return whether a server is running or being started."""
-        lock = FileLock(runtime.server_lock)
-        try:
-            return not lock.try_take()
-        finally:
-            lock.close()
-
     async def _adopt(self, runtime: Runtime) -> Endpoint | None:
         """Return the endpoint in the state file if a server with its key answers there."""
         endpoint = runtime.read_endpoint()
@@ -235,7 +255,7 @@ class LocalServer:
     async def _fetch(self) -> Path:
         """Return the verified weights; if this task is cancelled, the download stops too."""
         cancel = threading.Event()
-        if self._override is None and not self._weights.is_fetched:
+        if self._override is None and self._weights in KNOWN_WEIGHTS and not self._weights.is_fetched:
             self._on_notice(Notice(describe_fetch(self._weights)))
         try:
             return await asyncio.to_thread(
@@ -256,7 +276,7 @@ class LocalServer:
         try:
             while time.monotonic() < deadline:
                 if child is None:
-                    child = _start_if_none(runtime, model, idle_seconds)
+                    child = _start_if_none(runtime, model, self._weights, idle_seconds)
                 elif (returncode := child.poll()) is not None:
                     raise explain_death(returncode, runtime.log_file)
                 endpoint = await self._adopt(runtime)
@@ -308,14 +328,16 @@ class EmbeddedTransport(httpx2.AsyncBaseTransport):
         self._server.close()
 
 
-def _start_if_none(runtime: Runtime, model: Path, idle_seconds: float) -> subprocess.Popen[bytes] | None:
+def _start_if_none(
+    runtime: Runtime, model: Path, weights: Weights, idle_seconds: float
+) -> subprocess.Popen[bytes] | None:
     """Start a server and return its process; return None if one is running."""
     lock = FileLock(runtime.server_lock)
     try:
         if not lock.try_take():
             return None
         runtime.forget_endpoint()
-        return spawn_server(runtime, model, lock, idle_seconds)
+        return spawn_server(runtime, model, weights, lock, idle_seconds)
     finally:
         lock.close()
 

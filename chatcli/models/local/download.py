@@ -5,21 +5,27 @@ The hub sends one file by HTTP, continued where an earlier transfer stopped.
 
 import os
 import queue
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 import httpx2
 
-from chatcli.errors import InterruptedTurnError, StoreError
+from chatcli.errors import AuthError, InterruptedTurnError, NetworkError, RefusedError, StoreError
 from chatcli.events import Progress
+from chatcli.models.local.pulled import HubFile, model_name
 from chatcli.models.local.weights import Weights
+from chatcli.runtime.parse import read_json
 
 _OFFICIAL_HUB = "https://huggingface.co"
 _QUEUED_CHUNKS = 64
+_MOST_REDIRECTS = 5
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -104,8 +110,117 @@ class Transfer:
         return StoreError(
             f"The disk is full: {self.weights.title} needs {-(-needed // 1_000_000)} MB"
             f" in {self.part.parent}, and {free // 1_000_000} MB are free",
-            remedy=f"Free some space, or set CHATCLI_LOCAL_MODEL to a copy of {self.weights.file_name}.",
+            remedy="Free some space, or name a copy of the file on another disk: chat models pull PATH",
         )
+
+
+def find_on_hub(file: HubFile) -> Weights:
+    """Return what the hub says of `file`: its size, its SHA-256 and the newest commit of its branch.
+
+    As the hub's own client does, this asks for the file and reads only the headers of the response; a hub that names
+    no SHA-256 there is asked by its API (https://huggingface.co/docs/hub/api).
+
+    Raises:
+        AuthError: The repository is closed, or HF_TOKEN is refused.
+        RefusedError: There is no such file, or the hub names no SHA-256 of it.
+        NetworkError: The hub can't be reached.
+
+    """
+    try:
+        with httpx2.Client(timeout=STALL_SECONDS, headers=_hub_headers()) as client:
+            facts = _ask_for_headers(client, file)
+            if not _SHA256.fullmatch(facts[0]):
+                facts = _ask_api(client, file)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
+        raise NetworkError(
+            f"the model hub can't be asked for {file}: {str(error) or type(error).__name__}",
+            remedy="Connect to the network; HF_ENDPOINT names another hub.",
+        ) from error
+    sha256, size, revision = facts
+    if not _SHA256.fullmatch(sha256) or size <= 0:
+        raise RefusedError(f"the hub names no SHA-256 of {file}", remedy="Fetch it yourself: chat models pull PATH")
+    name = model_name(file.path)
+    return Weights(
+        name=name,
+        title=name,
+        file_name=file.path.rpartition("/")[2],
+        size=size,
+        sha256=sha256.lower(),
+        hub_repository=file.repository,
+        hub_revision=revision,
+        hub_path=file.path,
+    )
+
+
+_Facts = tuple[str, int, str]
+"""The SHA-256 of a file or an empty text, its size in bytes or 0, and the commit."""
+
+
+def _ask_for_headers(client: httpx2.Client, file: HubFile) -> _Facts:
+    url = httpx2.URL(_file_url(file.repository, file.revision, file.path))
+    for _ in range(_MOST_REDIRECTS):
+        with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
+            headers = response.headers
+        linked = headers.get("X-Linked-Etag")
+        moved = response.is_redirect and linked is None and url.join(headers.get("Location", ""))
+        if not moved or (moved.scheme, moved.netloc) != (url.scheme, url.netloc):
+            break
+        url = moved  # to the new name of a repository
+    _require_found(response, file)
+    size: str = headers.get("X-Linked-Size", "")
+    if not size and not response.is_redirect:
+        size = headers.get("Content-Length", "")
+    sha256 = (linked or headers.get("ETag") or "").removeprefix("W/").strip('"')
+    return sha256, int(size) if size.isdecimal() else 0, headers.get("X-Repo-Commit") or file.revision
+
+
+def _ask_api(client: httpx2.Client, file: HubFile) -> _Facts:
+    api = f"{_hub()}/api/models/{file.repository}"
+    revision = quote(file.revision, safe="")
+    for url in (f"{api}/revision/{revision}?blobs=true", f"{api}/tree/{revision}?recursive=true"):
+        response = client.get(url, follow_redirects=True)
+        if response.status_code != httpx2.codes.OK:
+            continue
+        answer = read_json(response.content)
+        entries = answer.get("siblings") if isinstance(answer, dict) else answer
+        for entry in filter(lambda entry: isinstance(entry, dict), entries if isinstance(entries, list) else ()):
+            stored = entry.get("lfs")
+            if file.path in (entry.get("rfilename"), entry.get("path")) and isinstance(stored, dict):
+                size = stored.get("size")
+                commit = answer.get("sha") if isinstance(answer, dict) else None
+                return (
+                    str(stored.get("sha256") or stored.get("oid") or ""),
+                    size if isinstance(size, int) else 0,
+                    commit if isinstance(commit, str) else file.revision,
+                )
+    return "", 0, file.revision
+
+
+def _require_found(response: httpx2.Response, file: HubFile) -> None:
+    status = response.status_code
+    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+        raise AuthError(
+            f"the hub does not give {file} (HTTP status {status})",
+            remedy="Check its name; for a closed repository, accept its terms and set HF_TOKEN.",
+        )
+    if status == httpx2.codes.NOT_FOUND:
+        raise RefusedError(f"the hub has no {file}", remedy="Check the owner, the repository and the file's name.")
+    if response.is_error:
+        raise NetworkError(f"the hub does not give {file} now (HTTP status {status})", remedy="Try again later.")
+
+
+def _hub() -> str:
+    return (os.environ.get("HF_ENDPOINT") or _OFFICIAL_HUB).rstrip("/")
+
+
+def _hub_headers() -> dict[str, str]:
+    """Return the headers for the hub alone: the client drops the token where it is sent to another host."""
+    token = os.environ.get("HF_TOKEN", "").strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _file_url(repository: str, revision: str, path: str) -> str:
+    return f"{_hub()}/{repository}/resolve/{quote(revision, safe='')}/{quote(path)}"
 
 
 def fetch_from_hub(transfer: Transfer) -> None:
@@ -120,8 +235,7 @@ def fetch_from_hub(transfer: Transfer) -> None:
 
     """
     weights = transfer.weights
-    hub = os.environ.get("HF_ENDPOINT") or _OFFICIAL_HUB
-    url = f"{hub.rstrip('/')}/{weights.hub_repository}/resolve/{weights.hub_revision}/{weights.file_name}"
+    url = _file_url(weights.hub_repository, weights.hub_revision, weights.hub_path or weights.file_name)
     with _Reader(url, transfer.received()) as reader:
         response = reader.next(transfer, ANSWER_SECONDS)
         if not isinstance(response, httpx2.Response):
@@ -165,7 +279,9 @@ class _Reader:
     def __init__(self, url: str, start: int) -> None:
         self._url = url
         # Positions in a compressed response would not be positions in the file.
-        self._headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        self._headers = (
+            _hub_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        )
         self._items: queue.Queue[httpx2.Response | bytes | SourceError | None] = queue.Queue(_QUEUED_CHUNKS)
         self._abandoned = threading.Event()
 

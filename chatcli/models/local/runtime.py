@@ -47,6 +47,14 @@ class Runtime:
         # The name has the hash, as another release of chatcli may have other weights of that name.
         return cls(folder, f"{weights.name}-{weights.sha256[:8]}")
 
+    def is_running(self) -> bool:
+        """Return whether a server is running or being started."""
+        return _is_taken(self.server_lock)
+
+    def has_clients(self) -> bool:
+        """Return whether a process uses the server, or the server is ending."""
+        return _is_taken(self.clients_lock)
+
     @property
     def server_lock(self) -> Path:
         """The file that is locked while a server starts or runs."""
@@ -138,3 +146,11 @@ class FileLock:
     def close(self) -> None:
         """Close this process's descriptor; this releases the lock unless another process inherited it."""
         os.close(self._descriptor)
+
+
+def _is_taken(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        return not lock.try_take()
+    finally:
+        lock.close()

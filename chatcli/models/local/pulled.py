@@ -1,0 +1,240 @@
+"""Models that the user pulled from a hub or named on this disk: any GGUF file that can chat.
+
+They are kept in `pulled.json` of the state folder. A file on this disk stays where it is.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from chatcli import paths
+from chatcli.errors import UsageError
+from chatcli.models.local.gguf import read_header
+from chatcli.models.local.memory import available_memory
+from chatcli.models.local.weights import KNOWN_WEIGHTS, WINDOW, Weights
+from chatcli.runtime.files import change_state, read_state
+
+HUB = "hf:"
+_LARGEST_WINDOW = 32_768
+"""Tokens of context at the most: two cores would read for ten minutes, and each token takes memory from the start."""
+_SUFFIX = ".gguf"
+_PLAIN = re.compile(r"[\w.+-]+")
+_HUB_FILE = re.compile(r"hf:([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/((?:[\w.+ -]+/)*[\w.+ -]+\.gguf)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a model hub, as `hf:OWNER/REPO/FILE.gguf` names it."""
+
+    repository: str
+    revision: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{HUB}{self.repository}/{self.path}"
+
+
+def parse_hub_file(text: str) -> HubFile:
+    """Return the file of a hub that `text` names: `hf:OWNER/REPO/FILE.gguf` or `hf:OWNER/REPO@REVISION/FILE.gguf`.
+
+    Raises:
+        UsageError: It does not name one.
+
+    """
+    found = _HUB_FILE.fullmatch(text)
+    if found is None or ".." in text:
+        raise UsageError(f"{text!r} names no GGUF file of a hub", remedy="Name it as hf:OWNER/REPO/FILE.gguf.")
+    if re.search(r"-\d{5}-of-\d{5}\.gguf$", text, re.IGNORECASE):
+        raise UsageError(f"{text} is one of several parts of a model", remedy="Take a file that is whole.")
+    return HubFile(found[1], found[2] or "main", found[3])
+
+
+def model_name(text: str) -> str:
+    """Return the name of the model in the file `text`: without its folder and its suffix."""
+    name = text.rpartition("/")[2]
+    return name[: -len(_SUFFIX)] if name.lower().endswith(_SUFFIX) else name
+
+
+def pulled_models() -> dict[str, Weights]:
+    """Return what was pulled, by name; what a damaged record holds is left out."""
+    models: dict[str, Weights] = {}
+    with suppress(OSError, ValueError):
+        for name, entry in read_state(_file()).items():
+            with suppress(TypeError):
+                weights = _checked(Weights(**{**entry, "wheels": ()}))
+                if weights is not None and weights.name == name and name not in _known_names():
+                    models[name] = weights
+    return models
+
+
+def _checked(weights: Weights) -> Weights | None:
+    texts = [weights.name, weights.title, weights.file_name, weights.sha256, weights.own_path]
+    texts += [weights.hub_repository, weights.hub_revision, weights.hub_path]
+    numbers = (weights.size, weights.window, weights.token_bytes)
+    whole = all(type(text) is str for text in texts) and all(type(number) is int for number in numbers)
+    return weights if whole and "/" not in weights.file_name else None
+
+
+def find_model(name: str, override: Path | None = None) -> Weights:
+    """Return the local model `name`: a known one, a pulled one, or the one that `override` names.
+
+    Args:
+        name: As after `local:`.
+        override: The user's own file (`CHATCLI_LOCAL_MODEL`), which `local` means.
+
+    Raises:
+        UsageError: There is no such model, or `override` holds none that can chat.
+
+    """
+    if override is not None and name == override_name(override):
+        return copy_of_known(override) or own_weights(override)
+    models = {weights.name: weights for weights in KNOWN_WEIGHTS} | pulled_models()
+    if name not in models:
+        raise UsageError(
+            f"unknown local model {name!r}",
+            remedy=f"Local models: {', '.join(models)}. Another one is fetched by `chat models pull`.",
+        )
+    return models[name]
+
+
+def override_name(override: Path) -> str:
+    """Return the name of the model that `override`, the value of `CHATCLI_LOCAL_MODEL`, stands for."""
+    known = copy_of_known(override)
+    return known.name if known else model_name(override.name)
+
+
+def copy_of_known(path: Path) -> Weights | None:
+    """Return the known model whose size the file at `path` has: it must be a copy of that one then."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return None
+    return next((weights for weights in KNOWN_WEIGHTS if weights.size == size), None)
+
+
+def own_weights(path: Path) -> Weights:
+    """Return the model in the GGUF file at `path`, which is used where it is.
+
+    Its identity stands in place of a hash: the path, the size, the inode and the times. Another file in its place is
+    then another model.
+
+    Raises:
+        UsageError: There is no such file, it can't be read, or it holds no model that can chat.
+
+    """
+    path = path.expanduser().absolute()
+    try:
+        header = read_header(path)
+        return Weights(
+            name=model_name(path.name),
+            title=model_name(path.name),
+            file_name=path.name,
+            size=path.stat().st_size,
+            sha256=_identity(path),
+            own_path=str(path),
+            window=_window(header.window, header.token_bytes, path.stat().st_size),
+            token_bytes=header.token_bytes,
+            takes_tools=header.takes_tools,
+        )
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}", remedy="Correct the path.") from error
+
+
+def is_unchanged(weights: Weights) -> bool:
+    """Return whether the user's own file of `weights` is still the one that was pulled."""
+    try:
+        return _identity(Path(weights.own_path)) == weights.sha256
+    except OSError:
+        return False
+
+
+def _identity(path: Path) -> str:
+    import hashlib
+
+    status = path.stat()
+    fields = (str(path), status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns)
+    return hashlib.sha256(repr(fields).encode()).hexdigest()
+
+
+def add_header(weights: Weights, path: Path) -> Weights:
+    """Return `weights` with what the file at `path` says of its window and its template.
+
+    Raises:
+        UsageError: It holds no model that can chat.
+        OSError: It can't be read.
+
+    """
+    header = read_header(path)
+    window = _window(header.window, header.token_bytes, weights.size)
+    return replace(weights, window=window, token_bytes=header.token_bytes, takes_tools=header.takes_tools)
+
+
+def _window(trained: int, token_bytes: int, size: int) -> int:
+    """Return how many tokens of context to keep room for: half of the memory beside the file at the most."""
+    window = min(trained, _LARGEST_WINDOW)
+    room = max(available_memory() - size, 0) // 2
+    while window > WINDOW and window * token_bytes > room:
+        window //= 2
+    return window
+
+
+def remember(weights: Weights) -> None:
+    """Keep `weights` as the model `local:NAME`.
+
+    Raises:
+        UsageError: Another model has the name.
+        OSError: The record can't be written.
+
+    """
+    require_free_name(weights.name, source_of(weights))
+    entry: dict[str, Any] = asdict(weights)
+    change_state(_file(), lambda state: state.update({weights.name: entry}))
+
+
+def require_free_name(name: str, source: str) -> None:
+    """Return if the model from `source` may be called `name`.
+
+    Raises:
+        UsageError: Another model is called that, or the name can't be typed as a word.
+
+    """
+    if not _PLAIN.fullmatch(name):
+        raise UsageError(f"{name!r} can't be the name of a model", remedy="Rename the file: letters, digits, . + - _")
+    if name in _known_names():
+        raise UsageError(
+            f"local:{name} is a model that chatcli knows", remedy=f"Take it: chat models pull local:{name}"
+        )
+    other = pulled_models().get(name)
+    if other is not None and source_of(other) != source:
+        raise UsageError(
+            f"local:{name} is {source_of(other)} already", remedy=f"Remove that one first: chat models remove {name}"
+        )
+
+
+def source_of(weights: Weights) -> str:
+    """Return where the user's model came from: `hf:OWNER/REPO/FILE.gguf`, or a path."""
+    return weights.own_path or f"{HUB}{weights.hub_repository}/{weights.hub_path}"
+
+
+def remove(weights: Weights) -> None:
+    """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled.
+
+    Raises:
+        OSError: A file can't be deleted, or the record not be written.
+
+    """
+    if not weights.own_path:
+        for suffix in ("", ".part", ".verified", ".lock"):
+            weights.cache_file.with_name(f"{weights.cache_file.name}{suffix}").unlink(missing_ok=True)
+    if weights.name not in _known_names():
+        change_state(_file(), lambda state: state.pop(weights.name, None))
+
+
+def _known_names() -> set[str]:
+    return {weights.name for weights in KNOWN_WEIGHTS}
+
+
+def _file() -> Path:
+    return paths.state_dir() / "local" / "pulled.json"

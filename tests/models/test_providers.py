@@ -66,6 +66,7 @@ CASES = {
     "xai": Case("xai:grok-fake", "/v1"),
     "deepseek": Case("deepseek:deepseek-fake", "/v1"),
     "ollama": Case("ollama:fake"),
+    "lmstudio": Case("lmstudio:fake", "/v1"),
     "openrouter": Case("openrouter:some/fake", "/v1"),
     "perplexity": Case("perplexity:sonar"),
     "databricks": Case("databricks:fake"),

@@ -270,6 +270,7 @@ def test_a_crash_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenT
     assert "crashed" in tty.text()
     assert tty.settings() == tty.settings_before
     assert tty.raw.rindex(b"\x1b[?2004l") > tty.raw.rindex(b"\x1b[?2004h")
+    assert reports(tty) == ["h", "l"]
 
 
 @pytest.mark.executable

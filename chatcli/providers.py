@@ -10,7 +10,7 @@ from typing import Any
 # 1. Add a row to `_PROVIDERS` below; its prefix is the one of `init_chat_model`.
 # 2. Only if its client needs more than a row can say, add a function to `models/hosted.py`.
 # Then name its packages in an extra of pyproject.toml, and add a case to tests/models/test_providers.py.
-# OpenAI, Langflow and the local model have their own folders in `models/`.
+# OpenAI, LM Studio, Langflow and the local model have their own modules in `models/`.
 
 OPENAI = "openai"
 BEDROCK = "bedrock_converse"
@@ -19,7 +19,9 @@ IBM = "ibm"
 LANGFLOW = "langflow"
 LANGFLOW_URL = "http://localhost:7860"
 """Where `langflow run` listens."""
+LMSTUDIO = "lmstudio"
 LOCAL = "local"
+OLLAMA = "ollama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Provider:
         from_environment: Arguments that its client gets from environment variables, if these are set.
         needs: Environment variables that must be set besides the key.
         key_optional: Whether its server may work without a key.
+        speaks_openai: Whether its server has OpenAI's protocol too, for where its package is not installed.
         own_login: The environment variables in which its client itself looks for credentials; "*" for other ways.
         environment: Settings that its client takes only from environment variables, set if the user does not set
             them: that it sends a request once, and sends no telemetry.
@@ -69,6 +72,7 @@ class Provider:
     from_environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     key_optional: bool = False
+    speaks_openai: bool = False
     own_login: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     no_retries: Mapping[str, Any] = field(default_factory=lambda: {"max_retries": 0})
@@ -85,7 +89,12 @@ class Provider:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the packages of its client are installed; this imports none of them."""
+        """Whether a client for it is installed."""
+        return self.speaks_openai or self.has_package
+
+    @property
+    def has_package(self) -> bool:
+        """Whether the packages of its own client are installed; this imports none of them."""
         if not self.package:
             return True
         return all(find_spec(module) is not None for module in {"langchain", self.package.replace("-", "_")})
@@ -259,9 +268,10 @@ _PROVIDERS = (
         price_list="deepseek",
     ),
     Provider(
-        "ollama",
+        OLLAMA,
         "Ollama",
         "langchain-ollama",
+        speaks_openai=True,
         own_login=("OLLAMA_API_KEY",),
         options={"max_tokens": "num_predict", "timeout": "client_kwargs"},
         window_option="num_ctx",
@@ -279,6 +289,15 @@ _PROVIDERS = (
         timeout=lambda seconds: round(1000 * seconds),
         # Its `max_retries=0` leaves the SDK its own default, an hour of retries.
         no_retries={"model_kwargs": {"retries": None}},
+    ),
+    Provider(
+        LMSTUDIO,
+        "LM Studio",
+        "",
+        ("LM_API_TOKEN",),
+        ("LMSTUDIO_BASE_URL",),
+        other_names=("lm-studio",),
+        key_optional=True,
     ),
     Provider(LANGFLOW, "Langflow", "", ("LANGFLOW_API_KEY",), key_optional=True),
     Provider(LOCAL, "the local model"),

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import jeepney.io.blocking
 import secretstorage
+from secretstorage.defines import SS_PATH
 from secretstorage.exceptions import SecretStorageException
+from secretstorage.util import DBusAddressWrapper, format_secret, open_session
 
 from tests.e2e.program import wait_until
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 PASSWORD = b"the password of the login"
+_OF_GNOME = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
+"""What gnome-keyring unlocks by without a dialog."""
 # A session bus that starts no services: it would start a second keyring while the first one begins.
 BUS = """
 <busconfig>
@@ -51,6 +55,20 @@ class SecretService:
         """Lock the collection; nobody is there whom the service could ask for its password."""
         with closing(jeepney.io.blocking.open_dbus_connection(self.address)) as connection:
             secretstorage.get_default_collection(connection).lock()
+
+    def unlock(self) -> None:
+        """Unlock the collection with the password of the login, as the screen's lock does."""
+        with closing(jeepney.io.blocking.open_dbus_connection(self.address)) as connection:
+            password = format_secret(open_session(connection), PASSWORD, "text/plain")
+            collection = secretstorage.get_default_collection(connection).collection_path
+            service = DBusAddressWrapper(SS_PATH, _OF_GNOME, connection)
+            service.call("UnlockWithMasterPassword", "o(oayays)", collection, password)
+
+    def clear(self) -> None:
+        """Delete what is kept, as a user can in a program of the desktop."""
+        with closing(jeepney.io.blocking.open_dbus_connection(self.address)) as connection:
+            for item in secretstorage.get_default_collection(connection).get_all_items():
+                item.delete()
 
     def is_ready(self) -> bool:
         """Return whether the daemon answers."""

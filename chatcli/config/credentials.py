@@ -26,7 +26,7 @@ from chatcli.config.files import Dotenv
 from chatcli.config.grants import was_sent
 from chatcli.config.secrets import passwords_in, redact, secrets_of
 from chatcli.errors import ChatcliError, MissingKeyError
-from chatcli.providers import LANGFLOW, OPENAI
+from chatcli.providers import LANGFLOW, LMSTUDIO, OPENAI
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"
@@ -351,7 +351,7 @@ class Credentials:
         if key is not None and was_sent(url, key):
             return Access(url, _sendable_key(key, provider))
         finds_key = "*" in row.own_login or any(map(os.environ.get, (*row.key_variables, *row.own_login)))
-        if provider not in (OPENAI, LANGFLOW) and finds_key:  # its client would send what it finds
+        if provider not in (OPENAI, LANGFLOW, LMSTUDIO) and finds_key:  # its client would send what it finds
             raise AuthError(
                 f"the key of {row.title} is not sent to {url}, which only the thread names",
                 remedy="To send it there, name the server: --base-url URL",

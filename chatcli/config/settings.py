@@ -31,6 +31,7 @@ ColorMode = Literal["auto", "always", "never"]
 ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
+Notify = Literal["auto", "bell", "off"]
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
 LOCAL_ANSWER_SECONDS = 600.0
@@ -116,6 +117,8 @@ class Settings:
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
     editing_mode: EditingMode = "emacs"
+    notify: Notify = "auto"
+    notify_after: Annotated[float, not_negative] = 10.0
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()

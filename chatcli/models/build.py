@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from chatcli.config.settings import Settings
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
-from chatcli.providers import LANGFLOW, LOCAL, OPENAI
+from chatcli.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
@@ -28,10 +28,11 @@ def build_model(name: ModelName, settings: Settings, announce: Callable[[Progres
         from chatcli.models.local.model import build_local
 
         return build_local(name, settings, announce)
-    if name.provider == OPENAI:
-        from chatcli.models.openai import build_openai
+    if name.provider in (OPENAI, LMSTUDIO) or (name.provider == OLLAMA and not PROVIDERS[OLLAMA].has_package):
+        from chatcli.models import openai
 
-        return build_openai(name, settings)
+        build = {OPENAI: openai.build_openai, LMSTUDIO: openai.build_lmstudio, OLLAMA: openai.build_ollama}
+        return build[name.provider](name, settings)
     if name.provider == LANGFLOW:
         from chatcli.models.langflow import build_langflow
 

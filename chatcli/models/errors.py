@@ -149,6 +149,11 @@ def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...
     status = sdk_errors.status(error)
     if isinstance(error, UnreadableAnswerError):
         return _unreadable(error, where, name)
+    if sdk_errors.is_out_of_credit(error):
+        return NetworkError(
+            f"{where} has no credit left for this key: {_reason(error)}",
+            remedy="Check the plan and the billing of the account, or choose another model with -m.",
+        )
     if isinstance(error, langchain.ContextOverflowError) or status == 413 or _contains(error, _OVERFLOW_WORDS):
         return _overflow(error, name)
     if isinstance(error, _AUTH) or status in (401, 403) or _contains(error, _KEY_WORDS):
@@ -173,11 +178,6 @@ def _temporary_failure(error: Exception, where: str, name: str, status: int | No
     cause = _transport_cause(error)
     if isinstance(error, _TIMEOUT) or isinstance(cause, _TIMEOUT) or status == 408 or sdk_errors.is_timeout(error):
         return NetworkError(f"{where} did not answer in time", remedy="Try again, or allow more time with --timeout.")
-    if sdk_errors.is_out_of_credit(error):
-        return NetworkError(
-            f"{where} has no credit left for this key: {_reason(error)}",
-            remedy="Check the plan and the billing of the account, or choose another model with -m.",
-        )
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):

@@ -14,9 +14,10 @@ from chatcli.config.installation import install_command
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
-from chatcli.models.model import ANSWER_ROOM, Endpoint, Limits, Model, known_window
+from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limits, Model, known_window
 from chatcli.models.names import ModelName, custom_url
-from chatcli.providers import BEDROCK, DATABRICKS, IBM, PROVIDERS, Provider
+from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
+from chatcli.providers import BEDROCK, DATABRICKS, IBM, OLLAMA, PROVIDERS, Provider
 from chatcli.runtime.parse import read_json
 
 # The packages of providers are imported inside the functions: each is installed only by its provider's extra.
@@ -202,6 +203,29 @@ AFTER_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
 }
 """Called with the new client."""
 
+
+def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
+    """Return the limits of a model of Ollama, and have each request ask for the window that they tell of.
+
+    Without that, another program that loads the model with another window would change them.
+    """
+    seconds = settings.timeout or ANSWER_SECONDS
+    try:
+        found = ollama_window(ollama_url(client.base_url), name.model, ollama_key(), seconds)
+    except ValueError:  # the request itself reports the address
+        found = None
+    wanted: int | None = client.num_ctx  # by --context-tokens
+    if found is None:
+        return _window_limits(wanted, settings)
+    window = found.size(wanted)
+    if wanted or found.own:
+        client.num_ctx = window
+    return _window_limits(window, settings)
+
+
+LIMITS: Mapping[str, Callable[[ModelName, BaseChatModel, Settings], Limits]] = {OLLAMA: _ollama_limits}
+"""Used instead of langchain's table of models, where the server knows better."""
+
 FIND_LOGIN_ERROR: Mapping[str, Callable[[], Exception | None]] = {BEDROCK: _find_aws_login_error}
 """Asked when a client can't be made: the error of a missing login, or None if the login is not the reason."""
 
@@ -242,6 +266,7 @@ def build_hosted(name: ModelName, settings: Settings) -> Model:
         key=endpoint.key,
         custom_server=credentials.base_url is not None,
         base_url=base_url,
+        tokenizer=CAUTIOUS_TOKENIZER if provider.window_option else None,
     )
 
 
@@ -326,7 +351,13 @@ def _options(provider: Provider, credentials: Access, settings: Settings) -> dic
 
 def _limits(name: ModelName, client: BaseChatModel, settings: Settings) -> Limits:
     """Return the limits by langchain's table of models, else by the price list; the window may be unknown."""
+    if ask_server := LIMITS.get(name.provider):
+        return ask_server(name, client, settings)
     window = (client.profile or {}).get("max_input_tokens") or known_window(name.provider, name.model)
+    return _window_limits(window, settings)
+
+
+def _window_limits(window: int | None, settings: Settings) -> Limits:
     if window is None:
         return Limits()
     return Limits(window=window, answer=settings.max_tokens or min(ANSWER_ROOM, window // 4))

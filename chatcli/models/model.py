@@ -16,7 +16,7 @@ from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
 from chatcli.events import Usage
 from chatcli.models.names import ModelName
-from chatcli.providers import LOCAL, OPENAI, PROVIDERS
+from chatcli.providers import LMSTUDIO, LOCAL, OPENAI, PROVIDERS
 
 if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
@@ -85,6 +85,19 @@ class Tokenizer:
     per_request: int
 
 
+_CHARACTERS_A_TOKEN = 3.6
+"""Of ASCII: cautious for English."""
+
+
+async def _count_cautiously(texts: Sequence[str]) -> list[int]:
+    foreign = [sum(not character.isascii() for character in text) for text in texts]
+    return [many + round((len(text) - many) / _CHARACTERS_A_TOKEN) for many, text in zip(foreign, texts, strict=True)]
+
+
+CAUTIOUS_TOKENIZER = Tokenizer(_count_cautiously, per_message=6, per_request=0)
+"""For a server that cuts silently and does not count. Outside ASCII, a character counts as a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where requests go: a model's name, its server's address, and the key that is sent, if any."""
@@ -125,7 +138,7 @@ class Model:
     @property
     def maker(self) -> str:
         """What langchain writes into the metadata of this model's answers as `model_provider`."""
-        return OPENAI if self.name.provider == LOCAL else self.name.provider
+        return OPENAI if self.name.provider in (LMSTUDIO, LOCAL) else self.name.provider
 
     @property
     def endpoint(self) -> Endpoint:

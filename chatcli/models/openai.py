@@ -21,13 +21,14 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
-from chatcli.config.secrets import Secret
+from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
 from chatcli.models.errors import base_url_hint, translate
-from chatcli.models.model import ANSWER_ROOM, CONNECT_SECONDS, Endpoint, Limits, Model
+from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
-from chatcli.providers import OPENAI
+from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
+from chatcli.providers import LMSTUDIO, OLLAMA, OPENAI
 from chatcli.runtime.parse import read_json
 
 _TEXTS = ("content", "reasoning_content", "reasoning")
@@ -389,6 +390,52 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         key=own_key,
         custom_server=custom,
         base_url=custom_url(settings, OPENAI),
+    )
+
+
+def build_lmstudio(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of LM Studio's server: on this machine, unless the user names another."""
+    url = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
+    key = settings.credentials.access(LMSTUDIO).key
+    window = lmstudio_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
+    return _own_server_model(name, url, key, window, settings)
+
+
+def build_ollama(name: ModelName, settings: Settings) -> Model:
+    """Return the model `name` of Ollama's server without Ollama's own client.
+
+    This protocol can't ask for a window, so the model has the one that its server gives it.
+
+    Raises:
+        UsageError: The server's address is none.
+
+    """
+    url = ollama_url(settings.credentials.access(OLLAMA).base_url)
+    key = ollama_key()
+    found = ollama_window(url, name.model, key, settings.timeout or ANSWER_SECONDS)
+    window = None if found is None else found.size()
+    return _own_server_model(name, f"{url}/v1", key, window, settings, CAUTIOUS_TOKENIZER)
+
+
+def _own_server_model(
+    name: ModelName,
+    url: str,
+    key: Secret | None,
+    window: int | None,
+    settings: Settings,
+    tokenizer: Tokenizer | None = None,
+) -> Model:
+    """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
+    limits = Limits() if window is None else Limits(window=window, answer=settings.max_tokens or window // 4)
+    return Model(
+        name,
+        chat_client(name.model, url, key or Secret(NO_KEY), settings),
+        limits,
+        address=redact(url, []),
+        key=key,
+        custom_server=True,
+        base_url=custom_url(settings, name.provider),
+        tokenizer=tokenizer,
     )
 
 

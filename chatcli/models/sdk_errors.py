@@ -32,6 +32,14 @@ _LACK_WORDS = (
 )
 _EMPTY_KEY = ("Illegal header value b'Bearer '", "Illegal header value b''", "Could not resolve authentication method")
 
+_CREDIT_CODES = frozenset({"insufficient_quota", "insufficient_balance", "billing_error", "billing_not_active"})
+_CREDIT_WORDS = (
+    "credit balance is too low",  # Anthropic
+    "insufficient balance",  # DeepSeek
+    "insufficient credits",  # OpenRouter
+    "used all available credits",  # xAI
+)
+
 _PARSER_ERROR = "HttpProcessingError"
 """aiohttp's error for an answer that it can't read, with a status that no server sent."""
 
@@ -171,9 +179,18 @@ def _variables_of(error: BaseException) -> Iterator[str]:
 
 
 def is_out_of_credit(error: BaseException) -> bool:
-    """Return whether the account has no credit; OpenAI sends the status of a rate limit for it."""
+    """Return whether the account has no credit: status 402, or words in place of it.
+
+    OpenAI sends the status of a rate limit for it, Anthropic that of a bad request, xAI and Perplexity that of a
+    refused key.
+    """
+    if status(error) == 402:
+        return True
     found = body(error)
-    return "insufficient_quota" in (found.get("code"), found.get("type"))
+    text = f"{error} {found.get('message')}".lower()
+    return not _CREDIT_CODES.isdisjoint(map(str, (found.get("code"), found.get("type")))) or any(
+        words in text for words in _CREDIT_WORDS
+    )
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -1,6 +1,5 @@
 """The models that can be used with the current settings, found without importing a provider's package."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,8 @@ from chatcli.models.names import (
     choose_model,
     resolve_model,
 )
-from chatcli.providers import LANGFLOW, LOCAL, OPENAI, PROVIDERS
+from chatcli.models.own_servers import LMSTUDIO_URL, begin, offered_by_lmstudio, pulled_by_ollama
+from chatcli.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.runtime.parse import read_json
 
 SERVER_SECONDS = 5.0
@@ -79,6 +79,11 @@ def _usable(model: UsableModel, settings: Settings) -> UsableModel:
 
 
 def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
+    # All are asked at once, so that the slowest one decides how long it takes.
+    flows = begin(lambda: _flows(settings), SERVER_SECONDS if settings.langflow_url else 2 * LOCAL_SECONDS)
+    pulled = begin(lambda: pulled_by_ollama(LOCAL_SECONDS), 2 * LOCAL_SECONDS)
+    lmstudio = settings.credentials.server_url(LMSTUDIO) or LMSTUDIO_URL
+    offered = begin(lambda: offered_by_lmstudio(lmstudio, LOCAL_SECONDS), 2 * LOCAL_SECONDS)
     if settings.openai_endpoint is not None:
         for model in _served(f"{settings.openai_endpoint}/models", settings):
             yield ModelName(OPENAI, model), redact(settings.openai_endpoint, [])  # it may hold a password
@@ -90,10 +95,12 @@ def _found(settings: Settings) -> Iterator[tuple[ModelName, str]]:
     own = () if settings.local_model is None else (override_name(settings.local_model),)
     for model in dict.fromkeys((*own, *LOCAL_MODELS, *pulled_models())):
         yield ModelName(LOCAL, model), ON_THIS_MACHINE
-    for model in _flows(settings):
+    for model in flows():
         yield ModelName(LANGFLOW, model), "Langflow"
-    for model in _pulled_by_ollama():
-        yield ModelName("ollama", model), "Ollama"
+    for model in pulled():
+        yield ModelName(OLLAMA, model), "Ollama"
+    for model in offered():
+        yield ModelName(LMSTUDIO, model), "LM Studio"
 
 
 def _served(url: str, settings: Settings) -> list[str]:
@@ -116,14 +123,4 @@ def _flows(settings: Settings) -> list[str]:
         server = LangflowServer.of(settings)
         return [flow.handle for flow in server.flows(SERVER_SECONDS if settings.langflow_url else LOCAL_SECONDS)]
     except ChatcliError:  # `chat models langflow` shows the reason
-        return []
-
-
-def _pulled_by_ollama() -> list[str]:
-    host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-    url = host if host.startswith("http") else f"http://{host}"
-    try:
-        entries = read_json(httpx2.get(f"{url}/api/tags", timeout=LOCAL_SECONDS).content)["models"]
-        return [str(entry["name"]) for entry in entries]
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
         return []

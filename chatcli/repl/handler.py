@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import os
 import signal
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -33,11 +34,9 @@ from chatcli.config.credentials import save_key
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import open_threads
 from chatcli.errors import ChatcliError
 from chatcli.events import (
-    STOPPED,
-    WAITING,
-    ApprovalRequested,
     ConfirmationRequested,
     EditorRequested,
     Event,
@@ -52,14 +51,16 @@ from chatcli.events import (
     ShellOutput,
     ThreadChoice,
     ThreadsOffered,
-    TurnFinished,
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
+from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
+from chatcli.store.location import StoreLocation
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
@@ -240,18 +241,28 @@ class LineHandler:
                 yield event
 
     async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), time.monotonic()
         self._interrupt = interrupt or self.conversation.interrupt
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
                 last = await consume(events, self._renderer)
-                waiting = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
-                if waiting or isinstance(last, ApprovalRequested):
+                if is_waiting(last):
                     draft.hold()
+                await self._call_user(last, time.monotonic() - began)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
         await self._follow(last)
+
+    async def _call_user(self, last: Event | None, seconds: float) -> None:
+        """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
+        settings, focus = self._context.settings, self._prompt.focus
+        if not focus.away or not (text := news(last, seconds, settings.notify_after)):
+            return
+        if settings.notify == "auto":
+            title = await asyncio.to_thread(_title, self.conversation)
+            focus.send(notification(command(), f"{text}: {title}" if title else text, os.environ))
+        focus.send(BELL)
 
     async def _follow(self, last: Event | None) -> None:
         """Do what the last event of a line asks for."""
@@ -342,6 +353,16 @@ def build_handler(
         prompt.refresh()
     context = CommandContext(conversation, all_commands(), settings)
     return LineHandler(context, state.watch(renderer), prompt, attachments)
+
+
+def _title(conversation: Conversation) -> str:
+    """Return the title of the thread; empty if it has none, or its store can't be read now."""
+    if not isinstance(conversation.place, StoreLocation) or conversation.place.in_memory:
+        return ""
+    with suppress(ChatcliError):
+        found = open_threads(conversation.place).find(conversation.thread_id)
+        return "" if found is None else sanitize_line(found.title)
+    return ""
 
 
 def _read_mentioned(text: str) -> list[Attachment]:

@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
@@ -13,13 +14,19 @@ from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
 
 ASK_BACKGROUND = "\x1b]11;?\x07"
 """The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
 _REPLY = re.compile(
     r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})[^\x07\x1b]*(?:\x07|\x1b\\)"
 )
-_REPLY_BEGUN = re.compile(r"\x1b\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?\Z")
+REPORT_FOCUS = "\x1b[?1004h"
+"""Makes a terminal send CSI I when it gets the focus, and CSI O when it loses it."""
+REPORT_NO_FOCUS = "\x1b[?1004l"
+_FOCUS = re.compile(r"\x1b\[([IO])")
+"""The terminal got or lost the focus."""
+_REPLY_BEGUN = re.compile(r"\x1b(?:\[|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z")
 
 FOLDED_LINES = 20
 FOLDED_CHARACTERS = 2000
@@ -61,6 +68,64 @@ class Pastes:
         return next((sign for sign in self._texts if line.endswith(sign)), "")
 
 
+class Focus:
+    """Knows whether the terminal is focused.
+
+    Args:
+        output: The terminal.
+        reports: Whether it is asked for its focus; if it is not, nothing is ever known.
+
+    """
+
+    def __init__(self, output: Output, *, reports: bool) -> None:
+        self.away = False
+        """Whether the terminal said that it is not focused. One that says nothing is not taken for unfocused."""
+        self._output = output
+        self._reports = reports
+        self._held = False
+
+    def note(self, focused: bool) -> None:
+        """Take the terminal's word."""
+        self.away = not focused
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the terminal report its focus, which only a reader of the keyboard in raw mode must do."""
+        self._held = True
+        self.begin()
+        try:
+            yield
+        finally:
+            self.pause()
+            self._held = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let another program have the terminal."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.begin()
+
+    def begin(self) -> None:
+        """Ask for reports, also again after another program had the terminal, if the terminal is held."""
+        self.away = False
+        if self._held:
+            self.send(REPORT_FOCUS if self._reports else "")
+
+    def pause(self) -> None:
+        """Ask for no more reports."""
+        if self._held:
+            self.send(REPORT_NO_FOCUS if self._reports else "")
+
+    def send(self, sequence: str) -> None:
+        """Write `sequence`, which moves no cursor."""
+        if sequence:
+            self._output.write_raw(sequence)
+            self._output.flush()
+
+
 @Condition
 def _is_empty() -> bool:
     return not get_app().current_buffer.text
@@ -73,22 +138,23 @@ class LeavingHint:
         self.armed = False
 
 
-def write_in_editor(buffer: Buffer) -> None:
+def write_in_editor(buffer: Buffer, focus: Focus) -> None:
     """Open the line in the user's editor, and send it if it was changed there."""
 
     async def edit() -> None:
         before = buffer.text
-        await buffer.open_in_editor()
+        with focus.paused():
+            await buffer.open_in_editor()
         if buffer.text != before:
             buffer.validate_and_handle()
 
     get_app().create_background_task(edit())
 
 
-def line_keys(hint: LeavingHint, pastes: Pastes) -> KeyBindings:
+def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
     """Return the bindings: Enter sends, Alt-Enter and Ctrl-J make a new line, Ctrl-C clears, then leaves."""
     keys = KeyBindings()
-    _bind_pastes(keys, pastes)
+    _bind_pastes(keys, pastes, focus)
 
     @keys.add("enter", filter=~is_searching & ~has_selection)
     def _send(event: KeyPressEvent) -> None:
@@ -115,7 +181,7 @@ def line_keys(hint: LeavingHint, pastes: Pastes) -> KeyBindings:
     return keys
 
 
-def _bind_pastes(keys: KeyBindings, pastes: Pastes) -> None:
+def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
     @keys.add(Keys.BracketedPaste)
     def _paste(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text(pastes.fold(event.data.replace("\r\n", "\n").replace("\r", "\n")))
@@ -136,19 +202,29 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes) -> None:
     @keys.add("c-x", "c-e")
     def _edit(event: KeyPressEvent) -> None:
         event.current_buffer.text = pastes.unfold(event.current_buffer.text)
-        write_in_editor(event.current_buffer)
+        write_in_editor(event.current_buffer, focus)
 
 
 class ReplyReader(PosixStdinReader):
-    """Reads the keyboard; a reply about the background is passed to `on_background` and is not read as keys.
+    """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
 
-    Nothing waits for the reply, so keys are never delayed by a slow terminal.
+    Nothing waits for a reply, so keys are never delayed by a slow terminal.
+
+    Args:
+        descriptor: The terminal.
+        encoding: Its encoding.
+        on_background: Called with whether its background is dark, when it replies.
+        on_focus: Called with whether it is focused, when that changes.
+
     """
 
-    def __init__(self, descriptor: int, encoding: str, on_background: Callable[[bool], None]) -> None:
+    def __init__(
+        self, descriptor: int, encoding: str, on_background: Callable[[bool], None], on_focus: Callable[[bool], None]
+    ) -> None:
         super().__init__(descriptor, encoding=encoding)
         self._on_background = on_background
-        self._begun = ""
+        self._on_focus = on_focus
+        self._begun, self._escaped = "", False
 
     def read(self, count: int = 1024) -> str:
         """Return the typed text; the beginning of a reply is kept until the next call."""
@@ -156,20 +232,25 @@ class ReplyReader(PosixStdinReader):
         for reply in _REPLY.finditer(text):
             self._on_background(is_dark(*reply.groups()))
         text = _REPLY.sub("", text)
+        # A lone Escape may be a key and is never kept. Where it began a report, the parser drops it (`learn_focus`).
+        for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
+            self._on_focus(report.group(1) == "I")
+        text = _FOCUS.sub("", text)
+        self._escaped = text.endswith("\x1b")
         begun = _REPLY_BEGUN.search(text)
         # The same beginning a second time was typed: Alt-] begins like a reply.
         self._begun = begun.group() if begun and begun.group() != self._begun else ""
         return text.removesuffix(self._begun) if self._begun else text
 
 
-def read_replies(source: Input, on_background: Callable[[bool], None]) -> bool:
-    """Make `source` pass replies about the background to `on_background`; return whether this is possible.
+def read_replies(source: Input, on_background: Callable[[bool], None], on_focus: Callable[[bool], None]) -> bool:
+    """Make `source` pass what the terminal says to the functions; return whether this is possible.
 
     prompt-toolkit's parser would turn a reply into keys, and has no hook before it, so the reader is replaced.
     """
     if not isinstance(source, Vt100Input):
         return False
-    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background)
+    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus)
     return True
 
 
@@ -182,6 +263,12 @@ def learn_shift_enter() -> None:
     """Read Shift-Enter as Alt-Enter. Terminals report it in two ways, and prompt-toolkit has no key for it."""
     for sequence in ("\x1b[13;2u", "\x1b[27;2;13~"):
         ANSI_SEQUENCES[sequence] = (Keys.Escape, Keys.ControlM)
+
+
+def learn_focus() -> None:
+    """Make reports of the focus no keys, also those that `ReplyReader` can't recognise as a whole."""
+    for sequence in ("\x1b[I", "\x1b[O"):
+        ANSI_SEQUENCES[sequence] = Keys.Ignore
 
 
 def is_dark(red: str, green: str, blue: str) -> bool:

@@ -149,6 +149,7 @@ def _build_prompt(
         plain=settings.plain or os.environ.get("TERM") == "dumb",
         color=settings.color != "never",
         on_background=partial(_choose_theme, renderer) if asks_background else None,
+        asks_focus=settings.notify != "off",
     )
 
 

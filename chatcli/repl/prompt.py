@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -16,15 +17,18 @@ from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, Output, create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from chatcli import paths
 from chatcli.repl.keys import (
     ASK_BACKGROUND,
+    Focus,
     LeavingHint,
     Pastes,
     enter_raw_mode,
+    learn_focus,
     learn_shift_enter,
     line_keys,
     read_replies,
@@ -93,6 +97,7 @@ class Prompt:
         plain: Whether a screen reader may be used: then there are no suggestions and no menus.
         color: Whether the line may have colours.
         on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
+        asks_focus: Whether the terminal is asked to report its focus.
 
     """
 
@@ -105,8 +110,10 @@ class Prompt:
         plain: bool = False,
         color: bool = True,
         on_background: Callable[[bool], None] | None = None,
+        asks_focus: bool = False,
     ) -> None:
         learn_shift_enter()
+        learn_focus()
         self.plain = plain
         """Whether a screen reader may be used."""
         self.toolbar: Callable[[int], str] = lambda columns: ""
@@ -121,11 +128,15 @@ class Prompt:
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
-        reads_replies = on_background is not None and read_replies(self.input, on_background)
-        self._asks_background = reads_replies and not mute
+        reads_replies = not mute and read_replies(
+            self.input, on_background or (lambda dark: None), lambda focused: self.focus.note(focused)
+        )
+        self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
+        """Whether the terminal is focused."""
+        self._asks_background = on_background is not None and reads_replies
         self._hint = LeavingHint()
         self._stopped_here = False
-        keys = line_keys(self._hint, self.pastes)
+        keys = line_keys(self._hint, self.pastes, self.focus)
         keys.add("c-z")(self._suspend_line)
         self._session: PromptSession[str] = PromptSession(
             GLYPH,
@@ -160,7 +171,8 @@ class Prompt:
                 if self._asks_background:
                     self.output.write_raw(ASK_BACKGROUND)
                     self.output.flush()
-                yield
+                with self.focus.held():
+                    yield
             finally:
                 loop.remove_signal_handler(signal.SIGCONT)
 
@@ -180,7 +192,7 @@ class Prompt:
         self._prefill, self._in_editor = "", False
 
         def open_editor() -> None:
-            write_in_editor(self._session.default_buffer)
+            write_in_editor(self._session.default_buffer, self.focus)
 
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
@@ -218,7 +230,7 @@ class Prompt:
         self.output.disable_bracketed_paste()
         self.output.flush()
         self._stopped_here = True
-        with self.input.cooked_mode():
+        with self.focus.paused(), self.input.cooked_mode():
             os.kill(0, signal.SIGTSTP)
         self.output.enable_bracketed_paste()
         self.output.flush()
@@ -231,7 +243,12 @@ class Prompt:
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True
-        event.app.suspend_to_background()
+
+        async def suspend() -> None:
+            with self.focus.paused():
+                await run_in_terminal(lambda: os.kill(0, signal.SIGTSTP))
+
+        event.app.create_background_task(suspend())
 
     def _continue(self) -> None:
         """Set up the terminal again after a stop by another process, since the shell has changed its settings."""
@@ -239,6 +256,7 @@ class Prompt:
             self._stopped_here = False
             return
         enter_raw_mode(self.input)
+        self.focus.begin()  # the shell may have ended it
         if self._session.app.is_running:
             self._session.app.renderer.reset()
             self._session.app.invalidate()

@@ -51,8 +51,8 @@ class Typeahead:
 
     def press(self, press: KeyPress) -> None:
         """Take a key."""
-        if press.key is Keys.CPRResponse:
-            return  # a late report of the cursor's position, not a key
+        if press.key in (Keys.CPRResponse, Keys.Ignore):
+            return  # a late report of the cursor's position, or of the focus: not a key
         self.keys.append(press)
         self._apply(press)
 

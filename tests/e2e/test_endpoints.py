@@ -52,6 +52,15 @@ def test_another_key_is_not_sent_to_a_server_that_only_the_thread_names(chat: Ch
     assert OTHER not in str(keys(server))
 
 
+def test_a_token_of_lm_studio_is_not_sent_to_a_server_that_only_the_thread_names(
+    chat: Chat, server: FakeOpenAI
+) -> None:
+    chat("-m", "lmstudio:gpt-fake", "--base-url", server.base_url, "-t", "bu", "one")
+    resumed = chat("-t", "bu", "two", env={"LM_API_TOKEN": OTHER})
+    assert resumed.returncode == 0, resumed
+    assert keys(server) == ["Bearer none"] * 2
+
+
 def test_nothing_is_sent_to_a_server_that_the_user_has_never_named(chat: Chat, server: FakeOpenAI) -> None:
     chat("--base-url", server.base_url, "-t", "bu", "one", "--store", "sqlite:///shared.db")
     asked = len(server.requests)

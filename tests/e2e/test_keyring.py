@@ -80,7 +80,41 @@ def test_a_key_whose_keyring_is_gone_is_not_taken_for_missing(
 ) -> None:
     assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
     # As in a cron job, or over SSH.
-    away = chat("hello", env={"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"})
+    nowhere = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
+    away = chat("hello", env=nowhere)
     assert_reported(away, 3)
     assert "keyring" in away.stderr
     assert not keyless.requests
+    assert chat("keys", "list", "--json", env=nowhere).json() == [{"provider": "openai", "place": "the system keyring"}]
+    assert_reported(chat("keys", "delete", "openai", env=nowhere), 2)
+    other = chat("keys", "set", "groq", env=nowhere, input="another\n")
+    assert (other.returncode, "not encrypted" in other.stderr) == (0, True)
+    assert service.secrets == {"openai": KEY}
+    assert chat("hello").returncode == 0  # back at the desktop
+    assert keyless.requests[-1].key == KEY
+
+
+def test_a_key_that_somebody_else_deleted_is_asked_for_again(
+    chat: Chat, keyless: FakeOpenAI, service: SecretService
+) -> None:
+    assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
+    service.clear()
+    gone = chat("hello")
+    assert_reported(gone, 3)
+    assert "chat keys set openai" in gone.stderr
+    assert not keyless.requests
+    assert chat("keys", "delete", "openai").returncode == 0
+    assert chat("keys", "list", "--json").json() == []
+
+
+def test_a_keyring_that_is_unlocked_again_gives_its_key(
+    chat: Chat, keyless: FakeOpenAI, service: SecretService
+) -> None:
+    assert chat("keys", "set", "openai", input=f"{KEY}\n").returncode == 0
+    service.lock()
+    assert_reported(chat("hello"), 3)
+    service.unlock()
+    assert chat("hello").returncode == 0
+    assert keyless.requests[-1].key == KEY
+    assert chat("keys", "set", "openai", input="another\n").returncode == 0
+    assert service.secrets == {"openai": "another"}

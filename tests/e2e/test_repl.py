@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
+from tests.e2e.test_focus import reports
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Stall, bob, server_error
 
@@ -282,6 +283,7 @@ def test_a_kill_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenTe
     assert tty.exit_code() == 130
     assert tty.settings() == tty.settings_before
     assert tty.raw.rindex(b"\x1b[?2004l") > tty.raw.rindex(b"\x1b[?2004h")  # bracketed paste is off
+    assert reports(tty) == ["h", "l"]
 
 
 @pytest.mark.executable

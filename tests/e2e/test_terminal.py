@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.e2e.terminal import Terminal
+from tests.e2e.test_focus import reports
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, Hang, Stall
 
@@ -210,10 +211,12 @@ def test_ctrl_z_in_mid_answer_and_fg(fake: FakeOpenAI, shell: Terminal) -> None:
     shell.send_key("ctrl-z")
     shell.wait_for(lambda text: text.endswith("shell$"))
     assert shell.settings() != before
+    assert reports(shell) == ["h", "l"]
     shell.send_line("echo $((40 + 2))")
     shell.wait_for("42")
     shell.send_line("fg")
     shell.wait_for_prompt("typed")
+    assert reports(shell) == ["h", "l", "h"]
     gate.set()
     shell.wait_for("The first half and the second.")
     shell.wait_for_prompt("typed")
@@ -231,10 +234,12 @@ def test_ctrl_z_at_the_prompt_and_fg(fake: FakeOpenAI, shell: Terminal) -> None:
     shell.wait_for_prompt("draft")
     shell.send_key("ctrl-z")
     shell.wait_for(lambda text: text.endswith("shell$"))
+    assert reports(shell) == ["h", "l"]
     shell.send_line("fg")
     shell.wait_for_prompt("draft")
     shell.send_line("")
     shell.wait_for("You said: draft")
+    assert reports(shell) == ["h", "l", "h"]
     shell.close()
 
 
@@ -265,6 +270,7 @@ def test_a_crash_leaves_the_terminal_as_it_was(fake: FakeOpenAI, terminal: OpenT
     assert "crashed" in tty.text()
     assert tty.settings() == tty.settings_before
     assert tty.raw.rindex(b"\x1b[?2004l") > tty.raw.rindex(b"\x1b[?2004h")
+    assert reports(tty) == ["h", "l"]
 
 
 @pytest.mark.executable

@@ -38,6 +38,8 @@ class FakeProvider:
         cut: Whether the connection ends in the middle of each answer.
         spoil: Makes of the events of an answer what is sent; None sends them as they are.
         content_type: What an answer is called; None names it rightly.
+        others: JSON values by path, for what is asked besides answers: lists of models, a model's facts.
+        asides: The requests for these so far, also for those that are not there.
 
     """
 
@@ -52,11 +54,16 @@ class FakeProvider:
         self.cut = False
         self.spoil: Callable[[list[bytes]], list[bytes]] | None = None
         self.content_type: str | None = None
+        self.others: dict[str, object] = {}
+        self.asides: list[ProviderRequest] = []
         self._closing = Event()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                fake._answer(self)
+
+            def do_GET(self) -> None:
                 fake._answer(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that it has there
@@ -88,6 +95,14 @@ class FakeProvider:
             self.logins.append(request)
             login = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
             _send(handler, 200, "application/json", json.dumps(login).encode())
+            return
+        if request.path in self.others or request.path in _ASIDES:
+            self.asides.append(request)
+            self._closing.wait(self.delay)
+            found = request.path in self.others
+            _send(
+                handler, 200 if found else 404, "application/json", json.dumps(self.others.get(request.path)).encode()
+            )
             return
         self.requests.append(request)
         self._closing.wait(self.delay)
@@ -291,6 +306,7 @@ def _aws_message(kind: str, payload: bytes) -> bytes:
     return message + crc32(message).to_bytes(4, "big")
 
 
+_ASIDES = ("/api/show", "/api/ps", "/api/tags", "/v1/models", "/api/v0/models")
 _PROTOCOLS = {
     "/chat/completions": _chat_completions,
     "/responses": _responses,

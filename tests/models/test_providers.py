@@ -66,6 +66,7 @@ CASES = {
     "xai": Case("xai:grok-fake", "/v1"),
     "deepseek": Case("deepseek:deepseek-fake", "/v1"),
     "ollama": Case("ollama:fake"),
+    "lmstudio": Case("lmstudio:fake", "/v1"),
     "openrouter": Case("openrouter:some/fake", "/v1"),
     "perplexity": Case("perplexity:sonar"),
     "databricks": Case("databricks:fake"),
@@ -77,6 +78,7 @@ FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
     "a rate limit": (429, {"error": {"code": 429, "message": "Rate limit reached"}}, ExitCode.TEMPORARY),
     "a failing server": (500, {"error": {"message": "Internal error"}}, ExitCode.TEMPORARY),
     "a filter": (400, {"error": {"message": "content_filter: refused"}}, ExitCode.REFUSED),
+    "no credit": (402, {"error": {"message": "Payment Required"}}, ExitCode.TEMPORARY),
     "an overflow": (400, {"error": {"message": "exceeds this model's maximum context length"}}, ExitCode.REFUSED),
 }
 
@@ -297,8 +299,36 @@ def test_a_failure_has_its_exit_code_and_hides_the_key(
     last = ask(CASES[provider], fake, monkeypatch)[-1]
     assert isinstance(last, TurnFailed)
     assert last.error.exit_code == code, last.error.message
+    assert ("billing" in last.error.remedy) == (failure == "no credit")
     if PROVIDERS[provider].key_variables:
         assert KEY not in last.error.message
+
+
+WITHOUT_CREDIT: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "OpenAI": ("openai", 429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}),
+    "Azure": ("azure_openai", 429, {"error": {"message": "No quota", "type": "insufficient_quota"}}),
+    "Anthropic": (
+        "anthropic",
+        400,
+        {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}},
+    ),
+    "Anthropic's own type": ("anthropic", 403, {"type": "error", "error": {"type": "billing_error", "message": "No"}}),
+    "xAI": ("xai", 403, {"code": "forbidden", "error": "Your team has used all available credits."}),
+    "Perplexity": ("perplexity", 401, {"error": {"message": "No quota", "type": "insufficient_quota"}}),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_CREDIT)
+def test_an_error_of_credit_has_a_word_on_billing_whatever_its_status(
+    case: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, status, error = WITHOUT_CREDIT[case]
+    fake.failure = status, error
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    last = ask(CASES[provider], fake, monkeypatch, timeout=60)[-1]
+    assert isinstance(last, TurnFailed)
+    assert (last.error.exit_code, len(fake.requests)) == (ExitCode.TEMPORARY, 1), last.error.message
+    assert "billing" in last.error.remedy
 
 
 @pytest.mark.parametrize("provider", CASES)

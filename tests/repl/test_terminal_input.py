@@ -1,18 +1,32 @@
 """The parts of prompt-toolkit that are changed from outside, and the replies of the terminal."""
 
 import gc
+import io
 import os
 import pty
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import DummyInput
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.output.vt100 import Vt100_Output
 
-from chatcli.repl.keys import ReplyReader, enter_raw_mode, is_dark, learn_shift_enter, read_replies
+from chatcli.repl.keys import (
+    Focus,
+    ReplyReader,
+    enter_raw_mode,
+    is_dark,
+    learn_focus,
+    learn_shift_enter,
+    read_replies,
+)
+from chatcli.repl.typeahead import Typeahead
 
 DARK = "\x1b]11;rgb:1e1e/1e1e/1e1e\x07"
 LIGHT = "\x1b]11;rgb:ff/ff/ff\x1b\\"
@@ -39,12 +53,12 @@ def test_prompt_toolkit_reads_keys_through_the_reader_that_is_put_into_its_input
 ) -> None:
     typing, source = terminal
     seen_dark: list[bool] = []
-    assert read_replies(source, seen_dark.append)
+    assert read_replies(source, seen_dark.append, print)
     with source.raw_mode():
         os.write(typing, f"a{DARK}b".encode())
         assert [press.data for press in source.read_keys()] == ["a", "b"]
     assert seen_dark == [True]
-    assert not read_replies(DummyInput(), seen_dark.append)
+    assert not read_replies(DummyInput(), seen_dark.append, print)
 
 
 def test_raw_mode_that_is_entered_again_lasts_until_the_outer_block_ends(terminal: tuple[int, Vt100Input]) -> None:
@@ -74,7 +88,7 @@ def test_prompt_toolkit_takes_the_sequences_of_shift_enter_from_its_table(termin
 @pytest.mark.parametrize("cut", range(len(DARK)))
 def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: str, dark: bool, cut: int) -> None:
     seen_dark: list[bool] = []
-    reader = ReplyReader(pipe[0], "utf-8", seen_dark.append)
+    reader = ReplyReader(pipe[0], "utf-8", seen_dark.append, print)
     typed = f"before{reply}after"
     text = ""
     for part in (typed[: 6 + cut], typed[6 + cut :]):
@@ -88,17 +102,70 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
 
 @pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])
 def test_keys_pass(pipe: tuple[int, int], typed: str) -> None:
-    reader = ReplyReader(pipe[0], "utf-8", lambda dark: None)
+    reader = ReplyReader(pipe[0], "utf-8", print, print)
     os.write(pipe[1], typed.encode())
     assert reader.read() == typed
 
 
 def test_alt_bracket_comes_with_the_next_key(pipe: tuple[int, int]) -> None:
-    reader = ReplyReader(pipe[0], "utf-8", lambda dark: None)
+    reader = ReplyReader(pipe[0], "utf-8", print, print)
     os.write(pipe[1], b"\x1b]")
     assert reader.read() == ""
     os.write(pipe[1], b"x")
     assert reader.read() == "\x1b]x"
+
+
+@pytest.mark.parametrize(("report", "focused"), [("\x1b[I", True), ("\x1b[O", False)])
+@pytest.mark.parametrize("cut", range(4))
+def test_a_report_of_the_focus_is_not_a_key_wherever_it_is_cut(
+    terminal: tuple[int, Vt100Input], report: str, focused: bool, cut: int
+) -> None:
+    typing, source = terminal
+    seen: list[bool] = []
+    learn_focus()
+    read_replies(source, print, seen.append)
+    typed = f"before{report}after\x1b[A"
+    keys = []
+    with source.raw_mode():
+        for part in (typed[: 6 + cut], typed[6 + cut :]):
+            os.write(typing, part.encode())
+            keys += source.read_keys()
+    draft = Typeahead()
+    for key in keys:
+        draft.press(key)
+    assert [key.data for key in draft.keys] == [*"beforeafter", "\x1b[A"]
+    assert draft.texts == ("beforeafter",)
+    assert seen == [focused]
+
+
+def test_the_last_report_holds(pipe: tuple[int, int]) -> None:
+    focus = Focus(DummyOutput(), reports=True)
+    reader = ReplyReader(pipe[0], "utf-8", print, focus.note)
+    away = [focus.away]  # nothing was reported yet
+    for reports, typed in ((b"\x1b[O\x1b[I\x1b[O", ""), (b"a\x1b[Ib", "ab")):
+        os.write(pipe[1], reports)
+        assert reader.read() == typed
+        away.append(focus.away)
+    assert away == [False, True, False]
+
+
+def test_the_focus_is_reported_only_while_the_terminal_is_held() -> None:
+    screen = io.StringIO()
+    focus = Focus(Vt100_Output(screen, lambda: Size(24, 80)), reports=True)
+    with focus.paused():
+        pass
+    with suppress(ZeroDivisionError), focus.held():
+        focus.note(False)
+        with focus.paused():
+            screen.write(" elsewhere ")
+        assert not focus.away  # nobody knows what happened meanwhile
+        screen.write(f" {1 // 0} ")
+    assert screen.getvalue() == "\x1b[?1004h\x1b[?1004l elsewhere \x1b[?1004h\x1b[?1004l"
+    silent = io.StringIO()
+    focus = Focus(Vt100_Output(silent, lambda: Size(24, 80)), reports=False)
+    with focus.held(), focus.paused():
+        pass
+    assert silent.getvalue() == ""
 
 
 def test_what_is_dark() -> None:

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableBinding, RunnableSequence
 from chatcli.errors import RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Model
-from chatcli.providers import LOCAL, OPENAI
+from chatcli.providers import OPENAI
 from chatcli.sessions.message_calls import finish_reason
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: "AnswerS
 def _options(schema: "AnswerSchema", model: Model) -> dict[str, Any]:
     """Return the options of the request that hold the schema; none if the provider is not known to have them."""
     known = (model.client.profile or {}).get("structured_output")
-    if model.name.provider not in (OPENAI, LOCAL):
+    if model.maker != OPENAI:
         return _own_options(schema, model.client) if known else {}
     if known is False:
         return {}

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-import jeepney.io.blocking
-import secretstorage
-from secretstorage.exceptions import SecretStorageException
+import pytest
 
 from tests.e2e.program import wait_until
+
+try:
+    import jeepney.io.blocking
+    import secretstorage
+    from secretstorage.exceptions import SecretStorageException
+except ImportError:  # keyring brings them along on Linux alone
+    pytest.skip("only Linux has a Secret Service", allow_module_level=True)
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 PASSWORD = b"the password of the login"

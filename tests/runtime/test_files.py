@@ -101,7 +101,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_alone(tmp_path: Path) -> No
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.linux  # which has a device that is always full
 def test_a_device_is_written_to(tmp_path: Path) -> None:
     link = tmp_path / "full"
     link.symlink_to("/dev/full")

@@ -4,14 +4,16 @@ import fcntl
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import certifi
 import pytest
 
+from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
-from tests.e2e.forkserver import ForkServer
+from tests.e2e.forkserver import ForkServer, NoForks
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.langgraph_server import OtherProgram, other_program, shared_server
@@ -32,6 +34,7 @@ _CLIENTS = [Path(__file__).parent / "models" / name for name in ("test_providers
 """The SDKs of all providers against a real server: importing them takes longer than any unit."""
 _PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")), *_CLIENTS]
 
+_HELPER = Path(__file__).parent / "helper"
 _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
 """Files with the tests that take longest, more than ten seconds each."""
 
@@ -51,13 +54,19 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that take most of the time, and start the longest first: no process works on alone at the end.
 
-    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks.
+    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks. Skip what only Linux can do.
     """
     for item in items:
+        if (_is_linux_only(item) and sys.platform != "linux") or (item.path.parent == _HELPER and not is_supported()):
+            item.add_marker(pytest.mark.skip(reason="only Linux has what it needs"))
         fixtures = _PROGRAMS & set(getattr(item, "fixturenames", ()))
         if fixtures or any(item.path.is_relative_to(place) for place in _PLACES) or "postgres" in item.name:
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+def _is_linux_only(item: pytest.Item) -> bool:
+    return item.get_closest_marker("linux") is not None
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +96,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Give what runs `chat` without the time of its imports."""
-    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env)
+    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env) if is_supported() else NoForks()
     yield server
     server.close()
 

@@ -1,6 +1,5 @@
 """A real LangGraph server with the apps of `tests/server_app`, one for all processes of a run of tests."""
 
-import ctypes
 import fcntl
 import os
 import shutil
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from chatcli.tools.leash import leashed
+
 if TYPE_CHECKING:
     from langgraph_sdk.client import SyncLangGraphClient
 
@@ -25,7 +26,6 @@ ANSWERS = Path(__file__).parent / "sample_graphs" / "answers.py"
 """Apps without messages, which are graphs of other tests too."""
 START_TIMEOUT = 90
 """Seconds; on a busy machine the imports alone take some ten."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
     ]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--n-jobs-per-worker", "8"],
+            leashed([*command, "--n-jobs-per-worker", "8"]),
             cwd=work,
             stdout=log,
             stderr=log,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANGGRAPH_CLI_NO_ANALYTICS": "1"},
-            preexec_fn=_die_with_parent,
+            start_new_session=True,
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}", server, folder / "log")
@@ -127,13 +127,9 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
+    os.killpg(server.pid, signal.SIGTERM)
     try:
         server.wait(5)
     except subprocess.TimeoutExpired:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

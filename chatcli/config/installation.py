@@ -17,6 +17,13 @@ from chatcli.runtime.parse import read_json, read_toml
 
 DISTRIBUTION = "threadchat"
 """The name of the distribution; `chatcli` is that of somebody else's."""
+LOCAL_MACHINES = frozenset((("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")))
+"""The systems and processors that the extra `local` is for, as its markers in pyproject.toml say."""
+
+
+def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
+    """Return whether the local model's runtime is installed, or the extra `local` would install it."""
+    return find_spec("xllamacpp") is not None or (system, machine or os.uname().machine) in LOCAL_MACHINES
 
 
 def install_command(extra: str) -> str:

@@ -13,6 +13,7 @@ from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECOND
 from chatcli.conversation.place import choose_place, choose_server
 from chatcli.errors import ChatcliError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
 from chatcli.models.names import ModelName, choose_model
@@ -188,6 +189,6 @@ _USED: dict[str, Callable[[Settings, Any, str], Used]] = {
     "langflow_url": lambda settings, value, source: (value or LANGFLOW_URL, source),
     "tools": lambda settings, value, source: (bool(value), source),
     "mcp_servers": lambda settings, value, source: (settings.servers(), source),
-    "helper": lambda settings, value, source: (value and sys.platform == "linux", source),
+    "helper": lambda settings, value, source: (value and is_supported(), source),
 }
 """What is really used of settings whose own value does not say it."""

@@ -14,6 +14,7 @@ import re
 import resource
 import sys
 import threading
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from chatcli.attachments.html import html_pieces, join_pieces
 
 MAX_UNPACKED = 256 * 1024 * 1024
 """The most bytes of the files in an archive, and of the text of a document."""
+_WATCH_SECONDS = 0.02
 _MAX_MEMBERS = 20_000
 _MAX_PAGES = 10_000
 _HEADING = re.compile(r"(/?)h([1-6])")
@@ -38,14 +40,22 @@ class _ExtractError(Exception):
     """The file can't be read, for a reason that is part of a sentence."""
 
 
-def main() -> None:
-    """Answer requests until standard input ends."""
+def main(memory: int, exit_code: int | None) -> None:
+    """Answer requests until standard input ends.
+
+    Args:
+        memory: The most bytes that the process may take.
+        exit_code: That of a process that has taken more; None if the kernel sees to that.
+
+    """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     requests: queue.SimpleQueue[tuple[str, float, bytes]] = queue.SimpleQueue()
     source, target = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library that prints must not disturb the records
     threading.Thread(target=_receive, args=(source, requests), daemon=True).start()
+    if exit_code is not None:
+        threading.Thread(target=_watch_memory, args=(memory, exit_code), daemon=True).start()
     while True:
         kind, seconds, data = requests.get()
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -62,6 +72,14 @@ def _receive(source: BinaryIO, requests: "queue.SimpleQueue[tuple[str, float, by
         request = json.loads(source.read(int.from_bytes(header, "big")))
         requests.put((request["kind"], request["seconds"], source.read(request["size"])))
     os._exit(0)
+
+
+def _watch_memory(limit: int, exit_code: int) -> None:
+    """End the process when it has taken more than `limit` bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) has bytes there, else kibibytes
+    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= limit:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(exit_code)
 
 
 def _answer(kind: str, data: bytes) -> dict[str, object]:

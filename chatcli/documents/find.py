@@ -23,8 +23,8 @@ from chatcli.errors import UsageError
 if TYPE_CHECKING:
     from chatcli.documents.ignore import IgnoreRules, State
 
-_NEVER = frozenset(("/proc", "/sys", "/dev", "/run"))
-"""Folders of the system whose files are no files on a disk."""
+_NEVER = frozenset(("/proc", "/sys", "/dev", "/run", "/System/Volumes"))
+"""Folders of the system whose files are no files on a disk or, on macOS, the same files once more."""
 _UNSETTLED = 2_000_000_000
 """Nanoseconds within which a file system may give two changes the same time."""
 _FORMAT = 1

@@ -15,19 +15,22 @@ from typing import IO, Any, Self
 CPU_SECONDS = 30.0
 """How long one file may be read."""
 MEMORY = 1536 * 1024 * 1024
-"""The address space of the process, in bytes."""
+"""The most memory of the process, in bytes: the kernel bounds its address space, or it watches itself."""
 _WAIT = 4
 """How many times its CPU seconds a file may take on a busy machine."""
 _CHUNK = 1024 * 1024
+_OUT_OF_MEMORY = 3
+"""The exit code of a process that has taken more memory than it may, where it watches itself."""
 _PROGRAM = """
 import json, resource, sys
-memory, folders = json.loads(sys.argv[1])
-hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-resource.setrlimit(resource.RLIMIT_AS, (memory if hard < 0 else min(memory, hard), hard))
+memory, exit_code, folders = json.loads(sys.argv[1])
+if exit_code is None:
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (memory if hard < 0 else min(memory, hard), hard))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 sys.path += [folder for folder in folders if folder not in sys.path]
 from chatcli.documents.extract import main
-main()
+main(memory, exit_code)
 """
 
 
@@ -36,9 +39,16 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """Runs `extract.py` for many files; it is ended, and started again for the next file, if one takes too much."""
+    """Runs `extract.py` for many files; it is ended, and started again for the next file, if one takes too much.
 
-    def __init__(self) -> None:
+    Args:
+        by_kernel: Whether the kernel bounds its memory. macOS does not, and refuses a limit that is below the address
+            space that every process has there.
+
+    """
+
+    def __init__(self, *, by_kernel: bool = sys.platform == "linux") -> None:
+        self._by_kernel = by_kernel
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -70,13 +80,15 @@ class Worker:
             WorkerError: The file is damaged, or takes too much time or memory.
 
         """
-        process = self._process = self._process or _start()
+        process = self._process = self._process or _start(by_kernel=self._by_kernel)
         header = json.dumps({"kind": kind, "seconds": seconds, "size": len(data)}).encode()
         request = len(header).to_bytes(4, "big") + header + data
         try:
             answer = json.loads(_exchange(process, request, time.monotonic() + _WAIT * seconds))
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             self.close()
+            if process.returncode == _OUT_OF_MEMORY:
+                raise WorkerError("it needs too much memory") from None
             slow = isinstance(error, TimeoutError) or process.returncode == -signal.SIGXCPU
             raise WorkerError("it takes too long to read" if slow else "its reader crashed") from None
         except BaseException:
@@ -87,13 +99,14 @@ class Worker:
         return list(answer["parts"])
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(*, by_kernel: bool) -> subprocess.Popen[bytes]:
     found = (find_spec(package) for package in ("chatcli", "pypdf", "docx"))
     folders = [str(Path(spec.origin).parents[1]) for spec in found if spec is not None and spec.origin]
+    bounds = [MEMORY, None if by_kernel else _OUT_OF_MEMORY, folders]
     # Isolated, so that nothing is imported from the current folder; in its own session, so that Ctrl+C at the terminal
     # reaches this process alone; without the keys that the environment may hold.
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-W", "ignore", "-c", _PROGRAM, json.dumps([MEMORY, folders])],
+        [sys.executable, "-I", "-W", "ignore", "-c", _PROGRAM, json.dumps(bounds)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

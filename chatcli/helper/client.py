@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from chatcli.helper import wire
+from chatcli.helper import kernel, wire
 from chatcli.helper.same_conditions import installation
 from chatcli.runtime.signals import STOPPING, is_survived
 
@@ -46,7 +46,7 @@ class _Run:
         self._connection = _connect(path)
         self.begun = False
         self._last_signal: int | None = None
-        folder = os.open(".", os.O_PATH | os.O_DIRECTORY)
+        folder = kernel.open_folder(".")
         try:
             socket.send_fds(self._connection, [request], [folder])
             heard = self._heard()
@@ -61,7 +61,7 @@ class _Run:
         ready, _, child = self._connection.recv(wire.MAX_REPLY).partition(b" ")
         if ready != wire.READY:
             return
-        self._child = os.pidfd_open(int(child))
+        self._child = kernel.open_process(int(child))
         handled = [number for number in _PASSED_ON if not is_survived(number)]
         before = {number: signal.signal(number, self._pass_on) for number in handled}
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
@@ -78,7 +78,7 @@ class _Run:
         try:
             return self._connection.recv(wire.MAX_REPLY)
         except TimeoutError:
-            helper, _ = wire.peer(self._connection)
+            helper, _ = kernel.peer(self._connection)
             if wire.is_stopped(helper):
                 raise
         self._connection.settimeout(_HELPER_HANGS_SECONDS - HELPER_ANSWER_SECONDS)
@@ -121,7 +121,7 @@ class _Run:
 
     def _send(self, number: int) -> None:
         with suppress(ProcessLookupError):  # it has ended; its exit code is on the way
-            signal.pidfd_send_signal(self._child, number)
+            kernel.send_signal(self._child, number)
 
 
 def _request(arguments: list[str]) -> bytes:

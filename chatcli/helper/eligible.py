@@ -11,9 +11,14 @@ _ELSEWHERE |= {"--install-completion", "--show-completion"}
 _OWN = ("/dev/fd/", "/dev/std", "/proc/self/")
 
 
+def is_supported() -> bool:
+    """Return whether this system has what the helper needs: only Linux does, and a Python that was built for it."""
+    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+
+
 def may_use_helper(arguments: list[str]) -> bool:
     """Return whether the helper may run `chat ARGUMENTS`; its child checks more."""
-    if sys.platform != "linux" or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
+    if not is_supported() or os.environ.get("CHATCLI_HELPER", "").lower() in _OFF:
         return False
     parts = list(split(arguments))
     words = [part for part in parts if part[0] in (WORD, ESCAPED)]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chatcli import __version__
+from chatcli.helper import kernel
 
 _FLAGS = ("optimize", "dev_mode", "utf8_mode", "isolated", "ignore_environment", "no_user_site")
 _STATUS = (
@@ -40,7 +41,7 @@ def process_conditions(pid: int) -> list[object]:
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
     seen: list[object] = [status.get(name) for name in _STATUS]
     seen += [int(status[name], 16) & ~_OF_LIBC for name in ("SigBlk", "SigIgn")]
-    seen += [(folder / "limits").read_text(), os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid)]
+    seen += [(folder / "limits").read_text(), os.getpriority(os.PRIO_PROCESS, pid), kernel.scheduling_policy(pid)]
     for place in sorted([*(folder / "ns").iterdir(), folder / "root"]):
         found = place.stat()
         seen.append((place.name, found.st_dev, found.st_ino))

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TextIO, cast
 
-from chatcli.helper import wire
+from chatcli.helper import kernel, wire
 from chatcli.helper.same_conditions import Environment, Files, installation, process_conditions
 from chatcli.paths import runtime_dir
 from chatcli.runtime.signals import STOPPING
@@ -60,7 +60,7 @@ def become(
     if not _take_streams(connection, request, fits(request.arguments, request.has_input)):
         os._exit(0)
     sys.argv = ["chat", *request.arguments]
-    client, _ = wire.peer(connection)
+    client, _ = kernel.peer(connection)
     Thread(target=_follow, args=(connection, client), daemon=True).start()
     run(partial(_send_exit_code, connection))
 
@@ -191,7 +191,7 @@ class _Helper:
             if not connection.recv(1, socket.MSG_PEEK):  # the client only checked whether a helper listens
                 return None
             # No more than that before the fork: to the last of many clients, the helper must not look hung.
-            same_user = wire.peer(connection)[1] == os.getuid()
+            same_user = kernel.peer(connection)[1] == os.getuid()
             connection.send(wire.HEARD if same_user else wire.NO)
             # Nothing that can fail comes after the fork: a child that continued here would be a second helper.
             client = connection.dup()
@@ -208,7 +208,7 @@ class _Helper:
             connection.settimeout(_REQUEST_SECONDS)
             data, [folder], _, _ = socket.recv_fds(connection, wire.MAX_REQUEST, 1)
             request = wire.Request.decode(data)
-            if request.installation == self._installation and self._is_like(request, wire.peer(connection)[0]):
+            if request.installation == self._installation and self._is_like(request, kernel.peer(connection)[0]):
                 return request, folder
         with suppress(OSError):
             connection.send(wire.NO)

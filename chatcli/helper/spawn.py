@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.config.secrets import names_secret, redact
-from chatcli.helper import wire
+from chatcli.helper import kernel, wire
 from chatcli.helper.client import HELPER_ANSWER_SECONDS
+from chatcli.helper.eligible import is_supported
 from chatcli.paths import runtime_dir
 
 
 def spawn_helper() -> None:
     """Start the helper of this installation in its own session, unless it runs already; ignore a failure."""
-    if sys.platform != "linux" or not sys.executable:  # an embedded interpreter has no file
+    if not is_supported() or not sys.executable:  # an embedded interpreter has no file
         return
     with suppress(OSError):
         # Released at once: the helper locks it itself. Here it avoids a start while another helper is starting.
@@ -90,7 +91,7 @@ def find_helper(path: Path | None = None) -> HelperState | None:
     """
     try:
         with wire.connect(path or wire.socket_path(), HELPER_ANSWER_SECONDS) as connection:
-            pid, _ = wire.peer(connection)
+            pid, _ = kernel.peer(connection)
             return HelperState(pid, _private_memory(pid), _answers(connection))
     except (FileNotFoundError, ConnectionRefusedError):
         return None

@@ -9,13 +9,13 @@ a helper that hangs holds no pipe open. At the end the child sends its exit code
 import json
 import os
 import socket
-import struct
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
 
 from chatcli import __version__
+from chatcli.helper import kernel
 from chatcli.paths import runtime_dir
 
 IDLE_VARIABLE = "CHATCLI_HELPER_IDLE_SECONDS"
@@ -72,18 +72,12 @@ def connect(path: Path, timeout: float) -> socket.socket:
     try:
         connection.settimeout(timeout)
         connection.connect(str(path))
-        if peer(connection)[1] != os.getuid():
+        if kernel.peer(connection)[1] != os.getuid():
             raise PermissionError(f"{path} is another user's")
     except OSError:
         connection.close()
         raise
     return connection
-
-
-def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return the process ID and the user ID of the other end, from the kernel (unix(7))."""
-    pid, user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return pid, user
 
 
 def is_stopped(pid: int) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -126,12 +127,17 @@ def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str
     return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
 
 
+def _composed(name: str) -> str:
+    """Return `name` with each accented letter as one character, as it is typed; macOS makes names with two."""
+    return normalize("NFC", name)
+
+
 def _paths(typed: str, *, quoted: bool) -> Iterable[Completion]:
     """Yield the paths that begin with `typed`, the text after `@`, or after `@"` if it is `quoted`."""
     folder, _, begun = typed.rpartition("/")
     base = Path(f"{folder}/" if typed.startswith("/") else folder or ".").expanduser()
     try:
-        found = sorted(path for path in base.iterdir() if path.name.startswith(begun))
+        found = sorted(path for path in base.iterdir() if _composed(path.name).startswith(_composed(begun)))
     except (OSError, RuntimeError):
         return  # the folder does not exist or can't be read, or `~name` is no user: nothing to offer
     above = typed.removesuffix(begun)

@@ -4,6 +4,7 @@ A process that reads such a file, or a kill of its writer, finds either the old 
 """
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -13,6 +14,9 @@ from typing import Any
 
 from chatcli import paths
 from chatcli.runtime.parse import read_json
+
+FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+"""The command of fcntl(2) that empties the drive's cache too, which fsync(2) does not on macOS; None elsewhere."""
 
 
 def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = False) -> None:
@@ -50,11 +54,20 @@ def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = Fal
                 if keep_mode:
                     os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             file.flush()
-            os.fsync(file.fileno())
+            write_to_disk(file.fileno())
         draft.replace(target)
     except BaseException:
         draft.unlink()
         raise
+
+
+def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:
+    """Wait until a file is on the disk, so that a loss of power does not undo it; raise OSError if that fails."""
+    if full_sync is not None:
+        with suppress(OSError):  # the file system, for example one of a network, does not have it
+            fcntl.fcntl(descriptor, full_sync)
+            return
+    os.fsync(descriptor)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -83,8 +96,7 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         OSError: The file can't be written; it stays as it was.
 
     """
-    import fcntl  # these are for the few runs that write
-    import json
+    import json  # late: for the few runs that write
 
     folder = os.open(paths.private_dir(path.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

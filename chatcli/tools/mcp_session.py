@@ -19,7 +19,8 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
-from chatcli.tools.shell import inherited_environment, leashed
+from chatcli.tools.leash import leashed
+from chatcli.tools.shell import inherited_environment
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from langchain_core.tools import StructuredTool, ToolException
 
+from chatcli.tools.leash import leashed
 from chatcli.tools.tool import Arguments, Tool
 
 KEPT = 200_000
@@ -38,8 +38,6 @@ _INHERITED = frozenset(
 )
 _PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"))
 """Inherited too, unless the address holds a password."""
-# The kernel kills the command when this process dies from any signal; on other systems the command's pipe closes.
-_LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\\0")
 """The characters that can add a second command, another file or other words to a harmless command."""
@@ -47,7 +45,7 @@ _BLANK = " \t\r\n"
 """The white space that the shell ignores around a command; Python's `strip` knows more."""
 _HARMLESS = frozenset(
     (
-        *("ls", "pwd", "echo", "whoami", "id", "groups", "uname", "arch", "nproc", "uptime", "df", "stat"),
+        *("ls", "pwd", "echo", "whoami", "id", "groups", "uname", "nproc", "uptime", "df", "stat"),
         *("basename", "dirname", "realpath", "readlink", "true", "false"),
         *("git status", "git ls-files", "git rev-parse"),
     )
@@ -57,8 +55,8 @@ _HARMLESS = frozenset(
 A command is listed only if every option of it is known to be harmless. `git log`, `git diff` and `git show` write
 to any file by `--output=FILE`; `cat`, `head`, `grep`, `git diff --no-index` and, in its errors, `du` show any file,
 also one with keys; `sort`, `tree` and `find` have options that write or run something. Every shell, interpreter and
-package manager runs commands, and so do `env`, `xargs` or `make`. Users who want such a rule can write it:
-`--allow 'run_shell:git log *'`.
+package manager runs commands, and so do `env`, `xargs`, `make` or, on macOS, `arch`. Users who want such a rule can
+write it: `--allow 'run_shell:git log *'`.
 """
 
 
@@ -85,13 +83,6 @@ def _is_inherited(name: str, value: str) -> bool:
     if value.startswith("()"):  # an exported function of old shells
         return False
     return name in _INHERITED or name.startswith("LC_") or (name in _PROXIES and "@" not in value)
-
-
-def leashed(command: Sequence[str]) -> list[str]:
-    """Return the command that runs `command` and ends with this process, if the system supports that."""
-    if sys.platform != "linux":
-        return list(command)
-    return [sys.executable, "-I", "-S", "-c", _LEASH, *command]
 
 
 async def run_process(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Finished:

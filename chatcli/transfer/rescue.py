@@ -1,7 +1,6 @@
 """Rescues a damaged SQLite store: intact threads stay as they are; of others, what can be read is kept."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from chatcli.errors import StoreError
+from chatcli.runtime.files import write_to_disk
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -177,7 +177,7 @@ def _keep(path: Path) -> Path:
         if source.exists():
             shutil.copy2(source, target)
             with target.open("rb") as file:
-                os.fsync(file.fileno())
+                write_to_disk(file.fileno())
     return backup
 
 

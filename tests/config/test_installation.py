@@ -5,16 +5,21 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 import venv
+from itertools import product
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
 
 import chatcli
+from chatcli.config.installation import LOCAL_MACHINES
 
 pytestmark = pytest.mark.e2e
 
+MACHINES = list(product(("linux", "darwin", "win32"), ("x86_64", "aarch64", "arm64", "AMD64", "armv7l")))
 CHECKOUT = Path(chatcli.__file__).parent.parent
 METADATA = """Metadata-Version: 2.1
 Name: {name}
@@ -125,3 +130,12 @@ def test_the_command_for_pip_really_installs_the_extra_where_chatcli_runs(tmp_pa
     subprocess.run(hint, shell=True, env=offline, check=True, capture_output=True)
     assert (environment.packages / "some_client.py").is_file()
     assert Path(sys.prefix) != environment.folder
+
+
+def test_the_extra_local_is_installed_where_the_program_says_so() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    runtimes = [requirement for text in extras["local"] if (requirement := Requirement(text)).name == "xllamacpp"]
+    for system, machine in MACHINES:
+        environment = {"sys_platform": system, "platform_machine": machine}
+        installed = [one for one in runtimes if one.marker is None or one.marker.evaluate(environment)]
+        assert bool(installed) is ((system, machine) in LOCAL_MACHINES), (system, machine)

@@ -27,6 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from chatcli.helper.kernel import open_process
 from chatcli.helper.same_conditions import Environment
 
 _MAX_REQUEST = 1 << 20
@@ -173,6 +174,31 @@ class ForkServer:
         shutil.rmtree(self._folder)
 
 
+class NoForks(ForkServer):
+    """Leaves all runs to the installed executable: the libraries of macOS may not be used after a fork."""
+
+    def __init__(self) -> None:
+        pass
+
+    def command_folder(self) -> Path:
+        """Return the folder of the installed executable."""
+        return Path(sys.executable).parent
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        streams: Sequence[int],
+        *,
+        leads_session: bool = False,
+    ) -> None:
+        """Start nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class _Server:
     """The process that forks."""
 
@@ -217,7 +243,7 @@ class _Server:
             child = os.fork()
             if child == 0:
                 _become(request, streams)
-            self._running[os.pidfd_open(child)] = child, status
+            self._running[open_process(child)] = child, status
         else:
             os.close(status)
         for descriptor in streams:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -277,7 +278,8 @@ def test_what_is_no_store_is_refused_and_left_alone(
 
 
 def test_a_store_where_nothing_can_be_written_is_refused(chat: Chat, fake: FakeOpenAI) -> None:
-    assert_reported(chat("--store", "sqlite:////proc/chatcli/store.db", "hello"), 5)
+    folder = "/proc" if sys.platform == "linux" else "/System"
+    assert_reported(chat("--store", f"sqlite:///{folder}/chatcli/store.db", "hello"), 5)
     assert fake.requests == []
 
 

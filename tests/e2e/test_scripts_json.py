@@ -282,13 +282,13 @@ def test_a_group_that_lists_by_itself_prints_json_too(chat: Chat, fake: FakeOpen
 def test_the_config_file_is_edited_and_checked(chat: Chat) -> None:
     path = chat("config", "path").stdout.strip()
     assert path == str(chat.home.root / ".config" / "chatcli" / "config.toml")
-    edited = chat("config", "edit", env={"EDITOR": "sed -i '$a temperature = 0.5'"})
+    edited = chat("config", "edit", env={"EDITOR": "sh -c 'echo temperature = 0.5 >> $0'"})
     assert edited.returncode == 0, edited
     assert chat("config", "show", "--json").json()["temperature"]["value"] == 0.5
-    broken = chat("config", "edit", env={"VISUAL": "sed -i '$a temprature = 1'"})
+    broken = chat("config", "edit", env={"VISUAL": "sh -c 'echo temprature = 1 >> $0'"})
     assert_reported(broken, 2)
     assert_reported(chat("config", "show"), 2)
-    assert chat("config", "edit", env={"EDITOR": "sed -i '$d'"}).returncode == 0
+    assert chat("config", "edit", env={"EDITOR": "sed -i.before '$d'"}).returncode == 0
     assert_reported(chat("config", "edit", env={"EDITOR": "no-such-editor"}), 2)
 
 

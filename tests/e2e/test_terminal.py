@@ -2,9 +2,9 @@
 
 import os
 import random
+import re
 import signal
 import time
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -244,10 +244,10 @@ def test_ctrl_z_at_the_prompt_and_fg(fake: FakeOpenAI, shell: Terminal) -> None:
 
 
 def test_a_stop_from_elsewhere_and_fg(fake: FakeOpenAI, shell: Terminal) -> None:
-    shell.send_line(f"echo $$; {EXECUTABLE}")
+    shell.send_line(f"sh -c 'echo process $$; exec {EXECUTABLE}'")
     shell.wait_for_prompt()
-    (child,) = map(int, Path(f"/proc/{shell.process.pid}/task/{shell.process.pid}/children").read_text().split())
-    os.kill(child, signal.SIGSTOP)
+    (child,) = re.findall(r"^process (\d+)$", shell.text(), re.MULTILINE)
+    os.kill(int(child), signal.SIGSTOP)
     shell.wait_for(lambda text: text.endswith("shell$"))
     shell.send_line("fg")
     shell.wait_for_prompt()

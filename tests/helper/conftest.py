@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.helper.wire import connect, peer
+from chatcli.helper.kernel import peer
+from chatcli.helper.wire import connect
 from tests.conftest import KEY
 from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home, wait_until

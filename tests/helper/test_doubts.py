@@ -114,10 +114,10 @@ class Impostor:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(self._path))
         if user is not None:
-            os.setresuid(-1, user, -1)  # the kernel notes who listens
+            os.seteuid(user)  # the kernel notes who listens
         self._listener.listen()
         if user is not None:
-            os.setresuid(-1, 0, -1)
+            os.seteuid(0)
         self._thread = Thread(target=self._serve)
 
     def _serve(self) -> None:

@@ -35,3 +35,11 @@ def test_the_terminal_is_asked_over_ssh(tmp_path: Path) -> None:
     fill_clipboard("text é", terminal, environment)
     assert terminal.getvalue() == osc52("text é")
     assert not (tmp_path / "copied").exists()
+
+
+def test_macos_takes_the_text_as_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
+    script = f"/bin/cat > {tmp_path}/copied; echo $LC_ALL > {tmp_path}/locale"
+    environment = tool(tmp_path, "pbcopy", script) | tool(tmp_path, "xclip", "exit 1") | {"LC_ALL": "C"}
+    fill_clipboard("text é", io.StringIO(), environment)
+    assert (tmp_path / "copied").read_text() == "text é"
+    assert (tmp_path / "locale").read_text() == "en_US.UTF-8\n"

@@ -69,3 +69,10 @@ def test_tab_completes_the_words_and_paths_of_docs(tmp_path: Path, monkeypatch: 
     assert completions("/docs o", conversation) == ["/docs off"]
     assert completions("/docs r", conversation) == ["/docs remove docs", "/docs remove /elsewhere/*.md"]
     assert completions("see @d", conversation) == ["see @docs/"]
+
+
+def test_tab_completes_a_name_with_accents_as_macos_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decomposed = "cafe\u0301.txt"
+    (tmp_path / decomposed).touch()
+    monkeypatch.chdir(tmp_path)
+    assert completions("see @caf\u00e9", conversation_with(ModelName("openai", "gpt-5"))) == [f"see @{decomposed}"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.runtime.files import change_state, read_state, replace_privately
+from chatcli.runtime.files import FULL_SYNC, change_state, read_state, replace_privately, write_to_disk
 
 KILLED_HALFWAY = """
 import os, signal, sys
@@ -101,7 +101,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_alone(tmp_path: Path) -> No
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.linux  # which has a device that is always full
 def test_a_device_is_written_to(tmp_path: Path) -> None:
     link = tmp_path / "full"
     link.symlink_to("/dev/full")
@@ -125,3 +125,17 @@ def test_a_damaged_state_is_refused_and_counts_as_empty_for_a_change(tmp_path: P
         read_state(path)
     change_state(path, lambda data: data.update(one=1))
     assert read_state(path) == {"one": 1}
+
+
+@pytest.mark.parametrize("full_sync", [None, FULL_SYNC, 10_000], ids=["fsync", "of this system", "not supported"])
+def test_a_file_is_written_to_the_disk_by_what_the_file_system_has(tmp_path: Path, full_sync: int | None) -> None:
+    with (tmp_path / "file").open("w") as file:
+        write_to_disk(file.fileno(), full_sync)
+    with pytest.raises(OSError, match="Bad file"):
+        write_to_disk(file_of_nothing(), full_sync)
+
+
+def file_of_nothing() -> int:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor

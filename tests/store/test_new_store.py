@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import threading
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.store.sqlite.open import open_sqlite
+from chatcli.store.sqlite.threads import connect
 
 PROCESSES = 4
 STORES = 25
@@ -61,3 +64,14 @@ def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
     assert failures == []
+
+
+def test_commits_outlast_a_loss_of_power_also_on_macos(tmp_path: Path) -> None:
+    async def ask() -> tuple[object, ...]:
+        async with open_sqlite(tmp_path / "threads.db") as (saver, _threads):
+            rows = await saver.conn.execute_fetchall("PRAGMA fullfsync")
+            return tuple(rows)
+
+    assert asyncio.run(ask()) == ((1,),)
+    with closing(connect(tmp_path / "threads.db")) as connection:
+        assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)

@@ -95,6 +95,7 @@ ANY_COMMAND = (
         "git -c",
         "git",
         "git -C",
+        "arch",
         "make",
         "docker",
         "docker run",

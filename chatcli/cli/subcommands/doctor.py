@@ -20,7 +20,7 @@ from chatcli.cli.subcommands.output import (
     show_or_print_json,
 )
 from chatcli.config.credentials import kept_keys
-from chatcli.config.installation import install_command
+from chatcli.config.installation import install_command, is_local_possible
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
@@ -29,6 +29,7 @@ from chatcli.conversation.stored_threads import repair_store
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
+from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
@@ -198,7 +199,10 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("model", "problem", error.message, error.remedy)
         return
     answers, provider = f"{name} answers where none is named", PROVIDERS.get(name.provider)
-    if provider is not None and not provider.is_installed:
+    if name.provider == LOCAL and not is_local_possible():
+        remedy = "Keep a provider's key: chat keys set PROVIDER; or name a server with --base-url."
+        yield Finding("model", "problem", f"{answers}, and it does not run on this machine", remedy)
+    elif provider is not None and not provider.is_installed:
         remedy = f"{install_command(provider.extra)}, or name another model: chat models default local"
         yield Finding("model", "problem", f"{answers}, and its package is missing", remedy)
     else:
@@ -223,8 +227,14 @@ def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
 
 
 def _local_runtime(settings: Settings) -> Finding:
+    from chatcli.models.local.client import find_problem  # late: it imports the HTTP client
+
     if importlib.util.find_spec("xllamacpp") is None:
+        if not is_local_possible():
+            return Finding("local model", "ok", "its runtime is not available for this system and processor")
         return Finding("local model", "problem", "its runtime is not installed", install_command(LOCAL))
+    if (problem := find_problem()) is not None:
+        return Finding("local model", "problem", problem.message, problem.remedy)
     if settings.local_model is not None:
         return Finding("local model", "ok", f"local is {settings.local_model}, by CHATCLI_LOCAL_MODEL")
     weights = default_weights()
@@ -235,7 +245,9 @@ def _local_runtime(settings: Settings) -> Finding:
 
 
 def _helper(settings: Settings) -> Finding:
-    if not settings.helper or sys.platform != "linux":
+    if not is_supported():
+        return Finding("helper", "ok", "not available on this system: every one-shot imports what it needs")
+    if not settings.helper:
         return Finding("helper", "ok", "off: every one-shot imports what it needs")
     try:
         helper = find_helper()

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 
 from chatcli import paths
-from chatcli.config.installation import install_command
+from chatcli.config.installation import install_command, is_local_possible
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
 from chatcli.events import Notice, Progress
 from chatcli.models.local.choice import describe_fetch, offer_larger
@@ -52,6 +52,11 @@ def require_runtime() -> None:
         UsageError: It is not.
 
     """
+    if not is_local_possible():
+        raise UsageError(
+            "The embedded local model does not run on this system and processor",
+            remedy="Set a provider's key, or name a server with --base-url: see `chat help platforms`.",
+        )
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError(
             "The embedded local model is not installed",
@@ -78,6 +83,23 @@ def require_memory(weights: Weights) -> None:
             " available",
             remedy="Free some memory, or choose a smaller model: chat models list",
         )
+
+
+def find_problem() -> ChatcliError | None:
+    """Return why the runtime, which is installed, can't be loaded on this machine; None if it can.
+
+    It is loaded in a process of its own, since an illegal instruction ends that.
+    """
+    command = [sys.executable, "-P", "-c", "import xllamacpp"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - as below
+    text = done.stderr.decode(errors="replace")
+    if done.returncode == 0:
+        return None
+    reason = (text.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return _known_death(done.returncode, text) or InternalError(
+        f"The local model's runtime can't be loaded: {reason}",
+        remedy=f"Install it again: {install_command(LOCAL)}",
+    )
 
 
 def spawn_server(
@@ -129,6 +151,17 @@ def spawn_server(
 def explain_death(returncode: int, log: Path) -> ChatcliError:
     """Return the error for a server that ended with `returncode` while it was starting, and wrote `log`."""
     text = log.read_text(errors="replace") if log.exists() else ""
+    if (known := _known_death(returncode, text)) is not None:
+        return known
+    lines = text.strip().splitlines()
+    # The runtime logs from a thread of its own, so its last line may come after Python's error.
+    errors = [line for line in lines if _EXCEPTION.match(line)]
+    reason = (errors or lines or [f"exit status {returncode}"])[-1]
+    return InternalError(f"The local model's server did not start: {reason}", remedy=f"See its log, {log}.")
+
+
+def _known_death(returncode: int, text: str) -> ChatcliError | None:
+    """Return the error for an exit code and an output that have one cause, and None for others."""
     if "libgomp" in text:
         return UsageError(
             "The local model's runtime needs the library libgomp, which is missing",
@@ -136,7 +169,8 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
         )
     if returncode == -signal.SIGILL:
         return UsageError(
-            "The local model's runtime does not run on this processor: it needs AVX2",
+            "The local model's runtime does not run on this processor"
+            + (": it needs AVX2" if os.uname().machine == "x86_64" else ""),
             remedy="Name a server with --base-url, or a provider's model with -m: see `chat --help`.",
         )
     if returncode == -signal.SIGKILL:
@@ -144,11 +178,7 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
             "The local model's server was killed while it was starting, probably because memory ran out",
             remedy="Free some memory, or choose a smaller model: chat models list",
         )
-    lines = text.strip().splitlines()
-    # The runtime logs from a thread of its own, so its last line may come after Python's error.
-    errors = [line for line in lines if _EXCEPTION.match(line)]
-    reason = (errors or lines or [f"exit status {returncode}"])[-1]
-    return InternalError(f"The local model's server did not start: {reason}", remedy=f"See its log, {log}.")
+    return None
 
 
 class LocalServer:

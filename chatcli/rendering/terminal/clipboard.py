@@ -5,15 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO
 
 TIMEOUT = 2.0
 """The most seconds that a tool may take."""
+_MACOS = "pbcopy"
 _TOOLS = (
+    ("", (_MACOS,)),
     ("WAYLAND_DISPLAY", ("wl-copy",)),
     ("DISPLAY", ("xclip", "-selection", "clipboard")),
     ("DISPLAY", ("xsel", "--clipboard", "--input")),
-    ("", ("pbcopy",)),
     ("", ("clip.exe",)),
 )
 
@@ -30,6 +32,7 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
             subprocess.run(  # noqa: S603 - a fixed command
                 tool,
                 input=text.encode(),
+                env={**environment, **_environment_of(tool)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=TIMEOUT,
@@ -40,6 +43,11 @@ def fill_clipboard(text: str, terminal: IO[str], environment: Mapping[str, str] 
         return
     terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
     terminal.flush()
+
+
+def _environment_of(tool: tuple[str, ...]) -> dict[str, str]:
+    """Return the variables that `tool` needs: in another locale, that of macOS does not take its input as UTF-8."""
+    return {"LC_ALL": "en_US.UTF-8"} if Path(tool[0]).name == _MACOS else {}
 
 
 def _usable_tools(environment: Mapping[str, str]) -> list[tuple[str, ...]]:

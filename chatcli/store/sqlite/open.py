@@ -29,7 +29,7 @@ from chatcli.store.message_index import message_rows
 from chatcli.store.serde import CompressedSerializer, WithoutGivenValues, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.staging import adopt, staging_path
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SqliteThreads, check_version
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, FULL_SYNC, SqliteThreads, check_version
 
 _OF_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
 _OF_READING = (*_OF_SQLITE, DamagedError, ValueError, KeyError, TypeError)
@@ -181,6 +181,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
 async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
     """Create the tables that are missing, and the index of a store that LangGraph alone wrote."""
+    await connection.execute(FULL_SYNC)
     saver = SqliteSaver(connection, serde=CompressedSerializer())
     if await _version(path, connection) < schema.VERSION:
         async with _alone(path.parent):

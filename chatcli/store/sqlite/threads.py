@@ -20,6 +20,8 @@ from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_en
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
+FULL_SYNC = "PRAGMA fullfsync = ON"
+"""Lets a commit outlast a loss of power on macOS, whose fsync(2) leaves it to the drive; no effect elsewhere."""
 MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
@@ -220,6 +222,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
     try:
+        connection.execute(FULL_SYNC)
         check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
         _complete(connection)
     except (StoreError, sqlite3.Error, UnicodeDecodeError):

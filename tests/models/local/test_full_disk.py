@@ -42,7 +42,7 @@ def test_a_full_disk_is_reported_before_the_start(hub: Hub) -> None:
     assert hub.requests == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.linux  # which has a device that is always full
 def test_disk_that_fills_while_the_hub_sends(hub: Hub) -> None:
     hub.files[HUB_PATH] = CONTENT
     folder = paths.cache_dir() / "models"

@@ -180,7 +180,7 @@ class Settings:
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}
         settings = cls(
-            **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
+            **read_fields(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
         )
         if settings.is_dotenv("mcp_servers"):
             literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
@@ -195,7 +195,7 @@ class Settings:
 
         """
         given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **_read(given), _given=self._given | set(given))
+        return replace(self, **read_fields(given), _given=self._given | set(given))
 
     def is_option(self, name: str) -> bool:
         """Return whether the command line itself sets the field `name`."""
@@ -341,8 +341,13 @@ def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
     return next(filter(environment.get, _VARIABLES[name]), None)
 
 
-def _read(texts: Mapping[str, object]) -> dict[str, Any]:
-    """Return `texts` converted to the types of their fields."""
+def read_fields(texts: Mapping[str, object]) -> dict[str, Any]:
+    """Return `texts` converted to the types of their fields.
+
+    Raises:
+        UsageError: One of them is no value of its field.
+
+    """
     values = {}
     for one in fields(Settings):
         if one.name in texts:

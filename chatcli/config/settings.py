@@ -197,6 +197,15 @@ class Settings:
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **read_fields(given), _given=self._given | set(given))
 
+    def read_again(self) -> Self:
+        """Return the settings of the same options, from the other sources as they are now.
+
+        Raises:
+            UsageError: A value is wrong, or the config file can't be read.
+
+        """
+        return type(self).load({name: getattr(self, name) for name in self._given})
+
     def is_option(self, name: str) -> bool:
         """Return whether the command line itself sets the field `name`."""
         return name in self._given

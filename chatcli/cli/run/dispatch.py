@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
+from chatcli import paths
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request, read_request
 from chatcli.config.credentials import save_key
@@ -88,9 +89,9 @@ def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
         return False
     if settings.model or settings.local_model or settings.langflow_url or settings.format in ("json", "jsonl"):
         return False
-    if any(map(settings.credentials.has_key, PROVIDERS)):
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         return False
-    return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+    return not paths.local_mark().exists() and not any(map(settings.credentials.has_key, PROVIDERS))
 
 
 def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:

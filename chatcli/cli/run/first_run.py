@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -55,8 +54,7 @@ def choose_first(settings: Settings) -> Settings | ExitCode:
         settings: Those of a conversation at a terminal; they name no model, no server and no key.
 
     """
-    chosen = settings.role and find_role(settings.role).model
-    if chosen or _mark().exists():
+    if settings.role and find_role(settings.role).model:
         return settings
     if any(is_fetched(weights, None) for weights in KNOWN_WEIGHTS):
         _remember_local()
@@ -75,15 +73,10 @@ def _weights() -> Weights:
     return find_weights(DEFAULT_LOCAL_MODEL)
 
 
-def _mark() -> Path:
-    """Return the file that says that the user has the local model, or chose it: they are not asked again."""
-    return paths.state_dir() / "local-chosen"
-
-
 def _remember_local() -> None:
     with suppress(OSError):  # then they are asked once more
         paths.private_dir(paths.state_dir())
-        with open(_mark(), "ab", opener=paths.private_opener):
+        with open(paths.local_mark(), "ab", opener=paths.private_opener):
             pass
 
 
@@ -151,7 +144,7 @@ class _FirstRun:
         except ChatcliError as error:
             renderer.close()
             with suppress(OSError):
-                _mark().unlink()
+                paths.local_mark().unlink()
             self._report_error(error)
             return None
         except asyncio.CancelledError:

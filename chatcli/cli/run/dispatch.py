@@ -1,6 +1,7 @@
 """Starts a command line without a sub-command: chooses the thread and the model, and runs a one-shot or the REPL."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,7 +92,7 @@ def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
         return False
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         return False
-    return not paths.local_mark().exists() and not any(map(settings.credentials.has_key, PROVIDERS))
+    return not os.access(paths.local_mark(), os.F_OK) and not any(map(settings.credentials.has_key, PROVIDERS))
 
 
 def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:

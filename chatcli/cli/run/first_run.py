@@ -120,7 +120,7 @@ class _FirstRun:
         minutes = max(1, round(weights.size * 8 / (_MEGABITS * 1e6) / 60))
         size = f"{weights.size / 1e6:,.0f} MB are fetched once: about {minutes} min at {_MEGABITS} Mbit/s"
         rows = [
-            ("l", f"{weights.title} on this machine: no account, nothing leaves it"),
+            ("l", f"the local model {weights.title}: free, and nothing leaves this machine"),
             ("", size if _has_runtime() else "its package is missing; press l to see how to install it"),
             ("k", "a model of a provider, such as OpenAI or Anthropic: you type its key"),
             ("b", "a server with OpenAI's protocol, such as vLLM: you type its base URL"),

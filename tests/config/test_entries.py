@@ -268,6 +268,11 @@ def test_what_is_set_wrong_is_refused_in_the_words_of_the_config_file(config: Pa
     with pytest.raises(UsageError) as of_command:
         find_entry("theme").read("drk")
     assert str(of_command.value) == str(of_file.value)
+    assert "`chat config set theme VALUE`" in of_file.value.remedy
+    config.write_text('modle = "local"\n')
+    with pytest.raises(UsageError, match="does not know: modle") as unknown:
+        Settings.load()
+    assert unknown.value.remedy == "Did you mean model? Remove it: `chat config unset modle`."
 
 
 def test_a_key_that_should_not_be_there_can_be_removed(config: Path) -> None:

@@ -121,13 +121,13 @@ class _FirstRun:
         size = f"{weights.size / 1e6:,.0f} MB are fetched once: about {minutes} min at {_MEGABITS} Mbit/s"
         rows = [
             ("l", f"the local model {weights.title}: free, and nothing leaves this machine"),
-            ("", size if _has_runtime() else "its package is missing; press l to see how to install it"),
+            ("", size if _has_runtime() else f"it needs a package first: {install_command(LOCAL)}"),
             ("k", "a model of a provider, such as OpenAI or Anthropic: you type its key"),
             ("b", "a server with OpenAI's protocol, such as vLLM: you type its base URL"),
         ]
         text: list[tuple[str, str]] = [("bold", "What should answer?"), ("", "\n\n")]
         for key, meaning in rows:
-            lines = textwrap.wrap(meaning, max(self._width() - 5, 10))
+            lines = textwrap.wrap(meaning, max(self._width() - 5, 10), break_on_hyphens=False)
             text += [("bold", f"  {key or ' '}  "), ("", "\n     ".join(lines)), ("", "\n")]
         print_formatted_text(FormattedText(text), output=self._output)
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import termios
 import textwrap
 import threading
 from collections.abc import Sequence
@@ -100,6 +101,7 @@ class _FirstRun:
         take_signals(asyncio.get_running_loop(), stop, (signal.SIGTERM, signal.SIGHUP))
         # Held from one line to the next, since an early key must not be shown.
         with self._input.raw_mode():
+            termios.tcflush(self._input.fileno(), termios.TCIFLUSH)  # a key typed before the question is no answer
             self._show_choices()
             while True:
                 match await self._ask("Enter, l, k or b (Esc leaves): ", keys=_choice_keys()):
@@ -127,7 +129,7 @@ class _FirstRun:
         ]
         text: list[tuple[str, str]] = [("bold", "What should answer?"), ("", "\n\n")]
         for key, meaning in rows:
-            lines = textwrap.wrap(meaning, max(self._width() - 5, 10), break_on_hyphens=False)
+            lines = textwrap.wrap(meaning, self._width() - 5, break_on_hyphens=False)
             text += [("bold", f"  {key or ' '}  "), ("", "\n     ".join(lines)), ("", "\n")]
         print_formatted_text(FormattedText(text), output=self._output)
 
@@ -254,7 +256,7 @@ class _FirstRun:
         print("\n".join(textwrap.wrap(sanitize_line(text), self._width(), break_on_hyphens=False)), file=sys.stderr)
 
     def _width(self) -> int:
-        return min(_WIDTH, self._output.get_size().columns - 1)
+        return max(min(_WIDTH, self._output.get_size().columns - 1), 20)
 
     def _report_error(self, error: ChatcliError) -> None:
         self._report(f"{redact(error.message, [])}. {error.remedy}".rstrip())

@@ -50,6 +50,11 @@ def config_file() -> Path:
     return config_dir() / "config.toml"
 
 
+def local_mark() -> Path:
+    """Return the file that says that the user has the local model, or chose it: the first run is over."""
+    return state_dir() / "local-chosen"
+
+
 def rules_file() -> Path:
     """Return the file of the tool calls that the user always allows, one rule a line."""
     return config_dir() / "allowed.txt"

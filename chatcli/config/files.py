@@ -3,20 +3,25 @@
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
 from chatcli.errors import UsageError
-from chatcli.runtime.files import replace_privately
+from chatcli.runtime.files import only_writer, replace_privately
 from chatcli.runtime.parse import read_toml
 from chatcli.runtime.program import command
 
 DOTENV = ".env"
 _MAX_BLANKS = 1000
 """The longest run of blanks: python-dotenv needs time by the square of its length."""
+_BOM = "\ufeff"
+Content = MutableMapping[str, Any]
+"""What config.toml holds, or a table in it."""
+Check = Callable[[Content], None]
 _BLANKS = re.compile(r"[^\S\r\n]+")
 
 
@@ -92,24 +97,87 @@ def read_config_file() -> dict[str, Any]:
     return read_toml(file.read_text(encoding="utf-8-sig"))
 
 
-def set_value(key: str, value: str, *, table: str | None = None) -> None:
-    """Write `key = value` to config.toml, in `table` if one is named; comments and order stay as they are.
+def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> None:
+    """Write `value` to config.toml under the keys of `path`; comments, order and line ends stay as they are.
+
+    Args:
+        path: The key, after those of the tables that it is in.
+        value: A text, a number, a truth value, or a list or table of them.
+        check: Refuses the new content of the file, before it is written.
 
     Raises:
-        UsageError: The file is not TOML, or can't be written.
+        UsageError: The file is not TOML, or can't be written; it is unchanged.
 
     """
+    _change(lambda root: _set(root, path, value), check)
+
+
+def remove_value(path: tuple[str, ...], check: Check | None = None) -> None:
+    """Remove the key of `path` from config.toml, and a table that is empty then. Raises what `set_value` raises."""
+    _change(lambda root: _remove(root, path), check)
+
+
+def _change(change: Callable[[Content], None], check: Check | None) -> None:
+    """Let `change` alter the content of config.toml, one process at a time."""
+    path = paths.config_file()
+    try:
+        with only_writer(path.parent):
+            _rewrite(path, change, check)
+    except OSError as error:
+        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
+    except ValueError as error:  # not UTF-8, not TOML
+        raise UsageError(f"{path} can't be changed: {error}", remedy=f"Fix it: `{command('config edit')}`.") from None
+
+
+def _rewrite(path: Path, change: Callable[[Content], None], check: Check | None) -> None:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    path = paths.config_file()
+    # As bytes: reading as text would turn the line ends of Windows into others.
+    written = path.read_bytes().decode() if path.exists() else ""
+    text = written.removeprefix(_BOM)
+    windows = text.count("\n") == text.count("\r\n") > 0
+    text = text.replace("\r\n", "\n") if windows else text
+    wanted = read_toml(text)
+    change(wanted)
+    if check is not None:
+        check(wanted)
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-        section = document if table is None else document.setdefault(table, tomlkit.table())
-        section[key] = value
-        paths.private_dir(path.parent)
-        replace_privately(path, [tomlkit.dumps(document)], keep_mode=True)
-    except OSError as error:
-        raise UsageError(f"{path} can't be changed: {error.strerror}", remedy="The file is unchanged.") from None
-    except (ValueError, TOMLKitError) as error:  # not UTF-8, not TOML
-        raise UsageError(f"{path} can't be changed: {error}", remedy=f"Fix it: `{command('config edit')}`.") from None
+        document = tomlkit.parse(text)
+        change(document)
+        changed = tomlkit.dumps(document)
+        changed += "" if changed.endswith("\n") or not changed else "\n"
+        # A fault of the library must not cost a setting.
+        if repr(_filled(read_toml(changed))) != repr(_filled(wanted)):
+            raise ValueError("its form is not understood")
+    except TOMLKitError as error:
+        raise ValueError(str(error)) from None
+    paths.private_dir(path.parent)
+    bom = _BOM if written.startswith(_BOM) else ""
+    replace_privately(path, [bom, changed.replace("\n", "\r\n") if windows else changed], keep_mode=True)
+
+
+def _set(root: Content, path: tuple[str, ...], value: Any) -> None:
+    for number, name in enumerate(path[:-1], 1):
+        root = root.setdefault(name, {})
+        if not isinstance(root, MutableMapping):
+            raise ValueError(f"{'.'.join(path[:number])} is not a table")
+    root[path[-1]] = value
+
+
+def _remove(root: Content, path: tuple[str, ...]) -> None:
+    name, *rest = path
+    if rest:
+        _remove(root[name], tuple(rest))
+    if not rest or (not root[name] and not _has_comment(root[name])):
+        del root[name]
+
+
+def _has_comment(table: Any) -> bool:
+    return "#" in table.as_string() if hasattr(table, "as_string") else False
+
+
+def _filled(table: dict[str, Any]) -> dict[str, Any]:
+    """Return `table` without the empty tables in it, sorted."""
+    found = {name: _filled(value) if isinstance(value, dict) else value for name, value in sorted(table.items())}
+    return {name: value for name, value in found.items() if value != {}}

@@ -4,8 +4,10 @@ Every option of `chat` is a field here. Its environment variable is `CHATCLI_` a
 config-file key is the field's name. `.env.example` lists them all.
 """
 
+import difflib
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -182,8 +184,13 @@ class Settings:
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}
+        of_file = {name for name in texts if name in written and texts[name] is written[name]}
         settings = cls(
-            **_read(texts), _given=frozenset(given), _written=frozenset(written), _dotenv=dotenv, _folder=folder
+            **read_fields(texts, of_file),
+            _given=frozenset(given),
+            _written=frozenset(written),
+            _dotenv=dotenv,
+            _folder=folder,
         )
         if settings.is_dotenv("mcp_servers"):
             literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
@@ -198,7 +205,16 @@ class Settings:
 
         """
         given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **_read(given), _given=self._given | set(given))
+        return replace(self, **read_fields(given), _given=self._given | set(given))
+
+    def read_again(self) -> Self:
+        """Return the settings of the same options, from the other sources as they are now.
+
+        Raises:
+            UsageError: A value is wrong, or the config file can't be read.
+
+        """
+        return type(self).load({name: getattr(self, name) for name in self._given})
 
     def is_option(self, name: str) -> bool:
         """Return whether the command line itself sets the field `name`."""
@@ -326,9 +342,11 @@ def _by_field(written: dict[str, Any]) -> dict[str, Any]:
         known["mcp"] = "mcp_file"
     unknown = sorted(set(written) - set(known))
     if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(
             f"{paths.config_file()} has a key that chatcli does not know: {unknown[0]}",
-            remedy=f"Known keys: {', '.join(sorted(known))}.",
+            remedy=f"{hint}Remove it: `{command('config unset')} {shlex.quote(unknown[0])}`.",
         )
     return {known[key]: value for key, value in written.items()}
 
@@ -344,14 +362,23 @@ def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
     return next(filter(environment.get, _VARIABLES[name]), None)
 
 
-def _read(texts: Mapping[str, object]) -> dict[str, Any]:
-    """Return `texts` converted to the types of their fields."""
+def read_fields(texts: Mapping[str, object], of_file: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return `texts` converted to the types of their fields; those of the fields `of_file` stand in config.toml.
+
+    Raises:
+        UsageError: One of them is no value of its field.
+
+    """
     values = {}
     for one in fields(Settings):
         if one.name in texts:
             try:
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
-                option = user_name(one.name).replace("_", "-")
-                raise UsageError(f"--{option}: {error}", remedy=f"See `{command('--help')}`.") from None
+                key = user_name(one.name)
+                remedy = f"It stands in config.toml: `{command('config set')} {key} VALUE`, or `config unset {key}`."
+                raise UsageError(
+                    f"--{key.replace('_', '-')}: {error}",
+                    remedy=remedy if one.name in of_file else f"See `{command('--help')}`.",
+                ) from None
     return values

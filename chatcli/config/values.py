@@ -73,6 +73,16 @@ def choices(kind: Any) -> tuple[str, ...]:
     return tuple(text for part in get_args(kind) for text in choices(part))
 
 
+def is_a(wanted: type, kind: Any) -> bool:
+    """Return whether a field's annotation `kind` means a `wanted`; a ValueTable is a dict."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return is_a(wanted, arguments[0])
+    if origin in (Union, UnionType):
+        return any(is_a(wanted, part) for part in arguments)
+    return isinstance(origin or kind, type) and issubclass(origin or kind, wanted)
+
+
 def positive(number: float) -> float:
     """Return `number`, which is more than 0 and finite."""
     if not 0 < number < math.inf:

@@ -73,6 +73,17 @@ def resolve_model(text: str, settings: Settings) -> ModelName:
     return parse_model(text, custom_server=custom_server, default=provider, local_model=settings.local_model)
 
 
+def check_alias(name: str) -> None:
+    """Refuse `name` if it can't be an alias of a model.
+
+    Raises:
+        UsageError: It can't.
+
+    """
+    if ":" in name or not name.strip() or name in (*PROVIDERS, *LOCAL_MODELS):
+        raise UsageError(f"{name!r} can't be an alias: it has a colon, is empty, or names a provider or model")
+
+
 def _default_provider(settings: Settings) -> str:
     """Return the provider of a model that is named without one: the provider of the default model.
 

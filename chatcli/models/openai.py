@@ -371,7 +371,8 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
     if key is None and base_url == OFFICIAL_BASE_URL:
         raise MissingKeyError(
             f"{name} needs a key, and OPENAI_API_KEY is not set",
-            remedy="Set it, keep the key with `chat keys set openai`, or use the local model: chat -m local",
+            remedy="Set it, or keep it: `chat keys set openai`. The local model needs none: `chat -m local`,"
+            " always: `chat config set model local`",
             provider=OPENAI,
         )
     key = key or Secret(NO_KEY)

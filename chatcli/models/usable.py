@@ -111,10 +111,22 @@ def _served(url: str, settings: Settings) -> list[str]:
         return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        entries = read_json(httpx2.get(url, headers=headers, timeout=SERVER_SECONDS).content)["data"]
-        return [str(entry["id"]) for entry in entries]
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError):
+        return served_names(httpx2.get(url, headers=headers, timeout=SERVER_SECONDS).content)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return []
+
+
+def served_names(listed: bytes) -> list[str]:
+    """Return the names in an OpenAI-compatible server's list of models.
+
+    Raises:
+        ValueError: It is no such list.
+
+    """
+    try:
+        return [str(entry["id"]) for entry in read_json(listed)["data"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError("it is no list of models") from error
 
 
 def _flows(settings: Settings) -> list[str]:

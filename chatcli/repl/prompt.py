@@ -6,17 +6,18 @@ import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.input import create_input
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import ColorDepth, Output, create_output
+from prompt_toolkit.output import ColorDepth, DummyOutput, Output, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
@@ -80,11 +81,45 @@ class LineHistory(History):
         self._kept.store_string(string)
 
 
-def _file() -> FileHistory:
-    path = paths.private_dir(paths.state_dir()) / "history"
-    with open(path, "ab", opener=paths.private_opener):
-        pass
+def _file() -> History:
+    """Return the history of earlier runs; where it can't be written, one of this run alone."""
+    try:
+        path = paths.private_dir(paths.state_dir()) / "history"
+        with open(path, "ab", opener=paths.private_opener):
+            pass
+    except OSError:
+        return InMemoryHistory()
     return FileHistory(str(path))
+
+
+async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
+    """Return what the user types after `question`, without blanks around it; it is not shown if `hidden`.
+
+    Args:
+        question: Stands before the line.
+        source: The keyboard.
+        output: The screen.
+        hidden: Whether it is a secret.
+        options: Others of prompt-toolkit's PromptSession.
+
+    Raises:
+        EOFError: Ctrl-D.
+        KeyboardInterrupt: Ctrl-C.
+
+    """
+    session: PromptSession[str] = PromptSession(question, is_password=hidden, input=source, output=output, **options)
+    if not hidden or os.environ.get("TERM") != "dumb":
+        return (await session.prompt_async()).strip()
+    # There, prompt-toolkit shows every character as it is typed.
+    session = PromptSession("", input=source, output=DummyOutput(), **options)
+    with source.raw_mode():
+        output.write(question)
+        output.flush()
+        try:
+            return (await session.prompt_async()).strip()
+        finally:
+            output.write("\r\n")
+            output.flush()
 
 
 class Prompt:
@@ -199,9 +234,8 @@ class Prompt:
 
     async def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`."""
-        session: PromptSession[str] = PromptSession(question, is_password=hidden, input=self.input, output=self.output)
         try:
-            return (await session.prompt_async()).strip()
+            return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return ""
 

@@ -7,8 +7,8 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +96,28 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         OSError: The file can't be written; it stays as it was.
 
     """
-    import json  # late: for the few runs that write
+    import json  # for the few runs that write
 
-    folder = os.open(paths.private_dir(path.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with only_writer(path.parent):
         try:
             data = read_state(path)
         except ValueError:
             data = {}
         change(data)
         replace_privately(path, [json.dumps(data, indent=2)])
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock on the private `folder`, which is made if there is none; hold it.
+
+    Raises:
+        OSError: There is no such folder, and it can't be made.
+
+    """
+    opened = os.open(paths.private_dir(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
     finally:
-        os.close(folder)
+        os.close(opened)

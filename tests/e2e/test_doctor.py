@@ -67,3 +67,12 @@ def test_an_index_that_is_wrong_is_repaired(chat: Chat, fake: FakeOpenAI) -> Non
     assert chat("threads", "search", "world", "--json").json()
     listed = chat("threads", "list", "--json").json()
     assert [(thread["thread_id"], thread["title"]) for thread in listed] == [("abc", "A title of mine")]
+
+
+def test_a_server_that_is_not_reached_is_named_with_what_sets_it(chat: Chat) -> None:
+    url = "http://127.0.0.1:9/v1"
+    assert chat("config", "set", "base_url", url).returncode == 0
+    found = {one["subject"]: one for one in chat("doctor", "--json").json()}
+    assert "`chat config set base_url URL`" in found["endpoint"]["remedy"]
+    found = {one["subject"]: one for one in chat("doctor", "--json", env={"CHATCLI_BASE_URL": url}).json()}
+    assert "environment CHATCLI_BASE_URL" in found["endpoint"]["remedy"]

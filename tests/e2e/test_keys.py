@@ -140,7 +140,7 @@ def test_a_missing_key_is_asked_for_without_echo_and_kept_if_wanted(
 
 def test_a_key_is_also_asked_for_when_a_command_names_the_model(terminal: OpenTerminal, chat: Chat, home: Home) -> None:
     home.env.update(NO_KEYRING)
-    tty = terminal()
+    tty = terminal("-m", "local")
     tty.wait_for_prompt()
     tty.send_line("/model groq:llama-fake")
     tty.wait_for("Key for Groq:")

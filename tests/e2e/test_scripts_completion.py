@@ -76,6 +76,13 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
         (["models", "pull", ""], ["local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
         (["models", "alias", "fast", "local:s"], ["local:smollm2-135m"]),
         (["config", "schema", "m"], ["models"]),
+        (["config", "set", "max"], ["max_tokens", "max_steps"]),
+        (["config", "set", "aliases."], ["aliases.fast"]),
+        (["config", "set", "theme", "d"], ["dark"]),
+        (["config", "set", "tools", ""], ["true", "false"]),
+        (["config", "set", "aliases.new", "local:s"], ["local:smollm2-135m"]),
+        (["config", "set", "role", "pir"], ["pirate"]),
+        (["config", "unset", ""], ["theme", "aliases", "aliases.fast"]),
         (["threads", "export", "--format", ""], ["md", "json", "html", "jsonl"]),
     ],
     ids=lambda words: " ".join(words),
@@ -84,6 +91,7 @@ def test_fixed_values_are_completed(chat: Chat, words: list[str], offered: list[
     folder = chat.home.root / ".config" / "chatcli"
     folder.mkdir(parents=True)
     (folder / "keys.json").write_text('{"groq": "gsk-0123456789"}')
+    (folder / "config.toml").write_text('theme = "dark"\n[aliases]\nfast = "local"\n"$(touch pwned)" = "local"\n')
     assert complete(chat, "fish", *words) == offered
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,36 @@ def test_a_file_that_is_no_local_model_is_refused_before_anything_is_stored(chat
     assert result.returncode == 2, result
     assert "CHATCLI_LOCAL_MODEL" in result.stderr
     assert chat("threads", "show", "refused").returncode != 0
+
+
+def test_a_setting_is_set_and_unset_by_name(chat: Chat) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    done = chat("config", "set", "theme", "dark")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"theme is dark in {config}\n", "")
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    overridden = chat("config", "set", "temperature", "0.5", env={"CHATCLI_TEMPERATURE": "1"})
+    assert overridden.returncode == 0
+    assert overridden.stderr == "note: environment CHATCLI_TEMPERATURE sets it too, and goes before the file\n"
+    elsewhere = chat("config", "set", "model", "openai:gpt-fake", env={"CHATCLI_BASE_URL": "http://localhost:1"})
+    assert "environment CHATCLI_BASE_URL names a server" in elsewhere.stderr
+    before = config.read_bytes()
+    for words in (
+        ["set", "temperature", "-1"],
+        ["set", "modle", "local"],
+        ["set", "model", "opneai:x"],
+        ["set", "role", "nobody"],
+        ["set", "store", "nowhere"],
+        ["set", "aliases.local", "openai:x"],
+        ["set", "openai_api_key", "sk-0123456789abcdef"],
+        ["unset", "quiet"],
+        ["unset", "nonsense"],
+    ):
+        refused = chat("config", *words)
+        assert_reported(refused, 2)
+        assert "sk-0123456789abcdef" not in refused.stderr
+    assert config.read_bytes() == before
+    secret = chat("config", "set", "store", "postgresql://me:hunter2@localhost/db")
+    assert "hunter2" not in secret.stdout + secret.stderr
+    for key in ("store", "model", "temperature", "theme"):
+        assert chat("config", "unset", key).returncode == 0
+    assert config.read_text() == ""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from chatcli.cli.schemas import NAMES
 from chatcli.config import credentials
+from chatcli.config.entries import find_entry, known_keys, written_keys
 from chatcli.config.settings import Settings
-from chatcli.config.values import choices
+from chatcli.config.values import choices, is_a
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
@@ -84,6 +85,32 @@ def words_of(setting: str, incomplete: str) -> list[Offer]:
     """Return the words that the setting `setting` takes."""
     kind = next(one.type for one in fields(Settings) if one.name == setting)
     return _fitting(choices(kind), incomplete)
+
+
+def config_keys(incomplete: str) -> list[Offer]:
+    """Return the keys of config.toml, with the entries of tables that are in it."""
+    written = (name for name, _ in written_config_keys("") if name.partition(".")[0] in known_keys())
+    return _fitting(dict.fromkeys((*known_keys(), *written)), incomplete)
+
+
+def written_config_keys(incomplete: str) -> list[Offer]:
+    """Return the keys that stand in config.toml."""
+    with contextlib.suppress(ChatcliError):
+        return _fitting(written_keys(), incomplete)
+    return []
+
+
+def config_values(key: str, incomplete: str) -> list[Offer]:
+    """Return what the key `key` of config.toml may be, where that is a list."""
+    try:
+        entry = find_entry(key)
+    except ChatcliError:
+        return []
+    if entry.setting in ("model", "aliases"):
+        return models(incomplete)
+    if entry.setting == "role":
+        return roles(incomplete)
+    return _fitting(("true", "false"), incomplete) if is_a(bool, entry.kind) else words_of(entry.setting, incomplete)
 
 
 def roles(incomplete: str) -> list[Offer]:

@@ -1,11 +1,13 @@
 """Starts a command line without a sub-command: chooses the thread and the model, and runs a one-shot or the REPL."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
+from chatcli import paths
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request, read_request
 from chatcli.config.credentials import save_key
@@ -15,7 +17,7 @@ from chatcli.conversation.place import Place, choose_place, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
-from chatcli.providers import LANGFLOW, PROVIDERS
+from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
@@ -52,6 +54,13 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     recorded = cache(lambda: recorded_model(place, stored) if stored is not None and not at_server else "")
     graph = None if at_server else chosen_graph(settings, place, stored, recorded)
     name = who_answers(settings, place, graph)
+    if _may_choose(settings, request, name) and not recorded():
+        from chatcli.cli.run.first_run import choose_first
+
+        chosen = choose_first(settings)
+        if isinstance(chosen, ExitCode):
+            return chosen
+        settings, name = chosen, who_answers(chosen, place)
     if graph is None and isinstance(place, StoreLocation):
         ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
     if request.stays and graph is None and stored is not None:
@@ -73,6 +82,17 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     from chatcli.cli.run.one_shot import has_user, run_once
 
     return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
+
+
+def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
+    """Return whether a user at a terminal begins a conversation, and nothing says what answers: see `first_run`."""
+    if name.provider != LOCAL or not request.stays or request.asks or request.resume:
+        return False
+    if settings.model or settings.local_model or settings.langflow_url or settings.format in ("json", "jsonl"):
+        return False
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        return False
+    return not os.access(paths.local_mark(), os.F_OK) and not any(map(settings.credentials.has_key, PROVIDERS))
 
 
 def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:

@@ -1,13 +1,14 @@
 """`chat config`: the settings in effect, the config file, and the JSON Schemas of the output."""
 
+import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chatcli import paths
-from chatcli.cli.grammar.completion import offer
+from chatcli.cli.grammar.completion import offer, offer_files
 from chatcli.cli.load_settings import load_settings
 from chatcli.cli.schemas import NAMES, read_all, read_schema
 from chatcli.cli.subcommands.output import (
@@ -19,14 +20,23 @@ from chatcli.cli.subcommands.output import (
     print_json,
     show_or_print_json,
 )
-from chatcli.config.settings import Settings
+from chatcli.config.entries import Entry, find_entry, find_written
+from chatcli.config.secrets import redact
+from chatcli.config.settings import DEFAULT, Settings
 from chatcli.conversation.effective_settings import effective_settings
-from chatcli.errors import UsageError
+from chatcli.conversation.place import choose_place
+from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing
+from chatcli.models.names import check_alias, resolve_model
+from chatcli.roles import find_role
 from chatcli.runtime.files import replace_privately
+from chatcli.sanitize import sanitize_line
+from chatcli.text_lines import one_line
 
-app = command_group("Show and edit settings; print JSON Schemas.", default="show")
+app = command_group("Show, set and edit settings; print JSON Schemas.", default="show")
 
+_SHOWN_VALUE = 80
+"""Characters of a value that are shown."""
 
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat help settings`.\n"
 
@@ -48,6 +58,100 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
 def path() -> None:
     """Print the path of the config file, which need not exist."""
     print(paths.config_file())
+
+
+def _offer_values(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return what the setting on the command line may be; where there is no list, fish gets files as the others do."""
+    return offer("config_values", ctx.params.get("key") or "")(incomplete) or offer_files(incomplete)
+
+
+@app.command("set", context_settings={"ignore_unknown_options": True})
+def set_(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="A setting, such as theme, or a part of one: aliases.fast.",
+            autocompletion=offer("config_keys"),
+        ),
+    ],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE", help="As in the environment variable: a list is JSON.", autocompletion=_offer_values
+        ),
+    ],
+) -> None:
+    """Set KEY in the config file.
+
+    Comments and other settings stay as they are.
+    """
+    entry, read = find_entry(key).read(value)
+    _check_use(entry, read)
+    entry.write(read)
+    print(f"{sanitize_line(str(entry))} is {_shown(entry, read)} in {paths.config_file()}")
+    _report_use(entry)
+
+
+@app.command()
+def unset(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="See `set`.", autocompletion=offer("written_config_keys"))],
+) -> None:
+    """Remove KEY from the config file.
+
+    Exit code 2 if it is not there.
+    """
+    entry = find_written(key)
+    entry.remove()
+    print(f"{sanitize_line(str(entry))} is no longer set in {paths.config_file()}")
+    if entry.setting:
+        _report_use(entry)
+
+
+def _check_use(entry: Entry, value: Any) -> None:
+    """Refuse a `value` that every later run would refuse.
+
+    Raises:
+        UsageError: It names no model, no role or no store.
+
+    """
+    try:
+        settings = Settings.load()
+    except ChatcliError:  # this may be what mends it
+        settings = Settings()
+    match entry.setting:
+        case "model":
+            resolve_model(value, settings)
+        case "aliases":
+            for name, model in value.items() if len(entry.path) == 1 else [(entry.path[1], value)]:
+                check_alias(name)
+                resolve_model(str(model), settings)
+        case "role":
+            find_role(value)
+        case "store":
+            choose_place(settings.with_options({"store": value}))
+
+
+def _shown(entry: Entry, value: Any) -> str:
+    """Return `value` in a line; of a table only the names of models, since nobody knows which other value is a key."""
+    if entry.is_table and entry.setting != "aliases":
+        return "set"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return one_line(sanitize_line(redact(text, [])), _SHOWN_VALUE) or "empty"
+
+
+def _report_use(entry: Entry) -> None:
+    """Print on stderr what else sets `entry`, and what is still wrong in the file."""
+    try:
+        settings = Settings.load()
+    except ChatcliError as error:
+        print(f"note: {error.message}", file=sys.stderr)
+        return
+    source = settings.source(entry.setting)
+    if source not in ("config file", DEFAULT):
+        print(f"note: {source} sets it too, and goes before the file", file=sys.stderr)
+    elif entry.setting == "model" and settings.outranks("base_url", "model"):
+        print(f"note: {settings.source('base_url')} names a server, whose model goes before it", file=sys.stderr)
 
 
 @app.command()

@@ -208,20 +208,27 @@ def _model(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("model", "ok", answers)
     if settings.openai_endpoint is not None:
-        yield _reach("endpoint", settings.openai_endpoint, "/models", "--base-url, OPENAI_BASE_URL")
+        key = "base_url" if settings.base_url is not None else "openai_base_url"
+        yield _reach("endpoint", settings.openai_endpoint, "/models", _setter(settings, key))
     if settings.langflow_url is not None:
-        yield _reach("Langflow", settings.langflow_url, "/health", "LANGFLOW_URL")
+        yield _reach("Langflow", settings.langflow_url, "/health", _setter(settings, "langflow_url"))
 
 
-def _reach(subject: str, url: str, path: str, setting: str) -> Finding:
-    """Return whether the server at `url`, which `setting` sets, answers at `path`."""
+def _setter(settings: Settings, key: str) -> str:
+    """Return what sets the setting `key` here, in words."""
+    source = settings.source(key)
+    return f"`chat config set {key} URL`" if source == "config file" else source
+
+
+def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
+    """Return whether the server at `url`, which `setter` sets, answers at `path`."""
     import httpx2
 
     shown = redact(url, [])  # it may hold a password
     try:
         status = httpx2.get(f"{url}{path}", timeout=_REACH_SECONDS).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        remedy = f"Check the address ({setting}) and that the server runs."
+        remedy = f"Check the address ({setter}) and that the server runs."
         return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)
     return Finding(subject, "ok", f"{shown} answers (status {status})")
 

@@ -36,10 +36,7 @@ def set_(ctx: typer.Context, name: Name) -> None:
             remedy=f"Type `chat keys set {provider.prefix}` alone; it asks for the key.",
         )
     key = ask_key(provider) if sys.stdin.isatty() else Secret(sys.stdin.readline().strip())
-    if not key.get_secret_value():
-        raise UsageError("the key is empty: nothing was kept")
-    if not key.is_sendable():
-        raise UsageError("the key has characters that no key has: nothing was kept")
+    check_key(key)
     report_place(provider, save_key(provider.prefix, key))
 
 
@@ -70,6 +67,19 @@ def delete(name: KeptName) -> None:
 def ask_key(provider: Provider) -> Secret:
     """Ask on the terminal for a key of `provider`, without echo; empty when the user gives none."""
     return Secret(getpass.getpass(f"Key for {provider.title}: ").strip())
+
+
+def check_key(key: Secret) -> None:
+    """Refuse a `key` that can't be one.
+
+    Raises:
+        UsageError: It is empty, or has characters that no key has.
+
+    """
+    if not key.get_secret_value():
+        raise UsageError("the key is empty: nothing was kept")
+    if not key.is_sendable():
+        raise UsageError("the key has characters that no key has: nothing was kept")
 
 
 def report_place(provider: Provider, kept: KeyPlace) -> None:

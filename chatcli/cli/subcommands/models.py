@@ -13,9 +13,9 @@ from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
+from chatcli.models.names import ModelName, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
-from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
+from chatcli.providers import LANGFLOW, LOCAL
 from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 
@@ -60,17 +60,16 @@ def langflow(ctx: typer.Context, as_json: AsJson = False) -> None:
 def default(ctx: typer.Context, name: Name) -> None:
     """Make MODEL the default: written to config.toml."""
     model = resolve_model(name, settings_of(ctx))
-    set_value("model", name if name in settings_of(ctx).aliases else str(model))
+    set_value(("model",), name if name in settings_of(ctx).aliases else str(model))
     print(f"the default model is {model}")
 
 
 @app.command()
 def alias(ctx: typer.Context, short: Annotated[str, typer.Argument(metavar="NAME")], model: Name) -> None:
     """Make NAME an alias of MODEL: written to config.toml."""
-    if ":" in short or not short.strip() or short in (*PROVIDERS, *LOCAL_MODELS):
-        raise UsageError(f"{short!r} can't be an alias: it has a colon, is empty, or names a provider or model")
+    check_alias(short)
     full = resolve_model(model, settings_of(ctx))
-    set_value(short, str(full), table="aliases")
+    set_value(("aliases", short), str(full))
     print(f"{short} is now an alias of {full}")
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize(
 PARENT = """
 import subprocess, sys
 from chatcli.tools.leash import leashed
-command = leashed(["sh", "-c", "echo started; sleep 600"], by_kernel={by_kernel})
+command = leashed(["sh", "-c", "echo started; exec sleep 600"], by_kernel={by_kernel})
 subprocess.run(command, start_new_session=True, pass_fds=[{lifeline}])
 """
 

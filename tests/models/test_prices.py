@@ -3,11 +3,12 @@
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from chatcli.events import Usage
-from chatcli.models.model import Limits, Model, known_window, price
+from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.models.prices import known_window, price
+from chatcli.store.usage import Tokens
 
-USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000, total_tokens=2_000_000)
+USAGE = Tokens(1_000_000, 1_000_000)
 
 
 def model(provider: str, name: str, *, custom_server: bool = False) -> Model:
@@ -32,7 +33,7 @@ def test_an_unknown_model_has_none(provider: str, name: str) -> None:
 
 def test_list_prices_do_not_hold_on_another_server_or_without_a_usage() -> None:
     assert price(model("openai", "gpt-4o-mini", custom_server=True), USAGE) is None
-    assert price(model("openai", "gpt-4o-mini"), Usage()) is None
+    assert price(model("openai", "gpt-4o-mini"), Tokens()) is None
 
 
 def test_windows_come_from_the_same_list() -> None:

@@ -185,16 +185,15 @@ def _look_up(provider: str, model: str, tokens: Tokens, at: float) -> "PriceCalc
 @cache
 def table_name() -> str:
     """Return the name of the price table with its date: that of the newest price in it."""
-    import genai_prices
-    from genai_prices.data_snapshot import get_snapshot
+    from genai_prices import __version__, data_snapshot
 
     today = datetime.now(UTC).date()
     dates = [
         start
-        for provider in get_snapshot().providers
+        for provider in data_snapshot.get_snapshot().providers
         for model in provider.models
         for price in (model.prices if isinstance(model.prices, list) else ())
         if isinstance(start := getattr(price.constraint, "start_date", None), date) and start <= today
     ]
     of = f" of {max(dates).isoformat()}" if dates else ""
-    return f"genai-prices {genai_prices.__version__}{of}"
+    return f"genai-prices {__version__}{of}"

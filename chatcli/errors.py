@@ -122,6 +122,10 @@ class CutAnswerError(RefusedError):
     """The model's content filter stopped an answer after a part of it was shown."""
 
 
+class CostError(RefusedError):
+    """The thread has cost more than the user's bound; the model is not asked."""
+
+
 class StoreError(ChatcliError):
     """The store is locked, corrupt, full or unreachable."""
 

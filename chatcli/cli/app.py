@@ -80,6 +80,7 @@ def chat(
     max_tokens: options.MaxTokens = None,
     context_tokens: options.ContextTokens = None,
     auto_compact: options.AutoCompact = None,
+    max_cost: options.MaxCost = None,
     timeout: options.Timeout = None,
     tweak: options.Tweak = None,
     file: options.File = None,

@@ -29,8 +29,10 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Ask the last question again; /history keeps its answer."""
-    session = await context.conversation.session()
-    for notice in _langflow_notice(context):
+    conversation = context.conversation
+    session = await conversation.session()
+    await conversation.refuse_costly()
+    for notice in (*_langflow_notice(context), *conversation.take_notices()):
         yield notice
     async for event in session.retry():
         yield event

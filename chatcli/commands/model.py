@@ -1,20 +1,23 @@
-"""Commands about the model: /model, /context, /compact, /role, /set, /system, and its tools: /approve, /tools."""
+"""Commands about the model: /model, /context, /compact, /cost, /role, /set, /system; its tools: /approve, /tools."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
-from chatcli.config.values import parse_variable, parse_variables
+from chatcli.config.values import parse_variable, parse_variables, positive
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
+from chatcli.models.prices import cost_listing, dollars, table_name
 from chatcli.roles import Setup, find_role, role_files
 from chatcli.text_lines import one_line
 
 NO_ROLE = ("none", "off")
+MAX_COST = "max_cost"
 
 if TYPE_CHECKING:
     from chatcli.graphs.values_session import ValuesSession
@@ -83,6 +86,11 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Set a variable, or a value of the graph; alone, show all."""
     conversation = context.conversation
+    name, equals, bound = arguments.partition("=")
+    if equals and name.strip() == MAX_COST and not conversation.has_own_graph:
+        conversation.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
+        yield Notice(_described_bound(conversation.max_cost))
+        return
     session = await conversation.values_session()
     if session is not None:
         yield await _set_value(session, arguments) if arguments else _values_table(session)
@@ -93,6 +101,34 @@ async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator
         setup = setup.with_variables({**setup.variables, name: value})
         await conversation.use_setup(setup)
     yield Notice(_described(setup))
+    if not arguments and conversation.max_cost is not None:
+        yield Notice(_described_bound(conversation.max_cost))
+
+
+async def show_cost(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Show what the thread has cost, by model."""
+    conversation = context.conversation
+    answers = await conversation.answered()
+    if not answers:
+        yield Notice("nothing is known to have been paid for this thread yet")
+    else:
+        yield cost_listing("Cost of the thread", answers)
+    table = await asyncio.to_thread(table_name)
+    yield Notice(f"prices: {table}; {_described_bound(conversation.max_cost)}")
+
+
+def parse_bound(text: str) -> float:
+    """Return the bound of a thread's cost in US dollars; raise ValueError if `text` is none."""
+    try:
+        return positive(float(text))
+    except ValueError:
+        raise ValueError(
+            f"{MAX_COST}: a number of US dollars above 0, or off, not {text.strip() or 'nothing'}"
+        ) from None
+
+
+def _described_bound(bound: float | None) -> str:
+    return "no bound is set (--max-cost)" if bound is None else f"a thread may cost {dollars(bound)} (--max-cost)"
 
 
 async def _set_value(session: "ValuesSession", text: str) -> Notice:
@@ -182,6 +218,7 @@ COMMANDS = (
     Command("model", "[NAME]", choose_model, only="chat"),
     Command("context", "", show_context, only="chat"),
     Command("compact", "", compact, only="chat"),
+    Command("cost", "", show_cost),
     Command("role", "[NAME]", choose_role, only="chat"),
     Command("set", "[KEY=VALUE]", set_variable),
     Command("system", "[TEXT]", set_system, only="chat"),

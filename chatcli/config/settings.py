@@ -44,7 +44,7 @@ DEFAULT = "default"
 """The source of a value that is not set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
-    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs"),
+    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
 GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
@@ -108,6 +108,7 @@ class Settings:
     max_tokens: Annotated[int, positive] | None = None
     context_tokens: Annotated[int, positive] | None = None
     auto_compact: bool = False
+    max_cost: Annotated[float, positive] | None = None
     format: Format | None = None
     # Hidden, since a PostgreSQL URI may hold a password.
     store: str | None = field(default=None, repr=False)

@@ -16,10 +16,11 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place, granted, keeps_threads
-from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, StoreError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.models.prices import dollars, has_price, spent, table_name
 from chatcli.providers import LANGFLOW, PROVIDERS
 from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.thread_ids import check_thread_id, new_thread_id
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from chatcli.sessions.history import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
+    from chatcli.store.usage import Answered
     from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
@@ -71,6 +73,10 @@ class Conversation:
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
+        self.max_cost = settings.max_cost
+        """The bound of what a thread may cost in US dollars when a turn begins, None for no bound."""
+        self._unbounded: set[tuple[str, str]] = set()
+        """The threads and models of which the user knows that their cost has no bound."""
         self.watch_state = False
         """Whether each turn ends with what it changed in the graph's state."""
         self._given_documents = documents
@@ -212,11 +218,12 @@ class Conversation:
             session = await self.session()
             if self._stopped:  # when it was open already
                 raise InterruptedTurnError("stopped before it began")
+            await self.refuse_costly()
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
-            for notice in self._take_notices():  # they may say what the error comes from
+            for notice in self.take_notices():  # they may say what the error comes from
                 yield notice
-            if asked is not None and not isinstance(error, UsageError | StoreError):
+            if asked is not None and not isinstance(error, UsageError | StoreError | CostError):
                 await self._keep(asked)
             yield self._ended_early(error, started)
             return
@@ -231,7 +238,7 @@ class Conversation:
                     self.context_usage = event.context_tokens, event.context_budget
                 if isinstance(event, TurnFailed):
                     event = replace(event, error=self._explained(event.error))
-                for notice in () if isinstance(event, TurnStarted) else self._take_notices():
+                for notice in () if isinstance(event, TurnStarted) else self.take_notices():
                     yield notice
                 yield event
 
@@ -242,7 +249,8 @@ class Conversation:
             return TurnInterrupted(self.thread_id, "", str(self.model_name), "", elapsed_ms)
         return TurnFailed(self.thread_id, str(self.model_name), "", self._explained(error))
 
-    def _take_notices(self) -> list[Notice]:
+    def take_notices(self) -> list[Notice]:
+        """Return the notices that wait for the next turn, which shows them no more."""
         notices, self._waiting_notices = self._waiting_notices, []
         return notices
 
@@ -424,7 +432,46 @@ class Conversation:
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
+        await self.refuse_costly()
         return await (await self._chat()).compact()
+
+    async def answered(self) -> "list[Answered]":
+        """Return what the answers of the current thread used, on all of its branches.
+
+        Raises:
+            StoreError: The store can't be used.
+
+        """
+        return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
+
+    async def refuse_costly(self) -> None:
+        """Refuse to ask the model where the current thread has cost more than the user's bound.
+
+        What has no known price is no part of that; the user gets a notice, once for each model.
+
+        Raises:
+            CostError: It has.
+            ChatcliError: The store or the model can't be used.
+
+        """
+        if self.max_cost is None or self.has_own_graph:
+            return
+        model, thread_id, answers = (await self._chat()).model, self.thread_id, await self.answered()
+        total, known, table = await asyncio.to_thread(lambda: (spent(answers), has_price(model), table_name()))
+        if total.cost_usd > self.max_cost:
+            raise CostError(
+                f"the thread {thread_id} has cost {total.shown()} (prices: {table}), more than its bound of"
+                f" {dollars(self.max_cost)}: raise it with --max-cost, in a conversation with /set max_cost=USD, or"
+                " begin a new thread"
+            )
+        if (known and total.complete) or (place := (thread_id, str(model.name))) in self._unbounded:
+            return
+        self._unbounded.add(place)
+        if not known:
+            why = f"{model.name} has no known price (prices: {table})"
+        else:
+            why = f"of {total.unpriced} of this thread's {total.turns} turns the price is not known (prices: {table})"
+        self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
 
     async def toolbox(self) -> "Toolbox":
         """Return what the model may call.

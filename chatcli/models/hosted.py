@@ -14,9 +14,10 @@ from chatcli.config.installation import install_command
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
-from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limits, Model, known_window
+from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limits, Model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
+from chatcli.models.prices import known_window
 from chatcli.providers import BEDROCK, DATABRICKS, IBM, OLLAMA, PROVIDERS, Provider
 from chatcli.runtime.parse import read_json
 

@@ -1,10 +1,10 @@
-"""A model that can be asked: its limits, its tokenizer, the kinds of files that it takes, and its prices."""
+"""A model that can be asked: its limits, its tokenizer, and the kinds of files that it takes."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -14,12 +14,8 @@ from langchain_core.outputs import ChatResult
 
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
-from chatcli.events import Usage
 from chatcli.models.names import ModelName
-from chatcli.providers import LMSTUDIO, LOCAL, OPENAI, PROVIDERS
-
-if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
+from chatcli.providers import LMSTUDIO, LOCAL, OPENAI
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""
@@ -161,35 +157,3 @@ def refuse_file(model: Model, name: str, kind: FileKind) -> RefusedError:
         f"{model.name} takes no {kinds}, so {name} can't be sent",
         remedy=f"Choose a model that does with -m: {', '.join(_TAKING_FILES)}.",
     )
-
-
-def price(model: Model, usage: Usage) -> float | None:
-    """Return the price of `usage` in US dollars; None if the list does not have the model or there is no usage.
-
-    Discounts, for example for a cached prompt, are not subtracted. A server that the user named has no list price.
-    """
-    if not usage.total_tokens or model.custom_server:
-        return None
-    found = _look_up(model.name.provider, model.name.model, usage)
-    return None if found is None else float(found.total_price)
-
-
-def known_window(provider: str, model: str) -> int | None:
-    """Return the context window of a model in tokens; None if the list does not have it."""
-    found = _look_up(provider, model, Usage())
-    return None if found is None else found.model.context_window
-
-
-def _look_up(provider: str, model: str, usage: Usage) -> "PriceCalculation | None":
-    """Return the entry of the list for `model`, with the price of `usage`."""
-    price_list = PROVIDERS[provider].price_list
-    if not price_list:
-        return None
-    # Its import takes 0.1 s, and only a listed model needs it.
-    import genai_prices
-
-    priced = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-    try:
-        return genai_prices.calc_price(priced, model, provider_id=price_list)
-    except LookupError:
-        return None

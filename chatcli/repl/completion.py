@@ -9,6 +9,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
+from chatcli.commands.model import MAX_COST
 from chatcli.commands.registry import CommandRegistry, parse_command
 from chatcli.commands.state import WATCH
 from chatcli.config.settings import THEMES, Settings
@@ -105,7 +106,9 @@ def _role_choices() -> list[tuple[str, str]]:
 
 
 def _graph_fields(conversation: Conversation | None) -> list[tuple[str, str]]:
-    """Return the beginnings of `/set` for a graph, with the type of each; none until its thread is open."""
+    """Return the beginnings of `/set`, with the type of each; those of a graph once its thread is open."""
+    if conversation is not None and not conversation.has_own_graph:
+        return [(f"{MAX_COST}=", "US dollars that a thread may cost")]
     settable = () if conversation is None else conversation.settable()
     return [(f"{shown_key(kind, key)}=", name) for kind, key, name in settable]
 

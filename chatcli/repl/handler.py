@@ -183,6 +183,8 @@ class LineHandler:
         self.conversation = context.conversation
         self.leaving = False
         """Whether the user wants to leave."""
+        self.on_open: Callable[[], None] = lambda: None
+        """Called once the conversation is open."""
         self._context = context
         self._renderer = renderer
         self._prompt = prompt
@@ -352,7 +354,10 @@ def build_handler(
         prompt.toolbar = state.text
         prompt.refresh()
     context = CommandContext(conversation, all_commands(), settings)
-    return LineHandler(context, state.watch(renderer), prompt, attachments)
+    handler = LineHandler(context, state.watch(renderer), prompt, attachments)
+    if toolbar:
+        handler.on_open = state.learn_cost
+    return handler
 
 
 def _title(conversation: Conversation) -> str:

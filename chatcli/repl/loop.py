@@ -180,5 +180,10 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     handler = await repl.handler()
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal.renderer")
-    handler.conversation.warm_up(on_end=prompt.refresh)
+
+    def on_end() -> None:
+        prompt.refresh()
+        handler.on_open()
+
+    handler.conversation.warm_up(on_end=on_end)
     prompt.refresh()

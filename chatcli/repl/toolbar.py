@@ -7,6 +7,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.models.prices import dollars, spent
 from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
 from chatcli.sanitize import sanitize_line
@@ -19,7 +20,7 @@ _TITLE = 30
 
 
 class Toolbar:
-    """Shows the thread, the model, the context and its budget, and the tokens and cost so far.
+    """Shows the thread, the model, the context and its budget, and the tokens and cost of the thread so far.
 
     Args:
         conversation: The conversation.
@@ -34,8 +35,10 @@ class Toolbar:
         self._titles = titles
         self._known: Mapping[str, str] = {}
         self._learning: asyncio.Task[None] | None = None
-        self._tokens = 0
-        self._cost_usd = 0.0
+        self._spent: dict[str, tuple[int, float]] = {}
+        """The tokens and the cost of each thread, as far as they are known."""
+        self._adding: asyncio.Task[None] | None = None
+        self._finished = 0
 
     def watch(self, renderer: Renderer) -> Renderer:
         """Return a renderer that passes each event to the toolbar, then to `renderer`."""
@@ -45,13 +48,32 @@ class Toolbar:
         """Update tokens, cost and titles from `event`."""
         match event:
             case TurnFinished():
-                self._tokens += event.usage.total_tokens
-                self._cost_usd += event.cost_usd or 0.0
+                tokens, cost = self._spent.get(event.thread_id, (0, 0.0))
+                self._spent[event.thread_id] = tokens + event.usage.total_tokens, cost + (event.cost_usd or 0.0)
+                self._finished += 1
                 self._learn_titles()
-            case ThreadChanged() | Notice():  # for example the notice of /rename
+            case ThreadChanged():
+                self._learn_titles()
+                self.learn_cost()
+            case Notice():  # for example the notice of /rename
                 self._learn_titles()
             case _:
                 pass
+
+    def learn_cost(self) -> None:
+        """Read what the current thread has used in earlier runs, too, once the engine is open."""
+        self._adding = asyncio.get_running_loop().create_task(self._read_cost())
+
+    async def _read_cost(self) -> None:
+        thread_id, finished = self._conversation.thread_id, self._finished
+        try:
+            answers = await self._conversation.answered()
+            used = await asyncio.to_thread(spent, answers)
+        except ChatcliError:  # the next turn reports it
+            return
+        if finished == self._finished and thread_id == self._conversation.thread_id and used.turns:
+            self._spent[thread_id] = used.tokens.input + used.tokens.output, used.cost_usd
+            self.on_change()
 
     def _learn_titles(self) -> None:
         self._learning = asyncio.get_running_loop().create_task(self._read_titles())
@@ -73,9 +95,10 @@ class Toolbar:
         used, budget = self._conversation.context_usage
         if used:
             parts.append(f"context {_count(used)}{f'/{_count(budget)}' if budget else ''}")
-        if self._tokens:
-            price = f", ${self._cost_usd:.4f}" if self._cost_usd else ""
-            parts.append(f"{_count(self._tokens)} tokens{price} so far")
+        tokens, cost = self._spent.get(thread_id, (0, 0.0))
+        if tokens:
+            price = f", {dollars(cost)}" if cost else ""
+            parts.append(f"{_count(tokens)} tokens{price} so far")
         if self._conversation.is_starting:
             parts.append("starting")
         return f" {' · '.join(parts)}"[:columns]

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "docs", "doctor", "help")
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "docs", "usage", "doctor", "help")
 VALUED = frozenset(
     (
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),
         *(
             "--max-tokens",
             "--context-tokens",
+            "--max-cost",
             "--tweak",
             "--file",
             "-f",

@@ -25,6 +25,7 @@ from chatcli.events import (
 from chatcli.models.speakers import SEPARATOR, Speakers
 from chatcli.providers import LANGFLOW
 from chatcli.sessions.message_calls import finish_reason
+from chatcli.store.usage import Tokens, read_tokens
 
 if TYPE_CHECKING:
     from chatcli.message import Citation
@@ -103,6 +104,8 @@ class AnswerReader:
         self._early_results: list[ToolMessage] = []
         self.finish_reason = ""
         self.usage = Usage()
+        self.tokens = Tokens()
+        """The usage with what was cached."""
         self.messages_in_context = 0
         self.messages_in_thread = 0
         self.context_tokens = 0
@@ -310,6 +313,7 @@ class AnswerReader:
             self.usage.output_tokens + counts["output_tokens"],
             self.usage.total_tokens + counts["total_tokens"],
         )
+        self.tokens += read_tokens(counts) or Tokens()
 
 
 def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequested, ...]:

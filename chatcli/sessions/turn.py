@@ -25,7 +25,6 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
     TurnStarted,
-    Usage,
 )
 from chatcli.message import Cited
 from chatcli.sessions.history import newest_turn
@@ -34,6 +33,7 @@ from chatcli.sessions.stream import AnswerReader, as_requests
 from chatcli.sessions.thread import LOCK_INTERVAL, GraphThread
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import Partial
+from chatcli.store.usage import Tokens
 from chatcli.text_lines import one_line
 
 MAX_NODES = 200
@@ -65,7 +65,7 @@ class RunningTurn:
         question: HumanMessage | None = None,
         *,
         context: Any = None,
-        cost: Callable[[Usage], float | None] = lambda usage: None,
+        cost: Callable[[Tokens], float | None] = lambda tokens: None,
         explain: Callable[[BaseException], ChatcliError] = as_failure,
     ) -> None:
         self._thread = thread
@@ -199,7 +199,7 @@ class RunningTurn:
             messages_in_thread=reader.messages_in_thread or len(await self._thread.messages()),
             context_tokens=reader.context_tokens,
             context_budget=reader.context_budget,
-            cost_usd=self._cost(reader.usage),
+            cost_usd=self._cost(reader.tokens),
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
             output=reader.output,
             cited=self._cited(),

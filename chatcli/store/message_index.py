@@ -1,6 +1,6 @@
 """Finds the messages in LangGraph's writes, for the index of messages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
@@ -8,6 +8,9 @@ from langchain_core.runnables import RunnableConfig
 
 from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
+from chatcli.store.errors import DamagedError, damaged_thread
+from chatcli.store.serde import CompressedSerializer
+from chatcli.store.usage import REQUEST, Kept, answer_entry, as_kept
 
 
 def message_rows(
@@ -35,6 +38,54 @@ def message_rows(
                     message.text,
                     message.response_metadata.get("finish_reason") == INTERRUPTED,
                 )
+
+
+def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
+    """Return what is kept about tokens of the `value` that was written to a thread's messages (`store.usage`).
+
+    Args:
+        value: A message or several.
+        checkpoint_id: The checkpoint that the write belongs to.
+        metadata: The checkpoint's.
+        own_server: Whether the thread had a server then that the user had named.
+
+    """
+    found: list[list[Any]] = []
+    model = metadata.get("chatcli_model")
+    for message in map(_as_message, value if isinstance(value, list) else [value]):
+        if isinstance(message, HumanMessage) and human_role(message.additional_kwargs) == "user":
+            found.append([])
+        elif isinstance(message, AIMessage):
+            noted = message.response_metadata.get(REQUEST)
+            usage = message.usage_metadata
+            found.append(answer_entry(message.id or "", usage, noted, checkpoint_id, model, own_server=own_server))
+    return found
+
+
+class UsageReader:
+    """Reads stored writes for `store.usage`."""
+
+    def __init__(self) -> None:
+        self._serde = CompressedSerializer()
+
+    def read(
+        self, write: Sequence[Any], stored: tuple[str, bytes], metadata: Mapping[str, Any], *, own_server: bool
+    ) -> Kept:
+        """Return what is kept of `write`, whose value is `stored`."""
+        try:
+            said = self._serde.loads_typed(stored)
+        except DamagedError as error:
+            raise damaged_thread(str(write[0]), error) from error
+        return as_kept(write, usage_of(said, write[1], metadata, own_server=own_server))
+
+    def has_server(self, checkpoint: tuple[str, bytes] | None) -> bool:
+        """Return whether the state in a stored `checkpoint` has a server that the user had named."""
+        if checkpoint is None:
+            return False
+        try:
+            return bool(self._serde.loads_typed(checkpoint)["channel_values"].get("base_url"))
+        except (DamagedError, LookupError, TypeError, AttributeError):  # reading the thread reports it
+            return False
 
 
 def _as_message(written: Any) -> Any:

@@ -5,8 +5,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.message import MessageShown, human_role
+from chatcli.store.message_index import UsageReader, usage_of
 from chatcli.store.threads import (
     MATCH_END,
     MATCH_START,
@@ -18,6 +20,7 @@ from chatcli.store.threads import (
     branch_end,
     refuse_taken,
 )
+from chatcli.store.usage import Answered, Kept, Write, answers_of, as_kept
 
 
 class ForeignThreads:
@@ -73,6 +76,20 @@ class ForeignThreads:
             following = _step(branch[-1]).parent_id
         self._copy(branch[::-1], new_id)
 
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """See `Threads.usage`."""
+        if thread_id is None:
+            return []
+        kept = []
+        for found in self._checkpoints(thread_id):
+            own_server = bool(found.checkpoint["channel_values"].get("base_url"))
+            for index, (task_id, channel, value) in enumerate(found.pending_writes or ()):
+                if channel == "messages":
+                    place = found.checkpoint["id"]
+                    entries = usage_of(value, place, dict(found.metadata), own_server=own_server)
+                    kept.append(as_kept((thread_id, place, task_id, index), entries))
+        return answers_of(kept)
+
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""
         shown = [MessageShown(_role(message), message.text) for message in self._said(thread_id)]
@@ -127,10 +144,40 @@ class ForeignThreads:
 class MemoryThreads(ForeignThreads):
     """The threads of a store in memory, which no other program has: all that its checkpointer holds."""
 
+    def __init__(self, saver: InMemorySaver) -> None:
+        super().__init__(saver)
+        self._memory = saver
+        self._reader = UsageReader()
+        self._usage: dict[Write, Kept] = {}
+
     def recent(self, limit: int | None = None) -> list[ThreadSummary]:
         """See `Threads.recent`."""
         summaries = [self._summary(thread_id, found) for thread_id, found in self._by_thread().items()]
         return sorted(summaries, key=lambda thread: thread.updated_at, reverse=True)[:limit]
+
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """See `Threads.usage`; what was read once is not read again."""
+        kept = []
+        for (owner, namespace, checkpoint_id), writes in list(self._memory.writes.items()):
+            if namespace or thread_id not in (None, owner):
+                continue
+            for (task_id, index), (_task, channel, stored, _path) in list(writes.items()):
+                write = (owner, checkpoint_id, task_id, index)
+                if channel == "messages" and write not in self._usage:
+                    place = {"thread_id": owner, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
+                    found = self._memory.get_tuple({"configurable": place})
+                    values = found.checkpoint["channel_values"] if found is not None else {}
+                    labels = dict(found.metadata) if found is not None else {}
+                    own_server = bool(values.get("base_url"))
+                    self._usage[write] = self._reader.read(write, stored, labels, own_server=own_server)
+                if write in self._usage:
+                    kept.append(self._usage[write])
+        return answers_of(kept)
+
+    def delete(self, thread_ids: Sequence[str]) -> None:
+        """See `Threads.delete`."""
+        super().delete(thread_ids)
+        self._usage = {write: kept for write, kept in self._usage.items() if write[0] not in thread_ids}
 
     def adopt(self, staged: "MemoryThreads") -> None:
         """Copy all threads of `staged` here."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
 from chatcli.runtime.program import command
+from chatcli.store.usage import Answered
 
 _WORD = re.compile(r"[^\W_]+")
 _LATIN = [chr(code) for code in range(0xC0, 0x250)]
@@ -154,6 +155,12 @@ class Threads(Protocol):
         Raises:
             UsageError: The checkpoint does not exist, or the thread `new_id` exists already.
 
+        """
+
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """Return what the stored answers used: those of one thread or of all, also on branches that were left.
+
+        A LangGraph server has none: it does not say who answered.
         """
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:

@@ -35,9 +35,17 @@ def _no_source(home: Home) -> None:
     home.env.update(NO_KEYRING, HF_ENDPOINT=CLOSED, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
 
 
+@pytest.fixture(autouse=True)
+def _small_machine(home: Home) -> None:
+    """Let the record say that this machine has room for the smaller model."""
+    record = Path(home.env["XDG_STATE_HOME"]) / "chatcli" / "local" / "model"
+    record.parent.mkdir(parents=True)
+    record.write_text(QWEN.name)
+
+
 def own_files(home: Home) -> list[str]:
     """Return the names of the files that chatcli has made."""
-    return [path.name for path in home.files() if "chatcli" in path.parts]
+    return [path.name for path in home.files() if "chatcli" in path.parts and path.parts[-2:] != ("local", "model")]
 
 
 def assert_asks_no_more(terminal: OpenTerminal) -> None:

@@ -46,6 +46,8 @@ def test_threads_follow_their_schemas(chat: Chat, fake: FakeOpenAI, validate: An
     validate("threads", chat("threads", "list", "--json").json())
     chat("-t", "sky", "hello")
     validate("threads", chat("threads", "list", "--json").json())
+    validate("threads", chat("threads", "list", "--cost", "--json").json())
+    validate("usage", chat("usage", "--json").json())
     validate("thread", chat("threads", "show", "sky", "--json").json())
     validate("search", chat("threads", "search", "hello", "--json").json())
     exported = chat("threads", "export", "sky", "--format", "json", "-o", "sky.json")

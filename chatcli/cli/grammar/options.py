@@ -124,6 +124,15 @@ ContextTokens = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        metavar="USD",
+        help="Refuse further turns of a thread that has cost more.",
+        rich_help_panel=MODEL,
+    ),
+]
 AutoCompact = Annotated[
     bool | None,
     typer.Option("--auto-compact", help="Summarise the oldest turns when they no longer fit.", rich_help_panel=MODEL),

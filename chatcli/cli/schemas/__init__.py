@@ -8,6 +8,7 @@ NAMES = (
     *("answer", "failure", "event"),  # of a turn
     *("threads", "thread", "search", "export", "imported"),
     *("models", "flows", "roles", "role", "keys", "config", "trust", "doctor"),
+    "usage",
     *("documents", "passages"),  # of `chat docs`
 )
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,9 @@ from chatcli.errors import UsageError
 from chatcli.events import Event
 from chatcli.rendering.build import build_renderer
 from chatcli.store.threads import Threads
+
+_MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -109,6 +114,14 @@ def _choose_json(ctx: typer.Context) -> None:
         ctx.obj = ctx.obj.with_options({"format": "json"})
     else:  # the options that were given to `chat config`
         ctx.obj = {**(ctx.obj or {}), "format": "json"}
+
+
+def read_age(text: str, option: str) -> timedelta:
+    """Return the length of time that `text` means; raise UsageError, which names `option`, if it means none."""
+    match = re.fullmatch(r"([0-9]{1,4})([hdwy])", text)
+    if match is None:
+        raise UsageError(f"{option}: {text!r} is no age", remedy="Give a number of h, d, w or y, such as 90d.")
+    return min(int(match[1]) * _UNITS[match[2]], _MAX_AGE)
 
 
 def has_terminal() -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from chatcli.conversation.stored_threads import import_file, read_state, read_th
 from chatcli.errors import UsageError
 from chatcli.events import Listing, MatchShown, Notice
 from chatcli.message import MessageShown
+from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.providers import LANGFLOW
 from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
@@ -29,25 +30,39 @@ from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write
 
 app = command_group("List, show, search, change, export and import threads.")
 
-_MAX_AGE = timedelta(days=365_000)  # further back than dates go is no error
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "y": timedelta(days=365)}
-
 _MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The newest N only.")]
+Cost = Annotated[bool, typer.Option("--cost", help="Show what each thread has cost.")]
 State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
 @app.command("list")
 def list_(
-    ctx: typer.Context, limit: Limit = None, as_json: AsJson = False, store: Store = None, url: Url = None
+    ctx: typer.Context,
+    limit: Limit = None,
+    cost: Cost = False,
+    as_json: AsJson = False,
+    store: Store = None,
+    url: Url = None,
 ) -> None:
     """List the threads, the newest first."""
     settings = common.settings_of(ctx, store, url)
-    found = common.threads_of(settings).recent(limit)
+    threads = common.threads_of(settings)
+    found = threads.recent(limit)
     values = [dataclasses.asdict(thread) for thread in found]
-    common.show_or_print_json(settings, values, listing(found), as_json=as_json)
+    if not cost:
+        common.show_or_print_json(settings, values, listing(found), as_json=as_json)
+        return
+    used = spent_by_thread(threads.usage())
+    # Of a thread with turns but without answers, such as a server's, nothing is known.
+    costs = [used.get(one.thread_id, Spent(turns=one.turns, unpriced=one.turns)) for one in found]
+    priced = [{**value, **one.cost_as_json()} for value, one in zip(values, costs, strict=True)]
+    table = listing(found)
+    rows = tuple((*row, one.shown()) for row, one in zip(table.rows, costs, strict=True))
+    shown = dataclasses.replace(table, columns=(*table.columns, "cost"), rows=rows)
+    common.show_or_print_json(settings, priced, shown, Notice(f"prices: {table_name()}"), as_json=as_json)
 
 
 @app.command()
@@ -210,7 +225,7 @@ def prune(
     """
     settings = common.settings_of(ctx, store, url)
     place = choose_place(settings)
-    threads, limit = open_threads(place), datetime.now(UTC) - _age(older_than)
+    threads, limit = open_threads(place), datetime.now(UTC) - common.read_age(older_than, "--older-than")
     old = _older(threads, limit)
     if not old:
         common.show(settings, Notice(f"no thread is older than {older_than}"))
@@ -240,13 +255,6 @@ def _delete(place: Place, threads: Threads, found: Sequence[ThreadSummary]) -> N
 
 def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
     return [thread for thread in threads.recent() if datetime.fromisoformat(thread.updated_at) < limit]
-
-
-def _age(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d{1,4})([hdwy])", text)
-    if match is None:
-        raise UsageError(f"--older-than: {text!r} is no age", remedy="Give a number of h, d, w or y, such as 90d.")
-    return min(int(match[1]) * _UNITS[match[2]], _MAX_AGE)
 
 
 def _counted(threads: Sequence[ThreadSummary]) -> str:

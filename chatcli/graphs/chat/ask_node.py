@@ -22,6 +22,7 @@ from chatcli.models.errors import translate
 from chatcli.sessions.found import citable, cited_metadata
 from chatcli.sessions.history import heard_before, newest_turn
 from chatcli.sessions.message_calls import name_calls
+from chatcli.store.usage import note_request
 
 MODEL_NODE = "model"
 FEWER_PASSAGES = 2
@@ -76,7 +77,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = name_calls(_with_citations(answer, state), state["messages"])
+    answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn)
     return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
 
 
@@ -86,6 +87,13 @@ def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
     if not cited:
         return answer
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
+
+
+def _with_request(answer: AIMessage, turn: TurnContext) -> AIMessage:
+    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
+    noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
+    turn.spent.clear()
+    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **noted}})
 
 
 async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:

@@ -24,6 +24,7 @@ from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
+from chatcli.store.usage import Tokens, read_tokens
 
 KEPT_TURNS = 2
 """The number of newest turns that are never summarised."""
@@ -269,6 +270,7 @@ async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:
             seconds=turn.timeout,
             report=lambda text: None,
         )
+        turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
         refuse_unfinished(answer, turn.model)
     except Exception as error:
         raise translate(error, turn.model.endpoint) from error

@@ -26,6 +26,7 @@ from chatcli.graphs.chat.receive import receive
 from chatcli.graphs.chat.small_model import closest, is_small, stems
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
+from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ async def _rewrite(question: str, earlier: Sequence[BaseMessage], turn: TurnCont
             )
     except Exception:  # noqa: BLE001 - whatever fails, the question's own words are left
         return ""
+    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
     return one_line(str(answer.text), MAX_QUERY)
 
 

@@ -20,8 +20,9 @@ from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.message import Cited
-from chatcli.models.model import Model, price
+from chatcli.models.model import Model
 from chatcli.models.names import ModelName
+from chatcli.models.prices import price
 from chatcli.roles import Setup
 from chatcli.sessions.found import as_citations
 from chatcli.sessions.history import COMPACTED, current_branch, session_name
@@ -34,6 +35,7 @@ from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
+    from chatcli.store.usage import Tokens
 
 NO_SETUP = Setup()
 
@@ -88,6 +90,8 @@ class ChatSession(Session):
         self._grants = grants or Grants("", thread_id)
         self._foreign_rules = foreign_rules
         self._storing: Setup | None = None
+        self._spent: list[Tokens] = []
+        """What was used since the last answer was stored; it is noted with the next one."""
 
     @property
     def name(self) -> ModelName:
@@ -207,6 +211,7 @@ class ChatSession(Session):
             toolbox=self.toolbox,
             grants=self._grants,
             documents=self.documents,
+            spent=self._spent,
         )
 
     async def _session_name(self) -> str:

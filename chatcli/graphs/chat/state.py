@@ -14,6 +14,7 @@ from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Model
 from chatcli.sessions.found import Retrieval
+from chatcli.store.usage import Tokens
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -113,5 +114,7 @@ class TurnContext:
     """What the user allowed for the thread."""
     documents: tuple[str, ...] = ()
     """The absolute paths and globs of the documents that answers are grounded on."""
+    spent: list[Tokens] = field(default_factory=list)
+    """What requests used that are no part of the thread: summaries, and questions written for a search."""
     numbers: dict[str, int] = field(default_factory=dict)
     """The numbers of the passages that the turn has found so far, by their places."""

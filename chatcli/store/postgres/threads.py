@@ -4,15 +4,17 @@ import hashlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 import psycopg
 
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, is_set_up
-from chatcli.store.postgres.schema import SEARCHED
+from chatcli.store.postgres.schema import SEARCHED, USAGE
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, snippet, words_in
+from chatcli.store.usage import Answered, Kept, answers_of
 
 IDLE = 5.0
 """Seconds without use after which a connection is checked before it is used."""
@@ -90,7 +92,7 @@ class PostgresThreads:
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`; the server's autovacuum gives the space to what is written next."""
         with self._use() as connection, connection.transaction():
-            for table in _TABLES:
+            for table in (*_TABLES, *(["chatcli_usage"] if _has_usage(connection) else [])):
                 connection.execute(
                     f"DELETE FROM {table} WHERE thread_id = ANY(%s)",  # noqa: S608 - constant names
                     (list(thread_ids),),
@@ -103,6 +105,26 @@ class PostgresThreads:
             end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """See `Threads.usage`."""
+        with self._use() as connection:
+            if not self._is_set_up(connection):
+                return []
+            place = {"thread": thread_id}
+            seen = _has_usage(connection)
+            kept = connection.execute(_USAGE, place).fetchall() if seen else []
+            new: list[Kept] = []
+            with connection.transaction(), connection.cursor("chatcli_usage_read") as rows:
+                rows.execute(_UNREAD if seen else _ALL_WRITES, place)
+                new.extend(_read_usage(rows))
+            if new:
+                with suppress(psycopg.Error), connection.transaction():  # the user may have no right to make tables
+                    if not seen:
+                        connection.execute(USAGE)
+                    with connection.cursor() as cursor:
+                        cursor.executemany(_KEEP_USAGE, new)
+            return answers_of([*kept, *new])
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""
@@ -148,6 +170,21 @@ class PostgresThreads:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _has_usage(connection: psycopg.Connection) -> bool:
+    return connection.execute("SELECT to_regclass('chatcli_usage') IS NOT NULL").fetchone() == (True,)
+
+
+def _read_usage(writes: Iterable[Any]) -> Iterator[Kept]:
+    """Yield what is kept of each of `writes`."""
+    reader = None
+    for *write, kind, value, metadata, base_url in writes:
+        if reader is None:
+            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+
+            reader = UsageReader()
+        yield reader.read(write, (kind, bytes(value)), metadata or {}, own_server=bool(base_url))
 
 
 class PostgresJournal:
@@ -269,6 +306,27 @@ SELECT indexed.role, indexed.text, indexed.interrupted FROM branch CROSS JOIN LA
     WHERE m.thread_id = %(thread)s AND m.checkpoint_id = branch.checkpoint_id ORDER BY m.id DESC
 ) AS indexed
 WHERE coalesce(branch.turn, 1) != 0 LIMIT %(limit)s
+"""
+
+_USAGE = """
+SELECT u.thread_id, u.checkpoint_id, u.task_id, u.idx, u.entries FROM chatcli_usage u JOIN checkpoint_writes w
+ON w.thread_id = u.thread_id AND w.checkpoint_ns = '' AND w.checkpoint_id = u.checkpoint_id
+    AND w.task_id = u.task_id AND w.idx = u.idx
+WHERE u.entries != '[]' AND (%(thread)s::text IS NULL OR u.thread_id = %(thread)s)
+"""
+_ALL_WRITES = """
+SELECT w.thread_id, w.checkpoint_id, w.task_id, w.idx, w.type, w.blob, c.metadata,
+    c.checkpoint -> 'channel_values' ->> 'base_url'
+FROM checkpoint_writes w LEFT JOIN checkpoints c
+ON c.thread_id = w.thread_id AND c.checkpoint_ns = '' AND c.checkpoint_id = w.checkpoint_id
+WHERE w.channel = 'messages' AND w.checkpoint_ns = '' AND (%(thread)s::text IS NULL OR w.thread_id = %(thread)s)
+"""
+_UNREAD = f"""{_ALL_WRITES} AND NOT EXISTS (SELECT 1 FROM chatcli_usage u WHERE u.thread_id = w.thread_id
+    AND u.checkpoint_id = w.checkpoint_id AND u.task_id = w.task_id AND u.idx = w.idx)
+"""  # noqa: S608 - constant text
+_KEEP_USAGE = """
+INSERT INTO chatcli_usage (thread_id, checkpoint_id, task_id, idx, entries) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
 """
 
 _BRANCH = """

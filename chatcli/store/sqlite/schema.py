@@ -42,6 +42,18 @@ CREATE TABLE IF NOT EXISTS journal (
 ) WITHOUT ROWID;
 """
 
+USAGE = """
+CREATE TABLE IF NOT EXISTS usage (
+    thread_id TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (thread_id, checkpoint_id, task_id, idx)
+) WITHOUT ROWID
+"""
+"""What was read of LangGraph's writes about tokens (`store.usage`); made where it is needed, and read again if lost."""
+
 # Two statements instead of an upsert: LangGraph's INSERT OR REPLACE imposes its conflict policy on the trigger's
 # statements (https://sqlite.org/lang_createtrigger.html).
 TRIGGERS = f"""

@@ -2,14 +2,15 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -17,6 +18,7 @@ from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.sqlite import schema
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, words_in
+from chatcli.store.usage import Answered, Kept, answers_of
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -82,7 +84,8 @@ class SqliteThreads:
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
         with self._connection() as connection:
-            for table in ("checkpoints", "writes", "messages", "journal", "threads"):
+            connection.execute(schema.USAGE)
+            for table in ("checkpoints", "writes", "messages", "journal", "threads", "usage"):
                 connection.executemany(
                     f"DELETE FROM {table} WHERE thread_id = ?",  # noqa: S608 - constant names
                     [(thread_id,) for thread_id in thread_ids],
@@ -101,6 +104,24 @@ class SqliteThreads:
             end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+
+    def usage(self, thread_id: str | None = None) -> list[Answered]:
+        """See `Threads.usage`."""
+        if not self._path.exists():
+            return []
+        with self._connection() as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            if "checkpoints" not in tables:
+                return []
+            place = {"thread": thread_id}
+            seen = "usage" in tables
+            kept = connection.execute(_USAGE, place).fetchall() if seen else []
+            new = list(_read_usage(connection.execute(_UNREAD if seen else _ALL_WRITES, place), connection))
+        if new:
+            with suppress(StoreError), self._connection() as connection:  # it may be full, locked or read-only
+                connection.execute(schema.USAGE)
+                connection.executemany("INSERT OR IGNORE INTO usage VALUES (?, ?, ?, ?, ?)", new)
+        return answers_of([*kept, *new])
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""
@@ -130,6 +151,21 @@ class SqliteThreads:
                 connection.close()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             raise as_sqlite_failure(error) from error
+
+
+def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[Kept]:
+    """Yield what is kept of each of `writes`, which `connection` reads."""
+    reader = None
+    servers: dict[tuple[str, str], bool] = {}
+    for *write, kind, value, metadata in writes:
+        if reader is None:
+            from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
+
+            reader = UsageReader()
+        place = (write[0], write[1])
+        if place not in servers:
+            servers = {place: reader.has_server(connection.execute(_CHECKPOINT, place).fetchone())}
+        yield reader.read(write, (kind, value), json.loads(metadata or "{}"), own_server=servers[place])
 
 
 class SqliteJournal:
@@ -281,6 +317,25 @@ SELECT m.checkpoint_id, m.id, m.role, m.text, m.interrupted FROM branch CROSS JO
 ON m.thread_id = :thread AND m.checkpoint_id = branch.checkpoint_id
 WHERE coalesce(branch.turn, 1) != 0
 """
+
+_USAGE = """
+SELECT u.thread_id, u.checkpoint_id, u.task_id, u.idx, u.entries FROM usage u CROSS JOIN writes w
+ON w.thread_id = u.thread_id AND w.checkpoint_ns = '' AND w.checkpoint_id = u.checkpoint_id
+    AND w.task_id = u.task_id AND w.idx = u.idx
+WHERE u.entries != '[]' AND (:thread IS NULL OR u.thread_id = :thread)
+"""
+_ALL_WRITES = """
+SELECT w.thread_id, w.checkpoint_id, w.task_id, w.idx, w.type, w.value, CAST(c.metadata AS TEXT)
+FROM writes w LEFT JOIN checkpoints c
+ON c.thread_id = w.thread_id AND c.checkpoint_ns = '' AND c.checkpoint_id = w.checkpoint_id
+WHERE w.channel = 'messages' AND w.checkpoint_ns = '' AND (:thread IS NULL OR w.thread_id = :thread)
+"""
+_UNREAD = f"""{_ALL_WRITES} AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.thread_id = w.thread_id
+    AND u.checkpoint_id = w.checkpoint_id AND u.task_id = w.task_id AND u.idx = w.idx)
+"""  # noqa: S608 - constant text
+_CHECKPOINT = (
+    "SELECT type, checkpoint FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' AND checkpoint_id = ?"
+)
 
 _BRANCH = """
 WITH RECURSIVE branch (checkpoint_id) AS (

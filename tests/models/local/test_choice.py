@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from chatcli import paths
-from chatcli.models.local.choice import default_weights, describe_fetch, offer_larger
+from chatcli.models.local.choice import default_weights, describe_fetch, offer_larger, remember_choice
 from chatcli.models.local.weights import KNOWN_WEIGHTS, QWEN, QWEN_LARGE, SMOLLM, Weights
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -54,21 +54,24 @@ def test_largest_that_memory_and_disk_allow(machine: Machine, memory: int, disk:
 def test_decided_once(machine: Machine) -> None:
     machine(memory=2_000_000_000)
     assert default_weights() is QWEN
+    remember_choice(SMOLLM)  # which was named, and changes nothing
+    remember_choice(QWEN)
     machine()
     assert default_weights() is QWEN
 
 
 def test_decided_again_if_the_record_is_damaged(machine: Machine) -> None:
-    assert default_weights() is QWEN_LARGE
+    remember_choice(QWEN_LARGE)
     (paths.state_dir() / "local" / "model").write_bytes(b"\xff\x00")
     machine(memory=2_000_000_000)
     assert default_weights() is QWEN
 
 
 def test_what_was_fetched_is_used_rather_than_another(machine: Machine) -> None:
-    assert default_weights() is QWEN_LARGE
+    remember_choice(QWEN_LARGE)
     place(QWEN)
     assert default_weights() is QWEN
+    remember_choice(QWEN)
     place(QWEN_LARGE)
     assert default_weights() is QWEN, "it was chosen, and is still there"
 
@@ -78,7 +81,6 @@ def test_of_two_that_were_fetched_the_larger_is_used_if_memory_allows(machine: M
     place(SMOLLM)
     machine(memory=500_000_000)
     assert default_weights() is SMOLLM
-    (paths.state_dir() / "local" / "model").unlink()
     machine(memory=2_000_000_000)
     assert default_weights() is QWEN
 
@@ -86,6 +88,7 @@ def test_of_two_that_were_fetched_the_larger_is_used_if_memory_allows(machine: M
 def test_a_state_folder_that_cannot_be_written_costs_only_the_record(machine: Machine) -> None:
     paths.state_dir().parent.mkdir(parents=True)
     paths.state_dir().write_text("a file")
+    remember_choice(QWEN_LARGE)
     assert default_weights() is QWEN_LARGE
 
 
@@ -99,7 +102,7 @@ def test_notice_names_size_and_others(weights: Weights) -> None:
 
 def test_a_larger_one_is_offered_once(machine: Machine) -> None:
     place(QWEN)
-    default_weights()
+    remember_choice(QWEN)
     offer = offer_larger(QWEN)
     assert "chat models default local:qwen2.5-coder-1.5b" in offer
     assert offer_larger(QWEN) == ""
@@ -107,7 +110,7 @@ def test_a_larger_one_is_offered_once(machine: Machine) -> None:
 
 def test_nothing_is_offered_without_room(machine: Machine) -> None:
     place(QWEN)
-    default_weights()
+    remember_choice(QWEN)
     machine(memory=2_000_000_000)
     assert offer_larger(QWEN) == ""
     machine()
@@ -115,6 +118,6 @@ def test_nothing_is_offered_without_room(machine: Machine) -> None:
 
 
 def test_nothing_is_offered_for_a_model_that_was_named(machine: Machine) -> None:
-    assert default_weights() is QWEN_LARGE
+    remember_choice(QWEN_LARGE)
     assert offer_larger(QWEN) == ""
     assert offer_larger(QWEN_LARGE) == ""

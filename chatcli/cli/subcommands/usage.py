@@ -1,0 +1,39 @@
+"""`chat usage`: what the stored threads used and cost, by model."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from chatcli.cli.grammar.options import Store, Url
+from chatcli.cli.subcommands import output as common
+from chatcli.cli.subcommands.output import AsJson
+from chatcli.events import Notice
+from chatcli.models.prices import cost_listing, spent, spent_by_model, table_name
+from chatcli.store.usage import once
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="AGE", help="Only what was asked within this time: 12h, 30d, 8w, 1y.")
+]
+
+
+@app.command()
+def usage(
+    ctx: typer.Context, since: Since = None, as_json: AsJson = False, store: Store = None, url: Url = None
+) -> None:
+    """Sum the turns, tokens and costs of the stored threads, by model."""
+    settings = common.settings_of(ctx, store, url)
+    begin = None if since is None else datetime.now(UTC) - common.read_age(since, "--since")
+    found = list(once(common.threads_of(settings).usage()))
+    if begin is not None:
+        found = [answer for answer in found if answer.at >= begin.timestamp()]
+    value = {
+        "since": None if begin is None else begin.isoformat(timespec="seconds"),
+        "prices": table_name(),
+        "models": [{"model": each.model, **each.as_json()} for each in spent_by_model(found)],
+        "total": spent(found).as_json(),
+    }
+    events = (cost_listing("Usage", found), Notice(f"prices: {table_name()}"))
+    common.show_or_print_json(settings, value, *events, as_json=as_json)

@@ -1,0 +1,193 @@
+"""What the answers of threads used in tokens, read from LangGraph's writes.
+
+Each write is read once: what it says is kept beside the checkpoints. It is derived from them alone, so a kill, a fork,
+an import or an older version loses nothing, and what is missing is read again.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+REQUEST = "chatcli_request"
+"""The key of an answer's metadata for what asked for it: `model`, `own_server`, `at`, and in `also` other tokens."""
+MAX_TOKENS = 10**12
+"""More than any answer uses: an imported file may say anything."""
+_MAX_NAME = 200
+_GREGORIAN = 0x01B21DD213814000
+"""The intervals of 100 ns between the beginning of UUIDs' time and that of Unix."""
+_UNIQUE = re.compile(r"[0-9A-Za-z]{20}|[0-9a-f]{8}-[0-9a-f]{4}-")
+"""What a message's ID has in it if no other message has the same: some servers count from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of requests and answers; what was read from a cache and written to it is a part of `input`."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        """Return the sum."""
+        return Tokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+        )
+
+    def as_list(self) -> list[int]:
+        """Return the counts in the order of the fields."""
+        return [self.input, self.output, self.cache_read, self.cache_write]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A stored answer.
+
+    Attributes:
+        thread_id: Its thread.
+        turn: The number of questions that the thread had by then, on all of its branches.
+        key: The same for its copies in other threads.
+        model: Who answered, as `provider:model` or `graph:NAME`; empty if it is not known.
+        own_server: Whether the user named the server, so that list prices don't apply.
+        at: When it was asked for, in seconds since 1970; 0 if it is not known.
+        tokens: What it used, None where nobody reported it.
+
+    """
+
+    thread_id: str
+    turn: int
+    key: str
+    model: str
+    own_server: bool
+    at: float
+    tokens: Tokens | None
+
+
+Write = tuple[str, str, str, int]
+"""The key of a write: thread, checkpoint, task, and the index in the task's writes."""
+Kept = tuple[str, str, str, int, str]
+"""A write and what is kept of it, as JSON: an entry for each question and each answer."""
+
+
+def read_tokens(usage: object) -> Tokens | None:
+    """Return the counts in langchain's `usage_metadata`, which a file may have brought; None if they can't be true."""
+    if not isinstance(usage, Mapping):
+        return None
+    counts = _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
+    if counts[0] is None or counts[1] is None or not any(counts):
+        return None
+    details = usage.get("input_token_details")
+    cached = details if isinstance(details, Mapping) else {}
+    read = _count(cached.get("cache_read")) or 0
+    # Anthropic's client counts what is kept for five minutes and for an hour apart from the rest.
+    names = [name for name in cached if name == "cache_creation" or str(name).startswith("ephemeral_")]
+    written = sum(_count(cached[name]) or 0 for name in names)
+    if read + written > counts[0]:
+        read = written = 0
+    return Tokens(counts[0], counts[1], read, written)
+
+
+def note_request(model: str, *, own_server: bool, also: Iterable[Tokens]) -> dict[str, Any]:
+    """Return the metadata of an answer that notes what asked for it; `also` was used on the way to it."""
+    other = sum(also, Tokens())
+    noted: dict[str, Any] = {"model": model, "own_server": own_server, "at": int(time.time())}
+    return {REQUEST: {**noted, "also": other.as_list()} if other != Tokens() else noted}
+
+
+def answer_entry(
+    message_id: str, usage: object, noted: object, checkpoint_id: str, model: object, *, own_server: bool
+) -> list[Any]:
+    """Return what is kept of an answer.
+
+    Args:
+        message_id: Its ID.
+        usage: langchain's `usage_metadata`.
+        noted: What `note_request` noted of it, None for an answer of an older version or of a user graph.
+        checkpoint_id: The checkpoint that it was written to.
+        model: Who answered as far as the checkpoint knows.
+        own_server: Whether the user had named the server, as far as the checkpoint knows.
+
+    """
+    request: Mapping[str, Any] = noted if isinstance(noted, Mapping) else {}
+    tokens, also = read_tokens(usage), _read_also(request.get("also"))
+    if tokens is not None and also is not None:
+        tokens += also
+    name = request.get("model") or model
+    return [
+        message_id,
+        name[:_MAX_NAME] if isinstance(name, str) else "",
+        int(request.get("own_server") is True if request else own_server),
+        _time(request.get("at")) or _time_of(checkpoint_id),
+        None if tokens is None else tokens.as_list(),
+    ]
+
+
+def _read_also(counts: object) -> Tokens | None:
+    """Return the tokens that `note_request` noted; None if there are none, or they can't be true."""
+    if not isinstance(counts, list) or len(counts) != 4:
+        return None
+    read = [_count(count) for count in counts]
+    known = [count for count in read if count is not None]
+    return Tokens(*known) if len(known) == 4 and known[2] + known[3] <= known[0] else None
+
+
+def answers_of(kept: Iterable[Kept]) -> list[Answered]:
+    """Return the answers in `kept`, each of a thread once: a later write may change a message."""
+    found: dict[tuple[str, str], Answered] = {}
+    turns: dict[str, int] = {}
+    for thread_id, checkpoint_id, task_id, index, text in sorted(kept):
+        for entry in json.loads(text):
+            if not entry:
+                turns[thread_id] = turns.get(thread_id, 0) + 1
+                continue
+            message_id, model, own_server, at, counts = entry
+            place = (thread_id, message_id or f"{checkpoint_id} {task_id} {index}")
+            key = message_id if _UNIQUE.search(message_id) else f"{checkpoint_id} {message_id}"
+            tokens = None if counts is None else Tokens(*counts)
+            turn = found[place].turn if place in found else turns.get(thread_id, 0)
+            key = found[place].key if place in found else key
+            found[place] = Answered(thread_id, turn, key, model, bool(own_server), at, tokens)
+    return list(found.values())
+
+
+def once(answers: Iterable[Answered]) -> Iterator[Answered]:
+    """Yield `answers` without the copies that a fork or an import has made: they were paid once."""
+    seen: set[str] = set()
+    for answer in answers:
+        if answer.key not in seen:
+            seen.add(answer.key)
+            yield answer
+
+
+def as_kept(write: Sequence[Any], entries: list[list[Any]]) -> Kept:
+    """Return what is kept of `write`."""
+    return str(write[0]), str(write[1]), str(write[2]), int(write[3]), json.dumps(entries)
+
+
+def _count(number: object) -> int | None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    return number if whole and isinstance(number, int) and 0 <= number <= MAX_TOKENS else None
+
+
+def _time(at: object) -> int:
+    """Return the time `at`, 0 if it can't be one: not one of the future."""
+    return at if isinstance(at, int) and not isinstance(at, bool) and 0 <= at <= time.time() + 86400 else 0
+
+
+def _time_of(checkpoint_id: str) -> float:
+    """Return when a checkpoint was made, in seconds since 1970; LangGraph's IDs have the time in them."""
+    try:
+        made = UUID(checkpoint_id)
+    except ValueError:
+        return 0
+    if made.version != 6:
+        return 0
+    high, middle, low = made.time_low, made.time_mid, made.time_hi_version & 0x0FFF
+    return max(round(((high << 28 | middle << 12 | low) - _GREGORIAN) / 1e7, 3), 0)

@@ -364,7 +364,8 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         endpoint = Endpoint(name, public, own_key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    client = chat_client(name.model, base_url, key, settings)
+    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
+    client = chat_client(name.model, base_url, key, settings, http)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(
         name,
@@ -374,11 +375,14 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         key=own_key,
         custom_server=custom,
         base_url=custom_url(settings, OPENAI),
+        close=http.aclose,
     )
 
 
-def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
-    """Return a client for an OpenAI-compatible server, the embedded one included."""
+def chat_client(
+    model: str, base_url: str, key: Secret, settings: Settings, http: httpx2.AsyncClient, **extra: Any
+) -> ChatOpenAI:
+    """Return a client for an OpenAI-compatible server, the embedded one included, that sends its requests by `http`."""
     timeout = settings.timeout or ANSWER_SECONDS
     options: dict[str, Any] = {
         "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
@@ -387,7 +391,7 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         "stream_chunk_timeout": None,
         "stream_usage": True,
         "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
-        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
+        "http_async_client": http,
         **extra,
     }
     if settings.temperature is not None:

@@ -50,8 +50,8 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         EMBEDDED_URL,
         Secret(NO_KEY),
         replace(settings, timeout=settings.timeout or LOCAL_ANSWER_SECONDS, temperature=temperature),
+        http,
         profile={"image_inputs": False},
-        http_async_client=http,
     )
     answer = settings.max_tokens or ANSWER_ROOM
     limits = Limits(window=WINDOW, answer=answer, history=HISTORY)
@@ -62,6 +62,7 @@ def build_local(name: ModelName, settings: Settings, on_progress: Callable[[Prog
         default_system=SYSTEM,
         address="the local model",
         tokenizer=embedded_tokenizer(http),
+        close=http.aclose,
     )
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import math
 import re
+import ssl
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -392,6 +393,8 @@ def chat_client(
         "stream_usage": True,
         "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
         "http_async_client": http,
+        # langchain asks for a client of blocking calls too, and nobody calls it. Its own would read all certificates.
+        "http_client": httpx2.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False),
         **extra,
     }
     if settings.temperature is not None:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import certifi
 import pytest
+from hypothesis import settings
 
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
 from tests.e2e.forkserver import ForkServer, NoForks
-from tests.e2e.program import EXECUTABLE, Chat, Home
+from tests.e2e.program import EXECUTABLE, ONE_CERTIFICATE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.langgraph_server import OtherProgram, other_program, shared_server
 from tests.models.local.shared_cache import cached
@@ -24,6 +24,10 @@ KEY = "sk-test-5fe2c0b49d7a41e8"
 
 # Under nohup, all that the tests start would ignore hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# An example that takes long on a busy machine is no failure.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 # Without garbage collection, the imports of all modules of tests take half as long.
 gc.disable()
@@ -37,6 +41,11 @@ _PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflo
 _HELPER = Path(__file__).parent / "helper"
 _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
 """Files with the tests that take longest, more than ten seconds each."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are cores: tests wait for servers, disks and ends of processes in between."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -69,22 +78,11 @@ def _is_linux_only(item: pytest.Item) -> bool:
     return item.get_closest_marker("linux") is not None
 
 
-@pytest.fixture(scope="session")
-def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file with one certification authority."""
-    end = "-----END CERTIFICATE-----\n"
-    first = Path(certifi.where()).read_text().partition(end)[0]
-    path = tmp_path_factory.mktemp("certificates") / "one.pem"
-    path.write_text(first + end)
-    return path
-
-
 @pytest.fixture(autouse=True)
 def _few_certificates(request: pytest.FixtureRequest) -> None:
-    """Let the clients of units read one certificate: no unit needs any, and all of them take a client 25 ms."""
+    """Let the clients of units read one certificate."""
     if request.node.get_closest_marker("e2e") is None or request.path in _CLIENTS:
-        path: Path = request.getfixturevalue("one_certificate")
-        request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(path))
+        request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(ONE_CERTIFICATE))
 
 
 @pytest.fixture

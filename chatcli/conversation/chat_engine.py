@@ -101,6 +101,8 @@ class ChatEngine(LocalEngine):
             # In a thread: it imports a provider's package, and may ask its server what it has.
             model = await asyncio.to_thread(build_model, name, settings, self._on_progress)
             self._models[name, temperature] = model
+            if model.close is not None:
+                self._resources.push_async_callback(model.close)
             self._note_endpoint(model)
         return self._models[name, temperature]
 

@@ -130,6 +130,8 @@ class Model:
     """The model's tokenizer, if it can be used without a download."""
     keeps_conversation: bool = False
     """Whether its server keeps the conversation, so that only the newest question is sent."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """Closes the connections of its client, if they are ours: langchain's clients share theirs, or hide them."""
 
     @property
     def maker(self) -> str:

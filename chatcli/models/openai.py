@@ -7,6 +7,7 @@ import asyncio
 import json
 import math
 import re
+import ssl
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -381,7 +382,8 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         endpoint = Endpoint(name, public, own_key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    client = chat_client(name.model, base_url, key, settings)
+    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
+    client = chat_client(name.model, base_url, key, settings, http)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(
         name,
@@ -391,6 +393,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         key=own_key,
         custom_server=custom,
         base_url=custom_url(settings, OPENAI),
+        close=http.aclose,
     )
 
 
@@ -428,20 +431,24 @@ def _own_server_model(
 ) -> Model:
     """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
     limits = Limits() if window is None else Limits(window=window, answer=settings.max_tokens or window // 4)
+    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
     return Model(
         name,
-        chat_client(name.model, url, key or Secret(NO_KEY), settings),
+        chat_client(name.model, url, key or Secret(NO_KEY), settings, http),
         limits,
         address=redact(url, []),
         key=key,
         custom_server=True,
         base_url=custom_url(settings, name.provider),
         tokenizer=tokenizer,
+        close=http.aclose,
     )
 
 
-def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **extra: Any) -> ChatOpenAI:
-    """Return a client for an OpenAI-compatible server, the embedded one included."""
+def chat_client(
+    model: str, base_url: str, key: Secret, settings: Settings, http: httpx2.AsyncClient, **extra: Any
+) -> ChatOpenAI:
+    """Return a client for an OpenAI-compatible server, the embedded one included, that sends its requests by `http`."""
     timeout = settings.timeout or ANSWER_SECONDS
     options: dict[str, Any] = {
         "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
@@ -450,7 +457,9 @@ def chat_client(model: str, base_url: str, key: Secret, settings: Settings, **ex
         "stream_chunk_timeout": None,
         "stream_usage": True,
         "max_retries": 0,  # `graphs.chat.receive` asks again, with a notice
-        "http_async_client": openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS),
+        "http_async_client": http,
+        # langchain asks for a client of blocking calls too, and nobody calls it. Its own would read all certificates.
+        "http_client": httpx2.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False),
         **extra,
     }
     if settings.temperature is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatcli import paths
+from chatcli.models.local.runtime import FileLock
 from tests.bench.cited_answers import ask, right_of
 from tests.bench.corpora import CORPORA, QUESTIONS
 from tests.models.local.processes import stop_servers
@@ -36,5 +37,10 @@ def test_it_answers_from_the_right_passage_and_cites_it(
         nothing = next(question for question in QUESTIONS if not question.file)
         end = asyncio.run(ask(nothing, "local:qwen2.5-coder-0.5b"))
         assert right_of(nothing, end) == (True, True), end
+        # The conversations are closed, so this process no longer keeps the server from ending.
+        [clients] = (paths.state_dir() / "local").glob("*.clients.lock")
+        presence = FileLock(clients)
+        assert presence.try_take()
+        presence.close()
     finally:
         stop_servers(paths.state_dir() / "local")

@@ -304,6 +304,9 @@ def _main() -> None:
     environment = Environment()
     with environment.watched():
         _import_all()
+    # Some runs import these, too. NumPy, which the first imports, reads all variables, though not to be another.
+    for module in ("langgraph.store.sqlite.aio", "pypdf"):
+        importlib.import_module(module)
     gc.enable()
     gc.freeze()
     # A script's own folder comes first there, not the folder of the tests.

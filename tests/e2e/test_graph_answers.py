@@ -131,7 +131,6 @@ def test_the_question_of_an_entrypoint_that_is_killed_or_fails_stays(chat: Chat)
     assert contents(chat, "f") == ["fail"]
 
 
-@pytest.mark.executable
 @pytest.mark.parametrize("name", ["killed", "killed_entrypoint"])
 def test_an_answer_is_kept_when_the_process_is_killed_before_it_is_stored(chat: Chat, name: str) -> None:
     running = chat.start(*spec(name), "-t", "t", "hi", env={"KILL": "1"})

@@ -3,6 +3,7 @@
 import json
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,20 @@ from chatcli.config.installation import install_command
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
 from tests.e2e.conftest import OpenTerminal
+from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import unauthorized
 
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Give what runs `chat` where there is no keyring: Python's variables must be those of its imports."""
+    server = ForkServer(Home.below(tmp_path_factory.mktemp("forks")).env | NO_KEYRING)
+    yield server
+    server.close()
 
 
 def forget_environment(home: Home) -> None:

@@ -43,7 +43,7 @@ def _server_pid(chat: Chat) -> int:
 
 
 def test_three_processes_started_at_once_share_one_server_and_answer_in_words(local: Chat) -> None:
-    running = [local.start("--max-tokens", "30", "Name a colour.") for _ in range(3)]
+    running = [local.start("--max-tokens", "10", "Name a colour.") for _ in range(3)]
     results = [process.finish(180) for process in running]
     for result in results:
         assert result.returncode == 0, result

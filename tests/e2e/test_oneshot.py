@@ -32,7 +32,6 @@ def test_unquoted_words_are_one_question(chat: Chat, fake: FakeOpenAI) -> None:
     assert fake.requests[0].last == "why is the sky blue?"
 
 
-@pytest.mark.executable
 def test_a_pipe_alone_is_the_question(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat(input="why is the sky blue?\n")
     assert result.returncode == 0, result
@@ -66,7 +65,6 @@ def test_an_empty_pipe_does_not_spoil_a_question(chat: Chat, fake: FakeOpenAI) -
     assert fake.requests[0].last == "hello"
 
 
-@pytest.mark.executable
 def test_bytes_that_are_no_text_are_replaced_and_reported(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat("what is this?", input=b"caf\xe9 \xff\xfe")
     assert result.returncode == 0, result
@@ -150,16 +148,16 @@ def test_a_closed_output_that_nothing_is_written_to_is_no_failure(chat: Chat, fa
 
 @pytest.mark.parametrize("empty", [":", "echo", "printf ' \\n\\n'"])
 def test_an_empty_pipe_is_warned_of_and_the_question_is_asked(chat: Chat, fake: FakeOpenAI, empty: str) -> None:
-    result = chat.shell(f"{empty} | chat 'commit message'")
+    result = chat.shell(f"{empty} | chat 'commit message'", forks=True)
     assert (result.returncode, result.stdout) == (0, "You said: commit message\n")
     assert result.stderr == "warning: nothing came through the pipe; the question is asked without it\n"
-    assert chat.shell(f"{empty} | chat -q 'commit message'").stderr == ""
-    assert chat.shell(f"{empty} | chat").returncode == 2
+    assert chat.shell(f"{empty} | chat -q 'commit message'", forks=True).stderr == ""
+    assert chat.shell(f"{empty} | chat", forks=True).returncode == 2
 
 
 @pytest.mark.parametrize("stdin", ["< /dev/null", "<&-"])
 def test_an_input_that_is_no_pipe_is_not_warned_of(chat: Chat, fake: FakeOpenAI, stdin: str) -> None:
-    assert chat.shell(f"chat 'commit message' {stdin}").stderr == ""
+    assert chat.shell(f"chat 'commit message' {stdin}", forks=stdin != "<&-").stderr == ""
 
 
 def test_a_closed_output_costs_the_sight_of_the_answer_only(chat: Chat, fake: FakeOpenAI) -> None:
@@ -189,7 +187,6 @@ def test_a_terminal_that_knows_ascii_only_costs_characters_and_not_the_answer(
     assert fake.requests[0].last == "Grüße"
 
 
-@pytest.mark.executable
 def test_json_is_one_object_of_the_whole_turn(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Blue.", usage=TokenCount(prompt=21, completion=3)))
     result = chat("--json", "-t", "sky", "-m", "openai:gpt-fake", "why?")
@@ -238,7 +235,6 @@ def test_json_of_a_usage_error_is_one_object_too(chat: Chat, fake: FakeOpenAI) -
         assert result.json()["error"]["code"] == "usage"
 
 
-@pytest.mark.executable
 def test_jsonl_is_an_event_a_line_and_one_of_them_ends_the_turn(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Answer("Because of scattering.", chunks=3))
     events = chat("--format", "jsonl", "why?").events()

@@ -227,7 +227,6 @@ def test_what_is_no_file_is_refused(chat: Chat, home: Home) -> None:
     assert chat("threads", "import", "-", input=GOOD).stdout == "good\n"
 
 
-@pytest.mark.executable
 def test_an_import_is_killed_and_leaves_the_store_as_it_was(chat: Chat, fake: FakeOpenAI, home: Home) -> None:
     chat("-t", "mine", "hello")
     (home.work / "file").write_text(_long_thread(2_000))

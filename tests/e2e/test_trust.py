@@ -329,6 +329,7 @@ def test_no_dotenv_moves_the_users_folders_or_speaks_to_other_programs(
         *("LANGSMITH_TRACING=true", "LANGSMITH_API_KEY=x", "SSL_CERT_FILE=/dev/null", "CHATCLI_TRUST=1"),
         *("PAGER=./pwn", "EDITOR=./pwn", "VISUAL=./pwn", "PYTHONPATH=.", "PYTHONSTARTUP=./pwn.py", "LD_PRELOAD=./x.so"),
     )
+    del home.env["SSL_CERT_FILE"]  # a variable that is set goes before the file
     env = {"CHATCLI_TRUST": trust}
     assert chat("config", "path", env=env).stdout.startswith(str(home.root / ".config"))
     result = chat("hi", env=env)

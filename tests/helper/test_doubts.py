@@ -23,8 +23,6 @@ from tests.helper.conftest import Helped
     "command",
     [
         "CHATCLI_HELPER=0 chat hello",
-        "chat --no-helper hello",
-        "LC_ALL=C chat hello",
         "LANGGRAPH_STRICT_MSGPACK=true chat hello",
         "umask 027; chat hello",
         "ulimit -n 200; chat hello",

@@ -628,3 +628,25 @@ def test_run_is_refused_where_a_loop_runs() -> None:
 
     with pytest.raises(RuntimeError, match=r"await chatcli\.ask"):
         asyncio.run(within())
+
+
+def test_the_package_has_types() -> None:
+    package = Path(chatcli.__file__).parent
+    assert (package / "py.typed").exists()
+    assert (package / "__init__.pyi").exists()
+
+
+async def typed_program() -> str:
+    """Use the library as mypy, which checks the tests in strict mode, has to understand it; nobody calls this."""
+    answer = await chatcli.ask(reply, "hi", thread="t", context={"user": "me"})
+    total: int = answer.usage.total_tokens
+    finished = ""
+    async for event in chatcli.stream(reply, "hi"):
+        if event.type == "text_delta":
+            finished += event.text
+        elif event.type == "turn_finished":
+            finished = event.checkpoint_id
+    code: int = chatcli.run(reply, model=None)
+    main = chatcli.command(reply, name="my-agent")
+    done: int = main(["hi"])
+    return answer.content + answer.thread_id + finished + str(total + code + done)

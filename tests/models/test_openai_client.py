@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,9 @@ from langchain_core.messages import (
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from chatcli.config.settings import Settings
+from chatcli.models.build import build_model
+from chatcli.models.names import ModelName
 from chatcli.models.openai import REASONING, WholeChatOpenAI
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
@@ -114,3 +118,15 @@ def _sent(
 def test_langchains_own_client_still_needs_them() -> None:
     with pytest.raises(AssertionError):
         _streamed(ChatOpenAI)
+
+
+@pytest.mark.parametrize(("provider", "model", "times"), [("openai", "gpt-fake", 1), ("local", "smollm2-135m", 0)])
+def test_the_certificates_are_read_at_most_once(
+    monkeypatch: pytest.MonkeyPatch, provider: str, model: str, times: int
+) -> None:
+    """Reading them takes longer than all else that a client does when it is made."""
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **_: read.append(args))
+    settings = Settings.load({"base_url": "http://127.0.0.1:1/v1"} if provider == "openai" else {})
+    build_model(ModelName(provider, model), settings, lambda event: None)
+    assert len(read) == times

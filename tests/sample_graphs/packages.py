@@ -9,7 +9,6 @@ from langchain.agents.middleware import TodoListMiddleware
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AnyMessage
 from langgraph.graph import START, MessagesState, StateGraph, add_messages
-from langgraph.runtime import Runtime
 from langgraph.store.memory import InMemoryStore
 from langgraph_supervisor import create_supervisor
 from langgraph_swarm import create_handoff_tool, create_swarm
@@ -17,6 +16,7 @@ from langmem import create_manage_memory_tool, create_search_memory_tool
 from pydantic import BaseModel
 from trustcall import create_extractor
 
+from tests.sample_graphs.notes import notes as notes
 from tests.sample_graphs.scripted import Scripted
 
 MEMORIES = [create_manage_memory_tool(namespace=("memories",)), create_search_memory_tool(namespace=("memories",))]
@@ -89,33 +89,3 @@ async def place(state: PlaceState) -> dict[str, Any]:
 
 placing = StateGraph(PlaceState).add_node("place", place).add_edge(START, "place")
 formatting = create_agent(Scripted(), response_format=ToolStrategy(Person))
-
-
-async def remember(state: MessagesState, runtime: Runtime) -> dict[str, Any]:
-    """Keep the question in the store, and say what was in it."""
-    assert runtime.store is not None
-    known = sorted(item.value["text"] for item in await runtime.store.asearch(("notes",)))
-    await runtime.store.aput(("notes",), f"note-{len(known)}", {"text": state["messages"][-1].text})
-    return {"messages": [("ai", f"I knew: {', '.join(known)}")]}
-
-
-def remember_blocking(state: MessagesState, runtime: Runtime) -> dict[str, Any]:
-    """Do the same by the methods that block."""
-    assert runtime.store is not None
-    known = sorted(item.value["text"] for item in runtime.store.search(("notes",)))
-    runtime.store.put(("notes",), f"note-{len(known)}", {"text": state["messages"][-1].text})
-    return {"messages": [("ai", f"I knew: {', '.join(known)}")]}
-
-
-async def remember_in_loop(state: MessagesState, runtime: Runtime) -> dict[str, Any]:
-    """Block within the event loop, as many do."""
-    return remember_blocking(state, runtime)
-
-
-notes = StateGraph(MessagesState).add_node("remember", remember).add_edge(START, "remember").compile()
-blocking = StateGraph(MessagesState).add_node("remember", remember_blocking).add_edge(START, "remember").compile()
-in_loop = StateGraph(MessagesState).add_node("remember", remember_in_loop).add_edge(START, "remember").compile()
-inner = StateGraph(MessagesState).add_node("child", notes).add_edge(START, "child").compile()
-own_notes = (
-    StateGraph(MessagesState).add_node("remember", remember).add_edge(START, "remember").compile(store=InMemoryStore())
-)

@@ -130,7 +130,6 @@ def test_many_processes_may_make_the_tables_at_once(store: str, chat: Chat, fake
     assert len(chat("threads", "list", "--json").json()) == 4
 
 
-@pytest.mark.executable
 def test_an_answer_on_its_way_survives_a_kill(
     store: str, chat: Chat, fake: FakeOpenAI, threads: PostgresThreads
 ) -> None:

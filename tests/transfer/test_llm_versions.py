@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.read_file import read_documents
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Calls
+from tests.fakes.steps import Answer, Calls, echo
 from tests.llm_programs import AFTER, BEFORE, Llm, installed_llm
 
 PNG = base64.b64decode(
@@ -46,13 +46,15 @@ def converse(llm: Llm, server: FakeOpenAI) -> None:
     (llm.folder / "a.png").write_bytes(PNG)
     (llm.folder / "part.txt").write_text("the part")
     part = str(llm.folder / "part.txt")
-    llm(*MODEL, "-s", "Be brief.", "first")
-    llm("-c", "second")
-    llm(*MODEL, "-a", str(llm.folder / "a.png"), "what is it")
-    llm(*MODEL, "-f", part, "--sf", part, "-o", "temperature", "0.5", "and this")
-    server.script(Calls([("up", {"s": "abc"})], text="I call."), Answer('{"name": "ABC"}'))
+    server.script(echo, echo, echo, echo, Calls([("up", {"s": "abc"})], text="I call."), Answer('{"name": "ABC"}'))
     tool = "def up(s: str) -> str:\n    return s.upper()"
-    llm(*MODEL, "--functions", tool, "--schema", "name str", "call it")
+    llm(
+        [*MODEL, "-s", "Be brief.", "first"],
+        ["-c", "second"],
+        [*MODEL, "-a", str(llm.folder / "a.png"), "what is it"],
+        [*MODEL, "-f", part, "--sf", part, "-o", "temperature", "0.5", "and this"],
+        [*MODEL, "--functions", tool, "--schema", "name str", "call it"],
+    )
 
 
 def check(folder: Path) -> None:
@@ -92,15 +94,14 @@ def test_everything_that_is_logged_is_read(tmp_path: Path, server: FakeOpenAI, v
 def test_a_log_that_a_newer_version_continued_is_read_whole(tmp_path: Path, server: FakeOpenAI) -> None:
     older, newer = program(BEFORE, tmp_path, server), program(AFTER, tmp_path, server)
     converse(older, server)
-    older(*MODEL, "kept")
-    newer("-c", "continued")
-    newer(*MODEL, "new")
+    older([*MODEL, "kept"])
+    newer(["-c", "continued"], [*MODEL, "new"])
     check(tmp_path)
     threads = by_question(tmp_path)
     assert len(threads) == 6
     assert [text for _, text in said(threads["kept"])] == ["kept", "You said: kept", "continued", "You said: continued"]
     # The older one knows nothing of what the newer one logged; its next turn is a branch of its own.
-    older("--cid", threads["kept"].thread_id, "beside")
+    older(["--cid", threads["kept"].thread_id, "beside"])
     both = [d for d in read_documents(tmp_path / "logs.db") if d.messages[0].text == "kept"]
     assert sorted(document.thread_id for document in both) == [
         threads["kept"].thread_id,

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -40,6 +41,9 @@ _START_SECONDS = 120.0  # a gigabyte from a slow disk
 _LONGEST_ANSWER = 4096
 _PROBE_SECONDS = 5.0
 _CHECK_SECONDS = 0.05
+
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP: a client that is given no context reads all certificates."""
 
 EMBEDDED_URL = "http://embedded.invalid/v1"
 """The base URL to give to a client that uses `EmbeddedTransport`; `.invalid` (RFC 2606) never resolves."""
@@ -331,7 +335,7 @@ class EmbeddedTransport(httpx2.AsyncBaseTransport):
     def __init__(self, server: LocalServer) -> None:
         self._server = server
         # No proxy from the environment: the loopback interface is never behind one.
-        self._inner = httpx2.AsyncHTTPTransport(trust_env=False)
+        self._inner = httpx2.AsyncHTTPTransport(verify=_NO_CERTIFICATES, trust_env=False)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request`, whose URL begins with `EMBEDDED_URL`, and return the response as it begins.
@@ -376,7 +380,7 @@ async def _answers(endpoint: Endpoint) -> bool:
     """Return whether a server with that key answers; `/health` needs no key, so it would prove nothing."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
     # No proxy from the environment: the loopback interface is never behind one.
-    async with httpx2.AsyncClient(trust_env=False, timeout=_PROBE_SECONDS) as client:
+    async with httpx2.AsyncClient(verify=_NO_CERTIFICATES, trust_env=False, timeout=_PROBE_SECONDS) as client:
         try:
             response = await client.get(f"{endpoint.base_url}/models", headers=headers)
         except httpx2.HTTPError:

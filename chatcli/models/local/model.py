@@ -53,8 +53,8 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         EMBEDDED_URL,
         Secret(NO_KEY),
         replace(settings, timeout=settings.timeout or LOCAL_ANSWER_SECONDS, temperature=temperature),
+        http,
         profile={"image_inputs": False} | ({} if weights.takes_tools else {"tool_calling": False}),
-        http_async_client=http,
     )
     answer = settings.max_tokens or answer_room(weights)
     return Model(
@@ -64,6 +64,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         default_system=SYSTEM if known else "",
         address="the local model",
         tokenizer=embedded_tokenizer(http),
+        close=http.aclose,
     )
 
 

@@ -13,7 +13,7 @@ DEFAULT_LOCAL_MODEL = "qwen2.5-coder-0.5b"
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 GRAPH = "graph"
 """Used as the provider in the name of a user graph."""
-LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "smollm2-135m")
+LOCAL_MODELS = (DEFAULT_LOCAL_MODEL, "qwen2.5-coder-1.5b", "smollm2-135m")
 
 
 @dataclass(frozen=True, slots=True)

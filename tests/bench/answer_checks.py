@@ -21,6 +21,8 @@ _LITERAL = re.compile(r"""r?(?:"([^"\n]+)"|'([^'\n]+)')""")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\}|[\u00a0\u202f ])(?=\d{3}(?!\d))")
 
+_STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+
 _RIGHT = 42
 """The exit code of a program that found the code right; one that calls `sys.exit` itself is not."""
 _SECONDS = 20.0
@@ -153,8 +155,11 @@ assert any(map(fits, {candidates!r}))
 
 
 def plain(text: str) -> str:
-    """Return `text` in lower case without accents, curly quotes, and the marks of Markdown's emphasis, so `*.py` is `.py`."""
-    text = unicodedata.normalize("NFD", text.translate(str.maketrans("’‘“”", "''\"\"")))
+    """Return `text` in lower case without accents, curly quotes and Markdown's emphasis.
+
+    `ß` becomes `ss`, and `*.py` becomes `.py`.
+    """
+    text = unicodedata.normalize("NFD", text.translate(_STRAIGHT))
     text = unicodedata.normalize("NFC", re.sub(r"[\u0300-\u036f]", "", text))
     return re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text).casefold().strip()
 

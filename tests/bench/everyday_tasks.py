@@ -33,13 +33,14 @@ class Task(NamedTuple):
 
 
 _MEETING = (
-    "The team met on Monday. Sales in Spain grew by 12 percent, while those in Poland fell slightly. Marta will hire two "
-    "engineers before summer. The move to the new office was postponed to October because the building is not ready."
+    "The team met on Monday. Sales in Spain grew by 12 percent, while those in Poland fell slightly. Marta will hire "
+    "two engineers before summer. The move to the new office was postponed to October because the building is not "
+    "ready."
 )
 _MUSEUM = (
-    "The city museum will close its doors from January to March. Workers will replace the roof, which has leaked since a "
-    "storm two years ago. The paintings will be kept in the library, where visitors can see some of them for free. The "
-    "repair costs 3 million euros and is paid by the state."
+    "The city museum will close its doors from January to March. Workers will replace the roof, which has leaked since "
+    "a storm two years ago. The paintings will be kept in the library, where visitors can see some of them for free. "
+    "The repair costs 3 million euros and is paid by the state."
 )
 _BEES = (
     "Bees are more than makers of honey. They pollinate about a third of the plants that we eat, among them apples and "
@@ -47,8 +48,8 @@ _BEES = (
     "who leave strips of wild flowers beside their fields have seen the bees come back within three years."
 )
 _EMAIL = (
-    "Hi all, sorry for the late notice. The electrician can only come on Tuesday, so our planning meeting can't take place "
-    "then. Let's meet on Thursday at 10 in room 4 instead. Please bring your figures. Best, Jana"
+    "Hi all, sorry for the late notice. The electrician can only come on Tuesday, so our planning meeting can't take "
+    "place then. Let's meet on Thursday at 10 in room 4 instead. Please bring your figures. Best, Jana"
 )
 _TRACEBACK = """Traceback (most recent call last):
   File "main.py", line 7, in <module>
@@ -123,7 +124,7 @@ TRANSLATION = (
         "translation",
         ("Translate into French: I would like a coffee without sugar, please.",),
         says(r"voudrais|aimerais|souhaiterais|prendrai", "cafe", "sans sucre", r"s'il (vous|te) plait"),
-        "Je voudrais un café sans sucre, s’il vous plaît.",
+        "Je voudrais un café sans sucre, s\u2019il vous plaît.",
         "J'aimerais un café avec du sucre, s'il vous plaît.",
     ),
     Task(
@@ -164,7 +165,7 @@ SUMMARY = (
             at_most(40),
             says("spain", "office|october", never="(sales in spain|spanish sales) (fell|decreas|declin)|poland grew"),
         ),
-        "Sales grew in Spain and fell in Poland, two engineers will be hired, and the move to the office is in October.",
+        "Sales grew in Spain and fell in Poland, two engineers come, and the move to the office is in October.",
         f"Here it is. {_MEETING}",
     ),
     Task(
@@ -294,8 +295,8 @@ EXTRACTION = (
     Task(
         "extraction",
         (
-            "Which people are named in this text? List their names only. At the opening in Lyon, Maria Lopez of Siemens "
-            "thanked Ken Adams, and later Yuki Tanaka showed the guests around.",
+            "Which people are named in this text? List their names only. At the opening in Lyon, Maria Lopez of "
+            "Siemens thanked Ken Adams, and later Yuki Tanaka showed the guests around.",
         ),
         says("maria lopez", "ken adams", "yuki tanaka", never=r"\b(lyon|siemens)\b"),
         "Maria Lopez, Ken Adams, Yuki Tanaka",
@@ -368,8 +369,8 @@ ARITHMETIC = (
     Task(
         "arithmetic",
         (
-            "A jacket costs 80 dollars. Its price is reduced by 25 percent, and I have a voucher for another 15 dollars. "
-            "What do I pay?",
+            "A jacket costs 80 dollars. Its price is reduced by 25 percent, and I have a voucher for another 15 "
+            "dollars. What do I pay?",
         ),
         result(45),
         "80 - 20 = 60, less 15: you pay $45.00.",
@@ -515,7 +516,7 @@ CODE = (
             (("",), True),
             (("Anna",), True),
         ),
-        "```python\ndef is_palindrome(text):\n    t = text.lower().replace(' ', '')\n    return t == t[::-1]\n```\nDone.",
+        "```python\ndef is_palindrome(text):\n    t = text.lower().replace(' ', '')\n    return t == t[::-1]\n```",
         "```python\ndef is_palindrome(text):\n    return text == text[::-1]\n```",
     ),
     Task(
@@ -528,10 +529,11 @@ CODE = (
     Task(
         "code",
         (
-            "Write a Python function fibonacci(n) that returns a list of the first n Fibonacci numbers, which begin 0, 1.",
+            "Write a Python function fibonacci(n) that returns a list of the first n Fibonacci numbers, which begin "
+            "0, 1.",
         ),
         function("fibonacci", ((1,), [0]), ((2,), [0, 1]), ((7,), [0, 1, 1, 2, 3, 5, 8])),
-        "```py\ndef fibonacci(n):\n    a = [0, 1]\n    while len(a) < n:\n        a.append(a[-1] + a[-2])\n    return a[:n]",
+        "```py\ndef fibonacci(n):\n    a = [0, 1]\n    while len(a) < n:\n        a += [sum(a[-2:])]\n    return a[:n]",
         "```python\ndef fibonacci(n):\n    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)\n```",
     ),
     Task(
@@ -551,7 +553,8 @@ CODE = (
     Task(
         "code",
         (
-            "Which shell command finds all files below this folder whose names end in .py? Answer with the command only.",
+            "Which shell command finds all files below this folder whose names end in .py? Answer with the command "
+            "only.",
         ),
         says(r"find\b.*-i?name[ =]+[\"'\\]*\.py\b|find\b.*-i?regex.*\.py|[ ./]/\.py|\bfd\b.*\bpy\b|rg --files.*\.py"),
         '`find . -type f -name "*.py"`',
@@ -563,8 +566,8 @@ CLASSIFICATION = (
     Task(
         "classification",
         (
-            "Is this review positive or negative? Answer with one word. The room was small and loud, and nobody answered "
-            "when we asked for towels.",
+            "Is this review positive or negative? Answer with one word. The room was small and loud, and nobody "
+            "answered when we asked for towels.",
         ),
         label("negative", "positive"),
         "**Negative**.",
@@ -590,8 +593,8 @@ CLASSIFICATION = (
     Task(
         "classification",
         (
-            "Sort this request into one of the categories billing, technical or account. Answer with the category only. I "
-            "was charged twice for March and would like my money back.",
+            "Sort this request into one of the categories billing, technical or account. Answer with the category "
+            "only. I was charged twice for March and would like my money back.",
         ),
         label("billing", "technical", "account"),
         "Category: Billing",

@@ -21,7 +21,7 @@ def test_there_are_sixty_tasks_and_both_halves_have_as_many_of_each_group() -> N
 
 
 def test_words_are_compared_without_case_accents_and_emphasis() -> None:
-    assert plain("**Où** est l’_Élysée_?") == "ou est l'elysee?"
+    assert plain("**Où** est l\u2019_Élysée_?") == "ou est l'elysee?"
     assert says("get_user")("Rename `get_user`")
 
 

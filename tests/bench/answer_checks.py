@@ -27,9 +27,10 @@ _RIGHT = 42
 """The exit code of a program that found the code right; one that calls `sys.exit` itself is not."""
 _SECONDS = 20.0
 _BOUNDS = """
-import resource, sys
-for kind, bound in (("CPU", 2), ("AS", 1 << 29), ("FSIZE", 0)):
-    resource.setrlimit(getattr(resource, "RLIMIT_" + kind), (bound, bound))
+import contextlib, resource, sys
+for kind, bound in (("CPU", 1), ("AS", 1 << 29), ("FSIZE", 0)):
+    with contextlib.suppress(ValueError):  # macOS bounds no address space
+        resource.setrlimit(getattr(resource, "RLIMIT_" + kind), (bound, bound))
 HARMLESS = ("os.listdir", "os.scandir")
 def refuse(event, arguments):
     family = event.partition(".")[0]

@@ -44,6 +44,8 @@ PROMPTS = {
 BASE = "today"
 """The prompt that the others are compared with."""
 LONGEST_ANSWER = 300
+_FILLING = (("a short turn", 4), ("a full window", 8000), ("a short turn", 4), ("another short turn", 4))
+"""The turns with which memory is measured: a name, and how many words. What a slot held is then kept aside."""
 GROUPS = tuple(dict.fromkeys(task.group for task in TASKS))
 
 
@@ -76,6 +78,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="measure the servers' memory and start-up instead")
     options = parser.parse_args()
     answers_file = options.answers.absolute()
+    prompts = options.prompt or list(PROMPTS)
+    tasks = {"choosing": CHOOSING, "confirming": CONFIRMING}.get(options.half, TASKS)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("CONFIG", "DATA", "STATE"):
             os.environ[f"XDG_{name}_HOME"] = str(Path(folder, name))
@@ -87,11 +91,8 @@ def main() -> None:
             for model in models:
                 asyncio.run(measure_memory(find_weights(model)))
             return
-        prompts = options.prompt or list(PROMPTS)
-        tasks = {"choosing": CHOOSING, "confirming": CONFIRMING}.get(options.half, TASKS)
         asyncio.run(ask_all(models, prompts, tasks, options.repeats, answers_file))
-    # The last line may be half written.
-    answers = list(read(answers_file))
+    answers = [one for one in read(answers_file) if one.prompt in prompts and TASKS[one.task] in tasks]
     for model in models:
         report(model, [one for one in answers if one.model == model], show=options.show)
 
@@ -214,7 +215,7 @@ async def measure_memory(weights: Weights) -> None:
     print(f"{weights.title}: loaded in {time.monotonic() - begun:.1f} s, {cpu_seconds(pid):.1f} s of CPU")
     print(f"  peak after loading: {peak_mb(pid):.0f} MB", flush=True)
     try:
-        for name, words in (("a short turn", 5), ("a full window", 6800), ("another full window", 6800)):
+        for name, words in _FILLING:
             settings = Settings.load({"model": f"local:{weights.name}", "max_tokens": 16})
             conversation = build_conversation(settings, StoreLocation(), "memory")
             cpu = cpu_seconds(pid)

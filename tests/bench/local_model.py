@@ -37,11 +37,11 @@ MODELS = (QWEN.name, QWEN_LARGE.name)
 PROMPTS = {
     # Qwen's template then begins with its own: "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
     "none": "",
-    "today": "You are a helpful assistant. Answer briefly and use what the user told you earlier.",
+    "helpful": "You are a helpful assistant. Answer briefly and use what the user told you earlier.",
     "exact": "Answer correctly and briefly, in the form that the user asks for.",
     "steps": "You are a careful assistant. Do exactly what is asked and nothing else. Calculate step by step.",
 }
-BASE = "today"
+BASE = "helpful"
 """The prompt that the others are compared with."""
 LONGEST_ANSWER = 300
 _FILLING = (("a short turn", 4), ("a full window", 8000), ("a short turn", 4), ("another short turn", 4))

@@ -22,7 +22,7 @@ ANSWER_ROOM = 1024
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
-SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told you earlier."
+SYSTEM = "Answer correctly and briefly, in the form that the user asks for."
 
 # ChatML, the prompt format of the embedded models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it,
 # and "<|im_start|>assistant\n" at the end.

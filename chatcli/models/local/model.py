@@ -21,7 +21,7 @@ from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
 TEMPERATURE = 0.2
-SYSTEM = "You are a helpful assistant. Answer briefly and use what the user told you earlier."
+SYSTEM = "Answer correctly and briefly, in the form that the user asks for."
 
 # ChatML, the prompt format of the known models: "<|im_start|>user\n" before a text and "<|im_end|>\n" behind it, and
 # "<|im_start|>assistant\n" at the end. Those of other models take about as many tokens.

@@ -180,7 +180,7 @@ def test_the_local_model_is_fetched_and_a_stopped_download_is_not_asked_about(
 ) -> None:
     with Hub() as hub:
         hub.files[WEIGHTS] = bytes(QWEN.size)
-        hub.stall_after = 10_000_000
+        hub.stall_after, hub.chunk_pause = 10_000_000, 0.005  # longer than the time between two reports
         home.env["HF_ENDPOINT"] = hub.url
         tty = terminal()
         tty.wait_for(QUESTION)

@@ -148,15 +148,17 @@ def remove(
     ],
 ) -> None:
     """Delete the files of local models; a file of your own that was pulled by its path stays."""
-    from chatcli.models.local.pulled import find_model, model_name
+    from chatcli.models.local.pulled import find_removable, model_name
     from chatcli.models.local.pulled import remove as remove_model
-    from chatcli.models.local.runtime import Runtime
+    from chatcli.models.local.runtime import Runtime, is_taken
 
-    found = [find_model(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
+    found = [find_removable(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:
-        if Runtime.of(weights).has_clients():
+        lock = weights.cache_file.with_name(f"{weights.cache_file.name}.lock")
+        if Runtime.of(weights).has_clients() or (lock.exists() and is_taken(lock)):
             raise UsageError(
-                f"local:{weights.name} is in use", remedy="Leave its conversations, and wait some minutes."
+                f"local:{weights.name} is in use",
+                remedy="End its conversations and downloads first.",
             )
     for weights in found:
         freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0

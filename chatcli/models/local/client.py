@@ -35,6 +35,9 @@ _ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 _EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 """The last line of a Python traceback."""
 
+_NOT_LOADED = "Failed to init server"
+"""What the runtime raises for a file; it says no more."""
+
 _IDLE_VARIABLE = "CHATCLI_LOCAL_IDLE_SECONDS"
 _DEFAULT_IDLE_SECONDS = 180.0
 _START_SECONDS = 120.0  # a gigabyte from a slow disk
@@ -157,6 +160,11 @@ def explain_death(returncode: int, log: Path) -> ChatcliError:
     text = log.read_text(errors="replace") if log.exists() else ""
     if (known := _known_death(returncode, text)) is not None:
         return known
+    if _NOT_LOADED in text:
+        return InternalError(
+            "The local model can't be loaded: its file is damaged, or its architecture unknown to the runtime",
+            remedy="Take another file with -m; see `chat models list`.",
+        )
     lines = text.strip().splitlines()
     # The runtime logs from a thread of its own, so its last line may come after Python's error.
     errors = [line for line in lines if _EXCEPTION.match(line)]

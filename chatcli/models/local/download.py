@@ -26,6 +26,8 @@ _OFFICIAL_HUB = "https://huggingface.co"
 _QUEUED_CHUNKS = 64
 _MOST_REDIRECTS = 5
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_TOKEN = re.compile(r"[!-~]+")
+"""What a header can carry; of anything else the HTTP client's error would show the token."""
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -126,6 +128,11 @@ def find_on_hub(file: HubFile) -> Weights:
         NetworkError: The hub can't be reached.
 
     """
+    if os.environ.get("HF_TOKEN", "").strip() and not _hub_headers():
+        raise AuthError(
+            "HF_TOKEN is no token: it has a line break, a space or a character that is not ASCII",
+            remedy="Correct it, or unset it.",
+        )
     try:
         with httpx2.Client(timeout=STALL_SECONDS, headers=_hub_headers()) as client:
             facts = _ask_for_headers(client, file)
@@ -216,7 +223,7 @@ def _hub() -> str:
 def _hub_headers() -> dict[str, str]:
     """Return the headers for the hub alone: the client drops the token where it is sent to another host."""
     token = os.environ.get("HF_TOKEN", "").strip()
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    return {"Authorization": f"Bearer {token}"} if token and _TOKEN.fullmatch(token) else {}
 
 
 def _file_url(repository: str, revision: str, path: str) -> str:

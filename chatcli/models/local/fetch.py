@@ -207,6 +207,8 @@ def _require_unchanged(weights: Weights) -> Path:
             f"{weights.own_path} is gone, or has changed since local:{weights.name} was pulled",
             remedy=f"Pull it again: chat models pull {weights.own_path}, or: chat models remove {weights.name}",
         )
+    with suppress(UsageError, OSError):  # a file that only CHATCLI_LOCAL_MODEL names: threads remember its model
+        remember(weights)
     return weights.cache_file
 
 

@@ -4,6 +4,8 @@ The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A file ma
 it is bounded: numbers, lengths and the whole header.
 """
 
+import math
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,56 @@ from chatcli.errors import UsageError
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _MOST_ENTRIES = 10_000
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_TENSORS = 100_000
+_MOST_DIMENSIONS = 4
+_LONGEST_NAME = 1024
+_MOST_BYTES = 64 * 1024 * 1024
 """The longest header. That of a model with 260,000 words takes 12 MB."""
 _LONGEST_TEXT = 1024 * 1024
 _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_TEXTS = ("general.architecture", "general.type", "tokenizer.chat_template")
+"""The entries whose text is kept; the others could fill the memory."""
+_ALIGNMENT = 32
+_TENSOR_TYPES = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 40),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
+    40: (64, 36),
+    41: (128, 18),
+}
+"""How many numbers a block of each type holds, and its bytes; of other types only the beginning is checked."""
 _CACHED_BYTES = 2
 """The bytes of a number in the cache of what was read (f16)."""
 
@@ -57,8 +102,11 @@ def read_header(path: Path) -> Header:
 
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _DamagedError  # opening a pipe would wait for its writer
         with path.open("rb") as file:
-            entries = _read_entries(file, path.stat().st_size)
+            entries = _read_entries(file, status.st_size)
     except (_DamagedError, struct.error) as error:
         raise UsageError(f"{path} is not a whole GGUF file", remedy="Fetch it again, or correct the path.") from error
     return _header(path, entries)
@@ -77,7 +125,7 @@ def _header(path: Path, entries: dict[str, Any]) -> Header:
             f"{path} has no chat template: it is a base model, or one for other tasks",
             remedy="Take the file of an instruct or chat model.",
         )
-    if not isinstance(window, int) or not 0 < window < 2**31:
+    if type(window) is not int or not 0 < window < 2**31:
         raise UsageError(f"{path} does not say how large its context is", remedy="Take another file of this model.")
     return Header(architecture, window, _token_bytes(architecture, entries), template)
 
@@ -99,27 +147,49 @@ def _read_entries(file: IO[bytes], size: int) -> dict[str, Any]:
     """Return the entries with one value; those with a list, such as the words, are passed over."""
     if file.read(len(MAGIC)) != MAGIC:
         raise _DamagedError
-    version, _tensors, count = struct.unpack("<IQQ", file.read(20))
+    version, tensors, count = struct.unpack("<IQQ", file.read(20))
     if version not in _VERSIONS or count > _MOST_ENTRIES:
         raise _DamagedError
     entries: dict[str, Any] = {}
     for _ in range(count):
-        key = _read_text(file)
+        key = _read_text(file, _LONGEST_NAME)
         (kind,) = struct.unpack("<I", file.read(4))
-        value = _read_value(file, kind)
+        value = _read_value(file, kind, keep_text=key in _TEXTS)
         if value is not None:
             entries[key] = value
         if file.tell() > min(size, _MOST_BYTES):
             raise _DamagedError
+    alignment = entries.get("general.alignment", _ALIGNMENT)
+    if type(alignment) is not int or not 0 < alignment <= _MOST_BYTES:
+        raise _DamagedError
+    _require_tensors(file, _checked(tensors, _MOST_TENSORS), alignment, size)
     return entries
 
 
-def _read_value(file: IO[bytes], kind: int) -> Any:
+def _require_tensors(file: IO[bytes], count: int, alignment: int, size: int) -> None:
+    """Return if the file holds the tensors that it lists: a download that broke off has only some."""
+    end = 0
+    for _ in range(count):
+        _read_text(file, _LONGEST_NAME)
+        (dimensions,) = struct.unpack("<I", file.read(4))
+        form = struct.Struct(f"<{_checked(dimensions, _MOST_DIMENSIONS)}QIQ")
+        *shape, kind, offset = form.unpack(file.read(form.size))
+        numbers, data = _TENSOR_TYPES.get(kind, (1, 0))
+        end = max(end, offset + math.prod(shape) // numbers * data)
+    start = -(-file.tell() // alignment) * alignment
+    if start + end > size and count:
+        raise _DamagedError
+
+
+def _read_value(file: IO[bytes], kind: int, *, keep_text: bool) -> Any:
     if kind in _SCALARS:
         form = _SCALARS[kind]
         return struct.unpack(form, file.read(struct.calcsize(form)))[0]
+    if kind == _STRING and keep_text:
+        return _read_text(file, _LONGEST_TEXT)
     if kind == _STRING:
-        return _read_text(file)
+        _pass_texts(file, 1)
+        return None
     if kind != _ARRAY:
         raise _DamagedError
     inner, length = struct.unpack("<IQ", file.read(12))
@@ -138,9 +208,9 @@ def _pass_texts(file: IO[bytes], count: int) -> None:
         file.seek(_checked(length.unpack(file.read(8))[0], _LONGEST_TEXT), 1)
 
 
-def _read_text(file: IO[bytes]) -> str:
+def _read_text(file: IO[bytes], longest: int) -> str:
     (length,) = struct.unpack("<Q", file.read(8))
-    data = file.read(_checked(length, _LONGEST_TEXT))
+    data = file.read(_checked(length, longest))
     if len(data) != length:
         raise _DamagedError
     return data.decode(errors="replace")

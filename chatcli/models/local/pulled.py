@@ -99,6 +99,22 @@ def find_model(name: str, override: Path | None = None) -> Weights:
     return models[name]
 
 
+def find_removable(name: str) -> Weights:
+    """Return the local model `name`, or what has arrived of one whose first download was stopped.
+
+    Raises:
+        UsageError: There is neither.
+
+    """
+    try:
+        return find_model(name)
+    except UsageError:
+        stub = Weights(name=name, title=name, file_name=f"{name}{_SUFFIX}", size=0, sha256="", hub_path="/")
+        if _PLAIN.fullmatch(name) and stub.cache_file.with_name(f"{stub.file_name}.part").exists():
+            return stub
+        raise
+
+
 def override_name(override: Path) -> str:
     """Return the name of the model that `override`, the value of `CHATCLI_LOCAL_MODEL`, stands for."""
     known = copy_of_known(override)
@@ -126,13 +142,17 @@ def own_weights(path: Path) -> Weights:
     """
     path = path.expanduser().absolute()
     try:
+        identity = _identity(path)
+        for known in pulled_models().values():
+            if known.sha256 == identity:
+                return known  # with the window that was chosen first: its server may be running
         header = read_header(path)
         return Weights(
             name=model_name(path.name),
             title=model_name(path.name),
             file_name=path.name,
             size=path.stat().st_size,
-            sha256=_identity(path),
+            sha256=identity,
             own_path=str(path),
             window=_window(header.window, header.token_bytes, path.stat().st_size),
             token_bytes=header.token_bytes,
@@ -154,7 +174,7 @@ def _identity(path: Path) -> str:
     import hashlib
 
     status = path.stat()
-    fields = (str(path), status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns)
+    fields = (str(path), status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(repr(fields).encode()).hexdigest()
 
 

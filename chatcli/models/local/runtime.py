@@ -49,11 +49,11 @@ class Runtime:
 
     def is_running(self) -> bool:
         """Return whether a server is running or being started."""
-        return _is_taken(self.server_lock)
+        return is_taken(self.server_lock)
 
     def has_clients(self) -> bool:
         """Return whether a process uses the server, or the server is ending."""
-        return _is_taken(self.clients_lock)
+        return is_taken(self.clients_lock)
 
     @property
     def server_lock(self) -> Path:
@@ -148,7 +148,8 @@ class FileLock:
         os.close(self._descriptor)
 
 
-def _is_taken(path: Path) -> bool:
+def is_taken(path: Path) -> bool:
+    """Return whether a process holds the lock on `path`."""
     lock = FileLock(path)
     try:
         return not lock.try_take()

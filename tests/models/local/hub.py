@@ -4,7 +4,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Hub:
@@ -18,6 +18,8 @@ class Hub:
     - `silent`: accept connections and never answer
     """
 
+    handler: ClassVar[type["_Handler"]]
+
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.heads: dict[str, dict[str, str]] = {}
@@ -30,11 +32,11 @@ class Hub:
         self.requests: list[tuple[str, str | None]] = []
         self.tokens: list[str | None] = []
         self.closing = threading.Event()
-        handler = type("Handler", (_Handler,), {"hub": self})
+        handler = type("Handler", (self.handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "Hub":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -89,3 +91,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         """Tests read `requests` instead."""
+
+
+Hub.handler = _Handler

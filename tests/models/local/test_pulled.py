@@ -232,6 +232,15 @@ def test_the_override_is_what_local_means(own: Path, tmp_path: Path) -> None:
         find_model("missing", tmp_path / "missing.gguf")
 
 
+def test_the_override_is_remembered_with_its_window(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.write_bytes(gguf_file(CHAT | {"llama.context_length": 131072}))
+    first = find_model("mine", own)
+    fetch(first, on_progress=ignore)
+    assert find_model("mine") == first, "threads name it without the variable"
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3_000_000))
+    assert find_model("mine", own) == first, "its server may be running"
+
+
 @pytest.mark.parametrize(
     ("trained", "available", "window"),
     [(131072, 10**12, 32768), (131072, 3_000_000, 8192), (2048, 10**12, 2048), (131072, 17_000_000, 32768)],

@@ -238,7 +238,7 @@ def source_of(weights: Weights) -> str:
     return weights.own_path or f"{HUB}{weights.hub_repository}/{weights.hub_path}"
 
 
-def remove(weights: Weights) -> None:
+def forget(weights: Weights) -> None:
     """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled.
 
     Raises:

@@ -89,7 +89,10 @@ def find_model(name: str, override: Path | None = None) -> Weights:
 
     """
     if override is not None and name == override_name(override):
-        return copy_of_known(override) or own_weights(override)
+        try:
+            return copy_of_known(override) or own_weights(override)
+        except UsageError as error:
+            raise UsageError(f"CHATCLI_LOCAL_MODEL: {error.message}", remedy="Correct it, or unset it.") from error
     models = {weights.name: weights for weights in KNOWN_WEIGHTS} | pulled_models()
     if name not in models:
         raise UsageError(

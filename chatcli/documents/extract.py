@@ -22,6 +22,8 @@ from typing import BinaryIO
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
+import psutil
+
 from chatcli.attachments.html import html_pieces, join_pieces
 
 MAX_UNPACKED = 256 * 1024 * 1024
@@ -76,8 +78,8 @@ def _receive(source: BinaryIO, requests: "queue.SimpleQueue[tuple[str, float, by
 
 def _watch_memory(limit: int, exit_code: int) -> None:
     """End the process when it has taken more than `limit` bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) has bytes there, else kibibytes
-    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= limit:
+    this = psutil.Process()
+    while this.memory_info().rss <= limit:
         time.sleep(_WATCH_SECONDS)
     os._exit(exit_code)
 

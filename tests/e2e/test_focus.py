@@ -37,7 +37,7 @@ def test_an_answer_that_ends_unseen_is_announced(fake: FakeOpenAI, terminal: Ope
     first.set()
     tty.wait_for(lambda text: b"\x1b]777;notify;chat;the answer is complete: why is the sky blue?\x1b\\" in tty.raw)
     tty.wait_for_prompt("typed")
-    assert calls(tty) == 1
+    tty.wait_for(lambda text: calls(tty) == 1)
     tty.send(f"{BACK}{AWAY}{BACK} too")
     tty.wait_for_prompt("typed too")
     tty.send_line("")
@@ -76,7 +76,7 @@ def test_an_editor_has_the_terminal_without_reports(fake: FakeOpenAI, terminal: 
     assert b"?1004h" in after
 
 
-def test_no_reports_are_asked_for_where_the_user_wants_no_calls(terminal: OpenTerminal) -> None:
+def test_no_reports_are_asked_for_where_the_user_wants_no_calls(terminal: OpenTerminal, fake: FakeOpenAI) -> None:
     tty = terminal(env={"CHATCLI_NOTIFY": "off"})
     tty.wait_for_prompt()
     tty.send(f"a{AWAY}b")

@@ -76,7 +76,7 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
         (["models", "pull", ""], ["local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
         (["models", "alias", "fast", "local:s"], ["local:smollm2-135m"]),
         (["config", "schema", "m"], ["models"]),
-        (["config", "set", "max"], ["max_tokens", "max_steps"]),
+        (["config", "set", "max"], ["max_tokens", "max_cost", "max_steps"]),
         (["config", "set", "aliases."], ["aliases.fast"]),
         (["config", "set", "theme", "d"], ["dark"]),
         (["config", "set", "tools", ""], ["true", "false"]),

@@ -195,6 +195,8 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "max_steps": (7, "config file"),
         "tool_timeout": (9, "option"),
         "helper": (False, "environment CHATCLI_HELPER"),
+        "notify": ("auto", "default"),
+        "notify_after": (10, "default"),
         "debug": (False, "default"),
         "local_model": (f"{chat.home.env['XDG_CACHE_HOME']}/chatcli/models/{QWEN.file_name}", "default"),
         "openai_api_key": ("***", "environment OPENAI_API_KEY"),

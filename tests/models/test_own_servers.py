@@ -238,7 +238,7 @@ def _remove_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Ollama's client one that is not installed."""
     row = dataclasses.replace(PROVIDERS["ollama"], package="not-there")
     rows: dict[str, Provider] = {**PROVIDERS, "ollama": row}
-    for module in ("build", "hosted", "model"):
+    for module in ("build", "hosted"):
         monkeypatch.setattr(f"chatcli.models.{module}.PROVIDERS", rows)
 
 

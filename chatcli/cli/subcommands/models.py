@@ -12,6 +12,18 @@ from chatcli.config.files import set_value
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
+from chatcli.models.local.choice import describe_fetch
+from chatcli.models.local.pulled import (
+    HUB,
+    find_model,
+    find_removable,
+    forget,
+    model_name,
+    own_weights,
+    parse_hub_file,
+    remember,
+)
+from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.names import ModelName, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
@@ -103,8 +115,6 @@ def pull(
 
     Then `-m local:FILE` chooses it. A download that was stopped is continued, and verified by the hub's SHA-256.
     """
-    from chatcli.models.local.pulled import HUB
-
     settings = settings_of(ctx)
     if model.startswith(HUB) or _is_path(model):
         _pull_for_user(model, settings)
@@ -126,7 +136,6 @@ def _is_path(model: str) -> bool:
 def _pull_for_user(model: str, settings: Settings) -> None:
     """Fetch the file of a hub, or register the one at a path, and print how it is chosen."""
     from chatcli.models.local.fetch import fetch_from_user_hub
-    from chatcli.models.local.pulled import HUB, own_weights, parse_hub_file, remember
 
     if model.startswith(HUB):
         renderer = build_renderer(settings)
@@ -148,10 +157,6 @@ def remove(
     ],
 ) -> None:
     """Delete the files of local models; a file of your own that was pulled by its path stays."""
-    from chatcli.models.local.pulled import find_removable, model_name
-    from chatcli.models.local.pulled import remove as remove_model
-    from chatcli.models.local.runtime import Runtime, is_taken
-
     found = [find_removable(model_name(name.removeprefix(f"{LOCAL}:"))) for name in names]
     for weights in found:
         lock = weights.cache_file.with_name(f"{weights.cache_file.name}.lock")
@@ -162,7 +167,7 @@ def remove(
             )
     for weights in found:
         freed = weights.megabytes if weights.is_fetched and not weights.own_path else 0
-        remove_model(weights)
+        forget(weights)
         print(f"local:{weights.name} is removed ({freed} MB)")
 
 
@@ -173,9 +178,7 @@ def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) ->
         ChatcliError: No source could be reached, or the disk is full.
 
     """
-    from chatcli.models.local.choice import describe_fetch
     from chatcli.models.local.fetch import fetch
-    from chatcli.models.local.pulled import find_model
 
     weights = find_model(name.model, settings.local_model)
     override = settings.local_model if weights in KNOWN_WEIGHTS else None

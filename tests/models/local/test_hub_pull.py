@@ -14,11 +14,11 @@ from chatcli.events import Progress
 from chatcli.models.local.fetch import fetch, fetch_from_user_hub
 from chatcli.models.local.pulled import (
     find_removable,
+    forget,
     own_weights,
     parse_hub_file,
     pulled_models,
     remember,
-    remove,
 )
 from tests.models.local.foreign import model, write_model
 from tests.models.local.hub import Hub, _Handler
@@ -126,7 +126,7 @@ def test_stopped_first_download_is_removed(foreign: ForeignHub) -> None:
     foreign.storage.cut_after = 200_000
     with pytest.raises(NetworkError):
         _pull()
-    remove(find_removable("Foreign.Q4"))
+    forget(find_removable("Foreign.Q4"))
     assert not _files()
     with pytest.raises(UsageError, match="unknown local model"):
         find_removable("Foreign.Q4")

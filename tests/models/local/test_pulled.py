@@ -17,11 +17,11 @@ from chatcli.models.local.client import require_memory
 from chatcli.models.local.fetch import fetch, fetch_from_user_hub
 from chatcli.models.local.pulled import (
     find_model,
+    forget,
     own_weights,
     parse_hub_file,
     pulled_models,
     remember,
-    remove,
     source_of,
 )
 from chatcli.models.local.weights import QWEN, SMOLLM, Weights
@@ -181,7 +181,7 @@ def test_a_file_of_ones_own_is_used_where_it_is(own: Path) -> None:
     remember(own_weights(own))
     weights = find_model("mine")
     assert fetch(weights, on_progress=ignore) == own
-    remove(weights)
+    forget(weights)
     assert own.exists()
     with pytest.raises(UsageError, match="unknown local model 'mine'"):
         find_model("mine")

@@ -197,7 +197,7 @@ def test_file_that_is_no_model_is_a_clear_failure(tmp_path: Path) -> None:
     override = tmp_path / "tiny.gguf"
     override.write_bytes(CONTENT)
     server = LocalServer(tiny_weights(), override=override, on_progress=_ignore)
-    with pytest.raises(InternalError, match="server did not start: RuntimeError"):
+    with pytest.raises(InternalError, match="its file is damaged"):
         _ensure(server)
     server.close()
 

@@ -45,7 +45,7 @@ _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "t
 
 def pytest_xdist_auto_num_workers() -> int:
     """Run one process more than there are cores: tests wait for servers, disks and ends of processes in between."""
-    return len(os.sched_getaffinity(0)) + 1
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 SWEEP_INTERVAL = 60.0
 """Minutes between two removals of expired items where the project says nothing."""
+_RETRY_INTERVAL = 0.02
+"""Seconds between two tries of what another process's write kept from the store."""
+_PRIMARY_CODE = 0xFF
+"""The bits of SQLite's extended error codes that name the kind of error (https://www.sqlite.org/rescode.html)."""
 _IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
 """The store in memory of each checkpointer."""
 
@@ -65,14 +69,18 @@ class ItemStore(BaseStore):
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """See `BaseStore.batch`; raise StoreError where the store can't be used."""
         ops = list(ops)
+        give_up = time.monotonic() + BUSY_TIMEOUT
         with self._one_at_a_time:
-            try:
-                return self._ready().batch(ops)
-            except Exception as error:
-                if (failure := _as_store_failure(error)) is None:
-                    raise
-                self.close()  # a transaction may be open; the next call begins with a new connection
-                raise failure from error
+            while True:
+                try:
+                    return self._ready().batch(ops)
+                except Exception as error:
+                    if (failure := _as_store_failure(error)) is None:
+                        raise
+                    self.close()  # a transaction may be open; the next call begins with a new connection
+                    if not _is_busy(error) or time.monotonic() > give_up:
+                        raise failure from error
+                    time.sleep(_RETRY_INTERVAL)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """See `BaseStore.abatch`, and `batch` above."""
@@ -158,10 +166,24 @@ def _as_store_failure(error: BaseException) -> StoreError | None:
     LangGraph commits also after a failure, so the first error of the chain is the one that counts.
     """
     failure: StoreError | None = None
-    link: BaseException | None = error
-    while link is not None:
+    for link in _chain(error):
         if isinstance(link, ChatcliError):
             return link if isinstance(link, StoreError) else None
         failure = as_store_error(link) or failure
-        link = link.__context__
     return failure
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Tell whether another connection's write kept this one out.
+
+    SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
+    """
+    codes = (getattr(link, "sqlite_errorcode", sqlite3.SQLITE_OK) for link in _chain(error))
+    return any(code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY for code in codes)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__context__

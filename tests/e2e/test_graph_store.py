@@ -114,7 +114,7 @@ def test_a_full_disk_is_a_failure_of_the_store(chat: Chat) -> None:
 
 
 def test_processes_make_the_tables_one_after_the_other(chat: Chat) -> None:
-    running = [chat.start("--graph", f"{PACKAGES}:notes", str(number)) for number in range(3)]
+    running = [chat.start("--graph", f"{NOTES}:notes", str(number)) for number in range(3)]
     results = [process.finish(120) for process in running]
     assert [result.returncode for result in results] == [0, 0, 0], results
 

@@ -1,7 +1,20 @@
-"""The locks of a SQLite store among the turns of one process, which the kernel does not tell apart."""
+"""The locks of a SQLite store: among the turns of one process, and while another process writes."""
 
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.store.base import PutOp, SearchOp
+
+from chatcli.store.items import ItemOptions, ItemStore
+from chatcli.store.location import StoreLocation
+from chatcli.store.sqlite.open import open_sqlite
 from chatcli.store.sqlite.threads import SqliteLocks
 
 
@@ -22,3 +35,49 @@ def test_a_store_that_is_removed_and_made_again_has_locks_of_its_own(tmp_path: P
     (tmp_path / "threads.db-lock").unlink()
     assert SqliteLocks(file).try_lock("another")
     assert (tmp_path / "threads.db-lock").exists()
+
+
+@contextmanager
+def locked_for_a_moment(file: Path) -> Iterator[None]:
+    """Change the schema of the store at `file`, and hold its write lock at the beginning of the block."""
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE of_another (value TEXT)")
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
+
+
+def test_a_message_waits_for_another_processs_write_after_a_change_of_the_schema(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_sqlite(tmp_path / "threads.db") as (saver, threads):
+            config = RunnableConfig(configurable={"thread_id": "t", "checkpoint_ns": ""})
+            config = await saver.aput(config, empty_checkpoint(), {"source": "loop", "step": 0}, {})
+            await saver.aput_writes(config, [("messages", HumanMessage("one", id="1"))], "task-1")
+            with locked_for_a_moment(tmp_path / "threads.db"):
+                await saver.aget_tuple(config)  # finds the schema changed, so the write opens the index again
+                await saver.aput_writes(config, [("messages", HumanMessage("two", id="2"))], "task-2")
+            found = await asyncio.to_thread(threads.search, "two")
+            assert [match.thread_id for match in found] == ["t"]
+
+    asyncio.run(scenario())
+
+
+def test_items_that_are_read_and_written_at_once_wait_for_another_processs_write(tmp_path: Path) -> None:
+    file = tmp_path / "threads.db"
+
+    async def make() -> None:
+        async with open_sqlite(file):
+            pass
+
+    asyncio.run(make())
+    items = ItemStore(StoreLocation(file), ItemOptions(), checkpointer=None)
+    items.put(("notes",), "a", {"text": "one"})
+    with locked_for_a_moment(file):
+        found, _ = items.batch([SearchOp(("notes",)), PutOp(("notes",), "b", {"text": "two"})])
+    assert [item.key for item in found] == ["a"]  # type: ignore[union-attr]
+    assert {item.key for item in items.search(("notes",))} == {"a", "b"}
+    items.close()

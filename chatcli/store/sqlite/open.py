@@ -29,7 +29,7 @@ from chatcli.store.message_index import message_rows
 from chatcli.store.serde import CompressedSerializer, WithoutGivenValues, check_checkpoint, check_metadata, check_write
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.staging import adopt, staging_path
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, FULL_SYNC, SqliteThreads, check_version
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, FULL_SYNC, LOCK_FIRST, SqliteThreads, check_version
 
 _OF_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
 _OF_READING = (*_OF_SQLITE, DamagedError, ValueError, KeyError, TypeError)
@@ -170,7 +170,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
     Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
     """
-    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT))
+    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT, isolation_level=LOCK_FIRST))
     try:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:

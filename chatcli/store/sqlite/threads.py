@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from chatcli import paths
 from chatcli.errors import StoreError
@@ -22,6 +22,12 @@ from chatcli.store.usage import Answered, Kept, answers_of
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
+LOCK_FIRST: Literal["IMMEDIATE"] = "IMMEDIATE"
+"""The isolation level: a transaction waits for the write lock at its beginning.
+
+Later it can't wait: SQLite fails at once when a transaction that has read wants a lock that is taken. The first write
+reads where another process has changed the schema, since it opens the full-text index again.
+"""
 FULL_SYNC = "PRAGMA fullfsync = ON"
 """Lets a commit outlast a loss of power on macOS, whose fsync(2) leaves it to the drive; no effect elsewhere."""
 MAX_VERSION = 1000
@@ -256,7 +262,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=LOCK_FIRST)
     try:
         connection.execute(FULL_SYNC)
         check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])

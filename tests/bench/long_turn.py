@@ -1,7 +1,7 @@
 """What a late turn costs the client by provider: CPU of a short turn that sends 549 messages along, beside 71.
 
-Run it with `python -m tests.bench.long_turn [PROVIDER ...]`. A real `chat --script` asks a scripted server, whose process is
-this one; what is measured is the CPU of the client from one request to the next, as the mean of some turns.
+Run it with `python -m tests.bench.long_turn [PROVIDER ...]`. A real `chat --script` asks a scripted server, which is
+in this process; what is measured is the CPU of the client from one request to the next, as the mean of some turns.
 """
 
 import os
@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.growth import Author
@@ -54,7 +55,7 @@ def cpu_of_turns(provider: str, folder: Path) -> list[float]:
         server.spoil = note
         if process.wait() != 0:
             raise RuntimeError(f"chat ended with {process.returncode}")
-    return [1000 * (later - earlier) for earlier, later in zip(cpu, cpu[1:], strict=False)]
+    return [1000 * (later - earlier) for earlier, later in pairwise(cpu)]
 
 
 def _cpu(pid: int) -> float:

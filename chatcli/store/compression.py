@@ -10,7 +10,7 @@ LARGE = 1 << 20
 """Bytes from which on compression is fast, not thorough: otherwise noise takes six times as long, for 6 % less."""
 
 # What msgpack makes of a checkpoint and of messages, without what differs; the most frequent comes last.
-_VERSION = b"\xd9\x2200000000000000000000000000000002.0"
+_VERSION = b"\xa800000002"
 DICTIONARY = b"".join(
     [
         b"langchain_core.messages.modifier\xadRemoveMessage\x86\xa7content\xa0",

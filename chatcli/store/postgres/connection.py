@@ -68,8 +68,8 @@ def connect(uri: str) -> psycopg.Connection:
     return psycopg.connect(**parameters(uri), autocommit=True)
 
 
-def is_set_up(connection: psycopg.Connection) -> bool:
-    """Return whether the database has chatcli's tables.
+def stored_version(connection: psycopg.Connection) -> int:
+    """Return the version of chatcli's tables in the database, 0 without them.
 
     Raises:
         StoreError: A newer chatcli made them.
@@ -77,15 +77,15 @@ def is_set_up(connection: psycopg.Connection) -> bool:
     """
     found = connection.execute("SELECT to_regclass('chatcli_schema') IS NOT NULL").fetchone()
     if found != (True,):
-        return False
+        return 0
     row = connection.execute("SELECT max(version) FROM chatcli_schema").fetchone()
-    version = (row and row[0]) or 0
+    version = int((row and row[0]) or 0)
     if version > schema.VERSION:
         raise StoreError(
             f"the store was written by a newer chatcli (version {version}, this one knows {schema.VERSION})",
             remedy="Upgrade chatcli, or name another store with --store.",
         )
-    return bool(version == schema.VERSION)
+    return version
 
 
 def as_postgres_error(error: psycopg.Error) -> StoreError:

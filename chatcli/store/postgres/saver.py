@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -21,7 +22,7 @@ from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
 from chatcli.store.postgres.tables import indexable
 from chatcli.store.postgres.threads import IDLE, PostgresThreads
-from chatcli.store.serde import CompressedSerializer, WithoutGivenValues
+from chatcli.store.serde import CompressedSerializer, LeanMetadata, next_version, refuse_newer
 
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a connection, also if the server has gone."""
@@ -29,8 +30,23 @@ POOL_TIMEOUT = 10.0
 _Connection = psycopg.AsyncConnection[DictRow]
 
 
-class PostgresSaver(CachedHistory, WithoutGivenValues, AsyncPostgresSaver):
+class PostgresSaver(CachedHistory, LeanMetadata, AsyncPostgresSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """See `BaseCheckpointSaver.get_next_version`.
+
+        The database keeps each version of a value by its name, so what two branches write at the same step has
+        different names.
+        """
+        return f"{next_version(current)}.{secrets.token_hex(4)}"
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """See `BaseCheckpointSaver.aget_tuple`; raise StoreError for what a newer LangGraph wrote."""
+        found = await super().aget_tuple(config)
+        if found is not None:
+            refuse_newer(found.checkpoint)
+        return found
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

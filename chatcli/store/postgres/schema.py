@@ -2,8 +2,11 @@
 
 from chatcli.store.threads import ACCENTS, BETWEEN_WORDS
 
-VERSION = 1
-"""Kept in `chatcli_schema`; raised when a store that this code writes could not be read by older code."""
+VERSION = 2
+"""Kept in `chatcli_schema`; raised when a store that this code writes could not be read by older code.
+
+Since version 2, values are compressed with a dictionary (`store.serde`); those of version 1 are left as they are.
+"""
 
 SEARCHED = 250_000
 """Characters of a message that are searched: a tsvector holds 1 MB at most, and refuses the row beyond that."""

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from chatcli.store.message_index import message_rows
 from chatcli.store.postgres import schema
-from chatcli.store.postgres.connection import is_set_up
+from chatcli.store.postgres.connection import stored_version
 from chatcli.store.serde import CompressedSerializer
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ NUL, NUL_SHOWN = "\x00", "\N{REPLACEMENT CHARACTER}"
 
 
 def make_tables(connection: psycopg.Connection) -> None:
-    """Make LangGraph's tables and ours; index what LangGraph's tables already hold."""
+    """Make LangGraph's tables and ours, and index what LangGraph's already hold; or raise the version of ours."""
     with making_tables(connection):
-        if not is_set_up(connection):
+        version = stored_version(connection)
+        if version == 0:
             _run_statements(connection)
+        elif version < schema.VERSION:
+            connection.execute("UPDATE chatcli_schema SET version = %s", (schema.VERSION,))
 
 
 @contextmanager

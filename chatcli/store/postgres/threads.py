@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 
 from chatcli.message import MessageShown
-from chatcli.store.postgres.connection import as_postgres_error, connect, is_set_up
-from chatcli.store.postgres.schema import SEARCHED, USAGE
+from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
+from chatcli.store.postgres.schema import SEARCHED, USAGE, VERSION
 from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, snippet, words_in
 from chatcli.store.usage import Answered, Kept, answers_of
 
@@ -41,7 +41,7 @@ class PostgresThreads:
         from chatcli.store.postgres.tables import make_tables  # with LangGraph, which listing threads does without
 
         with self._use() as connection:
-            if not self._is_set_up(connection):
+            if stored_version(connection) != VERSION:
                 make_tables(connection)
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class PostgresThreads:
                 raise as_postgres_error(error) from error
 
     def _is_set_up(self, connection: psycopg.Connection) -> bool:
-        self._ready = self._ready or is_set_up(connection)
+        self._ready = self._ready or stored_version(connection) > 0
         return self._ready
 
     def _alive(self) -> psycopg.Connection:

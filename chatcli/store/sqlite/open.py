@@ -26,10 +26,17 @@ from chatcli.errors import StoreError
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
-from chatcli.store.serde import CompressedSerializer, WithoutGivenValues, check_checkpoint, check_metadata, check_write
+from chatcli.store.serde import (
+    CompressedSerializer,
+    LeanMetadata,
+    check_checkpoint,
+    check_metadata,
+    check_write,
+    next_version,
+)
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.staging import adopt, staging_path
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, FULL_SYNC, LOCK_FIRST, SqliteThreads, check_version
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, LOCK_FIRST, SETTINGS, SqliteThreads, check_version
 
 _OF_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
 _OF_READING = (*_OF_SQLITE, DamagedError, ValueError, KeyError, TypeError)
@@ -49,8 +56,16 @@ class _CheckedSaver(AsyncSqliteSaver):
         return history
 
 
-class SqliteSaver(CachedHistory, WithoutGivenValues, _CheckedSaver):
+class SqliteSaver(CachedHistory, LeanMetadata, _CheckedSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """See `BaseCheckpointSaver.get_next_version`.
+
+        Without the digits that LangGraph draws by lot: they don't compress, and are for stores that keep each version
+        of a value by its name.
+        """
+        return next_version(current)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -181,7 +196,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
 async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
     """Create the tables that are missing, and the index of a store that LangGraph alone wrote."""
-    await connection.execute(FULL_SYNC)
+    await connection.executescript(SETTINGS)
     saver = SqliteSaver(connection, serde=CompressedSerializer())
     if await _version(path, connection) < schema.VERSION:
         async with _alone(path.parent):
@@ -207,7 +222,11 @@ async def _alone(folder: Path) -> AsyncIterator[None]:
 
 
 async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver) -> None:
-    if await _version(path, connection) == schema.VERSION:  # made by another process meanwhile
+    version = await _version(path, connection)
+    if version == schema.VERSION:  # made by another process meanwhile
+        return
+    if version:
+        await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
         return
     await _refuse_foreign(path, connection)
     # Before the first table: neither can be changed later without rewriting the file. An answer of some 2,000

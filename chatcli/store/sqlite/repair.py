@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from chatcli.errors import StoreError
+from chatcli.store.compression import COMPRESSED, decompress
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
 
-_COMPRESSED = "+zlib"
 _MAX_NAMED = 5
 
 
@@ -60,9 +60,9 @@ def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
         return
     for query in ("SELECT thread_id, type, checkpoint FROM checkpoints", "SELECT thread_id, type, value FROM writes"):
         for thread_id, kind, value in connection.execute(query):
-            if isinstance(kind, str) and kind.endswith(_COMPRESSED):
+            if isinstance(kind, str) and kind.endswith(COMPRESSED):
                 try:
-                    zlib.decompress(value)
+                    decompress(value)
                 except (zlib.error, TypeError):
                     yield str(thread_id)
     for thread_id, metadata in connection.execute("SELECT thread_id, metadata FROM checkpoints"):

@@ -1,7 +1,10 @@
 """The tables that chatcli adds to LangGraph's, in the same SQLite database."""
 
-VERSION = 1
-"""Kept as the database's `user_version`; raised when a store that this code writes could not be read by older code."""
+VERSION = 2
+"""Kept as the database's `user_version`; raised when a store that this code writes could not be read by older code.
+
+Since version 2, values are compressed with a dictionary (`store.serde`); those of version 1 are left as they are.
+"""
 
 SEARCHED = 8_000_000
 """Characters of a message that are searched: what the largest windows hold. The index takes noise ever more slowly."""

@@ -28,8 +28,16 @@ LOCK_FIRST: Literal["IMMEDIATE"] = "IMMEDIATE"
 Later it can't wait: SQLite fails at once when a transaction that has read wants a lock that is taken. The first write
 reads where another process has changed the schema, since it opens the full-text index again.
 """
-FULL_SYNC = "PRAGMA fullfsync = ON"
-"""Lets a commit outlast a loss of power on macOS, whose fsync(2) leaves it to the drive; no effect elsewhere."""
+SETTINGS = """
+PRAGMA fullfsync = ON;
+PRAGMA wal_autocheckpoint = 32;
+PRAGMA journal_size_limit = 262144;
+"""
+"""Of each connection.
+
+`fullfsync` lets a commit outlast a loss of power on macOS, whose fsync(2) leaves it to the drive; elsewhere it has no
+effect. The others bound the write-ahead log, in pages of 8 KB and in bytes: SQLite's own limit is 1,000 pages.
+"""
 MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
@@ -264,7 +272,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=LOCK_FIRST)
     try:
-        connection.execute(FULL_SYNC)
+        connection.executescript(SETTINGS)
         check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
         _complete(connection)
     except (StoreError, sqlite3.Error, UnicodeDecodeError):

@@ -120,7 +120,6 @@ def chat(
     Without PROMPT, the piped text is the prompt; without both, a conversation begins. "-" reads the prompt from stdin.
     """
     from chatcli.cli.load_settings import load_settings
-    from chatcli.cli.run.dispatch import start
 
     if system is not None and role is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
@@ -136,6 +135,8 @@ def chat(
     converses = ctx.invoked_subcommand is None and (interactive or resume or not ctx.args)
     ctx.obj = settings = load_settings(given, starts_conversation=converses)
     if ctx.invoked_subcommand is None:
+        from chatcli.cli.run.dispatch import start  # with asyncio, which a quick sub-command does without
+
         from_stdin = READS_STDIN in ctx.meta
         words = [] if from_stdin else ctx.args
         code = start(

@@ -51,9 +51,16 @@ def _packages(names: list[str]) -> set[str]:
         (["--version"], OWN | TYPER),
         (["--help"], OWN | TYPER),
         (["threads", "list"], THREADS),
+        (["threads", "search", "sky", "--limit", "20"], THREADS),
         (["help", "trust"], THREADS),
     ],
-    ids=["--version", "--help", "threads list", "help trust"],  # the order of a set differs from process to process
+    ids=[
+        "--version",
+        "--help",
+        "threads list",
+        "threads search",
+        "help trust",
+    ],  # the order of a set differs from process to process
 )
 def test_a_quick_command_imports_what_it_needs(chat: Chat, words: list[str], budget: set[str]) -> None:
     result = chat.shell(f"{sys.executable} -X importtime {EXECUTABLE} {' '.join(words)}")

@@ -22,6 +22,24 @@ def test_a_large_value_is_compressed_fast_and_a_small_one_well() -> None:
         assert serializer.loads_typed((tag, blob)) == text
 
 
+def test_of_many_messages_with_a_word_the_newest_are_compared(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.executescript(f"CREATE TABLE checkpoints (checkpoint_ns); {schema.TABLES} {schema.TRIGGERS}")
+        connection.execute("INSERT INTO threads VALUES ('t', 'title', 'm', 1, '', '')")
+        for number in range(30):
+            text = "sky" if number in (3, 25) else f"sky {'and more words ' * number}"
+            connection.execute(schema.ADD_MESSAGE, ("t", str(number), "c", "user", text, False))
+
+        def snippets(ranked: int) -> list[str]:
+            values = {"words": '"sky"', "limit": 3, "around": 12, "ranked": ranked}
+            return [row[3].translate({2: None, 3: None}) for row in connection.execute(threads.SEARCH, values)]
+
+        assert snippets(ranked=30)[:2] == ["sky", "sky"]
+        assert snippets(ranked=10)[0] == "sky"
+        assert snippets(ranked=10)[1] != "sky"
+        assert len(snippets(ranked=10)) == 3
+
+
 def test_the_beginning_of_a_message_is_searched(tmp_path: Path) -> None:
     def found(word: str) -> int:
         [count] = connection.execute("SELECT count(*) FROM messages_fts WHERE messages_fts MATCH ?", (word,)).fetchone()

@@ -16,6 +16,7 @@ _typers = TyperOption.get_runtime_param
 
 SUBCOMMAND = "chatcli.subcommand"
 """The key of the sub-command in a context's `meta`, if the arguments name one."""
+MAX_DIGITS = 18
 READS_STDIN = "chatcli.reads_stdin"
 """This key is in a context's `meta` where `-` takes the place of the prompt."""
 EXAMPLES = (
@@ -168,8 +169,17 @@ def _coercion(parameter: TyperOption | TyperArgument) -> "_Coercion":
     return _Coercion()
 
 
+def _whole_number(value: Any, limits: Any) -> int | None:
+    """Return `value`, or the number that it spells, if it is within `limits`; None where Typer has to say more."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS:
+        value = int(value)
+    low, high = limits.min, limits.max
+    fits = type(value) is int and (low is None or value >= low) and (high is None or value <= high)
+    return value if fits else None
+
+
 class _Coercion:
-    """Returns text as it is, and coerces other values with Typer's own coercion."""
+    """Returns text and whole numbers, and coerces other values with Typer's own coercion."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None:
@@ -179,4 +189,6 @@ class _Coercion:
             return value
         if kind == list[str]:
             return list(value)
+        if kind is int and (number := _whole_number(value, param.type_descriptor.parameter_info)) is not None:
+            return number
         return _typers(param).coerce(value, param=param, ctx=ctx)

@@ -51,9 +51,12 @@ def list_(
     settings = common.settings_of(ctx, store, url)
     threads = common.threads_of(settings)
     found = threads.recent(limit)
+    if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
+        common.show(settings, listing(found))
+        return
     values = [dataclasses.asdict(thread) for thread in found]
     if not cost:
-        common.show_or_print_json(settings, values, listing(found), as_json=as_json)
+        common.print_json(settings, values, as_json=as_json)
         return
     used = spent_by_thread(threads.usage())
     # Of a thread with turns but without answers, such as a server's, nothing is known.

@@ -41,6 +41,8 @@ effect. The others bound the write-ahead log, in pages of 8 KB and in bytes: SQL
 MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
+RANKED = 5000
+"""Messages with the words that are compared, the newest; a word may be in all of 100,000 threads."""
 LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
@@ -82,12 +84,8 @@ class SqliteThreads:
         if not words or not self._path.exists():
             return []
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT m.thread_id, t.title, m.role, snippet(messages_fts, 0, char(2), char(3), '...', ?)"
-                " FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid"
-                " JOIN threads t ON t.thread_id = m.thread_id WHERE messages_fts MATCH ? ORDER BY rank LIMIT ?",
-                (SNIPPET_WORDS, words, limit),
-            )
+            values = {"words": words, "limit": limit, "around": SNIPPET_WORDS, "ranked": RANKED}
+            rows = connection.execute(SEARCH, values)
             return [Match(*row) for row in rows]
 
     def rename(self, thread_id: str, title: str) -> None:
@@ -303,6 +301,17 @@ _SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM t
 _RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
 FIND = f"{_SUMMARY} WHERE thread_id = ?"
 STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
+
+# The snippets are made of the best alone.
+SEARCH = """
+WITH newest AS MATERIALIZED (
+    SELECT rowid AS id, rank AS score FROM messages_fts WHERE messages_fts MATCH :words
+    ORDER BY rowid DESC LIMIT :ranked
+), best AS MATERIALIZED (SELECT id, score FROM newest ORDER BY score LIMIT :limit)
+SELECT m.thread_id, t.title, m.role, snippet(messages_fts, 0, char(2), char(3), '...', :around)
+FROM best CROSS JOIN messages_fts ON messages_fts.rowid = best.id CROSS JOIN messages m ON m.id = best.id
+JOIN threads t ON t.thread_id = m.thread_id WHERE messages_fts MATCH :words ORDER BY best.score
+"""
 
 _IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
 

@@ -1,4 +1,4 @@
-"""Leaves out what some libraries' packages import for their users' convenience, until somebody asks for it."""
+"""Makes imports leave out what a turn does not need, until somebody asks for it."""
 
 import sys
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ DEFERRED = frozenset(
     )
 )
 """Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""
+_BUILT_LATE = ("langchain_core.", "langsmith.")
+"""Prefixes of modules with many pydantic models, of which a turn needs few."""
 
 
 class _DeferringLoader(SourceFileLoader):
@@ -27,7 +29,7 @@ class _DeferringLoader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         def from_init(name: str) -> Any:
-            # As a module of its own, `__init__` has Python's own locks, and its relative imports are those of the package.
+            # As a module of its own, `__init__` has Python's own lock, and its relative imports stay the package's.
             init = import_module(f"{module.__name__}.__init__")
             for found, value in vars(init).items():
                 vars(module).setdefault(found, value)
@@ -40,19 +42,40 @@ class _DeferringLoader(SourceFileLoader):
         vars(module).update(__getattr__=from_init, __dir__=names)
 
 
+class _LateBuildingLoader(SourceFileLoader):
+    """Loads a module whose pydantic models are built at their first use; pydantic then holds a lock."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        from pydantic import BaseModel  # late: quick commands need no pydantic
+
+        config = BaseModel.model_config
+        before = config.get("defer_build", False)
+        config["defer_build"] = True  # classes that are made now inherit it
+        try:
+            super().exec_module(module)
+        finally:
+            config["defer_build"] = before
+
+
 class _Finder:
-    """Finds the deferred packages; Python's own finders find everything else."""
+    """Finds the modules that are loaded in another way; Python's own finders find everything else."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in DEFERRED else None
+        if name in DEFERRED:
+            loader: type[SourceFileLoader] = _DeferringLoader
+        elif name.startswith(_BUILT_LATE):
+            loader = _LateBuildingLoader
+        else:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:  # anything else is imported as usual
-            spec.loader = _DeferringLoader(spec.loader.name, spec.loader.path)
+            spec.loader = loader(spec.loader.name, spec.loader.path)
         return spec
 
 
 def defer_packages() -> None:
-    """Let an import of a module in one of the packages `DEFERRED` import that module alone.
+    """Let an import of a module in one of the packages `DEFERRED` import that module alone, and build models late.
 
     `from openai.types.chat import ...` runs `openai.types` first, which imports 475 modules of other parts of the
     service: a third of the time to the first request. The packages stay whole: whoever asks one for a name gets it.

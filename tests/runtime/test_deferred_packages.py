@@ -36,3 +36,22 @@ def test_a_deferred_package_has_all_its_names() -> None:
     done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == sorted(DEFERRED)
+
+
+_MODELS = """
+from chatcli.runtime.deferred_packages import defer_packages
+
+defer_packages()
+from langchain_core.messages import SystemMessage
+from langchain_core.prompts import PromptTemplate
+from pydantic import BaseModel
+
+class Own(BaseModel):
+    text: str
+
+print(Own.__pydantic_complete__, PromptTemplate.__pydantic_complete__, SystemMessage("hi").content)
+"""
+
+
+def test_only_models_of_the_libraries_are_built_late() -> None:
+    assert subprocess.check_output([sys.executable, "-c", _MODELS], text=True).split() == ["True", "False", "hi"]

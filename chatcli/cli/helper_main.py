@@ -5,6 +5,7 @@ from importlib import import_module
 
 from chatcli.helper.same_conditions import Environment
 from chatcli.helper.spawn import is_there, lock_start
+from chatcli.runtime.deferred_packages import defer_packages
 from chatcli.runtime.garbage import put_off_collections
 
 MODULES = (
@@ -48,6 +49,7 @@ def main() -> None:
     except OSError:  # another helper is starting, or there is no private folder for it
         return
     put_off_collections()
+    defer_packages()
     environment = Environment()
     with environment.watched():
         import_all()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
+from chatcli.runtime.deferred_packages import defer_packages
 from chatcli.runtime.garbage import put_off_collections
 from chatcli.runtime.signals import end_on_signals, point_at_devnull
 from chatcli.runtime.tracing import finish_tracing, trace_failure
@@ -42,6 +43,7 @@ def run_here(on_end: Callable[[int], None] = lambda code: None) -> NoReturn:
     """Run `chat` with the process's arguments, call `on_end` with the exit code, and exit with it."""
     end_on_signals(on_end)
     put_off_collections()
+    defer_packages()
     # A stream that the caller closed (`<&-`, `>&-`) is None: replace it by an empty input, or an output that is lost.
     closed = None if sys.stdout else _Closed(io.BufferedWriter(io.FileIO(os.devnull, "w")))
     sys.stdin, sys.stdout, sys.stderr = sys.stdin or _null("r"), closed or sys.stdout, sys.stderr or _null("w")

@@ -19,7 +19,7 @@ import httpx2
 import openai
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models.base import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from chatcli.config.secrets import Secret, redact

@@ -124,6 +124,28 @@ def echo_delays(program: Program, seconds: float, interval: float) -> list[float
     return delays
 
 
+def idle_memory(program: Program) -> float:
+    """Start `program` in a terminal; return the MB (PSS) that it holds when it has a prompt and does nothing more."""
+    process, master = _start_in_terminal(program)
+    try:
+        _wait_for(master, GLYPH)
+        before, now = -1.0, 0.0
+        while now > before:
+            time.sleep(1)
+            before, now = now, _cpu_seconds(process.pid)
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        return int(rollup.partition("Pss:")[2].split()[0]) / 1024
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _start_in_terminal(program: Program) -> "tuple[subprocess.Popen[bytes], int]":
     """Start `program` in a terminal of 100 columns; return it and the terminal's other end."""
     master, slave = pty.openpty()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.helper.spawn import HelperState, find_helper
-from tests.bench.processes import Cost, Program, echo_delays, run, run_to_key
+from tests.bench.processes import Cost, Program, echo_delays, idle_memory, run, run_to_key
 from tests.e2e.program import EXECUTABLE, Home
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer
@@ -119,6 +119,13 @@ def report_echo(bench: Bench) -> None:
     print(f"  95 of 100 within {delays[len(delays) * 95 // 100] * 1000:.0f} ms, longest {delays[-1] * 1000:.0f} ms")
 
 
+def report_memory(programs: Mapping[str, Program]) -> None:
+    """Print what idle programs hold, `chat` with everything imported for the first question."""
+    print("\nMemory at the prompt (PSS), idle")
+    for name, program in programs.items():
+        print(f"  {name:34} {_median([idle_memory(program) for _ in range(3)]):.0f} MB")
+
+
 def report_helper(bench: Bench) -> None:
     """Print what the helper holds, and what it took of the CPU for each run that it did."""
     helper = bench.helper()
@@ -151,6 +158,10 @@ def main() -> None:
             [("chat", "prompt-toolkit alone"), ("chat --thread work", "prompt-toolkit alone")],
         )
         report_echo(bench)
+        idle = {"chat": bench.program(EXECUTABLE)}
+        if llm is not None:
+            idle["llm chat"] = bench.program(llm, "chat", "-m", "bench")
+        report_memory(idle)
         compare(
             "Quick commands",
             {

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from chatcli.cli.grammar.group import SUBCOMMANDS
+from chatcli.runtime.deferred_packages import DEFERRED
 from tests.bench.processes import Program, run_to_key
 from tests.e2e.program import EXECUTABLE, Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -77,6 +78,15 @@ def test_the_first_prompt_imports_what_it_needs(home: Home, fake: FakeOpenAI, wo
     assert "chatcli.repl.prompt" in imported
     assert _packages(imported) <= budget
     assert not set(imported) & (BEHIND - {"sqlite3", "json"} if words else BEHIND)
+
+
+def test_a_one_shot_leaves_out_what_is_deferred(chat: Chat, fake: FakeOpenAI) -> None:
+    # When a library begins to ask for these itself, a start takes up to a third longer: see `DEFERRED`.
+    result = chat.shell(f"{sys.executable} -X importtime {EXECUTABLE} --no-helper -m openai:gpt-fake hi")
+    assert result.returncode == 0, result
+    imported = _modules(result.stderr)
+    assert "openai.resources.chat.completions.completions" in imported
+    assert not {f"{package}.__init__" for package in DEFERRED} & set(imported)
 
 
 def test_what_the_table_says_of_a_subcommand_is_what_it_says_of_itself(chat: Chat) -> None:

@@ -1,0 +1,84 @@
+"""Makes imports leave out what a turn does not need, until somebody asks for it."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
+from typing import Any
+
+DEFERRED = frozenset(
+    (
+        "langchain_openai",
+        "langchain_openai.chat_models",
+        "langgraph_sdk",
+        "langsmith.types",
+        "openai.types",
+        "openai.types.beta",
+        "openai.types.graders",
+        "openai.types.responses",
+        "openai.types.shared",
+    )
+)
+"""Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""
+_BUILT_LATE = ("langchain_core.", "langsmith.")
+"""Prefixes of modules with many pydantic models, of which a turn needs few."""
+
+
+class _DeferringLoader(SourceFileLoader):
+    """Loads a package without running its `__init__`, which runs when a name is missing in the package."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        def from_init(name: str) -> Any:
+            # As a module of its own, `__init__` has Python's own lock, and its relative imports stay the package's.
+            init = import_module(f"{module.__name__}.__init__")
+            for found, value in vars(init).items():
+                vars(module).setdefault(found, value)
+            return getattr(init, name)
+
+        def names() -> list[str]:
+            from_init("__doc__")
+            return sorted(vars(module))
+
+        vars(module).update(__getattr__=from_init, __dir__=names)
+
+
+class _LateBuildingLoader(SourceFileLoader):
+    """Loads a module whose pydantic models are built at their first use; pydantic then holds a lock."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        from pydantic import BaseModel  # late: quick commands need no pydantic
+
+        config = BaseModel.model_config
+        before = config.get("defer_build", False)
+        config["defer_build"] = True  # classes that are made now inherit it
+        try:
+            super().exec_module(module)
+        finally:
+            config["defer_build"] = before
+
+
+class _Finder:
+    """Finds the modules that are loaded in another way; Python's own finders find everything else."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name in DEFERRED:
+            loader: type[SourceFileLoader] = _DeferringLoader
+        elif name.startswith(_BUILT_LATE):
+            loader = _LateBuildingLoader
+        else:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and type(spec.loader) is SourceFileLoader:  # anything else is imported as usual
+            spec.loader = loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+def defer_packages() -> None:
+    """Let an import of a module in one of the packages `DEFERRED` import that module alone, and build models late.
+
+    `from openai.types.chat import ...` runs `openai.types` first, which imports 475 modules of other parts of the
+    service: a third of the time to the first request. The packages stay whole: whoever asks one for a name gets it.
+    """
+    sys.meta_path.insert(0, _Finder)

@@ -1,0 +1,57 @@
+"""The packages whose `__init__` waits until somebody asks for a name."""
+
+import subprocess
+import sys
+
+from chatcli.runtime.deferred_packages import DEFERRED
+
+_CODE = f"""
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pkgutil import iter_modules
+
+from chatcli.runtime.deferred_packages import defer_packages
+
+defer_packages()
+for name in {sorted(DEFERRED)}:
+    package = import_module(name)
+    for module in iter_modules(package.__path__):
+        with suppress(KeyError):  # one of langgraph_sdk's modules belongs to a server that is set up
+            import_module(f"{{name}}.{{module.name}}")
+    init = import_module(f"{{name}}.__init__")
+    everything = {{}}
+    exec(f"from {{name}} import *", everything)
+    for attribute, value in vars(init).items():
+        if attribute[:2] != "__":
+            assert getattr(package, attribute) is value, f"{{attribute}} in {{name}}"
+            assert attribute in dir(package)
+            assert attribute[0] == "_" or attribute in everything or attribute not in getattr(package, "__all__", ())
+    print(name)
+"""
+
+
+def test_a_deferred_package_has_all_its_names() -> None:
+    # All its modules are imported before: none may take the place of another name.
+    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == sorted(DEFERRED)
+
+
+_MODELS = """
+from chatcli.runtime.deferred_packages import defer_packages
+
+defer_packages()
+from langchain_core.messages import SystemMessage
+from langchain_core.prompts import PromptTemplate
+from pydantic import BaseModel
+
+class Own(BaseModel):
+    text: str
+
+print(Own.__pydantic_complete__, PromptTemplate.__pydantic_complete__, SystemMessage("hi").content)
+"""
+
+
+def test_only_models_of_the_libraries_are_built_late() -> None:
+    assert subprocess.check_output([sys.executable, "-c", _MODELS], text=True).split() == ["True", "False", "hi"]

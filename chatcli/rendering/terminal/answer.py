@@ -123,10 +123,10 @@ class MarkdownAnswer:
     A piece that only makes the last line longer is added to it at once, without rendering the open end.
     """
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
         self._tail = tail
         self._stream = MarkdownStream()
-        self._repaint = Repaint(self._paint, interval=ANSWER_INTERVAL)
+        self._repaint = Repaint(self._paint, clock, ANSWER_INTERVAL)
         self._open: list[Line] = []
         """The lines of the open end, if they show all that has arrived; else none."""
         self._width = 0

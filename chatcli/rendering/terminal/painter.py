@@ -128,16 +128,17 @@ class Painter:
         rest = _after(new, keep)
         width = width_of(new)
         certain = width <= self._console.width and _CERTAIN.fullmatch(plain_text(new)) is not None
-        self._write_text(rest, certain)
+        # No character is wider than two cells.
+        self._write_text(rest, certain or 2 * len(plain_text(new)) <= self._console.width)
         if width < width_of(old):
             self._parts.append(_ERASE_LINE)
         # After a character in the last column, terminals differ in where the cursor is.
         self._column = width if certain and width < self._console.width else None
         self._at_end = width < self._console.width
 
-    def _write_text(self, line: Line, certain: bool) -> None:
+    def _write_text(self, line: Line, fits: bool) -> None:
         text = self._encoder.encode(line)
-        if certain:
+        if fits:
             self._parts.append(text)
         else:  # if the text is wider on this terminal than rich assumes, a wrapped line would add a row
             self._parts += (_WRAP_OFF, text, _WRAP_ON)

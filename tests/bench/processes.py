@@ -92,18 +92,34 @@ def run_in_terminal(program: Program) -> Cost:
         RuntimeError: It failed.
 
     """
+    return watch_in_terminal(program)[0]
+
+
+def watch_in_terminal(program: Program) -> tuple[Cost, list[tuple[float, bytes]]]:
+    """Run `program` in a terminal to its end; return what it shows too, each part with the time when it came.
+
+    Raises:
+        RuntimeError: It failed.
+
+    """
     began = time.monotonic()
     process, master = _start_in_terminal(program)
+    shown = []
     try:
-        while os.read(master, 1 << 16):
-            pass
+        while part := os.read(master, 1 << 16):
+            shown.append((time.monotonic(), part))
     except OSError:  # the other end was closed
         pass
     cost, code = _reap(process, began)
     os.close(master)
     if code != 0:
         raise RuntimeError(f"{' '.join(program.argv)} failed with exit code {code}")
-    return cost
+    return cost, shown
+
+
+def visible(output: bytes) -> bytes:
+    """Return `output` without its control sequences."""
+    return _CONTROL.sub(b"", output)
 
 
 def echo_delays(program: Program, seconds: float, interval: float) -> list[float]:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from chatcli.config.secrets import Secret
+from chatcli.config.settings import Settings
 from chatcli.models import openai
-from chatcli.models.openai import STREAM_HOOKS, BacklogStream, DeltaJoiner
+from chatcli.models.openai import STREAM_HOOKS, BacklogStream, DeltaJoiner, WholeChatOpenAI, chat_client
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 
@@ -66,7 +67,10 @@ async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessag
 
     transport = httpx2.MockTransport(respond)
     http = httpx2.AsyncClient(transport=transport, event_hooks=STREAM_HOOKS if joined else {})
-    model = ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http, stream_usage=True)
+    if joined:
+        model = chat_client("gpt-fake", "http://server/v1", Secret("none"), Settings(), http)
+    else:
+        model = WholeChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http, stream_usage=True)
     answer = AIMessageChunk(content="")
     async with http:
         async for chunk in model.astream("hello"):
@@ -94,6 +98,60 @@ def test_text_that_came_together_is_one_delta() -> None:
     assert joiner.feed(body[:-1]) == _sent([_chunk({"content": "ab"})])
     assert joiner.feed(body[-1:]) == _sent([_chunk({"content": "ü"})])
     assert joiner.rest() == b""
+
+
+PIECES = ["a", 'say "content": "x"', "\\", "\n\t", "ü", "\x7f", "\U0001f600", "{[", "", '"', "\u2028", "\0"]
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("padding", [{}, {"obfuscation": "aB3"}], ids=["", "padded"])
+def test_a_backlog_is_joined_whatever_its_text_is(*, ascii_only: bool, padding: dict[str, str]) -> None:
+    pieces = PIECES * 3
+    chunks = [
+        {**_chunk({"content": text}), **{key: value * n for key, value in padding.items()}}
+        for n, text in enumerate(pieces)
+    ]
+    body = "".join(
+        f"data: {json.dumps(chunk, ensure_ascii=ascii_only, separators=(',', ':'))}\n\n" for chunk in chunks
+    ).encode()
+    events = DeltaJoiner().feed(body).decode().removesuffix("\n\n").split("\n\n")
+    read = [json.loads(event.removeprefix("data: ")) for event in events]
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in read) == "".join(pieces)
+    assert len(events) == 7  # an empty piece, which begins a message, stays as it is
+    assert [
+        {key: value for key, value in chunk.items() if key not in ("choices", "obfuscation")} for chunk in read
+    ] == [FRAME] * 7
+
+
+def test_the_text_is_found_where_another_field_has_its_name() -> None:
+    frame = {**_chunk({"content": "?"}), "usage": None, "meta": {"content": "x"}}
+    body = _sent([{"meta": frame["meta"], **frame}] * 9)
+    [event] = DeltaJoiner().feed(body).split(b"\n\n")[:-1]
+    joined = json.loads(event.removeprefix(b"data: "))
+    assert (joined["choices"][0]["delta"], joined["meta"]) == ({"content": "?" * 9}, {"content": "x"})
+
+
+def test_bytes_that_are_no_text_spoil_no_other_event() -> None:
+    good = _sent([_chunk({"content": "a"})])
+    bad = good.replace(b'"a"', b'"\xff"')
+    assert DeltaJoiner().feed(good * 3 + bad + good) == _sent([_chunk({"content": "aaa"})]) + bad + good
+
+
+def test_a_chunk_of_text_is_passed_as_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """langchain gets no model of it, which would have all fields that a delta may have."""
+    deltas: list[dict[str, Any]] = []
+    convert = WholeChatOpenAI._convert_chunk_to_generation_chunk
+
+    def noticed(self: WholeChatOpenAI, chunk: dict[str, Any], *others: Any) -> Any:
+        deltas.append(dict(chunk["choices"][0]["delta"]))
+        return convert(self, chunk, *others)
+
+    monkeypatch.setattr(WholeChatOpenAI, "_convert_chunk_to_generation_chunk", noticed)
+    asyncio.run(
+        _answer(_sent([_chunk({"content": "a"}), _chunk(_call(0, "add", "{}")), "data: [DONE]"]), [], joined=True)
+    )
+    assert deltas[0] == {"content": "a"}
+    assert deltas[1].keys() > {"tool_calls"}
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])

@@ -28,8 +28,10 @@ from chatcli.events import (
 )
 from chatcli.message import MessageShown
 from chatcli.rendering.terminal import answer
+from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.theme import plain_text
+from tests.bench.render import tokens
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown
 
@@ -51,6 +53,7 @@ def rendered(text: str, width: int) -> list[str]:
 @pytest.fixture
 def _paint_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "INTERVAL", 0)
+    monkeypatch.setattr(answer, "ANSWER_INTERVAL", 0)
     monkeypatch.setattr(answer, "COST_FACTOR", 0)
 
 
@@ -181,6 +184,79 @@ def test_fast_pieces_are_painted_no_more_than_thirty_times_a_second() -> None:
     assert 25 <= len(painted) <= 31
     assert all(later - earlier > 1 / 30 for earlier, later in pairwise(painted))
     assert painted[-1] >= last  # the last piece does not wait for another one
+
+
+def test_a_single_slow_repaint_delays_none() -> None:
+    clock = Clock()
+    painted: list[float] = []
+    costs = iter([0.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+
+    def paint() -> None:
+        painted.append(clock.now)
+        clock.now += next(costs)
+
+    repaint = answer.Repaint(paint, clock)
+    for _ in range(5):  # the second and the fourth are slow, and the fifth, after which there is a pause
+        repaint.request()
+        clock.now += 0.1
+    repaint.request()
+    assert len(painted) == 5
+
+
+@pytest.mark.parametrize(
+    ("begun", "pieces", "shown"),
+    [
+        ("An open", [" line", " grows", ", ", "now"], "An open line grows, now"),
+        ("- **an** item", [" goes", " on"], "• an item goes on"),
+        ("- a\n  - emoji \U0001f600 then", [" more", " text"], "  ◦ emoji \U0001f600 then more text"),
+        ("```python\nx", [" = ", "f(", "*a)", "  # b"], "x = f(*a)  # b"),
+        ("|a|b|\n|-|-|\n|c", [" d", " |", " e"], "|c d | e"),
+    ],
+)
+def test_a_piece_without_markup_is_shown_at_once(begun: str, pieces: list[str], shown: str) -> None:
+    """The clock stands still, so nothing is painted after the first piece."""
+    terminal = Terminal()
+    markdown = answer.MarkdownAnswer(Tail(terminal.console), Clock())
+    markdown.feed(begun)
+    before = len(terminal.bytes.getvalue())
+    for piece in pieces:
+        markdown.feed(piece)
+    assert terminal.lines()[-1] == shown
+    assert len(terminal.bytes.getvalue()) - before <= len("".join(pieces)) + 14 * len(pieces)  # styles, wrapping
+
+
+@pytest.mark.parametrize(
+    "piece", ["*", "`", "\n", "\t", "$", "[", "]", "<", "|", "\\", "\u0301", "&", "_", "~", "word " * 20]
+)
+def test_a_piece_that_may_change_more_waits_for_the_repaint(piece: str) -> None:
+    terminal = Terminal(40, 10)
+    markdown = answer.MarkdownAnswer(Tail(terminal.console), Clock())
+    markdown.feed("text")
+    markdown.feed(piece)
+    markdown.feed("more")
+    assert terminal.lines() == ["text"]
+    markdown.finish()
+    assert terminal.lines() == rendered(f"text{piece}more", 40)
+
+
+def test_an_answer_at_reading_speed_writes_few_bytes() -> None:
+    clock = Clock()
+    loop = asyncio.SelectorEventLoop(SkippingSelector(clock))
+    loop.time = clock  # type: ignore[method-assign]
+    terminal = Terminal(120, 40)
+    markdown = answer.MarkdownAnswer(Tail(terminal.console), clock)
+    pieces = tokens(1500)
+
+    async def arrive() -> None:
+        for piece in pieces:
+            await asyncio.sleep(0.01)
+            markdown.feed(piece)
+        markdown.finish()
+
+    with closing(loop):
+        loop.run_until_complete(arrive())
+    assert len(terminal.bytes.getvalue().encode()) <= 3 * len("".join(pieces).encode())
+    assert terminal.lines() == rendered("".join(pieces), 120)
 
 
 def test_a_piece_is_painted_although_no_other_follows() -> None:

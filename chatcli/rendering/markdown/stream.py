@@ -22,6 +22,13 @@ from chatcli.rendering.markdown.parser import first_line, parse
 from chatcli.rendering.theme import EMPTY, Line, Run, wrap
 
 _LISTS = {"bullet_list", "ordered_list"}
+_PLAIN = re.compile(r"""(?:[^\W_]|[ .,:;!?'"(/%+=-])*""")
+"""What is no markup inside a line of text, and completes none; a combining character is none of these."""
+_LETTER = re.compile(r"[^\W\d_]")
+_PLAIN_END = re.compile(r"""[^\W\d_](?:.*[^\s*_`~)\]>$|\\])? *""")
+"""The end of a line of text, from its first letter, that has no markup at its very end."""
+_VERBATIM = re.compile(r"[ -_a-}]*")
+"""What is shown as it is written in a line of code, or in a row of a table that is not complete: no fence."""
 
 
 class OpenCode:
@@ -126,6 +133,9 @@ class MarkdownStream:
         self._open: OpenCode | OpenTable | None = None
         self._finished: list[Line] = []
         self._width = self._height = 0
+        self._extensible = False
+        self._spaces = ""
+        """The spaces at the end of the text that are not shown, since a line ends with its text."""
 
     def feed(self, text: str) -> None:
         """Add a piece of the text, without control characters but newline and tab."""
@@ -136,7 +146,40 @@ class MarkdownStream:
         self._width, self._height = width, height
         self._scan()
         finished, self._finished = self._finished, []
+        partial = self._source[self._scanned :]
+        if self._is_verbatim:
+            self._extensible, self._spaces = bool(partial.strip() and _VERBATIM.fullmatch(partial[-1])), ""
+        else:
+            first = _LETTER.search(partial)
+            self._extensible = first is not None and _PLAIN_END.fullmatch(partial, first.start()) is not None
+            self._spaces = partial[len(partial.rstrip(" ")) :]
         return finished, self._open_lines()
+
+    def extension(self, text: str) -> str | None:
+        """Return what `text`, the piece fed last, adds to the last of the open lines; None if it may change more.
+
+        All pieces since the last `advance` must have been extensions. The line's colours may change, and markup that
+        was begun before may end with it: the next `advance` shows that.
+        """
+        pattern = _VERBATIM if self._is_verbatim else _PLAIN
+        self._extensible = self._extensible and pattern.fullmatch(text) is not None
+        if not self._extensible:
+            return None
+        if self._is_verbatim:
+            return text
+        addition = (self._spaces + text).rstrip(" ")
+        self._spaces = (self._spaces + text)[len(addition) :]
+        return addition
+
+    @property
+    def in_code(self) -> bool:
+        """Whether the open end is a block of code."""
+        return isinstance(self._open, OpenCode)
+
+    @property
+    def _is_verbatim(self) -> bool:
+        """Whether the last line, while it is arriving, is shown as it is written."""
+        return self._open is not None or self._in_row
 
     def finish(self, width: int, height: int) -> list[Line]:
         """Return the remaining lines at the end of the text."""

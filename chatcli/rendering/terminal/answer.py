@@ -9,10 +9,14 @@ from rich.console import Console
 
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
-from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold
+from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold, join, width_of
 
 INTERVAL = 0.035
 """Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""
+ANSWER_INTERVAL = 0.012
+"""The same for an answer, which is what the user reads. Pieces without markup need no repaint."""
+SETTLE = 0.15
+"""Seconds after a piece was added without a repaint, until one corrects what it changes besides: colours of code."""
 COST_FACTOR = 9
 """The pause after a repaint, as a multiple of the time that the repaint took."""
 
@@ -61,27 +65,36 @@ class PlainAnswer:
 
 
 class Repaint:
-    """Decides when to paint: at once after a pause, otherwise `INTERVAL` after the end of the last repaint.
+    """Decides when to paint: at once after a pause, otherwise `interval` seconds after the end of the last repaint.
 
     A delayed repaint is a callback of the running asyncio loop, not a thread. Without a loop it happens
-    with the next piece or at the end. After a slow repaint the pause is longer, so that painting takes at
-    most a tenth of the time.
+    with the next piece or at the end. After slow repaints the pause is longer, so that painting takes at
+    most a tenth of the time. A single slow one, such as the first that colours code, delays nothing.
     """
 
-    def __init__(self, paint: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, paint: Callable[[], None], clock: Callable[[], float] = time.monotonic, interval: float | None = None
+    ) -> None:
         self._paint = paint
         self._clock = clock
+        self._interval = interval
         self._due = 0.0  # the earliest time of the next repaint
+        self._cost = 0.0  # seconds that the last repaint took
+        self._planned = 0.0  # the time of the delayed repaint
         self._timer: asyncio.TimerHandle | None = None
 
-    def request(self) -> None:
-        """Paint now or soon."""
-        if self._timer:
+    def request(self, delay: float = 0.0) -> None:
+        """Paint now or soon, but not before `delay` seconds; what is planned for an earlier time stays planned."""
+        now = self._clock()
+        planned = max(self._due, now + delay)
+        if self._timer and self._planned <= planned:
             return
-        wait = self._due - self._clock()
+        self.cancel()
+        wait = planned - now
         if wait <= 0:
             self._run()
             return
+        self._planned = planned
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -99,25 +112,53 @@ class Repaint:
         started = self._clock()
         self._paint()
         now = self._clock()
-        self._due = now + max(INTERVAL, COST_FACTOR * (now - started))
+        interval = INTERVAL if self._interval is None else self._interval
+        before, self._cost = self._cost, now - started
+        self._due = now + max(interval, COST_FACTOR * min(before, self._cost))
 
 
 class MarkdownAnswer:
-    """Renders the Markdown of an answer while it arrives: each finished block once, the open end repeatedly."""
+    """Renders the Markdown of an answer while it arrives: each finished block once, the open end repeatedly.
 
-    def __init__(self, tail: Tail) -> None:
+    A piece that only makes the last line longer is added to it at once, without rendering the open end.
+    """
+
+    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
         self._tail = tail
         self._stream = MarkdownStream()
-        self._repaint = Repaint(self._paint)
+        self._repaint = Repaint(self._paint, clock, ANSWER_INTERVAL)
+        self._open: list[Line] = []
+        """The lines of the open end, if they show all that has arrived; else none."""
+        self._width = 0
 
     def feed(self, text: str) -> None:
         """Add `text`, and paint now or soon."""
         if text:
             self._stream.feed(text)
-            self._repaint.request()
+            if self._extend(text):
+                self._repaint.request(SETTLE)
+            else:
+                self._open = []
+                self._repaint.request()
+
+    def _extend(self, text: str) -> bool:
+        """Add `text` to the last line; return whether that is all that it changes, apart from colours."""
+        addition = self._stream.extension(text) if self._open and self._tail.width == self._width else None
+        if addition is None or not self._open[-1]:
+            return False
+        # The colours of code are not known yet.
+        style = PLAIN if self._stream.in_code else self._open[-1][-1].style
+        line = join([*self._open[-1], Run(addition, style)])
+        if width_of(line) >= self._width:
+            return False
+        if addition:
+            self._open[-1] = line
+            self._tail.update(self._open)
+        return True
 
     def suspend(self) -> None:
         """Stop painting until `resume`; the caller clears the tail."""
+        self._open = []
         self._repaint.cancel()
 
     def resume(self) -> None:
@@ -132,6 +173,7 @@ class MarkdownAnswer:
 
     def _paint(self) -> None:
         finished, rest = self._stream.advance(self._tail.width, self._tail.height)
+        self._open, self._width = rest, self._tail.width
         self._tail.update([*finished, *rest], len(finished))
 
 

@@ -52,6 +52,7 @@ class Painter:
         self._lost = 0  # how many of them have scrolled off the screen
         self._row = 0  # the cursor's line, as an index of `_shown`
         self._column: int | None = 0  # the cursor's column, in cells; None if it is not certain
+        self._at_end = False  # whether the cursor is where the text of its line ends, also where no column is certain
         self._width = console.width
         self._parts: list[str] = []
         self._moved = False
@@ -69,7 +70,7 @@ class Painter:
         self._draw_changes(lines)
         if column is not None and self._column != column:
             self._parts.append(f"\x1b[{column + 1}G")
-            self._column = column
+            self._column, self._at_end = column, False
         self._shown = list(lines)
         if finished:
             self._finish(finished)
@@ -109,6 +110,7 @@ class Painter:
                 self._parts.append("\n")
             self._shown = []
             self._lost = self._row = self._column = 0
+            self._at_end = False
         else:
             self._shown = self._shown[finished:]
             self._row -= finished
@@ -118,21 +120,25 @@ class Painter:
         old = self._shown[index] if index < len(self._shown) else EMPTY
         keep = _common(old, new)
         self._go(index)
-        column = cell_len(plain_text(new)[:keep])
-        if self._column != column:
+        addition = _addition(old, new) if self._at_end else 0
+        if addition:
+            keep = addition
+        elif self._column != (column := cell_len(plain_text(new)[:keep])):
             self._parts.append(f"\x1b[{column + 1}G" if column else "\r")
         rest = _after(new, keep)
         width = width_of(new)
         certain = width <= self._console.width and _CERTAIN.fullmatch(plain_text(new)) is not None
-        self._write_text(rest, certain)
+        # No character is wider than two cells.
+        self._write_text(rest, certain or 2 * len(plain_text(new)) <= self._console.width)
         if width < width_of(old):
             self._parts.append(_ERASE_LINE)
         # After a character in the last column, terminals differ in where the cursor is.
         self._column = width if certain and width < self._console.width else None
+        self._at_end = width < self._console.width
 
-    def _write_text(self, line: Line, certain: bool) -> None:
+    def _write_text(self, line: Line, fits: bool) -> None:
         text = self._encoder.encode(line)
-        if certain:
+        if fits:
             self._parts.append(text)
         else:  # if the text is wider on this terminal than rich assumes, a wrapped line would add a row
             self._parts += (_WRAP_OFF, text, _WRAP_ON)
@@ -142,18 +148,18 @@ class Painter:
         if index < self._row:
             self._parts.append(f"\x1b[{self._row - index}A")
             self._moved = True
-            self._row = index
+            self._row, self._at_end = index, False
         elif index > self._row:
             # A newline moves down, and scrolls at the bottom of the screen.
             self._parts.append("\n" * (index - self._row))
             self._row = index
-            self._column = 0
+            self._column, self._at_end = 0, False
 
     def _erase_from(self, index: int) -> None:
         self._go(index)
         self._parts.append("\r" + _ERASE_BELOW)
         self._moved = True
-        self._column = 0
+        self._column, self._at_end = 0, False
 
     def _flush(self) -> None:
         text = "".join(self._parts)
@@ -178,6 +184,19 @@ def _common(old: Line, new: Line) -> int:
     if limit < len(text) and limit:
         limit -= 1  # the next character may combine with the one before it
     return min(count, limit)
+
+
+def _addition(old: Line, new: Line) -> int:
+    """Return where in the text of `new` begins what it only adds to `old`; 0 if it is not longer, or not only that."""
+    if not old or len(old) > len(new) or old[:-1] != new[: len(old) - 1]:
+        return 0
+    (old_text, old_style), (new_text, new_style) = old[-1], new[len(old) - 1]
+    if old_style != new_style or not new_text.startswith(old_text):
+        return 0
+    start = len(plain_text(old))
+    # The first character may combine with the one before it.
+    first = plain_text(new)[start : start + 1]
+    return start if first and _CERTAIN.fullmatch(first) else 0
 
 
 def _common_characters(old: str, new: str) -> int:

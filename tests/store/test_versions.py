@@ -20,10 +20,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.pregel._checkpoint import empty_checkpoint as empty_graph_checkpoint
 
 from chatcli.store.compression import DICTIONARY, compress, decompress
 from chatcli.store.postgres.saver import PostgresSaver
-from chatcli.store.serde import CompressedSerializer
+from chatcli.store.serde import NEWEST_FORM, CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.open import SqliteSaver, open_sqlite
 from tests.e2e.checks import assert_reported
@@ -98,6 +99,10 @@ def test_versions_of_channels_go_on_from_langgraphs_own(saver: SqliteSaver | Pos
 def test_branches_in_postgresql_have_versions_of_their_own() -> None:
     saver = PostgresSaver.__new__(PostgresSaver)
     assert saver.get_next_version("00000007.aa", None) != saver.get_next_version("00000007.aa", None)
+
+
+def test_langgraph_writes_the_form_that_was_tried() -> None:
+    assert empty_graph_checkpoint()["v"] == NEWEST_FORM
 
 
 def test_a_thread_of_a_newer_langgraph_is_refused_before_anything_is_written(

@@ -129,6 +129,14 @@ class Session:
             self._shown |= {request.interrupt_id for request in requests}
         return requests
 
+    async def open_request(self) -> ApprovalRequested | None:
+        """Return what the thread waits for next, None for nothing; the caller shows it to the user."""
+        pending = await self._thread.pending()
+        request = next((each for each in pending if each.interrupt_id not in self._given), None)
+        if request is not None:
+            self._shown.add(request.interrupt_id)
+        return request
+
     async def retry(self) -> AsyncGenerator[Event, None]:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
 

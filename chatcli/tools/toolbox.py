@@ -22,6 +22,7 @@ from chatcli.tools.tool import Arguments, Rules, Tool
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
 
+from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.shell import shell_tool
@@ -67,7 +68,8 @@ class Toolbox:
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
         self._shown: set[str] = set()
-        self._approved: set[str] = set()
+        self._approved: dict[str, str | None] = {}
+        """The approved calls, each with the digest of the file that it was shown to change."""
         self._opening: asyncio.Task[None] | None = None
         self._reported = False
 
@@ -113,9 +115,13 @@ class Toolbox:
         """Return whether every call of `request` was shown to the user; the store may hold other calls."""
         return set(map(_fingerprint, _actions(request))) <= self._shown
 
-    def approve(self, call: ToolCall) -> None:
-        """Remember that the user approved `call`."""
-        self._approved.add(_fingerprint(call))
+    def approve(self, call: ToolCall, file_digest: str | None = None) -> None:
+        """Remember that the user approved `call`, as a change of the file of that digest if it changes one."""
+        self._approved[_fingerprint(call)] = file_digest
+
+    def approved_file(self, call: ToolCall) -> str | None:
+        """Return the digest of the file that `call` was shown to change; None if it was not shown."""
+        return self._approved.get(_fingerprint(call))
 
     def may_run(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> bool:
         """Return whether `call`, of `tool`, runs now: a rule allows it, or the user approved it in this process.
@@ -175,8 +181,9 @@ def _actions(request: object) -> list[Mapping[str, Any]]:
 
 
 def _fingerprint(call: Mapping[str, Any]) -> str:
-    """Return a text that is equal for equal calls."""
-    return json.dumps([call.get("name"), call.get("args")], sort_keys=True, default=str)
+    """Return a text that is equal for equal calls, and equal changes of the same file."""
+    parts = [call.get(key) for key in ("name", "args", "diff", "file_sha256")]
+    return json.dumps(parts, sort_keys=True, default=str)
 
 
 def _asks(tool: BaseTool, arguments: Arguments) -> bool:
@@ -202,4 +209,5 @@ def _session_type() -> "type[McpSession]":
 
 def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
     """Return the tools that work in `root`; each call takes at most `seconds`."""
-    return [*file_tools(root, seconds), fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
+    files = [*file_tools(root, seconds), *change_tools(root)]
+    return [*files, fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]

@@ -361,7 +361,7 @@ class KeyRequested:
 class ConfirmationRequested:
     """The user is to answer `question` with yes or no; after a yes the `line` is to be entered.
 
-    After a no it is the line `otherwise`, if there is one.
+    Where a no means something else than nothing, it is the line `otherwise`, and the answer is one key.
     """
 
     question: str

@@ -66,7 +66,7 @@ async def _read_decision(
     keys = decision_keys(asked.action)
     while True:
         show(asked)
-        key = await _read_key(keyboard, show, keys) if keys else ""
+        key = await read_key(keyboard, show, keys) if keys else ""
         if key == "e":
             if (edited := await _read_edit(keyboard, show, asked.action)) is not None:
                 return edited
@@ -77,7 +77,7 @@ async def _read_decision(
             return None
 
 
-async def _read_key(keyboard: Keyboard, show: Callable[[Event], None], keys: Mapping[str, str]) -> str:
+async def read_key(keyboard: Keyboard, show: Callable[[Event], None], keys: Mapping[str, str]) -> str:
     """Return which of `keys` is pressed; empty if the user leaves, or begins a line.
 
     A key counts from the moment that the keys are shown: the call was shown before. Nobody decides on what they have

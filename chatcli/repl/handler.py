@@ -54,7 +54,7 @@ from chatcli.events import (
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
-from chatcli.repl.decisions import is_decided_by_key, read_decisions
+from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
@@ -305,10 +305,14 @@ class LineHandler:
             await self._consume(self.conversation.ask_or_answer(decisions))
 
     async def _confirm(self, question: str, line: str, otherwise: str) -> None:
-        if (await self._prompt.ask(f"{question} [y/N] ")).lower() in ("y", "yes"):
+        if otherwise:
+            self._renderer.render(Notice(question))
+            key = await read_key(self._prompt, self._renderer.render, {"y": "yes", "n": "no"})
+            line = {"y": line, "n": otherwise}.get(key, "")
+        elif (await self._prompt.ask(f"{question} [y/N] ")).lower() not in ("y", "yes"):
+            line = ""
+        if line:
             await self.handle(line)
-        elif otherwise:
-            await self.handle(otherwise)
         else:
             self._renderer.render(Notice("nothing was changed"))
 

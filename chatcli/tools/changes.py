@@ -78,6 +78,14 @@ class Change:
         except OSError as error:
             raise ToolException(f"{shown_path(self.path)} can't be written: {error.strerror}") from None
 
+    def take_back(self) -> str:
+        """Make the change, and return what came of it."""
+        try:
+            self.write()
+        except ToolException as error:
+            return str(error)
+        return f"{self.path} is {'as it was before' if self.after is not None else 'removed'}"
+
     def _replace(self, folder: int, name: str) -> None:
         old = self._check(folder, name)
         if self.after is None:
@@ -348,7 +356,7 @@ def reverts(root: Path, records: Sequence[object]) -> tuple[list[Change], list[s
         for path, text in then.items()
         if path not in stays and text != now[path]
     ]
-    return found, list(stays)
+    return found, [path.removeprefix(f"{root}/") for path in stays]
 
 
 def _without(text: str | None, record: Any) -> str | None:

@@ -147,6 +147,18 @@ def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
     chat.wait_for("Not written.")
     chat.wait_for_prompt()
     assert b"]0;title\x07" not in chat.raw
+    notes.write_bytes(b"mine")
+    chat.send("/undo 2\ry")
+    chat.wait_for("Change these files back, too?")
+    chat.wait_for("y yes, n no")
+    assert "--- sub/new.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n" in chat.text()
+    assert new.exists()  # the y was typed before
+    chat.send("y")
+    chat.wait_for("sub/new.py is removed")
+    chat.wait_for("notes.txt stays as it is: it has changed since")
+    chat.wait_for_prompt("y")
+    assert not new.exists()
+    assert notes.read_bytes() == b"mine"
 
 
 def test_a_one_shot_in_a_terminal_asks_too_and_waits_for_the_next_run_when_it_is_left(

@@ -5,6 +5,7 @@ import contextvars
 import importlib.util
 import json
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -67,7 +68,8 @@ class Toolbox:
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
-        self._shown: set[str] = set()
+        self._replies: dict[str, list[str]] = {}
+        """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
         """The approved calls, each with the digest of the file that it was shown to change."""
         self._opening: asyncio.Task[None] | None = None
@@ -107,13 +109,26 @@ class Toolbox:
             if session.problem:
                 yield f"the MCP server {session.name} is left out: {session.problem}"
 
-    def note_shown(self, request: object) -> None:
-        """Remember the calls that a request for approval showed to the user."""
-        self._shown |= set(map(_fingerprint, _actions(request)))
+    def sign(self, reply: Any, request: object) -> dict[str, Any]:
+        """Return `reply`, which the user gives to `request` as it was shown, in the form that `read` takes."""
+        token = secrets.token_hex(16)
+        self._replies[token] = _fingerprints(request)
+        return {"reply": reply, "token": token}
 
-    def has_shown(self, request: Mapping[str, Any]) -> bool:
-        """Return whether every call of `request` was shown to the user; the store may hold other calls."""
-        return set(map(_fingerprint, _actions(request))) <= self._shown
+    def read(self, signed: Any, request: Mapping[str, Any]) -> Any:
+        """Return the user's reply to `request`.
+
+        LangGraph keeps replies in the store, and gives all earlier ones again where a node asks twice. So each counts
+        for the calls alone that it was given to, in this process: the store may hold other calls, and other replies.
+
+        Raises:
+            ValueError: It was not given to exactly this request.
+
+        """
+        token = signed.get("token") if isinstance(signed, Mapping) else None
+        if not isinstance(token, str) or self._replies.get(token) != _fingerprints(request):
+            raise ValueError("what was shown is not what would be done now")
+        return signed["reply"]
 
     def approve(self, call: ToolCall, file_digest: str | None = None) -> None:
         """Remember that the user approved `call`, as a change of the file of that digest if it changes one."""
@@ -178,6 +193,10 @@ def _actions(request: object) -> list[Mapping[str, Any]]:
     """Return the calls in a request for approval; an empty list for anything else."""
     actions = request.get("action_requests") if isinstance(request, Mapping) else None
     return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
+
+
+def _fingerprints(request: object) -> list[str]:
+    return [_fingerprint(action) for action in _actions(request)]
 
 
 def _fingerprint(call: Mapping[str, Any]) -> str:

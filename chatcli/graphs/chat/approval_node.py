@@ -85,12 +85,9 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     edited: dict[str, ToolCall] = {}
     request, problem = await asyncio.to_thread(_request, calls, tools), ""
     while True:
-        reply = interrupt({**request, "problem": problem} if problem else request)
-        if not turn.toolbox.has_shown(request):
-            problem = "what was shown is not what would be done now"
-            continue
+        signed = interrupt({**request, "problem": problem} if problem else request)
         try:
-            decisions = _read_decisions(reply, calls, tools)
+            decisions = _read_decisions(turn.toolbox.read(signed, request), calls, tools)
         except ValueError as error:
             problem = str(error)
             continue
@@ -164,7 +161,8 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
         try:
             change = plan(tool, call["args"])
         except ToolException as error:
-            return {**action, "description": f"It can't be done now: {error}"}
+            # No file has this digest: what was not shown is not written, even if it can be done a moment later.
+            return {**action, "description": f"It can't be done now: {error}", "file_sha256": "none"}
         return {**action, "diff": change.diff(), "file_sha256": change.digest}
     if tool.server:
         action["description"] = f"A tool of the MCP server {tool.server}."

@@ -178,9 +178,10 @@ class ChatSession(Session):
         return bool(self.documents)
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        for request in await self._thread.pending():
-            self.toolbox.note_shown(request.payload)
-        return await super()._answer(answers)
+        shown = {request.interrupt_id: request.payload for request in await self._thread.pending()}
+        return await super()._answer(
+            {key: self.toolbox.sign(reply, shown[key]) if key in shown else reply for key, reply in answers.items()}
+        )
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         setup = self.current_setup

@@ -384,9 +384,10 @@ class DecisionRequested:
 
 @dataclass(frozen=True, slots=True)
 class KeysOffered:
-    """The user is to press one of `keys`, each with what it means."""
+    """The user is to press one of `keys`, each with what it means, perhaps as the answer to `question`."""
 
     keys: Mapping[str, str]
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ def decision_lines(event: DecisionRequested) -> list[tuple[str, str]]:
 
 def keys_line(event: KeysOffered) -> str:
     """Return the line that offers keys."""
-    return ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
+    keys = ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
+    return f"{sanitize_line(event.question)} {keys}".lstrip()
 
 
 def answer_forms(actions: Sequence[Mapping[str, Any]]) -> str:

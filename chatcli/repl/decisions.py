@@ -66,7 +66,7 @@ async def _read_decision(
     keys = decision_keys(asked.action)
     while True:
         show(asked)
-        key = await read_key(keyboard, show, keys) if keys else ""
+        key = await read_key(keyboard, show, KeysOffered(keys)) if keys else ""
         if key == "e":
             if (edited := await _read_edit(keyboard, show, asked.action)) is not None:
                 return edited
@@ -77,19 +77,19 @@ async def _read_decision(
             return None
 
 
-async def read_key(keyboard: Keyboard, show: Callable[[Event], None], keys: Mapping[str, str]) -> str:
-    """Return which of `keys` is pressed; empty if the user leaves, or begins a line.
+async def read_key(keyboard: Keyboard, show: Callable[[Event], None], offered: KeysOffered) -> str:
+    """Return which of the keys that are `offered` is pressed; empty if the user leaves, or begins a line.
 
     A key counts from the moment that the keys are shown: the call was shown before. Nobody decides on what they have
     not seen yet.
     """
     with keyboard.single_keys():
-        show(KeysOffered(keys))
+        show(offered)
         while True:
             typed = await keyboard.keys()
             # A program, or a habit, may send Enter at once; a longer text is a word, not a decision.
             key = typed[:1] if typed[1:] in ("", "\r", "\n") else ""
-            if key in keys:
+            if key in offered.keys:
                 return key
             if typed in ("", _INTERRUPT, _END, _ESCAPE):
                 return ""

@@ -44,6 +44,7 @@ from chatcli.events import (
     FileRequested,
     InputPrefilled,
     KeyRequested,
+    KeysOffered,
     Listing,
     Notice,
     SaveRequested,
@@ -306,8 +307,8 @@ class LineHandler:
 
     async def _confirm(self, question: str, line: str, otherwise: str) -> None:
         if otherwise:
-            self._renderer.render(Notice(question))
-            key = await read_key(self._prompt, self._renderer.render, {"y": "yes", "n": "no"})
+            offered = KeysOffered({"y": "yes", "n": "no"}, question)
+            key = await read_key(self._prompt, self._renderer.render, offered)
             line = {"y": line, "n": otherwise}.get(key, "")
         elif (await self._prompt.ask(f"{question} [y/N] ")).lower() not in ("y", "yes"):
             line = ""

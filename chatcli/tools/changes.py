@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.tools import StructuredTool, ToolException
+from pydantic import ValidationError
 
+from chatcli import paths
 from chatcli.runtime.files import write_to_disk
 from chatcli.sanitize import reveal
-from chatcli.text_lines import format_size
-from chatcli.tools.files import file_of, find_inside, holds_secrets, shown_path
+from chatcli.text_lines import format_size, one_line
+from chatcli.tools.files import MAX_SHOWN, file_of, find_inside, holds_secrets, shown_path
 from chatcli.tools.tool import Arguments, Tool
 
 MAX_FILE = 1_000_000
@@ -183,7 +185,10 @@ def plan(tool: Tool, arguments: Arguments) -> Change:
         ToolException: It can't be made.
 
     """
-    change = tool.runnable.invoke(dict(arguments))
+    try:
+        change = tool.runnable.invoke(dict(arguments))
+    except ValidationError as error:  # of a call in a foreign store
+        raise ToolException(f"The arguments don't fit: {one_line(str(error), MAX_SHOWN)}") from None
     assert isinstance(change, Change)
     return change
 
@@ -247,6 +252,8 @@ def _find(root: Path, path: str) -> tuple[str, str | None]:
     found = find_inside(root, path)
     if holds_secrets(root, path):
         raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
+    if any(found.is_relative_to(folder().resolve()) for folder in (paths.config_dir, paths.state_dir)):
+        raise ToolException(f"{shown_path(path)} decides what may run here, and is never written.")
     parts = found.relative_to(root).parts
     if not parts:
         raise ToolException(f"{shown_path(path)} is a folder")

@@ -149,8 +149,7 @@ def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
     assert b"]0;title\x07" not in chat.raw
     notes.write_bytes(b"mine")
     chat.send("/undo 2\ry")
-    chat.wait_for("Change these files back, too?")
-    chat.wait_for("y yes, n no")
+    chat.wait_for("Change these files back, too? y yes, n no")
     assert "--- sub/new.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n" in chat.text()
     assert new.exists()  # the y was typed before
     chat.send("y")

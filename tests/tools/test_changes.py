@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.tools import ToolException
 
+from chatcli import paths
 from chatcli.tools.changes import MAX_FILE, Change, change_tools, plan, reverts
 from chatcli.tools.tool import Rules, Tool
 
@@ -74,6 +75,20 @@ def test_no_secret_is_written_whatever_allows_it(root: Path, path: str) -> None:
     (root / "to_env").symlink_to(".env")
     with pytest.raises(ToolException, match="may hold secrets"):
         written(root, path)
+
+
+def test_the_rules_of_the_user_are_never_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "config_dir", lambda: root / "config")
+    monkeypatch.setattr(paths, "state_dir", lambda: root / "state")
+    for path in ("config/allowed.txt", "state/threads/x.json", "src/../config/config.toml", "config"):
+        with pytest.raises(ToolException, match="decides what may run"):
+            written(root, path)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"path": 5, "content": "x"}, {"path": "x", "content": None}])
+def test_arguments_that_do_not_fit_are_an_error_for_the_model(root: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ToolException, match="don't fit"):
+        plan(tool(root, "write_file"), arguments)
 
 
 def test_a_link_inside_leads_to_its_file_and_stays(root: Path) -> None:

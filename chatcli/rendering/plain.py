@@ -99,11 +99,12 @@ def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     Nothing is shortened or left out: the user must see all of what they approve.
     """
-    arguments, diff = action.get("args") or {}, str(action.get("diff") or "")
+    name, arguments, diff = str(action.get("name", "")), action.get("args") or {}, str(action.get("diff") or "")
+    # langchain's own description repeats the call.
+    description = str(action.get("description") or "").removesuffix(f"\n\nTool: {name}\nArgs: {arguments}")
     if diff and isinstance(arguments, Mapping):  # the others are in the diff
         arguments = {key: value for key, value in arguments.items() if key == "path"}
-    lines = [(reveal(call_text(str(action.get("name", "")), arguments, whole=True)), "bold")]
-    description = str(action.get("description") or "")
+    lines = [(reveal(call_text(name, arguments, whole=True)), "bold")]
     lines += [(f"  {reveal(line)}", "") for line in description.splitlines() if line.strip()]
     return [*lines, *(diff_lines(diff) if diff else [])]
 

@@ -133,3 +133,9 @@ def test_a_diff_is_coloured_and_shown_whole() -> None:
     assert {"\x1b[32m+two", "\x1b[31m-one", "\x1b[36m@@"} <= set(
         re.findall(r"\x1b\[3\dm(?:[+-]\w+|@@)", terminal.bytes.getvalue())
     )
+
+
+def test_a_call_is_shown_once() -> None:
+    description = "Check it.\n\nTool: weigh\nArgs: {'what': 'a cat'}"  # as langchain writes it
+    action = {"name": "weigh", "args": {"what": "a cat"}, "description": description}
+    assert on_terminal(DecisionRequested(action)) == ['weigh(what="a cat")', "  Check it."]

@@ -31,7 +31,7 @@ class Keyboard(Protocol):
         """
 
     def unread(self) -> None:
-        """Let the next line begin with what `keys` returned last."""
+        """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""
 
     async def ask(self, question: str, *, default: str) -> str:
         """Return the line that answers `question`, empty for none; it may begin with `default`."""
@@ -94,9 +94,8 @@ async def read_key(keyboard: Keyboard, show: Callable[[Event], None], offered: K
             if typed in ("", _INTERRUPT, _END, _ESCAPE):
                 return ""
             if _is_words(typed):
-                break
-    keyboard.unread()
-    return ""
+                keyboard.unread()
+                return ""
 
 
 def _is_words(typed: str) -> bool:

@@ -95,6 +95,11 @@ def _file() -> History:
     return FileHistory(str(path))
 
 
+def _typed(keys: list[KeyPress]) -> list[KeyPress]:
+    """Return `keys` without what the terminal says by itself."""
+    return [press for press in keys if press.key not in (Keys.CPRResponse, Keys.Ignore)]
+
+
 def hold(keys: list[KeyPress]) -> list[KeyPress]:
     """Return `keys` with Enter as a newline: the lines were typed before the request that they would answer."""
     while keys and keys[-1].key is Keys.ControlM:
@@ -184,8 +189,8 @@ class Prompt:
         self._pressed: asyncio.Queue[list[KeyPress]] = asyncio.Queue()
         self._read: list[KeyPress] = []
         """What `keys` has returned last."""
-        self._typed_early = False
-        """Whether something was typed before the last single keys."""
+        self._unread: list[KeyPress] = []
+        """What of it begins the next line."""
         keys = line_keys(self._hint, self.pastes, self.focus)
         keys.add("c-z")(self._suspend_line)
         self._session: PromptSession[str] = PromptSession(
@@ -250,16 +255,15 @@ class Prompt:
     @contextmanager
     def single_keys(self) -> Iterator[None]:
         """Read single keys by `keys` in a `with` block; what was typed before it is kept for the next line."""
-        early = [*get_typeahead(self.input), *self.input.read_keys(), *self.input.flush_keys()]
+        early = _typed([*get_typeahead(self.input), *self.input.read_keys(), *self.input.flush_keys()])
         loop = asyncio.get_running_loop()
-        self._pressed = asyncio.Queue()
+        self._pressed, self._unread = asyncio.Queue(), []
         escape = loop.call_later(0, lambda: None)
 
         def take(keys: list[KeyPress]) -> None:
-            keys = [press for press in keys if press.key not in (Keys.CPRResponse, Keys.Ignore)]
             if any(press.key is Keys.ControlZ for press in keys):
                 self.suspend()
-            elif keys:
+            elif keys := _typed(keys):
                 self._pressed.put_nowait(keys)
 
         def read() -> None:
@@ -275,8 +279,12 @@ class Prompt:
         finally:
             escape.cancel()
             loop.remove_signal_handler(signal.SIGINT)
-            self._typed_early = bool(early)
-            store_typeahead(self.input, early)
+            late = self._unread
+            while not self._pressed.empty():
+                late += self._pressed.get_nowait()
+            # Enter alone is no line, nor does it send what was typed earlier than all of this.
+            late = list(dropwhile(lambda press: len(press.key) > 1 and press.key is not Keys.BracketedPaste, late))
+            store_typeahead(self.input, [*early, *(hold(late) if early else late)])
 
     async def keys(self) -> str:
         """Return what is typed next, often one key; nothing if the prompt is left by a signal.
@@ -288,14 +296,8 @@ class Prompt:
         return "".join(f"\n{press.data}\n" if press.key is pasted else press.data for press in self._read)
 
     def unread(self) -> None:
-        """Let the next line begin with what `keys` returned last, and what was typed after it.
-
-        Enter before it sends nothing, nor does Enter after it send what was typed earlier than all of this.
-        """
-        while not self._pressed.empty():
-            self._read += self._pressed.get_nowait()
-        words = dropwhile(lambda press: len(press.key) > 1 and press.key is not Keys.BracketedPaste, self._read)
-        store_typeahead(self.input, hold(list(words)) if self._typed_early else list(words))
+        """Let the next line begin with what `keys` returned last; call it in the block of `single_keys`."""
+        self._unread = self._read
 
     async def ask(self, question: str, *, hidden: bool = False, default: str = "") -> str:
         """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`.

@@ -5,12 +5,14 @@ import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from chatcli.events import (
     ApprovalRequested,
     DecisionRequested,
     DiffShown,
     Event,
+    KeysOffered,
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
@@ -139,3 +141,12 @@ def test_a_call_is_shown_once() -> None:
     description = "Check it.\n\nTool: weigh\nArgs: {'what': 'a cat'}"  # as langchain writes it
     action = {"name": "weigh", "args": {"what": "a cat"}, "description": description}
     assert on_terminal(DecisionRequested(action)) == ['weigh(what="a cat")', "  Check it."]
+
+
+def test_a_call_to_be_approved_is_on_the_terminal_where_errors_go_to_a_file() -> None:
+    terminal, errors = Terminal(), io.StringIO()
+    renderer = TerminalRenderer(terminal.console, Console(file=errors), clock=Clock())
+    renderer.render(DecisionRequested({"name": "weigh", "args": {}}))
+    renderer.render(KeysOffered({"y": "once"}))
+    assert terminal.lines() == ["weigh()", "y once"]
+    assert errors.getvalue() == ""

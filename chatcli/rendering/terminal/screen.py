@@ -126,13 +126,15 @@ class Screen:
         self.go_on()
 
     def print_lines(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Print `lines`, which are safe, each with its style, on the terminal of errors.
+        """Print `lines`, which are safe and which the user must see, each with its style, on a terminal.
 
-        The terminal wraps them, so that what is copied is what stands there.
+        That is the one of errors, unless these go to a file. The terminal wraps them, so that what is copied is what
+        stands there.
         """
         self.make_room()
         styled = (Text(line, style=self._theme.resolve(Style.parse(style))) for line, style in lines)
-        self.err_console.print(Text("\n").join(styled), soft_wrap=True)
+        console = self.err_console if self.err_console.is_terminal else self.console
+        console.print(Text("\n").join(styled), soft_wrap=True)
         self.go_on()
 
     def print_message(self, event: MessageShown) -> None:

@@ -233,6 +233,13 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class DiffShown:
+    """The change of a file, as a unified diff; untrusted text, of which nothing may be left out."""
+
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
 class MatchShown:
     """A message that a search found: `parts` are the pieces of its text, each with whether it matches."""
 
@@ -352,10 +359,35 @@ class KeyRequested:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRequested:
-    """The user is to answer `question` with yes or no; after a yes the `line` is to be entered."""
+    """The user is to answer `question` with yes or no; after a yes the `line` is to be entered.
+
+    Where a no means something else than nothing, it is the line `otherwise`, and the answer is one key.
+    """
 
     question: str
     line: str
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequested:
+    """The user is to decide by one key on the tool call `action`, one of those that a graph's request reviews.
+
+    It is shown right before the key is asked for by `KeysOffered`. `problem` says why the request comes again.
+    """
+
+    action: Mapping[str, Any]
+    number: int = 1
+    among: int = 1
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOffered:
+    """The user is to press one of `keys`, each with what it means, perhaps as the answer to `question`."""
+
+    keys: Mapping[str, str]
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,11 +411,19 @@ TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
 AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
-TextEvent = Notice | Progress | Listing | MessageShown | MatchShown | ShellOutput | ShellFinished
+TextEvent = Notice | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
 """Something to show that is no part of an answer."""
 ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
 """A change of what is on the screen, or of how it is shown."""
-InputEvent = InputPrefilled | EditorRequested | KeyRequested | ConfirmationRequested | ThreadsOffered
+InputEvent = (
+    InputPrefilled
+    | EditorRequested
+    | KeyRequested
+    | ConfirmationRequested
+    | DecisionRequested
+    | KeysOffered
+    | ThreadsOffered
+)
 """Something that the user types or chooses next."""
 CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested
 """Something else that a slash command does."""

@@ -90,6 +90,21 @@ def is_review(payload: object) -> bool:
     return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
 
 
+DECISIONS = ("approve", "edit", "reject")
+"""The decisions on a call that is reviewed, unless its request allows others."""
+SCOPE_KEYS = {"t": "thread", "a": "always"}
+"""The keys that approve a call and all calls like it, with how long that holds."""
+
+
+def decision_keys(action: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys that decide on `action`, one of `reviewed_actions`, each with what it means."""
+    allowed, scopes = action.get("allowed") or DECISIONS, action.get("scopes") or ()
+    words = {"thread": "for the thread", "always": "always"}
+    keys = {"y": "once", **{key: words[scope] for key, scope in SCOPE_KEYS.items() if scope in scopes}}
+    keys = keys if "approve" in allowed else {}
+    return keys | ({"e": "edit"} if "edit" in allowed else {}) | ({"n": "no"} if "reject" in allowed else {})
+
+
 def reviewed_actions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the tool calls that `payload` asks about.
 

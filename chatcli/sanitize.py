@@ -1,6 +1,7 @@
 """Make untrusted text safe for a terminal, even if it arrives in pieces."""
 
 import re
+import unicodedata
 from enum import Enum, auto
 
 from chatcli.text_lines import one_line
@@ -184,3 +185,18 @@ def sanitize(text: str) -> str:
 def sanitize_line(text: str) -> str:
     """Return `text` made safe and on one line, for titles, names and table cells."""
     return one_line(sanitize(text))
+
+
+def reveal(text: str) -> str:
+    """Return `text` on one line with nothing hidden: what can't be seen stands there by its number, as `<U+001B>`.
+
+    It is for what a user approves. `sanitize` removes whole sequences, and a terminal shows no invisible characters:
+    either could hide a part of what is done.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or _is_space(char) else f"<U+{ord(char):04X}>" for char in text)
+
+
+def _is_space(char: str) -> bool:
+    return char == "\t" or unicodedata.category(char) == "Zs"

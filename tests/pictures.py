@@ -18,7 +18,7 @@ from rich.text import Text
 from tests.e2e.program import EXECUTABLE, Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer
+from tests.fakes.steps import Answer, Calls
 
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH = 84
@@ -62,6 +62,7 @@ def draw() -> dict[str, str]:
             "conversation": converse(home, server),
             "history": fork(home, server),
             "threads": list_threads(home),
+            "approval": approve(home, server),
         }
 
 
@@ -73,6 +74,18 @@ def converse(home: Home, server: FakeOpenAI) -> str:
     tty.wait_for("tokens in")
     tty.wait_for_prompt()
     return picture(tty, "chat -t sky")
+
+
+def approve(home: Home, server: FakeOpenAI) -> str:
+    """Return a picture of a change that the model wants to make, with its diff."""
+    notes = home.work / "todo.md"
+    notes.write_text("# To do\n\n- water the plants\n- buy milk\n")
+    edit = {"path": "todo.md", "old_text": "- buy milk\n", "new_text": "- buy milk, two litres\n- call Ada\n"}
+    server.script(Calls([("edit_file", edit)]))
+    tty = open_chat(home, "todo", "--tools")
+    tty.send_line("Two litres of milk, and I have to call Ada.")
+    tty.wait_for("n no")
+    return picture(tty, "chat -t todo --tools")
 
 
 def fork(home: Home, server: FakeOpenAI) -> str:
@@ -98,9 +111,9 @@ def list_threads(home: Home) -> str:
     return picture(tty, "chat threads list")
 
 
-def open_chat(home: Home, thread: str) -> Terminal:
+def open_chat(home: Home, thread: str, *options: str) -> Terminal:
     """Return a terminal with `chat` on `thread`, which waits for a line."""
-    argv = [str(EXECUTABLE), "-t", thread, "--theme", "dark"]
+    argv = [str(EXECUTABLE), "-t", thread, "--theme", "dark", *options]
     tty = Terminal(argv, env=home.env, cwd=home.work, size=(WIDTH, 30))
     tty.wait_for_prompt()
     return tty

@@ -8,23 +8,39 @@ from typing import TYPE_CHECKING
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
-from chatcli.events import Event, InputPrefilled, Listing, Notice, ThreadChanged
+from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
 from chatcli.providers import LANGFLOW
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.sessions.history import Turn
 
+TAKE_BACK, KEEP = "files", "keep"
+"""What follows the number in /undo once the user has decided on the files that were written."""
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 
 async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Go back one turn, or N; /history keeps them."""
-    session = await context.conversation.session()
-    await session.undo(_number(arguments, default=1))
+    number, _, files = arguments.partition(" ")
+    count, session = _number(number, default=1), await context.conversation.session()
+    changes, kept = await session.written(count) if files != KEEP else ([], [])
+    if changes and (files != TAKE_BACK or changes != session.offered_changes):
+        session.offered_changes = changes
+        for change in changes:
+            yield DiffShown(change.diff())
+        yield ConfirmationRequested(
+            "Change these files back, too?", f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}"
+        )
+        return
+    await session.undo(count)
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
     for notice in _langflow_notice(context):
         yield notice
+    for change in changes:
+        yield Notice(await asyncio.to_thread(change.take_back))
+    for path in kept:
+        yield Notice(f"{path} stays as it is: it has changed since, or can't be written", "warning")
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -205,6 +205,10 @@ class Conversation:
         """
         return await (await self.session()).pending(shown=shown)
 
+    async def open_request(self) -> ApprovalRequested | None:
+        """Return what the current thread waits for next; see `Session.open_request`, and `pending` for failures."""
+        return await (await self.session()).open_request()
+
     async def _on_session(
         self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
     ) -> AsyncGenerator[Event, None]:

@@ -2,14 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from chatcli.errors import ChatcliError
 from chatcli.events import (
     ApprovalRequested,
+    DecisionRequested,
+    DiffShown,
     Event,
+    KeysOffered,
     Listing,
     MatchShown,
     Notice,
@@ -23,12 +26,23 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.message import SPEAKERS, Cited, MessageShown, call_text, is_review, result_text, reviewed_actions
-from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
+from chatcli.message import (
+    DECISIONS,
+    SPEAKERS,
+    Cited,
+    MessageShown,
+    call_text,
+    decision_keys,
+    is_review,
+    result_text,
+    reviewed_actions,
+)
+from chatcli.sanitize import Sanitizer, reveal, sanitize, sanitize_line
 from chatcli.text_lines import format_size
 
-_EVERY_DECISION = ("approve", "edit", "reject")
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
+
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan", "\\": "dim"}
 
 _STEP = 10
 """The percentage of a download after which progress is reported again."""
@@ -72,19 +86,63 @@ def request_lines(request: ApprovalRequested) -> list[str]:
     lines += [f"error: {sanitize_line(str(problem))}"] if problem else []
     actions = reviewed_actions(request.payload)
     for action in actions:
-        # Not shortened: the user must see all of what they approve.
-        lines.append(sanitize_line(call_text(str(action.get("name", "")), action.get("args") or {}, whole=True)))
-        if description := str(action.get("description") or ""):
-            lines += [f"  {line}" for line in sanitize(description).splitlines() if line.strip()]
-    allowed = [kind for kind in _EVERY_DECISION if all(kind in (a.get("allowed") or _EVERY_DECISION) for a in actions)]
+        lines += [line for line, _ in action_lines(action)]
+    scopes = [str(scope) for scope in (actions[0].get("scopes") or ())] if actions else []
+    rules = dict.fromkeys(reveal(str(action["rule"])) for action in actions if action.get("rule"))
+    if rules and scopes:
+        lines.append(f"approve thread or always: every call like {', '.join(rules)}")
+    return [*lines, answer_forms(actions)]
+
+
+def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines that show a call to be approved, each with its style.
+
+    Nothing is shortened or left out: the user must see all of what they approve.
+    """
+    name, arguments, diff = str(action.get("name", "")), action.get("args") or {}, str(action.get("diff") or "")
+    # langchain's own description repeats the call.
+    description = str(action.get("description") or "").removesuffix(f"\n\nTool: {name}\nArgs: {arguments}")
+    if diff and isinstance(arguments, Mapping):  # the others are in the diff
+        arguments = {key: value for key, value in arguments.items() if key == "path"}
+    lines = [(reveal(call_text(name, arguments, whole=True)), "bold")]
+    lines += [(f"  {reveal(line)}", "") for line in description.splitlines() if line.strip()]
+    return [*lines, *(diff_lines(diff) if diff else [])]
+
+
+def diff_lines(diff: str) -> list[tuple[str, str]]:
+    """Return the lines of a unified diff, safe for a terminal, each with its style; nothing is left out."""
+    old, new, *lines = diff.split("\n")
+    return [
+        (reveal(old), "dim"),
+        (reveal(new), "dim"),
+        *((reveal(line), _DIFF_STYLES.get(line[:1], "")) for line in lines),
+    ]
+
+
+def decision_lines(event: DecisionRequested) -> list[tuple[str, str]]:
+    """Return the call that the user is to decide on by a key, as lines with their styles."""
+    lines = [(f"error: {sanitize_line(event.problem)}", "red")] if event.problem else []
+    lines += [(f"call {event.number} of {event.among}:", "dim")] if event.among > 1 else []
+    lines += action_lines(event.action)
+    if (rule := event.action.get("rule")) and "t" in decision_keys(event.action):
+        lines.append((f"t and a allow every call like {reveal(str(rule))}", "dim"))
+    return lines
+
+
+def keys_line(event: KeysOffered) -> str:
+    """Return the line that offers keys."""
+    keys = ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
+    return f"{sanitize_line(event.question)} {keys}".lstrip()
+
+
+def answer_forms(actions: Sequence[Mapping[str, Any]]) -> str:
+    """Return the line that says how the review of `actions` is answered in words."""
+    allowed = [kind for kind in DECISIONS if all(kind in (a.get("allowed") or DECISIONS) for a in actions)]
     allowed += ["respond"] if all("respond" in (a.get("allowed") or ()) for a in actions) else []
     forms = [_FORMS.get(kind, kind) for kind in allowed]
     for scope in (actions[0].get("scopes") or ()) if actions else ():
         forms.insert(1, f"approve {sanitize_line(str(scope))}")
-    rules = dict.fromkeys(sanitize_line(str(action["rule"])) for action in actions if action.get("rule"))
-    if rules and len(forms) > len(allowed):
-        lines.append(f"approve thread or always: every call like {', '.join(rules)}")
-    return [*lines, f"Answer: {', '.join(forms)}."]
+    return f"Answer: {', '.join(forms)}."
 
 
 def payload_lines(payload: object) -> list[str]:
@@ -142,6 +200,10 @@ class PlainRenderer:
                 self._print(self._calls.finish(event))
             case ApprovalRequested():
                 self._request(event)
+            case DecisionRequested() | DiffShown():
+                self._print_call(event)
+            case KeysOffered():
+                self._print(keys_line(event), "error")
             case TurnFinished() | TurnInterrupted() | TurnFailed():
                 self._end_turn(event)
             case _:
@@ -196,6 +258,11 @@ class PlainRenderer:
             self._print(f"{line} waits")
         for line in request_lines(event):
             self._print(line, "error")  # shown with `quiet` too: the user has to answer
+
+    def _print_call(self, event: DecisionRequested | DiffShown) -> None:
+        lines = decision_lines(event) if isinstance(event, DecisionRequested) else diff_lines(event.diff)
+        for line, _ in lines:
+            self._print(line, "error")
 
     def _end_turn(self, event: TerminalEvent) -> None:
         self._write_answer(self._sanitizer.flush())

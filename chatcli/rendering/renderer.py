@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from chatcli.events import Event
 
@@ -21,12 +21,18 @@ class Renderer(Protocol):
         """Complete the output and restore the terminal; called once, even after a failure."""
 
 
-async def consume(events: "AsyncIterator[Event]", renderer: Renderer) -> "Event | None":
-    """Show every event and return the last one; close `events`, even if rendering fails (a broken pipe)."""
+async def consume(
+    events: "AsyncIterator[Event]", renderer: Renderer, *, hides: "Callable[[Event], bool]" = lambda event: False
+) -> "Event | None":
+    """Show every event and return the last one; close `events`, even if rendering fails (a broken pipe).
+
+    What `hides` is true of is not shown: the caller shows it in another form.
+    """
     last = None
     try:
         async for event in events:
-            renderer.render(event)
+            if not hides(event):
+                renderer.render(event)
             last = event
     finally:
         if (close := getattr(events, "aclose", None)) is not None:

@@ -44,6 +44,7 @@ from chatcli.events import (
     FileRequested,
     InputPrefilled,
     KeyRequested,
+    KeysOffered,
     Listing,
     Notice,
     SaveRequested,
@@ -54,6 +55,7 @@ from chatcli.events import (
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
@@ -248,13 +250,13 @@ class LineHandler:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
-                last = await consume(events, self._renderer)
+                last = await consume(events, self._renderer, hides=is_decided_by_key)
                 if is_waiting(last):
                     draft.hold()
                 await self._call_user(last, time.monotonic() - began)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-        await self._follow(last)
+        await (self.decide() if is_waiting(last) else self._follow(last))
 
     async def _call_user(self, last: Event | None, seconds: float) -> None:
         """Ring, if the user looks elsewhere, for the last event of a line that took `seconds`."""
@@ -283,15 +285,34 @@ class LineHandler:
                 self._offer(last)
             case ThreadsOffered(choices):
                 await self.pick(choices)
-            case ConfirmationRequested(question, line):
-                await self._confirm(question, line)
+            case ConfirmationRequested(question, line, otherwise):
+                await self._confirm(question, line, otherwise)
             case KeyRequested(provider, line):
                 await self._ask_key(PROVIDERS[provider], line)
             case _:
                 pass
 
-    async def _confirm(self, question: str, line: str) -> None:
-        if (await self._prompt.ask(f"{question} [y/N] ")).lower() in ("y", "yes"):
+    async def decide(self) -> None:
+        """Let the user decide by keys on the calls that the thread waits for, if it waits for such decisions."""
+        try:
+            request = await self.conversation.open_request()
+        except ChatcliError as error:
+            self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
+            return
+        if request is None or not is_decided_by_key(request):
+            return
+        decisions = await read_decisions(self._prompt, self._renderer.render, request)
+        if decisions is not None:
+            await self._consume(self.conversation.ask_or_answer(decisions))
+
+    async def _confirm(self, question: str, line: str, otherwise: str) -> None:
+        if otherwise:
+            offered = KeysOffered({"y": "yes", "n": "no"}, question)
+            key = await read_key(self._prompt, self._renderer.render, offered)
+            line = {"y": line, "n": otherwise}.get(key, "")
+        elif (await self._prompt.ask(f"{question} [y/N] ")).lower() not in ("y", "yes"):
+            line = ""
+        if line:
             await self.handle(line)
         else:
             self._renderer.render(Notice("nothing was changed"))

@@ -72,10 +72,12 @@ class Repl:
         self._handler = await self._opening
         return self._handler
 
-    async def run(self, first: str | None = None, *, choices: "tuple[ThreadChoice, ...]" = ()) -> bool:
+    async def run(
+        self, first: str | None = None, *, choices: "tuple[ThreadChoice, ...]" = (), decides: bool = False
+    ) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
-        With `choices`, the user picks one of these threads first.
+        With `choices`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
         """
         leave_signals_to_python()  # from here on the terminal must be restored at the end
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
@@ -84,6 +86,8 @@ class Repl:
                 await (await self.handler()).pick(choices)
             if first is not None:
                 await (await self.handler()).ask_first(first)
+            if decides:
+                await (await self.handler()).decide()
             while not self._leaving:
                 try:
                     line = await self._prompt.read()

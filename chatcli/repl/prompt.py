@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import dropwhile
 from typing import Any
 
 from prompt_toolkit import PromptSession
@@ -14,7 +15,7 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
-from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, DummyOutput, Output, create_output
@@ -45,6 +46,8 @@ _SECRETS = re.compile(
 
 GLYPH = "> "
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})
+_ESCAPE_SECONDS = 0.1
+"""How long an Escape may be the beginning of another key."""
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
@@ -90,6 +93,18 @@ def _file() -> History:
     except OSError:
         return InMemoryHistory()
     return FileHistory(str(path))
+
+
+def _typed(keys: list[KeyPress]) -> list[KeyPress]:
+    """Return `keys` without what the terminal says by itself."""
+    return [press for press in keys if press.key not in (Keys.CPRResponse, Keys.Ignore)]
+
+
+def hold(keys: list[KeyPress]) -> list[KeyPress]:
+    """Return `keys` with Enter as a newline: the lines were typed before the request that they would answer."""
+    while keys and keys[-1].key is Keys.ControlM:
+        keys = keys[:-1]
+    return [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in keys]
 
 
 async def ask_line(question: str, source: Input, output: Output, *, hidden: bool = False, **options: Any) -> str:
@@ -171,6 +186,11 @@ class Prompt:
         self._asks_background = on_background is not None and reads_replies
         self._hint = LeavingHint()
         self._stopped_here = False
+        self._pressed: asyncio.Queue[list[KeyPress]] = asyncio.Queue()
+        self._read: list[KeyPress] = []
+        """What `keys` has returned last."""
+        self._unread: list[KeyPress] = []
+        """What of it begins the next line."""
         keys = line_keys(self._hint, self.pastes, self.focus)
         keys.add("c-z")(self._suspend_line)
         self._session: PromptSession[str] = PromptSession(
@@ -232,9 +252,64 @@ class Prompt:
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
 
-    async def ask(self, question: str, *, hidden: bool = False) -> str:
-        """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`."""
+    @contextmanager
+    def single_keys(self) -> Iterator[None]:
+        """Read single keys by `keys` in a `with` block; what was typed before it is kept for the next line."""
+        early = _typed([*get_typeahead(self.input), *self.input.read_keys(), *self.input.flush_keys()])
+        loop = asyncio.get_running_loop()
+        self._pressed, self._unread = asyncio.Queue(), []
+        escape = loop.call_later(0, lambda: None)
+
+        def take(keys: list[KeyPress]) -> None:
+            if any(press.key is Keys.ControlZ for press in keys):
+                self.suspend()
+            elif keys := _typed(keys):
+                self._pressed.put_nowait(keys)
+
+        def read() -> None:
+            nonlocal escape
+            escape.cancel()
+            take(self.input.read_keys())
+            escape = loop.call_later(_ESCAPE_SECONDS, lambda: take(self.input.flush_keys()))
+
+        loop.add_signal_handler(signal.SIGINT, take, [KeyPress(Keys.ControlC)])
         try:
+            with self.bracketed_paste(), self.input.raw_mode(), self.input.attach(read):
+                yield
+        finally:
+            escape.cancel()
+            loop.remove_signal_handler(signal.SIGINT)
+            late = self._unread
+            while not self._pressed.empty():
+                late += self._pressed.get_nowait()
+            # Enter alone is no line, nor does it send what was typed earlier than all of this.
+            late = list(dropwhile(lambda press: len(press.key) > 1 and press.key is not Keys.BracketedPaste, late))
+            store_typeahead(self.input, [*early, *(hold(late) if early else late)])
+
+    async def keys(self) -> str:
+        """Return what is typed next, often one key; nothing if the prompt is left by a signal.
+
+        A pasted text stands between newlines.
+        """
+        self._read = await self._pressed.get()
+        pasted = Keys.BracketedPaste
+        return "".join(f"\n{press.data}\n" if press.key is pasted else press.data for press in self._read)
+
+    def unread(self) -> None:
+        """Let the next line begin with what `keys` returned last; call it in the block of `single_keys`."""
+        self._unread = self._read
+
+    async def ask(self, question: str, *, hidden: bool = False, default: str = "") -> str:
+        """Return the answer to `question`, or an empty string; no history keeps it, and it is not shown if `hidden`.
+
+        It begins with `default`, and can be written in the user's editor.
+        """
+        try:
+            if default:
+                session: PromptSession[str] = PromptSession(
+                    question, enable_open_in_editor=True, input=self.input, output=self.output
+                )
+                return (await session.prompt_async(default=default)).strip()
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
             return ""
@@ -244,7 +319,8 @@ class Prompt:
         self._session.app.invalidate()
 
     def leave(self) -> None:
-        """End a waiting `read`, as if the user had left."""
+        """End a waiting `read` or `keys`, as if the user had left."""
+        self._pressed.put_nowait([])
         if self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
 

@@ -12,7 +12,7 @@ from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
 from chatcli.repl.keys import Pastes
-from chatcli.repl.prompt import Prompt
+from chatcli.repl.prompt import Prompt, hold
 
 _MOVES = {
     Keys.Left: Buffer.cursor_left,
@@ -44,10 +44,8 @@ class Typeahead:
         return (*self._sent, self._buffer.text) if self._buffer.text else tuple(self._sent)
 
     def hold(self) -> None:
-        """Turn Enter into a newline: the lines were typed before the request that they would answer."""
-        while self.keys and self.keys[-1].key is Keys.ControlM:
-            self.keys.pop()
-        self.keys = [KeyPress(Keys.ControlJ) if press.key is Keys.ControlM else press for press in self.keys]
+        """Turn Enter into a newline, see `prompt.hold`."""
+        self.keys = hold(self.keys)
 
     def press(self, press: KeyPress) -> None:
         """Take a key."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
-from chatcli.message import is_review, reviewed_actions
+from chatcli.message import SCOPE_KEYS, is_review, reviewed_actions
 from chatcli.runtime.parse import TooDeepError, read_json
 
 _WORDS = {
@@ -60,6 +60,13 @@ def read_answer(request: ApprovalRequested, text: str) -> Any:
         decisions = value if isinstance(value, list) else value.get("decisions", [value])
     # One call a request is answered by the decision itself, langchain's list of them by a list.
     return {"decisions": decisions} if "action_requests" in request.payload else decisions[0]
+
+
+def decide(key: str, action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the decision on `action` that `key`, one of its `decision_keys` except that of an edit, stands for."""
+    if key in SCOPE_KEYS:
+        return _decision(f"approve {SCOPE_KEYS[key]}", action)
+    return _decision({"y": "approve", "n": "reject"}[key], action)
 
 
 def read_value(text: str) -> Any:

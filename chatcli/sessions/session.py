@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from langchain_core.messages import HumanMessage
@@ -23,6 +23,9 @@ from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
 from chatcli.store.errors import as_failure
+
+if TYPE_CHECKING:
+    from chatcli.tools.changes import Change
 
 NOTHING = "null"
 """The answer that goes on where nothing is asked: at a breakpoint."""
@@ -62,6 +65,8 @@ class Session:
         """Whether each turn ends with a notice about what it changed in the state beside the messages."""
         self.documents: tuple[str, ...] = ()
         """The paths and globs of the documents that the next answers are grounded on; only the plain chat has any."""
+        self.offered_changes: list[Change] = []
+        """The changes of files that the user was shown, and may take back."""
         self._edits: dict[str, str] = {}
         """The checkpoint before each edit of the state of this process, by the one after it."""
         self._shown: set[str] = set()
@@ -128,6 +133,14 @@ class Session:
         if shown:
             self._shown |= {request.interrupt_id for request in requests}
         return requests
+
+    async def open_request(self) -> ApprovalRequested | None:
+        """Return what the thread waits for next, None for nothing; the caller shows it to the user."""
+        pending = await self._thread.pending()
+        request = next((each for each in pending if each.interrupt_id not in self._given), None)
+        if request is not None:
+            self._shown.add(request.interrupt_id)
+        return request
 
     async def retry(self) -> AsyncGenerator[Event, None]:
         """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
@@ -235,6 +248,13 @@ class Session:
         if not 1 <= count <= len(branch):
             raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
         await self.rewind_before(branch[-count])
+
+    async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":
+        """Return the changes that take back what the newest `count` turns wrote to files of the current folder.
+
+        With them come the files that stay, since they have changed since. Only the plain chat writes files itself.
+        """
+        return [], []
 
     async def _before_edit(self) -> str | None:
         """Return the checkpoint before the edit of the state that the thread ends with, None if it does not."""

@@ -36,7 +36,7 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
             path: The file, relative to the current folder.
             first_line: The line to begin at, from 1, for files that are too long for one call.
         """
-        return _read(_inside(root, path), path, first_line)
+        return _read(find_inside(root, path), path, first_line)
 
     async def list_files(path: str = ".", recursive: bool = False) -> str:
         """List the files and folders in a folder.
@@ -45,7 +45,7 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
             path: The folder, relative to the current folder.
             recursive: Whether to list its subfolders too, except hidden ones and those of secrets.
         """
-        return _list(root, _inside(root, path), path, recursive=recursive)
+        return _list(root, find_inside(root, path), path, recursive=recursive)
 
     async def search_files(pattern: str, path: str = ".", names: str = "*") -> str:
         """Search the files in a folder and its subfolders for a pattern.
@@ -57,33 +57,37 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
             path: The folder, relative to the current folder.
             names: The names of the files to search, for instance "*.py".
         """
-        folder = _inside(root, path)
+        folder = find_inside(root, path)
         if not folder.is_dir():
             raise ToolException(f"{path} is not a folder")
         wanted = {"root": str(root), "folder": str(folder), "pattern": pattern, "names": names}
         return await _search(wanted, root, seconds)
 
     def reads_secrets(arguments: Arguments) -> bool:
-        return _is_asked_about(root, _path(arguments), hidden=True)
+        return holds_secrets(root, _path(arguments), hidden=True)
 
     def lists_secrets(arguments: Arguments) -> bool:
-        return _is_asked_about(root, _path(arguments), hidden=False)
+        return holds_secrets(root, _path(arguments))
 
-    def file_of(arguments: Arguments) -> str:
-        """Return the real path of the file, so that `..` or a link does not lead a rule out of its folder."""
-        try:
-            return str(_inside(root, _path(arguments)).relative_to(root))
-        except ToolException:
-            return _path(arguments)
+    def subject(arguments: Arguments) -> str:
+        return file_of(root, arguments)
 
     def this_file(arguments: Arguments) -> str:
-        return escape(file_of(arguments))
+        return escape(subject(arguments))
 
     return [
-        Tool(_tool(read_file), asks=reads_secrets, subject=file_of, suggest=this_file),
-        Tool(_tool(list_files), asks=lists_secrets, subject=file_of, suggest=this_file),
-        Tool(_tool(search_files), asks=reads_secrets, subject=file_of, suggest=this_file),
+        Tool(_tool(read_file), asks=reads_secrets, subject=subject, suggest=this_file),
+        Tool(_tool(list_files), asks=lists_secrets, subject=subject, suggest=this_file),
+        Tool(_tool(search_files), asks=reads_secrets, subject=subject, suggest=this_file),
     ]
+
+
+def file_of(root: Path, arguments: Arguments) -> str:
+    """Return the real path of a call's file, so that `..` or a link does not lead a rule out of its folder."""
+    try:
+        return str(find_inside(root, _path(arguments)).relative_to(root))
+    except ToolException:
+        return _path(arguments)
 
 
 def _tool(coroutine: Callable[..., Awaitable[str]]) -> StructuredTool:
@@ -94,13 +98,13 @@ def _path(arguments: Arguments) -> str:
     return str(arguments.get("path", "."))
 
 
-def _is_asked_about(root: Path, path: str, *, hidden: bool) -> bool:
+def holds_secrets(root: Path, path: str, *, hidden: bool = False) -> bool:
     """Return whether `path`, or the target of a link on the way, has a secret name or is in a folder with one.
 
-    With `hidden`, the same holds for a file in a hidden folder. A path that no tool accepts needs no approval.
+    With `hidden`, the same holds for a file in a hidden folder. A path that no tool accepts holds none.
     """
     try:
-        _inside(root, path)
+        find_inside(root, path)
     except ToolException:
         return False
     for found in _ways(root / path):
@@ -131,18 +135,18 @@ def _relative(root: Path, path: Path) -> tuple[str, ...]:
     return path.relative_to(root).parts if path.is_relative_to(root) else path.parts
 
 
-def _inside(root: Path, path: str) -> Path:
+def find_inside(root: Path, path: str) -> Path:
     """Return the real path of `path` in `root`, after all symbolic links.
 
     Raises:
         ToolException: It is outside of `root`, or not a valid path.
 
     """
-    shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
+    shown = shown_path(path)
     try:
         found = (root / path).resolve()
         if not found.is_relative_to(root):
-            raise ToolException(f"{shown} is outside of the current folder, {root}; only files in it may be read")
+            raise ToolException(f"{shown} is outside of the current folder, {root}; no other file can be used")
         found.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass  # each tool has its own message
@@ -150,6 +154,11 @@ def _inside(root: Path, path: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ToolException(f"{shown} can't be read: {reason}") from None
     return found
+
+
+def shown_path(path: str) -> str:
+    """Return `path` as a message shows it."""
+    return path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
 
 
 def _read(file: Path, path: str, first_line: int) -> str:

@@ -38,6 +38,8 @@ class Tool:
         matches: Returns whether such a subject matches a pattern.
         suggest: Returns the pattern for calls like this one, None for all calls.
         server: The name of its MCP server, empty for a built-in tool.
+        changes: Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The
+            change is shown as a diff, and no rule allows it.
 
     """
 
@@ -47,6 +49,7 @@ class Tool:
     matches: Callable[[str, str], bool] = fnmatchcase
     suggest: Callable[[Arguments], str | None] = _whole_tool
     server: str = ""
+    changes: bool = False
 
     @property
     def name(self) -> str:
@@ -73,10 +76,13 @@ class Rules:
         self.everything = everything
 
     def allows(self, tool: Tool, arguments: Arguments, more: Iterable[str] = ()) -> bool:
-        """Return whether a call of `tool` runs without approval; `more` are the thread's rules."""
+        """Return whether a call of `tool` runs without approval; `more` are the thread's rules.
+
+        A change of a file runs so only where everything does: a rule can't say what is written.
+        """
         if self.everything or not tool.asks(arguments):
             return True
-        return any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
+        return not tool.changes and any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
 
 
 def suggest_rule(tool: Tool, arguments: Arguments) -> str:

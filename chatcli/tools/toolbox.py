@@ -5,6 +5,7 @@ import contextvars
 import importlib.util
 import json
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -22,6 +23,7 @@ from chatcli.tools.tool import Arguments, Rules, Tool
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
 
+from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.shell import shell_tool
@@ -66,8 +68,10 @@ class Toolbox:
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
-        self._shown: set[str] = set()
-        self._approved: set[str] = set()
+        self._replies: dict[str, list[str]] = {}
+        """The calls that each signed reply was given to, by its token."""
+        self._approved: dict[str, str | None] = {}
+        """The approved calls, each with the digest of the file that it was shown to change."""
         self._opening: asyncio.Task[None] | None = None
         self._reported = False
 
@@ -105,17 +109,34 @@ class Toolbox:
             if session.problem:
                 yield f"the MCP server {session.name} is left out: {session.problem}"
 
-    def note_shown(self, request: object) -> None:
-        """Remember the calls that a request for approval showed to the user."""
-        self._shown |= set(map(_fingerprint, _actions(request)))
+    def sign(self, reply: Any, request: object) -> dict[str, Any]:
+        """Return `reply`, which the user gives to `request` as it was shown, in the form that `read` takes."""
+        token = secrets.token_hex(16)
+        self._replies[token] = _fingerprints(request)
+        return {"reply": reply, "token": token}
 
-    def has_shown(self, request: Mapping[str, Any]) -> bool:
-        """Return whether every call of `request` was shown to the user; the store may hold other calls."""
-        return set(map(_fingerprint, _actions(request))) <= self._shown
+    def read(self, signed: Any, request: Mapping[str, Any]) -> Any:
+        """Return the user's reply to `request`.
 
-    def approve(self, call: ToolCall) -> None:
-        """Remember that the user approved `call`."""
-        self._approved.add(_fingerprint(call))
+        LangGraph keeps replies in the store, and gives all earlier ones again where a node asks twice. So each counts
+        for the calls alone that it was given to, in this process: the store may hold other calls, and other replies.
+
+        Raises:
+            ValueError: It was not given to exactly this request.
+
+        """
+        token = signed.get("token") if isinstance(signed, Mapping) else None
+        if not isinstance(token, str) or self._replies.get(token) != _fingerprints(request):
+            raise ValueError("what was shown is not what would be done now")
+        return signed["reply"]
+
+    def approve(self, call: ToolCall, file_digest: str | None = None) -> None:
+        """Remember that the user approved `call`, as a change of the file of that digest if it changes one."""
+        self._approved[_fingerprint(call)] = file_digest
+
+    def approved_file(self, call: ToolCall) -> str | None:
+        """Return the digest of the file that `call` was shown to change; None if it was not shown."""
+        return self._approved.get(_fingerprint(call))
 
     def may_run(self, tool: Tool, call: ToolCall, more: Iterable[str]) -> bool:
         """Return whether `call`, of `tool`, runs now: a rule allows it, or the user approved it in this process.
@@ -174,9 +195,14 @@ def _actions(request: object) -> list[Mapping[str, Any]]:
     return [action for action in actions if isinstance(action, Mapping)] if isinstance(actions, list) else []
 
 
+def _fingerprints(request: object) -> list[str]:
+    return [_fingerprint(action) for action in _actions(request)]
+
+
 def _fingerprint(call: Mapping[str, Any]) -> str:
-    """Return a text that is equal for equal calls."""
-    return json.dumps([call.get("name"), call.get("args")], sort_keys=True, default=str)
+    """Return a text that is equal for equal calls, and equal changes of the same file."""
+    parts = [call.get(key) for key in ("name", "args", "diff", "file_sha256")]
+    return json.dumps(parts, sort_keys=True, default=str)
 
 
 def _asks(tool: BaseTool, arguments: Arguments) -> bool:
@@ -202,4 +228,5 @@ def _session_type() -> "type[McpSession]":
 
 def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
     """Return the tools that work in `root`; each call takes at most `seconds`."""
-    return [*file_tools(root, seconds), fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
+    files = [*file_tools(root, seconds), *change_tools(root)]
+    return [*files, fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.checks import valid_events
+from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Request, call
@@ -27,7 +28,9 @@ def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
     )
     done = chat("--tools", "--format", "jsonl", "what does notes.txt say?")
     assert done.returncode == 0, done
-    assert fake.requests[0].tools == ["read_file", "list_files", "search_files", "fetch_url", "run_shell"]
+    assert fake.requests[0].tools == [
+        *("read_file", "list_files", "search_files", "write_file", "edit_file", "fetch_url", "run_shell"),
+    ]
     read, *refused = fake.requests[1].results
     assert read == "the password is swordfish\n"
     assert ["outside of the current folder" in result for result in refused] == [True, True, False]
@@ -223,3 +226,39 @@ def _unpaired(request: Request) -> list[str]:
 
 def _is_running(command: str) -> bool:
     return subprocess.run(["pgrep", "-f", f"^{command}$"], check=False, capture_output=True).returncode == 0
+
+
+def test_off_a_terminal_a_file_is_written_only_with_yes(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
+    write = [
+        ("write_file", {"path": "a/notes.txt", "content": "hello\n"}),
+        ("write_file", {"path": ".env", "content": "x"}),
+    ]
+    fake.script(Calls(write), Answer("done"))
+    done = chat("--tools", "--allow", "*", "--allow", "write_file", "go")
+    assert done.returncode == 0, done
+    assert "the call of write_file was refused, as nobody can be asked: --yes allows it" in done.stderr
+    assert list(home.work.iterdir()) == []
+    fake.script(Calls(write), Answer("done"))
+    done = chat("--tools", "--yes", "--json", "go")
+    assert done.returncode == 0, done
+    assert (home.work / "a" / "notes.txt").read_text() == "hello\n"
+    assert not (home.work / ".env").exists()
+    assert fake.requests[-1].results[0] == "Wrote a/notes.txt."
+    assert "may hold secrets" in fake.requests[-1].results[1]
+
+
+def test_a_write_that_waits_is_answered_by_another_run_which_shows_what_changed(
+    terminal: OpenTerminal, chat: Chat, home: Home, fake: FakeOpenAI
+) -> None:
+    fake.script(call("write_file", path="a.txt", content="new\n"), Answer("done"))
+    window = terminal("--tools", "-t", "work", "go")
+    window.wait_for("y once, e edit, n no")
+    window.send_key("ctrl-c")
+    assert window.exit_code() == 0
+    (home.work / "a.txt").write_text("meanwhile\n")
+    again = chat("--tools", "-t", "work", "--resume-with", "approve")
+    assert "error: what was shown is not what would be done now" in again.stderr
+    assert "-meanwhile\n+new\n" in again.stderr
+    assert (home.work / "a.txt").read_text() == "meanwhile\n"
+    assert chat("--tools", "-t", "work", "--resume-with", "approve").stdout == "done\n"
+    assert (home.work / "a.txt").read_text() == "new\n"

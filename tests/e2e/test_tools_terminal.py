@@ -17,38 +17,147 @@ def act(request: Request) -> object:
     return Answer(f"So: {request.last}") if request.messages[-1][0] == "tool" else call("run_shell", command="pwd -P")
 
 
-def test_the_repl_asks_runs_and_remembers_for_the_thread(terminal: OpenTerminal, home: Home, fake: FakeOpenAI) -> None:
+KEYS = "y once, t for the thread, a always, e edit, n no"
+
+
+def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
+    terminal: OpenTerminal, home: Home, fake: FakeOpenAI
+) -> None:
     fake.script(call("run_shell", command=ECHO), Answer("done"))
-    chat = terminal("--tools", "--thread", "work")
+    chat = terminal("--tools", "--thread", "work", size=(80, 24))
     chat.wait_for_prompt()
     chat.send_line("go")
-    shown = chat.wait_for("Answer: approve")
+    shown = chat.wait_for(KEYS)
+    assert shown.count("run_shell(command=") == 1
     assert "to-its-very-end" in shown.replace("\n", "")
-    chat.wait_for_prompt()
     assert not list(home.work.iterdir())
-    chat.send_line("approve")
+    chat.send("y")
     chat.wait_for("done")
     assert len(list(home.work.iterdir())) == 1
     fake.default = act  # type: ignore[assignment]
     chat.wait_for_prompt()
     chat.send_line("again")
-    chat.wait_for("every call like run_shell:pwd *")
-    chat.wait_for_prompt()
-    chat.send_line("reject not now")
-    chat.wait_for("So: The user refused this call: not now")
+    chat.wait_for("t and a allow every call like run_shell:pwd *")
+    chat.send("n")
+    chat.wait_for("So: The user refused this call.")
     chat.wait_for_prompt()
     chat.send_line("and again")
-    chat.wait_for(lambda text: text.count("every call like run_shell:pwd *") == 2)
-    chat.wait_for_prompt()
-    chat.send_line("approve thread")
+    chat.wait_for(lambda text: text.count(KEYS) == 3)
+    chat.send("t")
     chat.wait_for(lambda text: text.count("So: ") == 2)
     chat.wait_for_prompt()
     chat.send_line("and once more")
     chat.wait_for(lambda text: text.count("So: ") == 3)
     chat.wait_for_prompt()
     chat.send_line("/tools")
-    chat.wait_for("run_shell:pwd *   this thread")
-    assert "read_file" in chat.text()
+    chat.wait_for(lambda text: "read_file" in text and "run_shell:pwd *" in text.partition("/tools")[2])
+
+
+def test_no_other_key_and_nothing_that_was_typed_before_approves(
+    terminal: OpenTerminal, home: Home, fake: FakeOpenAI
+) -> None:
+    go_on = threading.Event()
+
+    def ask_late(request: Request) -> Calls:
+        go_on.wait(20)
+        return call("run_shell", command="touch ran")
+
+    fake.script(ask_late, Answer("done"))
+    chat = terminal("--tools", size=(200, 60))
+    chat.wait_for_prompt()
+    chat.send_line("go")
+    chat.wait_for("waiting for")
+    chat.send("y\ry")
+    chat.wait_for_prompt("y")
+    go_on.set()
+    chat.wait_for(KEYS)
+    for key in ("enter", "up", "left", "tab", "alt-enter"):
+        chat.send_key(key)
+    chat.send("\x1b[I\x1b[O")
+    chat.paste("y")
+    chat.wait_for("nothing has run yet. Answer: approve, approve always")
+    chat.wait_for("  yy")  # what was typed before, then the paste
+    chat.send_key("ctrl-c")
+    chat.wait_for_prompt()
+    chat.send_line("/approve reject")
+    chat.wait_for("done")
+    assert not list(home.work.iterdir())
+    assert fake.requests[-1].results == ["The user refused this call."]
+    for key in ("ctrl-c", "ctrl-d", "escape"):
+        fake.script(call("run_shell", command="touch ran"))
+        chat.wait_for_prompt()
+        chat.send_line("go")
+        asked = chat.text().count(KEYS)
+        chat.wait_for(lambda text, asked=asked: text.count(KEYS) > asked)  # type: ignore[misc]
+        chat.send_key(key)
+        chat.wait_for_prompt()
+        chat.send_line("/undo")
+        chat.wait_for_prompt()
+    assert not list(home.work.iterdir())
+
+
+def test_a_call_is_edited_before_it_runs(terminal: OpenTerminal, home: Home, fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="echo wrong"), Answer("done"))
+    chat = terminal("--tools")
+    chat.wait_for_prompt()
+    chat.send_line("go")
+    chat.wait_for(KEYS)
+    chat.send("e")
+    chat.wait_for('new arguments: {"command": "echo wrong"}')
+    chat.send("\x15nonsense\r")
+    chat.wait_for("an edit gives all arguments, as a JSON object")
+    chat.wait_for(lambda text: text.endswith("new arguments: nonsense"))
+    chat.send("\x15" + '{"command": "echo right"}\r')
+    chat.wait_for("done")
+    assert fake.requests[-1].results == ["right"]
+
+
+def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
+    terminal: OpenTerminal, home: Home, fake: FakeOpenAI
+) -> None:
+    notes, new = home.work / "notes.txt", home.work / "sub" / "new.py"
+    notes.write_bytes(b"one\r\ntwo\r\nthree\r\n")
+    notes.chmod(0o640)
+    edit = {"path": "notes.txt", "old_text": "two\n", "new_text": "TWO\n"}
+    fake.script(
+        Calls([("write_file", {"path": "sub/new.py", "content": "x = 1\n"}), ("edit_file", edit)]),
+        Answer("Written."),
+        call("edit_file", **edit | {"old_text": "one", "new_text": "\x1b]0;title\x07\u202eeno"}),
+        Answer("Not written."),
+    )
+    chat = terminal("--tools", "--allow", "*", "--thread", "work", size=(80, 24))
+    chat.wait_for_prompt()
+    chat.send_line("go")
+    chat.wait_for("y once, e edit, n no")
+    assert "--- /dev/null\n+++ sub/new.py\n@@ -0,0 +1 @@\n+x = 1\n" in chat.text()
+    chat.send("y")
+    chat.wait_for("call 2 of 2:")
+    chat.wait_for(lambda text: text.count("y once, e edit, n no") == 2)
+    assert "@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n" in chat.text()
+    assert not new.exists()
+    chat.send("y")
+    chat.wait_for("Written.")
+    assert new.read_text() == "x = 1\n"
+    assert notes.read_bytes() == b"one\r\nTWO\r\nthree\r\n"
+    assert notes.stat().st_mode & 0o777 == 0o640
+    chat.wait_for_prompt()
+    chat.send_line("and now?")
+    chat.wait_for("+<U+001B>]0;title<U+0007><U+202E>eno")
+    chat.send("n")
+    chat.wait_for("Not written.")
+    chat.wait_for_prompt()
+    assert b"]0;title\x07" not in chat.raw
+    notes.write_bytes(b"mine")
+    chat.send("/undo 2\ry")
+    chat.wait_for("Change these files back, too? y yes, n no")
+    assert "--- sub/new.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n" in chat.text()
+    assert new.exists()  # the y was typed before
+    chat.send("y")
+    chat.wait_for("sub/new.py is removed")
+    chat.wait_for("notes.txt stays as it is: it has changed since")
+    chat.wait_for_prompt("y")
+    assert not new.exists()
+    assert notes.read_bytes() == b"mine"
 
 
 def test_a_one_shot_in_a_terminal_asks_too_and_waits_for_the_next_run_when_it_is_left(
@@ -56,21 +165,29 @@ def test_a_one_shot_in_a_terminal_asks_too_and_waits_for_the_next_run_when_it_is
 ) -> None:
     fake.default = act  # type: ignore[assignment]
     window = terminal("--tools", "--thread", "work", "go")
-    window.wait_for("Answer: approve")
+    window.wait_for(KEYS)
     window.send_line("what?")
     window.wait_for("is no decision here")
+    window.wait_for(lambda text: text.count(KEYS) == 2)
     window.send_key("ctrl-c")
     assert window.exit_code() == 0
     assert "--resume-with" in window.text()
+    assert window.settings() == window.settings_before
     window = terminal("--tools", "--thread", "work")
-    window.wait_for("Answer: approve")
-    window.wait_for_prompt()
-    window.send_line("approve")
+    window.wait_for(KEYS)
+    window.send("y")
     window.wait_for("So: /")
     window.wait_for_prompt()
     window.send_line("again")
-    window.wait_for(lambda text: text.count("Answer: approve") == 2)
+    window.wait_for(lambda text: text.count(KEYS) == 2)
     window.send_key("ctrl-d")
+    window.wait_for_prompt()
+    window.send_key("ctrl-d")
+    window = terminal("--tools", "--thread", "other", "go")
+    window.wait_for(KEYS)
+    window.send("n")
+    window.wait_for("So: The user refused this call.")
+    assert window.exit_code() == 0
     done = chat("--tools", "--thread", "work", "--resume-with", '{"decisions": [{"type": "reject"}]}')
     assert done.stdout == "So: The user refused this call.\n", done
 

@@ -156,7 +156,7 @@ def test_no_folder_approves_what_waits(
 ) -> None:
     fake.default = call("run_shell", command="touch approved")
     window = terminal("--tools", "-t", "t", "go")
-    window.wait_for("Answer: approve")
+    window.wait_for("y once")
     window.send_key("ctrl-d")
     assert window.exit_code() == 0
     env_file(home, "CHATCLI_RESUME_WITH=approve", "CHATCLI_THREAD=t", "CHATCLI_TOOLS=1", "CHATCLI_SCRIPT=.env")

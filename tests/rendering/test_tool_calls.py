@@ -1,13 +1,18 @@
 """Tool calls, nodes and requests for approval, on a terminal and off it."""
 
 import io
+import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from chatcli.events import (
     ApprovalRequested,
+    DecisionRequested,
+    DiffShown,
     Event,
+    KeysOffered,
     TextDelta,
     ToolCallFinished,
     ToolCallStarted,
@@ -105,3 +110,43 @@ def test_a_review_names_the_possible_decisions() -> None:
     assert shown[-1].startswith("Answer: approve")
     assert "edit" not in shown[-1]
     assert "Answer: approve" in off_terminal(ApprovalRequested("i", review), quiet=True)[1]
+
+
+@pytest.mark.parametrize("hidden", ["\x9d; rm -rf ~ #\x9c", "\x9b;m", "\u200b", "\x7f", "\u2028", "\u202e"])
+def test_nothing_of_a_call_that_is_approved_is_hidden(hidden: str) -> None:
+    """A terminal shows no such character, and what stands between two of them may be removed with them."""
+    action = {"name": "run_shell", "args": {"command": f"echo  hi {hidden}"}, "rule": f"run_shell:echo  hi {hidden}"}
+    asked = DecisionRequested({**action, "scopes": ("thread",)})
+    visible = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in hidden)
+    review = ApprovalRequested("i", {"action_requests": [action]})
+    assert request_lines(review)[0] == f'run_shell(command="echo  hi {visible}")'
+    for shown in ("\n".join(on_terminal(asked)), off_terminal(asked)[1]):
+        assert f'run_shell(command="echo  hi {visible}")' in shown
+        assert f"every call like run_shell:echo  hi {visible}" in shown
+
+
+def test_a_diff_is_coloured_and_shown_whole() -> None:
+    diff = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-one\x1b[2K\r\n+two\u202e" + " words" * 60
+    terminal = Terminal(80)
+    TerminalRenderer(terminal.console, terminal.console, clock=Clock()).render(DiffShown(diff))
+    shown = "".join(terminal.lines()).replace("\n", "")
+    assert "-one<U+001B>[2K<U+000D>+two<U+202E> words" in shown
+    assert shown.count("words") == 60
+    assert {"\x1b[32m+two", "\x1b[31m-one", "\x1b[36m@@"} <= set(
+        re.findall(r"\x1b\[3\dm(?:[+-]\w+|@@)", terminal.bytes.getvalue())
+    )
+
+
+def test_a_call_is_shown_once() -> None:
+    description = "Check it.\n\nTool: weigh\nArgs: {'what': 'a cat'}"  # as langchain writes it
+    action = {"name": "weigh", "args": {"what": "a cat"}, "description": description}
+    assert on_terminal(DecisionRequested(action)) == ['weigh(what="a cat")', "  Check it."]
+
+
+def test_a_call_to_be_approved_is_on_the_terminal_where_errors_go_to_a_file() -> None:
+    terminal, errors = Terminal(), io.StringIO()
+    renderer = TerminalRenderer(terminal.console, Console(file=errors), clock=Clock())
+    renderer.render(DecisionRequested({"name": "weigh", "args": {}}))
+    renderer.render(KeysOffered({"y": "once"}))
+    assert terminal.lines() == ["weigh()", "y once"]
+    assert errors.getvalue() == ""

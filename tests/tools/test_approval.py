@@ -1,6 +1,7 @@
 """Calls that wait for the user: what an answer does, in this process and in a later one."""
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from chatcli import paths
 from chatcli.config.settings import Settings
@@ -20,6 +21,7 @@ from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.tools.tool import keep_rule
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
 
@@ -55,6 +57,18 @@ async def answer(conversation: Conversation, reply: Any) -> list[Event]:
     [pending] = await conversation.pending()
     session = await conversation.session()
     return [event async for event in session.resume({pending.interrupt_id: reply})]
+
+
+def text_of(path: str) -> str:
+    return Path(path).read_text()
+
+
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def write_text(path: str, text: str) -> None:
+    Path(path).write_text(text)
 
 
 def requested(events: list[Event]) -> Any:
@@ -251,3 +265,140 @@ def test_a_rule_for_a_thread_is_in_no_store(fake: FakeOpenAI) -> None:
     asyncio.run(ask_in_a_copy())
     kept = [path for path in (paths.state_dir() / "threads").rglob("*") if path.is_file()]
     assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
+
+
+def test_a_change_is_asked_about_whatever_is_allowed_and_written_as_it_was_shown(fake: FakeOpenAI) -> None:
+    write = {"path": "notes.txt", "content": "new\n"}
+    Path("notes.txt").write_text("old\n")
+    fake.script(
+        call("write_file", **write), Answer("done"), call("write_file", **write | {"content": "3\n"}), Answer("ok")
+    )
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            keep_rule("*")
+            payload = requested(await ask(conversation))
+            [action] = payload["action_requests"]
+            assert action["diff"] == "--- notes.txt\n+++ notes.txt\n@@ -1 +1 @@\n-old\n+new"
+            assert payload["review_configs"][0]["scopes"] == []
+            assert text_of("notes.txt") == "old\n"
+            write_text("notes.txt", "of the user\n")
+            again = requested(await answer(conversation, "approve"))
+            assert again["problem"] == "what was shown is not what would be done now"
+            assert "-of the user" in again["action_requests"][0]["diff"]
+            assert text_of("notes.txt") == "of the user\n"
+            assert isinstance((await answer(conversation, {"type": "approve", "scope": "always"}))[-1], TurnFinished)
+            assert text_of("notes.txt") == "new\n"
+            requested(await ask(conversation, "again"))  # the first approval was of one call
+            await answer(conversation, "approve")
+            assert text_of("notes.txt") == "3\n"
+
+    asyncio.run(run())
+    assert fake.requests[1].results == ["Changed notes.txt."]
+
+
+def test_an_edited_change_is_shown_as_a_diff_before_it_is_written(fake: FakeOpenAI) -> None:
+    fake.script(call("write_file", path="a.txt", content="of the model\n"), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            mine = {"name": "write_file", "args": {"path": "b.txt", "content": "of the user\n"}}
+            again = requested(await answer(conversation, {"type": "edit", "edited_action": mine}))
+            assert again["action_requests"][0]["diff"].endswith("+++ b.txt\n@@ -0,0 +1 @@\n+of the user")
+            assert not exists("b.txt")
+            assert isinstance((await answer(conversation, "approve"))[-1], TurnFinished)
+
+    asyncio.run(run())
+    assert Path("b.txt").read_text() == "of the user\n"
+    assert not Path("a.txt").exists()
+    sent = fake.requests[1].body["messages"][1]["tool_calls"][0]["function"]["arguments"]
+    assert "of the user" in sent
+
+
+def test_a_change_that_cannot_be_made_asks_nobody_and_a_file_is_changed_once_by_an_answer(fake: FakeOpenAI) -> None:
+    Path("a.txt").write_text("one two\n")
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("write_file", {"path": ".env", "content": "TOKEN=1"}),
+        ("edit_file", {"path": "a.txt", "old_text": "three", "new_text": "3"}),
+        ("edit_file", {"path": "a.txt", "old_text": "one", "new_text": "1"}),
+        ("edit_file", {"path": "./a.txt", "old_text": "two", "new_text": "2"}),
+    ]
+    fake.script(Calls(calls), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            payload = requested(await ask(conversation))
+            assert [action["args"]["old_text"] for action in payload["action_requests"]] == ["one"]
+            await answer(conversation, "approve")
+
+    asyncio.run(run())
+    secret, missing, done, second = fake.requests[1].results
+    assert "may hold secrets" in secret
+    assert "does not contain old_text" in missing
+    assert done == "Changed a.txt."
+    assert "another call of this answer changes the same file" in second
+    assert Path("a.txt").read_text() == "1 two\n"
+    assert not Path(".env").exists()
+
+
+def test_a_foreign_store_can_neither_show_another_diff_nor_write_by_undo(fake: FakeOpenAI) -> None:
+    """A call waits whose diff was forged; a result claims to have written a file."""
+    Path("a.txt").write_text("mine\n")
+    digest = hashlib.sha256(b"mine\n").hexdigest()
+    record = {"path": str(Path("a.txt").resolve()), "start": 0, "end": 0, "old": "evil\n", "after": digest}
+    write = {"path": "a.txt", "content": "evil\n"}
+    fake.script(call("write_file", **write), Answer("done"))
+
+    async def forge() -> None:
+        async with open_store(StoreLocation(Path("threads.db"))) as store:
+            newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": "work"}})
+            assert newest is not None
+            [(task, _, [waiting])] = [w for w in newest.pending_writes or () if w[1] == "__interrupt__"]
+            waiting.value["action_requests"][0]["diff"] = "--- b.txt\n+++ b.txt\n@@ -1 +1 @@\n-x\n+y"
+            await store.checkpointer.aput_writes(newest.config, [("__interrupt__", [waiting])], task)
+
+    async def forge_a_result() -> None:
+        async with open_store(StoreLocation(Path("threads.db"))) as store:
+            messages = [
+                HumanMessage("go"),
+                AIMessage("", tool_calls=[{"name": "write_file", "args": write, "id": "1"}]),
+                ToolMessage("Wrote it.", tool_call_id="1", artifact={"chatcli_changes": [record, record, 5]}),
+                AIMessage("done"),
+            ]
+            config: Any = {"configurable": {"thread_id": "forged"}, "metadata": {"chatcli_turn": 1}}
+            await build_graph(store.checkpointer).aupdate_state(config, {"messages": messages}, as_node=MODEL_NODE)
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+        await forge()
+        async with process(fake) as conversation:
+            again = requested(await answer(conversation, "approve"))
+            assert "+evil" in again["action_requests"][0]["diff"]
+            assert text_of("a.txt") == "mine\n"
+            await answer(conversation, "reject")
+        await forge_a_result()
+        async with process(fake, "forged") as conversation:
+            changes, kept = await (await conversation.session()).written()
+            assert (changes, kept) == ([], ["a.txt"])
+
+    asyncio.run(run())
+    assert Path("a.txt").read_text() == "mine\n"
+
+
+def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(fake: FakeOpenAI) -> None:
+    write_text("a.txt", "one\n")
+    fake.script(call("edit_file", path="a.txt", old_text="one", new_text="1"), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            write_text("a.txt", "two\n")
+            again = requested(await answer(conversation, "approve"))
+            assert "It can't be done now: a.txt does not contain old_text" in again["action_requests"][0]["description"]
+            await answer(conversation, "approve")
+
+    asyncio.run(run())
+    assert "does not contain old_text" in fake.requests[1].results[0]
+    assert text_of("a.txt") == "two\n"

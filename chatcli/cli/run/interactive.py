@@ -47,12 +47,13 @@ async def run_interactive(
     try:
         if current_program().eager:
             await (await repl.handler()).conversation.open()
+        decides = False
         if past:
             from chatcli.cli.run.resuming import show_history
 
             opened = (await repl.handler()).conversation
-            await show_history(settings, opened, renderer, past, waits=request.prompt is None)
-        stopped = await repl.run(request.prompt, choices=choices)
+            decides = await show_history(settings, opened, renderer, past, waits=request.prompt is None)
+        stopped = await repl.run(request.prompt, choices=choices, decides=decides)
     finally:
         await repl.close()
     conversation = repl.conversation

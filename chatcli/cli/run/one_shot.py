@@ -1,8 +1,11 @@
 """Runs a one-shot or a script, and returns its exit code."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Sequence
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.cli.report import report_traceback
@@ -14,8 +17,13 @@ from chatcli.errors import ExitCode, InternalError, StoppedGraphError, Unanswere
 from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.message import MessageShown
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.repl.decisions import is_decided_by_key, read_decisions
 from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
+from chatcli.sanitize import reveal
+
+_MOST_KEYS = 1024
+"""Bytes that are read at once of what is typed."""
 
 
 def run_once(settings: Settings, conversation: Conversation, renderer: Renderer, request: Request) -> ExitCode:
@@ -48,8 +56,10 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
         else:
             assert request.prompt is not None
             events = conversation.run_turn(request.prompt, request.attachments)
-        last = await consume(events, renderer)
-        return await answer_waiting(conversation, renderer, last) if has_user(settings) else last
+        if not has_user(settings):
+            return await consume(events, renderer)
+        last = await consume(events, renderer, hides=is_decided_by_key)
+        return await answer_waiting(conversation, renderer, last)
     finally:
         await conversation.close()
 
@@ -116,35 +126,85 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
     After Ctrl-C or Ctrl-D it stays waiting.
     """
     while isinstance(last, ApprovalRequested) or (isinstance(last, TurnFinished) and last.finish_reason == WAITING):
-        text = await _read_line(conversation)
+        text = await _read_answer(conversation, renderer)
         if not text:
             return last
-        now = await consume(conversation.ask_or_answer(text), renderer)
+        now = await consume(conversation.ask_or_answer(text), renderer, hides=is_decided_by_key)
         if not (isinstance(now, TurnFailed) and isinstance(now.error, UsageError)):  # it was no answer: ask again
             last = now
     return last
 
 
-async def _read_line(conversation: Conversation) -> str:
-    """Return the typed line, empty for Ctrl-C and Ctrl-D; then let signals interrupt the conversation again."""
-    loop = asyncio.get_running_loop()
-    typed: asyncio.Future[str] = loop.create_future()
+async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
+    """Return what the user answers to what the thread waits for, empty for nothing."""
+    keyboard, request = _Keyboard(conversation), await conversation.open_request()
+    if request is not None and is_decided_by_key(request):
+        decisions = await read_decisions(keyboard, renderer.render, request)
+        if decisions is not None or not keyboard.begun:
+            return decisions or ""
+    return await keyboard.ask("> ")
 
-    def give_up() -> None:
-        if not typed.done():
-            typed.set_result("")
 
-    def read() -> None:
-        line = sys.stdin.readline().strip()
-        if not typed.done():
-            typed.set_result(line)
+class _Keyboard:
+    """The terminal of a one-shot: a line as the terminal edits it, or single keys.
 
-    sys.stderr.write("> ")
-    sys.stderr.flush()
-    take_signals(loop, give_up)
-    loop.add_reader(sys.stdin, read)
-    try:
-        return await typed
-    finally:
-        loop.remove_reader(sys.stdin)
-        take_signals(loop, conversation.interrupt)
+    Args:
+        conversation: What signals interrupt while nothing is read.
+
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._typed = ""
+        self.begun = ""
+        """What the next line begins with."""
+
+    @contextmanager
+    def single_keys(self) -> Iterator[None]:
+        """Let the terminal give each key at once and show none; what was typed before, and the rest after, is lost."""
+        before, now = termios.tcgetattr(sys.stdin), termios.tcgetattr(sys.stdin)
+        now[3] &= ~(termios.ICANON | termios.ECHO)
+        now[6][termios.VMIN], now[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, now)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+
+    async def keys(self) -> str:
+        """Return what is typed next, empty for Ctrl-C."""
+        self._typed = await self._read(lambda: os.read(sys.stdin.fileno(), _MOST_KEYS).decode(errors="replace"))
+        return self._typed
+
+    def unread(self) -> None:
+        """Let the next line begin with what `keys` returned last."""
+        self.begun = self._typed
+
+    async def ask(self, question: str, *, default: str = "") -> str:
+        """Return the typed line, empty for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
+        begun, self.begun = self.begun, ""
+        example = f"{reveal(default)}\n" if default else ""
+        sys.stderr.write(f"{example}{question}{reveal(begun.strip())}")
+        sys.stderr.flush()
+        if begun.endswith(("\r", "\n")):
+            sys.stderr.write("\n")
+            return begun.strip()
+        line = await self._read(sys.stdin.readline)
+        return f"{begun}{line}".strip() if line else ""
+
+    async def _read(self, read: Callable[[], str]) -> str:
+        """Return what `read` reads, empty for a signal; then let signals interrupt the conversation again."""
+        loop = asyncio.get_running_loop()
+        typed: asyncio.Future[str] = loop.create_future()
+
+        def take(text: str) -> None:
+            if not typed.done():
+                typed.set_result(text)
+
+        take_signals(loop, lambda: take(""))
+        loop.add_reader(sys.stdin, lambda: take(read()))
+        try:
+            return await typed
+        finally:
+            loop.remove_reader(sys.stdin)
+            take_signals(loop, self._conversation.interrupt)

@@ -12,7 +12,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError
 from chatcli.events import Notice, ThreadChanged
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, is_review
 from chatcli.models.names import GRAPH
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
@@ -25,12 +25,13 @@ async def show_history(
     messages: Sequence[MessageShown],
     *,
     waits: bool,
-) -> None:
+) -> bool:
     """Show the last `messages`, which come from the index, before LangGraph is imported.
 
     The index does not know what an answer cites, so a thread with documents is opened for that.
 
-    With `waits`, the command line asks nothing: then show the requests that the thread is waiting on.
+    With `waits`, the command line asks nothing: then show the requests that the thread is waiting on. Return whether
+    it waits for a decision on tool calls, which is asked for by keys.
     """
     conversation.turns = len(messages)
     shown = messages
@@ -38,23 +39,28 @@ async def show_history(
         with suppress(ChatcliError):  # it comes again with the first question
             shown = (await conversation.open_thread(conversation.thread_id))[-len(messages) :]
     renderer.render(ThreadChanged(conversation.thread_id, tuple(shown)))
-    if waits:
-        await _show_pending(settings, conversation, renderer, unanswered=messages[-1].role == "user")
+    return waits and await _show_pending(settings, conversation, renderer, unanswered=messages[-1].role == "user")
 
 
 async def _show_pending(
     settings: Settings, conversation: Conversation, renderer: Renderer, *, unanswered: bool
-) -> None:
-    """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some."""
+) -> bool:
+    """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some.
+
+    Those that are decided by keys are not shown here; return whether there are any.
+    """
     own = conversation.has_own_graph
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
     requests = await conversation.pending() if own or tools or unanswered else ()
+    reviews = [request for request in requests if is_review(request.payload)]
     for request in requests:
-        renderer.render(request)
+        if request not in reviews:
+            renderer.render(request)
     if own and (stopped := await conversation.stopped_notice()) is not None:
         renderer.render(stopped)
     elif unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
+    return bool(reviews)
 
 
 def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: str = "") -> str:

@@ -2,15 +2,18 @@
 
 The request for approval is an interrupt, which outlives the process.
 
-The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with two additions: each action's
-`rule`, which matches similar calls, and the `scope` of an approval, which says how long that rule holds.
+The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with additions: each action's
+`rule`, which matches similar calls, the `scope` of an approval, which says how long that rule holds, and the `diff` of
+a call that changes a file, with the digest of that file (`file_sha256`).
 """
 
+import asyncio
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.tools import ToolException
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
@@ -19,6 +22,7 @@ from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
+from chatcli.tools.changes import plan
 from chatcli.tools.tool import Tool, keep_rule, suggest_rule
 
 APPROVE_NODE = "approve"
@@ -45,6 +49,7 @@ def review_calls(
         return ChatState(messages=[answer])
     messages: list[BaseMessage] = [answer]
     asked: list[str] = []
+    changed: set[str] = set()
     steps = steps_of_turn(state["messages"]) + 1
     if steps == toolbox.max_steps + 1:
         notice(f"the model called tools {toolbox.max_steps} times and is now asked to answer; --max-steps allows more")
@@ -52,15 +57,18 @@ def review_calls(
         return ChatState(messages=[_without_calls(answer)])
     for call in calls:
         tool = tools.get(call["name"])
-        if reason := _impossible(call, answer, tool, steps, toolbox.max_steps):
+        reason = _impossible(call, answer, tool, steps, toolbox.max_steps)
+        if not reason and tool is not None and tool.changes:
+            reason = _unfit_change(tool, call["args"], changed)
+        if reason:
             messages.append(result_of(call, reason))
         elif tool is None or toolbox.rules.allows(tool, call["args"], turn.grants.rules):
             continue
         elif toolbox.can_ask:
             asked.append(str(call["id"]))
         else:
-            rule = suggest_rule(tool, call["args"])
-            how = f"--allow {shlex.quote(rule)} or --yes"
+            rule = "" if tool.changes else f"--allow {shlex.quote(suggest_rule(tool, call['args']))} or "
+            how = f"{rule}--yes"
             notice(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
             messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
@@ -74,18 +82,22 @@ async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> Chat
     turn = runtime.context
     tools = await turn_tools(runtime)
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]
-    request, problem = _request(calls, tools), ""
+    edited: dict[str, ToolCall] = {}
+    request, problem = await asyncio.to_thread(_request, calls, tools), ""
     while True:
-        reply = interrupt({**request, "problem": problem} if problem else request)
-        if not turn.toolbox.has_shown(request):
-            problem = "the call that was shown is not the call that would run"
-            continue
+        signed = interrupt({**request, "problem": problem} if problem else request)
         try:
-            decisions = _read_decisions(reply, calls, tools)
+            decisions = _read_decisions(turn.toolbox.read(signed, request), calls, tools)
         except ValueError as error:
             problem = str(error)
             continue
-        return _apply(state, calls, decisions, request, turn)
+        if changes := _edited_changes(calls, decisions, tools):
+            # What the user wrote is shown as a diff, too, before it is done.
+            edited |= changes
+            calls = [edited.get(str(call["id"]), call) for call in calls]
+            request, problem = await asyncio.to_thread(_request, calls, tools), ""
+            continue
+        return _apply(state, calls, decisions, request, edited, turn)
 
 
 def _without_calls(answer: AIMessage) -> AIMessage:
@@ -121,10 +133,23 @@ def _unfit_arguments(tool: Tool, arguments: Mapping[str, Any]) -> str:
     return ""
 
 
+def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str]) -> str:
+    """Return why the change of a file can't be made, empty if it can; `changed` gets the file."""
+    try:
+        path = plan(tool, arguments).path
+    except ToolException as error:
+        return str(error)
+    if path in changed:  # it would be shown as a change of a file that is another by then
+        return "Not run: another call of this answer changes the same file. Call again."
+    changed.add(path)
+    return ""
+
+
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
     actions = [_action(call, tools.get(call["name"])) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
-    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": list(_SCOPES)} for name in names]
+    scopes = {name: [] if name in tools and tools[name].changes else list(_SCOPES) for name in names}
+    reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
 
@@ -132,6 +157,13 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
     action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
     if tool is None:  # it was switched on in the run that asked first
         return {**action, "description": "No such tool is switched on now."}
+    if tool.changes:
+        try:
+            change = plan(tool, call["args"])
+        except ToolException as error:
+            # No file has this digest: what was not shown is not written, even if it can be done a moment later.
+            return {**action, "description": f"It can't be done now: {error}", "file_sha256": "none"}
+        return {**action, "diff": change.diff(), "file_sha256": change.digest}
     if tool.server:
         action["description"] = f"A tool of the MCP server {tool.server}."
     return {**action, "rule": suggest_rule(tool, call["args"])}
@@ -174,24 +206,39 @@ def _apply(
     calls: Sequence[ToolCall],
     decisions: Sequence[Decision],
     request: Mapping[str, Any],
+    edited: dict[str, ToolCall],
     turn: TurnContext,
 ) -> ChatState:
-    edited: dict[str, ToolCall] = {}
+    """Return the update with the decisions on `calls`; `edited` has those that the user has edited before."""
     refusals: list[BaseMessage] = []
     for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
         if decision["type"] == "reject":
             words = decision.get("message", "")
             refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
         elif decision["type"] == "edit":
-            new = decision["edited_action"]
-            mine = ToolCall(name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call")
-            edited[str(call["id"])] = mine
+            edited[str(call["id"])] = mine = _edited(call, decision)
             turn.toolbox.approve(mine)
         else:
-            turn.toolbox.approve(call)
+            turn.toolbox.approve(call, action.get("file_sha256"))
             if "rule" in action:
                 _keep(action["rule"], decision["scope"], turn)
     return ChatState(messages=[*_edited_answer(state, edited), *refusals], asked=[])
+
+
+def _edited_changes(
+    calls: Sequence[ToolCall], decisions: Sequence[Decision], tools: Mapping[str, Tool]
+) -> dict[str, ToolCall]:
+    """Return the calls that the user edited and that change a file, by their IDs."""
+    return {
+        str(call["id"]): _edited(call, decision)
+        for call, decision in zip(calls, decisions, strict=True)
+        if decision["type"] == "edit" and tools[decision["edited_action"]["name"]].changes
+    }
+
+
+def _edited(call: ToolCall, decision: Decision) -> ToolCall:
+    new = decision["edited_action"]
+    return ToolCall(name=new["name"], args=dict(new["args"]), id=call["id"], type="tool_call")
 
 
 def _keep(rule: str, scope: str, turn: TurnContext) -> None:

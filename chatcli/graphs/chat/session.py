@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
@@ -25,12 +26,13 @@ from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
 from chatcli.sessions.found import as_citations
-from chatcli.sessions.history import COMPACTED, current_branch, session_name
+from chatcli.sessions.history import COMPACTED, current_branch, is_question, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn
 from chatcli.store.threads import Threads
+from chatcli.tools.changes import CHANGES, Change, reverts
 from chatcli.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -149,6 +151,17 @@ class ChatSession(Session):
         """Return the rules for tool calls that run without approval in this thread."""
         return await asyncio.to_thread(lambda: self._grants.rules)
 
+    async def written(self, count: int = 1) -> tuple[list[Change], list[str]]:
+        """See `Session.written`. The thread says what was written; its store may come from anybody."""
+        messages = await self._thread.messages()
+        asked = [index for index, message in enumerate(messages) if is_question(message)]
+        if not 1 <= count <= len(asked):
+            return [], []
+        artifacts = [message.artifact for message in messages[asked[-count] :] if isinstance(message, ToolMessage)]
+        found = [artifact.get(CHANGES) for artifact in reversed(artifacts) if isinstance(artifact, dict)]
+        records = [record for each in found if isinstance(each, list) for record in reversed(each)]
+        return await asyncio.to_thread(reverts, Path.cwd(), records) if records else ([], [])
+
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """See `Session.rewind`."""
         self._stored = None  # an older state may have another setup
@@ -165,9 +178,10 @@ class ChatSession(Session):
         return bool(self.documents)
 
     async def _answer(self, answers: Mapping[str, Any]) -> RunningTurn:
-        for request in await self._thread.pending():
-            self.toolbox.note_shown(request.payload)
-        return await super()._answer(answers)
+        shown = {request.interrupt_id: request.payload for request in await self._thread.pending()}
+        return await super()._answer(
+            {key: self.toolbox.sign(reply, shown[key]) if key in shown else reply for key, reply in answers.items()}
+        )
 
     def _new_turn(self, graph_input: Any, question: HumanMessage | None) -> RunningTurn:
         setup = self.current_setup

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.tools import ToolException
 from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -20,7 +21,9 @@ from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
 from chatcli.text_lines import one_line
+from chatcli.tools.changes import CHANGES, plan
 from chatcli.tools.tool import Tool
+from chatcli.tools.toolbox import Toolbox
 
 TOOLS_NODE = "tools"
 MAX_RESULT = 40_000
@@ -67,6 +70,8 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         return ChatState(messages=[result_of(call, f"There is no tool {call['name']} now.")])
     if not toolbox.may_run(tool, call, runtime.context.grants.rules):
         return ChatState(messages=[result_of(call, "The call needs the user's approval, which it did not get here.")])
+    if tool.changes:
+        return ChatState(messages=[await asyncio.to_thread(_change, tool, call, toolbox)])
     try:
         async with asyncio.timeout(toolbox.seconds + GRACE):
             result = await _invoke(tool, call, _room(runtime.context.model))
@@ -77,6 +82,19 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         reason = one_line(str(error)) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
+
+
+def _change(tool: Tool, call: ToolCall, toolbox: Toolbox) -> ToolMessage:
+    """Change a file as `call` says, if it is the file that the user saw a change of."""
+    try:
+        change = plan(tool, call["args"])
+        if toolbox.approved_file(call) not in (None, change.digest):
+            raise change.outdated()
+        change.write()
+    except ToolException as error:
+        return result_of(call, str(error))
+    text = f"{'Wrote' if change.before is None else 'Changed'} {change.path}."
+    return result_of(call, text, status="success", artifact={CHANGES: [change.record()]})
 
 
 def _room(model: Model) -> int:

@@ -151,9 +151,10 @@ class ToolLines:
         self._paint([self._calls.finish(event)])
 
     def end(self, note: str) -> None:
-        """Leave the lines of the running calls on the screen, each followed by `note`."""
+        """Leave the lines of the running calls on the screen, each followed by `note`; remove them without one."""
         if self.open:
-            self._paint([f"{line} {note}" for line in self._calls.clear()])
+            lines = self._calls.clear()
+            self._paint([f"{line} {note}" for line in lines] if note else [])
 
     def _paint(self, finished: list[str]) -> None:
         done = [line for text in finished for line in self._line(text)]

@@ -8,7 +8,16 @@ from rich.console import Console
 
 from chatcli import events
 from chatcli.message import MessageShown
-from chatcli.rendering.plain import OpenCalls, ProgressLines, error_lines, request_lines, short_name
+from chatcli.rendering.plain import (
+    OpenCalls,
+    ProgressLines,
+    decision_lines,
+    diff_lines,
+    error_lines,
+    keys_line,
+    request_lines,
+    short_name,
+)
 from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.painter import draft_lines
@@ -135,8 +144,22 @@ class TerminalRenderer:
             self._screen.print_note(line, "bold")
 
     @_show.register
+    def _(self, event: events.DecisionRequested) -> None:
+        self._screen.print_lines(decision_lines(event))
+
+    @_show.register
+    def _(self, event: events.KeysOffered) -> None:
+        self._screen.print_lines([(keys_line(event), "bold")])
+
+    @_show.register
+    def _(self, event: events.DiffShown) -> None:
+        with self._screen.aside():
+            self._screen.print_lines(diff_lines(event.diff))
+
+    @_show.register
     def _(self, event: events.TurnFinished) -> None:
-        self._end_turn(event, "has no result")
+        # The calls of a turn that waits are shown whole next, when the user decides on them.
+        self._end_turn(event, "" if event.finish_reason == events.WAITING else "has no result")
         usage = event.usage
         if usage.total_tokens and not self._quiet:
             price = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
@@ -272,5 +295,5 @@ class TerminalRenderer:
     def _end_calls(self, note: str) -> None:
         self._tool_lines.end(note)
         for line in self._calls.clear():
-            if not self._quiet:
+            if not self._quiet and note:
                 self._screen.print_note(f"{line} {note}", "dim")

@@ -1,6 +1,6 @@
 """The screen, which the answer in progress shares with all other output."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -123,6 +123,18 @@ class Screen:
         """Print `text`, which is sanitised, on the terminal of errors."""
         self.make_room()
         self.err_console.print(Text(text, style=self._theme.resolve(Style.parse(style))))
+        self.go_on()
+
+    def print_lines(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Print `lines`, which are safe and which the user must see, each with its style, on a terminal.
+
+        That is the one of errors, unless these go to a file. The terminal wraps them, so that what is copied is what
+        stands there.
+        """
+        self.make_room()
+        styled = (Text(line, style=self._theme.resolve(Style.parse(style))) for line, style in lines)
+        console = self.err_console if self.err_console.is_terminal else self.console
+        console.print(Text("\n").join(styled), soft_wrap=True)
         self.go_on()
 
     def print_message(self, event: MessageShown) -> None:

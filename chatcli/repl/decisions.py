@@ -1,0 +1,119 @@
+"""Let the user decide by one key on each tool call that a graph's request reviews."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from chatcli.errors import UsageError
+from chatcli.events import ApprovalRequested, DecisionRequested, Event, KeysOffered, Notice
+from chatcli.message import SCOPE_KEYS, decision_keys, is_review, reviewed_actions
+from chatcli.rendering.plain import answer_forms
+from chatcli.sessions.interrupt_answers import decide, read_answer
+
+DECIDED = {"y": "approved", "n": "refused", **{key: f"approved, {scope}" for key, scope in SCOPE_KEYS.items()}}
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O?.)", re.DOTALL)
+"""What terminals send for a key that has no character, or that is pressed with Alt."""
+_INTERRUPT, _END, _ESCAPE = "\x03", "\x04", "\x1b"
+
+
+class Keyboard(Protocol):
+    """Where the user types."""
+
+    def single_keys(self) -> AbstractContextManager[None]:
+        """Read single keys in a `with` block. What was typed before it is none of them."""
+
+    async def keys(self) -> str:
+        """Return what is typed next, often one key; nothing if the user is to be asked no more.
+
+        A pasted text stands between newlines, so that it is never one key.
+        """
+
+    def unread(self) -> None:
+        """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""
+
+    async def ask(self, question: str, *, default: str) -> str:
+        """Return the line that answers `question`, empty for none; it may begin with `default`."""
+
+
+def is_decided_by_key(event: Event) -> bool:
+    """Return whether `event` is a request that `read_decisions` shows, call by call."""
+    return isinstance(event, ApprovalRequested) and is_review(event.payload)
+
+
+async def read_decisions(keyboard: Keyboard, show: Callable[[Event], None], request: ApprovalRequested) -> str | None:
+    """Return the user's decisions on the calls that `request` reviews, as an answer to it; None for none yet.
+
+    Keys that decide nothing begin the next line, where the request is answered in words, or a command is given.
+    """
+    actions = reviewed_actions(request.payload)
+    problem = str(request.payload.get("problem") or "")
+    decisions = []
+    for number, action in enumerate(actions, 1):
+        decision = await _read_decision(keyboard, show, DecisionRequested(action, number, len(actions), problem))
+        if decision is None:
+            show(Notice(f"nothing has run yet. {answer_forms(actions)}"))
+            return None
+        decisions.append(decision)
+        problem = ""
+    return json.dumps(decisions)
+
+
+async def _read_decision(
+    keyboard: Keyboard, show: Callable[[Event], None], asked: DecisionRequested
+) -> dict[str, Any] | None:
+    keys = decision_keys(asked.action)
+    while True:
+        show(asked)
+        key = await read_key(keyboard, show, KeysOffered(keys)) if keys else ""
+        if key == "e":
+            if (edited := await _read_edit(keyboard, show, asked.action)) is not None:
+                return edited
+        elif key:
+            show(Notice(DECIDED[key]))
+            return decide(key, asked.action)
+        else:
+            return None
+
+
+async def read_key(keyboard: Keyboard, show: Callable[[Event], None], offered: KeysOffered) -> str:
+    """Return which of the keys that are `offered` is pressed; empty if the user leaves, or begins a line.
+
+    A key counts from the moment that the keys are shown: the call was shown before. Nobody decides on what they have
+    not seen yet.
+    """
+    with keyboard.single_keys():
+        show(offered)
+        while True:
+            typed = await keyboard.keys()
+            # A program, or a habit, may send Enter at once; a longer text is a word, not a decision.
+            key = typed[:1] if typed[1:] in ("", "\r", "\n") else ""
+            if key in offered.keys:
+                return key
+            if typed in ("", _INTERRUPT, _END, _ESCAPE):
+                return ""
+            if _is_words(typed):
+                keyboard.unread()
+                return ""
+
+
+def _is_words(typed: str) -> bool:
+    """Return whether `typed` is the beginning of a line, not only Enter or arrow keys."""
+    return any(map(str.isprintable, _SEQUENCE.sub("", typed)))
+
+
+async def _read_edit(
+    keyboard: Keyboard, show: Callable[[Event], None], action: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the decision with the arguments that the user writes in place of those of `action`, None for none."""
+    text = json.dumps(action.get("args") or {}, ensure_ascii=False)
+    while text := await keyboard.ask("new arguments: ", default=text):
+        try:
+            answer = read_answer(ApprovalRequested("", {"action_requests": [action]}), f"edit {text}")
+        except UsageError as error:
+            show(Notice(f"{error.message}. {error.remedy}", "error"))
+            continue
+        [decision] = answer["decisions"]
+        return dict(decision)
+    return None

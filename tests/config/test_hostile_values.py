@@ -15,7 +15,7 @@ from chatcli.config.settings import Settings
 from chatcli.config.values import parse_entry, parse_variables, read_value
 from chatcli.errors import ChatcliError
 from chatcli.graphs.user.spec import find_graph
-from chatcli.models.openai import DeltaJoiner, as_events
+from chatcli.models.openai_stream import DeltaJoiner, as_events
 from chatcli.roles import read_role
 from chatcli.sessions.interrupt_answers import read_value as read_answer
 from chatcli.thread_ids import check_thread_id

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
-from chatcli.models import openai
-from chatcli.models.openai import STREAM_HOOKS, BacklogStream, DeltaJoiner, WholeChatOpenAI, chat_client
+from chatcli.models import openai_stream
+from chatcli.models.openai import WholeChatOpenAI, chat_client
+from chatcli.models.openai_stream import STREAM_HOOKS, BacklogStream, DeltaJoiner
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 
@@ -195,8 +196,8 @@ class _CountingPattern:
 
 
 def test_a_long_line_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    counting = _CountingPattern(openai._EVENT_END)
-    monkeypatch.setattr(openai, "_EVENT_END", counting)
+    counting = _CountingPattern(openai_stream._EVENT_END)
+    monkeypatch.setattr(openai_stream, "_EVENT_END", counting)
     joiner = DeltaJoiner()
     body = _sent([_chunk({"content": "x" * 5_000_000})])
     parts = [joiner.feed(body[place : place + 4096]) for place in range(0, len(body), 4096)]

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai import STREAM_HOOKS, WholeAnswerStream, as_events
+from chatcli.models.openai_stream import STREAM_HOOKS, WholeAnswerStream, as_events
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 

@@ -16,7 +16,8 @@ from chatcli.models.local.pulled import find_model, override_name
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
-from chatcli.models.openai import NO_KEY, STREAM_HOOKS, chat_client
+from chatcli.models.openai import NO_KEY, chat_client
+from chatcli.models.openai_stream import STREAM_HOOKS
 
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""

@@ -1,10 +1,42 @@
 """Short texts for messages, titles and listings."""
 
+from datetime import UTC, datetime
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+
 
 def one_line(text: str, limit: int | None = None) -> str:
     """Return `text` on one line, each run of white space one space, cut to `limit` characters with "..." at its end."""
     line = " ".join(text.split())
     return line if limit is None or len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def cells(text: str) -> int:
+    """Return how many columns `text` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # its tables take 30 ms to load, and most listings need none
+
+    return max(wcswidth(text), 0)
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text`, or as much of its beginning as fits into `width` columns with "..." at its end."""
+    if cells(text) <= width:
+        return text
+    text = text[:width]
+    while text and cells(text) > width - 3:
+        text = text[:-1]
+    return f"{text.rstrip()}..."
+
+
+def format_age(moment: str) -> str:
+    """Return how long ago `moment` was, a time in ISO 8601 with its zone."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit} ago"
+    return "just now"
 
 
 def format_size(count: int) -> str:

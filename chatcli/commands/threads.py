@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
@@ -10,9 +9,8 @@ from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadChoice, ThreadsOffered
 from chatcli.runtime.program import command
 from chatcli.store.threads import ThreadSummary, delete_threads
+from chatcli.text_lines import format_age
 from chatcli.thread_ids import check_title
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
 def thread_choices(threads: Sequence[ThreadSummary], text: str = "") -> tuple[ThreadChoice, ...]:
@@ -27,15 +25,7 @@ def thread_choices(threads: Sequence[ThreadSummary], text: str = "") -> tuple[Th
 
 def _description(thread: ThreadSummary) -> str:
     turns = f"{thread.turns} turn{'' if thread.turns == 1 else 's'}"
-    return f"{thread.title} ({turns}, {_age(thread.updated_at)}, {thread.model})"
-
-
-def _age(moment: str) -> str:
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    for unit, length in _UNITS:
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit} ago"
-    return "just now"
+    return f"{thread.title} ({turns}, {format_age(thread.updated_at)}, {thread.model})"
 
 
 async def new_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

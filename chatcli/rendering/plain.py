@@ -38,7 +38,7 @@ from chatcli.message import (
     reviewed_actions,
 )
 from chatcli.sanitize import Sanitizer, reveal, sanitize, sanitize_line
-from chatcli.text_lines import format_size
+from chatcli.text_lines import cells, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
 
@@ -358,20 +358,12 @@ def match_block(match: MatchShown) -> str:
 def listing_lines(listing: Listing) -> list[str]:
     """Return a table as aligned columns, two spaces apart, without its title, which only screens show."""
     table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
-    widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
     return ["  ".join(map(_pad, row, widths)).rstrip() for row in table]
 
 
-def _cells(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth  # its tables take 30 ms to load, and most listings need none
-
-    return max(wcswidth(text), 0)
-
-
 def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _cells(text))
+    return text + " " * (width - cells(text))
 
 
 def format_amount(amount: int, unit: str) -> str:

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 
 from tests.e2e.checks import assert_reported
+from tests.e2e.conftest import OpenTerminal
 from tests.e2e.forkserver import ForkServer
 from tests.e2e.program import Chat, Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -103,6 +104,27 @@ def test_a_thread_is_shown_whole(library: Chat) -> None:
 @pytest.mark.parametrize("prefix", ["ab", "nothing"])
 def test_a_prefix_must_name_one_thread(library: Chat, prefix: str) -> None:
     assert_reported(library("threads", "show", prefix), 2)
+
+
+def test_on_a_terminal_each_thread_is_on_one_line(chat: Chat, terminal: OpenTerminal) -> None:
+    title = "\N{CJK UNIFIED IDEOGRAPH-6F22} and a long title about everything that there is to say " * 2
+    names = ["0190d3f4-1111-7000-8000-000000000001", "0190d3f4-1122-7000-8000-000000000002", "short"]
+    for name in names:
+        assert chat("-t", name, "hello").returncode == 0
+        assert chat("threads", "rename", name, title).returncode == 0
+    window = terminal("threads", "list", size=(80, 24))
+    assert window.exit_code() == 0
+    lines = window.screen().splitlines()
+    rows = [line for line in lines if "..." in line and "just now" in line]
+    assert len(rows) == 3, lines
+    shown = [line.split()[0] for line in rows]
+    assert shown == ["short", "0190d3f4-112", "0190d3f4-111"]
+    assert len(chat.messages(shown[1])) == 2
+    wide = terminal("threads", "list", "--wide", size=(300, 24))
+    assert wide.exit_code() == 0
+    assert wide.screen().count(title[:100]) == 3
+    assert "just now" not in wide.screen()
+    assert chat("threads", "list").stdout.count(title.strip()) == 3
 
 
 def test_an_empty_list_is_no_error(chat: Chat) -> None:

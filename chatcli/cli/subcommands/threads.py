@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,15 +27,23 @@ from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
+from chatcli.text_lines import cells, cut, format_age
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 app = command_group("List, show, search, change, export and import threads.")
 
+NAME_WIDTH = 12
+"""Characters of an ID that are always shown; those that chat makes have fewer."""
+TITLE_WIDTH = 10
+"""Columns that a title has even where the table gets wider than the terminal."""
+SPACING = 3
+"""Columns between two columns of a table."""
 _MARKED = re.compile(f"{MATCH_START}(.*?){MATCH_END}", re.DOTALL)
 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The newest N only.")]
 Cost = Annotated[bool, typer.Option("--cost", help="Show what each thread has cost.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Do not shorten IDs and titles to fit the terminal.")]
 State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
@@ -43,16 +53,17 @@ def list_(
     ctx: typer.Context,
     limit: Limit = None,
     cost: Cost = False,
+    wide: Wide = False,
     as_json: AsJson = False,
     store: Store = None,
     url: Url = None,
 ) -> None:
-    """List the threads, the newest first."""
+    """List the threads, the newest first; on a terminal each on one line."""
     settings = common.settings_of(ctx, store, url)
     threads = common.threads_of(settings)
     found = threads.recent(limit)
     if not cost and not common.wants_json(settings, as_json=as_json):  # there may be 100,000 of them
-        common.show(settings, listing(found))
+        common.show(settings, _listing(found, wide=wide))
         return
     values = [dataclasses.asdict(thread) for thread in found]
     if not cost:
@@ -62,9 +73,7 @@ def list_(
     # Of a thread with turns but without answers, such as a server's, nothing is known.
     costs = [used.get(one.thread_id, Spent(turns=one.turns, unpriced=one.turns)) for one in found]
     priced = [{**value, **one.cost_as_json()} for value, one in zip(values, costs, strict=True)]
-    table = listing(found)
-    rows = tuple((*row, one.shown()) for row, one in zip(table.rows, costs, strict=True))
-    shown = dataclasses.replace(table, columns=(*table.columns, "cost"), rows=rows)
+    shown = _listing(found, costs=[one.shown() for one in costs], wide=wide)
     common.show_or_print_json(settings, priced, shown, Notice(f"prices: {table_name()}"), as_json=as_json)
 
 
@@ -111,10 +120,51 @@ def search(
     common.show_or_print_json(settings, [_match_as_json(match) for match in found], *matches, as_json=as_json)
 
 
-def listing(threads: list[ThreadSummary]) -> Listing:
-    """Return `threads` as a table."""
-    rows = tuple((t.thread_id, t.title, str(t.turns), t.updated_at[:16].replace("T", " "), t.model) for t in threads)
-    return Listing("Threads", ("id", "title", "turns", "last used (UTC)", "model"), rows)
+def _listing(threads: list[ThreadSummary], *, costs: Sequence[str] = (), wide: bool = False) -> Listing:
+    """Return `threads` as a table: complete for programs and if `wide`, else each on a line of the terminal."""
+    on_terminal = sys.stdout.isatty()
+    columns = {
+        "id": [thread.thread_id for thread in threads],
+        "title": [thread.title for thread in threads],
+        "turns": [str(thread.turns) for thread in threads],
+        "last used" if on_terminal else "last used (UTC)": [thread.updated_at for thread in threads],
+        "model": [thread.model for thread in threads],
+        **({"cost": list(costs)} if costs else {}),
+    }
+    if not on_terminal:
+        columns["last used (UTC)"] = [moment[:16].replace("T", " ") for moment in columns["last used (UTC)"]]
+    elif wide:
+        columns["last used"] = list(map(_local, columns["last used"]))
+    else:
+        _fit(columns, shutil.get_terminal_size().columns)
+    return Listing("Threads", tuple(columns), tuple(zip(*columns.values(), strict=True)))
+
+
+def _fit(columns: dict[str, list[str]], width: int) -> None:
+    """Shorten what is in the columns of a list of threads, so that a line has `width` cells where possible."""
+    columns["id"] = _short_names(columns["id"])
+    columns["last used"] = list(map(format_age, columns["last used"]))
+    columns["model"] = [cut(sanitize_line(model), width // 4) for model in columns["model"]]
+    others = [[name, *column] for name, column in columns.items() if name != "title"]
+    room = width - sum(max(map(cells, column)) for column in others) - SPACING * len(columns)
+    columns["title"] = [cut(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _short_names(names: list[str]) -> list[str]:
+    """Return the shortest beginning of each of `names` that no other has, of `NAME_WIDTH` characters at least.
+
+    Of a part of the threads, it may be the beginning of another thread's ID: then `chat -t` says so.
+    """
+    ordered = sorted(names)
+    shared = dict.fromkeys(names, 0)
+    for one, other in pairwise(ordered):
+        length = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+        shared[one], shared[other] = max(shared[one], length), max(shared[other], length)
+    return [name[: max(NAME_WIDTH, shared[name] + 1)] for name in names]
 
 
 def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
@@ -233,7 +283,7 @@ def prune(
     if not old:
         common.show(settings, Notice(f"no thread is older than {older_than}"))
         return
-    common.show(settings, listing(old))
+    common.show(settings, _listing(old))
     question = f"Delete {_counted(old)} for good?"
     if not yes:
         if not common.has_terminal():

@@ -373,7 +373,6 @@ def build_handler(
     state.on_change = prompt.refresh
     if toolbar:
         prompt.toolbar = state.text
-        prompt.refresh()
     context = CommandContext(conversation, all_commands(), settings)
     handler = LineHandler(context, state.watch(renderer), prompt, attachments)
     if toolbar:

@@ -183,6 +183,8 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
     """
     sys.setswitchinterval(_SWITCH_INTERVAL)
     handler = await repl.handler()
+    # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.
+    prompt.refresh()
     await asyncio.to_thread(import_module, "chatcli.rendering.terminal.renderer")
 
     def on_end() -> None:

@@ -1,15 +1,21 @@
-"""What the line below the input line says."""
+"""What the line below the input line says, and which thread draws it."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 
 import pytest
+from prompt_toolkit.application import Application
+from prompt_toolkit.completion import DummyCompleter
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
 from chatcli.models.names import ModelName
+from chatcli.rendering.plain import PlainRenderer
+from chatcli.repl.handler import build_handler
+from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import NARROW, Toolbar
 from chatcli.store.location import StoreLocation
 
@@ -45,3 +51,22 @@ def test_the_context_and_what_was_spent(
         assert "context" not in toolbar.text(100)
 
     asyncio.run(talk())
+
+
+def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # prompt-toolkit's own method fails there when a line ends at the same moment: "no running event loop".
+    drawn: list[Application[str]] = []
+    monkeypatch.setattr(Application, "invalidate", drawn.append)
+    renderer = PlainRenderer(io.StringIO(), io.StringIO())
+
+    def begin() -> Conversation:
+        return Conversation(Settings(), StoreLocation(), "work", ModelName("openai", "gpt"), never)
+
+    async def build() -> Prompt:
+        prompt = Prompt(DummyCompleter(), keep_history=False)
+        await asyncio.to_thread(build_handler, Settings(), begin, renderer, prompt, (), toolbar=True)
+        return prompt
+
+    prompt = asyncio.run(build())
+    assert prompt.toolbar(100) == " work · openai:gpt"
+    assert drawn == []

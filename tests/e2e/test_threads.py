@@ -106,7 +106,7 @@ def test_a_prefix_must_name_one_thread(library: Chat, prefix: str) -> None:
     assert_reported(library("threads", "show", prefix), 2)
 
 
-def test_on_a_terminal_each_thread_is_on_one_line(chat: Chat, terminal: OpenTerminal) -> None:
+def test_on_a_terminal_each_thread_is_on_one_line(chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     title = "\N{CJK UNIFIED IDEOGRAPH-6F22} and a long title about everything that there is to say " * 2
     names = ["0190d3f4-1111-7000-8000-000000000001", "0190d3f4-1122-7000-8000-000000000002", "short"]
     for name in names:

@@ -67,7 +67,7 @@ def is_gone(pid: int) -> bool:
     """Return whether a process has ended, also when nobody has asked for its exit code yet."""
     try:
         return state(pid) == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or between that and the reading
         return True
 
 

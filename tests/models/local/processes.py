@@ -20,6 +20,8 @@ def alive(pid: int) -> bool:
         return False
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:  # it ended after the file was opened
+        return False
     except FileNotFoundError:
         return not Path("/proc").exists()
 

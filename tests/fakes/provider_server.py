@@ -12,6 +12,8 @@ from zlib import crc32
 WORDS = ("Ahoy", ", ", "Bob", "!")
 ANSWER = "".join(WORDS)
 TOKEN = "token-of-the-login"
+OLLAMA_SHOW = "/api/show"
+"""Asks for a model's facts by POST; all other questions beside those to a model are GETs."""
 Words = Sequence[str]
 
 
@@ -96,7 +98,7 @@ class FakeProvider:
             login = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
             _send(handler, 200, "application/json", json.dumps(login).encode())
             return
-        if request.path in self.others or request.path in _ASIDES:
+        if handler.command == "GET" or request.path in self.others or request.path == OLLAMA_SHOW:
             self.asides.append(request)
             self._closing.wait(self.delay)
             found = request.path in self.others
@@ -306,7 +308,6 @@ def _aws_message(kind: str, payload: bytes) -> bytes:
     return message + crc32(message).to_bytes(4, "big")
 
 
-_ASIDES = ("/api/show", "/api/ps", "/api/tags", "/v1/models", "/api/v0/models")
 _PROTOCOLS = {
     "/chat/completions": _chat_completions,
     "/responses": _responses,

@@ -44,14 +44,14 @@ def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen
     with ExitStack() as stack:
 
         def start(*kind: str) -> tuple[str, subprocess.Popen[bytes], Path]:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
             notes = Path(tempfile.mkdtemp(dir=tmp_path))
             environment = {**os.environ, "MCP_NOTES": str(notes)}
-            process = subprocess.Popen([sys.executable, SERVER, str(port), *kind], env=environment)
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                port, number = listening.getsockname()[1], listening.fileno()
+                command = [sys.executable, SERVER, str(number), *kind]
+                process = subprocess.Popen(command, env=environment, pass_fds=[number])
             stack.callback(process.wait)
             stack.callback(process.kill)
-            wait_until(lambda: _answers(port))
             return f"http://127.0.0.1:{port}/mcp", process, notes
 
         yield start
@@ -168,13 +168,5 @@ def _is_alive(notes: Path) -> bool:
     try:
         os.kill(int((notes / "pid").read_text()), 0)
     except ProcessLookupError:
-        return False
-    return True
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
         return False
     return True

@@ -37,7 +37,7 @@ def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
     fake.default = act  # type: ignore[assignment]
     chat.wait_for_prompt()
     chat.send_line("again")
-    chat.wait_for("t and a allow every call like run_shell:pwd *")
+    assert "t and a allow every call like run_shell:pwd *" in chat.wait_for(lambda text: text.count(KEYS) == 2)
     chat.send("n")
     chat.wait_for("So: The user refused this call.")
     chat.wait_for_prompt()

@@ -1,4 +1,4 @@
-"""A real MCP server with small tools: over stdio, or over streamable HTTP on the port that is its argument.
+"""A real MCP server with small tools: over stdio, or over streamable HTTP on the socket whose number is its argument.
 
 A second argument says how it answers over HTTP: "json" without events, "resumable" with events that have a number.
 
@@ -9,10 +9,12 @@ calls that it began and was told to give up.
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
 
+import uvicorn
 from mcp.server.fastmcp import FastMCP
 from mcp.server.streamable_http import EventCallback, EventStore
 from mcp.types import JSONRPCMessage, ToolAnnotations
@@ -35,8 +37,6 @@ class Numbered(EventStore):
 kind = sys.argv[2] if len(sys.argv) > 2 else ""
 server = FastMCP(
     "fake",
-    host="127.0.0.1",
-    port=int(sys.argv[1]) if len(sys.argv) > 1 else 0,
     log_level="ERROR",
     json_response=kind == "json",
     event_store=Numbered() if kind == "resumable" else None,
@@ -91,4 +91,8 @@ def die() -> str:
 if __name__ == "__main__":
     note("pid", str(os.getpid()))
     note("env", json.dumps(dict(os.environ)))
-    server.run("streamable-http" if len(sys.argv) > 1 else "stdio")
+    if len(sys.argv) > 1:
+        config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    else:
+        server.run("stdio")

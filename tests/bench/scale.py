@@ -33,6 +33,7 @@ from tests.postgres import running_postgres
 
 THREADS, TURNS, USERS = 100_000, 50_000, 200
 RUNS = 7
+CHATS_AT_ONCE, TURNS_AT_ONCE = 40, 10
 MODEL = Model(ModelName("openai", "instant"), InstantModel(), Limits(window=8192, answer=1024))
 RARE, COMMON = "quicksilver", "everywhere"
 
@@ -132,7 +133,7 @@ def measure_turns(folder: Path, turns: int) -> None:
 
 
 def measure_users(users: int) -> None:
-    """Print what one PostgreSQL server carries: connections and transactions of `chat`s at one turn a minute each."""
+    """Print what one PostgreSQL server carries of `chat`s at one turn a minute each, and how fast 40 at once are."""
     with running_postgres() as server:
         uri = server.new_database()
         place = choose_place(Settings(store=uri))
@@ -149,12 +150,30 @@ def measure_users(users: int) -> None:
                     pass
                 return _connections(uri), _transactions(uri) - before, time.monotonic() - wall
 
+        async def chat(number: int) -> None:
+            async with open_store(place) as store:
+                session = ChatSession(build_graph(store.checkpointer), store.threads, f"user-{number}", MODEL)
+                for _ in range(TURNS_AT_ONCE):
+                    async for _event in session.run_turn("a question"):
+                        pass
+
+        async def crowd() -> float:
+            began = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                for number in range(CHATS_AT_ONCE):
+                    group.create_task(chat(number))
+            return CHATS_AT_ONCE * TURNS_AT_ONCE / (time.monotonic() - began)
+
         connections, transactions, wall = asyncio.run(hold())
         print(
             f"PostgreSQL: {connections} connections for each chat, {transactions} transactions and {wall:.2f} s a turn"
         )
         limit = 100 // connections
         print(f"    {users} users at a turn a minute: {users * transactions / 60:.0f} transactions a second")
+        rate = asyncio.run(crowd())
+        print(
+            f"    {CHATS_AT_ONCE} chats at once, in one process: {rate:.0f} turns a second; {users / 60:.1f} are needed"
+        )
         print(f"    max_connections = 100 is reached by {limit} open chats; {users} need {users * connections}")
 
 

@@ -1,6 +1,9 @@
-"""The header of GGUF files, which may come from anywhere."""
+"""The header of GGUF files, which may come from anywhere: what it says, and what it can't do to its reader."""
 
+import os
 import struct
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
 from chatcli.models.local.gguf import read_header
-from tests.models.local.gguf_files import CHAT, gguf_file
+from tests.models.local.gguf_files import CHAT, gguf_file, header, text, write_model
 
 
 @pytest.fixture
@@ -21,10 +24,10 @@ def file(tmp_path: Path) -> Path:
 
 def test_what_a_file_says_of_its_model(file: Path) -> None:
     file.write_bytes(gguf_file(CHAT))
-    header = read_header(file)
-    assert (header.architecture, header.window) == ("llama", 4096)
-    assert header.token_bytes == 2 * 2 * (16 + 16) * 2  # layers, heads, a key and a value, two bytes
-    assert not header.takes_tools
+    read = read_header(file)
+    assert (read.architecture, read.window) == ("llama", 4096)
+    assert read.token_bytes == 2 * 2 * (16 + 16) * 2  # layers, heads, a key and a value, two bytes
+    assert not read.takes_tools
 
 
 def test_lengths_of_keys_go_before_those_that_follow_from_others(file: Path) -> None:
@@ -95,6 +98,59 @@ def test_damage_anywhere_is_read_or_refused(tmp_path_factory: pytest.TempPathFac
     whole = gguf_file(CHAT)
     file.write_bytes(whole[:place] + new + whole[place + len(new) :])
     with suppress(UsageError):
-        header = read_header(file)
-        assert header.window > 0
-        assert header.token_bytes >= 0
+        read = read_header(file)
+        assert read.window > 0
+        assert read.token_bytes >= 0
+
+
+def test_file_without_its_end_is_refused(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf")
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UsageError, match=r"^.* is not a whole GGUF file.*$") as raised:
+        read_header(path)
+    assert "\n" not in raised.value.message
+
+
+_READ_BOUNDED = """
+import resource, sys
+from pathlib import Path
+from chatcli.errors import UsageError
+from chatcli.models.local.gguf import read_header
+resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_header(Path(sys.argv[1]))
+except UsageError:
+    pass
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def _megabytes_to_read(path: Path) -> int:
+    done = subprocess.run([sys.executable, "-c", _READ_BOUNDED, str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"it took too long: {done.returncode}"
+    return int(done.stdout)
+
+
+def test_endless_list_of_empty_texts(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(header(text("a") + struct.pack("<IIQ", 9, 8, 33_000_000), count=1))
+    os.truncate(path, 300_000_000)  # sparse: it takes no disk
+    assert _megabytes_to_read(path) < 50
+
+
+def test_many_long_texts(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    with path.open("wb") as file:
+        file.write(header(count=250))
+        for number in range(250):
+            file.write(text(f"k{number}") + struct.pack("<IQ", 8, 1_000_000))
+            file.seek(1_000_000, os.SEEK_CUR)  # sparse
+        file.truncate()
+    assert _megabytes_to_read(path) < 50
+
+
+def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.gguf")
+    with pytest.raises((UsageError, OSError)):
+        read_header(tmp_path / "m.gguf")

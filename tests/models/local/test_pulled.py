@@ -17,6 +17,7 @@ from chatcli.models.local.client import require_memory
 from chatcli.models.local.fetch import fetch, fetch_from_user_hub
 from chatcli.models.local.pulled import (
     find_model,
+    find_removable,
     forget,
     own_weights,
     parse_hub_file,
@@ -25,7 +26,7 @@ from chatcli.models.local.pulled import (
     source_of,
 )
 from chatcli.models.local.weights import QWEN, SMOLLM, Weights
-from tests.models.local.gguf_files import CHAT, gguf_file
+from tests.models.local.gguf_files import CHAT, gguf_file, write_model
 from tests.models.local.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -81,6 +82,16 @@ def test_a_download_that_breaks_off_is_continued(stocked: Hub) -> None:
     assert stocked.requests[-1] == ("/storage/7f", "bytes=65536-")
 
 
+def test_a_stopped_first_download_is_removed(stocked: Hub) -> None:
+    stocked.cut_after = 65536
+    with pytest.raises(NetworkError):
+        pull()
+    forget(find_removable("small"))
+    assert not any((paths.cache_dir() / "models" / "pulled").iterdir())
+    with pytest.raises(UsageError, match="unknown local model"):
+        find_removable("small")
+
+
 def test_other_bytes_than_the_hub_names_are_refused(stocked: Hub) -> None:
     stocked.files["/storage/7f"] = CONTENT[:-1] + b"x"
     with pytest.raises(NetworkError, match="SHA-256 differs"):
@@ -105,6 +116,13 @@ def test_the_token_goes_to_the_hub_alone(stocked: Hub, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     pull()
     assert stocked.tokens == ["Bearer hf_secret", "Bearer hf_secret", None]
+
+
+def test_a_token_with_a_line_break_is_not_printed(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\nhf_secret")
+    with pytest.raises(ChatcliError) as raised:
+        pull()
+    assert "hf_secret" not in f"{raised.value.message} {raised.value.remedy}"
 
 
 STORED = {"sha256": SHA256, "oid": SHA256, "size": len(CONTENT)}
@@ -260,3 +278,15 @@ def test_memory_is_checked_before_anything_is_loaded(own: Path, monkeypatch: pyt
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=weights.memory_needed - 1))
     with pytest.raises(UsageError, match=r"needs 0\.1 GB of memory"):
         require_memory(weights)
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "Mine.gguf")
+    remember(own_weights(path))
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(UsageError, match="has changed"):
+        fetch(pulled_models()["Mine"], on_progress=ignore)

@@ -166,6 +166,8 @@ class TurnFinished:
     """What a user graph returned, as JSON, where that is more than the text of the answer."""
     cited: Cited | None = None
     """What the answer cites; None where no documents were used. It is `citations` and `unknown_citations` in JSON."""
+    memory_used: tuple[str, ...] | None = None
+    """The remembered facts that were sent; None where the memory is off, and then left out of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +282,10 @@ class FileRequested:
 
 @dataclass(frozen=True, slots=True)
 class EditorRequested:
-    """The next line is to be written in the user's editor, which opens on `text`."""
+    """The user's editor is to open on `text`, for the next line, or on the file at `path`."""
 
     text: str = ""
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Reads the settings, and asks about or reports a `.env` of the current folder that is not trusted."""
 
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from chatcli.config import trust
@@ -34,9 +36,15 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
 
     """
     settings = Settings.load(dict(options))
-    if starts_conversation and _can_ask(settings):
-        return _asked(settings, options)
-    report_dotenv(settings.folder)
+    if not (starts_conversation and _has_user(settings)):
+        report_dotenv(settings.folder)
+        return settings
+    if _can_ask(settings.folder):
+        settings = _asked(settings, options)
+    else:
+        report_dotenv(settings.folder)
+    if not (settings.no_instructions or settings.graph or settings.url):
+        _ask_instructions()
     return settings
 
 
@@ -82,14 +90,54 @@ def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) ->
     return rows
 
 
-def _can_ask(settings: Settings) -> bool:
-    """Return whether a REPL starts at a terminal, in a folder with a `.env` that the user can trust."""
-    dotenv = settings.folder
-    if dotenv.file is None or dotenv.trusted or dotenv.problem or not any(map(is_ours, dotenv.variables)):
-        return False
+def _has_user(settings: Settings) -> bool:
+    """Return whether a REPL starts at a terminal."""
     if settings.script is not None or settings.resume_with is not None:
         return False
     return sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _can_ask(dotenv: Dotenv) -> bool:
+    """Return whether the `.env` is one that the user can trust."""
+    return dotenv.file is not None and not dotenv.trusted and not dotenv.problem and any(map(is_ours, dotenv.variables))
+
+
+def _ask_instructions() -> None:
+    """Ask about the project's instructions that are not trusted, unless the answer was no before."""
+    folder = Path.cwd()
+    names = (place / name for place in (folder, *folder.parents) for name in trust.INSTRUCTIONS)
+    if not any(map(os.path.lexists, names)):
+        return
+    from chatcli.memory.instructions import read_instructions, shown_lines
+
+    try:
+        files = [file for file in read_instructions(folder.resolve()).untrusted if not trust.is_declined(file)]
+    except (OSError, ValueError):
+        return
+    for file in files:
+        print(f"{_line(str(file.folder / file.name))} is not trusted. It would tell the model:", file=sys.stderr)
+        lines = shown_lines(file)
+        for line in lines[:_SHOWN_ROWS]:
+            print(f"  {line}", file=sys.stderr)
+        if len(lines) > _SHOWN_ROWS:
+            print(f"  and {len(lines) - _SHOWN_ROWS} more lines: read them first", file=sys.stderr)
+        _ask_about(file)
+
+
+def _ask_about(file: trust.FolderFile) -> bool:
+    """Ask whether to trust `file`, and remember the answer; return whether the user does."""
+    leave_signals_to_python()
+    print("Trust it until it changes? [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:  # the end of input is no answer
+        return False
+    trusts = answer.strip().lower() in ("y", "yes")
+    try:
+        (trust.trust if trusts else trust.decline)([file])
+    except OSError as error:
+        print(f"note: the answer can't be saved: {error}", file=sys.stderr)
+        return False
+    return trusts
 
 
 def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -98,7 +146,6 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
     assert file is not None
     if trust.is_declined(file):
         return settings
-    leave_signals_to_python()
     print(f"{_line(str(file.folder / DOTENV))} is not trusted. It would set:", file=sys.stderr)
     ours = {name: value for name, value in settings.folder.variables.items() if is_ours(name)}
     # Settings that count come first: a long file must not push them off the screen.
@@ -107,17 +154,7 @@ def _asked(settings: Settings, options: Mapping[str, Any]) -> Settings:
         print(f"  {name}={value}{f' ({remark})' if remark else ''}", file=sys.stderr)
     if len(rows) > _SHOWN_ROWS:
         print(f"  and {len(rows) - _SHOWN_ROWS} more", file=sys.stderr)
-    print("Trust it until it changes? [y/N] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline()
-    if not answer:  # the end of input is no answer
-        return settings
-    try:
-        if answer.strip().lower() not in ("y", "yes"):
-            trust.decline([file])
-            return settings
-        trust.trust([file])
-    except OSError as error:
-        print(f"note: the answer can't be saved: {error}", file=sys.stderr)
+    if not _ask_about(file):
         return settings
     settings = Settings.load(dict(options))
     report_dotenv(settings.folder)

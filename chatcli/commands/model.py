@@ -41,12 +41,17 @@ async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """List the messages sent with the next question."""
     fitted = await context.conversation.context()
+    known = fitted.known
     groups = (("summed up", fitted.summed_up), ("left out", fitted.left_out), ("sent", fitted.messages))
     rows = [
         (state, _SPEAKERS.get(message.type, message.type), one_line(str(message.text), EXCERPT))
         for state, messages in groups
         for message in messages
     ]
+    rows[:0] = [
+        ("sent", "instructions", f"{path}, about {fitted.rules_tokens} tokens in all") for path in known.sources
+    ]
+    rows += [("sent", "memory", fact) for fact in known.facts or ()]
     rows += [("sent last", "passage", f"[{each.number}] {each.place}") for each in fitted.passages]
     yield Listing("Context", ("", "role", "text"), tuple(rows))
     budget = "no known limit" if fitted.budget is None else f"a budget of {fitted.budget}"

@@ -13,6 +13,12 @@ _KEY_IN_QUERY = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+# The API keys of well-known services, and assignments to names that sound like a key.
+_SECRETS = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
+    r"|(?:key|token|secret|password)\w*\s*=\s*\S",
+    re.IGNORECASE,
+)
 _SHORTEST = 4
 """The length of a key: a shorter one is a placeholder, which other words may contain."""
 _SHORTEST_NAMED = 8
@@ -80,6 +86,11 @@ def secrets_of(environment: Mapping[str, str]) -> list[Secret]:
 def names_secret(variable: str) -> bool:
     """Return whether the name of `variable` says that it holds a key, a token or a password."""
     return _NAME.search(variable) is not None
+
+
+def holds_secret(text: str) -> bool:
+    """Return whether `text`, which a user typed, may contain a key or a password."""
+    return _SECRETS.search(text) is not None
 
 
 def passwords_in(uri: str) -> list[str]:

@@ -54,7 +54,7 @@ NOT_OF_A_PROGRAM = frozenset(
     (
         *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
         *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
-        *("input_key", "output_key"),
+        *("input_key", "output_key", "no_instructions", "no_memory", "share_memory"),
     )
 )
 """The settings that a builder's program with a graph of its own does not have."""
@@ -125,6 +125,9 @@ class Settings:
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
+    no_instructions: bool = False
+    no_memory: bool = False
+    share_memory: bool = False
     allow_private_urls: bool = False
     script: str | None = None
     graph: str | None = None

@@ -15,7 +15,9 @@ from chatcli import paths
 from chatcli.runtime.files import change_state, read_state
 from chatcli.runtime.parse import read_json
 
-FILES = (".env",)
+INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md")
+"""The files of a project's instructions; in each folder the first that is there is read."""
+FILES = (".env", *INSTRUCTIONS)
 """The names of the files that `chat trust` looks at, beside the one that a project's langgraph.json names as `env`."""
 PROJECT_FILE = "langgraph.json"
 MAX_FILE_BYTES = 1_000_000

@@ -75,7 +75,9 @@ def build_conversation(
             await import_engine("user_graph_engine", quiet=False)  # the graph's own log is shown
             from chatcli.conversation.user_graph_engine import GraphEngine
 
-            return await GraphEngine.open(place, graph, announce, chosen, embedded=embedded)
+            return await GraphEngine.open(
+                place, graph, announce, chosen, embedded=embedded, share_memory=settings.share_memory
+            )
         await import_engine("chat_engine", quiet=not embedded)
         from chatcli.conversation.chat_engine import ChatEngine
 

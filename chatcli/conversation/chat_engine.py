@@ -15,6 +15,7 @@ from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
 from chatcli.graphs.chat.session import ChatSession
+from chatcli.memory.known import Knowledge
 from chatcli.models.build import build_model
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName, custom_url
@@ -45,6 +46,7 @@ class ChatEngine(LocalEngine):
         schema: "AnswerSchema | None" = None,
         *,
         toolbox: Toolbox,
+        knowledge: Knowledge | None = None,
     ) -> None:
         super().__init__(store, resources)
         self.toolbox = toolbox
@@ -53,6 +55,7 @@ class ChatEngine(LocalEngine):
         self._location = location
         self._on_progress = on_progress
         self._schema = schema
+        self._knowledge = knowledge
         self._grants: dict[str, Grants] = {}
         self._models: dict[tuple[ModelName, float | None], Model] = {}
 
@@ -85,7 +88,18 @@ class ChatEngine(LocalEngine):
             store = await resources.enter_async_context(open_store(location))
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
-        return cls(graph, store, settings, location, on_progress, kept, schema, toolbox=toolbox)
+        knowledge = Knowledge(instructions=not settings.no_instructions, memory=not settings.no_memory)
+        return cls(
+            graph,
+            store,
+            settings,
+            location,
+            on_progress,
+            kept,
+            schema,
+            toolbox=toolbox,
+            knowledge=None if embedded else knowledge,  # another program's questions are its own
+        )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Return the model `name`, built once; `temperature` is for where the user chose none.
@@ -133,6 +147,7 @@ class ChatEngine(LocalEngine):
             timeout=settings.timeout,
             toolbox=self.toolbox,
             grants=self._granted(thread_id, rules),
+            knowledge=self._knowledge,
             foreign_rules=bool(rules),
         )
 

@@ -434,6 +434,16 @@ class Conversation:
         """Return what the next turn would send in addition to its question; see `ChatSession.context`."""
         return await (await self._chat()).context()
 
+    async def remembers(self) -> bool:
+        """Return whether remembered facts are sent. Raises what `session` raises."""
+        knowledge = None if self.has_own_graph else (await self._chat()).knowledge
+        return knowledge is not None and knowledge.memory
+
+    async def use_memory(self, *, on: bool) -> None:
+        """Send remembered facts from the next question on, or none. Raises what `session` raises."""
+        if not self.has_own_graph and (knowledge := (await self._chat()).knowledge) is not None:
+            knowledge.memory = on
+
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
         await self.refuse_costly()

@@ -27,6 +27,7 @@ from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.user.stored_types import stored_types
 from chatcli.graphs.values import GivenValues, GraphValues
 from chatcli.graphs.values_session import ValuesSession
+from chatcli.memory.shared import SharedMemory
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
@@ -70,11 +71,12 @@ class GraphEngine(LocalEngine):
         given: GivenValues,
         *,
         embedded: bool = False,
+        share_memory: bool = False,
     ) -> "GraphEngine":
         """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
 
         The graph gets what is `given` beside the messages. From then on until `close`, what it prints is announced
-        instead, unless it is `embedded` in its own program.
+        instead, unless it is `embedded` in its own program. `share_memory` lets it read remembered facts in its store.
 
         Raises:
             UsageError: The graph can't be loaded.
@@ -89,9 +91,13 @@ class GraphEngine(LocalEngine):
                 await asyncio.to_thread(watch_tracing)
             store = await resources.enter_async_context(open_store(location))
             items = await _items(spec, location, store, announce, resources)
+            if share_memory:
+                items = SharedMemory(items)
             graph = await make_graph(found, spec, store.checkpointer, resources, items)
             if graph.store is None:
                 graph = graph.copy(update={"store": items})
+            elif share_memory and not isinstance(graph.store, SharedMemory):
+                graph = graph.copy(update={"store": SharedMemory(graph.store)})
             graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
         return cls(graph, spec, store, kept, location, given)

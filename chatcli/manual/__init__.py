@@ -7,7 +7,7 @@ from pathlib import Path
 from chatcli.errors import UsageError
 
 TOPICS = (
-    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents"),
+    *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents", "memory"),
     *("tools", "graphs", "server", "langflow", "postgresql", "settings", "trust", "json", "platforms"),
     "troubleshooting",
 )

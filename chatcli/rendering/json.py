@@ -137,6 +137,8 @@ def _fields(event: Event) -> dict[str, Any]:
     if isinstance(event, TurnFinished | TurnInterrupted):
         fields = asdict(event)
         del fields["cited"]
+        if fields.get("memory_used", ()) is None:
+            del fields["memory_used"]
         return {**fields, **cited_fields(event.cited)}
     if isinstance(event, Notice):
         return {"text": event.text, "level": event.level}
@@ -151,6 +153,7 @@ def _answer(event: TurnFinished) -> dict[str, Any]:
     own: dict[str, Any] = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     own |= {} if event.output is None else {"output": event.output}
     own |= cited_fields(event.cited)
+    own |= {} if event.memory_used is None else {"memory_used": event.memory_used}
     return {
         "thread_id": event.thread_id,
         "checkpoint_id": event.checkpoint_id,

@@ -35,7 +35,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import open_threads
-from chatcli.errors import ChatcliError
+from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     ConfirmationRequested,
     EditorRequested,
@@ -60,6 +60,7 @@ from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
+from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
@@ -275,8 +276,8 @@ class LineHandler:
                 self.leaving = True
             case InputPrefilled(text):
                 self._prompt.prefill(text)
-            case EditorRequested(text):
-                self._prompt.prefill(text, in_editor=True)
+            case EditorRequested(text, path):
+                await self._edit(text, path)
             case FileRequested(source):
                 await self._attach(source)
             case SaveRequested(path):
@@ -328,6 +329,17 @@ class LineHandler:
             return
         self._waiting = (*self._waiting, attachment)
         self._renderer.render(Notice(f"{attachment.name} is sent with the next question"))
+
+    async def _edit(self, text: str, path: Path | None) -> None:
+        """Let the user edit the file at `path`, or else the next line, which begins with `text`."""
+        if path is None:
+            self._prompt.prefill(text, in_editor=True)
+            return
+        try:
+            with self._prompt.given_away():
+                await asyncio.to_thread(edit_in_editor, path)
+        except UsageError as error:
+            self._renderer.render(Notice(f"{error.message}. {error.remedy}", "error"))
 
     async def _save(self, path: Path) -> None:
         try:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from chatcli import paths
+from chatcli.config.secrets import holds_secret
 from chatcli.repl.keys import (
     ASK_BACKGROUND,
     Focus,
@@ -37,23 +37,11 @@ from chatcli.repl.keys import (
     write_in_editor,
 )
 
-# The API keys of well-known services, and assignments to names that sound like a key.
-_SECRETS = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
-    r"|(?:key|token|secret|password)\w*\s*=\s*\S",
-    re.IGNORECASE,
-)
-
 GLYPH = "> "
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
-
-
-def holds_secret(line: str) -> bool:
-    """Return whether `line` may contain a key or a password; a line that begins with /keys always may."""
-    return line.lstrip().startswith("/keys") or _SECRETS.search(line) is not None
 
 
 class LineHistory(History):
@@ -72,7 +60,8 @@ class LineHistory(History):
 
     def append_string(self, string: str) -> None:
         """Add the line `string`."""
-        if not holds_secret(string):
+        # A line that begins with /keys always may.
+        if not (string.lstrip().startswith("/keys") or holds_secret(string)):
             super().append_string(self._pastes.unfold(string))
 
     def load_history_strings(self) -> Iterable[str]:
@@ -334,6 +323,12 @@ class Prompt:
         finally:
             self.output.disable_bracketed_paste()
             self.output.flush()
+
+    @contextmanager
+    def given_away(self) -> Iterator[None]:
+        """Leave the terminal to another program in a `with` block."""
+        with self.focus.paused(), self.input.cooked_mode():
+            yield
 
     def suspend(self) -> None:
         """Suspend this process during an answer; the shell has the terminal until the process continues."""

@@ -112,6 +112,8 @@ class AnswerReader:
         self.context_budget: int | None = None
         self.found: Sequence[Citation] | None = None
         """The passages of documents that the answer may cite; None where there are no documents."""
+        self.memory_used: Sequence[str] | None = None
+        """The remembered facts that were sent; None where the memory is off."""
         self.flow: Mapping[str, str] | None = None
         """What Langflow reports about its answer in addition to the text."""
         self.interrupts: dict[str, Interrupt[Any]] = {}
@@ -204,6 +206,7 @@ class AnswerReader:
         self.context_tokens = data.get("context_tokens", self.context_tokens)
         self.context_budget = data.get("context_budget", self.context_budget)
         self.found = data.get("found", self.found)
+        self.memory_used = data.get("memory_used", self.memory_used)
         if "event" in data:
             yield data["event"]
         if "note" in data:

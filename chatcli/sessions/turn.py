@@ -203,6 +203,7 @@ class RunningTurn:
             langflow=FlowAnswer(**reader.flow, text=reader.content) if reader.flow else None,
             output=reader.output,
             cited=self._cited(),
+            memory_used=None if reader.memory_used is None else tuple(reader.memory_used),
         )
 
     def _cited(self) -> Cited | None:

@@ -38,6 +38,7 @@ class Tool:
         matches: Returns whether such a subject matches a pattern.
         suggest: Returns the pattern for calls like this one, None for all calls.
         server: The name of its MCP server, empty for a built-in tool.
+        always_asks: Whether no rule and no --yes lets a call run: the user is asked about each one.
         changes: Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The
             change is shown as a diff, and no rule allows it.
 
@@ -49,12 +50,18 @@ class Tool:
     matches: Callable[[str, str], bool] = fnmatchcase
     suggest: Callable[[Arguments], str | None] = _whole_tool
     server: str = ""
+    always_asks: bool = False
     changes: bool = False
 
     @property
     def name(self) -> str:
         """The name that the model knows."""
         return self.runnable.name
+
+    @property
+    def takes_rules(self) -> bool:
+        """Whether the user can allow calls beforehand by a rule."""
+        return not (self.changes or self.always_asks)
 
     @property
     def full_name(self) -> str:
@@ -80,9 +87,11 @@ class Rules:
 
         A change of a file runs so only where everything does: a rule can't say what is written.
         """
+        if tool.always_asks:
+            return False
         if self.everything or not tool.asks(arguments):
             return True
-        return not tool.changes and any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
+        return tool.takes_rules and any(_matches(rule, tool, arguments) for rule in (*self.given, *kept_rules(), *more))
 
 
 def suggest_rule(tool: Tool, arguments: Arguments) -> str:

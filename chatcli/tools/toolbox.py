@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
+from chatcli.tools.remember import remember_tool
 from chatcli.tools.shell import shell_tool
 
 MAX_STEPS = 25
@@ -45,6 +46,7 @@ class Toolbox:
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
         allow_private: Whether a URL may redirect into this network.
+        remembers: Whether the model may propose facts to remember.
 
     """
 
@@ -58,6 +60,7 @@ class Toolbox:
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
+        remembers: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.can_ask = can_ask
@@ -67,7 +70,9 @@ class Toolbox:
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
+        self._builtin = (
+            builtin_tools(Path.cwd(), seconds, allow_private=allow_private, remembers=remembers) if builtin else []
+        )
         self._replies: dict[str, list[str]] = {}
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -186,6 +191,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
+        remembers=not settings.no_memory,
     )
 
 
@@ -226,7 +232,8 @@ def _session_type() -> "type[McpSession]":
     return McpSession
 
 
-def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
+def builtin_tools(root: Path, seconds: float, *, allow_private: bool, remembers: bool) -> list[Tool]:
     """Return the tools that work in `root`; each call takes at most `seconds`."""
     files = [*file_tools(root, seconds), *change_tools(root)]
-    return [*files, fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
+    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
+    return [*files, *others, *([remember_tool()] if remembers else [])]

@@ -177,6 +177,19 @@ Docs = Annotated[
         autocompletion=offer_files,
     ),
 ]
+NoInstructions = Annotated[
+    bool | None,
+    typer.Option(
+        "--no-instructions", help="Do not send the AGENTS.md of this folder and its parents.", rich_help_panel=INPUT
+    ),
+]
+NoMemory = Annotated[
+    bool | None, typer.Option("--no-memory", help="Do not send remembered facts.", rich_help_panel=INPUT)
+]
+ShareMemory = Annotated[
+    bool | None,
+    typer.Option("--share-memory", help="Let the graph read remembered facts in its store.", rich_help_panel=GRAPHS),
+]
 AllowPrivateUrls = Annotated[
     bool | None,
     typer.Option(

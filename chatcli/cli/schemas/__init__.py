@@ -10,6 +10,7 @@ NAMES = (
     *("models", "flows", "roles", "role", "keys", "config", "trust", "doctor"),
     "usage",
     *("documents", "passages"),  # of `chat docs`
+    "memory",
 )
 
 

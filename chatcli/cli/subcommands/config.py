@@ -14,7 +14,6 @@ from chatcli.cli.schemas import NAMES, read_all, read_schema
 from chatcli.cli.subcommands.output import (
     AsJson,
     command_group,
-    edit_in_editor,
     format_settings,
     options_of,
     print_json,
@@ -29,6 +28,7 @@ from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing
 from chatcli.models.names import check_alias, resolve_model
 from chatcli.roles import find_role
+from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize_line
 from chatcli.text_lines import one_line

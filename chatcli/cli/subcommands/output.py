@@ -3,12 +3,9 @@
 import json
 import os
 import re
-import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -132,19 +129,3 @@ def has_terminal() -> bool:
 def confirm(question: str) -> None:
     """Ask on the terminal; raise `typer.Abort` unless the answer is yes."""
     typer.confirm(question, abort=True, err=True)
-
-
-def edit_in_editor(path: Path) -> None:
-    """Open `path` in $VISUAL or $EDITOR, and wait until the user has closed it.
-
-    Raises:
-        UsageError: The editor can't be started, or failed.
-
-    """
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    try:
-        code = subprocess.run([*editor, str(path)], check=False).returncode  # noqa: S603 - the editor is the user's
-    except OSError as error:
-        raise UsageError(f"the editor {editor[0]} can't be started: {error.strerror}", remedy="Set $EDITOR.") from None
-    if code != 0:
-        raise UsageError(f"the editor {editor[0]} failed with exit code {code}", remedy=f"The file is {path}.")

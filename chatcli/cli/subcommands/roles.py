@@ -10,7 +10,6 @@ from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import (
     AsJson,
     command_group,
-    edit_in_editor,
     print_json,
     settings_of,
     show_or_print_json,
@@ -19,6 +18,7 @@ from chatcli.cli.subcommands.output import (
 from chatcli.errors import UsageError
 from chatcli.events import Listing
 from chatcli.roles import SHIPPED, Role, find_role, own_file, read_role, role_files
+from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.files import replace_privately
 from chatcli.sanitize import sanitize
 

@@ -11,10 +11,11 @@ from chatcli.cli.grammar.completion import offer_files
 from chatcli.cli.load_settings import shown_settings
 from chatcli.cli.subcommands.output import AsJson, Yes, confirm, has_terminal, options_of, show, show_or_print_json
 from chatcli.config import trust as store
-from chatcli.config.files import DOTENV, parse_dotenv
+from chatcli.config.files import parse_dotenv
 from chatcli.config.settings import Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
+from chatcli.memory.instructions import shown_lines
 from chatcli.sanitize import sanitize_line
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -79,16 +80,21 @@ def _read(folder: Path) -> list[store.FolderFile]:
         names = dict.fromkeys((*store.FILES, store.env_of_project(folder)))
         files = store.read_folder(folder, [name for name in names if name])
         for file in files:
-            parse_dotenv(file.content)
+            if file.name not in store.INSTRUCTIONS:
+                parse_dotenv(file.content)
     except ValueError as error:
-        raise UsageError(f"{folder / DOTENV} can't be trusted: {error}") from None
+        raise UsageError(f"a file of {folder} can't be trusted: {error}") from None
     except OSError as error:
-        raise UsageError(f"{folder / DOTENV} can't be read: {error.strerror}") from None
+        raise UsageError(f"{error.filename or folder} can't be read: {error.strerror}") from None
     return files
 
 
 def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
     for file in files:
+        if file.name in store.INSTRUCTIONS:
+            print(f"{sanitize_line(str(file.folder / file.name))}: instructions for the model")
+            print("\n".join(f"  {line}" for line in shown_lines(file)))
+            continue
         for_graphs = file.name == store.env_of_project(file.folder)
         rows = tuple(shown_settings(parse_dotenv(file.content), for_graphs=for_graphs))
         show(settings, Listing(str(file.folder / file.name), ("variable", "value", "note"), rows))

@@ -67,9 +67,9 @@ def review_calls(
         elif toolbox.can_ask:
             asked.append(str(call["id"]))
         else:
-            rule = "" if tool.changes else f"--allow {shlex.quote(suggest_rule(tool, call['args']))} or "
-            how = f"{rule}--yes"
-            notice(f"the call of {tool.name} was refused, as nobody can be asked: {how} allows it")
+            how = f"--allow {shlex.quote(suggest_rule(tool, call['args']))} or --yes" if tool.takes_rules else "--yes"
+            remedy = "" if tool.always_asks else f": {how} allows it"
+            notice(f"the call of {tool.name} was refused, as nobody can be asked{remedy}")
             messages.append(result_of(call, "The call needs the user's approval, and nobody can be asked now."))
     return ChatState(messages=messages, asked=asked)
 
@@ -148,7 +148,7 @@ def _unfit_change(tool: Tool, arguments: Mapping[str, Any], changed: set[str]) -
 def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, Any]:
     actions = [_action(call, tools.get(call["name"])) for call in calls]
     names = dict.fromkeys(call["name"] for call in calls)
-    scopes = {name: [] if name in tools and tools[name].changes else list(_SCOPES) for name in names}
+    scopes = {name: list(_SCOPES) if name not in tools or tools[name].takes_rules else [] for name in names}
     reviews = [{"action_name": name, "allowed_decisions": list(_DECISIONS), "scopes": scopes[name]} for name in names]
     return {"action_requests": actions, "review_configs": reviews}
 
@@ -164,6 +164,8 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
             # No file has this digest: what was not shown is not written, even if it can be done a moment later.
             return {**action, "description": f"It can't be done now: {error}", "file_sha256": "none"}
         return {**action, "diff": change.diff(), "file_sha256": change.digest}
+    if tool.always_asks:
+        return {**action, "description": tool.runnable.description.partition("\n")[0]}
     if tool.server:
         action["description"] = f"A tool of the MCP server {tool.server}."
     return {**action, "rule": suggest_rule(tool, call["args"])}

@@ -1,9 +1,11 @@
 """The node of the plain chat that asks the model."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.runtime import Runtime
@@ -11,13 +13,14 @@ from langgraph.runtime import Runtime
 from chatcli.errors import ContextError, CutAnswerError, RefusedError
 from chatcli.graphs.chat.adapt import notify
 from chatcli.graphs.chat.approval_node import review_calls
-from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context
+from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, request_limit
 from chatcli.graphs.chat.offer import OfferedTools, offered_tools
 from chatcli.graphs.chat.passages import with_passages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.small_model import citing_options, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.structured_output import ask_structured
+from chatcli.memory.known import Known
 from chatcli.models.errors import translate
 from chatcli.sessions.found import citable, cited_metadata
 from chatcli.sessions.history import heard_before, newest_turn
@@ -25,6 +28,8 @@ from chatcli.sessions.message_calls import name_calls
 from chatcli.store.usage import note_request
 
 MODEL_NODE = "model"
+INSTRUCTIONS = "chatcli_instructions"
+"""The key in an answer's metadata for the files of instructions that were sent: their digests by path."""
 FEWER_PASSAGES = 2
 """How many passages of documents are sent after the provider found a context too long."""
 TIGHTER = 0.6
@@ -46,15 +51,16 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         ChatcliError: The request was not sent or did not succeed.
 
     """
-    turn = runtime.context
+    turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
     found = citable(state)
     numbers = None if found is None else [each.number for each in found]
-    runtime.stream_writer({"found": found})
+    runtime.stream_writer({"found": found, "memory_used": known.facts})
+    _report_known(known, turn, runtime)
     sent = with_passages(state, turn, reserved=offer.tokens)
     fitted, update = await _fit(sent, turn, offer)
     if fitted.trimmed and turn.auto_compact:
-        update |= await _compact({**state, **update}, runtime)
+        update |= await _compact({**state, **update}, turn, runtime)
         fitted = fit_context({**sent, **update}, turn, reserved=offer.tokens)
     _report(fitted, state, runtime)
     if turn.model.keeps_conversation:
@@ -77,7 +83,7 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
         turn.counter.learn(fitted.messages, answer.usage_metadata["input_tokens"] - offer.tokens)
     if fitted.trimmed:
         update["trimming_told"] = True
-    answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn)
+    answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn, known)
     return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
 
 
@@ -89,17 +95,42 @@ def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **cited}})
 
 
-def _with_request(answer: AIMessage, turn: TurnContext) -> AIMessage:
-    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
+async def with_known(state: ChatState, turn: TurnContext) -> tuple[TurnContext, Known]:
+    """Return `turn` with what is known beside the conversation, as it is now, and that itself."""
+    messages = state.get("messages", [])
+    if turn.knowledge is None or turn.model.keeps_conversation:  # the server has a prompt and a memory of its own
+        return turn, Known()
+    question = str(messages[newest_turn(messages)].text) if messages else ""
+    known = await asyncio.to_thread(turn.knowledge.read, question, request_limit(turn))
+    return replace(turn, known=known.text), known
+
+
+def _report_known(known: Known, turn: TurnContext, runtime: Runtime[TurnContext]) -> None:
+    for line in turn.knowledge.news(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
+        runtime.stream_writer({"notice": line})
+
+
+def rules_tokens(known: Known, turn: TurnContext) -> int:
+    """Return about how many tokens the instructions of `known` take."""
+    return turn.counter.count([SystemMessage(known.rules)]) if known.rules else 0
+
+
+def _with_request(answer: AIMessage, turn: TurnContext, known: Known) -> AIMessage:
+    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it.
+
+    Of a project's instructions, it notes their names and digests.
+    """
     noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
+    if known.rules:
+        noted[INSTRUCTIONS] = known.sources
     turn.spent.clear()
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **noted}})
 
 
-async def _compact(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
+async def _compact(state: ChatState, turn: TurnContext, runtime: Runtime[TurnContext]) -> ChatState:
     """Return the update that summarises the oldest turns; if the model refuses, they are left out instead."""
     try:
-        update = await compact_state(state, runtime.context)
+        update = await compact_state(state, turn)
     except RefusedError as error:
         runtime.stream_writer({"notice": f"the oldest messages are left out, since no summary was made: {error}"})
         return ChatState()

@@ -1,7 +1,7 @@
 """The context, as it is sent to the model: the system prompt, a summary, and the newest messages that fit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from langchain_core.messages import (
@@ -19,6 +19,7 @@ from chatcli.errors import ContextError, RefusedError, UsageError
 from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.receive import receive, refuse_unfinished
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.memory.known import Known
 from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
@@ -57,6 +58,10 @@ class FittedContext:
     passages: tuple[Citation, ...] = ()
     """The passages of documents that went with the newest question."""
     passage_tokens: int = 0
+    known: Known = field(default_factory=Known)
+    """What the system prompt has beside the thread's own: instructions and facts."""
+    rules_tokens: int = 0
+    """About how many tokens the instructions take."""
 
     @property
     def trimmed(self) -> bool:
@@ -144,16 +149,21 @@ def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnC
 
 
 def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *, summed_up: bool) -> list[BaseMessage]:
-    """Return the system message, if there is one, with the summary if the rest is `summed_up`, and `opened`."""
+    """Return the system message, if there is one, and `opened`.
+
+    Behind the system prompt stand what is known beside the conversation, and the summary if the rest is `summed_up`.
+    """
     template = state.get("template")
     system = state.get("system") or turn.model.default_system
     prompt = role_prompt(template) if template else text_prompt(system)
     messages = fill_prompt(prompt, state.get("variables", {}) if template else {}, _sendable(opened))
-    if not summed_up:
+    added = [turn.known] if turn.known else []
+    if summed_up:
+        added.append(f"{SUMMARY_LABEL}\n{state['summary']}")
+    if not added:
         return messages
     head, rest = _split(messages)
-    texts = [*(str(message.text) for message in head), f"{SUMMARY_LABEL}\n{state['summary']}"]
-    return [SystemMessage("\n\n".join(texts)), *rest]
+    return [SystemMessage("\n\n".join([*(str(message.text) for message in head), *added])), *rest]
 
 
 def _split(messages: list[BaseMessage]) -> tuple[list[BaseMessage], list[BaseMessage]]:
@@ -177,9 +187,15 @@ def _newest_that_fit(
     return _split(trimmed)[1]
 
 
-async def refuse_oversized(question: BaseMessage, system: str | None, turn: TurnContext) -> None:
+def system_messages(system: str, turn: TurnContext) -> list[BaseMessage]:
+    """Return the message of the `system` prompt with what is known beside it; none if both are empty."""
+    text = "\n\n".join(filter(None, (system, turn.known)))
+    return [SystemMessage(text)] if text else []
+
+
+async def refuse_oversized(question: BaseMessage, system: str, turn: TurnContext) -> None:
     """Raise ContextError when `question` alone, with the `system` prompt, is larger than what may be sent."""
-    head: list[BaseMessage] = [SystemMessage(system)] if system else []
+    head = system_messages(system, turn)
     limit = request_limit(turn)
     if limit is not None:
         await turn.counter.look_up([*head, question], limit)

@@ -10,13 +10,13 @@ from secrets import token_hex
 from typing import Any
 from zlib import crc32
 
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import BaseMessage
 
 from chatcli.documents.citations import for_people
 from chatcli.documents.find import shown_path
 from chatcli.documents.passage import Found
 from chatcli.events import DocumentsFound, PassageFound
-from chatcli.graphs.chat.context import request_limit
+from chatcli.graphs.chat.context import request_limit, system_messages
 from chatcli.graphs.chat.small_model import around_question, example, is_small
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.message import Cited
@@ -109,7 +109,7 @@ def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, lim
     place = newest_turn(messages)
     question, passages = messages[place], retrieval["passages"][:limit]
     allowed = request_limit(turn, reserved)
-    head = [SystemMessage(state.get("template") or state.get("system") or turn.model.default_system)]
+    head = system_messages(state.get("template") or state.get("system") or turn.model.default_system, turn)
     while True:
         asked = _asked(question, passages, retrieval, turn.model)
         if not passages or allowed is None or turn.counter.count([*head, asked, *messages[place + 1 :]]) <= allowed:

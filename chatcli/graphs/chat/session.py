@@ -14,12 +14,13 @@ from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.documents.citations import for_people
 from chatcli.errors import InterruptedTurnError
-from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.ask_node import MODEL_NODE, rules_tokens, with_known
 from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
+from chatcli.memory.known import Knowledge
 from chatcli.message import Cited
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
@@ -58,6 +59,7 @@ class ChatSession(Session):
         timeout: Seconds that all attempts of a request may take together.
         toolbox: The tools that the model may call.
         grants: What the user allowed for the thread.
+        knowledge: Reads what is sent beside the conversation.
         foreign_rules: Whether the store holds allow rules of older versions, which are ignored.
 
     """
@@ -77,6 +79,7 @@ class ChatSession(Session):
         timeout: float | None = None,
         toolbox: Toolbox | None = None,
         grants: Grants | None = None,
+        knowledge: Knowledge | None = None,
         foreign_rules: bool = False,
     ) -> None:
         super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
@@ -90,6 +93,7 @@ class ChatSession(Session):
         self._timeout = timeout or ANSWER_SECONDS
         self.toolbox = toolbox or Toolbox()
         self._grants = grants or Grants("", thread_id)
+        self.knowledge = knowledge
         self._foreign_rules = foreign_rules
         self._storing: Setup | None = None
         self._spent: list[Tokens] = []
@@ -112,9 +116,11 @@ class ChatSession(Session):
             ContextError: The newest question alone is too large.
 
         """
-        state, turn = await self._state(), self._turn_context()
+        state = await self._state()
+        turn, known = await with_known(state, self._turn_context())
         await count_exactly(state, turn)
         fitted, retrieval = fit_context(state, turn), state.get("found")
+        fitted = replace(fitted, known=known, rules_tokens=rules_tokens(known, turn))
         if not self.documents or retrieval is None or not retrieval["passages"]:
             return fitted
         tokens = turn.counter.count([HumanMessage(fenced(retrieval["passages"], retrieval["marker"]))])
@@ -170,7 +176,8 @@ class ChatSession(Session):
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
         question = await asyncio.to_thread(build_question, text, attachments, self.model)
-        await refuse_oversized(question, self.setup.template or self.setup.system, self._turn_context())
+        turn, _ = await with_known({"messages": [question]}, self._turn_context())
+        await refuse_oversized(question, self.setup.template or self.setup.system, turn)
         return question
 
     def _has_new_input(self) -> bool:
@@ -224,6 +231,7 @@ class ChatSession(Session):
             session_name=self._session_name,
             toolbox=self.toolbox,
             grants=self._grants,
+            knowledge=self.knowledge,
             documents=self.documents,
             spent=self._spent,
         )

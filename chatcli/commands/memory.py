@@ -1,0 +1,41 @@
+"""The command about remembered facts: /memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from chatcli.commands.registry import Command, CommandContext
+from chatcli.errors import UsageError
+from chatcli.events import EditorRequested, Event, Notice
+
+USAGE = "list | add TEXT | edit | forget N... | off | on"
+
+
+async def change_memory(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """List remembered facts; add TEXT, forget N, edit, off, on."""
+    from chatcli.memory import facts  # imports SQLite, which the engine imports too
+
+    word, _, rest = arguments.partition(" ")
+    rest = rest.strip()
+    project = word in ("add", "edit") and rest.partition(" ")[0] == "--project"
+    place = facts.chosen_place(project=project)
+    rest = rest.partition(" ")[2].strip() if project else rest
+    if word in ("", "list") and not rest:
+        yield facts.listing(await asyncio.to_thread(facts.all_facts))
+        if not await context.conversation.remembers():
+            yield Notice("the memory is off; /memory on sends facts again")
+    elif word == "add" and rest:
+        yield Notice(f"remembered: {(await asyncio.to_thread(facts.add, rest, place)).text}")
+    elif word == "edit" and not rest:
+        yield EditorRequested(path=await asyncio.to_thread(facts.prepare, place))
+    elif word == "forget" and (numbers := rest.split()) and all(map(str.isdecimal, numbers)):
+        for fact in await asyncio.to_thread(facts.forget, [int(number) for number in numbers]):
+            yield Notice(f"forgotten: {fact.text}")
+    elif word in ("on", "off") and not rest:
+        await asyncio.to_thread(facts.switch, on=word == "on")
+        await context.conversation.use_memory(on=word == "on")
+        yield Notice(f"the memory is {word}, in this conversation and in later ones")
+    else:
+        raise UsageError(f"/memory takes {USAGE}", remedy="For example: /memory add I use metric units")
+
+
+COMMANDS = (Command("memory", "[WORD]", change_memory),)

@@ -1,0 +1,95 @@
+"""A project's instructions: the AGENTS.md of the current folder and its parents, as far as the user trusts them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file
+from chatcli.runtime.program import command
+from chatcli.sanitize import sanitize_line
+
+MAX_BYTES = 32 * 1024
+"""Bytes of all instructions together that are sent at most."""
+_MARK = ".git"
+_HEAD = "Instructions of the project that the user works in. Where two differ, the later ones count."
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What the folders say, the nearest last.
+
+    Attributes:
+        files: The files that the user trusts.
+        untrusted: Those that the user has not trusted, at least not with this content.
+        problems: The path of each file that can't be used, and why.
+
+    """
+
+    files: tuple[FolderFile, ...] = ()
+    untrusted: tuple[FolderFile, ...] = ()
+    problems: tuple[tuple[Path, str], ...] = ()
+
+    def text(self, limit: int = MAX_BYTES) -> tuple[str, bool]:
+        """Return what is sent of the files, at most `limit` bytes of them, and whether that cuts anything off.
+
+        The nearest file counts most: what is cut off is the end of the outermost.
+        """
+        parts: list[str] = []
+        cut = False
+        for file in reversed(self.files):
+            content = file.content[: max(limit, 0)]
+            cut |= len(content) < len(file.content)
+            limit -= len(content)
+            if text := content.decode("utf-8-sig", "ignore").strip():
+                parts.append(f"# {shown_path(file)}\n\n{text}")
+        return "\n\n".join([_HEAD, *reversed(parts)]) if parts else "", cut
+
+
+def project_root(folder: Path) -> Path | None:
+    """Return the root of the repository that `folder` is in, None if it is in none."""
+    return next((place for place in (folder, *folder.parents) if os.path.lexists(place / _MARK)), None)
+
+
+def read_instructions(folder: Path) -> Instructions:
+    """Return the instructions of the resolved `folder` and its parents up to the repository's root.
+
+    In no repository, it is those of the folder alone.
+    """
+    root = project_root(folder)
+    places = [folder] if root is None else [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
+    trusted: list[FolderFile] = []
+    untrusted: list[FolderFile] = []
+    problems: list[tuple[Path, str]] = []
+    for place in reversed(places):
+        name = next((name for name in INSTRUCTIONS if os.path.lexists(place / name)), None)
+        if name is None:
+            continue
+        try:
+            file = read_folder_file(name, place)
+            if file is not None:
+                (trusted if is_trusted(file) else untrusted).append(file)
+        except OSError as error:
+            problems.append((place / name, error.strerror or type(error).__name__))
+        except ValueError as error:
+            problems.append((place / name, str(error)))
+    return Instructions(tuple(trusted), tuple(untrusted), tuple(problems))
+
+
+def shown_path(file: FolderFile) -> str:
+    """Return the path of `file`, relative to the current folder, in a form that is safe to show."""
+    return sanitize_line(os.path.relpath(file.folder / file.name))
+
+
+def shown_lines(file: FolderFile) -> list[str]:
+    """Return the lines of `file` in a form that is safe to show."""
+    return [sanitize_line(line) for line in file.content.decode("utf-8-sig", "replace").splitlines()]
+
+
+def untrusted_notice(files: Sequence[FolderFile]) -> str:
+    """Return the line that says which `files` are left out, and how to trust them."""
+    names = ", ".join(map(shown_path, files))
+    folders = [os.path.relpath(file.folder) for file in files]
+    commands = ", ".join(command("trust" if folder == "." else f"trust {sanitize_line(folder)}") for folder in folders)
+    it = "it" if len(files) == 1 else "them"
+    return f"not trusted and left out: {names}. Read {it}, then trust {it}: {commands}"

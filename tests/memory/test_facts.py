@@ -1,0 +1,150 @@
+"""Remembered facts: their files, which only the user changes, and those that go along with a question."""
+
+import stat
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from langgraph.store.memory import InMemoryStore
+
+from chatcli.errors import StoreError, UsageError
+from chatcli.memory import facts
+from chatcli.memory.facts import Place, add, all_facts, current_facts, forget, relevant
+from chatcli.memory.shared import SharedMemory
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a repository as the current folder, and a home of its own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    root = tmp_path / "project"
+    (root / ".git").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+def texts() -> list[str]:
+    return [fact.text for fact in all_facts()]
+
+
+def test_facts_are_bullets_of_private_files(project: Path) -> None:
+    add("I like  tea\n very much", Place())
+    add("The tests run with make", Place(project))
+    file = Place().path
+    assert file.read_text() == "# What chat remembers about the user\n\n- I like tea very much\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert [(fact.text, fact.project) for fact in all_facts()] == [
+        ("I like tea very much", ""),
+        ("The tests run with make", str(project)),
+    ]
+    add("I like tea very much", Place())
+    assert len(all_facts()) == 2, "the same fact is kept once"
+
+
+def test_what_the_user_wrote_stays() -> None:
+    add("one", Place())
+    text = "Notes of mine\n\n* one\n  and a half\n\nNot a fact.\n+ two\n  \n---\n- three\n"
+    Place().path.write_text(text)
+    assert texts() == ["one and a half", "two", "three"]
+    assert [fact.text for fact in forget([1])] == ["one and a half"]
+    assert Place().path.read_text() == text.replace("* one\n  and a half\n", "")
+
+
+def test_another_project_is_listed_but_not_known(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("of the first", Place(project))
+    other = tmp_path / "other" / "project"
+    (other / ".git").mkdir(parents=True)
+    monkeypatch.chdir(other)
+    assert current_facts() == []
+    assert [(fact.text, fact.project) for fact in all_facts()] == [("of the first", str(project))]
+    (project / "deep").mkdir()
+    monkeypatch.chdir(project / "deep")
+    assert [fact.text for fact in current_facts()] == ["of the first"]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 1001, "my key is sk-abcdefghijklmnopqrstuv", "password = hunter2"])
+def test_what_is_no_fact_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        add(text, Place())
+    assert not Place().path.exists()
+
+
+def test_a_number_that_is_no_fact_removes_nothing() -> None:
+    add("one", Place())
+    for numbers in ([0], [1, 2]):
+        with pytest.raises(UsageError, match="there is no fact"):
+            forget(numbers)
+    assert texts() == ["one"]
+
+
+def test_nothing_hidden_is_kept() -> None:
+    assert add("safe\x1b[31m\u202e text", Place()).text.isprintable()
+
+
+def test_a_file_that_cannot_be_read_is_an_error_of_the_store() -> None:
+    Place().path.mkdir(parents=True)
+    with pytest.raises(StoreError):
+        all_facts()
+
+
+def _add_some(prefix: str) -> None:
+    for number in range(20):
+        add(f"{prefix} {number}", Place())
+
+
+def test_two_processes_lose_nothing() -> None:
+    adding = [get_context("fork").Process(target=_add_some, args=(name,)) for name in ("a", "b")]
+    for process in adding:
+        process.start()
+    for process in adding:
+        process.join()
+    assert sorted(texts()) == sorted(f"{name} {number}" for name in "ab" for number in range(20))
+
+
+def test_few_facts_go_along_with_every_question() -> None:
+    for text in ("I like tea", "I live in Bern"):
+        add(text, Place())
+    assert [fact.text for fact in relevant(current_facts(), "What is 2 + 2?")] == ["I like tea", "I live in Bern"]
+
+
+def test_of_two_thousand_those_that_share_words() -> None:
+    path = Place().path
+    path.parent.mkdir(parents=True)
+    lines = [f"- The server number {number} is in room {number % 7}" for number in range(2000)]
+    lines[700] = "- My sister's cats are called Milo and Otis"
+    lines[1200] = "- 我的猫叫做小白"
+    path.write_text("\n".join(lines))
+    found = current_facts()
+    assert len(found) == 2000
+    assert [fact.text for fact in relevant(found, "What are the names of the cat?")] == [lines[700][2:]]
+    assert lines[1200][2:] in [fact.text for fact in relevant(found, "小白是谁?")]
+    assert relevant(found, "?!") == []
+    many = relevant(found, "Which server is where?")
+    assert 0 < sum(len(fact.text) for fact in many) <= facts.MAX_SENT
+
+
+def test_a_graph_reads_facts_and_writes_none(project: Path) -> None:
+    add("I like tea", Place())
+    add("It builds with make", Place(project))
+    items = InMemoryStore()
+    store = SharedMemory(items)
+    store.put(("memories", "7"), "own", {"content": "of the graph"})
+    user, here = ("memories", "user"), ("memories", str(project))
+    assert [item.value for item in store.search(user)] == [{"content": "I like tea"}]
+    assert [item.value for item in store.search(here, query="make")] == [{"content": "It builds with make"}]
+    [item] = store.search(user)
+    found = store.get(user, item.key)
+    assert found is not None
+    assert found.value == item.value
+    assert len(store.search(("memories",))) == 3
+    assert set(store.list_namespaces()) == {user, here, ("memories", "7")}
+    with pytest.raises(ValueError, match="only read"):
+        store.put(user, "x", {"content": "sneaky"})
+    with pytest.raises(ValueError, match="only read"):
+        store.delete(here, "2")
+    assert texts() == ["I like tea", "It builds with make"]
+    assert store.get(("memories", "7"), "own") is not None
+    assert items.search(user) == []

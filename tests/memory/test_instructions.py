@@ -1,0 +1,108 @@
+"""A project's instructions: which files are read, and how much of them is sent."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chatcli.config.trust import read_folder_file, trust
+from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
+from chatcli.memory.known import Knowledge
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a repository, with the folder a/b in it as the current one."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("CHATCLI_TRUST", raising=False)
+    (tmp_path / "root" / ".git").mkdir(parents=True)
+    (tmp_path / "root" / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "root" / "a" / "b")
+    return tmp_path / "root"
+
+
+def write(path: Path, text: str, *, trusted: bool = True) -> None:
+    path.write_text(text)
+    if trusted and (file := read_folder_file(path.name, path.parent)) is not None:
+        trust([file])
+
+
+def found() -> Instructions:
+    return read_instructions(Path.cwd().resolve())
+
+
+def test_the_nearest_comes_last(root: Path) -> None:
+    write(root.parent / "AGENTS.md", "outside of the repository")
+    write(root / "AGENTS.md", "outer")
+    write(root / "a" / "CLAUDE.md", "middle")
+    write(root / "a" / "b" / "AGENTS.md", "inner")
+    write(root / "a" / "b" / "CLAUDE.md", "not read")
+    text, cut = found().text()
+    assert [line for line in text.splitlines() if line][1:] == [
+        *("# ../../AGENTS.md", "outer", "# ../CLAUDE.md", "middle", "# AGENTS.md", "inner")
+    ]
+    assert not cut
+
+
+def test_without_a_repository_only_the_folder_counts(root: Path) -> None:
+    (root / ".git").rmdir()
+    write(root / "AGENTS.md", "outer")
+    assert found() == Instructions()
+
+
+def test_what_is_not_trusted_is_named(root: Path) -> None:
+    write(root / "AGENTS.md", "outer", trusted=False)
+    write(Path("AGENTS.md"), "inner")
+    Path("AGENTS.md").write_text("inner, changed")
+    assert found().text() == ("", False)
+    [line] = Knowledge(instructions=True, memory=False).news(
+        Knowledge(instructions=True, memory=False).read("hi", None), 0
+    )
+    assert line == (
+        "not trusted and left out: ../../AGENTS.md, AGENTS.md. Read them, then trust them: chat trust ../.., chat trust"
+    )
+
+
+def test_a_link_out_of_the_folder_a_pipe_and_a_folder_are_left_out(root: Path) -> None:
+    (root / "secret").write_text("secret")
+    Path("AGENTS.md").symlink_to(root / "secret")
+    os.mkfifo(root / "a" / "AGENTS.md")
+    (root / "AGENTS.md").mkdir()
+    assert found().files == ()
+    assert [path.parent.name for path, _ in found().problems] == ["a", "b"]
+
+
+def test_the_outermost_file_is_cut_first(root: Path) -> None:
+    write(root / "AGENTS.md", "o" * 20_000 + "end")
+    write(Path("AGENTS.md"), "i" * 20_000 + "end")
+    text, cut = found().text()
+    assert cut
+    assert text.count("end") == 1
+    assert text.endswith("iend")
+    assert text.count("i" * 20_000) == 1
+    assert len(text.encode()) < MAX_BYTES + 300
+
+
+def test_a_model_with_a_small_window_gets_less(root: Path) -> None:
+    write(root / "AGENTS.md", "word " * 5000)
+    known = Knowledge(instructions=True, memory=False).read("hi", 2000)
+    assert known.cut
+    assert len(known.text) < 2000
+
+
+def test_news_is_told_once_until_something_changes(root: Path) -> None:
+    write(Path("AGENTS.md"), "inner")
+    knowledge = Knowledge(instructions=True, memory=False)
+    assert list(knowledge.news(knowledge.read("hi", None), 12)) == ["instructions: AGENTS.md (about 12 tokens)"]
+    assert list(knowledge.news(knowledge.read("hi", None), 12)) == []
+    write(Path("AGENTS.md"), "other")
+    assert knowledge.read("hi", None).text.endswith("other")
+    assert list(knowledge.news(knowledge.read("hi", None), 12)) != []
+
+
+def test_invalid_bytes_and_a_byte_order_mark_are_no_failure(root: Path) -> None:
+    Path("AGENTS.md").write_bytes(b"\xef\xbb\xbfrule \xff\xfe")
+    if (file := read_folder_file("AGENTS.md")) is not None:
+        trust([file])
+    assert found().text()[0].endswith("rule")

@@ -8,6 +8,7 @@ from rich.style import Style
 
 from chatcli.rendering import theme
 from chatcli.rendering.markdown.formulas import formula_text, script_text
+from chatcli.rendering.markdown.images import IMAGE, image_name
 from chatcli.rendering.markdown.parser import link_text
 from chatcli.rendering.theme import Line, Run, split_lines
 from chatcli.sanitize import sanitize
@@ -97,9 +98,14 @@ def _runs(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
 
 def _image(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
     description = sanitize(_text(node)) or "image"
-    yield Run(description, style + theme.EMPHASIS)
     source = str(node.attrs.get("src", ""))
-    yield from _address(description, "" if source.startswith("data:") else source, style)
+    # The address is found again in the finished line, below which the image is shown where the terminal can.
+    shown = style + theme.EMPHASIS + Style(meta={IMAGE: source})
+    if source.startswith("data:"):
+        yield Run(image_name(description, source), shown)
+    else:
+        yield Run(description, shown)
+        yield from _address(description, source, style)
 
 
 def _address(text: str, url: str, style: Style) -> Iterator[Run]:

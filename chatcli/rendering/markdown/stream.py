@@ -30,10 +30,11 @@ _PLAIN_END = re.compile(r"""[^\W\d_](?:.*[^\s*_`~)\]>$|\\])? *""")
 _TAGS = ("kbd", "sub", "sup", "br", "details", "summary")
 _BEGUN = "|".join({tag[:length] for tag in _TAGS for length in range(1, len(tag) + 1)})
 _UNDECIDED = re.compile(
-    rf"(?:\$+|<(?:/?(?:{_BEGUN})?|br\s*/?|(?:br|details)\s[\sa-z]*)|^ {{0,3}}>[ >]*\[(?:![a-z]*\]?)? *)\Z",
+    rf"(?:\$+|<(?:/?(?:{_BEGUN})?|br\s*/?|(?:br|details)\s[\sa-z]*)|!\[[^\[\]]*\]\([^\s()]*"
+    rf"|^ {{0,3}}>[ >]*\[(?:![a-z]*\]?)? *)\Z",
     re.IGNORECASE,
 )
-"""The end of a text whose meaning the next character decides: a dollar sign, a tag, the title of an alert."""
+"""The end of a text whose meaning the next character decides: a dollar sign, a tag, an image, the title of an alert."""
 _DISPLAY = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(\$\$(?!\$)|\\\[)", re.MULTILINE)
 _DISPLAY_ENDS = {"$$": "$$", "\\[": "\\]"}
 _VERBATIM = re.compile(r"[ -_a-}]*")

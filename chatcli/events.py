@@ -211,6 +211,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageAttached:
+    """The image `data` goes along with the question as `name`: to be looked at. A `Notice` has named it."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
 
@@ -275,9 +283,10 @@ class SaveRequested:
 
 @dataclass(frozen=True, slots=True)
 class FileRequested:
-    """The file or URL `source` is to be attached to the next question."""
+    """The file or URL `source`, or the `data` of that name, is to be attached to the next question."""
 
     source: str
+    data: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +351,11 @@ class ThemeChosen:
     """The user, or the terminal by its background, chose the colours `name`."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SixelReported:
+    """The terminal said that it shows images by sixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,9 +428,11 @@ TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
 AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
-TextEvent = Notice | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
+TextEvent = (
+    Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
+)
 """Something to show that is no part of an answer."""
-ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
+ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen | SixelReported
 """A change of what is on the screen, or of how it is shown."""
 InputEvent = (
     InputPrefilled

@@ -23,7 +23,7 @@ from tests.fakes.steps import Answer, Calls
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH = 84
 SKY = """\
-Air scatters **short** waves far more than long ones, by *Rayleigh's law*:
+Air scatters **short** waves far more than long ones, by *Rayleigh's law*, $I \\propto \\lambda^{-4}$:
 
 | colour | wavelength | scattered |
 |--------|-----------:|----------:|
@@ -34,6 +34,9 @@ Air scatters **short** waves far more than long ones, by *Rayleigh's law*:
 def scattered(wavelength: float) -> float:
     return (650 / wavelength) ** 4  # relative to red
 ```
+
+> [!NOTE]
+> At sunset the path is longer, and red is left. O<sub>3</sub> absorbs some; <kbd>Ctrl</kbd>+<kbd>C</kbd> stops me.
 """
 
 
@@ -149,7 +152,7 @@ def style_of(cell: pyte.screens.Char) -> Style:
     color = {"default": None, "brown": "yellow"}.get(cell.fg, cell.fg)
     if color and re.fullmatch("[0-9a-f]{6}", color):
         color = f"#{color}"
-    return Style(color=color, bold=cell.bold, italic=cell.italics, underline=cell.underscore)
+    return Style(color=color, bold=cell.bold, italic=cell.italics, underline=cell.underscore, reverse=cell.reverse)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The attachments of a question: `@path` in a line, a path, a URL or standard input, recognised by their content."""
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -96,12 +97,18 @@ class Attachment:
 
 
 def read_attachment(
-    source: str, *, stdin: BinaryIO | None = None, allow_private: bool = False, timeout: float | None = None
+    source: str,
+    *,
+    data: bytes = b"",
+    stdin: BinaryIO | None = None,
+    allow_private: bool = False,
+    timeout: float | None = None,
 ) -> Attachment:
     """Read what `source` names.
 
     Args:
         source: A path, an http or https URL, or "-" for `stdin`.
+        data: The content, if it is known; then `source` is its name.
         stdin: The stream for "-"; None if there is none.
         allow_private: Whether a URL may redirect to a private address.
         timeout: Seconds that a URL may take, None for the default.
@@ -113,6 +120,8 @@ def read_attachment(
         NetworkError: The server of the URL can't be reached or fails.
 
     """
+    if data:
+        return _identify(source, _read_all(source, io.BytesIO(data)))
     if source == STDIN:
         if stdin is None or stdin.closed or stdin.isatty():
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")

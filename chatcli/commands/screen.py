@@ -1,9 +1,10 @@
-"""Commands about texts and the screen: /copy, /save, /file, /editor, /help, /plain, /theme, /config, /clear, /exit."""
+"""Commands about texts and the screen: /copy, /save, /file, /paste, /editor, /help, /plain, /theme, /config, /clear."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
+from chatcli.attachments.clipboard import read_image
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
@@ -130,6 +131,12 @@ async def attach(context: CommandContext, arguments: str) -> AsyncIterator[Event
     yield FileRequested(arguments)
 
 
+async def paste(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Attach the image in the clipboard to the next question."""
+    media_type, data = await asyncio.to_thread(read_image)
+    yield FileRequested(f"pasted.{media_type.removeprefix('image/')}", data)
+
+
 async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Write a question in $VISUAL or $EDITOR, and send it."""
     yield EditorRequested(arguments)
@@ -148,6 +155,7 @@ COMMANDS = (
     Command("copy", "[N|code]", copy),
     Command("save", "FILE", save),
     Command("file", "PATH", attach),
+    Command("paste", "", paste),
     Command("editor", "[TEXT]", write_in_editor),
     Command("help", "[TOPIC]", show_help),
     Command("plain", "", toggle_plain),

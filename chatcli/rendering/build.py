@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from chatcli.events import Event, ThemeChosen
+    from chatcli.events import Event
 
 
 def build_renderer(settings: Settings) -> Renderer:
@@ -83,19 +83,19 @@ class DeferredRenderer:
     def __init__(self, build: "Callable[[], Renderer]") -> None:
         self._build = build
         self._renderer: Renderer | None = None
-        self._theme: ThemeChosen | None = None
+        self._kept: list[Event] = []
 
     def render(self, event: "Event") -> None:
-        """Show `event`; a theme is kept until another event comes, since it shows nothing by itself."""
+        """Show `event`; what the terminal said is kept until another event comes, since it shows nothing by itself."""
         if self._renderer is None:
-            from chatcli.events import ThemeChosen
+            from chatcli.events import SixelReported, ThemeChosen
 
-            if isinstance(event, ThemeChosen):
-                self._theme = event
+            if isinstance(event, ThemeChosen | SixelReported):
+                self._kept.append(event)
                 return
             self._renderer = self._build()
-            if self._theme is not None:
-                self._renderer.render(self._theme)
+            for kept in self._kept:
+                self._renderer.render(kept)
         self._renderer.render(event)
 
     def close(self) -> None:

@@ -25,6 +25,14 @@ EMPHASIS = Style(italic=True)
 STRUCK = Style(strike=True)
 CODE = Style(color="cyan")
 MATH = Style(color="green")
+KEYS = Style(reverse=True)
+ALERTS = {
+    "NOTE": Style(color="blue"),
+    "TIP": Style(color="green"),
+    "IMPORTANT": Style(color="magenta"),
+    "WARNING": Style(color="yellow"),
+    "CAUTION": Style(color="red"),
+}
 LINK = Style(underline=True)
 URL = Style(color="blue")
 HEADINGS = (

@@ -2,11 +2,13 @@
 
 import asyncio
 import codecs
+import itertools
 import os
 import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -278,8 +280,8 @@ class LineHandler:
                 self._prompt.prefill(text)
             case EditorRequested(text, path):
                 await self._edit(text, path)
-            case FileRequested(source):
-                await self._attach(source)
+            case FileRequested(source, data):
+                await self._attach(source, data)
             case SaveRequested(path):
                 await self._save(path)
             case ShellFinished() if last.output.strip():
@@ -318,12 +320,19 @@ class LineHandler:
         else:
             self._renderer.render(Notice("nothing was changed"))
 
-    async def _attach(self, source: str) -> None:
+    async def _attach(self, source: str, data: bytes) -> None:
         settings = self._context.settings
+        names = {attachment.name for attachment in self._waiting}
         try:
             attachment = await asyncio.to_thread(
-                read_attachment, source, allow_private=settings.allow_private_urls, timeout=settings.timeout
+                read_attachment,
+                source,
+                data=data,
+                allow_private=settings.allow_private_urls,
+                timeout=settings.timeout,
             )
+            if data:
+                attachment = replace(attachment, name=_free_name(source, names))
         except ChatcliError as error:
             self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
             return
@@ -390,6 +399,13 @@ def build_handler(
     if toolbar:
         handler.on_open = state.learn_cost
     return handler
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """Return `name`, or with a number, as `pasted-2.png`, if it is `taken`."""
+    stem, dot, ending = name.rpartition(".")
+    names = itertools.chain([name], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def _title(conversation: Conversation) -> str:

@@ -21,12 +21,16 @@ ASK_BACKGROUND = "\x1b]11;?\x07"
 _REPLY = re.compile(
     r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})[^\x07\x1b]*(?:\x07|\x1b\\)"
 )
+ASK_ATTRIBUTES = "\x1b[c"
+"""The request for what the terminal can do (DA1). Nearly every terminal replies, those with sixel with a 4."""
+_ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
+_SIXEL = "4"
 REPORT_FOCUS = "\x1b[?1004h"
 """Makes a terminal send CSI I when it gets the focus, and CSI O when it loses it."""
 REPORT_NO_FOCUS = "\x1b[?1004l"
 _FOCUS = re.compile(r"\x1b\[([IO])")
 """The terminal got or lost the focus."""
-_REPLY_BEGUN = re.compile(r"\x1b(?:\[|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z")
+_REPLY_BEGUN = re.compile(r"\x1b(?:\[(?:\?[\d;]*)?|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z")
 
 FOLDED_LINES = 20
 FOLDED_CHARACTERS = 2000
@@ -215,15 +219,22 @@ class ReplyReader(PosixStdinReader):
         encoding: Its encoding.
         on_background: Called with whether its background is dark, when it replies.
         on_focus: Called with whether it is focused, when that changes.
+        on_sixel: Called if it says that it shows images by sixel.
 
     """
 
     def __init__(
-        self, descriptor: int, encoding: str, on_background: Callable[[bool], None], on_focus: Callable[[bool], None]
+        self,
+        descriptor: int,
+        encoding: str,
+        on_background: Callable[[bool], None],
+        on_focus: Callable[[bool], None],
+        on_sixel: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(descriptor, encoding=encoding)
         self._on_background = on_background
         self._on_focus = on_focus
+        self._on_sixel = on_sixel
         self._begun, self._escaped = "", False
 
     def read(self, count: int = 1024) -> str:
@@ -232,6 +243,10 @@ class ReplyReader(PosixStdinReader):
         for reply in _REPLY.finditer(text):
             self._on_background(is_dark(*reply.groups()))
         text = _REPLY.sub("", text)
+        for reply in _ATTRIBUTES.finditer(text):
+            if _SIXEL in reply[1].split(";")[1:]:  # the first number is the terminal's class
+                self._on_sixel()
+        text = _ATTRIBUTES.sub("", text)
         # A lone Escape may be a key and is never kept. Where it began a report, the parser drops it (`learn_focus`).
         for report in _FOCUS.finditer(f"\x1b{text}" if self._escaped else text):
             self._on_focus(report.group(1) == "I")
@@ -243,14 +258,19 @@ class ReplyReader(PosixStdinReader):
         return text.removesuffix(self._begun) if self._begun else text
 
 
-def read_replies(source: Input, on_background: Callable[[bool], None], on_focus: Callable[[bool], None]) -> bool:
+def read_replies(
+    source: Input,
+    on_background: Callable[[bool], None],
+    on_focus: Callable[[bool], None],
+    on_sixel: Callable[[], None] = lambda: None,
+) -> bool:
     """Make `source` pass what the terminal says to the functions; return whether this is possible.
 
     prompt-toolkit's parser would turn a reply into keys, and has no hook before it, so the reader is replaced.
     """
     if not isinstance(source, Vt100Input):
         return False
-    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus)
+    source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus, on_sixel)
     return True
 
 

@@ -14,6 +14,7 @@ from prompt_toolkit.completion import DynamicCompleter
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import Place
+from chatcli.rendering.images import is_multiplexed, known_protocol
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.prompt import Prompt
 
@@ -146,6 +147,7 @@ def _build_prompt(
     settings: Settings, place: Place, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
 ) -> Prompt:
     asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
+    asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
     return Prompt(
         DynamicCompleter(cache(lambda: _build_completer(settings, place, conversation))),
         keep_history=not settings.no_save,
@@ -154,6 +156,7 @@ def _build_prompt(
         color=settings.color != "never",
         on_background=partial(_choose_theme, renderer) if asks_background else None,
         asks_focus=settings.notify != "off",
+        on_sixel=partial(_report_sixel, renderer) if asks_sixel else None,
     )
 
 
@@ -166,6 +169,12 @@ def _choose_theme(renderer: Renderer, dark: bool) -> None:
     from chatcli.events import ThemeChosen
 
     renderer.render(ThemeChosen("dark" if dark else "light"))
+
+
+def _report_sixel(renderer: Renderer) -> None:
+    from chatcli.events import SixelReported
+
+    renderer.render(SixelReported())
 
 
 def _build_completer(

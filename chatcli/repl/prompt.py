@@ -25,6 +25,7 @@ from prompt_toolkit.styles import Style
 from chatcli import paths
 from chatcli.config.secrets import holds_secret
 from chatcli.repl.keys import (
+    ASK_ATTRIBUTES,
     ASK_BACKGROUND,
     Focus,
     LeavingHint,
@@ -137,6 +138,7 @@ class Prompt:
         color: Whether the line may have colours.
         on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
         asks_focus: Whether the terminal is asked to report its focus.
+        on_sixel: Called if the terminal shows images by sixel; None if it is not asked.
 
     """
 
@@ -150,6 +152,7 @@ class Prompt:
         color: bool = True,
         on_background: Callable[[bool], None] | None = None,
         asks_focus: bool = False,
+        on_sixel: Callable[[], None] | None = None,
     ) -> None:
         learn_shift_enter()
         learn_focus()
@@ -168,11 +171,15 @@ class Prompt:
         self.output: Output = create_output(always_prefer_tty=True)
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
         reads_replies = not mute and read_replies(
-            self.input, on_background or (lambda dark: None), lambda focused: self.focus.note(focused)
+            self.input,
+            on_background or (lambda dark: None),
+            lambda focused: self.focus.note(focused),
+            on_sixel or (lambda: None),
         )
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
         """Whether the terminal is focused."""
-        self._asks_background = on_background is not None and reads_replies
+        asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
+        self._asked = asked if reads_replies else ""
         self._hint = LeavingHint()
         self._stopped_here = False
         self._pressed: asyncio.Queue[list[KeyPress]] = asyncio.Queue()
@@ -212,8 +219,8 @@ class Prompt:
             loop.add_signal_handler(signal.SIGCONT, self._continue)
             try:
                 self._take_early_keys()
-                if self._asks_background:
-                    self.output.write_raw(ASK_BACKGROUND)
+                if self._asked:
+                    self.output.write_raw(self._asked)
                     self.output.flush()
                 with self.focus.held():
                     yield

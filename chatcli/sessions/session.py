@@ -12,7 +12,16 @@ from langgraph.types import Command
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.events import (
+    ApprovalRequested,
+    Event,
+    ImageAttached,
+    Notice,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
 from chatcli.sessions.history import EDITED, Turn, as_shown, before_edit, current_branch, is_question, read_turns
@@ -327,6 +336,8 @@ class Session:
         turn = self._new_turn(await self._input(question), question)
         for attachment in attachments:  # those of a question that is refused are not sent
             turn.announce(Notice(await asyncio.to_thread(describe_attachment, attachment)))
+            if attachment.kind == "image":
+                turn.announce(ImageAttached(attachment.name, attachment.data))
         return turn
 
     async def _ask_or_answer(self, text: str, attachments: Sequence[Attachment]) -> RunningTurn | ApprovalRequested:

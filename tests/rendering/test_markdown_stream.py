@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import cut, render_markdown
 from tests.rendering.work import calls
 
+MARKUP = ["<kbd>", "</kbd>", "<sub>", "</sub>", "<br>", "$$", "\\[", "\\]", "> [!NOTE]\n", "<details>", "<summary>"]
 HIGH = 10_000  # a screen that no table outgrows
 DOCUMENTS = st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8).flatmap(
     lambda parts: st.sampled_from(["", "\n"]).map(lambda between: between.join(parts))
@@ -43,7 +46,10 @@ def test_the_whole_corpus_in_pieces_of(size: int, width: int) -> None:
     assert all(width_of(line) <= width for line in whole)
 
 
-@given(st.text("ab \n\t-*_`~#>|[](){}<>!\\$1.:=+&;x", max_size=120), st.lists(st.integers(1, 6), min_size=1))
+@given(
+    st.lists(st.sampled_from([*"ab \n\t-*_`~#>|[](){}<>!\\$1.:=+&;x^/", *MARKUP]), max_size=100).map("".join),
+    st.lists(st.integers(1, 6), min_size=1),
+)
 @settings(derandomize=True, max_examples=500, deadline=None)
 def test_line_noise_is_rendered_alike(noise: str, sizes: list[int]) -> None:
     if "]:" not in noise:  # a link definition may come late, see below
@@ -122,7 +128,17 @@ def test_deep_nesting_neither_fails_nor_overflows() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["A paragraph of **some** words.\n\n", "- an item of a list\n", "code = 'of a block'\n", "| 1 | 2 |\n"]
+    "line",
+    [
+        "A paragraph of **some** words.\n\n",
+        "- an item of a list\n",
+        "code = 'of a block'\n",
+        "| 1 | 2 |\n",
+        "H<sub>2</sub>O, <kbd>a</kbd>, $x^2$, \\(y\n\n",
+        "$$\n\\frac{a}{b}\n$$\n",
+        "> [!NOTE]\n> x\n\n",
+        "<details>\n<summary>a</summary>\n\nb\n\n</details>\n\n",
+    ],
 )
 def test_work_is_linear(line: str) -> None:
     opening = {"c": "```python\n", "|": "| a | b |\n|---|---|\n"}.get(line[0], "")
@@ -145,3 +161,55 @@ def test_only_a_row_of_a_table_is_shown_as_written() -> None:
 def test_links_by_reference_in_a_table_higher_than_the_screen() -> None:
     document = "[x]: http://x.org\n\nFirst.\n\n| a |\n|---|\n" + "| [x] |\n" * 30
     assert texts(stream(cut(document, [9]), 40, height=10)) == texts(render_markdown(document, 40))
+
+
+def shown_while_it_comes(document: str) -> list[list[str]]:
+    """Return what is shown of `document` after each of its characters."""
+    markdown = MarkdownStream()
+    finished: list[str] = []
+    shown = []
+    for character in document:
+        markdown.feed(character)
+        done, rest = markdown.advance(80, HIGH)
+        finished += texts(done)
+        shown.append(finished + texts(rest))
+    return shown
+
+
+@pytest.mark.parametrize(
+    "price", ["it costs $5-$10 a month", "from $5 to $10", "$5/$6, US$7 or AU$ 8", "a < b </x <brx>"]
+)
+def test_what_is_no_markup_never_looks_like_it_while_it_comes(price: str) -> None:
+    for shown in shown_while_it_comes(price):
+        assert price.startswith("\n".join(shown))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("$$x^2$$ is", "x² is"),
+        ("$x^2$ is", "x² is"),
+        ("press <kbd>Tab</kbd> now", "press Tab now"),
+        ("H<sub>2</sub>O or", "H₂O or"),
+        ("one<br />two", "one\ntwo"),
+        ("<details>\n<summary>More</summary>\n\ntext", "▾ More\n\ntext"),
+        ("> [!NOTE]\n> text", "│ Note\n│ text"),
+    ],
+)
+def test_half_a_mark_is_not_shown_and_a_pair_counts_when_it_is_complete(written: str, meant: str) -> None:
+    for shown in shown_while_it_comes(written):
+        text = "\n".join(shown)
+        whole_tags = not re.search(r"<(?!/?\w+>)|^│ \[", text)
+        assert whole_tags
+        assert written.startswith(text) or meant.startswith(text.rstrip("│ ")) or text.startswith(meant[:3])
+    assert "\n".join(shown) == meant
+
+
+@pytest.mark.parametrize("tail", ["press <kb", "cost <de", "see <s"])
+def test_a_piece_after_half_a_tag_is_shown_with_it(tail: str) -> None:
+    markdown = MarkdownStream()
+    markdown.feed(tail)
+    assert texts(markdown.advance(80, 20)[1]) == [tail.split(" <")[0]]
+    markdown.feed("ample")
+    assert markdown.extension("ample") is None
+    assert texts(markdown.advance(80, 20)[1]) == [f"{tail}ample"]

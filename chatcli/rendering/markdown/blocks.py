@@ -1,7 +1,7 @@
-"""Markdown as styled lines of a given width: blocks, tables as aligned columns, and inline emphasis and links."""
+"""Markdown as styled lines of a given width: blocks, and tables as aligned columns."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from markdown_it.tree import SyntaxTreeNode
@@ -9,9 +9,9 @@ from rich.style import Style
 
 from chatcli.rendering import theme
 from chatcli.rendering.markdown.code import CodeBlock
-from chatcli.rendering.markdown.parser import first_line, link_text
-from chatcli.rendering.theme import EMPTY, Line, Run, fold, join, split_lines, width_of, wrap
-from chatcli.sanitize import sanitize
+from chatcli.rendering.markdown.inline import inline_lines
+from chatcli.rendering.markdown.parser import first_line
+from chatcli.rendering.theme import EMPTY, Line, Run, fold, join, plain_text, split_lines, width_of, wrap
 
 _SEPARATOR = Run(" │ ", theme.DIM)
 _NARROWEST_COLUMN = 5
@@ -20,15 +20,14 @@ Cell = list[Line]
 """The lines of a cell, not wrapped."""
 Row = list[Cell]
 
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_STYLES = {"strong": theme.STRONG, "em": theme.EMPHASIS, "s": theme.STRUCK, "link": theme.LINK}
-_LEAVES = {"code_inline": theme.CODE, "math": theme.MATH}
+_DETAILS = re.compile(r"<(/?)(details|summary)(?:\s+open)?\s*>", re.IGNORECASE)
 
 _NARROWEST = 16
 """The least width of a block, in cells. A nested block that would be narrower is not indented further."""
 _BULLETS = "•◦▪"
 _TASK = re.compile(r"\[([ xX])\] ")
 _QUOTE = Run("│ ", theme.DIM)
+_ALERT = re.compile(r"\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*", re.IGNORECASE)
 _BLANK_IN_QUOTES = re.compile(r"[>\s]*")
 
 
@@ -138,59 +137,6 @@ def _aligned(line: Line, width: int, alignment: str, *, last: bool) -> Line:
     return (Run(" " * before, theme.PLAIN), *line, Run(" " * after, theme.PLAIN))
 
 
-def inline_lines(nodes: Iterable[SyntaxTreeNode], style: Style = theme.PLAIN) -> list[Line]:
-    """Return the lines of inline nodes, not wrapped.
-
-    A line break in the source is a line break on the screen, as CommonMark allows. Models break the lines
-    of poems and addresses on purpose, and rarely break lines inside paragraphs. Another reason: a line that
-    is complete does not move again.
-    """
-    return split_lines(run for node in nodes for run in _runs(node, style))
-
-
-def _runs(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
-    kind = node.type
-    if kind in {"softbreak", "hardbreak"} or (kind == "html_inline" and _BREAK.fullmatch(node.content)):
-        yield Run("\n", style)
-    elif kind == "image":
-        yield from _image(node, style)
-    elif node.children:
-        inner = style + _STYLES.get(kind, theme.PLAIN)
-        for child in node.children:
-            yield from _runs(child, inner)
-        if kind == "link":
-            yield from _address(_text(node), str(node.attrs.get("href", "")), style)
-    else:
-        # The text was sanitised before it was parsed, but the parser decodes references such as `&#x202e;`.
-        yield Run(sanitize(node.content).expandtabs(4), style + _LEAVES.get(kind, theme.PLAIN))
-
-
-def _image(node: SyntaxTreeNode, style: Style) -> Iterator[Run]:
-    description = sanitize(_text(node)) or "image"
-    yield Run(description, style + theme.EMPHASIS)
-    source = str(node.attrs.get("src", ""))
-    yield from _address(description, "" if source.startswith("data:") else source, style)
-
-
-def _address(text: str, url: str, style: Style) -> Iterator[Run]:
-    """Yield the address `url` in parentheses, unless `text` is the same address."""
-    readable = sanitize(link_text(url))
-    bare = readable.removeprefix("mailto:").removeprefix("https://").removeprefix("http://").rstrip("/")
-    if readable and text.rstrip("/") not in {url, readable, bare, readable.rstrip("/")}:
-        yield Run(" (", style)
-        yield Run(readable, style + theme.URL)
-        yield Run(")", style)
-
-
-def _text(node: SyntaxTreeNode) -> str:
-    """Return the text of `node` and everything in it."""
-    return node.content + "".join(_text(child) for child in node.children) if node.type != "image" else _alt(node)
-
-
-def _alt(node: SyntaxTreeNode) -> str:
-    return "".join(_text(child) for child in node.children)
-
-
 class BlockRenderer:
     """Renders the blocks of one source text.
 
@@ -292,7 +238,18 @@ class BlockRenderer:
         return [(Run("─" * min(width, 24), theme.DIM),)]
 
     def _quote(self, node: SyntaxTreeNode, width: int) -> list[Line]:
-        return _prefix(self.blocks(node.children, _inner(width, 2)), _QUOTE, _QUOTE, width)
+        alert = _alert(node)
+        if alert is None:
+            return _prefix(self.blocks(node.children, _inner(width, 2)), _QUOTE, _QUOTE, width)
+        style, title, rest = alert
+        paragraph, *others = node.children
+        lines: list[Line] = [(Run(title, style + theme.STRONG),)]
+        lines += _wrapped(inline_lines(rest), _inner(width, 2)) if rest else []
+        if others:
+            lines += [EMPTY] if self.gap(paragraph, others[0]) and rest else []
+            lines += self.blocks(others, _inner(width, 2))
+        bar = Run(_QUOTE.text, style)
+        return _prefix(lines, bar, bar, width)
 
     def _code(self, node: SyntaxTreeNode, width: int) -> list[Line]:
         language = code_language(node.info)
@@ -302,6 +259,8 @@ class BlockRenderer:
         return [code_top(language), *code_lines(lines, width), CODE_BOTTOM]
 
     def _html(self, node: SyntaxTreeNode, width: int) -> list[Line]:
+        if _DETAILS.search(node.content):
+            return _wrapped(_details(node.content), width)
         lines = node.content.expandtabs(4).rstrip("\n").split("\n")
         return _wrapped([(Run(line, theme.DIM),) if line else EMPTY for line in lines], width)
 
@@ -331,6 +290,42 @@ def _wrapped(lines: Sequence[Line], width: int) -> list[Line]:
 
 def _inline(node: SyntaxTreeNode, style: Style = theme.PLAIN) -> list[Line]:
     return inline_lines(node.children[0].children, style) if node.children else [EMPTY]
+
+
+def _alert(node: SyntaxTreeNode) -> tuple[Style, str, Sequence[SyntaxTreeNode]] | None:
+    """Return the style and the title of the alert that a quote is, and what follows on its first lines; else None."""
+    first = node.children[0] if node.children else None
+    if first is None or first.type != "paragraph" or not first.children:
+        return None
+    mark, *rest = first.children[0].children
+    match = _ALERT.fullmatch(mark.content) if mark.type == "text" else None
+    if match is None or (rest and rest[0].type not in {"softbreak", "hardbreak"}):
+        return None
+    kind = match[1].upper()
+    return theme.ALERTS[kind], kind.capitalize(), rest[1:]
+
+
+def _details(content: str) -> list[Line]:
+    """Return the lines of HTML with `<details>` and `<summary>`: the summary as a title, an end mark, and text."""
+    runs: list[Run] = []
+    position = 0
+    style = theme.PLAIN
+    opened = False  # whether `<details>` waits for its summary
+    for match in _DETAILS.finditer(content):
+        runs.append(Run(content[position : match.start()], style))
+        position = match.end()
+        closes, name = bool(match[1]), match[2].lower()
+        style = theme.STRONG if name == "summary" and not closes else theme.PLAIN
+        if name == "summary":
+            runs.append(Run("\n" if closes else "\n▾ ", style))
+            opened = False
+        else:
+            runs.append(Run("\n▴\n" if closes else "\n", theme.DIM))
+            opened = not closes
+    runs.append(Run(content[position:], style))
+    lines = split_lines(Run(text.expandtabs(4), style) for text, style in runs)
+    shown = [line for line in lines if plain_text(line).strip()]
+    return [*shown, (Run("▾", theme.DIM),)] if opened else shown
 
 
 def _task(item: SyntaxTreeNode) -> str:

@@ -1,25 +1,28 @@
-"""Parse the Markdown that models write: CommonMark, tables, strikethrough, and LaTeX, which is shown as it is."""
+"""Parse the Markdown that models write: CommonMark, tables, strikethrough, and LaTeX formulas."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import table
+from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
+from chatcli.rendering.markdown.formulas import MAX_LENGTH
+
 # As in Pandoc: no space next to a dollar sign inside the formula, and no digit after it. So prices are not formulas.
-_MATH = re.compile(
-    r"""
-    \\\( .+? \\\)
-  | \\\[ .+? \\\]
-  | \$\$ .+? \$\$
-  | \$ (?![\s$]) [^$\n]*? (?<![\s\\]) \$ (?!\d)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_INLINE_MATH = re.compile(r"\$(?![\s$])((?:[^$\\\n]|\\[^\n])*)(?<!\s)\$(?!\d)")
+_MATH_ENDS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
+_DISPLAYS = ("$$", "\\[")
+_DISPLAY_LINES = 60
+"""The most lines of a formula that begins a line."""
+_FENCES = ("```", "~~~")
+_LATEX = re.compile(r"[\\^_{]")
+_PROSE = re.compile(r"\s[^\W\d_]{2,}\s|[^\W\d_]{2,}\s+[^\W\d_]{2,}|[-+/=:,;.&]$")
+"""What shows that the text between two dollar signs, which has no LaTeX in it, is words, prices or paths."""
+_NAME = re.compile(r"\w{2,}")
 
 
 def parse(source: str, references: Mapping[str, Any]) -> tuple[list[SyntaxTreeNode], dict[str, Any]]:
@@ -73,12 +76,61 @@ def link_text(url: str) -> str:
 def _math(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] not in "\\$":
         return False
-    match = _MATH.match(state.src, state.pos, state.posMax)
-    if not match:
+    end = _formula_end(state.src, state.pos, state.posMax)
+    if not end:
         return False
     if not silent:
-        state.push("math", "", 0).content = match.group()
-    state.pos = match.end()
+        state.push("math", "", 0).content = state.src[state.pos : end]
+    state.pos = end
+    return True
+
+
+def _formula_end(source: str, start: int, limit: int) -> int:
+    """Return where the formula ends that begins at `start`; 0 if there is none."""
+    closing = _MATH_ENDS.get(source[start : start + 2])
+    if closing:
+        # The length is bounded, since each opening that is not closed is looked for an end.
+        found = source.find(closing, start + 3, min(limit, start + MAX_LENGTH))
+        return found + 2 if found > 0 else 0
+    match = _INLINE_MATH.match(source, start, limit)
+    return match.end() if match and not _is_prose(match[1], source[match.end() : match.end() + 1]) else 0
+
+
+def _is_prose(text: str, after: str) -> bool:
+    """Return whether `text` between single dollar signs, before the character `after`, is no formula."""
+    if _LATEX.search(text):
+        return False
+    return _PROSE.search(text) is not None or (after.isalnum() and _NAME.fullmatch(text) is not None)
+
+
+def _display(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Read the lines of a formula as one paragraph: a line of it may begin as a list or a title does.
+
+    Where it begins is decided by its first line, and where it ends by the lines up to there: a blank one at the latest.
+    So no line that comes later changes a block that is finished.
+    """
+    if state.is_code_block(start):
+        return False
+    first = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    if not first.startswith(_DISPLAYS) or (closing := _MATH_ENDS[first[:2]])[-1] in first[2:]:
+        return False
+    if silent:
+        return True
+    following = start + 1
+    while following < min(end, start + _DISPLAY_LINES):
+        line = state.src[state.bMarks[following] + state.tShift[following] : state.eMarks[following]]
+        if not line or state.sCount[following] < state.blkIndent or line.startswith(_FENCES):
+            break
+        following += 1
+        if closing in line:
+            break
+    state.push("paragraph_open", "p", 1).map = [start, following]
+    inline = state.push("inline", "", 0)
+    inline.content = state.getLines(start, following, state.blkIndent, False).strip()
+    inline.map = [start, following]
+    inline.children = []
+    state.push("paragraph_close", "p", -1)
+    state.line = following
     return True
 
 
@@ -88,6 +140,7 @@ def _build() -> MarkdownIt:
     # As in GFM, the list rule comes before the table rule: `- a | b` is not the header of a table. In markdown-it's
     # own order, the list item would become a table when the next line arrives.
     parser.block.ruler.after("list", "gfm_table", table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.before("fence", "display", _display, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "math", _math)
     return parser
 

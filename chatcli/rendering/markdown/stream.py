@@ -27,6 +27,16 @@ _PLAIN = re.compile(r"""(?:[^\W_]|[ .,:;!?'"(/%+=-])*""")
 _LETTER = re.compile(r"[^\W\d_]")
 _PLAIN_END = re.compile(r"""[^\W\d_](?:.*[^\s*_`~)\]>$|\\])? *""")
 """The end of a line of text, from its first letter, that has no markup at its very end."""
+_TAGS = ("kbd", "sub", "sup", "br", "details", "summary")
+_BEGUN = "|".join({tag[:length] for tag in _TAGS for length in range(1, len(tag) + 1)})
+_UNDECIDED = re.compile(
+    rf"(?:\$+|<(?:/?(?:{_BEGUN})?|br\s*/?|(?:br|details)\s[\sa-z]*)|!\[[^\[\]]*\]\([^\s()]*"
+    rf"|^ {{0,3}}>[ >]*\[(?:![a-z]*\]?)? *)\Z",
+    re.IGNORECASE,
+)
+"""The end of a text whose meaning the next character decides: a dollar sign, a tag, an image, the title of an alert."""
+_DISPLAY = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(\$\$(?!\$)|\\\[)", re.MULTILINE)
+_DISPLAY_ENDS = {"$$": "$$", "\\[": "\\]"}
 _VERBATIM = re.compile(r"[ -_a-}]*")
 """What is shown as it is written in a line of code, or in a row of a table that is not complete: no fence."""
 
@@ -134,6 +144,9 @@ class MarkdownStream:
         self._finished: list[Line] = []
         self._width = self._height = 0
         self._extensible = False
+        self._held = 0
+        """How much of the end of the text is not shown yet, since what follows decides what it is."""
+        self._ended = False
         self._spaces = ""
         """The spaces at the end of the text that are not shown, since a line ends with its text."""
 
@@ -147,11 +160,13 @@ class MarkdownStream:
         self._scan()
         finished, self._finished = self._finished, []
         partial = self._source[self._scanned :]
+        self._held = self._held_back(partial)
         if self._is_verbatim:
             self._extensible, self._spaces = bool(partial.strip() and _VERBATIM.fullmatch(partial[-1])), ""
         else:
             first = _LETTER.search(partial)
-            self._extensible = first is not None and _PLAIN_END.fullmatch(partial, first.start()) is not None
+            is_plain = first is not None and _PLAIN_END.fullmatch(partial, first.start()) is not None
+            self._extensible = is_plain and not self._held
             self._spaces = partial[len(partial.rstrip(" ")) :]
         return finished, self._open_lines()
 
@@ -183,6 +198,7 @@ class MarkdownStream:
 
     def finish(self, width: int, height: int) -> list[Line]:
         """Return the remaining lines at the end of the text."""
+        self._ended = True
         finished, rest = self.advance(width, height)
         if self._source and not self._source.endswith("\n"):
             self.feed("\n")  # complete the last line
@@ -271,11 +287,27 @@ class MarkdownStream:
             if label not in self._references and reference["map"][1] <= used:
                 self._references[label] = reference
 
+    def _held_back(self, partial: str) -> int:
+        """Return the length of what is not shown yet at the end of the text: half a tag, a formula's open lines.
+
+        They would be taken away again, or show the start of one mark as another.
+        """
+        if self._ended or self._is_verbatim:
+            return 0
+        start = self._source.rfind("\n\n") + 1  # a formula has no blank line
+        while match := _DISPLAY.search(self._source, start):
+            closed = self._source.find(_DISPLAY_ENDS[match[1]], match.end())
+            if closed < 0:
+                return len(self._source) - match.start(1)
+            start = closed + 2
+        undecided = _UNDECIDED.search(partial)
+        return len(partial) - undecided.start() if undecided else 0
+
     def _open_lines(self) -> list[Line]:
         partial = self._source[self._scanned :]
         if self._open:
             return self._open.open_lines(partial, self._width)
-        source = self._source
+        source = self._source[: len(self._source) - self._held]
         row: list[Line] = []
         if self._in_row and partial:
             source = self._source[: self._scanned]

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from rich.console import Console
 
+from chatcli.rendering.images import Pictures
+from chatcli.rendering.markdown.images import IMAGE, DataImages
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
 from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold, join, width_of
@@ -123,9 +125,13 @@ class MarkdownAnswer:
     A piece that only makes the last line longer is added to it at once, without rendering the open end.
     """
 
-    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, tail: Tail, clock: Callable[[], float] = time.monotonic, pictures: Pictures | None = None
+    ) -> None:
         self._tail = tail
+        self._pictures = pictures
         self._stream = MarkdownStream()
+        self._images = DataImages(self._begins_code)
         self._repaint = Repaint(self._paint, clock, ANSWER_INTERVAL)
         self._open: list[Line] = []
         """The lines of the open end, if they show all that has arrived; else none."""
@@ -133,7 +139,7 @@ class MarkdownAnswer:
 
     def feed(self, text: str) -> None:
         """Add `text`, and paint now or soon."""
-        if text:
+        if text := self._images.feed(text):
             self._stream.feed(text)
             if self._extend(text):
                 self._repaint.request(SETTLE)
@@ -168,13 +174,42 @@ class MarkdownAnswer:
     def finish(self) -> None:
         """Paint the rest, which is final now."""
         self._repaint.cancel()
-        lines = self._stream.finish(self._tail.width, self._tail.height)
-        self._tail.update(lines, len(lines))
+        self._stream.feed(self._images.flush())
+        self._show(self._stream.finish(self._tail.width, self._tail.height), [])
 
     def _paint(self) -> None:
         finished, rest = self._stream.advance(self._tail.width, self._tail.height)
         self._open, self._width = rest, self._tail.width
+        self._show(finished, rest)
+
+    def _show(self, finished: list[Line], rest: list[Line]) -> None:
+        """Show the lines, each image below the finished line in which its name ends."""
+        if self._pictures is not None and self._pictures.protocol:
+            start = 0
+            for end, data in self._named_images(finished):
+                self._tail.update(finished[start:end], end - start)
+                self._tail.clear()
+                self._pictures.draw(data)
+                start = end
+            finished = finished[start:]
         self._tail.update([*finished, *rest], len(finished))
+
+    def _named_images(self, lines: Sequence[Line]) -> list[tuple[int, bytes]]:
+        """Return the images that `lines` name and that are here, with how many lines stand above each."""
+        assert self._pictures is not None
+        found: dict[str, int] = {}
+        for index, line in enumerate(lines):
+            for address in [run.style.meta.get(IMAGE) for run in line if run.style.meta]:
+                found[str(address)] = index + 1
+        known = self._images.found
+        images = [(end, known.get(address) or self._pictures.attached(address)) for address, end in found.items()]
+        return [(end, data) for end, data in images if data]
+
+    def _begins_code(self, text: str) -> bool:
+        """Add `text`, and return whether a block of code is open after it."""
+        self._stream.feed(text)
+        self._paint()
+        return self._stream.in_code
 
 
 class TextLines:
@@ -212,10 +247,11 @@ class PipedMarkdown:
         self._console = console
         self._encoder = Encoder(console, theme)
         self._stream = MarkdownStream()
+        self._images = DataImages(self._begins_code)
 
     def feed(self, text: str) -> None:
         """Add `text`, and write the blocks that are finished."""
-        self._stream.feed(text)
+        self._stream.feed(self._images.feed(text))
         self._write(self._stream.advance(self._console.width, self._console.height)[0])
 
     def suspend(self) -> None:
@@ -226,7 +262,13 @@ class PipedMarkdown:
 
     def finish(self) -> None:
         """Write what is left."""
+        self._stream.feed(self._images.flush())
         self._write(self._stream.finish(self._console.width, self._console.height))
+
+    def _begins_code(self, text: str) -> bool:
+        self._stream.feed(text)
+        self._write(self._stream.advance(self._console.width, self._console.height)[0])
+        return self._stream.in_code
 
     def _write(self, lines: Sequence[Line]) -> None:
         self._console.file.writelines(f"{self._encoder.encode(line)}\n" for line in lines)

@@ -26,7 +26,12 @@ from chatcli.rendering.theme import TERMINAL, Theme
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
-_INPUT_LINE = (events.DraftChanged, events.ScreenLeft, events.ScreenTaken)  # they do not change the answer area
+_INPUT_LINE = (
+    events.DraftChanged,
+    events.ScreenLeft,
+    events.ScreenTaken,
+    events.SixelReported,
+)  # they do not change the answer area
 _PIECES = (events.TextDelta, events.ReasoningDelta)
 
 
@@ -77,7 +82,7 @@ class TerminalRenderer:
             self._progress_line.erase()
         if isinstance(event, _PIECES):
             self._waiting.delay(f"{self._model} is answering")
-        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.DocumentsFound)):
+        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound)):
             self._waiting.stop()
         self._show(event)
 
@@ -184,6 +189,16 @@ class TerminalRenderer:
         if not self._quiet or event.level == "error":
             with self._screen.aside():
                 self._screen.print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
+
+    @_show.register
+    def _(self, event: events.ImageAttached) -> None:
+        self._screen.pictures.attach(event.name, event.data)
+        if not self._quiet:
+            self._screen.print_image(event.data)
+
+    @_show.register
+    def _(self, event: events.SixelReported) -> None:
+        self._screen.use_sixel()
 
     @_show.register
     def _(self, event: events.Progress) -> None:

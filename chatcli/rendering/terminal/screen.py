@@ -11,6 +11,7 @@ from rich.text import Text
 
 from chatcli.events import Listing, MatchShown
 from chatcli.message import SPEAKERS, Cited, MessageShown
+from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
 from chatcli.rendering.terminal.answer import Answer, MarkdownAnswer, PipedMarkdown, PlainAnswer, TextLines
 from chatcli.rendering.terminal.links import file_link
@@ -54,6 +55,7 @@ class Screen:
         self.reasoning = Reasoning(self.tail, clock)
         self.answer: Answer | None = None
         """The answer in progress."""
+        self.pictures = Pictures(console, known_protocol() if movable else "")
         self._theme = theme
         self._movable = movable
 
@@ -66,6 +68,11 @@ class Screen:
         """Use the colours of the theme `name` from now on."""
         self._theme = find_theme(name)
         self.tail.use(self._theme)
+
+    def use_sixel(self) -> None:
+        """Show images by sixel, unless the terminal is known for another protocol."""
+        if self._movable and not is_multiplexed():
+            self.pictures.protocol = self.pictures.protocol or "sixel"
 
     def open_answer(self) -> Answer:
         """Return the answer in progress; begin one if there is none."""
@@ -137,6 +144,13 @@ class Screen:
         console.print(Text("\n").join(styled), soft_wrap=True)
         self.go_on()
 
+    def print_image(self, data: bytes) -> None:
+        """Show an image if the terminal can."""
+        if self.markdown and self.pictures.protocol:
+            self.make_room()
+            self.pictures.draw(data)
+            self.go_on()
+
     def print_message(self, event: MessageShown) -> None:
         """Print a past message; call it inside `aside`."""
         text = sanitize(event.text)
@@ -191,7 +205,9 @@ class Screen:
     def _new_answer(self) -> Answer:
         if not self.markdown:
             return PlainAnswer(self.console)
-        return MarkdownAnswer(self.tail) if self._movable else PipedMarkdown(self.console, self._theme)
+        if not self._movable:
+            return PipedMarkdown(self.console, self._theme)
+        return MarkdownAnswer(self.tail, pictures=self.pictures)
 
     def _print(self, text: Text) -> None:
         self.make_room()

@@ -1,0 +1,223 @@
+"""Images as terminals show them: kitty's and iTerm's protocols, and sixel.
+
+Nothing is fetched: an image of an answer is shown only if its data is here. Pillow is imported when there is an image.
+"""
+
+import base64
+import fcntl
+import io
+import os
+import re
+import struct
+import termios
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from rich.console import Console
+
+Protocol = Literal["kitty", "iterm", "sixel", ""]
+
+MAX_PIXELS = 40_000_000
+"""The most pixels of an image that is shown."""
+_MAX_COLUMNS, _MAX_ROWS = 80, 20
+"""The largest image on the screen, in cells."""
+_USUAL_CELL = (8, 16)
+_MAX_KEPT = 20
+"""The most attached images that are kept to be shown in answers."""
+_COLORS = 128
+"""The number of colours of a sixel image. A terminal has at least that many registers."""
+_CHUNK = 4096
+"""The most characters of kitty's data in one sequence."""
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
+_RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
+_SIXEL_ZERO = 63
+
+
+class Cells(NamedTuple):
+    """The size of the screen in cells, and of a cell in pixels."""
+
+    columns: int
+    rows: int
+    cell_width: int
+    cell_height: int
+
+
+class Pictures:
+    """Draws images on `console`, and keeps those that the user attached, which an answer may show by their names.
+
+    Attributes:
+        protocol: How the terminal shows images; empty if it shows none.
+
+    """
+
+    def __init__(self, console: "Console", protocol: Protocol) -> None:
+        self.protocol = protocol
+        self._console = console
+        self._attached: dict[str, bytes] = {}
+
+    def attach(self, name: str, data: bytes) -> None:
+        """Keep an image that the user attached as `name`."""
+        self._attached[name] = data
+        while len(self._attached) > _MAX_KEPT:
+            del self._attached[next(iter(self._attached))]
+
+    def attached(self, address: str) -> bytes | None:
+        """Return the image that the user attached with the name or path `address`."""
+        if address in self._attached:
+            return self._attached[address]
+        return next((data for name, data in self._attached.items() if PurePath(name).name == address), None)
+
+    def draw(self, data: bytes) -> bool:
+        """Draw an image at the start of an empty line, and go below it; return whether it is shown."""
+        shown = picture(data, self.protocol, _cells(self._console.file, self._console.size))
+        self._console.file.write(shown)
+        self._console.file.flush()
+        return bool(shown)
+
+
+def _cells(terminal: IO[str], size: tuple[int, int]) -> Cells:
+    """Return the sizes of the screen and of a cell; the usual ones where the terminal does not say them."""
+    columns, rows = size
+    with suppress(OSError, ValueError):
+        lines, across, width, height = struct.unpack("HHHH", fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(8)))
+        if lines and across and width // across and height // lines:
+            return Cells(columns, rows, width // across, height // lines)
+    return Cells(columns, rows, *_USUAL_CELL)
+
+
+def known_protocol(environment: Mapping[str, str] = os.environ) -> Protocol:
+    """Return how the terminal shows images by what it says of itself; empty where it may do so by sixel, or not at all.
+
+    A multiplexer passes on none of them without its user's consent.
+    """
+    if is_multiplexed(environment):
+        return ""
+    program = environment.get("LC_TERMINAL") or environment.get("TERM_PROGRAM") or ""
+    if program in {"iTerm2", "iTerm.app", "WezTerm"} or environment.get("WEZTERM_PANE"):
+        return "iterm"
+    term = environment.get("TERM", "")
+    if environment.get("KITTY_WINDOW_ID") or program == "ghostty" or term in {"xterm-kitty", "xterm-ghostty"}:
+        return "kitty"
+    return ""
+
+
+def is_multiplexed(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether tmux or GNU Screen is between this process and the terminal."""
+    term = environment.get("TERM", "")
+    return bool(environment.get("TMUX") or environment.get("STY")) or term.startswith(("screen", "tmux"))
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and the height in pixels; None if `data` is no image that may be shown."""
+    image = _open(data)
+    return image.size if image is not None else None
+
+
+def _open(data: bytes) -> "Image.Image | None":
+    if not data:
+        return None
+    from PIL import Image
+
+    with suppress(Exception), warnings.catch_warnings():  # the decoders may raise anything for a damaged image
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        if 0 < image.width * image.height <= MAX_PIXELS:
+            return image
+    return None
+
+
+def picture(data: bytes, protocol: Protocol, cells: Cells) -> str:
+    """Return what shows the image `data` from the start of an empty line, and leaves the cursor below it.
+
+    It is never larger than it is, nor than the screen. The result is empty if it can't be shown.
+    """
+    image = _open(data) if protocol else None
+    if image is None:
+        return ""
+    columns, rows = _fit(image.size, cells)
+    with suppress(Exception):  # as above
+        image.load()
+        match protocol:
+            case "kitty":
+                shown = _kitty(_as_png(image, data), columns, rows)
+            case "iterm":
+                shown = _iterm(data, columns, rows)
+            case _:
+                shown = _sixel(image, columns * cells.cell_width, rows * cells.cell_height)
+        # There are free lines below, so that nothing scrolls between the two positions of the cursor.
+        room = rows + 1
+        return "\n" * room + f"\x1b[{room}A\x1b7{shown}\x1b8\x1b[{rows}B\r"
+    return ""
+
+
+def _fit(size: tuple[int, int], cells: Cells) -> tuple[int, int]:
+    """Return the columns and rows for an image of `size`, whose sides keep their proportion."""
+    width = min(size[0], min(cells.columns, _MAX_COLUMNS) * cells.cell_width)
+    height = min(size[1], max(min(cells.rows * 2 // 3, _MAX_ROWS), 1) * cells.cell_height)
+    scale = min(width / size[0], height / size[1])
+    columns = -(-int(size[0] * scale) // cells.cell_width)
+    rows = -(-int(size[1] * scale) // cells.cell_height)
+    return max(columns, 1), max(rows, 1)
+
+
+def _as_png(image: "Image.Image", data: bytes) -> bytes:
+    if image.format == "PNG":
+        return data
+    file = io.BytesIO()
+    image.convert("RGBA" if image.has_transparency_data else "RGB").save(file, "PNG")
+    return file.getvalue()
+
+
+def _kitty(data: bytes, columns: int, rows: int) -> str:
+    # https://sw.kovidgoyal.net/kitty/graphics-protocol: f=100 is PNG, q=2 asks for no reply, C=1 leaves the cursor.
+    encoded = base64.b64encode(data).decode()
+    chunks = [encoded[start : start + _CHUNK] for start in range(0, len(encoded), _CHUNK)]
+    parts = []
+    for index, chunk in enumerate(chunks):
+        first = f"a=T,f=100,q=2,C=1,c={columns},r={rows}," if index == 0 else ""
+        parts.append(f"\x1b_G{first}m={int(index + 1 < len(chunks))};{chunk}\x1b\\")
+    return "".join(parts)
+
+
+def _iterm(data: bytes, columns: int, rows: int) -> str:
+    # https://iterm2.com/documentation-images.html
+    encoded = base64.b64encode(data).decode()
+    size = f"size={len(data)};width={columns};height={rows};preserveAspectRatio=1"
+    return f"\x1b]1337;File=inline=1;{size}:{encoded}\x07"
+
+
+def _sixel(image: "Image.Image", width: int, height: int) -> str:
+    from PIL import Image
+
+    opaque = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    opaque.alpha_composite(image.convert("RGBA"))
+    opaque.thumbnail((width, height))
+    reduced = opaque.convert("RGB").quantize(_COLORS)
+    palette = reduced.getpalette() or []
+    columns, rows = reduced.size
+    pixels = reduced.tobytes()
+    parts = [f'\x1bPq"1;1;{columns};{rows}']
+    for color in sorted(set(pixels)):
+        red, green, blue = (round(value * 100 / 255) for value in palette[3 * color : 3 * color + 3])
+        parts.append(f"#{color};2;{red};{green};{blue}")
+    for top in range(0, rows, 6):
+        lines = [pixels[row * columns : (row + 1) * columns] for row in range(top, min(top + 6, rows))]
+        bands = [f"#{color}{_band(lines, color)}" for color in sorted(set(b"".join(lines)))]
+        parts.append("$".join(bands) + "-")
+    return "".join(parts) + "\x1b\\"
+
+
+def _band(lines: list[bytes], color: int) -> str:
+    """Return the pixels of one colour in six lines: each character is a column, its bits the rows, from the top."""
+    total = 0
+    for row, line in enumerate(lines):
+        mask = bytearray(256)
+        mask[color] = 1 << row
+        total |= int.from_bytes(line.translate(bytes(mask)))
+    columns = bytes(value + _SIXEL_ZERO for value in total.to_bytes(len(lines[0])))
+    return _RUN.sub(lambda run: f"!{len(run[0])}{run[1]}", columns.decode("ascii"))

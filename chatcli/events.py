@@ -279,6 +279,14 @@ class FileRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallRequested:
+    """`text`, what past threads say about `words`, goes along with the next question; empty: what waits is dropped."""
+
+    words: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditorRequested:
     """The next line is to be written in the user's editor, which opens on `text`."""
 
@@ -425,6 +433,6 @@ InputEvent = (
     | ThreadsOffered
 )
 """Something that the user types or chooses next."""
-CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested
+CommandEvent = ThreadChanged | FileRequested | RecallRequested | SaveRequested | ClipboardFilled | ExitRequested
 """Something else that a slash command does."""
 Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent

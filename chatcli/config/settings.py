@@ -44,7 +44,7 @@ DEFAULT = "default"
 """The source of a value that is not set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
-    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
+    *("schema_file", "tools", "recall", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
 GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
@@ -142,6 +142,7 @@ class Settings:
     mcp_servers: Annotated[dict[str, "McpServer"], _read_mcp_tables] = field(default_factory=dict)
     mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
     allow: Annotated[tuple[str, ...], tool_rules] = ()
+    recall: bool = False
     yes: bool = False
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None

@@ -80,9 +80,9 @@ class ChatEngine(LocalEngine):
         if not embedded:
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
-            toolbox = build_toolbox(settings, can_ask=can_ask)
-            resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(location))
+            toolbox = build_toolbox(settings, store.threads, can_ask=can_ask)
+            resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
         return cls(graph, store, settings, location, on_progress, kept, schema, toolbox=toolbox)

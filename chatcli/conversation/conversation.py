@@ -18,6 +18,7 @@ from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place, granted, keeps_threads
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
@@ -123,6 +124,11 @@ class Conversation:
     def takes_documents(self) -> bool:
         """Whether answers can be grounded on documents: a model answers, not a graph, a server or a Langflow flow."""
         return not self.has_own_graph and self.model_name.provider != LANGFLOW
+
+    @property
+    def takes_recall(self) -> bool:
+        """Whether past threads may be sent along: to a model or a graph here, not to a server or a Langflow flow."""
+        return not isinstance(self.place, ServerAddress) and self.model_name.provider != LANGFLOW
 
     @property
     def documents(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ from chatcli.events import (
     KeysOffered,
     Listing,
     Notice,
+    RecallRequested,
     SaveRequested,
     ShellFinished,
     ShellOutput,
@@ -277,8 +278,8 @@ class LineHandler:
                 self._prompt.prefill(text)
             case EditorRequested(text):
                 self._prompt.prefill(text, in_editor=True)
-            case FileRequested(source):
-                await self._attach(source)
+            case FileRequested() | RecallRequested():
+                await self._attach(last)
             case SaveRequested(path):
                 await self._save(path)
             case ShellFinished() if last.output.strip():
@@ -317,8 +318,11 @@ class LineHandler:
         else:
             self._renderer.render(Notice("nothing was changed"))
 
-    async def _attach(self, source: str) -> None:
-        settings = self._context.settings
+    async def _attach(self, wanted: FileRequested | RecallRequested) -> None:
+        if isinstance(wanted, RecallRequested):
+            self._recall(wanted.words, wanted.text)
+            return
+        source, settings = wanted.source, self._context.settings
         try:
             attachment = await asyncio.to_thread(
                 read_attachment, source, allow_private=settings.allow_private_urls, timeout=settings.timeout
@@ -328,6 +332,15 @@ class LineHandler:
             return
         self._waiting = (*self._waiting, attachment)
         self._renderer.render(Notice(f"{attachment.name} is sent with the next question"))
+
+    def _recall(self, words: str, text: str) -> None:
+        if text:
+            size = len(text.encode(errors="replace"))
+            self._waiting = (*self._waiting, Attachment(words, "recalled", "text/plain", text=text, size=size))
+            return
+        left = tuple(each for each in self._waiting if each.kind != "recalled")
+        dropped, self._waiting = len(self._waiting) - len(left), left
+        self._renderer.render(Notice("what was recalled is not sent" if dropped else "nothing recalled is waiting"))
 
     async def _save(self, path: Path) -> None:
         try:

@@ -21,7 +21,17 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
-from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken, snippet, words_in
+from chatcli.store.threads import (
+    Exchange,
+    Match,
+    NoJournal,
+    NoLocks,
+    Step,
+    ThreadSummary,
+    refuse_taken,
+    snippet,
+    words_in,
+)
 from chatcli.store.usage import Answered
 from chatcli.text_lines import one_line
 
@@ -84,6 +94,10 @@ class ServerThreads:
                 if len(found) >= limit:
                     break
         return found[:limit]
+
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """Return none: see `Threads.exchanges`."""
+        return []
 
     def rename(self, thread_id: str, title: str) -> None:
         """See `Threads.rename`."""

@@ -34,6 +34,7 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 Notify = Literal["auto", "bell", "off"]
+Titles = Literal["auto", "model", "question"]
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
 LOCAL_ANSWER_SECONDS = 600.0
@@ -54,7 +55,7 @@ NOT_OF_A_PROGRAM = frozenset(
     (
         *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
         *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
-        *("input_key", "output_key"),
+        *("input_key", "output_key", "titles"),
     )
 )
 """The settings that a builder's program with a graph of its own does not have."""
@@ -122,6 +123,7 @@ class Settings:
     editing_mode: EditingMode = "emacs"
     notify: Notify = "auto"
     notify_after: Annotated[float, not_negative] = 10.0
+    titles: Titles = "auto"
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()

@@ -51,6 +51,7 @@ from chatcli.events import (
     SaveRequested,
     ShellFinished,
     ShellOutput,
+    TerminalEvent,
     ThreadChoice,
     ThreadsOffered,
 )
@@ -239,6 +240,8 @@ class LineHandler:
         if typed and "@" in text and (missing := await asyncio.to_thread(missing_mentions, text)):
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield Notice(f"there is no file {names}: sent as text", "warning")
+        if not self.conversation.takes_recall and any(each.kind == "recalled" for each in self._waiting):
+            self._recall("", "")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
         ask = self.conversation.ask_or_answer if typed else self.conversation.run_turn
         async with aclosing(ask(text, attachments)) as events:
@@ -255,6 +258,8 @@ class LineHandler:
                 if is_waiting(last):
                     draft.hold()
                 await self._call_user(last, time.monotonic() - began)
+            if isinstance(last, TerminalEvent):
+                await self.conversation.begin_title(last)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
         await (self.decide() if is_waiting(last) else self._follow(last))
@@ -390,6 +395,7 @@ def build_handler(
     handler = LineHandler(context, state.watch(renderer), prompt, attachments)
     if toolbar:
         handler.on_open = state.learn_cost
+        conversation.title_writer.on_end = state.learn_titles
     return handler
 
 

@@ -73,9 +73,11 @@ class ForeignThreads:
         whole = [each for each in found if each[0] == len(wanted)]
         return [pair for _, pair in sorted(whole or found, key=itemgetter(0), reverse=True)][:limit]
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
-        self._titles[thread_id] = title
+        summary = None if old is None else self.find(thread_id)
+        if summary is None or summary.title == old:
+            self._titles[thread_id] = title
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""

@@ -166,8 +166,8 @@ class Threads(Protocol):
         what it keeps belongs to its app.
         """
 
-    def rename(self, thread_id: str, title: str) -> None:
-        """Give the thread the title `title`."""
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
+        """Give the thread the title `title`; with `old`, only if that is its title now."""
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads, and give the space back."""

@@ -99,10 +99,11 @@ class ServerThreads:
         """Return none: see `Threads.exchanges`."""
         return []
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._client() as client:
-            if (row := _find(client, thread_id)) is not None:
+            row = _find(client, thread_id)
+            if row is not None and old in (None, summary_of(row).title):
                 client.threads.update(row["thread_id"], metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:

@@ -105,10 +105,11 @@ class PostgresThreads:
                 return []
             return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._use() as connection:
-            connection.execute("UPDATE chatcli_threads SET title = %s WHERE thread_id = %s", (title, thread_id))
+            values = {"thread": thread_id, "title": title, "old": old}
+            connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`; the server's autovacuum gives the space to what is written next."""
@@ -287,6 +288,11 @@ FROM chatcli_threads
 _RECENT = f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 _FIND = f"{_SUMMARY} WHERE thread_id = %s"
 _STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
+
+_RENAME = """
+UPDATE chatcli_threads SET title = %(title)s
+WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
+"""
 
 _SEARCH = f"""
 SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})

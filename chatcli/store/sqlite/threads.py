@@ -108,10 +108,11 @@ class SqliteThreads:
         with self._connection() as connection:
             return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._connection() as connection:
-            connection.execute("UPDATE threads SET title = ? WHERE thread_id = ?", (title, thread_id))
+            values = {"thread": thread_id, "title": title, "old": old}
+            connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
@@ -321,6 +322,8 @@ _SUMMARY = "SELECT thread_id, title, model, turns, created_at, updated_at FROM t
 _RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
 FIND = f"{_SUMMARY} WHERE thread_id = ?"
 STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
+
+_RENAME = "UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)"
 
 # The snippets are made of the best alone.
 SEARCH = """

@@ -17,6 +17,7 @@ from chatcli.events import (
 )
 from chatcli.providers import LOCAL
 from chatcli.runtime.program import command
+from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary, delete_threads
 from chatcli.text_lines import format_age
 from chatcli.thread_ids import check_title
@@ -79,8 +80,6 @@ async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterato
 
 async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Send what past threads say about WORDS along; off: don't."""
-    from chatcli.store import recall  # late: few conversations look back
-
     conversation = context.conversation
     if not arguments:
         raise UsageError("/recall takes words", remedy="For example: /recall database migration")
@@ -92,16 +91,16 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
             f"{conversation.model_name} gets nothing of past threads: they stay on this machine",
             remedy="They are for a model here: leave --url out, or choose one by /model NAME.",
         )
-    size = recall.FEW_CHARACTERS if conversation.model_name.provider == LOCAL else recall.MAX_CHARACTERS
+    size = FEW_CHARACTERS if conversation.model_name.provider == LOCAL else MAX_CHARACTERS
     threads, here = await conversation.threads(), conversation.thread_id
-    found = await asyncio.to_thread(recall.recall, threads, arguments, without=here, characters=size)
+    found = await asyncio.to_thread(recall, threads, arguments, without=here, characters=size)
     if not found.text:
         yield Notice("no other thread has these words")
         return
     count, tokens = len(found.excerpts), max(len(found.text) // 4, 1)
     told = f"{count} excerpt{'' if count == 1 else 's'} of past threads, about {tokens:,} tokens"
     rows = "".join(f"\n  {line}" for line in found.lines())
-    yield Notice(f"{told}, are sent with the next question; /recall off drops them{rows}")
+    yield Notice(f"sent with the next question: {told}; /recall off drops that{rows}")
     yield RecallRequested(arguments, found.text)
 
 

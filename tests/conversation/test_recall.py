@@ -81,7 +81,7 @@ def test_recall_shows_what_is_found_and_leaves_the_current_thread_out(fake: Fake
     assert isinstance(notice, Notice)
     assert isinstance(requested, RecallRequested)
     assert notice.text.splitlines()[1:] == ["  old: which pump do we take?"]
-    assert "sent with the next question; /recall off drops them" in notice.text
+    assert notice.text.startswith("sent with the next question: 1 excerpt of past threads, about ")
     assert "thread old (which pump do we take?)" in requested.text
     assert "AI: We chose the flux pump." in requested.text
     assert nothing == [Notice("no other thread has these words")]

@@ -22,8 +22,8 @@ MAX_SAID = 400
 MAX_WRITTEN = 2000
 """Characters that are read of what it writes: it may think first, or not know an end."""
 REQUEST = (
-    "Write a title for this conversation: three to six words, in the language of the question. Write the title alone,"
-    " without quotation marks.\n\nQuestion: {question}\n\nAnswer: {answer}"
+    "Name the topic of this conversation in three to six words, in the language of the question, as a title does. Write"
+    " the title alone, without quotation marks.\n\nQuestion: {question}\n\nAnswer: {answer}"
 )
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _REORDERING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")

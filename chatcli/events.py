@@ -290,6 +290,14 @@ class FileRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallRequested:
+    """`text`, what past threads say about `words`, goes along with the next question; empty: what waits is dropped."""
+
+    words: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditorRequested:
     """The user's editor is to open on `text`, for the next line, or on the file at `path`."""
 
@@ -444,6 +452,6 @@ InputEvent = (
     | ThreadsOffered
 )
 """Something that the user types or chooses next."""
-CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested
+CommandEvent = ThreadChanged | FileRequested | RecallRequested | SaveRequested | ClipboardFilled | ExitRequested
 """Something else that a slash command does."""
 Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent

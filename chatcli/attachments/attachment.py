@@ -29,7 +29,7 @@ _BOMS = (
 _WIDE = ["utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be"]
 _WESTERN = "cp1252"
 
-Kind = Literal["text", "image", "pdf"]
+Kind = Literal["text", "image", "pdf", "recalled"]
 
 STDIN_NAME = "stdin"
 """The name of standard input in a question."""
@@ -83,7 +83,10 @@ def _guess(sample: bytes, *, wide: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file as it was read: a text file has `text`, any other `data`; `name` is the name that the user gave."""
+    """A file as it was read: a text file has `text`, any other `data`; `name` is the name that the user gave.
+
+    What was `recalled` of past threads has `text` that is labelled already (`store.recall`), and no bytes of a file.
+    """
 
     name: str
     kind: Kind

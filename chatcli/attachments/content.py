@@ -26,6 +26,8 @@ MAX_SIDE = 8000
 REDUCED_SIDE = 2048
 """The longer side after the reduction, in pixels; providers reduce images to this size or below themselves."""
 _QUALITY = 85
+MAX_WORDS = 60
+"""Characters of what was searched for that a line repeats."""
 
 
 Block = dict[str, object]
@@ -171,6 +173,8 @@ def _labelled(attachment: Attachment, *, takes_pdf: bool) -> tuple[str, Block | 
             "mime_type": attachment.media_type,
             "extras": {"pages": pages},
         }
+    if attachment.kind == "recalled":
+        return attachment.text, None
     body = pdf_text(name, attachment.data) if attachment.kind == "pdf" else attachment.text
     newline = "" if body.endswith("\n") else "\n"
     if name == STDIN_NAME:
@@ -184,6 +188,11 @@ def _reference(name: str, media_type: str) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def _tokens(text: str) -> str:
+    tokens = max(len(text) // 4, 1)  # the approximation that the token counter uses
+    return f"about {tokens:,} token{'' if tokens == 1 else 's'}"
 
 
 def describe_attachment(attachment: Attachment) -> str:
@@ -201,6 +210,7 @@ def describe_attachment(attachment: Attachment) -> str:
             pages = count_pages(name, data)
             holds = f"{pages} page{'' if pages == 1 else 's'}"
         case "text":
-            tokens = max(len(attachment.text) // 4, 1)  # the approximation that the token counter uses
-            holds = f"about {tokens:,} token{'' if tokens == 1 else 's'}"
+            holds = _tokens(attachment.text)
+        case "recalled":
+            return f"sent with what past threads say about {one_line(name, MAX_WORDS)}: {_tokens(attachment.text)}"
     return f"attached {name}: {format_size(attachment.size)}, {holds}"

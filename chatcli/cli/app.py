@@ -109,6 +109,7 @@ def chat(
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
     tools: options.Tools = None,
+    recall: options.Recall = None,
     mcp_file: options.Mcp = None,
     allow: options.Allow = None,
     yes: options.Yes = None,

@@ -47,6 +47,7 @@ async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]
     """Ask the last question again; /history keeps its answer."""
     conversation = context.conversation
     session = await conversation.session()
+    conversation.title_writer.stop()
     await conversation.refuse_costly()
     for notice in (*_langflow_notice(context), *conversation.take_notices()):
         yield notice

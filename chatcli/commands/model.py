@@ -172,7 +172,8 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     toolbox = await context.conversation.toolbox()
     if toolbox.empty:
         yield Notice(
-            "no tools are switched on: use --tools for the built-in ones, [mcp.NAME] in config.toml for a server's"
+            "no tools are switched on: use --tools for the built-in ones, --recall to search past threads,"
+            " [mcp.NAME] in config.toml for a server's"
         )
         return
     if toolbox.starting:

@@ -47,7 +47,8 @@ class Command:
         usage: Its arguments, for `/help`.
         handler: Runs it.
         aliases: Its other names.
-        only: What it is for, if it refuses elsewhere: the plain chat, or a graph.
+        only: What it is for, if it refuses elsewhere: the plain chat, a graph, or threads that
+            stay on this machine.
 
     """
 
@@ -55,7 +56,7 @@ class Command:
     usage: str
     handler: Handler
     aliases: tuple[str, ...] = ()
-    only: Literal["chat", "graph"] | None = None
+    only: Literal["chat", "graph", "here"] | None = None
 
     @property
     def help(self) -> str:
@@ -75,8 +76,11 @@ class CommandRegistry:
 
     def offered(self, conversation: Conversation | None) -> Iterator[Command]:
         """Yield the commands that can work in `conversation`, all where there is none yet."""
-        refusing = None if conversation is None else "chat" if conversation.has_own_graph else "graph"
-        return (command for command in self._listed if command.only is None or command.only != refusing)
+        if conversation is None:
+            return iter(self._listed)
+        graph = conversation.has_own_graph
+        fits = {None: True, "chat": not graph, "graph": graph, "here": conversation.takes_recall}
+        return (command for command in self._listed if fits[command.only])
 
     def find(self, name: str) -> Command | None:
         """Return the command `name`, or None."""

@@ -6,8 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
-from chatcli.events import ConfirmationRequested, Event, Notice, ThreadChanged, ThreadChoice, ThreadsOffered
+from chatcli.events import (
+    ConfirmationRequested,
+    Event,
+    Notice,
+    RecallRequested,
+    ThreadChanged,
+    ThreadChoice,
+    ThreadsOffered,
+)
+from chatcli.providers import LOCAL
 from chatcli.runtime.program import command
+from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary, delete_threads
 from chatcli.text_lines import format_age
 from chatcli.thread_ids import check_title
@@ -68,6 +78,32 @@ async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterato
     yield Notice(f"renamed to {title}")
 
 
+async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Send what past threads say about WORDS along; off: don't."""
+    conversation = context.conversation
+    if not arguments:
+        raise UsageError("/recall takes words", remedy="For example: /recall database migration")
+    if arguments == "off":
+        yield RecallRequested("", "")
+        return
+    if not conversation.takes_recall:
+        raise UsageError(
+            f"{conversation.model_name} gets nothing of past threads: they stay on this machine",
+            remedy="They are for a model here: leave --url out, or choose one by /model NAME.",
+        )
+    size = FEW_CHARACTERS if conversation.model_name.provider == LOCAL else MAX_CHARACTERS
+    threads, here = await conversation.threads(), conversation.thread_id
+    found = await asyncio.to_thread(recall, threads, arguments, without=here, characters=size)
+    if not found.text:
+        yield Notice("no other thread has these words")
+        return
+    count, tokens = len(found.excerpts), max(len(found.text) // 4, 1)
+    told = f"{count} excerpt{'' if count == 1 else 's'} of past threads, about {tokens:,} tokens"
+    rows = "".join(f"\n  {line}" for line in found.lines())
+    yield Notice(f"sent with the next question: {told}; /recall off drops that{rows}")
+    yield RecallRequested(arguments, found.text)
+
+
 async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Delete this thread and all its branches, after a yes."""
     thread_id = context.conversation.thread_id
@@ -88,5 +124,6 @@ COMMANDS = (
     Command("thread", "[ID]", open_thread),
     Command("threads", "[TEXT]", pick_thread),
     Command("rename", "TEXT", rename_thread),
+    Command("recall", "WORDS", recall_threads, only="here"),
     Command("delete", "", delete_thread),
 )

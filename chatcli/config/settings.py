@@ -34,6 +34,7 @@ ThemeName = Literal["auto", "dark", "light", "mono"]
 THEMES = get_args(ThemeName)
 EditingMode = Literal["emacs", "vi"]
 Notify = Literal["auto", "bell", "off"]
+Titles = Literal["auto", "model", "question"]
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
 LOCAL_ANSWER_SECONDS = 600.0
@@ -44,7 +45,7 @@ DEFAULT = "default"
 """The source of a value that is not set."""
 PLAIN_CHAT = (
     *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
-    *("schema_file", "tools", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
+    *("schema_file", "tools", "recall", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
 )
 """The settings of models and tools, which a user graph and a server do not take."""
 GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
@@ -54,7 +55,7 @@ NOT_OF_A_PROGRAM = frozenset(
     (
         *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
         *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
-        *("input_key", "output_key", "no_instructions", "no_memory", "share_memory"),
+        *("input_key", "output_key", "no_instructions", "no_memory", "share_memory", "titles"),
     )
 )
 """The settings that a builder's program with a graph of its own does not have."""
@@ -122,6 +123,7 @@ class Settings:
     editing_mode: EditingMode = "emacs"
     notify: Notify = "auto"
     notify_after: Annotated[float, not_negative] = 10.0
+    titles: Titles = "auto"
     plain: bool = field(default_factory=_is_accessible)
     file: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ class Settings:
     mcp_servers: Annotated[dict[str, "McpServer"], _read_mcp_tables] = field(default_factory=dict)
     mcp_file: Path | None = field(default=None, metadata=_variables("CHATCLI_MCP"))
     allow: Annotated[tuple[str, ...], tool_rules] = ()
+    recall: bool = False
     yes: bool = False
     max_steps: Annotated[int, positive] = 25
     tool_timeout: Annotated[float, positive] | None = None

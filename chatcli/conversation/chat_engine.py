@@ -83,9 +83,9 @@ class ChatEngine(LocalEngine):
         if not embedded:
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
-            toolbox = build_toolbox(settings, can_ask=can_ask)
-            resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(location))
+            toolbox = build_toolbox(settings, store.threads, can_ask=can_ask)
+            resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
         knowledge = Knowledge(instructions=not settings.no_instructions, memory=not settings.no_memory)

@@ -7,7 +7,7 @@ needed, or ahead of that by `warm_up`.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,24 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place, granted, keeps_threads
+from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
-from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.events import (
+    WAITING,
+    ApprovalRequested,
+    Event,
+    Notice,
+    TerminalEvent,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
+from chatcli.graphs.server.client import ServerAddress
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
-from chatcli.providers import LANGFLOW, PROVIDERS
+from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
@@ -93,6 +105,7 @@ class Conversation:
         self._warming: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._branching: tuple[Turn, ...] = ()
+        self.title_writer = TitleWriter()
         self._waiting_notices: list[Notice] = []
         """Notices that came while no turn ran."""
 
@@ -123,6 +136,11 @@ class Conversation:
     def takes_documents(self) -> bool:
         """Whether answers can be grounded on documents: a model answers, not a graph, a server or a Langflow flow."""
         return not self.has_own_graph and self.model_name.provider != LANGFLOW
+
+    @property
+    def takes_recall(self) -> bool:
+        """Whether past threads may be sent along: to a model or a graph here, not to a server or a Langflow flow."""
+        return not isinstance(self.place, ServerAddress) and self.model_name.provider != LANGFLOW
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -218,6 +236,7 @@ class Conversation:
         """
         started = time.monotonic()
         self._stopped = False
+        self.title_writer.stop()
         try:
             session = await self.session()
             if self._stopped:  # when it was open already
@@ -446,6 +465,7 @@ class Conversation:
 
     async def compact(self) -> str:
         """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
+        self.title_writer.stop()
         await self.refuse_costly()
         return await (await self._chat()).compact()
 
@@ -501,9 +521,28 @@ class Conversation:
         """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
         return await (await self._chat()).allowed()
 
+    async def begin_title(self, last: TerminalEvent) -> None:
+        """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
+
+        It may if the user wants that, or if it is the local model, which costs nothing.
+        """
+        if isinstance(last, TurnFinished) and last.finish_reason == WAITING:
+            return
+        self.title_writer.count(last.thread_id)
+        provider, wanted = self.model_name.provider, self._settings.titles
+        by_model = wanted == "model" or (wanted == "auto" and provider == LOCAL)
+        if not isinstance(last, TurnFinished) or not by_model or not keeps_threads(self.place):
+            return
+        if not self.takes_documents or last.thread_id != self.thread_id:
+            return
+        with suppress(ChatcliError):
+            await self.refuse_costly()
+            self.title_writer.begin(await self._chat(), await self.threads())
+
     async def close(self) -> None:
         """Stop what runs and close the engine."""
         self.interrupt()
+        await self.title_writer.close()
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.wait([self._warming])

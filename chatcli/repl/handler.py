@@ -49,9 +49,11 @@ from chatcli.events import (
     KeysOffered,
     Listing,
     Notice,
+    RecallRequested,
     SaveRequested,
     ShellFinished,
     ShellOutput,
+    TerminalEvent,
     ThreadChoice,
     ThreadsOffered,
 )
@@ -241,6 +243,8 @@ class LineHandler:
         if typed and "@" in text and (missing := await asyncio.to_thread(missing_mentions, text)):
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield Notice(f"there is no file {names}: sent as text", "warning")
+        if not self.conversation.takes_recall and any(each.kind == "recalled" for each in self._waiting):
+            self._recall("", "")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
         ask = self.conversation.ask_or_answer if typed else self.conversation.run_turn
         async with aclosing(ask(text, attachments)) as events:
@@ -257,6 +261,8 @@ class LineHandler:
                 if is_waiting(last):
                     draft.hold()
                 await self._call_user(last, time.monotonic() - began)
+            if isinstance(last, TerminalEvent):
+                await self.conversation.begin_title(last)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
         await (self.decide() if is_waiting(last) else self._follow(last))
@@ -280,8 +286,8 @@ class LineHandler:
                 self._prompt.prefill(text)
             case EditorRequested(text, path):
                 await self._edit(text, path)
-            case FileRequested(source, data):
-                await self._attach(source, data)
+            case FileRequested() | RecallRequested():
+                await self._send_along(last)
             case SaveRequested(path):
                 await self._save(path)
             case ShellFinished() if last.output.strip():
@@ -320,6 +326,13 @@ class LineHandler:
         else:
             self._renderer.render(Notice("nothing was changed"))
 
+    async def _send_along(self, wanted: FileRequested | RecallRequested) -> None:
+        """Keep a file or what was recalled for the next question."""
+        if isinstance(wanted, FileRequested):
+            await self._attach(wanted.source, wanted.data)
+        else:
+            self._recall(wanted.words, wanted.text)
+
     async def _attach(self, source: str, data: bytes) -> None:
         settings = self._context.settings
         names = {attachment.name for attachment in self._waiting}
@@ -349,6 +362,15 @@ class LineHandler:
                 await asyncio.to_thread(edit_in_editor, path)
         except UsageError as error:
             self._renderer.render(Notice(f"{error.message}. {error.remedy}", "error"))
+
+    def _recall(self, words: str, text: str) -> None:
+        if text:
+            size = len(text.encode(errors="replace"))
+            self._waiting = (*self._waiting, Attachment(words, "recalled", "text/plain", text=text, size=size))
+            return
+        left = tuple(each for each in self._waiting if each.kind != "recalled")
+        dropped, self._waiting = len(self._waiting) - len(left), left
+        self._renderer.render(Notice("what was recalled is not sent" if dropped else "nothing recalled is waiting"))
 
     async def _save(self, path: Path) -> None:
         try:
@@ -398,6 +420,7 @@ def build_handler(
     handler = LineHandler(context, state.watch(renderer), prompt, attachments)
     if toolbar:
         handler.on_open = state.learn_cost
+        conversation.title_writer.on_end = state.learn_titles
     return handler
 
 

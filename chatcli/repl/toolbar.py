@@ -51,12 +51,12 @@ class Toolbar:
                 tokens, cost = self._spent.get(event.thread_id, (0, 0.0))
                 self._spent[event.thread_id] = tokens + event.usage.total_tokens, cost + (event.cost_usd or 0.0)
                 self._finished += 1
-                self._learn_titles()
+                self.learn_titles()
             case ThreadChanged():
-                self._learn_titles()
+                self.learn_titles()
                 self.learn_cost()
             case Notice():  # for example the notice of /rename
-                self._learn_titles()
+                self.learn_titles()
             case _:
                 pass
 
@@ -75,7 +75,8 @@ class Toolbar:
             self._spent[thread_id] = used.tokens.input + used.tokens.output, used.cost_usd
             self.on_change()
 
-    def _learn_titles(self) -> None:
+    def learn_titles(self) -> None:
+        """Read the titles again."""
         self._learning = asyncio.get_running_loop().create_task(self._read_titles())
 
     async def _read_titles(self) -> None:

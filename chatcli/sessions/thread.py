@@ -30,6 +30,7 @@ from chatcli.models.names import GRAPH
 from chatcli.sessions.history import whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.store.recall import without_recalled
 from chatcli.store.threads import Threads
 from chatcli.text_lines import one_line
 
@@ -140,7 +141,7 @@ class GraphThread:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
         metadata: dict[str, str | int] = {"chatcli_model": str(model)} if model else {}
         if title:
-            metadata["chatcli_title"] = one_line(title[:TITLE_SOURCE])[:TITLE_LENGTH]
+            metadata["chatcli_title"] = one_line(without_recalled(title[:TITLE_SOURCE]))[:TITLE_LENGTH]
         if turn is not None:
             metadata["chatcli_turn"] = turn
         return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}

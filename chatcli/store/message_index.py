@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from chatcli.events import INTERRUPTED
 from chatcli.message import human_role
 from chatcli.store.errors import DamagedError, damaged_thread
+from chatcli.store.recall import without_recalled
 from chatcli.store.serde import CompressedSerializer
 from chatcli.store.usage import REQUEST, Kept, answer_entry, as_kept
 
@@ -35,7 +36,8 @@ def message_rows(
                     message.id or f"{where['checkpoint_id']}-{place}",
                     str(where["checkpoint_id"]),
                     human_role(message.additional_kwargs) if isinstance(message, HumanMessage) else "assistant",
-                    message.text,
+                    # What was recalled is found in its own thread.
+                    without_recalled(message.text),
                     message.response_metadata.get("finish_reason") == INTERRUPTED,
                 )
 

@@ -1,6 +1,7 @@
 """The threads of a checkpointer that has no index: a graph's own, or a store in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
@@ -9,9 +10,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.message import MessageShown, human_role
 from chatcli.store.message_index import UsageReader, usage_of
+from chatcli.store.recall import without_recalled
 from chatcli.store.threads import (
+    LONG,
     MATCH_END,
     MATCH_START,
+    Exchange,
     Match,
     NoJournal,
     NoLocks,
@@ -19,6 +23,7 @@ from chatcli.store.threads import (
     ThreadSummary,
     branch_end,
     refuse_taken,
+    words_in,
 )
 from chatcli.store.usage import Answered, Kept, Write, answers_of, as_kept
 
@@ -55,9 +60,24 @@ class ForeignThreads:
                     found.append(Match(summary.thread_id, summary.title, role, _marked(message.text, words)))
         return found[:limit]
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """See `Threads.exchanges`."""
+        wanted = set(words_in(text))
+        found: list[tuple[int, Exchange]] = []
+        for summary in self.recent():
+            said = self._said(summary.thread_id) if wanted and summary.thread_id != without else []
+            for question, answer in _exchanges(said):
+                if count := len(wanted & set(words_in(f"{question} {answer}"))):
+                    pair = Exchange(summary.thread_id, summary.title, summary.updated_at, question, answer)
+                    found.append((count, pair))
+        whole = [each for each in found if each[0] == len(wanted)]
+        return [pair for _, pair in sorted(whole or found, key=itemgetter(0), reverse=True)][:limit]
+
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
-        self._titles[thread_id] = title
+        summary = None if old is None else self.find(thread_id)
+        if summary is None or summary.title == old:
+            self._titles[thread_id] = title
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
@@ -192,6 +212,15 @@ class MemoryThreads(ForeignThreads):
             if not place["checkpoint_ns"]:
                 threads.setdefault(place["thread_id"], []).append(checkpoint)
         return threads
+
+
+def _exchanges(said: Sequence[HumanMessage | AIMessage]) -> Iterator[tuple[str, str]]:
+    """Yield the text of each question with that of the answer to it."""
+    for place, message in enumerate(said):
+        if _role(message) == "user":
+            following = said[place + 1 : place + 2]
+            answer = next((after.text for after in following if _role(after) == "assistant"), "")
+            yield without_recalled(message.text)[:LONG], answer[:LONG]
 
 
 def _checkpoint_id(checkpoint: CheckpointTuple) -> str:

@@ -7,9 +7,9 @@ import difflib
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from chatcli.errors import StoreError, UsageError
 from chatcli.message import MessageShown
@@ -26,6 +26,8 @@ _PLAIN = str.maketrans(ACCENTS)
 
 MATCH_START, MATCH_END = "\x02", "\x03"
 _MAX_NAMED = 5
+LONG = 100_000
+"""Characters of a message in an `Exchange`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,20 @@ class Match:
     title: str
     role: str
     snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer that a search found; either is empty where the thread has none.
+
+    `title` and `updated_at` are the thread's.
+    """
+
+    thread_id: str
+    title: str
+    updated_at: str
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +159,15 @@ class Threads(Protocol):
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """Return the messages that hold every word of `text`, the best first."""
 
-    def rename(self, thread_id: str, title: str) -> None:
-        """Give the thread the title `title`."""
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """Return the questions with their answers that hold the words of `text`, the best first, `limit` at most.
+
+        They hold every word, or, where none does, some. The thread `without` is left out. A LangGraph server has none:
+        what it keeps belongs to its app.
+        """
+
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
+        """Give the thread the title `title`; with `old`, only if that is its title now."""
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """Delete the threads, and give the space back."""
@@ -190,6 +213,44 @@ def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
     finally:
         for thread_id in held:
             threads.locks.unlock(thread_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeQueries:
+    """The queries of a database for exchanges.
+
+    Attributes:
+        hits: Returns the messages that hold some `words`, the best first.
+        following: Returns the role and the text of the message after another one of its thread.
+        asked: Returns the ID and the text of the last question before a message of its thread.
+
+    """
+
+    hits: str
+    following: str
+    asked: str
+
+
+def find_exchanges(
+    execute: Callable[..., Any], queries: ExchangeQueries, searches: Iterable[str], limit: int, without: str
+) -> list[Exchange]:
+    """Return what the first of `searches` finds that finds anything; see `Threads.exchanges`."""
+    found: dict[int, Exchange] = {}
+    for words in searches:
+        values = {"words": words, "limit": 2 * limit, "without": without, "long": LONG}
+        for number, thread_id, title, updated_at, role, text in execute(queries.hits, values).fetchall():
+            place, question, answer = number, text, ""
+            here = {"thread": thread_id, "id": number, "long": LONG}
+            if role == "user":
+                following = execute(queries.following, here).fetchone()
+                answer = following[1] if following is not None and following[0] == "assistant" else ""
+            else:
+                place, question = execute(queries.asked, here).fetchone() or (number, "")
+                answer = text
+            found.setdefault(place, Exchange(thread_id, title, updated_at, question, answer))
+        if found:
+            break
+    return list(found.values())[:limit]
 
 
 def refuse_taken(thread_id: str, *, taken: bool) -> None:

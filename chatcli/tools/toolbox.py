@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.store.threads import Threads
 from chatcli.tools.tool import Arguments, Rules, Tool
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.remember import remember_tool
 from chatcli.tools.shell import shell_tool
+from chatcli.tools.threads import thread_tool
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -42,6 +44,7 @@ class Toolbox:
         servers: The MCP servers, by name.
         rules: The calls that are allowed beforehand.
         builtin: Whether the built-in tools are included.
+        named: The built-in tools that the user switches on one by one.
         can_ask: Whether there is a user to ask; without one, a call that needs approval is refused.
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
@@ -56,6 +59,7 @@ class Toolbox:
         rules: Rules | None = None,
         *,
         builtin: bool = False,
+        named: Sequence[Tool] = (),
         can_ask: bool = False,
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
@@ -73,6 +77,7 @@ class Toolbox:
         self._builtin = (
             builtin_tools(Path.cwd(), seconds, allow_private=allow_private, remembers=remembers) if builtin else []
         )
+        self._builtin += named
         self._replies: dict[str, list[str]] = {}
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -176,8 +181,8 @@ class Toolbox:
                 yield Tool(tool, asks=partial(_asks, tool), server=session.name)
 
 
-def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
-    """Return the toolbox for `settings`; nothing is started yet.
+def build_toolbox(settings: Settings, threads: Threads, *, can_ask: bool) -> Toolbox:
+    """Return the toolbox for `settings` beside the store's `threads`; nothing is started yet.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -187,6 +192,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         {} if settings.tools is False else settings.servers(),
         Rules(settings.allow, everything=settings.yes),
         builtin=settings.tools is True,
+        named=[thread_tool(threads)] if settings.recall and settings.tools is not False else [],
         can_ask=can_ask,
         seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,

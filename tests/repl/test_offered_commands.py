@@ -32,7 +32,7 @@ def conversation_with(name: ModelName) -> Conversation:
         (ModelName("graph", "agent.py:graph"), OF_THE_CHAT),
         (ModelName("server", "agent"), OF_THE_CHAT),
         (ModelName("openai", "gpt-4o-mini"), {"continue"}),
-        (ModelName("langflow", "flow"), {"continue"}),
+        (ModelName("langflow", "flow"), {"continue", "recall"}),
     ],
 )
 def test_what_always_refuses_is_not_offered(name: ModelName, missing: set[str]) -> None:

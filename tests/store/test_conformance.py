@@ -107,6 +107,35 @@ def test_search_finds_the_messages_that_hold_every_word(run: Run) -> None:
     run(work)
 
 
+def test_exchanges_are_questions_with_their_answers(run: Run, server: FakeOpenAI) -> None:
+    async def work(bench: Bench) -> None:
+        server.script(Answer("Because of Rayleigh."), Answer("Very."), Answer("Of sand."), Answer("Again Rayleigh."))
+        for thread_id, text in (("sky", "why is it blue?"), ("sky", "how high?"), ("sea", "what is the beach?")):
+            await bench.ask(thread_id, text)
+        await bench.ask("here", "is the beach blue?")
+
+        def found(text: str, limit: int = 9, without: str = "here") -> list[tuple[str, str, str]]:
+            exchanges = bench.store.threads.exchanges(text, limit, without)
+            return [(each.thread_id, each.question, each.answer) for each in exchanges]
+
+        sky, sea = ("sky", "why is it blue?", "Because of Rayleigh."), ("sea", "what is the beach?", "Of sand.")
+        assert found("Rayleigh") == [sky]  # by its answer
+        assert found("blue") == found("BLUE it") == [sky]  # by its question
+        assert found("blue", without="sky") == [("here", "is the beach blue?", "Again Rayleigh.")]
+        assert sorted(found("Rayleigh sand")) == sorted(found("beach blue")) == [sea, sky]  # no exchange has both
+        assert len(found("Rayleigh sand", limit=1)) == 1
+        assert found("nothing") == found("") == found("' | \" & !") == []
+        server.script(Answer("Hm."), Fail(400, {"error": {"message": "no"}}))
+        await bench.ask("lost", "the zebra?")
+        await bench.ask("lost", "a second zebra?")
+        assert sorted(found("zebra")) == [("lost", "a second zebra?", ""), ("lost", "the zebra?", "Hm.")]
+        [summary] = [each for each in bench.store.threads.recent() if each.thread_id == "sea"]
+        [exchange] = bench.store.threads.exchanges("sand", 9, "here")
+        assert (exchange.title, exchange.updated_at) == (summary.title, summary.updated_at)
+
+    run(work)
+
+
 def test_a_new_title_stays(run: Run) -> None:
     async def work(bench: Bench) -> None:
         await bench.ask("abc", "hello")

@@ -276,6 +276,10 @@ Tools = Annotated[
         rich_help_panel=TOOLS,
     ),
 ]
+Recall = Annotated[
+    bool | None,
+    typer.Option("--recall", help="Let the model search your past threads; it asks first.", rich_help_panel=TOOLS),
+]
 Mcp = Annotated[
     Path | None,
     typer.Option(

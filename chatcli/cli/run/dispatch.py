@@ -33,7 +33,7 @@ def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
 
     """
     elsewhere = settings.graph or settings.url or settings.resume_with or settings.script
-    tools = settings.tools or settings.mcp_file or settings.mcp_servers
+    tools = settings.tools or settings.recall or settings.mcp_file or settings.mcp_servers
     if not settings.helper or elsewhere or tools:
         return False
     place, thread = choose_place(settings), settings.thread

@@ -26,6 +26,7 @@ from chatcli.graphs.chat.receive import receive
 from chatcli.graphs.chat.small_model import closest, is_small, stems
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.sessions.history import is_question, newest_turn
+from chatcli.store.recall import OPENING
 from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text_lines import one_line
 
@@ -64,8 +65,8 @@ REWRITE = (
     "{conversation}\n\nNewest question: {question}"
 )
 _WORD = re.compile(r"\w+")
-_ATTACHED = re.compile(r"^<(?:stdin>|file name=)", re.MULTILINE)
-"""How the block of a file or a pipe begins; it stands behind what the user typed."""
+_ATTACHED = re.compile(rf"^(?:<stdin>|<file name=|{re.escape(OPENING)})", re.MULTILINE)
+"""How the block of a file, a pipe or past threads begins; it stands behind what the user typed."""
 _POINTING = frozenset(
     {"it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "him", "his", "she", "her", "one"}
     | {"ones", "there", "then", "same", "other", "another", "former", "latter", "above", "previous", "else", "more"}

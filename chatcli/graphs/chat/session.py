@@ -19,6 +19,7 @@ from chatcli.graphs.chat.context import FittedContext, compact_state, count_exac
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.graphs.chat.title import ask_title
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.memory.known import Knowledge
 from chatcli.message import Cited
@@ -27,11 +28,12 @@ from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
 from chatcli.sessions.found import as_citations
-from chatcli.sessions.history import COMPACTED, current_branch, is_question, session_name
+from chatcli.sessions.history import COMPACTED, as_shown, current_branch, is_question, session_name
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.sessions.turn import RunningTurn
+from chatcli.store.recall import without_recalled
 from chatcli.store.threads import Threads
 from chatcli.tools.changes import CHANGES, Change, reverts
 from chatcli.tools.toolbox import Toolbox
@@ -152,6 +154,12 @@ class ChatSession(Session):
             config = self._thread.config(self.name, title=COMPACTED, turn=number)
             await self._thread.graph.aupdate_state(config, dict(update), as_node=MODEL_NODE)
         return update["summary"]
+
+    async def ask_title(self) -> str:
+        """Return the title that the model writes for the thread, empty if it writes none; one request is sent."""
+        said = as_shown(await self._thread.messages())
+        first = {message.role: without_recalled(message.text) for message in reversed(said)}
+        return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._spent)
 
     async def allowed(self) -> list[str]:
         """Return the rules for tool calls that run without approval in this thread."""

@@ -21,7 +21,17 @@ from chatcli.errors import UsageError
 from chatcli.events import INTERRUPTED
 from chatcli.graphs.server.client import SERVER, ServerAddress, build_sync_client, check_server, server_failures
 from chatcli.message import MessageShown, human_role
-from chatcli.store.threads import Match, NoJournal, NoLocks, Step, ThreadSummary, refuse_taken, snippet, words_in
+from chatcli.store.threads import (
+    Exchange,
+    Match,
+    NoJournal,
+    NoLocks,
+    Step,
+    ThreadSummary,
+    refuse_taken,
+    snippet,
+    words_in,
+)
 from chatcli.store.usage import Answered
 from chatcli.text_lines import one_line
 
@@ -85,10 +95,15 @@ class ServerThreads:
                     break
         return found[:limit]
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """Return none: see `Threads.exchanges`."""
+        return []
+
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._client() as client:
-            if (row := _find(client, thread_id)) is not None:
+            row = _find(client, thread_id)
+            if row is not None and old in (None, summary_of(row).title):
                 client.threads.update(row["thread_id"], metadata={TITLE: title})
 
     def delete(self, thread_ids: Sequence[str]) -> None:

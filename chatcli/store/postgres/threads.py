@@ -13,7 +13,19 @@ import psycopg
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
 from chatcli.store.postgres.schema import SEARCHED, USAGE, VERSION
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, snippet, words_in
+from chatcli.store.threads import (
+    Exchange,
+    ExchangeQueries,
+    Match,
+    Partial,
+    Step,
+    ThreadSummary,
+    branch_end,
+    find_exchanges,
+    refuse_taken,
+    snippet,
+    words_in,
+)
 from chatcli.store.usage import Answered, Kept, answers_of
 
 IDLE = 5.0
@@ -84,10 +96,20 @@ class PostgresThreads:
             for thread_id, title, role, text in rows
         ]
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """See `Threads.exchanges`."""
+        words = words_in(text)
+        searches = (" & ".join(words), " | ".join(words))
+        with self._use() as connection:
+            if not words or not self._is_set_up(connection):
+                return []
+            return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
+
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._use() as connection:
-            connection.execute("UPDATE chatcli_threads SET title = %s WHERE thread_id = %s", (title, thread_id))
+            values = {"thread": thread_id, "title": title, "old": old}
+            connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`; the server's autovacuum gives the space to what is written next."""
@@ -267,12 +289,36 @@ _RECENT = f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 _FIND = f"{_SUMMARY} WHERE thread_id = %s"
 _STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 
+_RENAME = """
+UPDATE chatcli_threads SET title = %(title)s
+WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
+"""
+
 _SEARCH = f"""
 SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})
 FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id,
     plainto_tsquery('simple', %(words)s) AS wanted
 WHERE m.words @@ wanted ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
 """  # noqa: S608 - a constant number
+
+# The words are letters and digits alone, so that they are no operators.
+_EXCHANGES = ExchangeQueries(
+    """
+SELECT m.id, m.thread_id, t.title, to_char(t.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    m.role, left(m.text, %(long)s)
+FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id, to_tsquery('simple', %(words)s) AS wanted
+WHERE m.words @@ wanted AND m.thread_id != %(without)s AND m.role IN ('user', 'assistant')
+ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
+""",
+    """
+SELECT role, left(text, %(long)s) FROM chatcli_messages
+WHERE thread_id = %(thread)s AND id > %(id)s ORDER BY id LIMIT 1
+""",
+    """
+SELECT id, left(text, %(long)s) FROM chatcli_messages
+WHERE thread_id = %(thread)s AND id < %(id)s AND role = 'user' ORDER BY id DESC LIMIT 1
+""",
+)
 
 _SAVE_PARTIAL = """
 INSERT INTO chatcli_journal (thread_id, question_id, text) VALUES (%s, %s, %s)

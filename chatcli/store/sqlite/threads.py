@@ -17,7 +17,18 @@ from chatcli.errors import StoreError
 from chatcli.message import MessageShown
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.sqlite import schema
-from chatcli.store.threads import Match, Partial, Step, ThreadSummary, branch_end, refuse_taken, words_in
+from chatcli.store.threads import (
+    Exchange,
+    ExchangeQueries,
+    Match,
+    Partial,
+    Step,
+    ThreadSummary,
+    branch_end,
+    find_exchanges,
+    refuse_taken,
+    words_in,
+)
 from chatcli.store.usage import Answered, Kept, answers_of
 
 BUSY_TIMEOUT = 5.0
@@ -88,10 +99,20 @@ class SqliteThreads:
             rows = connection.execute(SEARCH, values)
             return [Match(*row) for row in rows]
 
-    def rename(self, thread_id: str, title: str) -> None:
+    def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
+        """See `Threads.exchanges`."""
+        words = [f'"{word}"' for word in words_in(text)]
+        if not words or not self._path.exists():
+            return []
+        searches = (" ".join(words), " OR ".join(words))
+        with self._connection() as connection:
+            return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
+
+    def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
         with self._connection() as connection:
-            connection.execute("UPDATE threads SET title = ? WHERE thread_id = ?", (title, thread_id))
+            values = {"thread": thread_id, "title": title, "old": old}
+            connection.execute(_RENAME, values)
 
     def delete(self, thread_ids: Sequence[str]) -> None:
         """See `Threads.delete`."""
@@ -302,6 +323,8 @@ _RECENT = f"{_SUMMARY} ORDER BY updated_at DESC LIMIT ?"
 FIND = f"{_SUMMARY} WHERE thread_id = ?"
 STARTING_WITH = f"{_SUMMARY} WHERE thread_id >= ? AND thread_id < ? ORDER BY updated_at DESC LIMIT ?"
 
+_RENAME = "UPDATE threads SET title = :title WHERE thread_id = :thread AND (:old IS NULL OR title = :old)"
+
 # The snippets are made of the best alone.
 SEARCH = """
 WITH newest AS MATERIALIZED (
@@ -312,6 +335,23 @@ SELECT m.thread_id, t.title, m.role, snippet(messages_fts, 0, char(2), char(3), 
 FROM best CROSS JOIN messages_fts ON messages_fts.rowid = best.id CROSS JOIN messages m ON m.id = best.id
 JOIN threads t ON t.thread_id = m.thread_id WHERE messages_fts MATCH :words ORDER BY best.score
 """
+
+_EXCHANGES = ExchangeQueries(
+    f"""
+WITH newest AS MATERIALIZED (
+    SELECT rowid AS id, rank AS score FROM messages_fts WHERE messages_fts MATCH :words
+    ORDER BY rowid DESC LIMIT {RANKED}
+)
+SELECT m.id, m.thread_id, t.title, t.updated_at, m.role, substr(m.text, 1, :long)
+FROM newest CROSS JOIN messages m ON m.id = newest.id JOIN threads t ON t.thread_id = m.thread_id
+WHERE m.thread_id != :without AND m.role IN ('user', 'assistant') ORDER BY newest.score LIMIT :limit
+""",  # noqa: S608 - a constant number
+    "SELECT role, substr(text, 1, :long) FROM messages WHERE thread_id = :thread AND id > :id ORDER BY id LIMIT 1",
+    """
+SELECT id, substr(text, 1, :long) FROM messages
+WHERE thread_id = :thread AND id < :id AND role = 'user' ORDER BY id DESC LIMIT 1
+""",
+)
 
 _IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chatcli.conversation.conversation import Conversation
+    from chatcli.conversation.engine import OpenEngine
     from chatcli.events import Notice, Progress
     from chatcli.graphs.chat.answer_schema import AnswerSchema
     from chatcli.graphs.user.spec import GraphSpec
@@ -61,6 +62,23 @@ def build_conversation(
 
     """
     from chatcli.conversation.conversation import Conversation
+
+    opener = engine_opener(settings, place, graph, schema, can_ask=can_ask, embedded=embedded, given=given)
+    who = name or who_answers(settings, place, graph)
+    return Conversation(settings, place, thread_id, who, opener, documents)
+
+
+def engine_opener(
+    settings: Settings,
+    place: Place,
+    graph: "GraphSpec | None" = None,
+    schema: "AnswerSchema | None" = None,
+    *,
+    can_ask: bool = False,
+    embedded: bool = False,
+    given: GivenValues | None = None,
+) -> "OpenEngine":
+    """Return what opens the engine of a conversation; the arguments are those of `build_conversation`."""
     from chatcli.conversation.engine import Engine, import_engine
 
     chosen = GivenValues.of_settings(settings) if given is None else given
@@ -83,5 +101,4 @@ def build_conversation(
 
         return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
 
-    who = name or who_answers(settings, place, graph)
-    return Conversation(settings, place, thread_id, who, open_engine, documents)
+    return open_engine

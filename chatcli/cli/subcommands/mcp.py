@@ -1,0 +1,150 @@
+"""`chat mcp`: an MCP server for other programs, on standard input and output or on a loopback port."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatcli.cli.grammar import options
+from chatcli.cli.run.chosen_graph import chosen_graph
+from chatcli.cli.subcommands.output import settings_of
+from chatcli.config.installation import install_command
+from chatcli.config.settings import Settings
+from chatcli.conversation.build import who_answers
+from chatcli.conversation.place import choose_place
+from chatcli.errors import ExitCode, UsageError
+from chatcli.graphs.server.client import ServerAddress
+from chatcli.store.location import StoreLocation
+
+if TYPE_CHECKING:
+    from chatcli.serve.mcp.answers import Answers
+
+TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
+"""The environment variable of the token; without it, one is made."""
+MIN_TOKEN = 16
+"""Characters; a shorter one can be guessed."""
+_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file", "input")
+"""Options about one question, which the other program asks."""
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+Http = Annotated[
+    int | None,
+    typer.Option(
+        "--http",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Serve streamable HTTP on this port of the loopback address, 0 for a free one, with a token.",
+    ),
+]
+
+
+@app.command()
+def mcp(
+    ctx: typer.Context,
+    http: Http = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    system: options.System = None,
+    role: options.Role = None,
+    var: options.Var = None,
+    temperature: options.Temperature = None,
+    max_tokens: options.MaxTokens = None,
+    context_tokens: options.ContextTokens = None,
+    auto_compact: options.AutoCompact = None,
+    max_cost: options.MaxCost = None,
+    timeout: options.Timeout = None,
+    docs: options.Docs = None,
+    store: options.Store = None,
+    no_save: options.NoSave = None,
+    graph: options.Graph = None,
+    context: options.Context = None,
+    configurable: options.Configurable = None,
+    input_key: options.InputKey = None,
+    output_key: options.OutputKey = None,
+    url: options.Url = None,
+    assistant: options.Assistant = None,
+    tools: options.Tools = None,
+    mcp_file: options.Mcp = None,
+    allow: options.Allow = None,
+    yes: options.Yes = None,
+    max_steps: options.MaxSteps = None,
+    tool_timeout: options.ToolTimeout = None,
+) -> None:
+    """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
+
+    They ask, and list, search and read threads and documents. See `chat help mcp`.
+    """
+    given = {name: None if value in ((), []) else value for name, value in ctx.params.items() if name != "http"}
+    settings = settings_of(ctx).with_options(given)
+    for name in filter(settings.is_option, _OF_ONE_QUESTION):
+        option = name.removesuffix("_file").replace("_", "-")
+        raise UsageError(f"--{option} has no effect on `chat mcp`: the other program asks", remedy="Leave it out.")
+    if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
+        raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
+    if find_spec("mcp") is None:
+        raise UsageError("`chat mcp` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+    settings.servers()  # refuse an unreadable file of MCP servers now
+    token = _token() if http is not None else ""
+    raise typer.Exit(_serve(settings, http, token))
+
+
+def _token() -> str:
+    """Return the token that the environment sets, empty for none; no child process inherits it."""
+    token = os.environ.pop(TOKEN, "").strip()
+    if token and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
+        raise UsageError(
+            f"{TOKEN} is no token: it needs {MIN_TOKEN} ASCII characters or more, without spaces",
+            remedy="Leave it empty, and one is made.",
+        )
+    return token
+
+
+def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
+    """Serve until the client is gone, or a signal ends it; return the exit code."""
+    if not settings.debug:
+        logging.getLogger().addHandler(logging.NullHandler())  # the SDK's log has requests and tracebacks
+    open_answers = _opener(settings)
+    from chatcli.serve.mcp.server import ChatServer
+
+    async def serve() -> bool:
+        server = ChatServer(open_answers, settings.credentials.redact)
+        if port is None:
+            from chatcli.serve.mcp.stdio import serve_stdio
+
+            return await serve_stdio(server)
+        from chatcli.serve.mcp.http import serve_http
+
+        made = secrets.token_urlsafe(32)
+        return await serve_http(server, port, token or made, shows_token=not token)
+
+    if port is None and sys.stdin is not None and sys.stdin.isatty():
+        print("This speaks MCP with the program that starts it: see `chat help mcp`. Ctrl-D ends it.", file=sys.stderr)
+    return ExitCode.INTERRUPTED if asyncio.run(serve()) else ExitCode.OK
+
+
+def _opener(settings: Settings) -> Any:
+    """Return what makes the answers of the server; wrong options are refused here, before it starts."""
+    place = choose_place(settings)
+    if place == StoreLocation():
+        place = StoreLocation(shared=True)  # so that one turn finds the threads of another
+    spec = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
+    name = who_answers(settings, place, spec)
+    documents: tuple[str, ...] = ()
+    if settings.docs:
+        from chatcli.documents.find import resolve_source
+
+        documents = tuple(map(resolve_source, settings.docs))
+
+    def open_answers() -> "Answers":
+        from chatcli.serve.mcp.answers import Answers
+
+        return Answers(settings, place, name, spec, documents)
+
+    return open_answers

@@ -1,0 +1,366 @@
+"""What the tools of `chat mcp` do, without the protocol. Importing this module imports what a conversation needs.
+
+The arguments come from another program, and are no better than its model: they name no file that the user has not
+named or indexed, choose no server, allow no tool and delete nothing.
+"""
+
+import asyncio
+import dataclasses
+import os
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chatcli.config.settings import Settings
+from chatcli.conversation.build import engine_opener
+from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.engine import Engine, LazyEngine
+from chatcli.conversation.place import Place, keeps_threads, open_threads
+from chatcli.conversation.stored_threads import read_thread, read_whole_thread
+from chatcli.documents.find import find_files, resolve_source, shown_path
+from chatcli.documents.index import DocumentIndex
+from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.events import (
+    WAITING,
+    ApprovalRequested,
+    Event,
+    Notice,
+    Progress,
+    TextDelta,
+    ToolCallStarted,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
+from chatcli.graphs.server.client import ServerAddress
+from chatcli.models.names import GRAPH, ModelName
+from chatcli.rendering.json import cited_fields
+from chatcli.runtime.program import command
+from chatcli.sanitize import sanitize_line
+from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
+from chatcli.text_lines import one_line
+from chatcli.thread_ids import check_thread_id, new_thread_id
+from chatcli.transfer.export import ExportFormat, thread_lines
+
+if TYPE_CHECKING:
+    from chatcli.graphs.user.spec import GraphSpec
+
+_T = TypeVar("_T")
+
+Result = tuple[dict[str, Any], str]
+"""What a tool returns: a value by its schema, and a text for a model to read; empty for the value as JSON."""
+Report = Callable[[float, str], Awaitable[None]]
+"""Reports progress: how much so far, and what is new."""
+_MAX_PAYLOAD = 500
+"""Characters of what a thread waits for, in a text."""
+
+
+class Turn:
+    """One call of `ask`, which can be stopped; it then keeps the part of the answer that has arrived."""
+
+    def __init__(self, answers: "Answers", arguments: dict[str, Any], report: Report) -> None:
+        self._answers = answers
+        self._arguments = arguments
+        self._report = report
+        self._conversation: Conversation | None = None
+        self._stopped = False
+
+    def interrupt(self) -> None:
+        """Stop it, as Ctrl-C does."""
+        self._stopped = True
+        if self._conversation is not None:
+            self._conversation.interrupt()
+
+    async def run(self) -> Result:
+        """Ask, and return the answer.
+
+        Raises:
+            ChatcliError: There is no whole answer.
+
+        """
+        question = self._arguments["question"]
+        if not question.strip():
+            raise UsageError("the question is empty")
+        async with self._answers.conversation(self._arguments) as conversation:
+            self._conversation = conversation
+            if self._stopped:
+                raise InterruptedTurnError("the turn was stopped before it began")
+            approvals: list[ApprovalRequested] = []
+            notices: list[str] = []
+            arrived = 0
+            async with aclosing(conversation.run_turn(question)) as events:
+                async for event in events:
+                    arrived = await self._show(event, arrived)
+                    match event:
+                        case ApprovalRequested():
+                            approvals.append(event)
+                        case Notice(passing=False, text=text):
+                            notices.append(text)
+                        case TurnFinished():
+                            return _answer(event, approvals, notices)
+                        case TurnInterrupted(thread_id=thread_id):
+                            raise InterruptedTurnError(
+                                "the turn was stopped", remedy=f"What had arrived is kept in the thread {thread_id}."
+                            )
+                        case TurnFailed(error=error):
+                            raise error
+                        case _:
+                            pass
+            raise AssertionError("a turn has an end")
+
+    async def _show(self, event: Event, arrived: int) -> int:
+        """Report what `event` means for one who waits; return how many characters of the answer have arrived."""
+        match event:
+            case TextDelta(text=text, draft=False):
+                arrived += len(text)
+                await self._report(arrived, text)
+            case ToolCallStarted(name=name):
+                await self._report(arrived, f"calls {name}")
+            case Progress(label=label, finished=False):
+                await self._report(arrived, label)
+            case _:
+                pass
+        return arrived
+
+
+class Answers:
+    """What the tools read and run: one engine for all turns, and the threads of its place.
+
+    Args:
+        settings: The user's choices.
+        place: Where the threads are kept.
+        name: Who answers first.
+        graph: The user's graph, if one answers.
+        documents: The resolved ones of the settings.
+
+    """
+
+    def __init__(
+        self, settings: Settings, place: Place, name: ModelName, graph: "GraphSpec | None", documents: tuple[str, ...]
+    ) -> None:
+        self._settings = settings
+        self._place = place
+        self._name = name
+        self._graph = graph
+        self._documents = documents
+        self._engine = LazyEngine(engine_opener(settings, place, graph), _announce)
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Of each thread that is asked; the turns on one come one after the other."""
+
+    def turn(self, arguments: dict[str, Any], report: Report) -> Turn:
+        """Return the turn that the `arguments` of `ask` ask for, to be run."""
+        return Turn(self, arguments, report)
+
+    async def close(self) -> None:
+        """Close the store, the models and the tools; no turn may run any more."""
+        await self._engine.close()
+
+    @asynccontextmanager
+    async def conversation(self, arguments: dict[str, Any]) -> AsyncIterator[Conversation]:
+        """Yield a conversation on the thread of the `arguments` of `ask`, alone on it in this process.
+
+        Raises:
+            ChatcliError: An argument can't be what it is.
+
+        """
+        thread_id = await self._thread(arguments.get("thread"))
+        documents = await self._allowed(arguments.get("documents"))
+        settings = self._settings if documents is None else self._settings.with_options({"docs": documents})
+        chosen = self._documents if documents is None else documents
+        async with self._asking[thread_id]:
+            opener = self._borrow
+            conversation = Conversation(settings, self._place, thread_id, self._name, opener, tuple(chosen))
+            if (model := arguments.get("model")) is not None:
+                await conversation.use_model(model)
+            if documents is not None and not conversation.takes_documents:
+                raise UsageError("documents have no effect here: what answers has its own", remedy="Leave them out.")
+            try:
+                yield conversation
+            finally:
+                await conversation.close()
+
+    async def _thread(self, thread_id: str | None) -> str:
+        """Return the thread to ask on: `thread_id`, or a new one."""
+        if thread_id is None:
+            return new_thread_id()
+        try:
+            check_thread_id(thread_id)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if self._graph is None and not isinstance(self._place, ServerAddress):
+            found = await self._with_threads(lambda threads: threads.find(thread_id))
+            provider, _, graph = found.model.partition(":") if found is not None else ("", "", "")
+            if provider == GRAPH:  # its code runs where the user names it, not where another program names the thread
+                raise UsageError(
+                    f"the thread {thread_id} belongs to the graph {graph}",
+                    remedy="Only a server that its user starts with that graph (--graph) can go on with it.",
+                )
+        return thread_id
+
+    async def _borrow(self, announce: Callable[[Progress | Notice], None]) -> Engine:
+        return _Borrowed(await self._engine.get())
+
+    async def _with_threads(self, work: Callable[[Threads], _T]) -> _T:
+        """Return what `work` returns for the threads of the place; it may block."""
+        if not keeps_threads(self._place):
+            return work((await self._engine.get()).threads)
+        return await asyncio.to_thread(lambda: work(open_threads(self._place)))
+
+    async def list_threads(self, arguments: dict[str, Any]) -> Result:
+        """Return the newest threads."""
+        found = await self.recent(arguments.get("limit", 20))
+        return {"threads": [dataclasses.asdict(one) for one in found]}, ""
+
+    async def recent(self, limit: int) -> list[ThreadSummary]:
+        """Return the newest threads, `limit` of them at most."""
+        return await self._with_threads(lambda threads: threads.recent(limit))
+
+    async def starting_with(self, prefix: str, limit: int) -> list[str]:
+        """Return the IDs of threads that begin with `prefix`, `limit` of them at most."""
+        found = await self._with_threads(lambda threads: threads.starting_with(prefix, limit))
+        return [one.thread_id for one in found]
+
+    async def search_threads(self, arguments: dict[str, Any]) -> Result:
+        """Return the messages that hold all words of the text."""
+        limit = arguments.get("limit", 20)
+        found = await self._with_threads(lambda threads: threads.search(arguments["text"], limit))
+        matches = [dataclasses.asdict(match) for match in found]
+        for match in matches:
+            match["snippet"] = match["snippet"].replace(MATCH_START, "").replace(MATCH_END, "")
+        return {"matches": matches}, ""
+
+    async def read_thread(self, arguments: dict[str, Any]) -> Result:
+        """Return messages of a thread."""
+        summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread"]))
+        messages = await read_thread(self._place, summary.thread_id)
+        end = max(len(messages) - arguments.get("skip", 0), 0)
+        shown = [
+            {"role": one.role, "content": one.text, "interrupted": one.interrupted, **cited_fields(one.cited)}
+            for one in messages[max(end - arguments.get("limit", 50), 0) : end]
+        ]
+        return {**dataclasses.asdict(summary), "messages": shown, "total": len(messages)}, ""
+
+    async def markdown(self, thread_id: str) -> str | None:
+        """Return the thread `thread_id` as `chat threads export` writes it; None if it does not exist."""
+        summary = await self._with_threads(lambda threads: threads.find(thread_id))
+        if summary is None:
+            return None
+        document, _ = await read_whole_thread(self._place, summary)
+        return await asyncio.to_thread(lambda: "\n".join(thread_lines(document, ExportFormat.MD)))
+
+    async def search_documents(self, arguments: dict[str, Any]) -> Result:
+        """Return the passages of documents that match the text best."""
+        allowed = await self._allowed(arguments.get("documents"))
+        stopped = False
+
+        def search() -> list[dict[str, Any]]:
+            with DocumentIndex() as index:
+                sources = list(allowed or self._documents or (one.source for one in index.sources()))
+                if not sources:
+                    raise UsageError(
+                        "there are no documents to search",
+                        remedy="The user names some: chat mcp --docs PATH, or chat docs index PATH.",
+                    )
+                index.update(sources, stop=lambda: stopped)
+                found = index.search(arguments["text"], sources, limit=arguments.get("limit", 10))
+            return [
+                {
+                    "path": shown_path(one.passage.path),
+                    "start_line": one.passage.start_line,
+                    "end_line": one.passage.end_line,
+                    "page": one.passage.page,
+                    "text": one.passage.text,
+                    "score": round(one.score, 4),
+                }
+                for one in found
+            ]
+
+        try:
+            return {"passages": await asyncio.to_thread(search)}, ""
+        finally:
+            stopped = True
+
+    async def _allowed(self, named: Sequence[str] | None) -> list[str] | None:
+        """Return the documents `named` by the other program, resolved; None if it names none.
+
+        Raises:
+            UsageError: One of them is not below what the user named by --docs or indexed.
+
+        """
+        return await asyncio.to_thread(self._check_documents, named) if named else None
+
+    def _check_documents(self, named: Sequence[str]) -> list[str]:
+        with DocumentIndex() as index:
+            sources = list(dict.fromkeys((*self._documents, *(one.source for one in index.sources()))))
+        return list(dict.fromkeys(_below(text, sources) for text in named))
+
+
+def _below(text: str, sources: Sequence[str]) -> str:
+    """Return the path that `text` names, if it is one of `sources`, or a file or folder that one of them holds.
+
+    What a source leaves out, such as hidden and ignored files, is not held by it.
+    """
+    refused = UsageError(
+        f"{one_line(sanitize_line(text), 200)} is not among the documents that are open to other programs",
+        remedy="The user opens some: chat mcp --docs PATH, or chat docs index PATH.",
+    )
+    if text in sources:
+        return text
+    try:
+        found = resolve_source(text)
+    except UsageError:
+        raise refused from None  # whether there is such a file is no business of the other program
+    if found in sources:
+        return found
+    above = [source for source in sources if Path(found).is_relative_to(source) or not os.path.lexists(source)]
+    inside = f"{found.rstrip('/')}/"
+    if not any(one.path == found or one.path.startswith(inside) for one in find_files(above)):
+        raise refused
+    return found
+
+
+class _Borrowed:
+    """The engine of all turns, which stays open when a conversation is closed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def _announce(event: Progress | Notice) -> None:
+    """Show on stderr what is reported outside of a turn."""
+    if isinstance(event, Notice) and not event.passing:
+        print(f"note: {sanitize_line(event.text)}", file=sys.stderr)  # noqa: T201 - stdout is the protocol's
+
+
+def _answer(event: TurnFinished, approvals: Sequence[ApprovalRequested], notices: list[str]) -> Result:
+    value = {
+        "thread_id": event.thread_id,
+        "checkpoint_id": event.checkpoint_id,
+        "model": event.model,
+        "content": event.content,
+        "finish_reason": event.finish_reason,
+        "usage": dataclasses.asdict(event.usage),
+        "elapsed_ms": event.elapsed_ms,
+        **cited_fields(event.cited),
+        "approvals": [one.payload for one in approvals],
+        "notices": notices,
+    }
+    parts = [event.content] if event.content else []
+    if event.cited is not None and (sources := [line for line, _ in event.cited.lines()]):
+        parts.append("\n".join(sources))
+    if event.finish_reason == WAITING:
+        waits = "; ".join(one_line(str(one.payload), _MAX_PAYLOAD) for one in approvals)
+        parts.append(
+            f"The thread {event.thread_id} waits for its user: {waits}. Only the user can answer, in a terminal:"
+            f" {command(f'-t {event.thread_id}')}"
+        )
+    return value, "\n\n".join(parts)

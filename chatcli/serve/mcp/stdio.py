@@ -1,0 +1,179 @@
+"""The transport over standard input and output, one message a line; nothing else ever reaches standard output."""
+
+import asyncio
+import json
+import os
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp import types
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
+
+from chatcli.errors import UsageError
+from chatcli.runtime.signals import take_signals
+from chatcli.serve.mcp.server import ChatServer
+
+_READ_AT_ONCE = 65536
+Incoming = MemoryObjectSendStream[SessionMessage | Exception]
+
+
+class _Pipes:
+    """This process's standard input and output, taken from everybody else in it.
+
+    What a library, a graph or a child process prints goes to standard error; they read nothing.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.source, self.target = os.dup(0), os.dup(1)
+        except OSError:
+            raise UsageError("`chat mcp` speaks MCP on its standard input and output, and one is closed") from None
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        try:
+            os.dup2(2, 1)
+        except OSError:  # standard error is closed
+            os.dup2(nothing, 1)
+        os.close(nothing)
+
+
+class _Writer:
+    """Writes lines in a thread: a client that does not read must not keep the loop from noticing its end."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._loop = asyncio.get_running_loop()
+        self._lines: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    async def write(self, line: str) -> None:
+        """Write `line`, and wait until it is written.
+
+        Raises:
+            OSError: The client is gone.
+
+        """
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._lines.put((line.encode() + b"\n", written))
+        await written
+
+    def _run(self) -> None:
+        while True:
+            line, written = self._lines.get()
+            problem: OSError | None = None
+            rest = memoryview(line)
+            try:
+                while rest:
+                    rest = rest[os.write(self._target, rest) :]
+            except OSError as error:
+                problem = error
+            if self._loop.is_closed():
+                return
+            self._loop.call_soon_threadsafe(_settle, written, problem)
+
+
+def _settle(written: "asyncio.Future[None]", problem: OSError | None) -> None:
+    if written.done():
+        return
+    if problem is None:
+        written.set_result(None)
+    else:
+        written.set_exception(problem)
+
+
+async def serve_stdio(server: ChatServer) -> bool:
+    """Serve the client on standard input and output until it closes one of them; return whether a signal ended it.
+
+    Raises:
+        UsageError: One of them is closed already.
+
+    """
+    loop, pipes = asyncio.get_running_loop(), _Pipes()
+    writer = _Writer(pipes.target)
+    to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
+    signalled = False
+
+    def stop() -> None:
+        nonlocal signalled
+        signalled = True
+        to_server.close()
+
+    take_signals(loop, stop)
+    threading.Thread(target=_read, args=(pipes.source, loop, to_server, writer.write), daemon=True).start()
+    pump = asyncio.create_task(_pump(from_server, writer, to_server))
+    try:
+        await server.sdk.run(incoming, outgoing, server.sdk.create_initialization_options())
+    finally:
+        await server.close()
+        outgoing.close()
+        pump.cancel()
+        await asyncio.wait([pump])
+    return signalled
+
+
+async def _pump(messages: "MemoryObjectReceiveStream[SessionMessage]", writer: _Writer, to_server: Incoming) -> None:
+    """Write the server's messages; when the client is gone, end its input too."""
+    async for message in messages:
+        try:
+            await writer.write(message.message.model_dump_json(by_alias=True, exclude_none=True))
+        except OSError:
+            to_server.close()
+            return
+
+
+def _read(
+    source: int,
+    loop: asyncio.AbstractEventLoop,
+    to_server: Incoming,
+    write: Callable[[str], Awaitable[None]],
+) -> None:
+    """Hand the lines of `source` to the server in `loop`, and at their end close its input."""
+
+    async def take(line: bytes) -> None:
+        message = _message(line)
+        if isinstance(message, str):
+            await write(message)
+        else:
+            await to_server.send(message)
+
+    def run(work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    try:
+        begun: list[bytes] = []
+        while chunk := os.read(source, _READ_AT_ONCE):
+            first, *others = chunk.split(b"\n")
+            begun.append(first)
+            for other in others:
+                if (line := b"".join(begun)).strip():
+                    run(take(line))
+                begun = [other]
+    except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        pass  # the client or the loop is gone
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(to_server.close)
+
+
+def _message(line: bytes) -> SessionMessage | str:
+    """Return the message in `line`, or the answer to a line that holds none."""
+    try:
+        return SessionMessage(types.JSONRPCMessage.model_validate_json(line.decode(errors="replace")))
+    except ValidationError:
+        pass
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return _error(None, types.PARSE_ERROR, "this line is not JSON")
+    number = value.get("id") if isinstance(value, dict) else None
+    number = number if isinstance(number, int | str) else None
+    return _error(number, types.INVALID_REQUEST, "this is not one message of JSON-RPC 2.0")
+
+
+def _error(number: int | str | None, code: int, message: str) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}})

@@ -80,7 +80,7 @@ class ChatEngine(LocalEngine):
         if not embedded:
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
-            toolbox = build_toolbox(settings, can_ask=can_ask)
+            toolbox = build_toolbox(settings, on_progress, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(location))
             graph = build_graph(store.checkpointer)

@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.events import Notice, Progress
 from chatcli.tools.tool import Arguments, Rules, Tool
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Toolbox:
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
         allow_private: Whether a URL may redirect into this network.
+        announce: Shows an event to the user, in the running turn or the next one.
+        debug: Whether the user sees what MCP servers log.
 
     """
 
@@ -58,6 +61,8 @@ class Toolbox:
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
+        announce: Callable[[Progress | Notice], None] = lambda event: None,
+        debug: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.can_ask = can_ask
@@ -72,6 +77,8 @@ class Toolbox:
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
         """The approved calls, each with the digest of the file that it was shown to change."""
+        self._announce = announce
+        self._debug = debug
         self._opening: asyncio.Task[None] | None = None
         self._reported = False
 
@@ -155,8 +162,10 @@ class Toolbox:
     async def _open(self) -> None:
         if self._servers and _is_installed():
             # In a thread: importing the SDK takes a second.
-            session_type = await asyncio.to_thread(_session_type)
-            self.sessions = [session_type(name, server) for name, server in self._servers.items()]
+            open_session = await asyncio.to_thread(_session_maker)
+            self.sessions = [
+                open_session(name, server, self._announce, debug=self._debug) for name, server in self._servers.items()
+            ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
@@ -171,8 +180,8 @@ class Toolbox:
                 yield Tool(tool, asks=partial(_asks, tool), server=session.name)
 
 
-def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
-    """Return the toolbox for `settings`; nothing is started yet.
+def build_toolbox(settings: Settings, announce: Callable[[Progress | Notice], None], *, can_ask: bool) -> Toolbox:
+    """Return the toolbox for `settings`, which shows what happens by `announce`; nothing is started yet.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -186,6 +195,8 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
+        announce=announce,
+        debug=settings.debug,
     )
 
 
@@ -220,10 +231,14 @@ def _is_installed() -> bool:
     return importlib.util.find_spec("langchain_mcp_adapters") is not None
 
 
-def _session_type() -> "type[McpSession]":
+def _session_maker() -> "Callable[..., McpSession]":
+    from chatcli.tools.mcp_host import Host
     from chatcli.tools.mcp_session import McpSession
 
-    return McpSession
+    def make(name: str, server: McpServer, announce: Callable[[Progress | Notice], None], *, debug: bool) -> McpSession:
+        return McpSession(name, server, Host(name, announce, debug=debug))
+
+    return make
 
 
 def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:

@@ -15,6 +15,7 @@ from chatcli.rendering.plain import (
     diff_lines,
     error_lines,
     keys_line,
+    progress_text,
     request_lines,
     short_name,
 )
@@ -77,7 +78,7 @@ class TerminalRenderer:
             self._progress_line.erase()
         if isinstance(event, _PIECES):
             self._waiting.delay(f"{self._model} is answering")
-        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.DocumentsFound)):
+        elif not (isinstance(event, (*_INPUT_LINE, events.Notice, events.DocumentsFound)) or self._is_of_call(event)):
             self._waiting.stop()
         self._show(event)
 
@@ -189,7 +190,12 @@ class TerminalRenderer:
     def _(self, event: events.Progress) -> None:
         if self._quiet:
             return
-        if self._screen.err_console.is_terminal and self._shows_live_lines and not self._screen.answer:
+        if self._is_of_call(event):
+            if event.finished:
+                self._waiting.stop()
+            else:
+                self._waiting.rename(progress_text(event))
+        elif self._screen.err_console.is_terminal and self._shows_live_lines and not self._screen.answer:
             self._screen.reasoning.finish()
             self._progress_line.update(event)
             if event.finished:
@@ -269,6 +275,10 @@ class TerminalRenderer:
     def _shows_live_lines(self) -> bool:
         """Whether lines that are removed later may be shown, and the user wants to see them."""
         return self._screen.has_live_lines and not self._quiet
+
+    def _is_of_call(self, event: events.Event) -> bool:
+        """Return whether `event` is the progress of a call whose line is shown: the line below it says more."""
+        return isinstance(event, events.Progress) and event.unit == "percent" and self._tool_lines.open
 
     def _wait(self, what: str) -> None:
         if self._shows_live_lines:

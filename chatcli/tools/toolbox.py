@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.tools.tool import Arguments, Rules, Tool
 
@@ -88,15 +89,36 @@ class Toolbox:
         `report` gets a line for each server that fails, once; its tools are left out. Cancelling a call stops no
         server: the next call continues to wait.
         """
-        if self._opening is None:
-            # In its own context: the servers must not belong to the turn that happens to be the first.
-            self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
-        await asyncio.shield(self._opening)
+        await self._opened()
         if not self._reported:
             self._reported = True
             for line in self.problems():
                 report(line)
         return self.tools
+
+    async def session(self, name: str) -> "McpSession":
+        """Return the session with the server `name`, started if necessary.
+
+        Raises:
+            UsageError: It can't be used.
+
+        """
+        await self._opened()
+        for session in self.sessions:
+            if session.name == name and not session.problem:
+                return session
+        reason = next((session.problem for session in self.sessions if session.name == name), "")
+        missing = not _is_installed()
+        raise UsageError(
+            f"the MCP server {name} can't be used{f': {reason}' if reason else ''}",
+            remedy=f"MCP servers need the extra mcp: {install_command('mcp')}" if missing else "",
+        )
+
+    async def _opened(self) -> None:
+        if self._opening is None:
+            # In its own context: the servers must not belong to the turn that happens to be the first.
+            self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
+        await asyncio.shield(self._opening)
 
     @property
     def empty(self) -> bool:

@@ -222,15 +222,16 @@ class ImageAttached:
 class Progress:
     """Work that takes a while: `done` of `total` units so far; `total` 0 when it is not known.
 
-    `unit` is "bytes" for a download, "files" for documents, and "" for a step without a size. The last one of a label
-    has `finished`.
+    `unit` is "bytes" for a download, "files" for documents, "percent" for a call of a tool, and "" for a step without
+    a size. The last one of a label has `finished`. `detail` says what is done just now; untrusted text.
     """
 
     label: str
     done: int = 0
     total: int = 0
-    unit: Literal["bytes", "files", ""] = ""
+    unit: Literal["bytes", "files", "percent", ""] = ""
     finished: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import codecs
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -124,22 +124,22 @@ def read_attachment(
 
     """
     if data:
-        return _identify(source, _read_all(source, io.BytesIO(data)))
+        return identify(source, _read_all(source, io.BytesIO(data)))
     if source == STDIN:
         if stdin is None or stdin.closed or stdin.isatty():
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")
-        return _identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
+        return identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
     if source.startswith(_URL):
         # Imported here: most runs fetch nothing, and the HTTP client is large.
         from chatcli.attachments.html import readable
         from chatcli.attachments.web import fetch
 
-        page = _identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
+        page = identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
         return replace(page, text=readable(page.text))  # a local HTML file stays as it is: it may be the topic
     path = Path(source).expanduser()
     try:
         with path.open("rb") as file:
-            return _identify(source, _read_all(source, file))
+            return identify(source, _read_all(source, file))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{source} can't be attached: {reason}", remedy="Check the path.") from None
@@ -156,7 +156,13 @@ def _read_all(name: str, stream: BinaryIO) -> bytes:
     return data
 
 
-def _identify(name: str, data: bytes) -> Attachment:
+def identify(name: str, data: bytes) -> Attachment:
+    """Return `data` as the attachment `name`, recognised by its content.
+
+    Raises:
+        RefusedError: No model takes a file of this type.
+
+    """
     if media_type := image_type(data):
         return Attachment(name, "image", media_type, data=data, size=len(data))
     if is_pdf(data):
@@ -196,6 +202,20 @@ def find_mentions(line: str) -> list[str]:
         source = quoted or _existing(bare)
         if source and (source.startswith(("http://", "https://")) or _is_file(source)):
             found[source] = None
+    return list(found)
+
+
+def find_resources(line: str, servers: Collection[str]) -> list[tuple[str, str]]:
+    """Return the resources that `line` mentions as `@SERVER:URI`, each once: the server, one of `servers`, and the URI.
+
+    See `missing_mentions` for what is code. A file of that name comes first.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for quoted, bare in _typed_mentions(line):
+        mention = quoted or bare.rstrip(_CLOSING)
+        server, _, uri = mention.partition(":")
+        if server in servers and uri and not mention.startswith(_URL) and not _is_file(mention):
+            found[server, uri] = None
     return list(found)
 
 

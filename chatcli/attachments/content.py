@@ -46,6 +46,11 @@ def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
         return _reduce(image)
 
 
+def image_block(data: bytes, media_type: str) -> Block:
+    """Return the part of a message that is this image."""
+    return {"type": "image", "base64": _base64(data), "mime_type": media_type}
+
+
 def pixels(name: str, data: bytes) -> tuple[int, int]:
     """Return the width and the height.
 
@@ -163,7 +168,7 @@ def _labelled(attachment: Attachment, *, takes_pdf: bool) -> tuple[str, Block | 
     name = attachment.name
     if attachment.kind == "image":
         data, media_type = fit_image(name, attachment.data, attachment.media_type)
-        return _reference(name, media_type), {"type": "image", "base64": _base64(data), "mime_type": media_type}
+        return _reference(name, media_type), image_block(data, media_type)
     if attachment.kind == "pdf" and takes_pdf:
         # The number of pages is for the token counter, which would take the base64 data for a long text.
         pages = count_pages(name, attachment.data)

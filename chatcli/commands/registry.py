@@ -1,7 +1,7 @@
 """Define slash commands, find them in typed lines, and run them."""
 
 import difflib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -65,9 +65,18 @@ class Command:
 
 
 class CommandRegistry:
-    """All commands, in the order of `/help`; finds them by name and alias."""
+    """All commands, in the order of `/help`; finds them by name and alias.
 
-    def __init__(self, commands: Iterable[Command]) -> None:
+    Args:
+        commands: The commands.
+        find_other: Returns the command of a name that is none of theirs, None if there is none.
+
+    """
+
+    def __init__(
+        self, commands: Iterable[Command], find_other: Callable[[str], Command | None] = lambda name: None
+    ) -> None:
+        self._find_other = find_other
         self._listed = tuple(commands)
         self._commands = {name: command for command in self._listed for name in (command.name, *command.aliases)}
 
@@ -84,7 +93,7 @@ class CommandRegistry:
 
     def find(self, name: str) -> Command | None:
         """Return the command `name`, or None."""
-        return self._commands.get(name)
+        return self._commands.get(name) or self._find_other(name)
 
     def nearest(self, name: str) -> str | None:
         """Return the command name most similar to `name`; None if no name is similar."""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from chatcli.attachments.clipboard import read_image
 from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.served import prompt_rows
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
-from chatcli.errors import UsageError
+from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     ClipboardFilled,
     EditorRequested,
@@ -52,16 +53,26 @@ async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Ev
     if arguments:
         yield MessageShown("assistant", unfold(read_page(arguments)))
     else:
-        yield help_table(context.registry.offered(context.conversation))
+        conversation, prompts = context.conversation, []
+        if conversation.mcp_servers and (starting := await conversation.starting_servers()):
+            yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+        for server in conversation.mcp_servers:
+            try:
+                prompts += await conversation.prompts(server)
+            except ChatcliError as error:
+                yield Notice(error.message, "warning")
+        yield help_table(context.registry.offered(conversation), prompt_rows(prompts))
 
 
-def help_table(commands: Iterable[Command]) -> Listing:
-    """Return the table of everything that can be typed: `commands`, other lines and keys."""
+def help_table(commands: Iterable[Command], prompts: tuple[tuple[str, str], ...] = ()) -> Listing:
+    """Return the table of everything that can be typed: `commands`, `prompts` of servers, other lines and keys."""
     rows = [
         (f"{', '.join(f'/{name}' for name in (command.name, *command.aliases))} {command.usage}".rstrip(), command.help)
         for command in commands
     ]
-    return Listing("", ("type", "what it does"), (*rows, _BLANK, *LINES, _BLANK, *KEYS))
+    return Listing(
+        "", ("type", "what it does"), (*rows, *((_BLANK, *prompts) if prompts else ()), _BLANK, *LINES, _BLANK, *KEYS)
+    )
 
 
 async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

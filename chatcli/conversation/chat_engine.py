@@ -84,7 +84,7 @@ class ChatEngine(LocalEngine):
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
             store = await resources.enter_async_context(open_store(location))
-            toolbox = build_toolbox(settings, store.threads, can_ask=can_ask)
+            toolbox = build_toolbox(settings, store.threads, on_progress, can_ask=can_ask)
             resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()

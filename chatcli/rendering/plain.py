@@ -368,7 +368,15 @@ def _pad(text: str, width: int) -> str:
 
 def format_amount(amount: int, unit: str) -> str:
     """Return `amount`, of a `Progress` in `unit`, for people."""
+    if unit == "percent":
+        return f"{amount} %"
     return f"{amount:,} files" if unit == "files" else format_size(amount)
+
+
+def progress_text(event: Progress) -> str:
+    """Return what a call of a tool is doing, on one line: `fake/search: reading b.txt 40 %`."""
+    detail = f": {sanitize_line(event.detail)}" if event.detail else ""
+    return f"{sanitize_line(event.label)}{detail}{f' {event.done} %' if event.total else ''}"
 
 
 class ProgressLines:
@@ -387,11 +395,12 @@ class ProgressLines:
         step = percent // _STEP * _STEP
         if label not in self._shown_percent:
             self._shown_percent[label] = step
-            return f"{label} ({format_amount(event.total, event.unit)})..." if event.total else f"{label}..."
+            sized = event.total and event.unit != "percent"
+            return f"{label} ({format_amount(event.total, event.unit)})..." if sized else f"{label}..."
         if step <= self._shown_percent[label]:
             return None
         self._shown_percent[label] = step
-        return f"{label}: {step} %"
+        return f"{label}: {step} % {sanitize_line(event.detail)}".rstrip()
 
 
 def short_name(model: str) -> str:

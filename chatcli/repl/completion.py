@@ -1,8 +1,11 @@
 """Completion with Tab."""
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any, TypeVar
 from unicodedata import normalize
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -15,6 +18,7 @@ from chatcli.commands.state import WATCH
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
+from chatcli.errors import ChatcliError
 from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
 from chatcli.repl.toolbar import thread_titles
@@ -25,6 +29,10 @@ Choices = Callable[[], Iterable[tuple[str, str]]]
 """Returns the values that an argument may have, each with a word about it."""
 
 _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)\Z""")
+
+SERVER_SECONDS = 10.0
+"""Time for an MCP server, started if necessary, to list what Tab completes."""
+Offered = TypeVar("Offered")
 
 _BEFORE_PATH = "/docs add "
 
@@ -53,7 +61,9 @@ class LineCompleter(Completer):
         """Yield the completions of the text before the cursor."""
         typed = document.text_before_cursor
         if mention := _MENTION.search(typed):
-            yield from _paths(mention["quoted"] or mention["bare"] or "", quoted=mention["quoted"] is not None)
+            begun, quoted = mention["quoted"] or mention["bare"] or "", mention["quoted"] is not None
+            yield from _resources(begun, self._conversation(), quoted=quoted)
+            yield from _paths(begun, quoted=quoted)
         elif typed.startswith(_BEFORE_PATH):
             path = typed.removeprefix(_BEFORE_PATH).lstrip()
             yield from _paths(path.removeprefix('"'), quoted=path.startswith('"'))
@@ -65,6 +75,7 @@ class LineCompleter(Completer):
             for command in self._registry.offered(self._conversation()):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
+            yield from _prompts(typed, self._conversation())
 
     def _values(self, typed: str) -> Iterable[Completion]:
         name, _, argument = typed[1:].partition(" ")
@@ -128,6 +139,52 @@ def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str
 
     words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
     return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
+
+
+def _from_servers(conversation: Conversation, ask: Callable[[], Coroutine[Any, Any, list[Offered]]]) -> list[Offered]:
+    """Return what `ask` gets from an MCP server, in the conversation's own thread; nothing if that takes too long."""
+    if conversation.loop is None:
+        return []
+    asked = asyncio.run_coroutine_threadsafe(ask(), conversation.loop)
+    try:
+        return asked.result(SERVER_SECONDS)
+    except (ChatcliError, TimeoutError, CancelledError):
+        asked.cancel()
+        return []
+
+
+def _resources(typed: str, conversation: Conversation | None, *, quoted: bool) -> Iterable[Completion]:
+    """Yield the MCP servers whose names begin with `typed`, or the resources of the one that it names."""
+    if conversation is None:
+        return
+    server, colon, begun = typed.partition(":")
+    if not colon:
+        for name in conversation.mcp_servers:
+            if name.startswith(server):
+                yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
+    elif server in conversation.mcp_servers:
+        for resource in _from_servers(conversation, lambda: conversation.resources(server)):
+            uri = resource.uri
+            if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
+                closing = '"' if quoted else ""
+                about = sanitize_line(resource.title)
+                yield Completion(f"{uri}{closing}", start_position=-len(begun), display_meta=about)
+
+
+def _prompts(typed: str, conversation: Conversation | None) -> Iterable[Completion]:
+    """Yield the MCP servers whose names begin the command `typed`, or the prompts of the one that it names."""
+    if conversation is None:
+        return
+    server, colon, begun = typed[1:].partition(":")
+    if not colon:
+        for name in conversation.mcp_servers:
+            if name.startswith(server):
+                yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
+    elif server in conversation.mcp_servers:
+        for prompt in _from_servers(conversation, lambda: conversation.prompts(server)):
+            if prompt.name.startswith(begun):
+                about = sanitize_line(f"{prompt.usage} {prompt.description}")
+                yield Completion(prompt.name, start_position=-len(begun), display_meta=about)
 
 
 def _composed(name: str) -> str:

@@ -19,6 +19,7 @@ from chatcli.attachments.attachment import (
     Attachment,
     find_folders,
     find_mentions,
+    find_resources,
     missing_mentions,
     read_attachment,
 )
@@ -213,9 +214,12 @@ class LineHandler:
         if not parse_command(line) and not parse_shell(line):
             await self._consume(self.conversation.keep(parse_question(line), self._waiting))
 
-    async def ask_first(self, text: str) -> None:
-        """Ask the question of the command line, which is never read as a command or as an answer to a request."""
-        await self._consume(self._ask(text, typed=False))
+    async def ask_first(self, text: str, resources: Sequence[tuple[str, str]] = ()) -> None:
+        """Ask the question of the command line, which is never read as a command or as an answer to a request.
+
+        The `resources` of MCP servers, each by its server and its URI, go along with it.
+        """
+        await self._consume(self._ask(text, typed=False, resources=resources))
 
     async def pick(self, choices: Sequence[ThreadChoice]) -> None:
         """Let the user pick one of the threads `choices`, and open it."""
@@ -230,10 +234,14 @@ class LineHandler:
         """Stop what is running, and close the conversation."""
         await self.conversation.close()
 
-    async def _ask(self, text: str, *, typed: bool = True) -> AsyncGenerator[Event, None]:
+    async def _ask(
+        self, text: str, *, typed: bool = True, resources: Sequence[tuple[str, str]] = ()
+    ) -> AsyncGenerator[Event, None]:
         """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`, and use folders `@DIR/`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
+            named = find_resources(text, self.conversation.mcp_servers) if typed and "@" in text else resources
+            mentioned += await self.conversation.read_resources(named)
             if typed and "@" in text and (folders := await asyncio.to_thread(find_folders, text)):
                 check_takes_documents(self.conversation)
                 yield await add_documents(self.conversation, folders)

@@ -74,10 +74,16 @@ class Repl:
         return self._handler
 
     async def run(
-        self, first: str | None = None, *, choices: "tuple[ThreadChoice, ...]" = (), decides: bool = False
+        self,
+        first: str | None = None,
+        *,
+        resources: "Sequence[tuple[str, str]]" = (),
+        choices: "tuple[ThreadChoice, ...]" = (),
+        decides: bool = False,
     ) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
+        The `resources` of MCP servers go along with `first`.
         With `choices`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
         """
         leave_signals_to_python()  # from here on the terminal must be restored at the end
@@ -86,7 +92,7 @@ class Repl:
             if choices:
                 await (await self.handler()).pick(choices)
             if first is not None:
-                await (await self.handler()).ask_first(first)
+                await (await self.handler()).ask_first(first, resources)
             if decides:
                 await (await self.handler()).decide()
             while not self._leaving:

@@ -130,15 +130,21 @@ def is_cut(call: ToolCall, answer: AIMessage) -> bool:
 
 
 def result_of(
-    call: ToolCall, text: str, *, status: Literal["success", "error"] = "error", artifact: Any = None
+    call: ToolCall,
+    text: str,
+    *,
+    status: Literal["success", "error"] = "error",
+    artifact: Any = None,
+    images: Sequence[dict[str, Any]] = (),
 ) -> ToolMessage:
     """Return the message that tells the model how `call` ended.
 
     It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
-    can't be sent of the text is replaced: the name of a file may be no Unicode.
+    can't be sent of the text is replaced: the name of a file may be no Unicode. `images` are blocks that follow it.
     """
+    text = as_text(text)
     return ToolMessage(
-        as_text(text),
+        [{"type": "text", "text": text}, *images] if images else text,
         tool_call_id=str(call["id"]),
         name=call["name"],
         status=status,

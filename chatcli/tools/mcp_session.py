@@ -1,38 +1,33 @@
 """A session with one MCP server, which is started or connected to while this process needs its tools."""
 
 import asyncio
-import json
+import contextvars
+import math
 import os
-import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import anyio
-import httpx
 from langchain_mcp_adapters.tools import load_mcp_tools
-from mcp import ClientSession, StdioServerParameters, stdio_client, types
+from mcp import ClientSession, McpError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
 
 from chatcli import __version__, paths
 from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.runtime.parse import read_json
+from chatcli.events import Notice, Progress
 from chatcli.text_lines import one_line
 from chatcli.tools.leash import leashed
+from chatcli.tools.mcp_host import Host
+from chatcli.tools.mcp_http import FAILED, AnsweringClient
 from chatcli.tools.shell import inherited_environment
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+    from langchain_mcp_adapters.interceptors import MCPToolCallRequest
 
-RequestId = int | str
-_TIMEOUT = httpx.Timeout(30, read=300)
-"""In seconds, as in the SDK's own client: a server may keep an answer open for a while."""
-_EVENTS = "text/event-stream"
-_RESUMES = "last-event-id"
-_EVENT_ID = re.compile(rb"[\r\n]id:[ ]?[^\r\n ]")
-_CODE = -32000
-"""JSON-RPC's code for errors of the implementation."""
+Result = TypeVar("Result")
 
 CLOSE_SECONDS = 6.0
 """Time for a server to end: the SDK closes its input, and terminates and kills it after two seconds each."""
@@ -40,122 +35,151 @@ MIN_SECRET = 6
 """Characters; shorter values are not keys, and would be found in any text."""
 CANCEL_SECONDS = 1.0
 """Time for the message to a server that a call is cancelled."""
-
-
-class AnsweringClient(httpx.AsyncClient):
-    """An HTTP client that turns the failure of a request into an answer."""
-
-    def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__(headers=headers, timeout=_TIMEOUT)
-
-    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Return the answer to `request`; if it fails and a result is awaited, the answer is an error."""
-        number = _request_id(request)
-        try:
-            response = await super().send(request, **options)
-        except httpx.TransportError as error:
-            return _instead(request, number, error)
-        if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
-            return response  # the SDK handles these itself
-        if response.is_error:
-            await response.aclose()
-            reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
-            return _events(request, _failure(number, reason))
-        kept = {name: value for name, value in response.headers.items() if name.startswith("mcp-")}
-        headers = {**kept, "content-type": _EVENTS}
-        return httpx.Response(response.status_code, headers=headers, stream=_Answer(response, number), request=request)
-
-
-class _Answer(httpx.AsyncByteStream):
-    """The events of `response`, and after them an error for the request `number`, in case it got no result."""
-
-    def __init__(self, response: httpx.Response, number: RequestId) -> None:
-        self._response = response
-        self._number = number
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        reason, end, resumable = "the server closed the connection during the call", b"\n", False
-        try:
-            if self._response.headers.get("content-type", "").lower().startswith(_EVENTS):
-                async for part in self._response.aiter_bytes():
-                    resumable = resumable or _EVENT_ID.search(end + part) is not None
-                    end = (end + part)[-8:]
-                    yield part
-            else:
-                yield _event(read_json(await self._response.aread()))
-        except httpx.TransportError as error:
-            reason = _transport_reason(error)
-        except ValueError:
-            reason = "the server's answer is not valid MCP"
-        if not resumable:  # else the SDK asks for the rest, by the number of the last event
-            yield b"\n\n" + _event(_failure(self._number, reason))
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-def _request_id(request: httpx.Request) -> RequestId | None:
-    """Return the number of the request that waits for a result; None for anything else, such as a notification.
-
-    A GET for the rest of an answer waits too. The SDK replaces its number, so any number will do.
-    """
-    if request.method == "GET":
-        return -1 if _RESUMES in request.headers else None
-    if request.method != "POST":
-        return None
-    message: dict[str, Any] = json.loads(request.content)
-    number: RequestId | None = message.get("id") if "method" in message else None
-    return number
-
-
-def _instead(request: httpx.Request, number: RequestId | None, error: httpx.TransportError) -> httpx.Response:
-    """Return an answer to `request` in place of the one that `error` prevented.
-
-    Raises:
-        TransportError: The request opens a stream of the server's own messages, which the SDK can do without.
-
-    """
-    if number is not None:
-        return _events(request, _failure(number, _transport_reason(error)))
-    if request.method == "GET":
-        raise error
-    # A notification, or the end of the session: no result is awaited, and an error would end every other call.
-    return httpx.Response(httpx.codes.ACCEPTED if request.method == "POST" else httpx.codes.NO_CONTENT, request=request)
-
-
-def _transport_reason(error: httpx.TransportError) -> str:
-    return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
-
-
-def _failure(number: RequestId, reason: str) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": number, "error": {"code": _CODE, "message": reason}}
-
-
-def _event(message: object) -> bytes:
-    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
-
-
-def _events(request: httpx.Request, message: dict[str, Any]) -> httpx.Response:
-    return httpx.Response(200, headers={"content-type": _EVENTS}, content=_event(message), request=request)
+PING_SECONDS = 5.0
+"""Time for a server over HTTP to show that it is still there, after a request failed."""
+MAX_REASON = 1000
+"""Characters of the reason why a server can't be used."""
+PROGRESS_SECONDS = 0.1
+"""From one report of a call's progress to the next: a server may send thousands."""
+MAX_REQUESTS = 20
+"""Requests of a server that wait for the user, or for a model, at the same time."""
+_FORGOTTEN = 32600
+"""The SDK's code for a server over HTTP that does not know the session any more."""
 
 
 class McpSession:
-    """The session with the server `name`; one task opens and closes the connection, as the SDK requires."""
+    """The session with the server `name`: its tools, and what calls them.
 
-    def __init__(self, name: str, server: McpServer) -> None:
+    A server that has ended is started again by the next call. If it ends once more before a call succeeded, it stays
+    so: one that crashes at each start is not started for ever.
+    """
+
+    def __init__(self, name: str, server: McpServer, host: Host | None = None) -> None:
         self.name = name
         self.tools: list[BaseTool] = []
         self.problem = ""
         """The reason why the server can't be used, in one line."""
+        self.host = host or Host(name)
         self._server = server
+        self._seconds = 0.0
+        self._connection = _Connection(name, server, self.host)
+        self._choosing = asyncio.Lock()
+        self._restarted = False
+        """Whether it was started again, and no request has succeeded since."""
+
+    async def open(self, seconds: float) -> None:
+        """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
+        self._seconds = seconds
+
+        async def load(session: ClientSession) -> None:
+            self.tools = await load_mcp_tools(session, server_name=self.name, tool_interceptors=[self._call])
+
+        await self._connection.open(seconds, load)
+        self.problem = self._connection.problem
+
+    async def close(self) -> None:
+        """End the session, and the server if it was started here."""
+        await self._connection.close()
+
+    async def request(self, send: "Callable[[_Session], Awaitable[Result]]") -> Result:
+        """Return the result of what `send` asks the server; one that has ended is started again first.
+
+        A request that has reached the server is never sent twice, since it may have changed something.
+
+        Raises:
+            UsageError: The server can't be used.
+            McpError: It answered with an error, or its connection broke.
+
+        """
+        while True:
+            connection = await self._live()
+            try:
+                result = await send(connection.session)
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                connection.lost = True  # nothing was sent
+                continue
+            except McpError as error:
+                if error.error.code == _FORGOTTEN and self._server.command is None and not connection.lost:
+                    connection.lost = True  # it refused the request: a server that was started again knows no session
+                    continue
+                connection.doubtful |= error.error.code == FAILED
+                raise
+            self._restarted = False
+            return result
+
+    async def _live(self) -> "_Connection":
+        """Return a connection that can be used; where it has ended, a new one.
+
+        Raises:
+            UsageError: There is none.
+
+        """
+        async with self._choosing:
+            await self._connection.open(self._seconds)  # it may still be opened for a call that was given up
+            if not await self._connection.has_ended():
+                return self._connection
+            if self._restarted:
+                raise UsageError(f"{self.name} has ended")
+            self._restarted = self._server.command is not None
+            await self._connection.close()
+            self._connection = _Connection(self.name, self._server, self.host)
+            await self._connection.open(self._seconds)
+            if self._connection.problem:
+                raise UsageError(f"{self.name} has ended, and can't be started again: {self._connection.problem}")
+            again = "was started again" if self._server.command else "was connected to again"
+            self.host.announce(Notice(f"the MCP server {self.name} had ended and {again}"))
+            return self._connection
+
+    async def _call(self, request: "MCPToolCallRequest", handler: object) -> types.CallToolResult:
+        """Call a tool, in place of the adapter's `handler`, which knows the first connection alone."""
+        report = _Report(f"{self.name}/{request.name}", self.host.announce)
+        self.host.begin_call()
+        try:
+            result = await self.request(
+                lambda session: session.call_tool(request.name, request.args, progress_callback=report.take)
+            )
+        finally:
+            report.end()
+        return _without_audio(result)
+
+
+class _Connection:
+    """One connection to a server, which one task opens and closes, as the SDK requires."""
+
+    session: "_Session"
+
+    def __init__(self, name: str, server: McpServer, host: Host) -> None:
+        self.problem = ""
+        self.lost = False
+        """Whether the other side is known to be gone."""
+        self.doubtful = False
+        """Whether a request failed, so that the other side may be gone."""
+        self._name = name
+        self._server = server
+        self._host = host
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def open(self, seconds: float) -> None:
-        """Start the server or connect to it, and read its tools, within `seconds`; a failure becomes the `problem`."""
-        self._task = asyncio.create_task(self._hold(seconds))
+    async def open(self, seconds: float, load: Callable[[ClientSession], Awaitable[None]] | None = None) -> None:
+        """Open it within `seconds`, if it is not open; then `load` what is needed. A failure becomes the `problem`."""
+        if self._task is None:
+            # In its own context: a server must not belong to the turn that happens to start it.
+            self._task = asyncio.create_task(self._hold(seconds, load), context=contextvars.Context())
         await self._ready.wait()
+
+    async def has_ended(self) -> bool:
+        """Return whether it can't be used any more; a doubtful one is asked."""
+        if self.lost or self.problem or self.session.ended or self._task is None or self._task.done():
+            return True
+        if self.doubtful:
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    await self.session.send_ping()
+            except (McpError, TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return True
+            self.doubtful = False
+        return False
 
     async def close(self) -> None:
         """End the session, and the server if it was started here."""
@@ -167,26 +191,34 @@ class McpSession:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_SECONDS)
 
-    async def _hold(self, seconds: float) -> None:
+    async def _hold(self, seconds: float, load: Callable[[ClientSession], Awaitable[None]] | None) -> None:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(seconds):
-                    session = await stack.enter_async_context(_connected(self.name, self._server))
-                    await session.initialize()
-                    self.tools = await load_mcp_tools(session, server_name=self.name)
+                    self.session = await stack.enter_async_context(_connected(self._name, self._server, self._host))
+                    await self.session.initialize()
+                    await self._host.choose_log_level(self.session)
+                    if load is not None:
+                        await load(self.session)
                 self._ready.set()
                 await self._stop.wait()
         except Exception as error:  # noqa: BLE001 - any failure of a server only excludes that server
-            self.problem = _reason(self.name, self._server, error, seconds)
+            self.problem = _reason(self._name, self._server, error, seconds)
         finally:
             self._ready.set()
 
 
 class _Session(ClientSession):
-    """A session that notifies the server of cancelled calls, as the protocol requires; the SDK does not.
+    """A session that does what the protocol asks for and the SDK does not.
 
-    The SDK has no public way to the ID of a request: `tests/tools/test_mcp_session.py` checks `_request_id`.
+    It notifies the server of cancelled calls, and goes on reading while the user answers what the server asks. The SDK
+    has no public way to the ID of a request, nor to the end of its reading: `tests/tools/test_mcp_session.py` checks
+    what is used here.
     """
+
+    ended = False
+    """Whether the other side has closed the connection."""
+    _waiting = 0
 
     async def send_request(self, *args: Any, **kwargs: Any) -> Any:
         request_id = self._request_id  # the ID of the next request
@@ -195,15 +227,86 @@ class _Session(ClientSession):
         except asyncio.CancelledError:
             given_up = types.CancelledNotificationParams(requestId=request_id, reason="the user or a time limit")
             note = types.CancelledNotification(params=given_up)
-            with anyio.move_on_after(CANCEL_SECONDS, shield=True):
+            with anyio.move_on_after(CANCEL_SECONDS, shield=True), suppress(anyio.ClosedResourceError):
                 await self.send_notification(types.ClientNotification(note))
             raise
 
+    async def _receive_loop(self) -> None:
+        try:
+            await super()._receive_loop()
+        finally:
+            self.ended = True
+            gone = types.ErrorData(code=types.CONNECTION_CLOSED, message="Connection closed")
+            for number, stream in list(self._response_streams.items()):  # the SDK forgets them when it is cancelled
+                with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                    stream.send_nowait(types.JSONRPCError(jsonrpc="2.0", id=number, error=gone))
+
+    async def _received_request(self, responder: Any) -> None:
+        if not isinstance(responder.request.root, types.CreateMessageRequest | types.ElicitRequest):
+            await super()._received_request(responder)
+        elif self._waiting >= MAX_REQUESTS:
+            with responder:
+                refusal = types.ErrorData(code=types.INVALID_REQUEST, message="too many requests at once")
+                await responder.respond(refusal)
+        else:
+            self._waiting += 1
+            self._task_group.start_soon(self._answer, responder)
+
+    async def _answer(self, responder: Any) -> None:
+        try:
+            await super()._received_request(responder)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass  # the server has ended meanwhile
+        finally:
+            self._waiting -= 1
+
+
+class _Report:
+    """Turns what a server reports of a call's progress into events for the user."""
+
+    def __init__(self, label: str, announce: Callable[[Progress], None]) -> None:
+        self._label = label
+        self._announce = announce
+        self._last: Progress | None = None
+        self._due = 0.0
+
+    async def take(self, progress: float, total: float | None, message: str | None) -> None:
+        """Announce what the server says, which may be anything."""
+        now = asyncio.get_running_loop().time()
+        if now < self._due or not math.isfinite(progress):
+            return
+        self._due = now + PROGRESS_SECONDS
+        known = total is not None and math.isfinite(total) and total > 0
+        percent = round(100 * min(max(progress / total, 0), 1)) if known and total is not None else 0
+        detail = one_line((message or "")[:MAX_REASON], 100)
+        self._last = Progress(self._label, percent, 100 if known else 0, "percent", detail=detail)
+        self._announce(self._last)
+
+    def end(self) -> None:
+        """Announce that the call is over, if it had any progress."""
+        if self._last is not None:
+            self._announce(Progress(self._label, self._last.done, self._last.total, "percent", finished=True))
+
+
+def _without_audio(result: types.CallToolResult) -> types.CallToolResult:
+    """Return `result` with sound replaced by its name: the adapter fails on it, and then the model gets nothing."""
+    content = [
+        types.TextContent(type="text", text=f"[{one_line(part.mimeType, 100)}: can't be shown to the model]")
+        if isinstance(part, types.AudioContent)
+        else part
+        for part in result.content
+    ]
+    return result.model_copy(update={"content": content})
+
 
 @asynccontextmanager
-async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSession]:
+async def _connected(name: str, server: McpServer, host: Host) -> AsyncIterator[_Session]:
     server = server.filled()
-    info = types.Implementation(name="chatcli", version=__version__)
+    options: dict[str, Any] = {
+        "client_info": types.Implementation(name="chatcli", version=__version__),
+        "list_roots_callback": host.list_roots,
+        "logging_callback": host.log,
+    }
     if server.command is None:
         assert server.url is not None
         if server.type == "sse":
@@ -211,14 +314,14 @@ async def _connected(name: str, server: McpServer) -> AsyncIterator[ClientSessio
         async with (
             AnsweringClient(dict(server.headers)) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),
-            _Session(read, write, client_info=info) as session,
+            _Session(read, write, **options) as session,
         ):
             yield session
         return
     with _log(name) as errors:
         async with (
             stdio_client(_parameters(server), errlog=errors) as (read, write),
-            _Session(read, write, client_info=info) as session,
+            _Session(read, write, **options) as session,
         ):
             yield session
 
@@ -252,7 +355,7 @@ def _reason(name: str, server: McpServer, error: BaseException, seconds: float) 
     last = written.strip().splitlines()[-1:]
     return _without_secrets(
         f"{reason or type(error).__name__}{f'; it wrote: {last[0]}' if last else ''}", server.filled()
-    )
+    )[:MAX_REASON]
 
 
 def _without_secrets(text: str, server: McpServer) -> str:

@@ -18,6 +18,8 @@ from langchain_core.tools import BaseTool
 from chatcli.config.installation import install_command
 from chatcli.config.mcp_servers import McpServer
 from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.errors import UsageError
+from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
 from chatcli.tools.tool import Arguments, Rules, Tool
 
@@ -50,6 +52,8 @@ class Toolbox:
         max_steps: How often the model may call tools in a turn.
         allow_private: Whether a URL may redirect into this network.
         remembers: Whether the model may propose facts to remember.
+        announce: Shows an event to the user, in the running turn or the next one.
+        debug: Whether the user sees what MCP servers log.
 
     """
 
@@ -65,6 +69,8 @@ class Toolbox:
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
         remembers: bool = False,
+        announce: Callable[[Progress | Notice], None] = lambda event: None,
+        debug: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.can_ask = can_ask
@@ -82,6 +88,8 @@ class Toolbox:
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
         """The approved calls, each with the digest of the file that it was shown to change."""
+        self._announce = announce
+        self._debug = debug
         self._opening: asyncio.Task[None] | None = None
         self._reported = False
 
@@ -91,15 +99,36 @@ class Toolbox:
         `report` gets a line for each server that fails, once; its tools are left out. Cancelling a call stops no
         server: the next call continues to wait.
         """
-        if self._opening is None:
-            # In its own context: the servers must not belong to the turn that happens to be the first.
-            self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
-        await asyncio.shield(self._opening)
+        await self._opened()
         if not self._reported:
             self._reported = True
             for line in self.problems():
                 report(line)
         return self.tools
+
+    async def session(self, name: str) -> "McpSession":
+        """Return the session with the server `name`, started if necessary.
+
+        Raises:
+            UsageError: It can't be used.
+
+        """
+        await self._opened()
+        for session in self.sessions:
+            if session.name == name and not session.problem:
+                return session
+        reason = next((session.problem for session in self.sessions if session.name == name), "")
+        missing = not _is_installed()
+        raise UsageError(
+            f"the MCP server {name} can't be used{f': {reason}' if reason else ''}",
+            remedy=f"MCP servers need the extra mcp: {install_command('mcp')}" if missing else "",
+        )
+
+    async def _opened(self) -> None:
+        if self._opening is None:
+            # In its own context: the servers must not belong to the turn that happens to be the first.
+            self._opening = asyncio.create_task(self._open(), context=contextvars.Context())
+        await asyncio.shield(self._opening)
 
     @property
     def empty(self) -> bool:
@@ -165,8 +194,10 @@ class Toolbox:
     async def _open(self) -> None:
         if self._servers and _is_installed():
             # In a thread: importing the SDK takes a second.
-            session_type = await asyncio.to_thread(_session_type)
-            self.sessions = [session_type(name, server) for name, server in self._servers.items()]
+            open_session = await asyncio.to_thread(_session_maker)
+            self.sessions = [
+                open_session(name, server, self._announce, debug=self._debug) for name, server in self._servers.items()
+            ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
@@ -181,8 +212,12 @@ class Toolbox:
                 yield Tool(tool, asks=partial(_asks, tool), server=session.name)
 
 
-def build_toolbox(settings: Settings, threads: Threads, *, can_ask: bool) -> Toolbox:
+def build_toolbox(
+    settings: Settings, threads: Threads, announce: Callable[[Progress | Notice], None], *, can_ask: bool
+) -> Toolbox:
     """Return the toolbox for `settings` beside the store's `threads`; nothing is started yet.
+
+    What happens is shown by `announce`.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -198,6 +233,8 @@ def build_toolbox(settings: Settings, threads: Threads, *, can_ask: bool) -> Too
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
         remembers=not settings.no_memory,
+        announce=announce,
+        debug=settings.debug,
     )
 
 
@@ -232,10 +269,14 @@ def _is_installed() -> bool:
     return importlib.util.find_spec("langchain_mcp_adapters") is not None
 
 
-def _session_type() -> "type[McpSession]":
+def _session_maker() -> "Callable[..., McpSession]":
+    from chatcli.tools.mcp_host import Host
     from chatcli.tools.mcp_session import McpSession
 
-    return McpSession
+    def make(name: str, server: McpServer, announce: Callable[[Progress | Notice], None], *, debug: bool) -> McpSession:
+        return McpSession(name, server, Host(name, announce, debug=debug))
+
+    return make
 
 
 def builtin_tools(root: Path, seconds: float, *, allow_private: bool, remembers: bool) -> list[Tool]:

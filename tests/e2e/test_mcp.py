@@ -76,22 +76,28 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
         call("remember", text="x"),
         call("die"),
         call("add", a=1, b=1),
+        call("die"),
+        call("die"),
+        call("add", a=1, b=1),
         Answer("5"),
     )
     done = chat("how much is 2 + 3?")
     assert done.returncode == 0, done
     assert done.stdout == "5\n"
-    assert set(fake.requests[0].tools) == {"add", "remember", "wait", "fail", "die"}
+    assert {"add", "remember", "wait", "fail", "die"} <= set(fake.requests[0].tools)
     added, first, second, failed = fake.requests[1].results
     assert added == "5"
     assert float(second.split()[0]) < float(first.split()[1])  # side by side
     assert "no" in failed
-    refused, died, gone = fake.requests[4].results[4:]
+    refused, died, again, *_, gone = fake.requests[7].results[4:]
     assert "needs the user's approval" in refused
     assert "Connection closed" in died
-    assert "has ended" in gone
+    assert again == "2"
+    assert "has ended" in gone  # it ended twice, and no call has succeeded in between
+    assert done.stderr.count("the MCP server fake had ended and was started again") == 2
+    assert len((notes / "pid").read_text().split()) == 3
     assert "--allow fake/remember" in done.stderr
-    environment = json.loads((notes / "env").read_text())
+    environment = json.loads((notes / "env").read_text().splitlines()[0])
     assert KEY not in environment.values()
     assert environment["SECRET"] == "none"
     assert not _is_alive(notes)
@@ -166,7 +172,46 @@ def test_no_server_outlives_the_program(
 
 def _is_alive(notes: Path) -> bool:
     try:
-        os.kill(int((notes / "pid").read_text()), 0)
+        os.kill(int((notes / "pid").read_text().split()[-1]), 0)
     except ProcessLookupError:
         return False
     return True
+
+
+def test_what_a_call_returns_reports_and_asks_for_is_taken_care_of(
+    chat: Chat, home: Home, fake: FakeOpenAI, notes: Path
+) -> None:
+    first = Calls([("picture", {"sound": True}), ("where", {}), ("work", {"steps": 3})])
+    fake.script(first, Calls([("register", {}), ("think", {"question": "why?"})]), Answer("done"))
+    done = chat("--debug", "go")
+    assert done.stdout == "done\n", done
+    picture, where, worked, registered, thought = fake.requests[2].results
+    assert picture.startswith("[image 1: image/png, 1 x 1 pixels, ")
+    assert "[audio/wav: can't be shown to the model]\na pixel" in picture
+    assert where == home.work.as_uri()
+    assert worked == "worked"
+    assert json.loads(registered) == ["decline", None]  # nobody can be asked
+    assert "failed: " in thought
+    [image] = [part for part in fake.requests[1].body["messages"][-1]["content"] if part["type"] == "image_url"]
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    assert "fake [info]: step 1" in done.stderr
+    assert "fake/work..." in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(
+    chat: Chat, fake: FakeOpenAI, notes: Path
+) -> None:
+    fake.script(call("work", steps=1), Answer("milk"), Answer("it is small"))
+    done = chat("what shall I buy? see @fake:notes://today.")
+    assert done.stdout == "milk\n", done
+    assert "step 1" not in done.stderr.replace("fake/work", "")
+    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in fake.requests[0].last
+    assert chat("look at @fake:notes://pixel").stdout == "it is small\n"
+    assert [part["type"] for part in fake.requests[-1].body["messages"][-1]["content"]] == ["text", "image_url"]
+    for name in ("notes://none", "notes://zip"):
+        refused = chat(f"look at @fake:{name}")
+        assert refused.returncode != 0
+        assert f"fake:{name}" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert len(fake.requests) == 3

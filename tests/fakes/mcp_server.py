@@ -7,6 +7,7 @@ calls that it began and was told to give up.
 """
 
 import asyncio
+import base64
 import json
 import os
 import socket
@@ -15,7 +16,8 @@ import time
 from pathlib import Path
 
 import uvicorn
-from mcp.server.fastmcp import FastMCP
+from mcp import McpError, types
+from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.streamable_http import EventCallback, EventStore
 from mcp.types import JSONRPCMessage, ToolAnnotations
 
@@ -80,6 +82,98 @@ async def wait(seconds: float) -> str:
 def fail(reason: str) -> str:
     """Fail."""
     raise ValueError(reason)
+
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
+OWN_DATA = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
+
+
+@server.tool(annotations=OWN_DATA)
+def picture(sound: bool = False) -> list[types.ContentBlock]:
+    """Return a picture, or a sound too."""
+    heard = types.AudioContent(type="audio", data="AAAA", mimeType="audio/wav")
+    seen = types.ImageContent(type="image", data=base64.b64encode(PIXEL).decode(), mimeType="image/png")
+    return [seen, *([heard] if sound else []), types.TextContent(type="text", text="a pixel")]
+
+
+@server.tool(annotations=OWN_DATA)
+async def where(ctx: Context) -> str:  # type: ignore[type-arg]
+    """Return the folders that the client offers."""
+    return "\n".join(str(root.uri) for root in (await ctx.session.list_roots()).roots)
+
+
+@server.tool(annotations=OWN_DATA)
+async def work(steps: int, ctx: Context) -> str:  # type: ignore[type-arg]
+    """Report progress and log, in steps."""
+    for step in range(1, steps + 1):
+        await ctx.info(f"step \x1b[31m{step}")
+        await ctx.report_progress(step, steps, f"step \x1b[31m{step}")
+    return "worked"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "title": "Full name", "minLength": 2},
+        "age": {"type": "integer", "minimum": 0},
+        "size": {"type": "string", "enum": ["small", "large"], "default": "small"},
+        "member": {"type": "boolean"},
+    },
+    "required": ["name", "age"],
+}
+
+
+@server.tool(annotations=OWN_DATA)
+async def register(ctx: Context, message: str = "Who are \x1b[31myou?") -> str:  # type: ignore[type-arg]
+    """Ask the user who they are."""
+    note("asking", message)
+    answer = await ctx.session.elicit(message, SCHEMA)
+    return json.dumps([answer.action, answer.content])
+
+
+@server.tool(annotations=OWN_DATA)
+async def think(question: str, ctx: Context) -> str:  # type: ignore[type-arg]
+    """Let the client's model answer a question."""
+    asked = types.SamplingMessage(role="user", content=types.TextContent(type="text", text=question))
+    try:
+        answer = await ctx.session.create_message([asked], max_tokens=100, system_prompt="Be brief.")
+    except McpError as error:
+        return f"failed: {error}"
+    return f"{answer.model} says {answer.content.text}" if isinstance(answer.content, types.TextContent) else "?"
+
+
+@server.resource("notes://today", title="Today's notes")
+def today() -> str:
+    """Return the notes."""
+    return "buy milk\n"
+
+
+@server.resource("notes://pixel", mime_type="image/png")
+def pixel() -> bytes:
+    """Return a picture."""
+    return PIXEL
+
+
+@server.resource("notes://zip", mime_type="application/zip")
+def archive() -> bytes:
+    """Return what no model takes."""
+    return b"PK\x03\x04" + bytes(range(256))
+
+
+@server.prompt()
+def greet(name: str, tone: str = "kind") -> str:
+    """Greet somebody."""
+    return f"Say hello to {name} in a {tone} tone."
+
+
+@server.prompt()
+def review() -> list[types.PromptMessage]:
+    """Look at the notes."""
+    text = types.TextResourceContents(uri="notes://today", text="buy milk")  # type: ignore[arg-type]
+    return [
+        types.PromptMessage(role="user", content=types.TextContent(type="text", text="Review these notes.")),
+        types.PromptMessage(role="user", content=types.EmbeddedResource(type="resource", resource=text)),
+    ]
 
 
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))

@@ -393,4 +393,7 @@ Helper = Annotated[
         rich_help_panel=OTHER,
     ),
 ]
-Debug = Annotated[bool | None, typer.Option("--debug", help="Print tracebacks.", rich_help_panel=OTHER)]
+Debug = Annotated[
+    bool | None,
+    typer.Option("--debug", help="Print tracebacks, and what MCP servers log.", rich_help_panel=OTHER),
+]

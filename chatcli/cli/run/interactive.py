@@ -53,7 +53,7 @@ async def run_interactive(
 
             opened = (await repl.handler()).conversation
             decides = await show_history(settings, opened, renderer, past, waits=request.prompt is None)
-        stopped = await repl.run(request.prompt, choices=choices, decides=decides)
+        stopped = await repl.run(request.prompt, resources=request.resources, choices=choices, decides=decides)
     finally:
         await repl.close()
     conversation = repl.conversation

@@ -55,7 +55,8 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
             events = conversation.answer(request.answer)
         else:
             assert request.prompt is not None
-            events = conversation.run_turn(request.prompt, request.attachments)
+            served = await conversation.read_resources(request.resources)
+            events = conversation.run_turn(request.prompt, (*request.attachments, *served))
         if not has_user(settings):
             return await consume(events, renderer)
         last = await consume(events, renderer, hides=is_decided_by_key)

@@ -26,6 +26,8 @@ class Request:
 
     prompt: str | None
     attachments: "tuple[Attachment, ...]" = ()
+    resources: tuple[tuple[str, str], ...] = ()
+    """The resources that go along with the prompt, each as its MCP server and its URI."""
     script: "tuple[Question, ...]" = ()
     schema: "AnswerSchema | None" = None
     answer: str | None = None
@@ -70,14 +72,17 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     if settings.script is not None:
         if words or from_stdin:
             raise UsageError("--script and a prompt exclude each other", remedy="Make it the script's first line.")
-        return Request(None, attachments, tuple(read_script(settings.script, quiet=settings.quiet)), schema)
+        script = tuple(read_script(settings.script, quiet=settings.quiet))
+        return Request(None, attachments, script=script, schema=schema)
     if not settings.quiet:
         _print_mentions(" ".join(words))
     piped = None if STDIN in settings.file else read_pipe(_stdin(), quiet=settings.quiet, terminal_too=from_stdin)
     if words and piped is not None and not piped.strip() and not settings.quiet and _is_pipe():
         print("warning: nothing came through the pipe; the question is asked without it", file=sys.stderr)
+    resources = _find_resources(settings, " ".join(words))
     asks = bool(words) or from_stdin or piped is not None or STDIN in settings.file
-    return Request(prompt_text(words, piped) if asks else None, attachments, (), schema)
+    prompt = prompt_text(words, piped) if asks else None
+    return Request(prompt, attachments, resources, schema=schema)
 
 
 def prompt_text(words: list[str], piped: str | None) -> str:
@@ -148,6 +153,15 @@ def _print_mentions(text: str) -> None:
         print(f"note: @{folders[0]} is sent as text; for answers from its files, use --docs", file=sys.stderr)
     if sources := [*find_mentions(text), *missing_mentions(text)]:
         print(f"note: @{sources[0]} is sent as text; attach a file with -f", file=sys.stderr)
+
+
+def _find_resources(settings: Settings, text: str) -> tuple[tuple[str, str], ...]:
+    """Return the resources of the user's MCP servers that `text`, the words of the command line, mentions."""
+    if "@" not in text or settings.tools is False or not (servers := settings.servers()):
+        return ()
+    from chatcli.attachments.attachment import find_resources
+
+    return tuple(find_resources(text, [name for name, server in servers.items() if not server.disabled]))
 
 
 def _read_attachments(settings: Settings) -> "tuple[Attachment, ...]":

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, merge_message_runs
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, merge_message_runs
 from langgraph.runtime import Runtime
 
 from chatcli.graphs.chat.state import TurnContext
 from chatcli.models.model import FileKind, Model, takes
 
+IMAGES_LABEL = "Images that the user's program received from the tool"
+NOT_SHOWN = "\n[This model takes no images, so what they show is not known here.]"
 _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 
 
@@ -17,9 +19,11 @@ def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMe
     """Return `messages` in a form that `model` can take; those that need no change are the same objects.
 
     Reasoning of another provider is left out, since only that provider can read it, and so are files that the model
-    does not take. Tool calls become text for a model that knows no tools.
+    does not take. Tool calls become text for a model that knows no tools. Images that tools returned follow their
+    results as a message of the user: not every provider takes them inside.
     """
     adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
+    adapted = _with_images_behind(adapted)
     if not takes_tools(model):
         adapted = merge_message_runs([_without_tools(message) for message in adapted])
     return adapted
@@ -60,13 +64,38 @@ def without_files(messages: list[BaseMessage], model: Model) -> list[BaseMessage
     return [_without_files(message, model) if isinstance(message.content, list) else message for message in messages]
 
 
+def _with_images_behind(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return `messages` with the images of tools' results in a message of their own, behind the last of the results."""
+    if not any(isinstance(message, ToolMessage) and isinstance(message.content, list) for message in messages):
+        return messages
+    moved: list[BaseMessage] = []
+    images: list[str | dict[str, Any]] = []
+    for message in messages:
+        if not isinstance(message, ToolMessage) and images:
+            behind = HumanMessage(images)
+            images = []
+            # Several providers refuse two human messages in a row.
+            moved += merge_message_runs([behind, message]) if isinstance(message, HumanMessage) else [behind, message]
+            continue
+        if isinstance(message, ToolMessage) and isinstance(message.content, list):
+            found = [block for block in message.content if isinstance(block, dict) and block.get("type") == "image"]
+            images += [{"type": "text", "text": f"{IMAGES_LABEL} {message.name}:"}, *found] if found else []
+            message = message.model_copy(update={"content": message.text})
+        moved.append(message)
+    return [*moved, HumanMessage(images)] if images else moved
+
+
 def _without_files(message: BaseMessage, model: Model) -> BaseMessage:
     kept = [
         block
         for block in message.content
         if isinstance(block, str) or (kind := _KINDS.get(block["type"])) is None or takes(model, kind) is not False
     ]
-    return message if len(kept) == len(message.content) else message.model_copy(update={"content": kept})
+    if len(kept) == len(message.content):
+        return message
+    if isinstance(message, ToolMessage):
+        kept.append({"type": "text", "text": NOT_SHOWN})
+    return message.model_copy(update={"content": kept})
 
 
 def notify(runtime: Runtime[TurnContext]) -> Callable[[str], None]:

@@ -1,8 +1,11 @@
 """The node that runs a call of a tool, one task a call, so that calls of one answer run side by side."""
 
 import asyncio
+import base64
+import binascii
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import ToolCall, ToolMessage
@@ -11,6 +14,9 @@ from langgraph.graph import END
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from chatcli.attachments.attachment import image_type
+from chatcli.attachments.content import fit_image, image_block, pixels
+from chatcli.errors import UsageError
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
@@ -20,7 +26,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
-from chatcli.text_lines import one_line
+from chatcli.text_lines import format_size, one_line
 from chatcli.tools.changes import CHANGES, plan
 from chatcli.tools.tool import Tool
 from chatcli.tools.toolbox import Toolbox
@@ -28,6 +34,12 @@ from chatcli.tools.toolbox import Toolbox
 TOOLS_NODE = "tools"
 MAX_RESULT = 40_000
 """The longest result that the model gets, in characters; with a small window, about a quarter of that window."""
+MAX_IMAGES = 8
+"""The most images of a result that are kept."""
+MAX_NAME = 100
+"""The most characters of a type or an address that names what a result holds."""
+MAX_REASON = 2000
+"""The most characters of the reason why a call failed."""
 GRACE = 1.0
 """Seconds beyond the limit, for tools that apply it themselves and report more about it."""
 
@@ -79,7 +91,9 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was stopped.")
     except Exception as error:  # noqa: BLE001 - the model gets any failure of a tool, and the thread goes on
         # The error of a lost connection has no text.
-        reason = one_line(str(error)) or (f"{tool.server} has ended" if tool.server else type(error).__name__)
+        reason = one_line(str(error), MAX_REASON) or (
+            f"{tool.server} has ended" if tool.server else type(error).__name__
+        )
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
 
@@ -105,25 +119,52 @@ def _room(model: Model) -> int:
 async def _invoke(tool: Tool, call: ToolCall, room: int) -> ToolMessage:
     result = await tool.runnable.ainvoke(call)
     assert isinstance(result, ToolMessage)
-    text = _text(result)
+    shown = await asyncio.to_thread(_read_result, result)
+    text = shown.text
     if len(text) > room:
         text = f"{text[:room]}\n[cut: it has {len(text)} characters]"
     # Of other tools, what they add for programs is not kept: it would pass for passages of documents.
     artifact = result.artifact if is_document_tool(tool) else None
-    return result_of(call, text, status=result.status, artifact=artifact)
+    return result_of(call, text, status=result.status, artifact=artifact, images=shown.images)
 
 
-def _text(result: ToolMessage) -> str:
-    """Return a result as text, which every provider takes."""
-    content = result.content if isinstance(result.content, list) else [result.content]
-    texts = [part if isinstance(part, str) else _block_text(part) for part in content]
-    if not any(texts) and isinstance(result.artifact, dict):
-        return json.dumps(result.artifact.get("structured_content"), ensure_ascii=False)
-    return "\n".join(texts)
+@dataclass
+class _Result:
+    """What a result holds: its text, in which its images are named, and these."""
+
+    text: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _block_text(block: dict[str, Any]) -> str:
+def _read_result(message: ToolMessage) -> _Result:
+    """Return what a tool's result holds; whatever a model can't be sent is named."""
+    result, content = _Result(), message.content if isinstance(message.content, list) else [message.content]
+    texts = [part if isinstance(part, str) else _read_block(part, result) for part in content]
+    if not any(texts) and isinstance(message.artifact, dict):
+        texts = [json.dumps(message.artifact.get("structured_content"), ensure_ascii=False)]
+    result.text = "\n".join(texts)
+    return result
+
+
+def _read_block(block: dict[str, Any], result: _Result) -> str:
+    """Return the text that stands for `block`; an image is added to the `result`."""
     if block.get("type") == "text":
         return str(block.get("text", ""))
-    kind = " ".join(str(block[key]) for key in ("type", "mime_type", "url") if block.get(key))
-    return f"[{kind}: can't be shown to the model]"
+    reason = "can't be shown to the model"
+    if block.get("type") == "image" and block.get("base64"):
+        if len(result.images) == MAX_IMAGES:
+            reason = f"left out: a call may return {MAX_IMAGES} images"
+        else:
+            try:
+                data = base64.b64decode(str(block["base64"]), validate=True)
+                if (media_type := image_type(data)) is None:
+                    raise UsageError("it is no image that models take")
+                name = f"image {len(result.images) + 1}"
+                width, height = pixels(name, data)
+                result.images.append(image_block(*fit_image(name, data, media_type)))
+            except (binascii.Error, UsageError) as error:
+                reason = one_line(str(error), MAX_NAME)
+            else:
+                return f"[{name}: {media_type}, {width} x {height} pixels, {format_size(len(data))}]"
+    kind = " ".join(one_line(str(block[key]), MAX_NAME) for key in ("type", "mime_type", "url") if block.get(key))
+    return f"[{kind}: {reason}]"

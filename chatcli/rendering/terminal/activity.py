@@ -51,6 +51,12 @@ class Waiting:
         self._started = self._clock()
         self._arrange(DELAY)
 
+    def rename(self, what: str) -> None:
+        """Show from now on that the turn waits for `what`; the time goes on."""
+        if self._timer is None:
+            self.start(what)
+        self._what = what
+
     def delay(self, what: str) -> None:
         """Remove the indicator, since a piece arrived; show it again, with `what`, after a pause without pieces."""
         self._what = what

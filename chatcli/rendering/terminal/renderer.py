@@ -15,6 +15,7 @@ from chatcli.rendering.plain import (
     diff_lines,
     error_lines,
     keys_line,
+    progress_text,
     request_lines,
     short_name,
 )
@@ -33,6 +34,7 @@ _INPUT_LINE = (
     events.SixelReported,
 )  # they do not change the answer area
 _PIECES = (events.TextDelta, events.ReasoningDelta)
+_KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound)
 
 
 class TerminalRenderer:
@@ -82,7 +84,7 @@ class TerminalRenderer:
             self._progress_line.erase()
         if isinstance(event, _PIECES):
             self._waiting.delay(f"{self._model} is answering")
-        elif not isinstance(event, (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound)):
+        elif not (isinstance(event, _KEEPS_WAITING) or self._is_of_call(event)):
             self._waiting.stop()
         self._show(event)
 
@@ -204,7 +206,12 @@ class TerminalRenderer:
     def _(self, event: events.Progress) -> None:
         if self._quiet:
             return
-        if self._screen.err_console.is_terminal and self._shows_live_lines and not self._screen.answer:
+        if self._is_of_call(event):
+            if event.finished:
+                self._waiting.stop()
+            else:
+                self._waiting.rename(progress_text(event))
+        elif self._screen.err_console.is_terminal and self._shows_live_lines and not self._screen.answer:
             self._screen.reasoning.finish()
             self._progress_line.update(event)
             if event.finished:
@@ -284,6 +291,10 @@ class TerminalRenderer:
     def _shows_live_lines(self) -> bool:
         """Whether lines that are removed later may be shown, and the user wants to see them."""
         return self._screen.has_live_lines and not self._quiet
+
+    def _is_of_call(self, event: events.Event) -> bool:
+        """Return whether `event` is the progress of a call whose line is shown: the line below it says more."""
+        return isinstance(event, events.Progress) and event.unit == "percent" and self._tool_lines.open
 
     def _wait(self, what: str) -> None:
         if self._shows_live_lines:

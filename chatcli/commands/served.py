@@ -1,0 +1,47 @@
+"""The prompts of MCP servers as slash commands: /SERVER:PROMPT."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+
+from chatcli.commands.registry import Command, CommandContext
+from chatcli.errors import UsageError
+from chatcli.events import Event, Notice
+from chatcli.message import MessageShown
+from chatcli.tools.served import ServedPrompt
+
+
+async def ask_prompt(name: str, context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Ask what a prompt of an MCP server makes of its arguments; what is sent is shown."""
+    conversation = context.conversation
+    server, _, prompt_name = name.partition(":")
+    if server not in conversation.mcp_servers:
+        named = ", ".join(conversation.mcp_servers)
+        raise UsageError(f"there is no MCP server {server}", remedy=f"There are: {named}." if named else "")
+    if starting := await conversation.starting_servers():
+        yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
+    prompts = {prompt.name: prompt for prompt in await conversation.prompts(server)}
+    if prompt_name not in prompts:
+        named = ", ".join(f"/{prompt.command}" for prompt in prompts.values())
+        raise UsageError(
+            f"the MCP server {server} has no prompt {prompt_name}", remedy=f"It has: {named}." if named else ""
+        )
+    prompt = prompts[prompt_name]
+    text, attachments = await conversation.read_prompt(prompt, prompt.read_arguments(arguments))
+    yield MessageShown("user", text)
+    async with aclosing(conversation.run_turn(text, attachments)) as events:
+        async for event in events:
+            yield event
+
+
+def find_prompt(name: str) -> Command | None:
+    """Return the command that asks the prompt `name`, as `SERVER:PROMPT`; None if it is no such name."""
+    return Command(name, "", partial(ask_prompt, name)) if ":" in name else None
+
+
+def prompt_rows(prompts: list[ServedPrompt]) -> tuple[tuple[str, str], ...]:
+    """Return the rows of `/help` for `prompts`."""
+    return tuple(
+        (f"/{prompt.command} {prompt.usage}".rstrip(), prompt.description or "A prompt of this MCP server")
+        for prompt in prompts
+    )

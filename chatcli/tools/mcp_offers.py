@@ -1,0 +1,170 @@
+"""Reads the resources and prompts of an MCP server. All of it is untrusted: it is bounded, and attached as data."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from mcp import ClientSession, McpError, types
+from pydantic import AnyUrl, ValidationError
+
+from chatcli.attachments.attachment import Attachment, identify
+from chatcli.errors import UsageError
+from chatcli.text_lines import format_size, one_line
+from chatcli.tools.mcp_session import McpSession, Result
+from chatcli.tools.served import ServedPrompt, ServedResource
+
+MAX_LISTED = 1000
+"""The most resources or prompts of a server that are offered."""
+MAX_PAGES = 20
+"""The most pages of a list that are read."""
+MAX_BYTES = 20_000_000
+"""The largest resource, and the largest prompt with all that it holds."""
+MAX_PARTS = 50
+"""The most parts of a resource or of a prompt."""
+MAX_TEXT = 200
+"""The most characters of a name or a description in a list."""
+_SPEAKERS = {"user": "User", "assistant": "Assistant"}
+
+
+async def list_resources(session: McpSession) -> list[ServedResource]:
+    """Return the resources that the server lists; none if it has none."""
+
+    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
+        capabilities = connection.get_server_capabilities()
+        if capabilities is None or capabilities.resources is None:
+            return (), None
+        result = await connection.list_resources(params=types.PaginatedRequestParams(cursor=cursor))
+        return result.resources, result.nextCursor
+
+    listed = await _all_pages(session, page)
+    return [ServedResource(str(each.uri), _short(each.title or each.name)) for each in listed]
+
+
+async def list_prompts(session: McpSession) -> list[ServedPrompt]:
+    """Return the prompts that the server lists; none if it has none, and none that can't be typed."""
+
+    async def page(cursor: str | None, connection: ClientSession) -> tuple[Sequence[Any], str | None]:
+        capabilities = connection.get_server_capabilities()
+        if capabilities is None or capabilities.prompts is None:
+            return (), None
+        result = await connection.list_prompts(params=types.PaginatedRequestParams(cursor=cursor))
+        return result.prompts, result.nextCursor
+
+    listed = await _all_pages(session, page)
+    return [
+        ServedPrompt(
+            session.name,
+            each.name,
+            _short(each.description or each.title or ""),
+            {_short(argument.name): bool(argument.required) for argument in each.arguments or ()},
+        )
+        for each in listed
+        if each.name.isprintable() and not any(map(str.isspace, each.name)) and len(each.name) <= MAX_TEXT
+    ]
+
+
+async def read_resource(session: McpSession, uri: str) -> list[Attachment]:
+    """Return the resource `uri` as attachments, one for each of its parts.
+
+    Raises:
+        ChatcliError: The server has none, can't be used, or the resource is too large or of a kind that no model takes.
+
+    """
+    name = f"{session.name}:{uri}"
+    try:
+        result = await _ask(session, name, lambda connection: connection.read_resource(AnyUrl(uri)))
+    except ValidationError:
+        raise UsageError(f"{name} can't be attached: {uri} is no URI") from None
+    contents = result.contents[:MAX_PARTS]
+    _refuse_large(name, contents)
+    if not contents:
+        raise UsageError(f"{name} can't be attached: it is empty")
+    return [_attached(f"{session.name}:{one_line(str(part.uri))}", part) for part in contents]
+
+
+async def read_prompt(
+    session: McpSession, prompt: ServedPrompt, values: dict[str, str]
+) -> tuple[str, list[Attachment]]:
+    """Return the question that `prompt` makes of the `values` of its arguments, and what goes along with it.
+
+    Raises:
+        ChatcliError: The server can't be used, refuses, or the prompt is too large.
+
+    """
+    name = f"/{prompt.command}"
+    result = await _ask(session, name, lambda connection: connection.get_prompt(prompt.name, values))
+    messages = result.messages[:MAX_PARTS]
+    contents = [message.content for message in messages]
+    _refuse_large(name, contents)
+    texts: list[str] = []
+    attachments: list[Attachment] = []
+    several = len({message.role for message in messages}) > 1
+    for message in messages:
+        content = message.content
+        if isinstance(content, types.TextContent):
+            texts.append(f"{_SPEAKERS[message.role]}: {content.text}" if several else content.text)
+        elif isinstance(content, types.EmbeddedResource):
+            attachments.append(_attached(f"{session.name}:{one_line(str(content.resource.uri))}", content.resource))
+        elif isinstance(content, types.ImageContent):
+            image = f"{session.name}:image {len(attachments) + 1}"
+            attachments.append(identify(image, _decoded(image, content.data)))
+        elif isinstance(content, types.ResourceLink):
+            attachments += await read_resource(session, str(content.uri))
+        else:
+            raise UsageError(f"{name} can't be used: it holds {content.type}, which no model takes here")
+    if not any(text.strip() for text in texts):
+        raise UsageError(f"{name} can't be used: it has no text")
+    return "\n\n".join(texts), attachments
+
+
+async def _all_pages(
+    session: McpSession, page: Callable[[str | None, ClientSession], Awaitable[tuple[Sequence[Any], str | None]]]
+) -> list[Any]:
+    listed: list[Any] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        found, cursor = await _ask(session, session.name, partial(page, cursor))
+        listed += found
+        if not cursor or len(listed) >= MAX_LISTED:
+            break
+    return listed[:MAX_LISTED]
+
+
+async def _ask(session: McpSession, name: str, send: Callable[[ClientSession], Awaitable[Result]]) -> Result:
+    """Return what the server answers; its errors become ours."""
+    try:
+        return await session.request(send)
+    except McpError as error:
+        raise UsageError(f"{name} can't be used: {one_line(str(error), MAX_TEXT)}") from None
+    except ValidationError as error:
+        if error.title == "url":  # ours, not the server's
+            raise
+        raise UsageError(f"{name} can't be used: the server's answer is not valid MCP") from None
+
+
+def _attached(name: str, part: types.TextResourceContents | types.BlobResourceContents) -> Attachment:
+    if isinstance(part, types.TextResourceContents):
+        return Attachment(name, "text", "text/plain", text=part.text, size=len(part.text.encode(errors="replace")))
+    return identify(name, _decoded(name, part.blob))
+
+
+def _decoded(name: str, data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise UsageError(f"{name} can't be attached: it is not valid base64") from None
+
+
+def _refuse_large(name: str, contents: Iterable[Any]) -> None:
+    size = 0
+    for part in contents:
+        held = getattr(part, "resource", part)
+        size += sum(len(getattr(held, key, None) or "") for key in ("text", "blob", "data"))
+    if size > MAX_BYTES:
+        raise UsageError(f"{name} can't be used: it has {format_size(size)}, and the limit is {format_size(MAX_BYTES)}")
+
+
+def _short(text: str) -> str:
+    return one_line(text[: 2 * MAX_TEXT], MAX_TEXT)

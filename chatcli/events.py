@@ -342,11 +342,15 @@ class ThemeChosen:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadChoice:
-    """A thread to choose from; `description` is its title and what else distinguishes it."""
+class Choice:
+    """One of several to choose from: its name, and what else distinguishes it; untrusted text."""
 
-    thread_id: str
-    description: str
+    name: str
+    about: str
+    current: bool = False
+    """Whether it is in use."""
+    argument: str = ""
+    """What the command is given that uses it, where that is not the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,10 +395,21 @@ class KeysOffered:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadsOffered:
-    """The user is to pick one of `choices`, the newest first."""
+class ChoicesOffered:
+    """The user is to pick one of `choices`, a `what`, which the slash command `command` then uses.
 
-    choices: tuple[ThreadChoice, ...]
+    Where nothing can be picked, `printed` is shown instead, if there is any.
+    """
+
+    command: str
+    what: str
+    choices: tuple[Choice, ...]
+    printed: "tuple[TextEvent, ...]" = ()
+
+    @property
+    def title(self) -> str:
+        """What a list of the choices is called."""
+        return f"{self.what}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +437,7 @@ InputEvent = (
     | ConfirmationRequested
     | DecisionRequested
     | KeysOffered
-    | ThreadsOffered
+    | ChoicesOffered
 )
 """Something that the user types or chooses next."""
 CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested

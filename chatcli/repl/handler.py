@@ -1,17 +1,13 @@
-"""Handle a line: a slash command (which may let the user pick a thread), a shell command or a question."""
+"""Handle a line: a slash command (which may let the user pick something), a shell command or a question."""
 
 import asyncio
 import codecs
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
-
-from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 
 from chatcli.attachments.attachment import (
     Attachment,
@@ -37,6 +33,8 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import open_threads
 from chatcli.errors import ChatcliError
 from chatcli.events import (
+    Choice,
+    ChoicesOffered,
     ConfirmationRequested,
     EditorRequested,
     Event,
@@ -45,18 +43,16 @@ from chatcli.events import (
     InputPrefilled,
     KeyRequested,
     KeysOffered,
-    Listing,
     Notice,
     SaveRequested,
     ShellFinished,
     ShellOutput,
-    ThreadChoice,
-    ThreadsOffered,
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.notify import BELL, is_waiting, news, notification
+from chatcli.repl.picker import Picker, read_choice
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
 from chatcli.repl.typeahead import busy
@@ -67,59 +63,6 @@ from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write
 
 KEPT = 1_000_000
 """The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
-
-
-class _Choices(Completer):
-    """Offers the choices that contain every typed word."""
-
-    def __init__(self, choices: Sequence[ThreadChoice]) -> None:
-        self._choices = choices
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        typed = document.text
-        for choice in matching(self._choices, typed):
-            yield Completion(
-                choice.thread_id,
-                start_position=-len(typed),
-                display_meta=sanitize_line(choice.description),
-            )
-
-
-def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
-    """Return the choices that contain every word of `typed` in their ID or description."""
-    words = typed.casefold().split()
-    return [
-        choice
-        for choice in choices
-        if all(word in f"{choice.thread_id} {choice.description}".casefold() for word in words)
-    ]
-
-
-async def pick_thread(prompt: Prompt, choices: Sequence[ThreadChoice], show: Callable[[Event], None]) -> str | None:
-    """Let the user pick one of `choices`; return its thread ID, or None.
-
-    Typed words filter the choices. Enter takes the first choice; Ctrl-C and Ctrl-D take none. The choices are shown in
-    a menu; for a screen reader, `show` lists them before the prompt.
-    """
-    menu = not prompt.plain
-    if not menu:
-        rows = tuple((choice.thread_id, choice.description) for choice in choices)
-        show(Listing("threads", ("thread", "title"), rows))
-    session: PromptSession[str] = PromptSession(
-        "which thread? (type to filter) " if menu else "which thread? (type a part of it) ",
-        completer=_Choices(choices) if menu else None,
-        complete_while_typing=menu,
-        input=prompt.input,
-        output=prompt.output,
-    )
-    try:
-        typed = await session.prompt_async(
-            pre_run=(lambda: session.default_buffer.start_completion()) if menu else None,
-        )
-    except (EOFError, KeyboardInterrupt):
-        return None
-    found = matching(choices, typed)
-    return found[0].thread_id if found else None
 
 
 class ShellCommand:
@@ -212,10 +155,21 @@ class LineHandler:
         """Ask the question of the command line, which is never read as a command or as an answer to a request."""
         await self._consume(self._ask(text, typed=False))
 
-    async def pick(self, choices: Sequence[ThreadChoice]) -> None:
-        """Let the user pick one of the threads `choices`, and open it."""
-        if (thread_id := await pick_thread(self._prompt, choices, self._renderer.render)) is not None:
-            await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
+    async def pick(self, offered: ChoicesOffered) -> None:
+        """Let the user pick one of the choices that are `offered`, and use it; in plain text, print instead."""
+        if offered.printed and self._prompt.plain:
+            for event in offered.printed:
+                self._renderer.render(event)
+        elif (choice := await self._choose(offered)) is not None:
+            command = ParsedCommand(offered.command, choice.argument or choice.name)
+            await self._consume(run_command(command, self._context))
+
+    async def _choose(self, offered: ChoicesOffered) -> Choice | None:
+        if self._prompt.plain:
+            return await read_choice(self._prompt, offered, self._renderer.render)
+        picker = Picker(self._prompt, offered)
+        self._interrupt = picker.leave
+        return await picker.pick()
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -283,8 +237,8 @@ class LineHandler:
                 await self._save(path)
             case ShellFinished() if last.output.strip():
                 self._offer(last)
-            case ThreadsOffered(choices):
-                await self.pick(choices)
+            case ChoicesOffered():
+                await self.pick(last)
             case ConfirmationRequested(question, line, otherwise):
                 await self._confirm(question, line, otherwise)
             case KeyRequested(provider, line):

@@ -413,6 +413,36 @@ class ChoicesOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A turn in the tree of a thread's branches; `title` is the beginning of its question, untrusted text."""
+
+    number: int
+    title: str
+    indent: str
+    current: bool
+    """Whether it is on the current branch."""
+    here: bool
+    """Whether the current branch ends with it."""
+    forks: bool
+    """Whether several turns follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOffered:
+    """The user is to go to one of the turns `rows`, or to take over the summary of its branch."""
+
+    rows: tuple[TreeRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenCleared:
     """The user asked for an empty screen."""
 
@@ -438,6 +468,7 @@ InputEvent = (
     | DecisionRequested
     | KeysOffered
     | ChoicesOffered
+    | TreeOffered
 )
 """Something that the user types or chooses next."""
 CommandEvent = ThreadChanged | FileRequested | SaveRequested | ClipboardFilled | ExitRequested

@@ -26,6 +26,7 @@ from chatcli.commands.registry import (
     parse_shell,
     run_command,
 )
+from chatcli.commands.tree import LIST
 from chatcli.config.credentials import save_key
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
@@ -47,6 +48,8 @@ from chatcli.events import (
     SaveRequested,
     ShellFinished,
     ShellOutput,
+    TreeOffered,
+    TreeRow,
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
@@ -55,6 +58,7 @@ from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.picker import Picker, read_choice
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
+from chatcli.repl.tree_walk import TreeWalk
 from chatcli.repl.typeahead import busy
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
@@ -155,13 +159,18 @@ class LineHandler:
         """Ask the question of the command line, which is never read as a command or as an answer to a request."""
         await self._consume(self._ask(text, typed=False))
 
-    async def pick(self, offered: ChoicesOffered) -> None:
-        """Let the user pick one of the choices that are `offered`, and use it; in plain text, print instead."""
-        if offered.printed and self._prompt.plain:
+    async def pick(self, offered: ChoicesOffered | TreeOffered) -> None:
+        """Let the user choose from what is `offered`, and do it; in plain text, print instead."""
+        if isinstance(offered, TreeOffered):
+            command = await self._walk(offered.rows)
+        elif offered.printed and self._prompt.plain:
             for event in offered.printed:
                 self._renderer.render(event)
-        elif (choice := await self._choose(offered)) is not None:
-            command = ParsedCommand(offered.command, choice.argument or choice.name)
+            return
+        else:
+            choice = await self._choose(offered)
+            command = None if choice is None else ParsedCommand(offered.command, choice.argument or choice.name)
+        if command is not None:
             await self._consume(run_command(command, self._context))
 
     async def _choose(self, offered: ChoicesOffered) -> Choice | None:
@@ -170,6 +179,15 @@ class LineHandler:
         picker = Picker(self._prompt, offered)
         self._interrupt = picker.leave
         return await picker.pick()
+
+    async def _walk(self, rows: Sequence[TreeRow]) -> ParsedCommand | None:
+        """Return what the user chooses in the tree of `rows`; in plain text, it is printed."""
+        if self._prompt.plain:
+            return ParsedCommand("tree", LIST)
+        session = await self.conversation.session()
+        walk = TreeWalk(self._prompt, rows)
+        self._interrupt = walk.leave
+        return parse_command(await walk.choose(session.said()))
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -237,7 +255,7 @@ class LineHandler:
                 await self._save(path)
             case ShellFinished() if last.output.strip():
                 self._offer(last)
-            case ChoicesOffered():
+            case ChoicesOffered() | TreeOffered():
                 await self.pick(last)
             case ConfirmationRequested(question, line, otherwise):
                 await self._confirm(question, line, otherwise)

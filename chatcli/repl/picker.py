@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from prompt_toolkit import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import is_done
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.layout import BufferControl, ConditionalContainer, FormattedTextControl, HSplit, Layout, Window
 from prompt_toolkit.layout.containers import VerticalAlign
 from prompt_toolkit.layout.processors import BeforeInput
@@ -21,9 +22,9 @@ ROWS = 10
 """The most rows that are shown at once, where the screen is high enough."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
-_MARGIN = 4
-"""The columns before a row: where the user is, and which row is in use."""
 _GAP = 2
+
+T = TypeVar("T")
 
 
 def matching(choices: Iterable[Choice], typed: str) -> list[Choice]:
@@ -64,72 +65,51 @@ class Columns:
         return [*first, min(last, room - sum(first))]
 
 
-class Picker:
-    """Rows of which one is picked: a list below a line that filters it.
+class RowList(Generic[T]):
+    """A list of `rows` at the terminal, moved through with the keys; a subclass shows its rows and adds keys."""
 
-    Args:
-        prompt: Where the user types.
-        offered: The rows.
-
-    """
-
-    def __init__(self, prompt: Prompt, offered: ChoicesOffered) -> None:
-        self._choices = offered.choices
-        self._columns = Columns((choice.name, choice.about) for choice in self._choices)
+    def __init__(self, prompt: Prompt, rows: Sequence[T], place: int) -> None:
         self._output = prompt.output
-        self._numbers = {id(choice): number for number, choice in enumerate(self._choices)}
-        self._found: Sequence[Choice] = self._choices
-        self._place = next((number for number, choice in enumerate(self._choices) if choice.current), 0)
+        self._all = self._rows = rows
+        self._place = place
         self._first = 0
-        self._line = Buffer(multiline=False, on_text_changed=lambda _: self._filter())
-        question = BeforeInput(f"which {offered.what}? (type to filter, Esc leaves) ")
-        listed = FormattedTextControl(self._text)
-        self._app: Application[Choice | None] = Application(
-            Layout(
-                HSplit(
-                    [
-                        Window(BufferControl(self._line, input_processors=[question]), height=1),
-                        ConditionalContainer(Window(listed, height=self._height, always_hide_cursor=True), ~is_done),
-                    ],
-                    align=VerticalAlign.TOP,
-                )
-            ),
+        self._app: Application[Any] = Application(
             key_bindings=self._keys(),
             input=prompt.input,
             output=prompt.output,
         )
         self._app.ttimeoutlen = _ESCAPE_SECONDS
 
-    async def pick(self) -> Choice | None:
-        """Return what the user picks; None if they leave it."""
-        return await self._app.run_async()
-
     def leave(self) -> None:
-        """End a waiting `pick`, as if the user had left it."""
+        """Leave the list without a choice."""
         if self._app.is_running and not self._app.is_done:
             self._app.erase_when_done = True
             self._app.exit(result=None)
 
+    def _line(self, row: T, width: int) -> str:
+        """Return what is shown of `row` in `width` columns, after the margin."""
+        raise NotImplementedError
+
     def _height(self) -> int:
         """Return how many rows are shown; it does not change while the user types."""
-        return max(1, min(ROWS, len(self._choices), self._output.get_size().rows - 2))
+        return max(1, min(ROWS, len(self._all), self._output.get_size().rows - 2))
 
-    def _filter(self) -> None:
-        self._found = matching(self._choices, self._line.text)
-        self._place = self._first = 0
+    def _window(self) -> ConditionalContainer:
+        """Return the window of the rows, which is gone at the end."""
+        control = FormattedTextControl(self._text)
+        return ConditionalContainer(Window(control, height=self._height, always_hide_cursor=True), ~is_done)
 
     def _move(self, by: int) -> None:
-        self._place = max(0, min(self._place + by, len(self._found) - 1))
+        self._place = max(0, min(self._place + by, len(self._rows) - 1))
 
     def _text(self) -> StyleAndTextTuples:
         height, width = self._height(), self._output.get_size().columns
         self._first = max(min(self._first, self._place), self._place - height + 1)
         lines: StyleAndTextTuples = []
-        for place, choice in enumerate(self._found[self._first : self._first + height], self._first):
+        for place, row in enumerate(self._rows[self._first : self._first + height], self._first):
             here = place == self._place
-            mark = f"{'>' if here else ' '} {'*' if choice.current else ' '} "
-            line = self._columns.line(self._numbers[id(choice)], width - _MARGIN - 1)
-            lines.append(("reverse" if here else "", f"{mark}{line}\n"))
+            line = f"{'>' if here else ' '} {self._line(row, width - 3)}"
+            lines.append(("reverse" if here else "", f"{line}\n"))
         return lines or [("", "  nothing fits")]
 
     def _keys(self) -> KeyBindings:
@@ -144,18 +124,58 @@ class Picker:
             "pageup": lambda: -self._height(),
             "pagedown": self._height,
         }
-        for key, by in moves.items():
-            keys.add(key, eager=True)(lambda _, by=by: self._move(by()))
+
+        def move(key: str) -> None:
+            keys.add(key, eager=True)(lambda _: self._move(moves[key]()))
+
+        for key in moves:
+            move(key)
         for key in ("escape", "c-c", "c-g", "c-d"):
             keys.add(key, eager=True)(lambda _: self.leave())
-        keys.add("enter", eager=True)(self._accept)
         return keys
 
-    def _accept(self, event: KeyPressEvent) -> None:
-        if self._found:
-            chosen = self._found[self._place]
-            self._line.text = sanitize_line(chosen.name)
-            event.app.exit(result=chosen)
+
+class Picker(RowList[Choice]):
+    """Choices of which one is picked: a list below a line that filters it.
+
+    Args:
+        prompt: Where the user types.
+        offered: The choices.
+
+    """
+
+    def __init__(self, prompt: Prompt, offered: ChoicesOffered) -> None:
+        choices = offered.choices
+        super().__init__(prompt, choices, next((place for place, one in enumerate(choices) if one.current), 0))
+        self._columns = Columns((choice.name, choice.about) for choice in choices)
+        self._numbers = {id(choice): number for number, choice in enumerate(choices)}
+        self._typed = Buffer(multiline=False, on_text_changed=lambda _: self._filter())
+        question = BeforeInput(f"which {offered.what}? (type to filter, Esc leaves) ")
+        line = Window(BufferControl(self._typed, input_processors=[question]), height=1)
+        self._app.layout = Layout(HSplit([line, self._window()], align=VerticalAlign.TOP))
+
+    async def pick(self) -> Choice | None:
+        """Return what the user picks; None if they leave it."""
+        picked: Choice | None = await self._app.run_async()
+        return picked
+
+    def _filter(self) -> None:
+        self._rows = matching(self._all, self._typed.text)
+        self._place = self._first = 0
+
+    def _line(self, row: Choice, width: int) -> str:
+        return f"{'*' if row.current else ' '} {self._columns.line(self._numbers[id(row)], width - 2)}"
+
+    def _keys(self) -> KeyBindings:
+        keys = super()._keys()
+        keys.add("enter", eager=True)(lambda _: self._accept())
+        return keys
+
+    def _accept(self) -> None:
+        if self._rows:
+            chosen = self._rows[self._place]
+            self._typed.text = sanitize_line(chosen.name)
+            self._app.exit(result=chosen)
 
 
 async def read_choice(prompt: Prompt, offered: ChoicesOffered, show: Callable[[Event], None]) -> Choice | None:

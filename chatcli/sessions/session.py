@@ -1,7 +1,7 @@
 """A session: this process's hold on one thread, whatever graph runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,10 +12,30 @@ from langgraph.types import Command
 from chatcli.attachments.attachment import Attachment
 from chatcli.attachments.content import describe_attachment
 from chatcli.errors import ChatcliError, StoppedGraphError, UnansweredRequestError, UsageError
-from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.events import (
+    ApprovalRequested,
+    Event,
+    Notice,
+    Said,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.sessions.history import EDITED, Turn, as_shown, before_edit, current_branch, is_question, read_turns
+from chatcli.sessions.history import (
+    EDITED,
+    Turn,
+    as_shown,
+    before_edit,
+    branch_ends,
+    branch_to,
+    current_branch,
+    is_question,
+    read_said,
+    read_turns,
+)
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running
@@ -230,10 +250,18 @@ class Session:
         """Return the thread's turns, on all of its branches."""
         return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
+    async def said(self) -> AsyncIterator[dict[int, Said]]:
+        """Yield what is said in the turns by their numbers, a branch at a time, the current one first."""
+        turns, known = await self.turns(), set[int]()
+        for end in branch_ends(turns):
+            found = read_said(branch_to(end, turns), await self._thread.messages(end.end))
+            yield {number: said for number, said in found.items() if number not in known}
+            known |= found.keys()
+
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
 
-        An edit of the state after the newest turn counts as one.
+        An edit of the state after the newest turn counts as one, and so does the summary of another branch.
 
         Raises:
             UsageError: There are fewer turns.
@@ -257,9 +285,7 @@ class Session:
         return [], []
 
     async def _before_edit(self) -> str | None:
-        """Return the checkpoint before the edit of the state that the thread ends with, None if it does not."""
-        if self._thread.node is not None:
-            return None
+        """Return the checkpoint before the edit that the thread ends with, None if it does not."""
         steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
         # A server keeps no label of an update.
         return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())

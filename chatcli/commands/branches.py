@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext
-from chatcli.commands.tree import HERE, tree_rows
+from chatcli.commands.tree import tree_rows
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TAKE_BACK, KEEP = "files", "keep"
 """What follows the number in /undo once the user has decided on the files that were written."""
+HERE = "  <- you are here"
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 

@@ -1,7 +1,7 @@
 """The command about all branches of a thread at once: /tree."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from chatcli.sessions.history import Turn
 
 LIST, SUMMARY = "list", "summary"
-HERE = "  <- you are here"
+HERE = "  <- here"
+"""What follows the question of the turn with which the current branch ends."""
 MAX_DEPTH = 8
 """How deep a fork in a fork is indented; deeper ones stand there, too."""
 QUESTION_WIDTH, ANSWER_WIDTH = 38, 30
@@ -82,6 +83,20 @@ def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing
         answer = cut(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
         rows.append((f"{'*' if row.current else ' '} {row.number}", question, answer))
     return Listing("Tree", ("turn", "question", "answer"), tuple(rows))
+
+
+def tree_as_json(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> list[dict[str, Any]]:
+    """Return the tree as JSON: the turns in the order in which they were asked, each with the one that it follows."""
+    return [
+        {
+            "turn": turn.number,
+            "parent": turn.parent,
+            "question": said[turn.number].question if turn.number in said else turn.title,
+            "answer": said[turn.number].answer if turn.number in said else "",
+            "current": turn.current,
+        }
+        for turn in turns
+    ]
 
 
 COMMANDS = (Command("tree", "[summary N]", show_tree),)

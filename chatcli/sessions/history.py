@@ -4,7 +4,7 @@ The tree is read off the metadata of the checkpoints. The messages include those
 state.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -115,6 +115,20 @@ def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[i
         answer = next(filter(None, answers), "")
         found[turn.number] = Said(messages[begin].text[:BEGINNING], answer[:BEGINNING])
     return found
+
+
+async def said_in(
+    turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
+) -> AsyncIterator[dict[int, Said]]:
+    """Yield what is said in `turns` by number, a branch at a time, the current one first.
+
+    `read` returns the messages at a checkpoint, for "" those of the newest state.
+    """
+    known = set[int]()
+    for end in branch_ends(turns):
+        found = read_said(branch_to(end, turns), await read("" if end.current else end.end))
+        yield {number: said for number, said in found.items() if number not in known}
+        known |= found.keys()
 
 
 def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -29,12 +29,10 @@ from chatcli.sessions.history import (
     Turn,
     as_shown,
     before_edit,
-    branch_ends,
-    branch_to,
     current_branch,
     is_question,
-    read_said,
     read_turns,
+    said_in,
 )
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
@@ -252,11 +250,8 @@ class Session:
 
     async def said(self) -> AsyncIterator[dict[int, Said]]:
         """Yield what is said in the turns by their numbers, a branch at a time, the current one first."""
-        turns, known = await self.turns(), set[int]()
-        for end in branch_ends(turns):
-            found = read_said(branch_to(end, turns), await self._thread.messages(end.end))
-            yield {number: said for number, said in found.items() if number not in known}
-            known |= found.keys()
+        async for found in said_in(await self.turns(), self._thread.messages):
+            yield found
 
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.

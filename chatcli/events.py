@@ -368,11 +368,15 @@ class SixelReported:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadChoice:
-    """A thread to choose from; `description` is its title and what else distinguishes it."""
+class Choice:
+    """One of several to choose from: its name, and what else distinguishes it; untrusted text."""
 
-    thread_id: str
-    description: str
+    name: str
+    about: str
+    current: bool = False
+    """Whether it is in use."""
+    argument: str = ""
+    """What the command is given that uses it, where that is not the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,10 +421,51 @@ class KeysOffered:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadsOffered:
-    """The user is to pick one of `choices`, the newest first."""
+class ChoicesOffered:
+    """The user is to pick one of `choices`, a `what`, which the slash command `command` then uses.
 
-    choices: tuple[ThreadChoice, ...]
+    Where nothing can be picked, `printed` is shown instead, if there is any.
+    """
+
+    command: str
+    what: str
+    choices: tuple[Choice, ...]
+    printed: "tuple[TextEvent, ...]" = ()
+
+    @property
+    def title(self) -> str:
+        """What a list of the choices is called."""
+        return f"{self.what}s"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A turn in the tree of a thread's branches; `title` is the beginning of its question, untrusted text."""
+
+    number: int
+    title: str
+    indent: str
+    current: bool
+    """Whether it is on the current branch."""
+    here: bool
+    """Whether the current branch ends with it."""
+    forks: bool
+    """Whether several turns follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The beginnings of a turn's question and of its last answer, which is empty where there is none; untrusted."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOffered:
+    """The user is to go to one of the turns `rows`, or to take over the summary of its branch."""
+
+    rows: tuple[TreeRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,7 +495,8 @@ InputEvent = (
     | ConfirmationRequested
     | DecisionRequested
     | KeysOffered
-    | ThreadsOffered
+    | ChoicesOffered
+    | TreeOffered
 )
 """Something that the user types or chooses next."""
 CommandEvent = ThreadChanged | FileRequested | RecallRequested | SaveRequested | ClipboardFilled | ExitRequested

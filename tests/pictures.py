@@ -22,6 +22,12 @@ from tests.fakes.steps import Answer, Calls
 
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH = 84
+CONSTANTS = (
+    (r"\d+\.\d s", "0.8 s"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-01 12:00"),
+    (r"127\.0\.0\.1:\d+", "localhost:8000"),
+)
+"""What differs from run to run, and what stands in the pictures instead."""
 SKY = """\
 Air scatters **short** waves far more than long ones, by *Rayleigh's law*, $I \\propto \\lambda^{-4}$:
 
@@ -63,7 +69,8 @@ def draw() -> dict[str, str]:
         home.env["CHATCLI_MODEL"] = "openai:gpt-5-mini"
         return {
             "conversation": converse(home, server),
-            "history": fork(home, server),
+            "tree": fork(home, server),
+            "models": pick_model(home, server),
             "threads": list_threads(home),
             "approval": approve(home, server),
         }
@@ -92,19 +99,36 @@ def approve(home: Home, server: FakeOpenAI) -> str:
 
 
 def fork(home: Home, server: FakeOpenAI) -> str:
-    """Return a picture of `/history` after a turn was undone and asked otherwise."""
-    server.default = Answer("Yes.")
+    """Return a picture of `/tree` after a turn was undone and asked otherwise."""
+    talk = {
+        "Where shall we go in May?": "Lisbon is warm by then, and not yet full.",
+        "How long is the flight?": "Three hours from Zurich, without a stop.",
+        "And what does it cost?": "About 180 francs if you book in March.",
+        "/undo 2": "",
+        "Can we go there by train?": "Yes: to Barcelona in a day, and on by way of Madrid. Plan two nights.",
+    }
     tty = open_chat(home, "trip")
-    for line in ("Where shall we go in May?", "How long is the flight?", "/undo", "Can we go there by train?"):
+    for line, answer in talk.items():
+        server.script(*([Answer(answer)] if answer else []))
         tty.send_line(line)
         tty.wait_for(f"> {line}")
         tty.wait_for_prompt()
     tty.send_line("/clear")
     tty.wait_for(lambda _: "flight" not in tty.screen())
-    tty.send_line("/history")
-    tty.wait_for("by train?")
-    tty.wait_for_prompt()
-    return picture(tty, "/history")
+    tty.send_line("/tree")
+    tty.wait_for(lambda _: "Three hours" in tty.screen() and "Plan two nights" in tty.screen())
+    tty.send_key("up")
+    tty.send_key("up")
+    tty.wait_for(lambda _: "> How long is the flight?" in tty.screen())
+    return picture(tty, "/tree")
+
+
+def pick_model(home: Home, server: FakeOpenAI) -> str:
+    """Return a picture of `/model`, which offers the models that can be used."""
+    tty = open_chat(home, "pick")
+    tty.send_line("/model")
+    tty.wait_for(lambda _: "\n> *" in tty.screen())
+    return picture(tty, "/model")
 
 
 def list_threads(home: Home) -> str:
@@ -140,7 +164,7 @@ def styled(row: list[pyte.screens.Char]) -> Text:
     text = Text()
     for style, cells in groupby(row, key=style_of):
         text.append("".join(cell.data for cell in cells), style)
-    for pattern, constant in ((r"\d+\.\d s", "0.8 s"), (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-01 12:00")):
+    for pattern, constant in CONSTANTS:
         if match := re.search(pattern, text.plain):
             middle = Text(constant, style=text.get_style_at_offset(Console(), match.start()))
             text = text[: match.start()] + middle + text[match.end() :]

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.tree import tree_rows
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TAKE_BACK, KEEP = "files", "keep"
 """What follows the number in /undo once the user has decided on the files that were written."""
+HERE = "  <- you are here"
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 
@@ -122,27 +124,10 @@ def _langflow_notice(context: CommandContext) -> Iterator[Notice]:
 
 
 def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
-    """Return the rows of the tree: the turns of a branch in one column, other branches indented after their fork."""
-    here = max((turn.number for turn in turns if turn.current), default=None)
-    children: dict[int | None, list[Turn]] = {}
-    for turn in turns:
-        children.setdefault(turn.parent, []).append(turn)
-    rows: list[tuple[str, str]] = []
-    pending = [(turn, 0) for turn in _sides_first(children.get(None, []))]
-    while pending:
-        turn, depth = pending.pop()
-        mark = "*" if turn.current else " "
-        note = "  <- you are here" if turn.number == here else ""
-        rows.append((f"{mark} {turn.number}", f"{'| ' * depth}{turn.title}{note}"))
-        following = _sides_first(children.get(turn.number, []))
-        # The branch that continues at this depth is popped last, so that the others are shown before it.
-        pending.extend((child, depth + (child is not following[0])) for child in following)
-    return rows
-
-
-def _sides_first(siblings: "Sequence[Turn]") -> "list[Turn]":
-    """Return siblings in the order for the stack: first the one that continues the branch, then the others."""
-    return sorted(siblings, key=lambda turn: (not turn.current, -turn.number))
+    return [
+        (f"{'*' if row.current else ' '} {row.number}", f"{row.indent}{row.title}{HERE if row.here else ''}")
+        for row in tree_rows(turns)
+    ]
 
 
 def _number(text: str, *, default: int) -> int:

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import UsageError
-from chatcli.events import Event, Listing, Notice
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
 
 WORDS = ("add", "remove", "list", "off")
 
 
 async def change_documents(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """List the documents; add or remove PATH; off for none."""
+    """Pick the documents; add or remove PATH; list; off."""
     conversation = context.conversation
     check_takes_documents(conversation)
     word, _, path = arguments.partition(" ")
     path = _unquoted(path.strip())
-    if word in ("", "list") and not path:
+    if not arguments and (choices := await asyncio.to_thread(_choices, conversation.documents)):
+        yield ChoicesOffered("docs", "document", choices, (_listing(conversation.documents),))
+    elif word in ("", "list") and not path:
         yield _listing(conversation.documents)
     elif word == "off" and not path:
         conversation.use_documents(())
@@ -69,7 +72,27 @@ def _remove(conversation: Conversation, path: str) -> Notice:
     return Notice(f"removed: {', '.join(map(shown_path, gone))}")
 
 
-def _listing(sources: tuple[str, ...]) -> Event:
+def _choices(used: tuple[str, ...]) -> tuple[Choice, ...]:
+    """Return the documents to choose from: those `used`, which are left out by it, and the others of the index."""
+    from chatcli.documents.find import shown_path
+    from chatcli.documents.index import indexed_sources
+
+    indexed: list[str] = []
+    with suppress(ChatcliError):  # the next question reports an index that can't be used
+        indexed = indexed_sources()
+    sources = dict.fromkeys((*used, *indexed))
+    return tuple(
+        Choice(
+            shown_path(source),
+            f"{_kind(source)}, used here: Enter leaves it out" if source in used else f"{_kind(source)}, in the index",
+            current=source in used,
+            argument=f"{'remove' if source in used else 'add'} {source}",
+        )
+        for source in sources
+    )
+
+
+def _listing(sources: tuple[str, ...]) -> Notice | Listing:
     if not sources:
         return Notice("this thread has no documents; /docs add PATH gives it some")
     from chatcli.documents.find import shown_path

@@ -9,11 +9,11 @@ from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables, positive
 from chatcli.errors import UsageError
-from chatcli.events import Event, Listing, Notice
+from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
 from chatcli.models.prices import cost_listing, dollars, table_name
-from chatcli.roles import Setup, find_role, role_files
+from chatcli.roles import SHIPPED, Setup, find_role, role_files
 from chatcli.text_lines import one_line
 
 NO_ROLE = ("none", "off")
@@ -28,14 +28,30 @@ _SPEAKERS = {"human": "you", "ai": "model"}
 
 
 async def choose_model(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Use the model NAME; without NAME, show the current one."""
+    """Use the model NAME; without NAME, pick one."""
     conversation = context.conversation
+    if not arguments:
+        yield await _offer_models(context)
+        return
     had_documents = bool(conversation.documents)
-    if arguments:
-        await conversation.use_model(arguments)
+    await conversation.use_model(arguments)
     yield Notice(f"model {conversation.model_name}")
     if had_documents and not conversation.takes_documents:
         yield Notice("it answers without this thread's documents: a Langflow flow has its own", "warning")
+
+
+async def _offer_models(context: CommandContext) -> ChoicesOffered:
+    """Return the offer of the models that can be used now; the current one is marked, and among them."""
+    from chatcli.models.usable import usable_models  # an HTTP client, which the other commands do without
+
+    current, found = context.conversation.model_name, await asyncio.to_thread(usable_models, context.settings)
+    choices = []
+    for one in found:
+        name, about = (one.alias, f"{one.name}, alias") if one.alias else (str(one.name), one.source)
+        choices.append(Choice(name, about, current=one.name == current))
+    if not any(choice.current for choice in choices):
+        choices.insert(0, Choice(str(current), "", current=True))
+    return ChoicesOffered("model", "model", tuple(choices), (Notice(f"model {current}"),))
 
 
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -73,11 +89,11 @@ async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Even
 
 
 async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Use the role NAME, or "none"; without NAME, list the roles."""
+    """Use the role NAME, or "none"; without NAME, pick one."""
     conversation = context.conversation
     setup = await conversation.setup()
     if not arguments:
-        yield Notice(f"{_described(setup)}. Roles: {', '.join(role_files())}")
+        yield _offer_roles(setup)
         return
     name, _, variables = arguments.partition(" ")
     if name.lower() in NO_ROLE and name.lower() not in role_files():
@@ -86,6 +102,19 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
         setup = setup.with_role(find_role(name), parse_variables(variables))
     await conversation.use_setup(setup)
     yield Notice(_described(setup))
+
+
+def _offer_roles(setup: Setup) -> ChoicesOffered:
+    """Return the offer of the roles, and of none."""
+    files = role_files()
+    choices = [
+        Choice(name, "shipped" if path.parent == SHIPPED else "yours", current=name == setup.role)
+        for name, path in files.items()
+    ]
+    if NO_ROLE[0] not in files:
+        about = "the thread's own system prompt goes too" if setup.system and not setup.role else ""
+        choices.insert(0, Choice(NO_ROLE[0], about, current=not setup.role and not setup.system))
+    return ChoicesOffered("role", "role", tuple(choices), (Notice(f"{_described(setup)}. Roles: {', '.join(files)}"),))
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -20,13 +20,15 @@ class ParsedCommand:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CommandContext:
-    """The objects that a command's handler may use."""
+    """The objects that a command's handler may use, and what the commands remember."""
 
     conversation: Conversation
     registry: "CommandRegistry"
     settings: Settings
+    theme: str = ""
+    """The theme that was chosen by a command, empty for that of the settings."""
 
 
 class Handler(Protocol):

@@ -11,6 +11,8 @@ from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
+    Choice,
+    ChoicesOffered,
     ClipboardFilled,
     EditorRequested,
     Event,
@@ -26,6 +28,12 @@ from chatcli.events import (
 from chatcli.manual import read_page, unfold
 from chatcli.message import MessageShown
 
+_THEMES = {
+    "auto": "by the terminal's background",
+    "dark": "for a dark background",
+    "light": "for a light background",
+    "mono": "no colours",
+}
 _PAGES = (".md", ".json", ".jsonl", ".html")
 
 LINES = (
@@ -81,12 +89,15 @@ async def toggle_plain(context: CommandContext, arguments: str) -> AsyncIterator
 
 
 async def choose_theme(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Use the colours of theme NAME; without NAME, list them."""
+    """Use the colours of theme NAME; without NAME, pick one."""
     if not arguments:
-        yield Notice(f"themes: {', '.join(THEMES)}")
+        current = context.theme or context.settings.theme
+        choices = tuple(Choice(name, about, current=name == current) for name, about in _THEMES.items())
+        yield ChoicesOffered("theme", "theme", choices, (Notice(f"themes: {', '.join(THEMES)}"),))
         return
     if arguments not in THEMES:
         raise UsageError(f"unknown theme {arguments!r}", remedy=f"Themes: {', '.join(THEMES)}.")
+    context.theme = arguments
     yield ThemeChosen(arguments)
     yield Notice(f"theme {arguments}")
 

@@ -7,13 +7,13 @@ from chatcli.commands.registry import Command, CommandContext
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import (
+    Choice,
+    ChoicesOffered,
     ConfirmationRequested,
     Event,
     Notice,
     RecallRequested,
     ThreadChanged,
-    ThreadChoice,
-    ThreadsOffered,
 )
 from chatcli.providers import LOCAL
 from chatcli.runtime.program import command
@@ -23,14 +23,15 @@ from chatcli.text_lines import format_age
 from chatcli.thread_ids import check_title
 
 
-def thread_choices(threads: Sequence[ThreadSummary], text: str = "") -> tuple[ThreadChoice, ...]:
-    """Return the choices for those `threads` whose ID or title contains `text`."""
+def offer_threads(threads: Sequence[ThreadSummary], text: str = "", current: str = "") -> ChoicesOffered:
+    """Return the offer of those `threads` whose ID or title contains `text`; `current` is marked."""
     wanted = text.casefold()
-    return tuple(
-        ThreadChoice(thread.thread_id, _description(thread))
+    choices = (
+        Choice(thread.thread_id, _description(thread), current=thread.thread_id == current)
         for thread in threads
         if wanted in f"{thread.thread_id} {thread.title}".casefold()
     )
+    return ChoicesOffered("thread", "thread", tuple(choices))
 
 
 def _description(thread: ThreadSummary) -> str:
@@ -62,10 +63,10 @@ async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[
 async def pick_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Pick a thread whose ID or title contains TEXT."""
     threads = await context.conversation.threads()
-    choices = thread_choices(await asyncio.to_thread(threads.recent), arguments)
-    if not choices:
+    offered = offer_threads(await asyncio.to_thread(threads.recent), arguments, context.conversation.thread_id)
+    if not offered.choices:
         raise UsageError("there is no such thread" if arguments else "there are no threads yet")
-    yield ThreadsOffered(choices)
+    yield offered
 
 
 async def rename_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -539,6 +539,11 @@ class Conversation:
         await self.refuse_costly()
         return await (await self._chat()).compact()
 
+    async def take_over(self, turn: "Turn") -> str:
+        """Let the model summarise what the branch of `turn` has besides, and return it; see `ChatSession.take_over`."""
+        await self.refuse_costly()
+        return await (await self._chat()).take_over(turn)
+
     async def answered(self) -> "list[Answered]":
         """Return what the answers of the current thread used, on all of its branches.
 

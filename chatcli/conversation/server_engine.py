@@ -13,6 +13,7 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.engine import Opening
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
+from chatcli.events import Said
 from chatcli.graphs.answers import MESSAGES
 from chatcli.graphs.server.answer_thread import ServerAnswerThread
 from chatcli.graphs.server.client import (
@@ -32,7 +33,7 @@ from chatcli.message import MessageShown
 from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
-from chatcli.sessions.history import as_shown
+from chatcli.sessions.history import Turn, as_shown, current_branch, read_said, read_turns
 from chatcli.sessions.session import Session
 from chatcli.sessions.state import plain_state
 from chatcli.store.threads import ThreadSummary, find_thread
@@ -150,6 +151,13 @@ class ServerEngine:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def server_tree(server: ServerAddress, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+    """Return the turns of the thread on `server`, and what is said in those of the current branch by number."""
+    threads = ServerThreads(server)
+    turns = read_turns(threads.steps(thread_id))
+    return turns, read_said(current_branch(turns), messages_from_json(threads.values(thread_id)))
 
 
 def server_messages(server: ServerAddress, thread_id: str) -> list[MessageShown]:

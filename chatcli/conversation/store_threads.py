@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chatcli.events import Said
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_setup
 from chatcli.message import MessageShown
 from chatcli.roles import Setup
-from chatcli.sessions.history import as_shown
+from chatcli.sessions.history import Turn, as_shown, read_turns, said_in
 from chatcli.sessions.repair import recover_unless_running
 from chatcli.sessions.state import plain_state
 from chatcli.sessions.thread import GraphThread
@@ -60,6 +61,22 @@ async def read_messages(location: StoreLocation, thread_id: str) -> list[Message
         thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
         unstored = await recover_unless_running(thread)
         return as_shown([*await thread.history(), *unstored])
+
+
+async def read_tree(location: StoreLocation, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+    """Return the turns of the stored thread `thread_id`, and what is said in them by number.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    async with open_store(location) as store:
+        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+        turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
+        said: dict[int, Said] = {}
+        async for found in said_in(turns, thread.messages):
+            said |= found
+        return turns, said
 
 
 async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]:

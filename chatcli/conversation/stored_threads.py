@@ -11,7 +11,9 @@ from chatcli.errors import UsageError
 from chatcli.graphs.server.client import ServerAddress
 
 if TYPE_CHECKING:
+    from chatcli.events import Said
     from chatcli.message import MessageShown
+    from chatcli.sessions.history import Turn
     from chatcli.store.threads import ThreadSummary
     from chatcli.transfer.document import ThreadDocument
 
@@ -66,6 +68,24 @@ async def read_state(place: Place, thread_id: str) -> dict[str, Any]:
     from chatcli.conversation.store_threads import read_values
 
     return await read_values(place, thread_id)
+
+
+async def read_tree(place: Place, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
+    """Return the turns of the stored thread `thread_id`, on all branches, and what is said in them by number.
+
+    Of a thread on a server, only what is said on the current branch.
+
+    Raises:
+        StoreError: The store can't be used.
+
+    """
+    if isinstance(place, ServerAddress):
+        from chatcli.conversation.server_engine import server_tree
+
+        return server_tree(place, thread_id)
+    from chatcli.conversation.store_threads import read_tree as read
+
+    return await read(place, thread_id)
 
 
 async def read_whole_thread(place: Place, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":

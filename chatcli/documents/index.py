@@ -97,7 +97,7 @@ class DocumentIndex:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file or paths.data_dir() / "documents.db"
+        self._file = file or _own_file()
         self._lock = threading.RLock()
         self._db, self.notice = open_index(self._file)
 
@@ -380,6 +380,23 @@ class DocumentIndex:
         if busy or self.notice == IN_LOG:
             self.notice = IN_LOG if busy else ""
         return len(files)
+
+
+def indexed_sources() -> list[str]:
+    """Return the sources in the user's index, by name; none where there is no index yet, and none is made.
+
+    Raises:
+        StoreError: The file can't be used.
+
+    """
+    if not _own_file().exists():
+        return []
+    with DocumentIndex() as index:
+        return [one.source for one in index.sources()]
+
+
+def _own_file() -> Path:
+    return paths.data_dir() / "documents.db"
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Handle a line: a slash command (which may let the user pick a thread), a shell command or a question."""
+"""Handle a line: a slash command (which may let the user pick something), a shell command or a question."""
 
 import asyncio
 import codecs
@@ -6,14 +6,10 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
-
-from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 
 from chatcli.attachments.attachment import (
     Attachment,
@@ -33,6 +29,7 @@ from chatcli.commands.registry import (
     parse_shell,
     run_command,
 )
+from chatcli.commands.tree import LIST
 from chatcli.config.credentials import save_key
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
@@ -40,6 +37,8 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import open_threads
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
+    Choice,
+    ChoicesOffered,
     ConfirmationRequested,
     EditorRequested,
     Event,
@@ -48,22 +47,23 @@ from chatcli.events import (
     InputPrefilled,
     KeyRequested,
     KeysOffered,
-    Listing,
     Notice,
     RecallRequested,
     SaveRequested,
     ShellFinished,
     ShellOutput,
     TerminalEvent,
-    ThreadChoice,
-    ThreadsOffered,
+    TreeOffered,
+    TreeRow,
 )
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.notify import BELL, is_waiting, news, notification
+from chatcli.repl.picker import Picker, read_choice
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
+from chatcli.repl.tree_walk import TreeWalk
 from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
@@ -73,59 +73,6 @@ from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write
 
 KEPT = 1_000_000
 """The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
-
-
-class _Choices(Completer):
-    """Offers the choices that contain every typed word."""
-
-    def __init__(self, choices: Sequence[ThreadChoice]) -> None:
-        self._choices = choices
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        typed = document.text
-        for choice in matching(self._choices, typed):
-            yield Completion(
-                choice.thread_id,
-                start_position=-len(typed),
-                display_meta=sanitize_line(choice.description),
-            )
-
-
-def matching(choices: Sequence[ThreadChoice], typed: str) -> list[ThreadChoice]:
-    """Return the choices that contain every word of `typed` in their ID or description."""
-    words = typed.casefold().split()
-    return [
-        choice
-        for choice in choices
-        if all(word in f"{choice.thread_id} {choice.description}".casefold() for word in words)
-    ]
-
-
-async def pick_thread(prompt: Prompt, choices: Sequence[ThreadChoice], show: Callable[[Event], None]) -> str | None:
-    """Let the user pick one of `choices`; return its thread ID, or None.
-
-    Typed words filter the choices. Enter takes the first choice; Ctrl-C and Ctrl-D take none. The choices are shown in
-    a menu; for a screen reader, `show` lists them before the prompt.
-    """
-    menu = not prompt.plain
-    if not menu:
-        rows = tuple((choice.thread_id, choice.description) for choice in choices)
-        show(Listing("threads", ("thread", "title"), rows))
-    session: PromptSession[str] = PromptSession(
-        "which thread? (type to filter) " if menu else "which thread? (type a part of it) ",
-        completer=_Choices(choices) if menu else None,
-        complete_while_typing=menu,
-        input=prompt.input,
-        output=prompt.output,
-    )
-    try:
-        typed = await session.prompt_async(
-            pre_run=(lambda: session.default_buffer.start_completion()) if menu else None,
-        )
-    except (EOFError, KeyboardInterrupt):
-        return None
-    found = matching(choices, typed)
-    return found[0].thread_id if found else None
 
 
 class ShellCommand:
@@ -221,10 +168,35 @@ class LineHandler:
         """
         await self._consume(self._ask(text, typed=False, resources=resources))
 
-    async def pick(self, choices: Sequence[ThreadChoice]) -> None:
-        """Let the user pick one of the threads `choices`, and open it."""
-        if (thread_id := await pick_thread(self._prompt, choices, self._renderer.render)) is not None:
-            await self._consume(run_command(ParsedCommand("thread", thread_id), self._context))
+    async def pick(self, offered: ChoicesOffered | TreeOffered) -> None:
+        """Let the user choose from what is `offered`, and do it; in plain text, print instead."""
+        if isinstance(offered, TreeOffered):
+            command = await self._walk(offered.rows)
+        elif offered.printed and self._prompt.plain:
+            for event in offered.printed:
+                self._renderer.render(event)
+            return
+        else:
+            choice = await self._choose(offered)
+            command = None if choice is None else ParsedCommand(offered.command, choice.argument or choice.name)
+        if command is not None:
+            await self._consume(run_command(command, self._context))
+
+    async def _choose(self, offered: ChoicesOffered) -> Choice | None:
+        if self._prompt.plain:
+            return await read_choice(self._prompt, offered, self._renderer.render)
+        picker = Picker(self._prompt, offered)
+        self._interrupt = picker.leave
+        return await picker.pick()
+
+    async def _walk(self, rows: Sequence[TreeRow]) -> ParsedCommand | None:
+        """Return what the user chooses in the tree of `rows`; in plain text, it is printed."""
+        if self._prompt.plain:
+            return ParsedCommand("tree", LIST)
+        session = await self.conversation.session()
+        walk = TreeWalk(self._prompt, rows)
+        self._interrupt = walk.leave
+        return parse_command(await walk.choose(session.said()))
 
     def interrupt(self) -> None:
         """Stop what is running."""
@@ -300,8 +272,8 @@ class LineHandler:
                 await self._save(path)
             case ShellFinished() if last.output.strip():
                 self._offer(last)
-            case ThreadsOffered(choices):
-                await self.pick(choices)
+            case ChoicesOffered() | TreeOffered():
+                await self.pick(last)
             case ConfirmationRequested(question, line, otherwise):
                 await self._confirm(question, line, otherwise)
             case KeyRequested(provider, line):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from chatcli.conversation.conversation import Conversation
-    from chatcli.events import ThreadChoice
+    from chatcli.events import ChoicesOffered
     from chatcli.repl.handler import LineHandler
 
 _SWITCH_INTERVAL = 0.001
@@ -78,19 +78,19 @@ class Repl:
         first: str | None = None,
         *,
         resources: "Sequence[tuple[str, str]]" = (),
-        choices: "tuple[ThreadChoice, ...]" = (),
+        offered: "ChoicesOffered | None" = None,
         decides: bool = False,
     ) -> bool:
         """Ask `first`, if given, then each typed line; return whether a signal ended the REPL, not the user.
 
         The `resources` of MCP servers go along with `first`.
-        With `choices`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
+        With `offered`, the user picks one of these threads first; with `decides`, they decide on the calls that wait.
         """
         leave_signals_to_python()  # from here on the terminal must be restored at the end
         take_signals(asyncio.get_running_loop(), self._stop, (signal.SIGTERM, signal.SIGHUP))
         with self._prompt.held():
-            if choices:
-                await (await self.handler()).pick(choices)
+            if offered is not None:
+                await (await self.handler()).pick(offered)
             if first is not None:
                 await (await self.handler()).ask_first(first, resources)
             if decides:

@@ -4,14 +4,14 @@ The tree is read off the metadata of the checkpoints. The messages include those
 state.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from chatcli.documents.citations import cited_in, for_people
-from chatcli.events import INTERRUPTED
+from chatcli.events import INTERRUPTED, Said
 from chatcli.message import Cited, MessageShown, call_text, human_role, result_text
 from chatcli.store.threads import Step
 
@@ -19,6 +19,10 @@ COMPACTED = "/compact"
 """The title of a checkpoint that sums up the oldest turns."""
 EDITED = "/state"
 """The title of the first checkpoint of an edit of the state."""
+TAKEN_OVER = "/tree"
+"""The title of a checkpoint with the summary of another branch, and the mark of the message that is the summary."""
+BEGINNING = 1000
+"""The most characters of a question or an answer in the tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,84 @@ def current_branch(turns: Sequence[Turn]) -> list[Turn]:
     return [turn for turn in turns if turn.current]
 
 
+def branch_ends(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns that nothing follows: the end of the current branch first, then the newest."""
+    followed = {turn.parent for turn in turns}
+    return sorted((t for t in turns if t.number not in followed), key=lambda turn: (not turn.current, -turn.number))
+
+
+def branch_to(end: Turn, turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns from the first one to `end`."""
+    known = {turn.number: turn for turn in turns}
+    branch: list[Turn] = []
+    turn: Turn | None = end
+    while turn is not None:
+        branch.append(turn)
+        turn = known.get(turn.parent or 0)
+    return branch[::-1]
+
+
+def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
+    """Return the end of the branch that `turn` is on: where it forks, that of its newest branch."""
+    newest = {one.parent: one for one in turns}
+    while turn.number in newest:
+        turn = newest[turn.number]
+    return turn
+
+
+def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[int, Said]:
+    """Return what is said in the turns of `branch` by number; `messages` are those at its end.
+
+    A graph may have removed the oldest of them: then those turns are left out.
+    """
+    begins = [index for index, message in enumerate(messages) if is_question(message)]
+    found: dict[int, Said] = {}
+    for turn, begin, end in zip(
+        reversed(branch), reversed(begins), reversed([*begins[1:], len(messages)]), strict=False
+    ):
+        answers = (message.text for message in reversed(messages[begin:end]) if isinstance(message, AIMessage))
+        answer = next(filter(None, answers), "")
+        found[turn.number] = Said(messages[begin].text[:BEGINNING], answer[:BEGINNING])
+    return found
+
+
+async def said_in(
+    turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
+) -> AsyncIterator[dict[int, Said]]:
+    """Yield what is said in `turns` by number, a branch at a time, the current one first.
+
+    `read` returns the messages at a checkpoint, for "" those of the newest state.
+    """
+    known = set[int]()
+    for end in branch_ends(turns):
+        found = read_said(branch_to(end, turns), await read("" if end.current else end.end))
+        yield {number: said for number, said in found.items() if number not in known}
+        known |= found.keys()
+
+
+def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages that are `there` and not `here`, beginning with the question that the first one is about."""
+    known = {message.id for message in here}
+    first = next((index for index, message in enumerate(there) if message.id not in known), None)
+    if first is None:
+        return []
+    asked = [index for index in range(first + 1) if is_question(there[index])]
+    return list(there[asked[-1] if asked else first :])
+
+
+def is_taken_over(message: BaseMessage) -> bool:
+    """Return whether `message` is the summary of another branch."""
+    return bool(message.additional_kwargs.get(TAKEN_OVER))
+
+
 def before_edit(steps: Sequence[Step]) -> str | None:
-    """Return the checkpoint before the edit of the state that the newest of `steps` is the end of, None without one."""
+    """Return the checkpoint before the edit that the newest of `steps` is the end of, None without one.
+
+    An edit is one of the state, or the summary of another branch.
+    """
     known = {step.checkpoint_id: step for step in steps}
     step = steps[-1] if steps else None
-    while step is not None and step.source == "update" and step.title != EDITED:
+    while step is not None and step.source == "update" and step.title not in (EDITED, TAKEN_OVER):
         step = known.get(step.parent_id or "")
     return step.parent_id if step is not None and step.source == "update" else None
 
@@ -161,7 +238,10 @@ async def whole_history(
 
     """
     questions = sum(map(is_question, messages))
-    summarised = any(isinstance(message, HumanMessage) and not is_question(message) for message in messages)
+    summarised = any(
+        isinstance(message, HumanMessage) and not is_question(message) and not is_taken_over(message)
+        for message in messages
+    )
     whole = list(messages)
     if summarised or questions < len(current_branch(read_turns(steps))):
         for step in _ancestors(steps):

@@ -1,7 +1,7 @@
 """A session: this process's hold on one thread, whatever graph runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ from chatcli.events import (
     Event,
     ImageAttached,
     Notice,
+    Said,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -24,7 +25,16 @@ from chatcli.events import (
 )
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
-from chatcli.sessions.history import EDITED, Turn, as_shown, before_edit, current_branch, is_question, read_turns
+from chatcli.sessions.history import (
+    EDITED,
+    Turn,
+    as_shown,
+    before_edit,
+    current_branch,
+    is_question,
+    read_turns,
+    said_in,
+)
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running
@@ -239,10 +249,15 @@ class Session:
         """Return the thread's turns, on all of its branches."""
         return read_turns(await asyncio.to_thread(self._thread.threads.steps, self.thread_id))
 
+    async def said(self) -> AsyncIterator[dict[int, Said]]:
+        """Yield what is said in the turns by their numbers, a branch at a time, the current one first."""
+        async for found in said_in(await self.turns(), self._thread.messages):
+            yield found
+
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
 
-        An edit of the state after the newest turn counts as one.
+        An edit of the state after the newest turn counts as one, and so does the summary of another branch.
 
         Raises:
             UsageError: There are fewer turns.
@@ -266,9 +281,7 @@ class Session:
         return [], []
 
     async def _before_edit(self) -> str | None:
-        """Return the checkpoint before the edit of the state that the thread ends with, None if it does not."""
-        if self._thread.node is not None:
-            return None
+        """Return the checkpoint before the edit that the thread ends with, None if it does not."""
         steps = await asyncio.to_thread(self._thread.threads.steps, self.thread_id)
         # A server keeps no label of an update.
         return before_edit(steps) or self._edits.get(await self._thread.checkpoint_id())

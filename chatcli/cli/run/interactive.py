@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chatcli.conversation.conversation import Conversation
-    from chatcli.events import ThreadChoice
+    from chatcli.events import ChoicesOffered
 
 PAST_MESSAGES = 6
 """Number of messages of a resumed thread that are shown."""
@@ -41,7 +41,7 @@ async def run_interactive(
         stored: The thread that was named, which may exist; None for a new one.
 
     """
-    choices = _thread_choices(place) if request.resume else ()
+    offered = _offer_threads(place) if request.resume else None
     past = open_threads(place).newest_messages(stored, PAST_MESSAGES) if stored and keeps_threads(place) else []
     repl = build_repl(settings, place, begin, renderer, request.attachments)
     try:
@@ -53,7 +53,7 @@ async def run_interactive(
 
             opened = (await repl.handler()).conversation
             decides = await show_history(settings, opened, renderer, past, waits=request.prompt is None)
-        stopped = await repl.run(request.prompt, resources=request.resources, choices=choices, decides=decides)
+        stopped = await repl.run(request.prompt, resources=request.resources, offered=offered, decides=decides)
     finally:
         await repl.close()
     conversation = repl.conversation
@@ -64,10 +64,10 @@ async def run_interactive(
     return ExitCode.INTERRUPTED if stopped else ExitCode.OK
 
 
-def _thread_choices(place: Place) -> "tuple[ThreadChoice, ...]":
-    from chatcli.commands.threads import thread_choices
+def _offer_threads(place: Place) -> "ChoicesOffered":
+    from chatcli.commands.threads import offer_threads
 
-    choices = thread_choices(open_threads(place).recent())
-    if not choices:
+    offered = offer_threads(open_threads(place).recent())
+    if not offered.choices:
         raise UsageError("there is no thread to resume yet", remedy=f"Begin one: {command()}")
-    return choices
+    return offered

@@ -17,9 +17,9 @@ from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
 from chatcli.conversation.place import Place, choose_place, granted, open_threads
-from chatcli.conversation.stored_threads import import_file, read_state, read_thread, read_whole_thread
+from chatcli.conversation.stored_threads import import_file, read_state, read_thread, read_tree, read_whole_thread
 from chatcli.errors import UsageError
-from chatcli.events import Listing, MatchShown, Notice
+from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.providers import LANGFLOW
@@ -45,6 +45,7 @@ Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="
 Cost = Annotated[bool, typer.Option("--cost", help="Show what each thread has cost.")]
 Wide = Annotated[bool, typer.Option("--wide", help="Do not shorten IDs and titles to fit the terminal.")]
 State = Annotated[bool, typer.Option("--state", help="Show what its state has beside the messages.")]
+Tree = Annotated[bool, typer.Option("--tree", help="Show its turns on all branches, as a tree.")]
 BestLimit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The best N only.")]
 
 
@@ -82,6 +83,7 @@ def show(
     ctx: typer.Context,
     thread: ThreadId,
     state: State = False,
+    tree: Tree = False,
     as_json: AsJson = False,
     store: Store = None,
     url: Url = None,
@@ -92,16 +94,21 @@ def show(
     settings = common.settings_of(ctx, store, url)
     place = choose_place(settings)
     summary = find_thread(open_threads(place), thread)
-    wants_messages = not state or common.wants_json(settings, as_json=as_json)
+    wants_messages = not (state or tree) or common.wants_json(settings, as_json=as_json)
     messages = asyncio.run(read_thread(place, summary.thread_id)) if wants_messages else []
-    if not state:
-        common.show_or_print_json(settings, _as_json(summary, messages), *messages, as_json=as_json)
-        return
-    from chatcli.commands.state import state_listing
+    printed, shown = _as_json(summary, messages), list[Event](() if state or tree else messages)
+    if tree:
+        from chatcli.commands.tree import tree_as_json, tree_listing
 
-    values = asyncio.run(read_state(place, summary.thread_id))
-    shown = {**_as_json(summary, messages), "state": values}
-    common.show_or_print_json(settings, shown, state_listing(values), as_json=as_json)
+        turns, said = asyncio.run(read_tree(place, summary.thread_id))
+        printed["tree"] = tree_as_json(turns, said)
+        shown.append(tree_listing(turns, said))
+    if state:
+        from chatcli.commands.state import state_listing
+
+        printed["state"] = values = asyncio.run(read_state(place, summary.thread_id))
+        shown.append(state_listing(values))
+    common.show_or_print_json(settings, printed, *shown, as_json=as_json)
 
 
 @app.command()

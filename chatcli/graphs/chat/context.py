@@ -23,7 +23,7 @@ from chatcli.memory.known import Known
 from chatcli.message import Citation
 from chatcli.models.errors import translate
 from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
-from chatcli.sessions.history import newest_turn
+from chatcli.sessions.history import is_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 from chatcli.store.usage import Tokens, read_tokens
 
@@ -227,8 +227,17 @@ def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
     for human, run in groupby(present, lambda message: isinstance(message, HumanMessage)):
         together = list(run)
         # Only consecutive questions are joined, since joining copies every message.
-        joined += merge_message_runs(together) if human and len(together) > 1 else together
+        if human and len(together) > 1:
+            joined += [_as_question(merged, together) for merged in merge_message_runs(together)]
+        else:
+            joined += together
     return joined
+
+
+def _as_question(merged: BaseMessage, parts: Sequence[BaseMessage]) -> BaseMessage:
+    """Return `merged` marked as the newest question among its `parts`, which a summary may stand before."""
+    question = next(filter(is_question, reversed(parts)), None)
+    return merged if question is None else merged.model_copy(update={"additional_kwargs": question.additional_kwargs})
 
 
 def _refuse_oversized_question(
@@ -264,13 +273,26 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
     if len(starts) < 2:
         raise UsageError("there is nothing to compact yet: the newest turn is always kept")
     older = messages[: starts[-min(KEPT_TURNS, len(starts) - 1)]]
-    summary = state.get("summary", "") if summed_up else ""
-    for piece in _pieces(older, turn):
+    summary = await summarise(older, turn, state.get("summary", "") if summed_up else "")
+    return ChatState(summary=summary, summarised=older[-1].id or "")
+
+
+async def summarise(messages: Sequence[BaseMessage], turn: TurnContext, summary: str = "") -> str:
+    """Return the model's summary of `messages`, and of what the `summary` before them is about.
+
+    Raises:
+        UsageError: The model's server keeps the conversation itself.
+        ChatcliError: The model did not make a summary.
+
+    """
+    if turn.model.keeps_conversation:
+        raise UsageError(f"{turn.model.name} keeps the conversation itself: it can't be given a summary of one")
+    for piece in _pieces(messages, turn):
         summary = await _summarise(summary, piece, turn)
     limit = turn.context_tokens or turn.model.limits.request
     if limit is not None:  # a longer summary would leave no room for a question
         summary = _cut(summary, limit // 2 * CHARACTERS_PER_TOKEN)
-    return ChatState(summary=summary, summarised=older[-1].id or "")
+    return summary
 
 
 async def _summarise(summary: str, piece: str, turn: TurnContext) -> str:

@@ -1,11 +1,12 @@
 """The session of the plain chat, which adds a model, a setup and a context."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import uuid4
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
@@ -13,9 +14,16 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants
 from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.documents.citations import for_people
-from chatcli.errors import InterruptedTurnError
+from chatcli.errors import InterruptedTurnError, UsageError
 from chatcli.graphs.chat.ask_node import MODEL_NODE, rules_tokens, with_known
-from chatcli.graphs.chat.context import FittedContext, compact_state, count_exactly, fit_context, refuse_oversized
+from chatcli.graphs.chat.context import (
+    FittedContext,
+    compact_state,
+    count_exactly,
+    fit_context,
+    refuse_oversized,
+    summarise,
+)
 from chatcli.graphs.chat.graph import ChatGraph, setup_update
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
@@ -28,7 +36,17 @@ from chatcli.models.names import ModelName
 from chatcli.models.prices import price
 from chatcli.roles import Setup
 from chatcli.sessions.found import as_citations
-from chatcli.sessions.history import COMPACTED, as_shown, current_branch, is_question, session_name
+from chatcli.sessions.history import (
+    COMPACTED,
+    TAKEN_OVER,
+    Turn,
+    as_shown,
+    current_branch,
+    end_after,
+    is_question,
+    new_messages,
+    session_name,
+)
 from chatcli.sessions.question import build_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
@@ -43,6 +61,9 @@ if TYPE_CHECKING:
     from chatcli.store.usage import Tokens
 
 NO_SETUP = Setup()
+BRANCH_LABEL = "Summary of another branch of this conversation, that of turn {number}:"
+
+T = TypeVar("T")
 
 
 class ChatSession(Session):
@@ -140,15 +161,7 @@ class ChatSession(Session):
             ChatcliError: There is nothing to compact, or the model failed.
 
         """
-        self._work = work = asyncio.create_task(compact_state(await self._state(), self._turn_context()))
-        try:
-            await asyncio.wait([work])
-        finally:
-            self._work = None
-            work.cancel()
-        if work.cancelled():
-            raise InterruptedTurnError("stopped: nothing was compacted")
-        update = work.result()
+        update = await self._stoppable(compact_state(await self._state(), self._turn_context()))
         async with self._thread.hold():
             number = await self._thread.turn_number(new=False)
             config = self._thread.config(self.name, title=COMPACTED, turn=number)
@@ -161,12 +174,60 @@ class ChatSession(Session):
         first = {message.role: without_recalled(message.text) for message in reversed(said)}
         return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._spent)
 
+    async def take_over(self, turn: Turn) -> str:
+        """Let the model summarise what the branch of `turn` has and the current one has not, and return that.
+
+        It is stored as a message of the current branch, which `undo` leaves first. A failure changes nothing.
+
+        Raises:
+            UsageError: That branch has nothing else, or the thread waits for an answer.
+            InterruptedTurnError: The user stopped it.
+            ChatcliError: The model failed.
+
+        """
+        await self._refuse_pending()
+        if (await self._thread.snapshot()).next:
+            raise UsageError("the last question has no answer yet", remedy="Ask it by /retry, or leave it by /undo.")
+        turns = await self.turns()
+        there = await self._thread.messages(end_after(turn, turns).end)
+        new = new_messages(there, await self._thread.messages())
+        if turn.current or not new:
+            raise UsageError(f"turn {turn.number} is on the current branch", remedy="Choose a turn of another one.")
+        summary = await self._stoppable(summarise(new, self._turn_context()))
+        text = f"{BRANCH_LABEL.format(number=turn.number)}\n{summary}"
+        marks = {"lc_source": "summarization", TAKEN_OVER: True}  # as langchain marks what the user did not type
+        message = HumanMessage(text, id=str(uuid4()), additional_kwargs=marks)
+        async with self._thread.hold():
+            number = await self._thread.turn_number(new=False)
+            config = self._thread.config(self.name, title=TAKEN_OVER, turn=number)
+            await self._thread.append(config, [message])
+        return summary
+
+    async def _stoppable(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns, unless the user stops it.
+
+        Raises:
+            InterruptedTurnError: The user stopped it.
+
+        """
+        self._work = task = asyncio.create_task(work)
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._work = None
+            task.cancel()
+        if task.cancelled():
+            raise InterruptedTurnError("stopped: nothing was summarised")
+        return task.result()
+
     async def allowed(self) -> list[str]:
         """Return the rules for tool calls that run without approval in this thread."""
         return await asyncio.to_thread(lambda: self._grants.rules)
 
     async def written(self, count: int = 1) -> tuple[list[Change], list[str]]:
         """See `Session.written`. The thread says what was written; its store may come from anybody."""
+        if await self._before_edit() is not None:  # no turn
+            count -= 1
         messages = await self._thread.messages()
         asked = [index for index, message in enumerate(messages) if is_question(message)]
         if not 1 <= count <= len(asked):

@@ -1,0 +1,102 @@
+"""The command about all branches of a thread at once: /tree."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatcli.commands.registry import Command, CommandContext
+from chatcli.errors import UsageError
+from chatcli.events import Event, Listing, Notice, Said, TreeOffered, TreeRow
+from chatcli.text_lines import cut, one_line
+
+if TYPE_CHECKING:
+    from chatcli.sessions.history import Turn
+
+LIST, SUMMARY = "list", "summary"
+HERE = "  <- here"
+"""What follows the question of the turn with which the current branch ends."""
+MAX_DEPTH = 8
+"""How deep a fork in a fork is indented; deeper ones stand there, too."""
+QUESTION_WIDTH, ANSWER_WIDTH = 38, 30
+"""The columns of the printed tree, which fits 80 columns."""
+
+
+async def show_tree(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
+    """Go to a turn of any branch, or take over its summary."""
+    conversation = context.conversation
+    session = await conversation.session()
+    turns = await session.turns()
+    if not turns:
+        raise UsageError("the thread has no turns yet", remedy="Ask it something first.")
+    word, _, number = arguments.partition(" ")
+    if not arguments:
+        yield TreeOffered(tuple(tree_rows(turns)))
+    elif arguments == LIST:
+        said: dict[int, Said] = {}
+        async for found in session.said():
+            said |= found
+        yield tree_listing(turns, said)
+    elif word == SUMMARY and number.isdecimal():
+        chosen = next((turn for turn in turns if turn.number == int(number)), None)
+        if chosen is None:
+            raise UsageError(f"there is no turn {number}", remedy="See /history.")
+        yield Notice(f"summarising the branch of turn {number}", passing=True)
+        summary = await conversation.take_over(chosen)
+        yield Notice(f"from now on this summary is sent as a message of this branch; /undo takes it back:\n{summary}")
+    else:
+        raise UsageError(f"/tree takes {LIST}, or {SUMMARY} and the number of a turn", remedy=f"/tree {SUMMARY} 2")
+
+
+def tree_rows(turns: "Sequence[Turn]") -> Iterator[TreeRow]:
+    """Yield the rows of the tree: the turns of a branch in one column, other branches indented after their fork."""
+    here = max((turn.number for turn in turns if turn.current), default=None)
+    children: dict[int | None, list[Turn]] = {}
+    for turn in turns:
+        children.setdefault(turn.parent, []).append(turn)
+
+    def following(number: int | None, depth: int) -> "list[tuple[Turn, int, bool]]":
+        # The branch that continues at this depth is popped last, so that the others are shown before it.
+        ordered = sorted(children.get(number, ()), key=lambda turn: (not turn.current, -turn.number))
+        return [(turn, depth + (place > 0), place > 0) for place, turn in enumerate(ordered)]
+
+    pending = following(None, 0)
+    while pending:
+        turn, depth, begins = pending.pop()
+        shown = min(depth, MAX_DEPTH)
+        indent = "" if not depth else "│ " * (shown - 1) + ("├ " if begins else "│ ")
+        yield TreeRow(
+            turn.number,
+            turn.title,
+            indent,
+            current=turn.current,
+            here=turn.number == here,
+            forks=len(children.get(turn.number, ())) > 1,
+        )
+        pending.extend(following(turn.number, depth))
+
+
+def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing:
+    """Return the tree as a table: the turns, their questions, and the beginnings of the answers that are `said`."""
+    rows = []
+    for row in tree_rows(turns):
+        note = HERE if row.here else ""
+        question = cut(row.indent + row.title, QUESTION_WIDTH - len(note)) + note
+        answer = cut(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
+        rows.append((f"{'*' if row.current else ' '} {row.number}", question, answer))
+    return Listing("Tree", ("turn", "question", "answer"), tuple(rows))
+
+
+def tree_as_json(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> list[dict[str, Any]]:
+    """Return the tree as JSON: the turns in the order in which they were asked, each with the one that it follows."""
+    return [
+        {
+            "turn": turn.number,
+            "parent": turn.parent,
+            "question": said[turn.number].question if turn.number in said else turn.title,
+            "answer": said[turn.number].answer if turn.number in said else "",
+            "current": turn.current,
+        }
+        for turn in turns
+    ]
+
+
+COMMANDS = (Command("tree", "[summary N]", show_tree),)

@@ -95,7 +95,7 @@ def fork(home: Home, server: FakeOpenAI) -> str:
     for line in ("Where shall we go in May?", "How long is the flight?", "/undo", "Can we go there by train?"):
         tty.send_line(line)
         tty.wait_for(f"> {line}")
-        tty.wait_for_prompt()
+        tty.clear_prompt("How long is the flight?" if line == "/undo" else "")
     tty.send_line("/clear")
     tty.wait_for(lambda _: "flight" not in tty.screen())
     tty.send_line("/history")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Command, CommandContext, as_typed
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
@@ -13,6 +13,7 @@ from chatcli.providers import LANGFLOW
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
+    from chatcli.message import MessageShown
     from chatcli.sessions.history import Turn
 
 TAKE_BACK, KEEP = "files", "keep"
@@ -21,7 +22,7 @@ NEW_SESSION = "Langflow can't go back: the next question begins a new session th
 
 
 async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Go back one turn, or N; /history keeps them."""
+    """Go back one turn, or N, and edit its question again."""
     number, _, files = arguments.partition(" ")
     count, session = _number(number, default=1), await context.conversation.session()
     changes, kept = await session.written(count) if files != KEEP else ([], [])
@@ -33,14 +34,18 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
             "Change these files back, too?", f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}"
         )
         return
+    questions = _questions(await session.history())
     await session.undo(count)
-    yield ThreadChanged(session.thread_id, tuple(await session.history()))
+    left = await session.history()
+    yield ThreadChanged(session.thread_id, tuple(left))
     for notice in _langflow_notice(context):
         yield notice
     for change in changes:
         yield Notice(await asyncio.to_thread(change.take_back))
     for path in kept:
         yield Notice(f"{path} stays as it is: it has changed since, or can't be written", "warning")
+    for question in questions[len(_questions(left)) :][:1]:  # none after an edit of the state
+        yield InputPrefilled(as_typed(question), optional=True)
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -64,7 +69,7 @@ async def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]
 async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Edit the last question, or that of N turns ago."""
     session = await context.conversation.session()
-    questions = [message.text for message in await session.history() if message.role == "user"]
+    questions = _questions(await session.history())
     branch = [turn for turn in await session.turns() if turn.current]
     back = _number(arguments, default=1)
     if not 1 <= back <= min(len(questions), len(branch)):
@@ -72,7 +77,7 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     context.conversation.edit(branch[-back])
     for notice in _langflow_notice(context):
         yield notice
-    yield InputPrefilled(questions[-back])
+    yield InputPrefilled(as_typed(questions[-back]))
 
 
 async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -112,6 +117,10 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
     for notice in _langflow_notice(context):
         yield notice
+
+
+def _questions(messages: "Sequence[MessageShown]") -> list[str]:
+    return [message.text for message in messages if message.role == "user"]
 
 
 def _langflow_notice(context: CommandContext) -> Iterator[Notice]:

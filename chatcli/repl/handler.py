@@ -273,8 +273,8 @@ class LineHandler:
         match last:
             case ExitRequested():
                 self.leaving = True
-            case InputPrefilled(text):
-                self._prompt.prefill(text)
+            case InputPrefilled(text, optional):
+                self._prompt.prefill(text, optional=optional)
             case EditorRequested(text):
                 self._prompt.prefill(text, in_editor=True)
             case FileRequested(source):

@@ -173,7 +173,7 @@ class Prompt:
         self.when_continued: Callable[[], None] | None = None
         """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
-        self._prefill, self._in_editor = "", False
+        self._prefill, self._optional, self._in_editor = "", False, False
         self.pastes = Pastes()
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
@@ -231,9 +231,13 @@ class Prompt:
             finally:
                 loop.remove_signal_handler(signal.SIGCONT)
 
-    def prefill(self, text: str, *, in_editor: bool = False) -> None:
-        """Begin the next line with `text`, here or in the user's editor."""
-        self._prefill, self._in_editor = text, in_editor
+    def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
+        """Begin the next line with `text`, here or in the user's editor.
+
+        If that is `optional`, a line that was entered before its prompt appears stays as it is: nobody has seen it
+        with `text` before it.
+        """
+        self._prefill, self._optional, self._in_editor = text, optional, in_editor
 
     async def read(self) -> str:
         """Return the next line, which may contain newlines.
@@ -244,7 +248,9 @@ class Prompt:
         """
         self._hint.armed = False
         text, in_editor = self._prefill, self._in_editor
-        self._prefill, self._in_editor = "", False
+        if self._optional and self._is_entered():
+            text = ""
+        self._prefill, self._optional, self._in_editor = "", False, False
 
         def open_editor() -> None:
             write_in_editor(self._session.default_buffer, self.focus)
@@ -350,6 +356,12 @@ class Prompt:
         keys = self.input.read_keys() + self.input.flush_keys()
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
+
+    def _is_entered(self) -> bool:
+        """Return whether a line was typed and entered before its prompt."""
+        keys = [*get_typeahead(self.input), *self.input.read_keys()]
+        store_typeahead(self.input, keys)
+        return any(press.key is Keys.ControlM for press in keys)
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True

@@ -92,7 +92,7 @@ def test_no_other_key_and_nothing_that_was_typed_before_approves(
         chat.send_key(key)
         chat.wait_for_prompt()
         chat.send_line("/undo")
-        chat.wait_for_prompt()
+        chat.clear_prompt("go")
     assert not list(home.work.iterdir())
 
 
@@ -155,7 +155,7 @@ def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
     chat.send("y")
     chat.wait_for("sub/new.py is removed")
     chat.wait_for("notes.txt stays as it is: it has changed since")
-    chat.wait_for_prompt("y")
+    chat.wait_for_prompt("goy")
     assert not new.exists()
     assert notes.read_bytes() == b"mine"
 

@@ -274,7 +274,7 @@ class LineHandler:
             case ExitRequested():
                 self.leaving = True
             case InputPrefilled(text, optional):
-                self._prompt.prefill(text, optional=optional)
+                self._prompt.prefill(self._prompt.pastes.fold_again(text), optional=optional)
             case EditorRequested(text):
                 self._prompt.prefill(text, in_editor=True)
             case FileRequested(source):

@@ -56,8 +56,13 @@ def holds_secret(line: str) -> bool:
     return line.lstrip().startswith("/keys") or _SECRETS.search(line) is not None
 
 
+_PASTE_BEGIN, _PASTE_END = "\x1b[200~", "\x1b[201~"
+"""Stand around a paste in the history's file, as terminals send it."""
+_KEPT_PASTE = re.compile(f"{re.escape(_PASTE_BEGIN)}(.*?){re.escape(_PASTE_END)}", re.DOTALL)
+
+
 class LineHistory(History):
-    """Keeps the typed lines, with their pastes unfolded; a line that may contain a secret is not kept.
+    """Keeps the typed lines with their pastes, which are folded again; a line that may contain a secret is not kept.
 
     Args:
         pastes: The texts of the signs in a line.
@@ -72,16 +77,17 @@ class LineHistory(History):
 
     def append_string(self, string: str) -> None:
         """Add the line `string`."""
-        if not holds_secret(string):
-            super().append_string(self._pastes.unfold(string))
+        if not holds_secret(self._pastes.unfold(string)):
+            super().append_string(string)
 
     def load_history_strings(self) -> Iterable[str]:
         """Return the lines of earlier sessions, the newest first."""
-        return self._kept.load_history_strings()
+        fold = self._pastes.fold
+        return [_KEPT_PASTE.sub(lambda match: fold(match[1]), line) for line in self._kept.load_history_strings()]
 
     def store_string(self, string: str) -> None:
         """Keep the line `string`."""
-        self._kept.store_string(string)
+        self._kept.store_string(self._pastes.unfold(string, lambda text: f"{_PASTE_BEGIN}{text}{_PASTE_END}"))
 
 
 def _file() -> History:

@@ -140,6 +140,12 @@ Line = tuple[Run, ...]
 EMPTY: Line = ()
 
 
+class Continued(tuple[Run, ...]):
+    """A line that continues the one before it: the terminal wraps there, so that both are copied as one."""
+
+    __slots__ = ()
+
+
 def plain_text(line: Line) -> str:
     """Return the text of `line` without its styles."""
     return "".join(run.text for run in line)
@@ -181,8 +187,11 @@ def wrap(line: Line, width: int) -> list[Line]:
     return list(_slices(line, _break(text, max(width, 1))))
 
 
-def fold(line: Line, width: int) -> list[Line]:
-    """Return `line` broken exactly at `width`, as is right for code."""
+def fold(line: Line, width: int, *, copied_whole: bool = False) -> list[Line]:
+    """Return `line` broken exactly at `width`, as is right for code.
+
+    If it should be `copied_whole`, its parts but the first are `Continued`.
+    """
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]
@@ -191,7 +200,8 @@ def fold(line: Line, width: int) -> list[Line]:
     for piece in _chop(text, max(width, 1)):
         ranges.append((start, start + len(piece)))
         start += len(piece)
-    return list(_slices(line, ranges))
+    first, *others = _slices(line, ranges)
+    return [first, *(map(Continued, others) if copied_whole else others)]
 
 
 def _chop(text: str, width: int) -> list[str]:

@@ -190,12 +190,12 @@ LEFT, RIGHT, DELETE = "\x1b[D", "\x1b[C", "\x1b[3~"
     ],
 )
 def test_the_line_is_edited_by_grapheme(read: Read, keys: str, line: str, cluster: str) -> None:
-    typed = "a{0}{0}".format(cluster)
+    typed = f"a{cluster}{cluster}"
     end = "." if line == "" else ""
     assert read(typed, keys + end + "\r") == [line.format(cluster) + end]
     draft = Typeahead()
     Vt100Parser(draft.press).feed_and_flush(typed + keys)
-    if not {"\x1b2", "\x04"} & set(re.findall("\x1b2|\x04", keys)):
+    if not re.search("\x1b2|\x04", keys):  # a draft leaves these to the prompt
         assert draft.texts == ((line.format(cluster),) if line else ())
 
 

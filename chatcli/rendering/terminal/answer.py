@@ -9,7 +9,7 @@ from rich.console import Console
 
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
-from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold, join, width_of
+from chatcli.rendering.theme import PLAIN, Continued, Line, Run, Theme, fold, join, width_of
 
 INTERVAL = 0.035
 """Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""
@@ -149,6 +149,8 @@ class MarkdownAnswer:
         # The colours of code are not known yet.
         style = PLAIN if self._stream.in_code else self._open[-1][-1].style
         line = join([*self._open[-1], Run(addition, style)])
+        if isinstance(self._open[-1], Continued):
+            line = Continued(line)
         if width_of(line) >= self._width:
             return False
         if addition:
@@ -202,7 +204,10 @@ class TextLines:
             self.feed("\n")
 
     def _rows(self, texts: Sequence[str]) -> list[Line]:
-        return [row for text in texts for row in fold((Run(text.expandtabs(8), PLAIN),), self._tail.width)]
+        return [row for text in texts for row in self._fold(text)]
+
+    def _fold(self, text: str) -> list[Line]:
+        return fold((Run(text.expandtabs(8), PLAIN),), self._tail.width, copied_whole=True)
 
 
 class PipedMarkdown:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TAKE_BACK, KEEP = "files", "keep"
 """What follows the number in /undo once the user has decided on the files that were written."""
+_MARKED = "* is on the branch that goes on here"
+"""Explains the marks of a list of turns."""
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 
@@ -99,7 +101,10 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 async def show_history(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show the turns and branches of this thread."""
     turns = await (await context.conversation.session()).turns()
-    yield Listing("History", ("turn", "question"), tuple(_rows(turns)))
+    if turns:
+        yield Listing(f"History ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
+    else:
+        yield Notice("this thread has no turns yet")
 
 
 async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -107,7 +112,7 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     session = await context.conversation.session()
     turns = await session.turns()
     if not arguments:
-        yield Listing("Go to which turn? /rewind N", ("turn", "question"), tuple(_rows(turns)))
+        yield Listing(f"Go to which turn? /rewind N ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
         return
     number = _number(arguments, default=0)
     chosen = next((turn for turn in turns if turn.number == number), None)

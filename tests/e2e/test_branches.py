@@ -41,6 +41,7 @@ def test_undo_leaves_the_old_branch_where_it_can_be_gone_back_to(
     ask(tty, fake, "three")
     assert sent(fake.requests[-1]) == ["one", "three"]
     shown = history(tty)
+    assert "* is on the branch that goes on here" in shown
     assert "* 1" in shown
     assert "* 3" in shown
     assert "* 2" not in shown

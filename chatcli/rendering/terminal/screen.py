@@ -180,8 +180,9 @@ class Screen:
 
     def print_listing(self, listing: Listing) -> None:
         """Print a table; call it inside `aside`. Text in brackets is not read as rich's markup."""
-        title = Text(sanitize_line(listing.title), style="bold") if listing.title else None
-        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        if listing.title:  # not as the table's, which is wrapped to the width of a narrow table
+            self.console.print(Text(sanitize_line(listing.title), style="bold"))
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in listing.columns:
             table.add_column(Text(sanitize_line(column)), overflow="fold")
         for row in listing.rows:

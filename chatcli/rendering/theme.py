@@ -117,6 +117,11 @@ def find_theme(name: str) -> Theme:
     return THEMES.get(name, TERMINAL)
 
 
+def find_code_theme(name: str) -> str:
+    """Return the style of Pygments for code: `name`, or with "auto" that of the theme's own colours."""
+    return CODE_THEME if name == "auto" else name
+
+
 @lru_cache(maxsize=1024)
 def _resolve(name: str, style: Style) -> Style:
     theme = THEMES[name]

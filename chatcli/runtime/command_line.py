@@ -19,7 +19,17 @@ VALUED = frozenset(
             "--script",
             "--graph",
         ),
-        *("--resume-with", "--store", "--url", "--assistant", "--color", "--theme", "--editing-mode", "--timeout"),
+        *(
+            "--resume-with",
+            "--store",
+            "--url",
+            "--assistant",
+            "--color",
+            "--theme",
+            "--code-theme",
+            "--editing-mode",
+            "--timeout",
+        ),
         *("--context", "--configurable", "--input", "--input-key", "--output-key"),
         *("--mcp", "--allow", "--max-steps", "--tool-timeout"),
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
-from chatcli.rendering.theme import PLAIN, Continued, Line, Run, Theme, fold, join, width_of
+from chatcli.rendering.theme import CODE_THEME, PLAIN, Continued, Line, Run, Theme, fold, join, width_of
 
 INTERVAL = 0.035
 """Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""
@@ -123,9 +123,9 @@ class MarkdownAnswer:
     A piece that only makes the last line longer is added to it at once, without rendering the open end.
     """
 
-    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tail: Tail, clock: Callable[[], float] = time.monotonic, code_theme: str = CODE_THEME) -> None:
         self._tail = tail
-        self._stream = MarkdownStream()
+        self._stream = MarkdownStream(code_theme)
         self._repaint = Repaint(self._paint, clock, ANSWER_INTERVAL)
         self._open: list[Line] = []
         """The lines of the open end, if they show all that has arrived; else none."""
@@ -213,10 +213,10 @@ class TextLines:
 class PipedMarkdown:
     """Renders the Markdown of an answer where lines can't be drawn again: each block is written when it is finished."""
 
-    def __init__(self, console: Console, theme: Theme) -> None:
+    def __init__(self, console: Console, theme: Theme, code_theme: str = CODE_THEME) -> None:
         self._console = console
         self._encoder = Encoder(console, theme)
-        self._stream = MarkdownStream()
+        self._stream = MarkdownStream(code_theme)
 
     def feed(self, text: str) -> None:
         """Add `text`, and write the blocks that are finished."""

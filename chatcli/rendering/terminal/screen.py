@@ -31,6 +31,7 @@ class Screen:
         console: The terminal of answers, listings and past messages.
         err_console: The terminal of notices and errors; often the same one.
         theme: The colours.
+        code_theme: The style of Pygments for code.
         markdown: Whether answers are rendered; otherwise they are written as they come.
         movable: Whether the cursor can be moved, so that lines can be drawn again.
         clock: Returns seconds that never go back.
@@ -43,6 +44,7 @@ class Screen:
         err_console: Console,
         theme: Theme,
         *,
+        code_theme: str,
         markdown: bool,
         movable: bool,
         clock: Callable[[], float],
@@ -55,6 +57,7 @@ class Screen:
         self.answer: Answer | None = None
         """The answer in progress."""
         self._theme = theme
+        self._code_theme = code_theme
         self._movable = movable
 
     @property
@@ -192,7 +195,9 @@ class Screen:
     def _new_answer(self) -> Answer:
         if not self.markdown:
             return PlainAnswer(self.console)
-        return MarkdownAnswer(self.tail) if self._movable else PipedMarkdown(self.console, self._theme)
+        if self._movable:
+            return MarkdownAnswer(self.tail, code_theme=self._code_theme)
+        return PipedMarkdown(self.console, self._theme, self._code_theme)
 
     def _print(self, text: Text) -> None:
         self.make_room()

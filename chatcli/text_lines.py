@@ -39,6 +39,11 @@ def format_age(moment: str) -> str:
     return "just now"
 
 
+def format_minute(moment: datetime) -> str:
+    """Return `moment` to the minute, in its own zone."""
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
 def format_size(count: int) -> str:
     """Return `count` bytes in a readable unit: `12.3 MB`."""
     amount = float(count)

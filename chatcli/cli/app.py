@@ -106,6 +106,7 @@ def chat(
     quiet: options.Quiet = None,
     color: options.Color = None,
     theme: options.Theme = None,
+    code_theme: options.CodeTheme = None,
     editing_mode: options.EditingMode = None,
     plain: options.Plain = None,
     tools: options.Tools = None,

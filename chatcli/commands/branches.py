@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from chatcli.commands.registry import Command, CommandContext
+from chatcli.commands.registry import Command, CommandContext, as_typed
 from chatcli.commands.tree import tree_rows
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
@@ -14,16 +14,19 @@ from chatcli.providers import LANGFLOW
 from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
+    from chatcli.message import MessageShown
     from chatcli.sessions.history import Turn
 
 TAKE_BACK, KEEP = "files", "keep"
 """What follows the number in /undo once the user has decided on the files that were written."""
 HERE = "  <- you are here"
+_MARKED = "* is on the branch that goes on here"
+"""Explains the marks of a list of turns."""
 NEW_SESSION = "Langflow can't go back: the next question begins a new session there, without the earlier messages"
 
 
 async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
-    """Go back one turn, or N; /history keeps them."""
+    """Go back one turn, or N, and edit its question again."""
     number, _, files = arguments.partition(" ")
     count, session = _number(number, default=1), await context.conversation.session()
     changes, kept = await session.written(count) if files != KEEP else ([], [])
@@ -35,14 +38,18 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
             "Change these files back, too?", f"/undo {count} {TAKE_BACK}", f"/undo {count} {KEEP}"
         )
         return
+    questions = _questions(await session.history())
     await session.undo(count)
-    yield ThreadChanged(session.thread_id, tuple(await session.history()))
+    left = await session.history()
+    yield ThreadChanged(session.thread_id, tuple(left))
     for notice in _langflow_notice(context):
         yield notice
     for change in changes:
         yield Notice(await asyncio.to_thread(change.take_back))
     for path in kept:
         yield Notice(f"{path} stays as it is: it has changed since, or can't be written", "warning")
+    for question in questions[len(_questions(left)) :][:1]:  # none after an edit of the state
+        yield InputPrefilled(as_typed(question), optional=True)
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -67,7 +74,7 @@ async def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]
 async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Edit the last question, or that of N turns ago."""
     session = await context.conversation.session()
-    questions = [message.text for message in await session.history() if message.role == "user"]
+    questions = _questions(await session.history())
     branch = [turn for turn in await session.turns() if turn.current]
     back = _number(arguments, default=1)
     if not 1 <= back <= min(len(questions), len(branch)):
@@ -75,7 +82,7 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     context.conversation.edit(branch[-back])
     for notice in _langflow_notice(context):
         yield notice
-    yield InputPrefilled(questions[-back])
+    yield InputPrefilled(as_typed(questions[-back]))
 
 
 async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -97,7 +104,10 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 async def show_history(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Show the turns and branches of this thread."""
     turns = await (await context.conversation.session()).turns()
-    yield Listing("History", ("turn", "question"), tuple(_rows(turns)))
+    if turns:
+        yield Listing(f"History ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
+    else:
+        yield Notice("this thread has no turns yet")
 
 
 async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -105,7 +115,7 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     session = await context.conversation.session()
     turns = await session.turns()
     if not arguments:
-        yield Listing("Go to which turn? /rewind N", ("turn", "question"), tuple(_rows(turns)))
+        yield Listing(f"Go to which turn? /rewind N ({_MARKED})", ("turn", "question"), tuple(_rows(turns)))
         return
     number = _number(arguments, default=0)
     chosen = next((turn for turn in turns if turn.number == number), None)
@@ -115,6 +125,10 @@ async def rewind(context: CommandContext, arguments: str) -> AsyncIterator[Event
     yield ThreadChanged(session.thread_id, tuple(await session.history()))
     for notice in _langflow_notice(context):
         yield notice
+
+
+def _questions(messages: "Sequence[MessageShown]") -> list[str]:
+    return [message.text for message in messages if message.role == "user"]
 
 
 def _langflow_notice(context: CommandContext) -> Iterator[Notice]:

@@ -1,6 +1,7 @@
 """Commands about the model: /model, /context, /compact, /cost, /role, /set, /system; its tools: /approve, /tools."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from chatcli.graphs.values_session import ValuesSession
 
 EXCERPT = 60
-"""The most characters of a message or a description in a listing."""
+"""The most characters of a message in a listing."""
+DESCRIPTION = 100
+"""The most characters of the description of a tool: two rows of a screen of 80 columns."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|(?<=\u3002)|\n\s*\n")
 _SPEAKERS = {"human": "you", "ai": "model"}
 
 
@@ -219,7 +223,10 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     ]
     if toolbox.rules.everything:
         rules.insert(0, ("*", "this run (--yes)"))
-    yield Listing("Run without asking", ("rule", "where"), tuple(rules))
+    if rules:
+        yield Listing("Run without asking", ("rule", "where"), tuple(rules))
+    else:
+        yield Notice("no rule lets a call run unasked: allow one by t or a, or by --allow RULE")
 
 
 async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -246,7 +253,10 @@ def _described(setup: Setup) -> str:
 
 
 def _excerpt(description: str) -> str:
-    return one_line(description.strip().partition("\n")[0], EXCERPT)
+    """Return the first sentence of `description`, cut between words where it is long."""
+    sentence = one_line(_SENTENCE_END.split(description.strip(), maxsplit=1)[0])
+    beginning = sentence[: DESCRIPTION - 3]
+    return sentence if len(sentence) <= DESCRIPTION else f"{beginning.rpartition(' ')[0] or beginning}..."
 
 
 COMMANDS = (

@@ -18,7 +18,7 @@ from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
 from chatcli.config.secrets import Secret
-from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, tool_rules
+from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, style_of_code, tool_rules
 from chatcli.errors import UsageError
 from chatcli.providers import PROVIDERS
 from chatcli.runtime.program import Program, command, current_program
@@ -120,6 +120,7 @@ class Settings:
     quiet: bool = False
     color: ColorMode = "auto"
     theme: ThemeName = "auto"
+    code_theme: Annotated[str, style_of_code] = "auto"
     editing_mode: EditingMode = "emacs"
     notify: Notify = "auto"
     notify_after: Annotated[float, not_negative] = 10.0

@@ -4,6 +4,7 @@ import math
 import re
 import reprlib
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -103,6 +104,24 @@ def http_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a port out of range raises
         raise ValueError("a URL starts with http:// or https://, and a host follows")
     return url.rstrip("/")
+
+
+def style_of_code(name: str) -> str:
+    """Return `name`, which is "auto" or a style of Pygments."""
+    known = code_themes()
+    if name not in known:
+        near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "it is auto or a style of Pygments, such as monokai"
+        raise ValueError(f"there is no style {_shown(name)}; {hint}")
+    return name
+
+
+def code_themes() -> tuple[str, ...]:
+    """Return what a `code_theme` may be."""
+    # Without types, see `rendering.markdown.code`; here, since few settings name one.
+    from pygments.styles import STYLE_MAP  # type: ignore[import-untyped]
+
+    return ("auto", *sorted(STYLE_MAP))
 
 
 def tool_rules(rules: tuple[str, ...]) -> tuple[str, ...]:

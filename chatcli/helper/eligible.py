@@ -3,7 +3,7 @@
 import os
 import sys
 
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, WORD, split
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, WORD, near_subcommand, split
 
 _OFF = ("0", "false", "f", "no", "n", "off")
 _ELSEWHERE = {"--help", "-h", "--version", "--interactive", "-i", "--resume", "-r", "--no-helper"}
@@ -38,4 +38,6 @@ def may_use_helper(arguments: list[str]) -> bool:
         ours = all(os.tcgetpgrp(number) == os.getpgrp() for number in terminals)
     except (OSError, ValueError):
         return False
+    if len(terminals) == 3 and words and near_subcommand(str(words[0][1])):
+        return False  # the user may be asked whether that is a mistyped sub-command
     return standard and ours and (0 not in terminals or bool(words))

@@ -45,7 +45,7 @@ def _wants_terminal(settings: Settings) -> bool:
 
 def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer:
     from chatcli.rendering.terminal.renderer import TerminalRenderer
-    from chatcli.rendering.theme import find_theme
+    from chatcli.rendering.theme import find_code_theme, find_theme
 
     console, errors = build_console(out, settings.color), build_console(err, settings.color)
     dumb = console.is_dumb_terminal
@@ -55,6 +55,7 @@ def _terminal_renderer(settings: Settings, out: TextIO, err: TextIO) -> Renderer
         markdown=not settings.plain and not dumb,
         quiet=settings.quiet,
         theme=find_theme(settings.theme),
+        code_theme=find_code_theme(settings.code_theme),
         movable=out.isatty() and not dumb,
     )
 

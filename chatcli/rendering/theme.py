@@ -125,6 +125,11 @@ def find_theme(name: str) -> Theme:
     return THEMES.get(name, TERMINAL)
 
 
+def find_code_theme(name: str) -> str:
+    """Return the style of Pygments for code: `name`, or with "auto" that of the theme's own colours."""
+    return CODE_THEME if name == "auto" else name
+
+
 @lru_cache(maxsize=1024)
 def _resolve(name: str, style: Style) -> Style:
     theme = THEMES[name]
@@ -146,6 +151,12 @@ class Run(NamedTuple):
 
 Line = tuple[Run, ...]
 EMPTY: Line = ()
+
+
+class Continued(tuple[Run, ...]):
+    """A line that continues the one before it: the terminal wraps there, so that both are copied as one."""
+
+    __slots__ = ()
 
 
 def plain_text(line: Line) -> str:
@@ -189,8 +200,11 @@ def wrap(line: Line, width: int) -> list[Line]:
     return list(_slices(line, _break(text, max(width, 1))))
 
 
-def fold(line: Line, width: int) -> list[Line]:
-    """Return `line` broken exactly at `width`, as is right for code."""
+def fold(line: Line, width: int, *, copied_whole: bool = False) -> list[Line]:
+    """Return `line` broken exactly at `width`, as is right for code.
+
+    If it should be `copied_whole`, its parts but the first are `Continued`.
+    """
     text = plain_text(line)
     if cell_len(text) <= width:
         return [line]
@@ -199,7 +213,8 @@ def fold(line: Line, width: int) -> list[Line]:
     for piece in _chop(text, max(width, 1)):
         ranges.append((start, start + len(piece)))
         start += len(piece)
-    return list(_slices(line, ranges))
+    first, *others = _slices(line, ranges)
+    return [first, *(map(Continued, others) if copied_whole else others)]
 
 
 def _chop(text: str, width: int) -> list[str]:

@@ -262,8 +262,8 @@ class LineHandler:
         match last:
             case ExitRequested():
                 self.leaving = True
-            case InputPrefilled(text):
-                self._prompt.prefill(text)
+            case InputPrefilled(text, optional):
+                self._prompt.prefill(self._prompt.pastes.fold_again(text), optional=optional)
             case EditorRequested(text, path):
                 await self._edit(text, path)
             case FileRequested() | RecallRequested():

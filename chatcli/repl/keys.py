@@ -2,12 +2,21 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition, has_selection, is_searching
+from prompt_toolkit.filters import (
+    Condition,
+    Filter,
+    emacs_insert_mode,
+    emacs_mode,
+    has_selection,
+    is_searching,
+    vi_insert_mode,
+    vi_navigation_mode,
+)
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.posix_utils import PosixStdinReader
@@ -15,6 +24,7 @@ from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
+from wcwidth import grapheme_boundary_before, iter_graphemes
 
 ASK_BACKGROUND = "\x1b]11;?\x07"
 """The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
@@ -61,11 +71,20 @@ class Pastes:
         self._texts[sign] = text
         return sign
 
-    def unfold(self, line: str) -> str:
-        """Return `line` with every sign replaced by its text."""
-        for sign, text in self._texts.items():
-            line = line.replace(sign, text)
-        return line
+    def unfold(self, line: str, mark: Callable[[str], str] = str) -> str:
+        """Return `line` with every sign replaced by its text, which `mark` may change."""
+        return self._replace(line, {sign: mark(text) for sign, text in self._texts.items() if sign in line})
+
+    def fold_again(self, line: str) -> str:
+        """Return `line` with the texts that have a sign replaced by it."""
+        return self._replace(line, {text: sign for sign, text in self._texts.items() if text in line})
+
+    @staticmethod
+    def _replace(line: str, replacements: Mapping[str, str]) -> str:
+        """Replace in one go, since a text may contain the sign of another; the longest first."""
+        longest_first = sorted(replacements, key=len, reverse=True)
+        pattern = "|".join(map(re.escape, longest_first))
+        return re.sub(pattern, lambda match: replacements[match.group()], line) if replacements else line
 
     def ending(self, line: str) -> str:
         """Return the sign at the end of `line`, empty if there is none; a sign is deleted as a whole."""
@@ -159,6 +178,7 @@ def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
     """Return the bindings: Enter sends, Alt-Enter and Ctrl-J make a new line, Ctrl-C clears, then leaves."""
     keys = KeyBindings()
     _bind_pastes(keys, pastes, focus)
+    _bind_graphemes(keys)
 
     @keys.add("enter", filter=~is_searching & ~has_selection)
     def _send(event: KeyPressEvent) -> None:
@@ -207,6 +227,74 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
     def _edit(event: KeyPressEvent) -> None:
         event.current_buffer.text = pastes.unfold(event.current_buffer.text)
         write_in_editor(event.current_buffer, focus)
+
+
+def _cluster(buffer: Buffer, position: int) -> tuple[int, int]:
+    """Return where the grapheme cluster with the character at `position` begins and ends; nothing behind the text."""
+    text = buffer.text
+    if not 0 <= position < len(text):
+        return position, position
+    start = grapheme_boundary_before(text, position + 1)
+    return start, start + len(next(iter_graphemes(text, start)))
+
+
+def move_left(buffer: Buffer) -> None:
+    """Move before the grapheme cluster on the left, in the same line."""
+    start, _ = _cluster(buffer, buffer.cursor_position - 1)
+    buffer.cursor_left(buffer.cursor_position - start)
+
+
+def move_right(buffer: Buffer) -> None:
+    """Move behind the grapheme cluster on the right, in the same line."""
+    _, end = _cluster(buffer, buffer.cursor_position)
+    buffer.cursor_right(end - buffer.cursor_position)
+
+
+def delete_left(buffer: Buffer) -> None:
+    """Delete the grapheme cluster on the left."""
+    start, _ = _cluster(buffer, buffer.cursor_position - 1)
+    buffer.delete_before_cursor(buffer.cursor_position - max(start, 0))
+
+
+def delete_right(buffer: Buffer) -> None:
+    """Delete the grapheme cluster on the right, all of it if the cursor is inside."""
+    start, end = _cluster(buffer, buffer.cursor_position)
+    buffer.delete_before_cursor(buffer.cursor_position - start)
+    buffer.delete(end - start)
+
+
+def _bind_graphemes(keys: KeyBindings) -> None:
+    """Let the keys that act on one character act on what a user sees as one: prompt-toolkit's act on a code point.
+
+    They are bound only beside a cluster of several code points; elsewhere the keys keep all that they do.
+    """
+
+    @Condition
+    def behind_cluster() -> bool:
+        buffer = get_app().current_buffer
+        start, end = _cluster(buffer, buffer.cursor_position - 1)
+        return end - start > 1
+
+    @Condition
+    def before_cluster() -> bool:
+        buffer = get_app().current_buffer
+        start, end = _cluster(buffer, buffer.cursor_position)
+        return end - start > 1
+
+    def bind(act: Callable[[Buffer], None], beside: Filter, names: Mapping[str, Filter]) -> None:
+        def repeat(event: KeyPressEvent) -> None:
+            for _ in range(event.arg):
+                act(event.current_buffer)
+
+        for name, mode in names.items():
+            keys.add(name, filter=beside & mode & ~has_selection)(repeat)
+
+    inserting = emacs_insert_mode | vi_insert_mode
+    moving = emacs_mode | vi_insert_mode | vi_navigation_mode
+    bind(move_left, behind_cluster, {"left": moving, "c-b": emacs_mode, "h": vi_navigation_mode})
+    bind(move_right, before_cluster, {"right": moving, "c-f": emacs_mode, "l": vi_navigation_mode})
+    bind(delete_left, behind_cluster, {"backspace": inserting, "X": vi_navigation_mode})
+    bind(delete_right, before_cluster, {"delete": inserting, "c-d": emacs_insert_mode, "x": vi_navigation_mode})
 
 
 class ReplyReader(PosixStdinReader):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -45,8 +46,13 @@ _ESCAPE_SECONDS = 0.1
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
+_PASTE_BEGIN, _PASTE_END = "\x1b[200~", "\x1b[201~"
+"""Stand around a paste in the history's file, as terminals send it."""
+_KEPT_PASTE = re.compile(f"{re.escape(_PASTE_BEGIN)}(.*?){re.escape(_PASTE_END)}", re.DOTALL)
+
+
 class LineHistory(History):
-    """Keeps the typed lines, with their pastes unfolded; a line that may contain a secret is not kept.
+    """Keeps the typed lines with their pastes, which are folded again; a line that may contain a secret is not kept.
 
     Args:
         pastes: The texts of the signs in a line.
@@ -61,17 +67,19 @@ class LineHistory(History):
 
     def append_string(self, string: str) -> None:
         """Add the line `string`."""
+        line = self._pastes.unfold(string)
         # A line that begins with /keys always may.
-        if not (string.lstrip().startswith("/keys") or holds_secret(string)):
-            super().append_string(self._pastes.unfold(string))
+        if not (line.lstrip().startswith("/keys") or holds_secret(line)):
+            super().append_string(string)
 
     def load_history_strings(self) -> Iterable[str]:
         """Return the lines of earlier sessions, the newest first."""
-        return self._kept.load_history_strings()
+        fold = self._pastes.fold
+        return [_KEPT_PASTE.sub(lambda match: fold(match[1]), line) for line in self._kept.load_history_strings()]
 
     def store_string(self, string: str) -> None:
         """Keep the line `string`."""
-        self._kept.store_string(string)
+        self._kept.store_string(self._pastes.unfold(string, lambda text: f"{_PASTE_BEGIN}{text}{_PASTE_END}"))
 
 
 def _file() -> History:
@@ -165,7 +173,7 @@ class Prompt:
         self.when_continued: Callable[[], None] | None = None
         """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
-        self._prefill, self._in_editor = "", False
+        self._prefill, self._optional, self._in_editor = "", False, False
         self.pastes = Pastes()
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
@@ -227,9 +235,13 @@ class Prompt:
             finally:
                 loop.remove_signal_handler(signal.SIGCONT)
 
-    def prefill(self, text: str, *, in_editor: bool = False) -> None:
-        """Begin the next line with `text`, here or in the user's editor."""
-        self._prefill, self._in_editor = text, in_editor
+    def prefill(self, text: str, *, optional: bool = False, in_editor: bool = False) -> None:
+        """Begin the next line with `text`, here or in the user's editor.
+
+        If that is `optional`, a line that was entered before its prompt appears stays as it is: nobody has seen it
+        with `text` before it.
+        """
+        self._prefill, self._optional, self._in_editor = text, optional, in_editor
 
     async def read(self) -> str:
         """Return the next line, which may contain newlines.
@@ -240,7 +252,9 @@ class Prompt:
         """
         self._hint.armed = False
         text, in_editor = self._prefill, self._in_editor
-        self._prefill, self._in_editor = "", False
+        if self._optional and self._is_entered():
+            text = ""
+        self._prefill, self._optional, self._in_editor = "", False, False
 
         def open_editor() -> None:
             write_in_editor(self._session.default_buffer, self.focus)
@@ -352,6 +366,12 @@ class Prompt:
         keys = self.input.read_keys() + self.input.flush_keys()
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
+
+    def _is_entered(self) -> bool:
+        """Return whether a line was typed and entered before its prompt."""
+        keys = [*get_typeahead(self.input), *self.input.read_keys()]
+        store_typeahead(self.input, keys)
+        return any(press.key is Keys.ControlM for press in keys)
 
     def _suspend_line(self, event: KeyPressEvent) -> None:
         self._stopped_here = True

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unicodedata import category
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.input.typeahead import store_typeahead
@@ -11,16 +12,16 @@ from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
-from chatcli.repl.keys import Pastes
+from chatcli.repl.keys import Pastes, delete_left, delete_right, move_left, move_right
 from chatcli.repl.prompt import Prompt, hold
 
 _MOVES = {
-    Keys.Left: Buffer.cursor_left,
-    Keys.ControlB: Buffer.cursor_left,
-    Keys.Right: Buffer.cursor_right,
-    Keys.ControlF: Buffer.cursor_right,
-    Keys.ControlH: Buffer.delete_before_cursor,
-    Keys.Delete: Buffer.delete,
+    Keys.Left: move_left,
+    Keys.ControlB: move_left,
+    Keys.Right: move_right,
+    Keys.ControlF: move_right,
+    Keys.ControlH: delete_left,
+    Keys.Delete: delete_right,
 }
 
 
@@ -74,8 +75,13 @@ class Typeahead:
             buffer.delete_before_cursor(-buffer.document.get_start_of_line_position())
         elif key is Keys.ControlW:
             buffer.delete_before_cursor(-(buffer.document.find_start_of_previous_word(WORD=True) or 0))
-        elif len(key) == 1 and press.data.isprintable() and not escaped:
+        elif len(key) == 1 and _is_shown(press.data) and not escaped:
             buffer.insert_text(press.data)
+
+
+def _is_shown(character: str) -> bool:
+    """Return whether `character` is text: also one that joins others, such as the people of a family."""
+    return character.isprintable() or category(character) == "Cf"
 
 
 @contextmanager

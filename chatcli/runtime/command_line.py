@@ -32,12 +32,24 @@ VALUED = frozenset(
             "--script",
             "--graph",
         ),
-        *("--resume-with", "--store", "--url", "--assistant", "--color", "--theme", "--editing-mode", "--timeout"),
+        *(
+            "--resume-with",
+            "--store",
+            "--url",
+            "--assistant",
+            "--color",
+            "--theme",
+            "--code-theme",
+            "--editing-mode",
+            "--timeout",
+        ),
         *("--context", "--configurable", "--input", "--input-key", "--output-key"),
         *("--mcp", "--allow", "--max-steps", "--tool-timeout"),
     )
 )
 """The options of `chat` that take a value; all others are flags."""
+_LIKENESS = 0.75
+"""How alike a word and the name that it mistypes are at least: two letters of four are exchanged in `hlep`."""
 WORD, ESCAPED = "", "--"
 """Take the place of the option for a word, and for a word after `--`."""
 
@@ -58,6 +70,15 @@ def split(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield name, value if equals else next(rest, None) if name in VALUED else None
         else:
             yield from _split_short(argument, rest)
+
+
+def near_subcommand(word: str, names: Sequence[str] = SUBCOMMANDS) -> str:
+    """Return the sub-command of `names` that `word` seems to mistype; empty if it is one, or is like none."""
+    if word in names or not word.isalpha():
+        return ""
+    from difflib import get_close_matches  # which few runs need
+
+    return next(iter(get_close_matches(word.lower(), names, n=1, cutoff=_LIKENESS)), "")
 
 
 def _split_short(argument: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:

@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from rich.syntax import Syntax
 
 from chatcli.config.secrets import Secret
-from chatcli.config.values import not_negative, parse_variables, positive, read_value
+from chatcli.config.values import code_themes, not_negative, parse_variables, positive, read_value, style_of_code
+from chatcli.rendering.theme import find_code_theme
 
 
 @pytest.mark.parametrize(
@@ -78,3 +81,18 @@ def test_what_cannot_be_one_is_refused(kind: Any, given: object) -> None:
 
 def test_a_secret_is_never_shown() -> None:
     assert "key" not in f"{Secret('key')} {Secret('key')!r} {[Secret('key')]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("monokay", "did you mean monokai?"), ("Solarized", "did you mean solarized-"), ("zzz", "such as monokai")],
+)
+def test_an_unknown_style_of_code_gets_close_names(name: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        style_of_code(name)
+
+
+def test_every_style_of_code_that_is_offered_exists() -> None:
+    for name in code_themes():
+        assert style_of_code(name) == name
+        assert Syntax.get_theme(find_code_theme(name)) is not None

@@ -170,6 +170,12 @@ class Terminal:
         line = f"> {typed}".rstrip()
         self._wait(lambda: self._cursor_line() == line, f"prompt {line!r}", timeout)
 
+    def clear_prompt(self, typed: str) -> None:
+        """Wait for a prompt that begins with `typed`, and clear it."""
+        self.wait_for_prompt(typed)
+        self.send_key("ctrl-u")
+        self.wait_for_prompt()
+
     def _wait(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
         with self._changed:
             if not self._changed.wait_for(condition, timeout):

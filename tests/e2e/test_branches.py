@@ -37,10 +37,11 @@ def test_undo_leaves_the_old_branch_where_it_can_be_gone_back_to(
     ask(tty, fake, "one")
     ask(tty, fake, "two")
     tty.send_line("/undo")
-    tty.wait_for_prompt()
+    tty.clear_prompt("two")
     ask(tty, fake, "three")
     assert sent(fake.requests[-1]) == ["one", "three"]
     shown = history(tty)
+    assert "* is on the branch that goes on here" in shown
     assert "* 1" in shown
     assert "* 3" in shown
     assert "* 2" not in shown
@@ -58,8 +59,12 @@ def test_undoing_every_turn_leaves_an_empty_thread(fake: FakeOpenAI, terminal: O
     ask(tty, fake, "one")
     ask(tty, fake, "two")
     tty.send_line("/undo 2")
+    tty.wait_for_prompt("one")
+    ask(tty, fake, " again")
+    assert sent(fake.requests[-1]) == ["one again"]
+    tty.send("/undo\rthree\r")  # entered before the prompt with the question
+    fake.wait_for_requests(4)
     tty.wait_for_prompt()
-    ask(tty, fake, "three")
     assert sent(fake.requests[-1]) == ["three"]
     tty.send_line("/undo 5")
     tty.wait_for("there are 1 turns to undo, not 5")
@@ -214,7 +219,7 @@ def test_a_stopped_answer_belongs_to_its_turn(chat: Chat, fake: FakeOpenAI, term
     tty.wait_for_prompt()
     ask(tty, fake, "two")
     tty.send_line("/undo")
-    tty.wait_for_prompt()
+    tty.clear_prompt("two")
     ask(tty, fake, "three")
     assert sent(fake.requests[-1]) == ["one", "three"]
     assert [thread["turns"] for thread in chat("threads", "list", "--json").json()] == [2]

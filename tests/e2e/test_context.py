@@ -71,8 +71,8 @@ def test_compact_sends_a_summary_and_the_thread_keeps_its_messages(
     assert "The user is called Bob." in fake.requests[-1].messages[0][1]
     tty = terminal("-t", "t")
     for count, line in enumerate(("/undo", "Who?", "/rewind 3", "Who now?"), 13):
-        tty.wait_for_prompt()
-        tty.send_line(line)
+        tty.wait_for_prompt("And now?" if line == "Who?" else "")
+        tty.send_line("\x15" + line)
         fake.wait_for_requests(count // 2)
     tty.wait_for_prompt()
     behind_the_summary, before_it = fake.requests[-2:]

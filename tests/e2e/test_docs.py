@@ -3,7 +3,9 @@
 import json
 import os
 import sqlite3
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -138,7 +140,7 @@ def test_a_store_names_no_documents(chat: Chat, fake: FakeOpenAI, home: Home) ->
     assert not [event for event in result.events() if event["type"] == "documents_found"]
 
 
-def test_index_search_list_and_forget(chat: Chat, home: Home) -> None:
+def test_index_search_list_and_forget(chat: Chat, home: Home, terminal: OpenTerminal) -> None:
     write(home, "docs/setup.md", SETUP)
     write(home, "docs/deep/faq.md", "A question\nabout widgets.\n")
     (home.work / "docs" / "photo.bin").write_bytes(b"\x00\x01\x02" * 1000)
@@ -175,6 +177,13 @@ def test_index_search_list_and_forget(chat: Chat, home: Home) -> None:
         (str(home.work / "docs"), 2),
         (str(home.work / "docs" / "deep"), 1),
     ]
+    read = datetime.fromisoformat(listed[0]["updated_at"])
+    table = chat("docs", "list").stdout
+    assert ("read (UTC)" in table, f"{read:%Y-%m-%d %H:%M}" in table) == (True, True)
+    tty = terminal("docs", "list", env={"TZ": "Asia/Tokyo"}, size=(140, 24))
+    assert tty.exit_code() == 0
+    assert f"{read.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}" in tty.text()
+    assert "UTC" not in tty.text()
     os.rename(home.work / "docs", home.work / "gone")  # noqa: PTH104
     assert chat("docs", "forget", "docs").stdout.startswith("forgotten: docs, ")
     assert chat("docs", "list", "--json").json() == []

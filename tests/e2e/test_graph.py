@@ -284,7 +284,7 @@ def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -
         tty.wait_for_prompt()
     tty.send_line("/undo")
     tty.wait_for(lambda text: text.count("turn 1") == 2)
-    tty.wait_for_prompt()
+    tty.clear_prompt("q2")
     tty.send_line("q3")
     tty.wait_for(lambda text: text.count("turn 2") == 2)
     tty.wait_for_prompt()

@@ -85,7 +85,7 @@ def test_a_conversation_of_an_entrypoint_is_whole(chat: Chat) -> None:
 def test_branches_of_an_entrypoint_keep_what_it_remembers(chat: Chat, terminal: OpenTerminal) -> None:
     tty = terminal(*spec("counting"), "-t", "t")
     for line, shown in (("a", "so far: a"), ("b", "so far: a, b"), ("/undo", ""), ("c", "so far: a, c")):
-        tty.wait_for_prompt()
+        tty.clear_prompt("b" if line == "c" else "")
         tty.send_line(line)
         tty.wait_for(shown)
     tty.wait_for_prompt()

@@ -137,7 +137,7 @@ def test_a_breakpoint_in_a_conversation(chat: Chat, terminal: OpenTerminal) -> N
     ):
         again.send_line(line)
         again.wait_for(lambda text, line=line, shown=shown: shown in text.partition(f"> {line}")[2])  # type: ignore[misc]
-        again.wait_for_prompt()
+        again.clear_prompt("more" if line == "/undo" else "")
     again.send_line("/exit")
     assert again.exit_code() == 0
     assert [m["content"] for m in chat.messages("t")] == ["hi", "one", "two", "instead", "one", "two"]

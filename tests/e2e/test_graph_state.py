@@ -31,11 +31,11 @@ def state_of(chat: Chat, thread: str) -> dict[str, Any]:
     return state
 
 
-def send(tty: Terminal, line: str, shown: str) -> None:
-    """Send `line`, and wait until the screen has `shown` below it."""
+def send(tty: Terminal, line: str, shown: str, *, prefilled: str = "") -> None:
+    """Send `line`, and wait until the screen has `shown` below it, and a prompt, of which `prefilled` is cleared."""
     tty.send_line(line)
     tty.wait_for(lambda text: shown in text.rpartition(f"> {line}")[2] and f"> {line}" in text)
-    tty.wait_for_prompt()
+    tty.clear_prompt(prefilled)
 
 
 def test_the_state_of_a_stored_thread_is_shown_without_its_graph(chat: Chat) -> None:
@@ -115,7 +115,7 @@ def test_an_edit_is_left_by_undo(chat: Chat, terminal: OpenTerminal) -> None:
     send(tty, "/undo 1", "thread t")
     send(tty, "/state turns", "1")
     send(tty, "second", "1 before, in no language")
-    send(tty, "/undo 2", "thread t")
+    send(tty, "/undo 2", "thread t", prefilled="first")
     send(tty, "/state turns", "0")  # the empty beginning, as LangGraph makes it
 
 

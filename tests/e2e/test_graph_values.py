@@ -240,7 +240,7 @@ def test_an_input_that_was_set_goes_along_with_the_next_question_and_stays_after
     tty.wait_for("Answer in French. two?")
     tty.wait_for_prompt()
     tty.send_line("/undo")
-    tty.wait_for_prompt()
+    tty.clear_prompt("two")
     tty.send_line("three")
     tty.wait_for("Answer in French. three?")
     tty.wait_for_prompt()

@@ -88,3 +88,25 @@ def test_a_page_in_the_conversation(terminal: OpenTerminal, fake: FakeOpenAI) ->
     tty.send_line("/help nonsense")
     tty.wait_for("no topic 'nonsense'")
     assert not [request for request in fake.requests if "help" in request.last]
+
+
+def test_a_mistyped_sub_command_is_asked_about_on_a_terminal(
+    terminal: OpenTerminal, chat: Chat, fake: FakeOpenAI
+) -> None:
+    asked = "`? [y/N: send as a question]"
+    tty = terminal("threadz", "list")
+    tty.wait_for(f"did you mean `chat threads list{asked}")
+    tty.send_line("y")
+    assert tty.exit_code() == 0
+    tty = terminal("modles")
+    tty.wait_for(f"did you mean `chat models{asked}")
+    tty.send_key("ctrl-d")
+    assert tty.exit_code() == 130
+    assert not fake.requests
+    tty = terminal("dcotor")
+    tty.wait_for(f"did you mean `chat doctor{asked}")
+    tty.send_line("")
+    assert tty.exit_code() == 0
+    assert terminal("thread", "the", "needle").exit_code() == 0
+    assert chat("threadz").returncode == 0
+    assert [request.last for request in fake.requests] == ["dcotor", "thread the needle", "threadz"]

@@ -192,6 +192,7 @@ def test_going_back_begins_a_new_session_and_says_so(
     tty.wait_for_prompt()
     tty.send_line("/undo")
     tty.wait_for("new session")
+    tty.clear_prompt("two")
     for number, line in enumerate(("three", "four", "/retry"), 3):
         tty.wait_for_prompt()
         tty.send_line(line)

@@ -68,6 +68,8 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
     ("words", "offered"),
     [
         (["--theme", ""], ["auto", "dark", "light", "mono"]),
+        (["--code-theme", "mon"], ["monokai"]),
+        (["config", "set", "code_theme", "au"], ["auto", "autumn"]),
         (["--color", "a"], ["auto", "always"]),
         (["--format", ""], ["text", "markdown", "json", "jsonl"]),
         (["--editing-mode", ""], ["emacs", "vi"]),

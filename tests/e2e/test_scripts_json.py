@@ -182,6 +182,7 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "quiet": (True, "config file"),
         "color": ("never", "environment NO_COLOR"),
         "theme": ("auto", "default"),
+        "code_theme": ("auto", "default"),
         "editing_mode": ("emacs", "default"),
         "plain": (False, "default"),
         "file": (["a.txt", "b.png"], "environment CHATCLI_FILE"),

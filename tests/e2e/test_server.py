@@ -62,7 +62,7 @@ def test_a_conversation_in_the_terminal(
     tty.wait_for("(message 5")
     tty.wait_for_prompt()
     tty.send_line("/undo 2")
-    tty.wait_for_prompt()
+    tty.clear_prompt("Speak slowly")
     tty.send_line("Two?")
     tty.wait_for("You said: Two? (message 3")
     tty.wait_for_prompt()

@@ -181,6 +181,7 @@ def test_branches_of_a_conversation(at_server: Chat, terminal: OpenTerminal, thr
     send("a", "so far: a")
     send("b", "so far: a, b")
     send("/undo")
+    tty.clear_prompt("b")
     send("c", "so far: a, c")
     send("/retry", lambda text: text.count("so far: a, c") == 2)
     send("/history", "you are here")
@@ -191,6 +192,7 @@ def test_branches_of_a_conversation(at_server: Chat, terminal: OpenTerminal, thr
     assert contents(at_server, thread) == ["a", "so far: a", "c", "so far: a, c"]
     assert contents(at_server, f"{thread}-copy") == ["a", "so far: a", "e", "so far: a, e"]
     send("/undo 2")
+    tty.clear_prompt("a")
     send("f", "so far: f")
     tty.wait_for_prompt()
     assert contents(at_server, f"{thread}-copy") == ["f", "so far: f"]
@@ -203,7 +205,7 @@ def test_the_state_is_edited_between_two_questions(at_server: Chat, terminal: Op
     for line, shown in (
         ("one", '{"words": 1}'),
         ('/state answer={"words": 9}', 'answer is now {"words": 9}'),
-        ("/undo", ""),
+        ("/undo", ""),  # only the edit: the line after it is empty
         ("two words", '{"words": 2}'),
     ):
         tty.wait_for_prompt()
@@ -225,7 +227,7 @@ def test_a_question_that_was_stopped_is_asked_again(at_server: Chat, terminal: O
     tty.wait_for("done: next")
     tty.wait_for_prompt()
     tty.send_line("/undo")
-    tty.wait_for_prompt()
+    tty.clear_prompt("next")
     tty.send_line("other")
     tty.wait_for("done: other")
     tty.wait_for_prompt()

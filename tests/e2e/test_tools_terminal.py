@@ -50,7 +50,9 @@ def test_the_repl_asks_for_a_key_runs_and_remembers_for_the_thread(
     chat.wait_for(lambda text: text.count("So:") == 3)
     chat.wait_for_prompt()
     chat.send_line("/tools")
-    chat.wait_for(lambda text: "read_file" in text and "run_shell:pwd *" in text.partition("/tools")[2])
+    listed = chat.wait_for(lambda text: "read_file" in text and "run_shell:pwd *" in text.partition("/tools")[2])
+    assert {"Tools", "Run without asking"} <= set(listed.splitlines())  # titles are not wrapped
+    assert "without a keyboard." in listed
 
 
 def test_no_other_key_and_nothing_that_was_typed_before_approves(
@@ -92,7 +94,7 @@ def test_no_other_key_and_nothing_that_was_typed_before_approves(
         chat.send_key(key)
         chat.wait_for_prompt()
         chat.send_line("/undo")
-        chat.wait_for_prompt()
+        chat.clear_prompt("go")
     assert not list(home.work.iterdir())
 
 
@@ -155,7 +157,7 @@ def test_a_file_is_changed_as_the_diff_says_and_undo_takes_it_back(
     chat.send("y")
     chat.wait_for("sub/new.py is removed")
     chat.wait_for("notes.txt stays as it is: it has changed since")
-    chat.wait_for_prompt("y")
+    chat.wait_for_prompt("goy")
     assert not new.exists()
     assert notes.read_bytes() == b"mine"
 

@@ -72,6 +72,58 @@ class Terminal:
         self._read = len(written)
 
 
+class _WrappingScreen(pyte.Screen):
+    """A screen that remembers, with the last cell of a row, that the terminal itself wrapped there."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.wrapped: set[int] = set()
+        super().__init__(width, height)
+
+    def draw(self, data: str) -> None:
+        """Write characters one by one; a cell that is written again is no longer known as wrapped."""
+        for character in data:
+            row, column = self.cursor.y, self.cursor.x
+            if column == self.columns:
+                self.wrapped.add(row)
+            elif column == self.columns - 1:
+                self.wrapped.discard(row)
+            super().draw(character)
+
+    def erase_in_line(self, how: int = 0, private: bool = False) -> None:
+        """Erase a part of the row."""
+        self.wrapped.discard(self.cursor.y)
+        super().erase_in_line(how, private)
+
+    def erase_in_display(self, how: int = 0, *args: object, **options: object) -> None:
+        """Erase a part of the screen."""
+        self.wrapped -= set(range(self.cursor.y, self.lines))
+        super().erase_in_display(how, *args, **options)
+
+
+class WrappingTerminal:
+    """What `terminal` shows as it would be copied there: rows that the terminal has wrapped are one line.
+
+    The screen must be high enough for all of it.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def copied(self) -> list[str]:
+        """Return the lines, without the empty ones at the end."""
+        screen = _WrappingScreen(self._terminal.width, 200)
+        screen.set_mode(pyte.modes.LNM)
+        pyte.Stream(screen).feed(self._terminal.bytes.getvalue())
+        copied = [""]
+        for row, text in enumerate(screen.display):
+            copied[-1] += text if row in screen.wrapped else text.rstrip()
+            if row not in screen.wrapped:
+                copied.append("")
+        while copied and not copied[-1]:
+            copied.pop()
+        return copied
+
+
 class Clock:
     """A clock that only the test moves."""
 

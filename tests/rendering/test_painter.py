@@ -1,12 +1,13 @@
 import unicodedata
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatcli.rendering import theme
-from chatcli.rendering.terminal.painter import SYNC_BEGIN, Painter
+from chatcli.rendering.terminal.painter import SYNC_BEGIN, SYNC_END, Painter
 from chatcli.rendering.theme import EMPTY, Line, Run
-from tests.rendering.screen import Terminal
+from tests.rendering.screen import Terminal, WrappingTerminal
 
 TEXTS = st.sampled_from(
     ["", "a", "ab", "abc", "abd", "x" * 20, "x" * 19, "中文", "中a", "中文文", "é", "e\u0301", "a 👍", "a 👍b"]
@@ -81,3 +82,66 @@ def test_no_colour_means_no_colour() -> None:
     terminal.console.no_color = True
     Painter(terminal.console).update([(Run("x", theme.CODE), Run("y", theme.STRONG))])
     assert terminal.bytes.getvalue() == "x\x1b[1my\x1b[0m"
+
+
+def folded(*texts: str) -> list[Line]:
+    return [
+        part for text in texts for part in theme.fold((Run(text, theme.PLAIN),) * bool(text), 20, copied_whole=True)
+    ]
+
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz" * 3
+
+
+def test_a_folded_line_is_wrapped_by_the_terminal() -> None:
+    terminal = Terminal(20, 5)
+    painter = Painter(terminal.console)
+    painter.update(folded("one", ALPHABET[:50], "two"), 5)
+    painter.update(folded("three", ALPHABET[:40]), 3)
+    assert terminal.bytes.getvalue() == f"one\n{ALPHABET[:50]}\ntwo\nthree\n{ALPHABET[:40]}\n"
+
+
+@pytest.mark.parametrize("step", [1, 3, 20, 27])
+def test_a_folded_line_that_grows_is_wrapped_by_the_terminal(step: int) -> None:
+    terminal = Terminal(20, 5)
+    wrapped = WrappingTerminal(terminal)
+    painter = Painter(terminal.console)
+    for length in range(step, 60, step):
+        painter.update([*folded(ALPHABET[:length]), *lines("status")])
+        painter.update(folded(ALPHABET[:length]))
+    last = max(range(step, 60, step))
+    assert wrapped.copied() == [ALPHABET[:last]]
+    assert terminal.lines() == [ALPHABET[start : min(start + 20, last)] for start in range(0, last, 20)]
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 65), max_size=4), st.booleans(), st.integers(0, 9)), max_size=8))
+@settings(derandomize=True, max_examples=300, deadline=None)
+def test_what_is_copied_is_the_lines_before_they_were_folded(updates: list[tuple[list[int], bool, int]]) -> None:
+    terminal = Terminal(20, 60)
+    wrapped = WrappingTerminal(terminal)
+    painter = Painter(terminal.console)
+    done: list[str] = []
+    shown: list[str] = []
+    for lengths, bold, finished in updates:
+        texts = [ALPHABET[length % 7 :][:length] for length in lengths]
+        rows = [folded(text) if text else [EMPTY] for text in texts]
+        if bold:
+            rows = [[type(row)(Run(run.text, theme.STRONG) for run in row) for row in part] for part in rows]
+        count = min(finished, len(texts))
+        painter.update([row for part in rows for row in part], sum(map(len, rows[:count])))
+        done, shown = [*done, *texts[:count]], texts[count:]
+    expected = [*done, *shown]
+    while expected and not expected[-1]:
+        expected.pop()
+    assert wrapped.copied() == expected
+
+
+def test_a_screen_that_joins_its_rows_when_it_gets_wider_loses_nothing() -> None:
+    terminal = Terminal(20, 10)
+    painter = Painter(terminal.console)
+    painter.update(folded("kept", "kept too", ALPHABET[:50], "open"), 2)
+    before = terminal.bytes.tell()
+    terminal.resize(50, 10)
+    painter.update(folded("other"))
+    # The long line and "open" take two rows now.
+    assert terminal.bytes.getvalue()[before:] == f"{SYNC_BEGIN}\x1b[1A\r\x1b[Jother{SYNC_END}"

@@ -1,8 +1,11 @@
 import pytest
 from rich.style import Style
 
+from chatcli.message import MessageShown
 from chatcli.rendering.build import build_console, wants_color
-from chatcli.rendering.theme import DARK, LIGHT, MONO, THEMES, Theme
+from chatcli.rendering.terminal.renderer import TerminalRenderer
+from chatcli.rendering.theme import DARK, LIGHT, MONO, THEMES, Theme, find_code_theme
+from tests.rendering.screen import Terminal
 
 NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
@@ -68,3 +71,18 @@ def test_the_option_goes_before_no_color(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not always.no_color
     monkeypatch.delenv("NO_COLOR")
     assert build_console(io.StringIO(), "never").no_color
+
+
+@pytest.mark.parametrize("movable", [True, False])
+def test_code_has_the_colours_of_the_chosen_style(movable: bool) -> None:
+    shown = []
+    for code_theme in ("auto", "monokai"):
+        terminal = Terminal()
+        renderer = TerminalRenderer(
+            terminal.console, terminal.console, code_theme=find_code_theme(code_theme), movable=movable
+        )
+        renderer.render(MessageShown("assistant", "```python\nreturn 1\n```\n"))
+        renderer.close()
+        shown.append(terminal.bytes.getvalue())
+    keyword = "\x1b[38;2;102;217;239m"
+    assert [keyword in text for text in shown] == [False, True]

@@ -1,6 +1,7 @@
 """Keys that go through prompt-toolkit's own input, from a pipe."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,16 @@ from prompt_toolkit.application import Application, create_app_session
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import DummyOutput
 
 from chatcli.commands.all import all_commands
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
+from chatcli.repl.keys import Pastes
 from chatcli.repl.prompt import Prompt
+from chatcli.repl.typeahead import Typeahead
 
 Read = Callable[..., list[str]]
 THREADS = [("abc123", "Bob's questions"), ("abd", "Another")]
@@ -31,6 +35,11 @@ def shows(text: str) -> Until:
 
 def suggests(app: Application[str]) -> bool:
     return app.current_buffer.suggestion is not None
+
+
+def remembers(line: str) -> Until:
+    """Return the condition that the history of the line in progress has `line`, and `line` alone."""
+    return lambda app: list(app.current_buffer._working_lines)[:-1] == [line]
 
 
 def navigates(app: Application[str]) -> bool:
@@ -157,3 +166,68 @@ def test_secrets_are_not_kept(read: Read, tmp_path: Path) -> None:
 def test_a_suggestion_is_taken(read: Read) -> None:
     assert read("why is the sky blue?\r") == ["why is the sky blue?"]
     assert read("why", suggests, "\x1b[C\r") == ["why is the sky blue?"]
+
+
+FAMILY, FLAG, ACCENT = "👨‍👩‍👧", "🇩🇪", "e\N{COMBINING ACUTE ACCENT}"
+LEFT, RIGHT, DELETE = "\x1b[D", "\x1b[C", "\x1b[3~"
+
+
+@pytest.mark.parametrize("cluster", [FAMILY, FLAG, ACCENT, "👍🏽", "각", "नि", "x"])
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (LEFT + "|", "a{0}|{0}"),
+        (LEFT * 2 + "|", "a|{0}{0}"),
+        (LEFT * 3 + "|", "|a{0}{0}"),
+        (LEFT * 4 + RIGHT * 2 + "|", "a{0}|{0}"),
+        ("\x02\x02\x06|", "a{0}|{0}"),
+        ("\x7f", "a{0}"),
+        ("\x7f\x7f\x7f", ""),
+        (LEFT + "\x7f|", "a|{0}"),
+        (LEFT * 2 + DELETE + "|", "a|{0}"),
+        (LEFT * 2 + "\x04\x04|", "a|"),
+        ("\x1b2" + LEFT + "|", "a|{0}{0}"),
+    ],
+)
+def test_the_line_is_edited_by_grapheme(read: Read, keys: str, line: str, cluster: str) -> None:
+    typed = f"a{cluster}{cluster}"
+    end = "." if line == "" else ""
+    assert read(typed, keys + end + "\r") == [line.format(cluster) + end]
+    draft = Typeahead()
+    Vt100Parser(draft.press).feed_and_flush(typed + keys)
+    if not re.search("\x1b2|\x04", keys):  # a draft leaves these to the prompt
+        assert draft.texts == ((line.format(cluster),) if line else ())
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [("hx", "a{0}b"), ("hhi|", "a|{0}{0}b"), ("0lli|", "a{0}|{0}b"), ("X", "a{0}b"), ("0lxi|", "a|{0}b")],
+)
+def test_the_line_is_edited_by_grapheme_with_vi_keys(read: Read, keys: str, line: str) -> None:
+    typed = f"a{FAMILY}{FAMILY}b"
+    assert read(typed, "\x1b", navigates, keys + "\r", vi=True) == [line.format(FAMILY)]
+
+
+PASTED = "\n".join(f"line {number}" for number in range(30))
+FOLDED = "see [pasted 30 lines]!"
+
+
+@pytest.mark.parametrize("recall", ["\x1b[A", "\x12see"])
+def test_a_folded_paste_is_recalled_folded(read: Read, recall: str) -> None:
+    whole = f"see {PASTED}!"
+    paste = f"see \x1b[200~{PASTED}\x1b[201~!\r"
+    assert read(paste, remembers(FOLDED), recall, "\r\r", lines=2) == [whole, whole]
+    assert read(remembers(FOLDED), recall, "\r\r") == [whole]  # in another run
+
+
+def test_a_secret_in_a_paste_is_not_kept(read: Read, tmp_path: Path) -> None:
+    read(f"\x1b[200~{PASTED}\napi_key=hunter2\x1b[201~\rnext\r", lines=2)
+    assert "hunter2" not in (tmp_path / "chatcli" / "history").read_text()
+
+
+def test_a_paste_may_hold_the_sign_of_another() -> None:
+    pastes = Pastes()
+    first = pastes.fold(PASTED)
+    second = pastes.fold(f"{first}\n" * 40)
+    assert pastes.unfold(second) == f"{first}\n" * 40
+    assert pastes.fold_again(pastes.unfold(f"{second} {first}")) == f"{second} {first}"

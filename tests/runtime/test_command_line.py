@@ -12,7 +12,7 @@ from chatcli.cli.app import app, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND
 from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
 from chatcli.helper import eligible as asking
-from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, split
+from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, split
 from chatcli.runtime.signals import wanted_format
 
 
@@ -81,3 +81,14 @@ def test_any_command_line_is_split_as_typer_splits_it(monkeypatch: pytest.Monkey
 def test_the_format_that_is_wanted(line: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHATCLI_FORMAT", raising=False)
     assert wanted_format(line.split()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        *(("threadz", "threads"), ("dcotor", "doctor"), ("hlep", "help"), ("Model", "models"), ("confg", "config")),
+        *(("hello", ""), ("threads", ""), ("why", ""), ("modles are fun", ""), ("-", ""), ("", "")),
+    ],
+)
+def test_what_a_mistyped_sub_command_means(word: str, meant: str) -> None:
+    assert near_subcommand(word) == meant

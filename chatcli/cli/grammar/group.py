@@ -1,7 +1,8 @@
 """The grammar of `chat`: sub-commands, or words that are a prompt; and its help."""
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatcli.cli.grammar.options import HEADINGS
+from chatcli.runtime.command_line import ESCAPED, WORD, near_subcommand, split
 from chatcli.runtime.program import CHAT, Program, current_program
 
 _typers = TyperOption.get_runtime_param
@@ -96,7 +98,10 @@ class PromptGroup(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own
         """Leave the prompt's words in `ctx.args`, or a sub-command and its arguments to `TyperGroup`."""
-        first = self._first_word(ctx, args)
+        place = self._first_word(ctx, args)
+        first = None if place is None else args[place]
+        if place is not None and not ctx.resilient_parsing and (meant := self._ask_what_is_meant(args, place)):
+            args, first = [*args[:place], meant, *args[place + 1 :]], meant
         if first in self.commands:
             ctx.meta[SUBCOMMAND] = first
             return super().parse_args(ctx, args)
@@ -125,13 +130,37 @@ class PromptGroup(TyperGroup):
         _write_section(formatter, "Examples", examples)
         _write_section(formatter, "Exit codes", EXIT_CODES)
 
-    def _first_word(self, ctx: typer.Context, args: list[str]) -> str | None:
+    def _first_word(self, ctx: typer.Context, args: list[str]) -> int | None:
+        """Return where in `args` the first word is; None if there is none before `--`."""
         parser = self.make_parser(ctx)
         parser.allow_interspersed_args = False
         _options, words, _order = parser.parse_args(list(args))
         before = len(args) - len(words)
         escaped = before > 0 and args[before - 1] == "--"
-        return words[0] if words and not escaped else None
+        return before if words and not escaped else None
+
+    def _ask_what_is_meant(self, args: list[str], place: int) -> str:
+        """Return the sub-command that the user, asked on the terminal, means by the word at `place`; empty for none.
+
+        They are asked only about a word that is alone, or before what is an action of that sub-command.
+
+        Raises:
+            typer.Abort: They answer with Ctrl-D.
+
+        """
+        meant = near_subcommand(args[place], tuple(self.commands))
+        streams = (sys.stdin, sys.stdout, sys.stderr)
+        if not meant or not all(stream is not None and stream.isatty() for stream in streams):
+            return ""
+        words = [word for option, word in split(args) if option in (WORD, ESCAPED)]
+        if len(words) > 1 and words[1] not in _actions(self.commands[meant]):
+            return ""
+        line = " ".join((current_program().name, meant, *args[place + 1 : place + 2]))
+        print(f"did you mean `{line}`? [y/N: send as a question] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise typer.Abort
+        return meant if answer.strip().lower() in ("y", "yes") else ""
 
 
 def fit_program(group: TyperGroup, program: Program) -> None:
@@ -149,6 +178,13 @@ def _leave_out(command: Any, program: Program) -> None:
     for one in getattr(command, "commands", {}).values():
         if not isinstance(one, Subcommand):
             _leave_out(one, program)
+
+
+def _actions(command: Any) -> Collection[str]:
+    """Return the names of what `command`, a sub-command, can do, if it has several."""
+    if not isinstance(command, Subcommand):
+        return ()
+    return getattr(get_command(import_module(command.module).app), "commands", {}).keys()
 
 
 def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -10,10 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from chatcli.cli.schemas import NAMES
-from chatcli.config import credentials
+from chatcli.config import credentials, values
 from chatcli.config.entries import find_entry, known_keys, written_keys
 from chatcli.config.settings import Settings
-from chatcli.config.values import choices, is_a
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
@@ -84,7 +83,7 @@ def schemas(incomplete: str) -> list[Offer]:
 def words_of(setting: str, incomplete: str) -> list[Offer]:
     """Return the words that the setting `setting` takes."""
     kind = next(one.type for one in fields(Settings) if one.name == setting)
-    return _fitting(choices(kind), incomplete)
+    return _fitting(values.choices(kind), incomplete)
 
 
 def config_keys(incomplete: str) -> list[Offer]:
@@ -110,7 +109,18 @@ def config_values(key: str, incomplete: str) -> list[Offer]:
         return models(incomplete)
     if entry.setting == "role":
         return roles(incomplete)
-    return _fitting(("true", "false"), incomplete) if is_a(bool, entry.kind) else words_of(entry.setting, incomplete)
+    if entry.setting == "code_theme":
+        return code_themes(incomplete)
+    return (
+        _fitting(("true", "false"), incomplete)
+        if values.is_a(bool, entry.kind)
+        else words_of(entry.setting, incomplete)
+    )
+
+
+def code_themes(incomplete: str) -> list[Offer]:
+    """Return the themes of code."""
+    return _fitting(values.code_themes(), incomplete)
 
 
 def roles(incomplete: str) -> list[Offer]:

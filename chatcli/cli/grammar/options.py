@@ -262,6 +262,16 @@ Theme = Annotated[
         autocompletion=offer("words_of", "theme"),
     ),
 ]
+CodeTheme = Annotated[
+    str | None,
+    typer.Option(
+        "--code-theme",
+        metavar="NAME",
+        help="The colours of code: auto, or a style of Pygments, such as monokai.",
+        rich_help_panel=OUTPUT,
+        autocompletion=offer("code_themes"),
+    ),
+]
 Plain = Annotated[
     bool | None,
     typer.Option("--plain", help="Print the text as it arrives, without Markdown rendering.", rich_help_panel=OUTPUT),

@@ -26,6 +26,7 @@ from chatcli.conversation.effective_settings import effective_settings
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing
+from chatcli.message import MessageShown
 from chatcli.models.names import check_alias, resolve_model
 from chatcli.roles import find_role
 from chatcli.runtime.editor import edit_in_editor
@@ -37,6 +38,17 @@ app = command_group("Show, set and edit settings; print JSON Schemas.", default=
 
 _SHOWN_VALUE = 80
 """Characters of a value that are shown."""
+
+_PREVIEW = '''\
+An answer has **strong**, *stressed* and `code` words, and a [link](https://example.org).
+
+```python
+def greet(name: str = "world") -> str:
+    """Return a greeting."""
+    return f"Hello, {name}!"  # in the style of --code-theme
+```
+'''
+"""Shows the colours of the theme and of code."""
 
 _FIRST_LINES = "# Settings of chatcli, by the names of its options: `chat help settings`.\n"
 
@@ -51,7 +63,8 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     found = effective_settings(settings)
     rows = tuple((name, str(one), one.source) for name, one in found.items())
     table = Listing("Settings", ("setting", "value", "from"), rows)
-    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, table, as_json=as_json)
+    preview = [MessageShown("assistant", _PREVIEW)] if sys.stdout.isatty() and not settings.plain else []
+    show_or_print_json(settings, {name: asdict(one) for name, one in found.items()}, table, *preview, as_json=as_json)
 
 
 @app.command()

@@ -29,7 +29,7 @@ from chatcli.events import Listing, Progress
 from chatcli.message import Citation
 from chatcli.rendering.build import build_renderer
 from chatcli.sanitize import sanitize, sanitize_line
-from chatcli.text_lines import format_size
+from chatcli.text_lines import format_minute, format_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     rows = tuple(
         (one.source, f"{one.files:,}", f"{one.passages:,}", format_size(one.bytes), _minute(one)) for one in found
     )
-    table = Listing("Documents", ("path", "files", "passages", "size", "read (UTC)"), rows)
+    read = "read" if sys.stdout.isatty() else "read (UTC)"
+    table = Listing("Documents", ("path", "files", "passages", "size", read), rows)
     values = [
         {
             "source": one.source,
@@ -225,4 +226,7 @@ def _as_json(found: Found) -> dict[str, Any]:
 
 
 def _minute(source: IndexedSource) -> str:
-    return "" if source.updated is None else source.updated.strftime("%Y-%m-%d %H:%M")
+    """Return when `source` was read: in local time on a terminal, in UTC for programs."""
+    if source.updated is None:
+        return ""
+    return format_minute(source.updated.astimezone() if sys.stdout.isatty() else source.updated)

@@ -66,15 +66,15 @@ def _render(page: str, settings: Settings) -> str:
     from rich.console import Console
 
     from chatcli.rendering.terminal.renderer import TerminalRenderer
-    from chatcli.rendering.theme import find_theme
+    from chatcli.rendering.theme import find_code_theme, find_theme
 
     plain = settings.plain or os.environ.get("TERM") == "dumb"
     no_color = {"always": False, "never": True}.get(settings.color)
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, no_color=no_color, width=width)
-    theme = find_theme(settings.theme)
-    renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, movable=False)
+    theme, code_theme = find_theme(settings.theme), find_code_theme(settings.code_theme)
+    renderer = TerminalRenderer(console, console, markdown=not plain, theme=theme, code_theme=code_theme, movable=False)
     renderer.render(MessageShown("assistant", unfold(page)))
     renderer.close()
     return written.getvalue()

@@ -27,7 +27,7 @@ from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
-from chatcli.text_lines import cells, cut, format_age
+from chatcli.text_lines import cells, cut, format_age, format_minute
 from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
@@ -141,7 +141,8 @@ def _listing(threads: list[ThreadSummary], *, costs: Sequence[str] = (), wide: b
     if not on_terminal:
         columns["last used (UTC)"] = [moment[:16].replace("T", " ") for moment in columns["last used (UTC)"]]
     elif wide:
-        columns["last used"] = list(map(_local, columns["last used"]))
+        moments = map(datetime.fromisoformat, columns["last used"])
+        columns["last used"] = [format_minute(moment.astimezone()) for moment in moments]
     else:
         _fit(columns, shutil.get_terminal_size().columns)
     return Listing("Threads", tuple(columns), tuple(zip(*columns.values(), strict=True)))
@@ -155,10 +156,6 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
     others = [[name, *column] for name, column in columns.items() if name != "title"]
     room = width - sum(max(map(cells, column)) for column in others) - SPACING * len(columns)
     columns["title"] = [cut(sanitize_line(title), max(room, TITLE_WIDTH)) for title in columns["title"]]
-
-
-def _local(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -281,7 +281,7 @@ def code_language(info: str) -> str:
 
 def code_lines(lines: Sequence[Line], width: int) -> list[Line]:
     """Return lines of code, folded to `width`. They have no margin, so that they can be copied."""
-    return [part for line in lines for part in fold(line, width)]
+    return [part for line in lines for part in fold(line, width, copied_whole=True)]
 
 
 def _wrapped(lines: Sequence[Line], width: int) -> list[Line]:

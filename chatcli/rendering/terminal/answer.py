@@ -11,7 +11,7 @@ from chatcli.rendering.images import Pictures
 from chatcli.rendering.markdown.images import IMAGE, DataImages
 from chatcli.rendering.markdown.stream import MarkdownStream
 from chatcli.rendering.terminal.painter import Encoder, Tail
-from chatcli.rendering.theme import PLAIN, Line, Run, Theme, fold, join, width_of
+from chatcli.rendering.theme import CODE_THEME, PLAIN, Continued, Line, Run, Theme, fold, join, width_of
 
 INTERVAL = 0.035
 """Seconds from the end of a repaint to the next. With it, at most 30 writes happen in a second, including the last."""
@@ -126,11 +126,15 @@ class MarkdownAnswer:
     """
 
     def __init__(
-        self, tail: Tail, clock: Callable[[], float] = time.monotonic, pictures: Pictures | None = None
+        self,
+        tail: Tail,
+        clock: Callable[[], float] = time.monotonic,
+        pictures: Pictures | None = None,
+        code_theme: str = CODE_THEME,
     ) -> None:
         self._tail = tail
         self._pictures = pictures
-        self._stream = MarkdownStream()
+        self._stream = MarkdownStream(code_theme)
         self._images = DataImages(self._begins_code)
         self._repaint = Repaint(self._paint, clock, ANSWER_INTERVAL)
         self._open: list[Line] = []
@@ -155,6 +159,8 @@ class MarkdownAnswer:
         # The colours of code are not known yet.
         style = PLAIN if self._stream.in_code else self._open[-1][-1].style
         line = join([*self._open[-1], Run(addition, style)])
+        if isinstance(self._open[-1], Continued):
+            line = Continued(line)
         if width_of(line) >= self._width:
             return False
         if addition:
@@ -237,16 +243,19 @@ class TextLines:
             self.feed("\n")
 
     def _rows(self, texts: Sequence[str]) -> list[Line]:
-        return [row for text in texts for row in fold((Run(text.expandtabs(8), PLAIN),), self._tail.width)]
+        return [row for text in texts for row in self._fold(text)]
+
+    def _fold(self, text: str) -> list[Line]:
+        return fold((Run(text.expandtabs(8), PLAIN),), self._tail.width, copied_whole=True)
 
 
 class PipedMarkdown:
     """Renders the Markdown of an answer where lines can't be drawn again: each block is written when it is finished."""
 
-    def __init__(self, console: Console, theme: Theme) -> None:
+    def __init__(self, console: Console, theme: Theme, code_theme: str = CODE_THEME) -> None:
         self._console = console
         self._encoder = Encoder(console, theme)
-        self._stream = MarkdownStream()
+        self._stream = MarkdownStream(code_theme)
         self._images = DataImages(self._begins_code)
 
     def feed(self, text: str) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.style import Style
 
 from chatcli.rendering import theme
-from chatcli.rendering.theme import EMPTY, TERMINAL, Line, Run, Theme, fold, plain_text, width_of
+from chatcli.rendering.theme import EMPTY, TERMINAL, Continued, Line, Run, Theme, fold, plain_text, width_of
 from chatcli.sanitize import sanitize
 
 ROWS = 4
@@ -53,6 +53,9 @@ class Painter:
         self._row = 0  # the cursor's line, as an index of `_shown`
         self._column: int | None = 0  # the cursor's column, in cells; None if it is not certain
         self._at_end = False  # whether the cursor is where the text of its line ends, also where no column is certain
+        self._wraps = (
+            False  # whether the cursor is behind a full line, where the terminal wraps before the next character
+        )
         self._width = console.width
         self._parts: list[str] = []
         self._moved = False
@@ -70,7 +73,7 @@ class Painter:
         self._draw_changes(lines)
         if column is not None and self._column != column:
             self._parts.append(f"\x1b[{column + 1}G")
-            self._column, self._at_end = column, False
+            self._column, self._at_end, self._wraps = column, False, False
         self._shown = list(lines)
         if finished:
             self._finish(finished)
@@ -91,18 +94,61 @@ class Painter:
     def _begin(self) -> None:
         self._parts.clear()
         self._moved = False
+        if self._console.width > self._width:
+            self._row -= self._joined_rows()
         # Lines further above the cursor than the height of the screen can't be reached.
         self._lost = max(self._lost, self._row - max(self._console.height, 1) + 1)
 
+    def _joined_rows(self) -> int:
+        """Return how many rows less the shown lines take on a screen that got wider.
+
+        Most terminals join the lines that they have wrapped. Where one does not, a part of what it shows stays above.
+        """
+        rows = cells = 0
+        for index in range(self._lost, min(self._row + 1, len(self._shown))):
+            joined = index > self._lost and self._is_joined(self._shown, index)
+            rows, before = rows + 1, cells if joined else 0
+            cells = before + width_of(self._shown[index])
+            if joined and -(-cells // self._console.width) == -(-before // self._console.width):
+                rows -= 1
+        return max(self._row + 1 - self._lost - rows, 0) if self._row < len(self._shown) else 0
+
     def _draw_changes(self, lines: Sequence[Line]) -> None:
         for index, (old, new) in enumerate(zip_longest(self._shown, lines)):
-            if index < self._lost or old == new:
+            if index < self._lost:
                 continue
             if new is None:
                 self._erase_from(index)
                 break
-            self._draw(index, new)
+            drawn = self._wraps and self._row == index - 1  # the line before, to its end
+            wrapped = self._is_joined(lines, index) and (drawn or not self._is_joined(self._shown, index))
+            if wrapped:
+                self._wrap(lines, index)
+            if old != new:
+                self._draw(index, new, written=int(wrapped))
         self._go(max(len(lines) - 1, self._lost))
+
+    def _is_joined(self, lines: Sequence[Line], index: int) -> bool:
+        """Return whether the terminal itself wraps before the line `index`, since the one before fills its row."""
+        if not self._lost < index < len(lines) or not isinstance(lines[index], Continued):
+            return False
+        before = lines[index - 1]
+        certain = all(_CERTAIN.fullmatch(plain_text(line)) for line in (before, lines[index]))
+        return certain and width_of(before) == self._width
+
+    def _wrap(self, lines: Sequence[Line], index: int) -> None:
+        """Write the first character of the line `index` behind the last one of the line before: there, terminals wrap.
+
+        They remember that with the last character of the full row, so this is done again when that is drawn again.
+        """
+        last, first = lines[index - 1][-1], lines[index][0]
+        if not self._wraps or self._row != index - 1:
+            self._go(index - 1)
+            self._parts.append(f"\x1b[{self._width - cell_len(last.text[-1]) + 1}G")
+            self._parts.append(self._encoder.encode((Run(last.text[-1], last.style),)))
+        self._parts.append(self._encoder.encode((Run(first.text[0], first.style),)))
+        self._row, self._column = index, cell_len(first.text[0])
+        self._at_end = self._wraps = False
 
     def _finish(self, finished: int) -> None:
         if finished >= len(self._shown):
@@ -110,15 +156,16 @@ class Painter:
                 self._parts.append("\n")
             self._shown = []
             self._lost = self._row = self._column = 0
-            self._at_end = False
+            self._at_end = self._wraps = False
         else:
             self._shown = self._shown[finished:]
             self._row -= finished
             self._lost = max(self._lost - finished, 0)
 
-    def _draw(self, index: int, new: Line) -> None:
+    def _draw(self, index: int, new: Line, written: int = 0) -> None:
+        """Draw the line `index`, of which the first `written` characters are on the screen."""
         old = self._shown[index] if index < len(self._shown) else EMPTY
-        keep = _common(old, new)
+        keep = max(_common(old, new), written)
         self._go(index)
         addition = _addition(old, new) if self._at_end else 0
         if addition:
@@ -135,6 +182,7 @@ class Painter:
         # After a character in the last column, terminals differ in where the cursor is.
         self._column = width if certain and width < self._console.width else None
         self._at_end = width < self._console.width
+        self._wraps = certain and width == self._console.width and bool(rest)
 
     def _write_text(self, line: Line, fits: bool) -> None:
         text = self._encoder.encode(line)
@@ -148,18 +196,18 @@ class Painter:
         if index < self._row:
             self._parts.append(f"\x1b[{self._row - index}A")
             self._moved = True
-            self._row, self._at_end = index, False
+            self._row, self._at_end, self._wraps = index, False, False
         elif index > self._row:
             # A newline moves down, and scrolls at the bottom of the screen.
             self._parts.append("\n" * (index - self._row))
             self._row = index
-            self._column, self._at_end = 0, False
+            self._column, self._at_end, self._wraps = 0, False, False
 
     def _erase_from(self, index: int) -> None:
         self._go(index)
         self._parts.append("\r" + _ERASE_BELOW)
         self._moved = True
-        self._column, self._at_end = 0, False
+        self._column, self._at_end, self._wraps = 0, False, False
 
     def _flush(self) -> None:
         text = "".join(self._parts)

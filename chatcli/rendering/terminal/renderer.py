@@ -23,7 +23,7 @@ from chatcli.rendering.terminal.activity import ProgressLine, ToolLines, Waiting
 from chatcli.rendering.terminal.clipboard import fill_clipboard
 from chatcli.rendering.terminal.painter import draft_lines
 from chatcli.rendering.terminal.screen import Screen
-from chatcli.rendering.theme import TERMINAL, Theme
+from chatcli.rendering.theme import CODE_THEME, TERMINAL, Theme
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
@@ -46,6 +46,7 @@ class TerminalRenderer:
         markdown: Whether answers are rendered; otherwise they are written as they come.
         quiet: Whether to show answers and errors only.
         theme: The colours.
+        code_theme: The style of Pygments for code.
         movable: Whether lines can be drawn again; None to find out from `console`.
         clock: Returns seconds that never go back.
 
@@ -59,12 +60,15 @@ class TerminalRenderer:
         markdown: bool = True,
         quiet: bool = False,
         theme: Theme = TERMINAL,
+        code_theme: str = CODE_THEME,
         movable: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if movable is None:
             movable = console.is_terminal and not console.is_dumb_terminal
-        self._screen = Screen(console, err_console, theme, markdown=markdown, movable=movable, clock=clock)
+        self._screen = Screen(
+            console, err_console, theme, code_theme=code_theme, markdown=markdown, movable=movable, clock=clock
+        )
         self._quiet = quiet
         self._sanitizer = Sanitizer()
         self._model = ""

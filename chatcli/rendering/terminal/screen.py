@@ -32,6 +32,7 @@ class Screen:
         console: The terminal of answers, listings and past messages.
         err_console: The terminal of notices and errors; often the same one.
         theme: The colours.
+        code_theme: The style of Pygments for code.
         markdown: Whether answers are rendered; otherwise they are written as they come.
         movable: Whether the cursor can be moved, so that lines can be drawn again.
         clock: Returns seconds that never go back.
@@ -44,6 +45,7 @@ class Screen:
         err_console: Console,
         theme: Theme,
         *,
+        code_theme: str,
         markdown: bool,
         movable: bool,
         clock: Callable[[], float],
@@ -57,6 +59,7 @@ class Screen:
         """The answer in progress."""
         self.pictures = Pictures(console, known_protocol() if movable else "")
         self._theme = theme
+        self._code_theme = code_theme
         self._movable = movable
 
     @property
@@ -194,8 +197,9 @@ class Screen:
 
     def print_listing(self, listing: Listing) -> None:
         """Print a table; call it inside `aside`. Text in brackets is not read as rich's markup."""
-        title = Text(sanitize_line(listing.title), style="bold") if listing.title else None
-        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        if listing.title:  # not as the table's, which is wrapped to the width of a narrow table
+            self.console.print(Text(sanitize_line(listing.title), style="bold"))
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in listing.columns:
             table.add_column(Text(sanitize_line(column)), overflow="fold")
         for row in listing.rows:
@@ -205,9 +209,9 @@ class Screen:
     def _new_answer(self) -> Answer:
         if not self.markdown:
             return PlainAnswer(self.console)
-        if not self._movable:
-            return PipedMarkdown(self.console, self._theme)
-        return MarkdownAnswer(self.tail, pictures=self.pictures)
+        if self._movable:
+            return MarkdownAnswer(self.tail, pictures=self.pictures, code_theme=self._code_theme)
+        return PipedMarkdown(self.console, self._theme, self._code_theme)
 
     def _print(self, text: Text) -> None:
         self.make_room()

@@ -19,7 +19,7 @@ IDLE_SECONDS = 1.0
 
 
 class TitleWriter:
-    """Writes titles, one at a time, in a task that any turn stops."""
+    """Writes titles, one at a time, in a task that any turn stops, and any key at the prompt."""
 
     def __init__(self) -> None:
         self.on_end: Callable[[], None] = lambda: None

@@ -398,6 +398,8 @@ def build_handler(
         prompt.toolbar = state.text
     context = CommandContext(conversation, all_commands(), settings)
     handler = LineHandler(context, state.watch(renderer), prompt, attachments)
+    # The local model's server ends what it reads before it begins the question that is typed now.
+    prompt.on_typing = conversation.title_writer.stop
     if toolbar:
         handler.on_open = state.learn_cost
         conversation.title_writer.on_end = state.learn_titles

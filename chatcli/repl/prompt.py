@@ -170,6 +170,8 @@ class Prompt:
         """Returns the line below the input line, for a number of columns; empty if there is to be none."""
         self.when_shown: Callable[[], Awaitable[None]] | None = None
         """Started once, when the first prompt is on the screen: work that would delay the prompt."""
+        self.on_typing: Callable[[], None] = lambda: None
+        """Called whenever the text of the line changes."""
         self.when_continued: Callable[[], None] | None = None
         """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
@@ -218,6 +220,7 @@ class Prompt:
         self._session.app.after_render += lambda _: self._begin()
         self._session.app.before_render += lambda _: self._choose_toolbar()
         self._session.default_buffer.on_text_changed += lambda _: setattr(self._hint, "armed", False)
+        self._session.default_buffer.on_text_changed += lambda _: self.on_typing()
 
     @contextmanager
     def held(self) -> Iterator[None]:

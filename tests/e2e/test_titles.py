@@ -23,7 +23,9 @@ def test_a_title_is_written_at_the_prompt_alone(terminal: OpenTerminal, chat: Ch
     tty.wait_for_prompt()
     tty.send_line("how are you?")
     fake.wait_for_requests(5)
-    tty.send_line("/exit")  # at once, though the request hangs
+    tty.send("/")
+    fake.wait_for_disconnects(1)
+    tty.send_line("exit")
     assert tty.exit_code() == 0
     listed = {thread["thread_id"]: thread["title"] for thread in chat("threads", "list", "--json").json()}
     assert (listed.pop("once"), listed.pop("sky"), *listed.values()) == ("hello", "Blue skies", "how are you?")

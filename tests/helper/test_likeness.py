@@ -2,10 +2,14 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatcli.cli.run.dispatch import fits_helper
+from chatcli.config.settings import Settings
 from chatcli.helper.same_conditions import Environment, Files, process_conditions
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
@@ -115,3 +119,10 @@ def test_at_a_terminal_the_helper_runs_one_shots_only(home: Home, arguments: lis
         assert terminal.text() == str(asked)
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize("given", [{"tools": True}, {"recall": True}, {"mcp_file": Path("mcp.json")}])
+def test_what_calls_tools_runs_in_its_own_process(given: dict[str, Any]) -> None:
+    settings = Settings(no_save=True)
+    assert fits_helper(settings)
+    assert not fits_helper(replace(settings, **given))

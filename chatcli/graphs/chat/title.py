@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 TITLE_SECONDS = 30.0
-MAX_SAID = 400
-"""Characters of the question and of the answer that the model gets."""
+MAX_SAID = 200
+"""Characters of the question and of the answer that the model gets: a local one reads slowly."""
 MAX_WRITTEN = 2000
 """Characters that are read of what it writes: it may think first, or not know an end."""
 REQUEST = (

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import jsonschema
-from mcp import types
+import mcp.types as types
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import McpError
 
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.roles import Role, find_role, role_files
+from chatcli.runtime.garbage import resume_collections
 from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
 from chatcli.text_lines import one_line
 
@@ -91,7 +92,9 @@ class ChatServer:
 
     def _import_and_open(self) -> "Answers":
         import_module("chatcli.serve.mcp.answers")
-        return self._open_answers()
+        answers = self._open_answers()
+        resume_collections()
+        return answers
 
     def _guarded(self, handle: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[types.ServerResult]]:
         """Return the SDK's form of `handle`, whose failure is an error of the protocol, in one or two lines."""

@@ -1,4 +1,4 @@
-"""`chat mcp`: the SDK's own client over pipes and over HTTP, another `chat`, and what is left when one side is killed."""
+"""`chat mcp`: the SDK's own client over pipes and over HTTP, another `chat`, and a kill of either side."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from threading import Event
 from typing import Any
 
@@ -68,31 +68,52 @@ def value_of(result: types.CallToolResult) -> dict[str, Any]:
 class Raw:
     """`chat mcp ARGS` as an executable, with its pipes."""
 
-    def __init__(self, home: Home, *args: str, stderr: int = subprocess.PIPE) -> None:
-        self.process = subprocess.Popen(
+    def __init__(self, home: Home, *args: str) -> None:
+        self.process = process = subprocess.Popen(
             [EXECUTABLE, "mcp", *args],
             env=home.env,
             cwd=home.work,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            stream.close()
 
     def send(self, *lines: str | dict[str, Any]) -> None:
-        assert self.process.stdin is not None
         for line in lines:
             text = line if isinstance(line, str) else json.dumps({"jsonrpc": "2.0", **line})
-            self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
+            self.stdin.write(text.encode() + b"\n")
+        self.stdin.flush()
 
     def receive(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        message: dict[str, Any] = json.loads(self.process.stdout.readline())
+        message: dict[str, Any] = json.loads(self.stdout.readline())
         return message
 
     def begin(self) -> None:
         self.send({"id": 0, "method": "initialize", "params": HELLO}, {"method": "notifications/initialized"})
         assert self.receive()["id"] == 0
+
+
+@pytest.fixture
+def raw(home: Home) -> Iterator[Callable[..., Raw]]:
+    """Give what starts the program with its pipes."""
+    with ExitStack() as stack:
+
+        def start(*args: str) -> Raw:
+            started = Raw(home, *args)
+            stack.callback(started.close)
+            return started
+
+        yield start
 
 
 def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
@@ -102,8 +123,8 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "docs" / ".env").write_text("SECRET=frobnicator licence\n")
     pieces: list[tuple[float, str | None]] = []
 
-    async def note(done: float, total: float | None, message: str | None) -> None:
-        pieces.append((done, message))
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        pieces.append((progress, message))
 
     async def script(session: ClientSession) -> None:
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
@@ -111,14 +132,14 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
         asked = await session.call_tool("ask", {"question": "why is it blue?", "thread": None}, progress_callback=note)
         first = value_of(asked)
         assert first["content"] == text_of(asked) == "The sky scatters blue light."
-        assert first["model"] == "openai:gpt-5-mini"
+        assert first["model"] == "openai:gpt-fake"
         assert "".join(message or "" for _, message in pieces) == first["content"]
         assert [done for done, _ in pieces] == sorted({done for done, _ in pieces})
         thread = first["thread_id"]
         second = value_of(
-            await session.call_tool("ask", {"question": "and red?", "thread": thread, "model": "openai:gpt-fake"})
+            await session.call_tool("ask", {"question": "and red?", "thread": thread, "model": "openai:gpt-fake-mini"})
         )
-        assert (second["thread_id"], second["model"]) == (thread, "openai:gpt-fake")
+        assert (second["thread_id"], second["model"]) == (thread, "openai:gpt-fake-mini")
         assert [text for _, text in fake.requests[1].messages][-3:] == ["why is it blue?", first["content"], "and red?"]
 
         listed = value_of(await session.call_tool("list_threads", {}))["threads"]
@@ -182,7 +203,8 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
         ):
             assert await code_of(wrong) == code
 
-    talk(chat, script, "--docs", "docs")
+    assert chat("docs", "index", "docs").returncode == 0
+    talk(chat, script)
 
 
 async def code_of(request: Coroutine[Any, Any, Any]) -> int:
@@ -204,7 +226,8 @@ def test_requests_run_side_by_side_and_turns_on_one_thread_in_turn(chat: Chat, f
         await session.call_tool("list_threads", {})
         for gate in gates:
             gate.set()
-        await asyncio.gather(first, second, third)
+        for asked in (first, second, third):
+            value_of(await asked)
         read = value_of(await session.call_tool("read_thread", {"thread": "a"}))
         assert len(read["messages"]) == 4
 
@@ -269,24 +292,25 @@ def test_a_tool_that_no_rule_allows_is_refused_and_said(chat: Chat, fake: FakeOp
 
 
 @pytest.mark.executable
-def test_a_question_that_is_cancelled_keeps_what_has_arrived(home: Home, fake: FakeOpenAI, chat: Chat) -> None:
+def test_a_question_that_is_cancelled_keeps_what_has_arrived(
+    raw: Callable[..., Raw], fake: FakeOpenAI, chat: Chat
+) -> None:
     fake.script(Gated("Half an answer", Event(), ""))
-    raw = Raw(home)
-    raw.begin()
+    server = raw()
+    server.begin()
     arguments = {"question": "tell me", "thread": "t"}
     asked = {"name": "ask", "arguments": arguments, "_meta": {"progressToken": "p"}}
-    raw.send({"id": 1, "method": "tools/call", "params": asked})
-    assert raw.receive()["params"] == {
+    server.send({"id": 1, "method": "tools/call", "params": asked})
+    assert server.receive()["params"] == {
         "progressToken": "p",
         "progress": len("Half an answer"),
         "message": "Half an answer",
     }
-    raw.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    assert "error" in raw.receive()
+    server.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    assert "error" in server.receive()
     fake.wait_for_disconnects(1)
-    assert raw.process.stdin is not None
-    raw.process.stdin.close()
-    assert raw.process.wait(30) == 0
+    server.stdin.close()
+    assert server.process.wait(30) == 0
     assert [(one["content"], one["interrupted"]) for one in chat.messages("t")] == [
         ("tell me", False),
         ("Half an answer", True),
@@ -294,22 +318,22 @@ def test_a_question_that_is_cancelled_keeps_what_has_arrived(home: Home, fake: F
 
 
 @pytest.mark.executable
-def test_standard_output_carries_the_protocol_alone(home: Home) -> None:
-    raw = Raw(home)
-    raw.send({"id": 0, "method": "tools/list"})
-    assert "error" in raw.receive()  # it comes before the beginning
-    raw.begin()
-    raw.send("nonsense", "[1]", {"id": "x", "method": "no/such"}, {"id": 1, "method": "tools/call", "params": {}})
-    answers = [raw.receive() for _ in range(4)]
+def test_standard_output_carries_the_protocol_alone(raw: Callable[..., Raw]) -> None:
+    server = raw()
+    server.send({"id": 0, "method": "tools/list"})
+    assert "error" in server.receive()  # it comes before the beginning
+    server.begin()
+    server.send("nonsense", "[1]", {"id": "x", "method": "no/such"}, {"id": 1, "method": "tools/call", "params": {}})
+    answers = [server.receive() for _ in range(4)]
     assert [(one["id"], one["error"]["code"]) for one in answers] == [
         (None, types.PARSE_ERROR),
         (None, types.INVALID_REQUEST),
         ("x", types.METHOD_NOT_FOUND),
         (1, types.INVALID_PARAMS),
     ]
-    raw.process.send_signal(signal.SIGTERM)
-    out, error = raw.process.communicate(timeout=30)
-    assert (raw.process.returncode, out, error) == (130, b"", b"")
+    server.process.send_signal(signal.SIGTERM)
+    out, error = server.process.communicate(timeout=30)
+    assert (server.process.returncode, out, error) == (130, b"", b"")
 
 
 @pytest.mark.executable
@@ -364,11 +388,12 @@ def test_two_chats_talk_and_either_may_be_killed(chat: Chat, home: Home, fake: F
 
 
 @pytest.mark.executable
-def test_over_http_clients_need_the_token_and_no_page_can_be_one(home: Home, fake: FakeOpenAI) -> None:
+def test_over_http_clients_need_the_token_and_no_page_can_be_one(
+    home: Home, raw: Callable[..., Raw], fake: FakeOpenAI
+) -> None:
     home.env["CHATCLI_MCP_TOKEN"] = TOKEN
-    raw = Raw(home, "--http", "0", "-m", "openai:gpt-fake")
-    assert raw.process.stderr is not None
-    match = re.match(r"MCP server: (http://127\.0\.0\.1:\d+/mcp)\n", raw.process.stderr.readline().decode())
+    server = raw("--http", "0", "-m", "openai:gpt-fake")
+    match = re.match(r"MCP server: (http://127\.0\.0\.1:\d+/mcp)\n", server.stderr.readline().decode())
     assert match is not None
     url = match[1]
     bearer = {"Authorization": f"Bearer {TOKEN}"}
@@ -388,7 +413,7 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(home: Home, fak
     async def talk_over_http(question: str) -> str:
         pieces: list[str] = []
 
-        async def note(done: float, total: float | None, message: str | None) -> None:
+        async def note(progress: float, total: float | None, message: str | None) -> None:
             pieces.append(message or "")
 
         async with (
@@ -402,12 +427,12 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(home: Home, fak
             return text_of(result)
 
     async def both() -> list[str]:
-        return await asyncio.gather(talk_over_http("one"), talk_over_http("two"))
+        return [*await asyncio.gather(talk_over_http("one"), talk_over_http("two"))]
 
     assert asyncio.run(both()) == ["You said: one", "You said: two"]
-    raw.process.send_signal(signal.SIGTERM)
-    out, error = raw.process.communicate(timeout=30)
-    assert (raw.process.returncode, out, error) == (130, b"", b"")
+    server.process.send_signal(signal.SIGTERM)
+    out, error = server.process.communicate(timeout=30)
+    assert (server.process.returncode, out, error) == (130, b"", b"")
 
 
 def test_without_the_extra_a_line_says_how_to_install_it(

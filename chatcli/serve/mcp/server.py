@@ -259,20 +259,23 @@ class _Progress:
         self._request = str(context.request_id)
         self._token = context.meta.progressToken if context.meta is not None else None
 
+        self._sending: asyncio.Task[None] | None = None
+
     def end(self) -> None:
-        """Report nothing more."""
+        """Report nothing more; a report that the client does not read is given up."""
         self._token = None
+        if self._sending is not None:
+            self._sending.cancel()
 
     async def __call__(self, done: float, text: str) -> None:
         """Report that `done` is done so far, and `text` is new."""
         if self._token is None:
             return
-        try:
-            await self._session.send_progress_notification(
-                self._token, done, message=text, related_request_id=self._request
-            )
-        except Exception:  # noqa: BLE001 - the connection is gone, which ends the turn in its own way
-            self.end()
+        send = self._session.send_progress_notification
+        self._sending = asyncio.create_task(send(self._token, done, message=text, related_request_id=self._request))
+        await asyncio.wait([self._sending])
+        if self._sending.cancelled() or self._sending.exception() is not None:
+            self._token = None  # the connection is gone, which ends the turn in its own way
 
 
 def address(thread_id: str) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_a_client_asks_searches_and_reads(chat: Chat, fake: FakeOpenAI) -> None:
         for name, arguments, problem in (
             ("ask", {"question": " "}, "the question is empty"),
             ("ask", {"question": "hi", "thread": "a\nb"}, "thread"),
-            ("ask", {"question": "hi", "model": "nobody:x"}, "nobody"),
+            ("ask", {"question": "hi", "model": "anthropic:claude-x"}, "ANTHROPIC_API_KEY"),
             ("ask", {"question": "hi", "documents": ["/etc/passwd"]}, "not among the documents"),
             ("ask", {"question": "hi", "documents": ["/no/such/file"]}, "not among the documents"),
             ("search_documents", {"text": "x", "documents": ["docs/.env"]}, "not among the documents"),
@@ -353,38 +354,43 @@ def test_nothing_heavy_is_imported_before_the_beginning(home: Home) -> None:
     assert not imported & {"langgraph", "langchain_core", "langsmith", "openai", "starlette", "uvicorn", "sqlite3"}
 
 
-@pytest.mark.executable
-def test_two_chats_talk_and_either_may_be_killed(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
-    inner = {"command": str(EXECUTABLE), "args": ["mcp", "--store", "sqlite:///inner.db"], "env": home.env}
+def other_chat(home: Home, program: Path) -> tuple[str, ...]:
+    """Write down that `program` is the MCP server `inner` of a `chat`, and return that one's options."""
+    inner = {"command": str(program), "args": ["mcp", "--store", "sqlite:///inner.db"], "env": home.env}
     (home.work / "servers.json").write_text(json.dumps({"mcpServers": {"inner": inner}}))
+    return "--mcp", "servers.json", "--allow", "inner/*", "--no-save"
+
+
+def test_two_chats_talk(chat: Chat, fake: FakeOpenAI) -> None:
+    assert chat.forks is not None
+    options = other_chat(chat.home, chat.forks.command_folder() / "chat")
     fake.script(call("ask", question="inside?", thread="in"), Answer("from inside"), Answer("it said so"))
-    options = ("--mcp", "servers.json", "--allow", "inner/*", "--no-save")
     done = chat(*options, "ask the other")
     assert done.stdout == "it said so\n", done
     assert fake.requests[2].results == ["from inside"]
 
-    for kills_client in (True, False):
-        before, left = len(fake.requests), len(fake.disconnects)
-        fake.script(call("ask", question="inside?", thread="in"), Gated("Half", Event(), ""))
-        running = chat.start(*options, "ask the other")
-        fake.wait_for_requests(before + 2)
-        [server] = [
-            child
-            for child in psutil.Process(running.process.pid).children(recursive=True)
-            if "mcp" in child.cmdline()[1:]
-        ]
-        if kills_client:
-            running.signal(signal.SIGKILL)
-        else:
-            server.kill()
-        fake.wait_for_disconnects(left + 1)
-        wait_until(lambda server=server: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)  # type: ignore[misc]
-        if not kills_client:
-            assert running.finish().returncode == 0
-            assert "Connection closed" in fake.requests[-1].results[-1]
-        running.close()
-        # No lock is left on the thread of the inner one.
-        assert chat("--store", "sqlite:///inner.db", "-t", "in", "go on").stdout.startswith("You said: ")
+
+@pytest.mark.executable
+@pytest.mark.parametrize("kills_client", [True, False])
+def test_of_two_chats_either_may_be_killed(chat: Chat, home: Home, fake: FakeOpenAI, kills_client: bool) -> None:
+    fake.script(call("ask", question="inside?", thread="in"), Gated("Half", Event(), ""))
+    running = chat.start(*other_chat(home, EXECUTABLE), "ask the other")
+    fake.wait_for_requests(2)
+    children = psutil.Process(running.process.pid).children(recursive=True)
+    [server] = [child for child in children if "mcp" in child.cmdline()]
+    if kills_client:
+        running.signal(signal.SIGKILL)
+    else:
+        server.kill()
+    fake.wait_for_disconnects(1)
+    wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+    if not kills_client:
+        assert running.finish().returncode == 0
+        assert "Connection closed" in fake.requests[-1].results[-1]
+    # No lock is left on the thread of the inner one.
+    done = Chat(home, chat.reader)("--store", "sqlite:///inner.db", "-t", "in", "go on")
+    assert done.stdout.startswith("You said: ")
+    assert "another chat is answering" not in done.stderr
 
 
 @pytest.mark.executable

@@ -13,6 +13,9 @@ DEFERRED = frozenset(
         "langchain_openai.chat_models",
         "langgraph_sdk",
         "langsmith.types",
+        "mcp",
+        "mcp.server",
+        "mcp.server.lowlevel",
         "openai.types",
         "openai.types.beta",
         "openai.types.graders",
@@ -21,7 +24,7 @@ DEFERRED = frozenset(
     )
 )
 """Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""
-_BUILT_LATE = ("langchain_core.", "langsmith.")
+_BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.")
 """Prefixes of modules with many pydantic models, of which a turn needs few."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import sqlite3
 import threading
 from contextlib import closing
 from multiprocessing.synchronize import Barrier
@@ -12,7 +13,7 @@ import pytest
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.store.sqlite.open import open_sqlite
-from chatcli.store.sqlite.threads import connect
+from chatcli.store.sqlite.threads import SqliteThreads, connect
 
 PROCESSES = 4
 STORES = 25
@@ -44,6 +45,15 @@ def test_processes_make_a_store_together(tmp_path: Path) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
+
+
+def test_a_store_that_is_being_made_has_no_threads_yet(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(path := tmp_path / "threads.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    threads = SqliteThreads(path)
+    assert threads.recent() == threads.starting_with("a", 1) == threads.search("sky") == []
+    assert threads.newest_messages("a", 1) == []
+    assert threads.find("a") is None
 
 
 def test_a_task_cancelled_while_it_opens_a_store_leaves_no_thread_that_fails(

@@ -22,7 +22,7 @@ from chatcli.conversation.place import Place, keeps_threads, open_threads
 from chatcli.conversation.stored_threads import read_thread, read_whole_thread
 from chatcli.documents.find import find_files, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex
-from chatcli.errors import InterruptedTurnError, UsageError
+from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
     WAITING,
     ApprovalRequested,
@@ -90,10 +90,10 @@ class Turn:
                 raise InterruptedTurnError("the turn was stopped before it began")
             approvals: list[ApprovalRequested] = []
             notices: list[str] = []
-            arrived = 0
+            done = 0
             async with aclosing(conversation.run_turn(question)) as events:
                 async for event in events:
-                    arrived = await self._show(event, arrived)
+                    done = await self._show(event, done)
                     match event:
                         case ApprovalRequested():
                             approvals.append(event)
@@ -105,25 +105,28 @@ class Turn:
                             raise InterruptedTurnError(
                                 "the turn was stopped", remedy=f"What had arrived is kept in the thread {thread_id}."
                             )
-                        case TurnFailed(error=error):
-                            raise error
+                        case TurnFailed(error=error, thread_id=thread_id):
+                            raise _in_thread(error, thread_id)
                         case _:
                             pass
             raise AssertionError("a turn has an end")
 
-    async def _show(self, event: Event, arrived: int) -> int:
-        """Report what `event` means for one who waits; return how many characters of the answer have arrived."""
+    async def _show(self, event: Event, done: int) -> int:
+        """Report what `event` means for one who waits; return how much is done, which grows with each report.
+
+        It counts the characters of the answer, and other steps as one.
+        """
         match event:
             case TextDelta(text=text, draft=False):
-                arrived += len(text)
-                await self._report(arrived, text)
+                done += len(text)
             case ToolCallStarted(name=name):
-                await self._report(arrived, f"calls {name}")
-            case Progress(label=label, finished=False):
-                await self._report(arrived, label)
+                done, text = done + 1, f"calls {name}"
+            case Progress(label=text, finished=False) | Notice(text=text):
+                done += 1
             case _:
-                pass
-        return arrived
+                return done
+        await self._report(done, text)
+        return done
 
 
 class Answers:
@@ -341,6 +344,13 @@ def _announce(event: Progress | Notice) -> None:
         print(f"note: {sanitize_line(event.text)}", file=sys.stderr)  # noqa: T201 - stdout is the protocol's
 
 
+def _in_thread(error: ChatcliError, thread_id: str) -> ChatcliError:
+    """Return `error` with the thread that has the question, so that it can be asked again there."""
+    if not isinstance(error, UsageError | StoreError | CostError):
+        error.remedy = f"{error.remedy} The question is kept in the thread {thread_id}.".lstrip()
+    return error
+
+
 def _answer(event: TurnFinished, approvals: Sequence[ApprovalRequested], notices: list[str]) -> Result:
     value = {
         "thread_id": event.thread_id,
@@ -351,6 +361,7 @@ def _answer(event: TurnFinished, approvals: Sequence[ApprovalRequested], notices
         "usage": dataclasses.asdict(event.usage),
         "elapsed_ms": event.elapsed_ms,
         **cited_fields(event.cited),
+        **({} if event.output is None else {"output": event.output}),
         "approvals": [one.payload for one in approvals],
         "notices": notices,
     }

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import jsonschema
-from mcp import types
+import mcp.types as types
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import McpError
 
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.roles import Role, find_role, role_files
+from chatcli.runtime.garbage import resume_collections
 from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
 from chatcli.text_lines import one_line
 
@@ -91,7 +92,9 @@ class ChatServer:
 
     def _import_and_open(self) -> "Answers":
         import_module("chatcli.serve.mcp.answers")
-        return self._open_answers()
+        answers = self._open_answers()
+        resume_collections()
+        return answers
 
     def _guarded(self, handle: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[types.ServerResult]]:
         """Return the SDK's form of `handle`, whose failure is an error of the protocol, in one or two lines."""
@@ -256,20 +259,23 @@ class _Progress:
         self._request = str(context.request_id)
         self._token = context.meta.progressToken if context.meta is not None else None
 
+        self._sending: asyncio.Task[None] | None = None
+
     def end(self) -> None:
-        """Report nothing more."""
+        """Report nothing more; a report that the client does not read is given up."""
         self._token = None
+        if self._sending is not None:
+            self._sending.cancel()
 
     async def __call__(self, done: float, text: str) -> None:
         """Report that `done` is done so far, and `text` is new."""
         if self._token is None:
             return
-        try:
-            await self._session.send_progress_notification(
-                self._token, done, message=text, related_request_id=self._request
-            )
-        except Exception:  # noqa: BLE001 - the connection is gone, which ends the turn in its own way
-            self.end()
+        send = self._session.send_progress_notification
+        self._sending = asyncio.create_task(send(self._token, done, message=text, related_request_id=self._request))
+        await asyncio.wait([self._sending])
+        if self._sending.cancelled() or self._sending.exception() is not None:
+            self._token = None  # the connection is gone, which ends the turn in its own way
 
 
 def address(thread_id: str) -> str:

@@ -6,11 +6,11 @@ import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args
 
 import anyio
+import mcp.types as types
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp import types
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
@@ -19,6 +19,12 @@ from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
 
 _READ_AT_ONCE = 65536
+_METHODS = {
+    method
+    for request in get_args(types.ClientRequestType)
+    for method in get_args(request.model_fields["method"].annotation)
+}
+"""What a client may ask for; the SDK reports anything else as wrong parameters."""
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
 
@@ -163,9 +169,16 @@ def _read(
 def _message(line: bytes) -> SessionMessage | str:
     """Return the message in `line`, or the answer to a line that holds none."""
     try:
-        return SessionMessage(types.JSONRPCMessage.model_validate_json(line.decode(errors="replace")))
+        message = types.JSONRPCMessage.model_validate_json(line.decode(errors="replace"))
     except ValidationError:
-        pass
+        return _refusal(line)
+    request = message.root
+    if isinstance(request, types.JSONRPCRequest) and request.method not in _METHODS:
+        return _error(request.id, types.METHOD_NOT_FOUND, "there is no such method")
+    return SessionMessage(message)
+
+
+def _refusal(line: bytes) -> str:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

@@ -90,6 +90,7 @@ ASK = Tool(
         elapsed_ms=_NUMBER,
         citations=_list_of(_CITATION),
         unknown_citations=_NUMBER,
+        output={"description": "What a graph returned, where that is more than a text."},
         approvals={**_list_of({}), "description": "What the thread waits for; only its user can answer."},
         notices=_list_of(_TEXT),
     ),

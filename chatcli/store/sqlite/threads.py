@@ -54,6 +54,8 @@ MAX_VERSION = 1000
 SNIPPET_WORDS = 12
 RANKED = 5000
 """Messages with the words that are compared, the newest; a word may be in all of 100,000 threads."""
+_INDEX = {"threads", "messages", "messages_fts", "journal"}
+"""The tables of the index, beside those of LangGraph."""
 LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
@@ -71,6 +73,8 @@ class SqliteThreads:
         if not self._path.exists():
             return []
         with self._connection() as connection:
+            if _is_being_made(connection):
+                return []
             return [ThreadSummary(*row) for row in connection.execute(_RECENT, (-1 if limit is None else limit,))]
 
     def find(self, thread_id: str) -> ThreadSummary | None:
@@ -78,6 +82,8 @@ class SqliteThreads:
         if not self._path.exists():
             return None
         with self._connection() as connection:
+            if _is_being_made(connection):
+                return None
             row = connection.execute(FIND, (thread_id,)).fetchone()
             return ThreadSummary(*row) if row else None
 
@@ -86,6 +92,8 @@ class SqliteThreads:
         if not self._path.exists():
             return []
         with self._connection() as connection:
+            if _is_being_made(connection):
+                return []
             return [ThreadSummary(*row) for row in connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))]
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
@@ -95,6 +103,8 @@ class SqliteThreads:
         if not words or not self._path.exists():
             return []
         with self._connection() as connection:
+            if _is_being_made(connection):
+                return []
             values = {"words": words, "limit": limit, "around": SNIPPET_WORDS, "ranked": RANKED}
             rows = connection.execute(SEARCH, values)
             return [Match(*row) for row in rows]
@@ -143,7 +153,7 @@ class SqliteThreads:
         if not self._path.exists():
             return []
         with self._connection() as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            tables = _tables(connection)
             if "checkpoints" not in tables:
                 return []
             place = {"thread": thread_id}
@@ -161,6 +171,8 @@ class SqliteThreads:
         if not self._path.exists():
             return []
         with self._connection() as connection:
+            if _is_being_made(connection):
+                return []
             rows = connection.execute(_SAID, {"thread": thread_id})
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
             newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
@@ -302,9 +314,19 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _complete(connection: sqlite3.Connection) -> None:
     """Make the index if it is missing, because only LangGraph wrote the store or because it was lost."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if "checkpoints" in tables and not {"threads", "messages", "messages_fts", "journal"} <= tables:
+    tables = _tables(connection)
+    if "checkpoints" in tables and not tables >= _INDEX:
         connection.executescript(schema.REBUILD)
+
+
+def _is_being_made(connection: sqlite3.Connection) -> bool:
+    """Return whether somebody is making the store at this moment: it has no tables yet, or no index."""
+    tables = _tables(connection)
+    return not tables >= _INDEX and (not tables or "checkpoints" in tables)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
 def check_version(path: Path, version: int) -> None:

@@ -11,7 +11,7 @@ import re
 import struct
 import termios
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
@@ -24,6 +24,8 @@ Protocol = Literal["kitty", "iterm", "sixel", ""]
 
 MAX_PIXELS = 40_000_000
 """The most pixels of an image that is shown."""
+_MAX_SENT = 2_000_000
+"""The most bytes of an image that the terminal gets as it is."""
 _MAX_COLUMNS, _MAX_ROWS = 80, 20
 """The largest image on the screen, in cells."""
 _USUAL_CELL = (8, 16)
@@ -141,14 +143,17 @@ def picture(data: bytes, protocol: Protocol, cells: Cells) -> str:
         return ""
     columns, rows = _fit(image.size, cells)
     with suppress(Exception):  # as above
+        width, height = columns * cells.cell_width, rows * cells.cell_height
+        if protocol == "sixel" or len(data) > _MAX_SENT:
+            image.draft("RGB", (width, height))  # a JPEG is decoded no larger than that
         image.load()
         match protocol:
             case "kitty":
-                shown = _kitty(_as_png(image, data), columns, rows)
+                shown = _kitty(_as_sent(image, data, (width, height), ("PNG",)), columns, rows)
             case "iterm":
-                shown = _iterm(data, columns, rows)
+                shown = _iterm(_as_sent(image, data, (width, height), _FORMATS), columns, rows)
             case _:
-                shown = _sixel(image, columns * cells.cell_width, rows * cells.cell_height)
+                shown = _sixel(image, width, height)
         # There are free lines below, so that nothing scrolls between the two positions of the cursor.
         room = rows + 1
         return "\n" * room + f"\x1b[{room}A\x1b7{shown}\x1b8\x1b[{rows}B\r"
@@ -165,9 +170,11 @@ def _fit(size: tuple[int, int], cells: Cells) -> tuple[int, int]:
     return max(columns, 1), max(rows, 1)
 
 
-def _as_png(image: "Image.Image", data: bytes) -> bytes:
-    if image.format == "PNG":
+def _as_sent(image: "Image.Image", data: bytes, size: tuple[int, int], formats: Sequence[str]) -> bytes:
+    """Return the image in one of `formats`: as it is, or as PNG that is reduced to `size` in pixels."""
+    if len(data) <= _MAX_SENT and image.format in formats:
         return data
+    image.thumbnail(size)
     file = io.BytesIO()
     image.convert("RGBA" if image.has_transparency_data else "RGB").save(file, "PNG")
     return file.getvalue()
@@ -194,9 +201,9 @@ def _iterm(data: bytes, columns: int, rows: int) -> str:
 def _sixel(image: "Image.Image", width: int, height: int) -> str:
     from PIL import Image
 
-    opaque = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    image.thumbnail((width, height))
+    opaque = Image.new("RGBA", image.size, "black")
     opaque.alpha_composite(image.convert("RGBA"))
-    opaque.thumbnail((width, height))
     reduced = opaque.convert("RGB").quantize(_COLORS)
     palette = reduced.getpalette() or []
     columns, rows = reduced.size

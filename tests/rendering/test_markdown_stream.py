@@ -177,7 +177,14 @@ def shown_while_it_comes(document: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "price", ["it costs $5-$10 a month", "from $5 to $10", "$5/$6, US$7 or AU$ 8", "a < b </x <brx>"]
+    "price",
+    [
+        "it costs $5-$10 a month",
+        "from $5 to $10",
+        "$5/$6, US$7 or AU$ 8",
+        "a < b </x <brx>",
+        "$$ is the process",
+    ],
 )
 def test_what_is_no_markup_never_looks_like_it_while_it_comes(price: str) -> None:
     for shown in shown_while_it_comes(price):

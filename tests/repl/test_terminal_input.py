@@ -100,6 +100,24 @@ def test_a_reply_is_not_a_key_wherever_it_is_cut(pipe: tuple[int, int], reply: s
     assert seen_dark == [dark]
 
 
+@pytest.mark.parametrize(("reply", "sixel"), [("\x1b[?62;4;22c", True), ("\x1b[?65;1;9c", False), ("\x1b[?4c", False)])
+@pytest.mark.parametrize("cut", range(12))
+def test_what_a_terminal_can_do_is_not_a_key_wherever_its_reply_is_cut(
+    pipe: tuple[int, int], reply: str, sixel: bool, cut: int
+) -> None:
+    seen: list[bool] = []
+    reader = ReplyReader(pipe[0], "utf-8", print, print, lambda: seen.append(True))
+    typed = f"before{reply}after"
+    text = ""
+    for part in (typed[: 6 + cut], typed[6 + cut :]):
+        os.write(pipe[1], part.encode())
+        text += reader.read()
+    if cut == 1:  # as above
+        return
+    assert text == "beforeafter"
+    assert seen == [True] * sixel
+
+
 @pytest.mark.parametrize("typed", ["hello", "\x1b]x", "\x1b", "\x1b[A", "]11;rgb"])
 def test_keys_pass(pipe: tuple[int, int], typed: str) -> None:
     reader = ReplyReader(pipe[0], "utf-8", print, print)

@@ -14,8 +14,11 @@ from rich.cells import cell_len
 
 from chatcli.rendering.markdown.symbols import (
     ACCENTS,
+    ARROWS,
+    COLORS,
     FONTS,
     FRACTIONS,
+    HORIZONTAL,
     IGNORED,
     KNOWN,
     LETTERS,
@@ -33,6 +36,8 @@ from chatcli.rendering.markdown.symbols import (
 
 MAX_LENGTH = 2000
 """The most characters of a formula. A longer one is shown as it is written."""
+_MAX_ACCENTED = 4
+"""The most letters under one accent."""
 _MAX_DEPTH = 20
 """The most levels of groups in each other. A formula with more is shown as it is written."""
 
@@ -106,6 +111,8 @@ class _Reader:
             "'": lambda: _atom("′", Kind.CLOSE),
         }
         self._constructs |= dict.fromkeys(FRACTIONS, self._fraction)
+        self._constructs |= dict.fromkeys(COLORS, self._colored)
+        self._constructs |= dict.fromkeys(HORIZONTAL, self._distance)
 
     def whole(self) -> str:
         """Return the text of the whole formula, whose rows may be lines."""
@@ -172,6 +179,8 @@ class _Reader:
             return _atom(self._raw_argument(), Kind.FUNCTION if "operator" in part else Kind.ORDINARY)
         if part in FONTS:
             return self._font(LETTERS.get(part, {}))
+        if part in ARROWS:
+            return _atom(f"─{_join(self._argument())}{ARROWS[part]}", Kind.RELATION)
         if part in ACCENTS:
             return self._accent(ACCENTS[part])
         if part == "," and self._in_number():
@@ -222,6 +231,8 @@ class _Reader:
             base = _atom(f"({base.text})", Kind.ORDINARY)
         if part == "^" and text in {"∘", "°"}:
             return base._replace(text=f"{base.text}°")
+        if part == "^" and text == "⊤":
+            text = "T"
         if part == "^" and text in {"†", "‡"}:
             return base._replace(text=f"{base.text}{text}")
         script = script_text(text, above=part == "^")
@@ -287,6 +298,14 @@ class _Reader:
         above, below = _join(self._argument()), _join(self._argument())
         return _atom(f"({above} choose {below})", Kind.ORDINARY)
 
+    def _colored(self) -> _Atom:
+        self._raw_argument()
+        return self._group_argument()
+
+    def _distance(self) -> _Atom:
+        self._raw_argument()
+        return _atom(" ", Kind.SPACE)
+
     def _modulus(self) -> _Atom:
         return _atom(f"(mod {_join(self._argument())})", Kind.INNER)
 
@@ -306,7 +325,7 @@ class _Reader:
 
     def _accent(self, mark: str) -> _Atom:
         text = _join(self._argument(), tight=True)
-        if not text.isalnum() or len(text) > (4 if mark in "\u0305\u0332" else 1):
+        if not text.isalnum() or len(text) > _MAX_ACCENTED:
             raise _NoText
         accented = "".join(f"{character}{mark}" for character in text)
         return _atom(unicodedata.normalize("NFC", accented), Kind.SYMBOL)
@@ -317,6 +336,8 @@ class _Reader:
         if kind not in ROWS and kind not in MATRICES:
             raise _NoText
         outermost = self._depth == 1
+        if kind == "array":
+            self._raw_argument()  # how its columns are aligned
         rows = [row for row in self._cells("\\end") if any(row)]
         if self._raw_argument() != name:
             raise _NoText

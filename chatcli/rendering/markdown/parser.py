@@ -20,7 +20,8 @@ _DISPLAY_LINES = 60
 """The most lines of a formula that begins a line."""
 _FENCES = ("```", "~~~")
 _LATEX = re.compile(r"[\\^_{]")
-_PROSE = re.compile(r"\s[^\W\d_]{2,}\s|[^\W\d_]{2,}\s+[^\W\d_]{2,}|[-+/=:,;.&]$")
+_WORDS = re.compile(r"[^\W\d_]{2,}\s+[^\W\d_]{2,}")
+_PROSE = re.compile(rf"{_WORDS.pattern}|\s[^\W\d_]{{2,}}\s|[-+/=:,;.&]$")
 """What shows that the text between two dollar signs, which has no LaTeX in it, is words, prices or paths."""
 _NAME = re.compile(r"\w{2,}")
 
@@ -96,6 +97,13 @@ def _formula_end(source: str, start: int, limit: int) -> int:
     return match.end() if match and not _is_prose(match[1], source[match.end() : match.end() + 1]) else 0
 
 
+def display_end(line: str) -> str:
+    """Return what closes the formula that `line` begins but does not end; empty if it begins none."""
+    if not line.startswith(_DISPLAYS) or (closing := _MATH_ENDS[line[:2]])[-1] in line[2:]:
+        return ""
+    return "" if _WORDS.search(line) and not _LATEX.search(line, 2) else closing
+
+
 def _is_prose(text: str, after: str) -> bool:
     """Return whether `text` between single dollar signs, before the character `after`, is no formula."""
     if _LATEX.search(text):
@@ -112,7 +120,8 @@ def _display(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if state.is_code_block(start):
         return False
     first = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
-    if not first.startswith(_DISPLAYS) or (closing := _MATH_ENDS[first[:2]])[-1] in first[2:]:
+    closing = display_end(first)
+    if not closing:
         return False
     if silent:
         return True

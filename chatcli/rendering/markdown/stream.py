@@ -18,7 +18,7 @@ from chatcli.rendering.markdown.blocks import (
     row_lines,
 )
 from chatcli.rendering.markdown.code import CodeBlock
-from chatcli.rendering.markdown.parser import first_line, parse
+from chatcli.rendering.markdown.parser import display_end, first_line, parse
 from chatcli.rendering.theme import EMPTY, Line, Run, wrap
 
 _LISTS = {"bullet_list", "ordered_list"}
@@ -30,13 +30,12 @@ _PLAIN_END = re.compile(r"""[^\W\d_](?:.*[^\s*_`~)\]>$|\\])? *""")
 _TAGS = ("kbd", "sub", "sup", "br", "details", "summary")
 _BEGUN = "|".join({tag[:length] for tag in _TAGS for length in range(1, len(tag) + 1)})
 _UNDECIDED = re.compile(
-    rf"(?:\$+|<(?:/?(?:{_BEGUN})?|br\s*/?|(?:br|details)\s[\sa-z]*)|!\[[^\[\]]*\]\([^\s()]*"
+    rf"(?:\$+|<(?:/?(?:{_BEGUN})?|br\s*/?|(?:br|details)\s[\sa-z]*)|!\[[^\[\]]*(?:\](?:\([^\s()]*)?)?"
     rf"|^ {{0,3}}>[ >]*\[(?:![a-z]*\]?)? *)\Z",
     re.IGNORECASE,
 )
 """The end of a text whose meaning the next character decides: a dollar sign, a tag, an image, the title of an alert."""
-_DISPLAY = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(\$\$(?!\$)|\\\[)", re.MULTILINE)
-_DISPLAY_ENDS = {"$$": "$$", "\\[": "\\]"}
+_DISPLAY = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?((?:\$\$|\\\[).*)", re.MULTILINE)
 _VERBATIM = re.compile(r"[ -_a-}]*")
 """What is shown as it is written in a line of code, or in a row of a table that is not complete: no fence."""
 
@@ -296,10 +295,11 @@ class MarkdownStream:
             return 0
         start = self._source.rfind("\n\n") + 1  # a formula has no blank line
         while match := _DISPLAY.search(self._source, start):
-            closed = self._source.find(_DISPLAY_ENDS[match[1]], match.end())
-            if closed < 0:
-                return len(self._source) - match.start(1)
-            start = closed + 2
+            start = match.end()
+            if closing := display_end(match[1]):
+                start = self._source.find(closing, start) + len(closing)
+                if start < len(closing):
+                    return len(self._source) - match.start(1)
         undecided = _UNDECIDED.search(partial)
         return len(partial) - undecided.start() if undecided else 0
 

@@ -134,9 +134,13 @@ ACCENTS = {
 FRACTIONS = {"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"}
 NEGATED = {"=": "≠", "\\in": "∉", "\\subset": "⊄", "\\subseteq": "⊈", "\\equiv": "≢", "\\mid": "∤", "<": "≮"}
 NEGATED |= {">": "≯", "\\exists": "∄", "\\approx": "≉", "\\sim": "≁"}
+ARROWS = {"\\xrightarrow": "→", "\\xleftarrow": "←", "\\xRightarrow": "⇒", "\\xmapsto": "↦"}
+COLORS = _commands("color textcolor colorbox")
+HORIZONTAL = _commands("hspace hspace* hskip mspace")
 ROWS = {"aligned", "align", "split", "gathered", "gather", "equation", "multline", "eqnarray"}
 MATRICES = {
     "matrix": ("", ""),
+    "array": ("", ""),
     "pmatrix": ("(", ")"),
     "bmatrix": ("[", "]"),
     "Bmatrix": ("{", "}"),

@@ -300,6 +300,13 @@ class DraftChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramStarting:
+    """A line waits for the program, which has been starting for `seconds`; None where it waits no longer."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenLeft:
     """Something else is about to use the screen: the user's shell, while this process is suspended."""
 
@@ -417,7 +424,7 @@ AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | To
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = Notice | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
 """Something to show that is no part of an answer."""
-ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
+ScreenEvent = DraftChanged | ProgramStarting | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen
 """A change of what is on the screen, or of how it is shown."""
 InputEvent = (
     InputPrefilled

@@ -321,6 +321,13 @@ class DraftChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramStarting:
+    """A line waits for the program, which has been starting for `seconds`; None where it waits no longer."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenLeft:
     """Something else is about to use the screen: the user's shell, while this process is suspended."""
 
@@ -490,7 +497,16 @@ TextEvent = (
     Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished
 )
 """Something to show that is no part of an answer."""
-ScreenEvent = DraftChanged | ScreenLeft | ScreenTaken | ScreenCleared | PlainToggled | ThemeChosen | SixelReported
+ScreenEvent = (
+    DraftChanged
+    | ProgramStarting
+    | ScreenLeft
+    | ScreenTaken
+    | ScreenCleared
+    | PlainToggled
+    | ThemeChosen
+    | SixelReported
+)
 """A change of what is on the screen, or of how it is shown."""
 InputEvent = (
     InputPrefilled

@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime
 
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+"""The signs of the indicator, one after the other."""
+START_INTERVAL = 0.25
+"""Seconds from one of them to the next while the program is starting: painting more often would slow its imports."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -42,6 +46,11 @@ def format_age(moment: str) -> str:
 def format_minute(moment: datetime) -> str:
     """Return `moment` to the minute, in its own zone."""
     return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def starting_text(seconds: float) -> str:
+    """Return what the indicator says while the program has been starting for `seconds`."""
+    return f"starting {seconds:.0f} s (Ctrl-C stops)"
 
 
 def format_size(count: int) -> str:

@@ -138,6 +138,11 @@ class Conversation:
         return self._engine.is_opening
 
     @property
+    def is_started(self) -> bool:
+        """Whether the engine is open."""
+        return self._engine.is_open
+
+    @property
     def has_own_graph(self) -> bool:
         """Whether a graph answers, here or on a server, not the plain chat."""
         return self.model_name.provider not in PROVIDERS

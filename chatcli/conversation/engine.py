@@ -115,6 +115,12 @@ class LazyEngine:
         """Whether the engine is being opened just now."""
         return self._opening is not None and not self._opening.done()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine is open."""
+        opened = self._opening
+        return opened is not None and opened.done() and not opened.cancelled() and opened.exception() is None
+
     async def get(self) -> Engine:
         """Return the open engine.
 

@@ -48,6 +48,7 @@ from chatcli.events import (
     KeyRequested,
     KeysOffered,
     Notice,
+    ProgramStarting,
     RecallRequested,
     SaveRequested,
     ShellFinished,
@@ -140,6 +141,8 @@ class LineHandler:
         """Whether the user wants to leave."""
         self.on_open: Callable[[], None] = lambda: None
         """Called once the conversation is open."""
+        self.entered = 0.0
+        """When the line was entered, by the monotonic clock."""
         self._context = context
         self._renderer = renderer
         self._prompt = prompt
@@ -237,7 +240,11 @@ class LineHandler:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
+                if starting := not self.conversation.is_started:
+                    self._renderer.render(ProgramStarting(time.monotonic() - self.entered))
                 last = await consume(events, self._renderer, hides=is_decided_by_key)
+                if starting:
+                    self._renderer.render(ProgramStarting(None))
                 if is_waiting(last):
                     draft.hold()
                 await self._call_user(last, time.monotonic() - began)
@@ -245,6 +252,8 @@ class LineHandler:
                 await self.conversation.begin_title(last)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+        if isinstance(last, TerminalEvent) and not is_waiting(last):
+            self._prompt.skip_line_before_next()
         await (self.decide() if is_waiting(last) else self._follow(last))
 
     async def _call_user(self, last: Event | None, seconds: float) -> None:
@@ -393,7 +402,7 @@ def build_handler(
     """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
     conversation = begin()
     state = Toolbar(conversation, lambda: thread_titles(conversation.place))
-    state.on_change = prompt.refresh
+    state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
     if toolbar:
         prompt.toolbar = state.text
     context = CommandContext(conversation, all_commands(), settings)

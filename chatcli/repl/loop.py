@@ -6,6 +6,7 @@ The prompt is built first, and behind it everything that handles its lines.
 import asyncio
 import os
 import sys
+import time
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -43,6 +44,12 @@ _SWITCH_INTERVAL = 0.001
 with Python's default of 0.005 an echo took up to 40 ms."""
 
 
+_RENDERER = "chatcli.rendering.terminal.renderer"
+"""What shows answers."""
+_ANSWERED = ("/retry", "/continue", "/approve")
+"""The commands that an answer follows."""
+
+
 class Repl:
     """Runs a conversation at the terminal until the user leaves.
 
@@ -50,12 +57,16 @@ class Repl:
         prompt: The input line.
         open_handler: Imports and builds the handler of the lines. It runs after the first prompt has appeared, so
             that the prompt appears sooner. A line that is entered earlier waits for it.
+        shows_start: Whether something moves on the screen while a line waits for that.
 
     """
 
-    def __init__(self, prompt: Prompt, open_handler: "Callable[[], Awaitable[LineHandler]]") -> None:
+    def __init__(
+        self, prompt: Prompt, open_handler: "Callable[[], Awaitable[LineHandler]]", *, shows_start: bool
+    ) -> None:
         self._prompt = prompt
         self._open_handler = open_handler
+        self._shows_start = shows_start
         self._opening: asyncio.Future[LineHandler] | None = None
         self._handler: LineHandler | None = None
         self._leaving = False
@@ -92,7 +103,7 @@ class Repl:
             if offered is not None:
                 await (await self.handler()).pick(offered)
             if first is not None:
-                await (await self.handler()).ask_first(first, resources)
+                await (await self._handler_of_line()).ask_first(first, resources)
             if decides:
                 await (await self.handler()).decide()
             while not self._leaving:
@@ -105,13 +116,27 @@ class Repl:
         return self._stopped
 
     async def _handle(self, line: str) -> None:
+        if _is_answered(line):
+            self._prompt.skip_line()
         with self._prompt.bracketed_paste():
-            handler = await self.handler()
+            handler = await self._handler_of_line()
         if self._leaving:  # a signal came meanwhile
             await handler.keep(line)
             return
         await handler.handle(line)
         self._leaving |= handler.leaving
+
+    async def _handler_of_line(self) -> "LineHandler":
+        """Return the handler for a line that was entered now; show meanwhile that the program is starting."""
+        entered = time.monotonic()
+        if self._shows_start:
+            with self._prompt.starting():
+                await self.handler()
+                await asyncio.to_thread(import_module, _RENDERER)
+            self._shows_start = False
+        handler = await self.handler()
+        handler.entered = entered
+        return handler
 
     async def close(self) -> None:
         """Stop what is running, and close the handler if it was opened."""
@@ -124,6 +149,13 @@ class Repl:
         if self._handler is not None:
             self._handler.interrupt()
         self._prompt.leave()
+
+
+def _is_answered(line: str) -> bool:
+    """Return whether an answer follows `line`: a question, or a command that goes on with one."""
+    if line.startswith("/") and not line.startswith("//"):
+        return line.split()[0] in _ANSWERED
+    return not (line.startswith("!") and line[1:].strip())
 
 
 def build_repl(
@@ -144,7 +176,8 @@ def build_repl(
 
         return build_handler(settings, begin, renderer, prompt, attachments, toolbar=_may_use_terminal(settings))
 
-    repl = Repl(prompt, partial(asyncio.to_thread, open_handler))
+    shows_start = _may_use_terminal(settings) and settings.format is None
+    repl = Repl(prompt, partial(asyncio.to_thread, open_handler), shows_start=shows_start)
     prompt.when_shown = lambda: _warm_up(repl, prompt)
     return repl
 
@@ -154,16 +187,25 @@ def _build_prompt(
 ) -> Prompt:
     asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
     asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
-    return Prompt(
+
+    def choose_theme(dark: bool) -> None:
+        prompt.use_theme("dark" if dark else "light")
+        prompt.refresh()
+        _choose_theme(renderer, dark)
+
+    prompt = Prompt(
         DynamicCompleter(cache(lambda: _build_completer(settings, place, conversation))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
         color=settings.color != "never",
-        on_background=partial(_choose_theme, renderer) if asks_background else None,
+        theme=settings.theme,
+        spaced=settings.format not in ("json", "jsonl"),
+        on_background=choose_theme if asks_background else None,
         asks_focus=settings.notify != "off",
         on_sixel=partial(_report_sixel, renderer) if asks_sixel else None,
     )
+    return prompt
 
 
 def _may_use_terminal(settings: Settings) -> bool:
@@ -200,7 +242,7 @@ async def _warm_up(repl: Repl, prompt: Prompt) -> None:
     handler = await repl.handler()
     # Here, not in the thread that built it: prompt-toolkit fails when the line ends at the same moment.
     prompt.refresh()
-    await asyncio.to_thread(import_module, "chatcli.rendering.terminal.renderer")
+    await asyncio.to_thread(import_module, _RENDERER)
 
     def on_end() -> None:
         prompt.refresh()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import dropwhile
@@ -21,7 +22,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth, DummyOutput, Output, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
-from prompt_toolkit.styles import Style
+from prompt_toolkit.styles import DynamicStyle, Style
 
 from chatcli import paths
 from chatcli.config.secrets import holds_secret
@@ -38,9 +39,11 @@ from chatcli.repl.keys import (
     read_replies,
     write_in_editor,
 )
+from chatcli.text_lines import FRAMES, START_INTERVAL, starting_text
 
 GLYPH = "> "
-_STYLE = Style.from_dict({"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim"})
+GLYPH_COLORS = {"dark": "#5fd7d7", "light": "#005f87", "mono": ""}
+"""The colour of the glyph in each theme, as that of a past question; in others it is the terminal's own cyan."""
 _ESCAPE_SECONDS = 0.1
 """How long an Escape may be the beginning of another key."""
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
@@ -144,6 +147,8 @@ class Prompt:
         vi: Whether the line is edited with the keys of vi, not of Emacs.
         plain: Whether a screen reader may be used: then there are no suggestions and no menus.
         color: Whether the line may have colours.
+        theme: The colours, see `use_theme`.
+        spaced: Whether empty lines separate questions and answers.
         on_background: Called with whether the terminal's background is dark; None if the terminal is not asked.
         asks_focus: Whether the terminal is asked to report its focus.
         on_sixel: Called if the terminal shows images by sixel; None if it is not asked.
@@ -158,6 +163,8 @@ class Prompt:
         vi: bool = False,
         plain: bool = False,
         color: bool = True,
+        theme: str = "auto",
+        spaced: bool = True,
         on_background: Callable[[bool], None] | None = None,
         asks_focus: bool = False,
         on_sixel: Callable[[], None] | None = None,
@@ -175,6 +182,8 @@ class Prompt:
         self.when_continued: Callable[[], None] | None = None
         """Called when the process continues after another process has stopped it, if no line is being read."""
         self._begun: asyncio.Future[None] | None = None
+        self._spaced, self._space_due = spaced, False
+        self.use_theme(theme)
         self._prefill, self._optional, self._in_editor = "", False, False
         self.pastes = Pastes()
         self.input = create_input(always_prefer_tty=True)
@@ -212,7 +221,7 @@ class Prompt:
             tempfile_suffix=".md",
             history=LineHistory(self.pastes, keep=keep_history),
             prompt_continuation="  ",
-            style=_STYLE,
+            style=DynamicStyle(lambda: self._style),
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,
             input=self.input,
             output=self.output,
@@ -246,6 +255,47 @@ class Prompt:
         """
         self._prefill, self._optional, self._in_editor = text, optional, in_editor
 
+    def use_theme(self, name: str) -> None:
+        """Show the line in the colours of the theme `name`; one that was entered looks as a past question does."""
+        styles = {"bottom-toolbar": "noreverse dim", "auto-suggestion": "dim", "accepted": "bold"}
+        self._style = Style.from_dict({**styles, "prompt": f"bold {GLYPH_COLORS.get(name, 'ansicyan')}"})
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Show in a `with` block that the program is starting, on a line that is removed at the end.
+
+        What shows answers has an indicator of its own, and may still be being imported. Its turns take a few frames a
+        second, so that an import is not slowed down.
+        """
+        began, loop = time.monotonic(), asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
+
+        def paint(frame: int) -> None:
+            nonlocal timer
+            text = f"{FRAMES[frame % len(FRAMES)]} {starting_text(time.monotonic() - began)}"
+            self.output.write_raw(f"\r\x1b[2m{text[: self.output.get_size().columns - 1]}\x1b[0m")
+            self.output.flush()
+            timer = loop.call_later(START_INTERVAL, paint, frame + 1)
+
+        paint(0)
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self.output.write_raw("\r\x1b[K")
+            self.output.flush()
+
+    def skip_line(self) -> None:
+        """Leave a line empty on the screen, as between a question and its answer."""
+        if self._spaced:
+            self.output.write("\r\n")
+            self.output.flush()
+
+    def skip_line_before_next(self) -> None:
+        """Leave a line empty before the next prompt."""
+        self._space_due = True
+
     async def read(self) -> str:
         """Return the next line, which may contain newlines.
 
@@ -253,6 +303,9 @@ class Prompt:
             EOFError: The user wants to leave.
 
         """
+        if self._space_due:
+            self._space_due = False
+            self.skip_line()
         self._hint.armed = False
         text, in_editor = self._prefill, self._in_editor
         if self._optional and self._is_entered():

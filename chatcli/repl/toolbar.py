@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place, open_threads
 from chatcli.errors import ChatcliError
-from chatcli.events import Event, Notice, ThreadChanged, TurnFinished
+from chatcli.events import Event, Notice, ThemeChosen, ThreadChanged, TurnFinished
 from chatcli.models.prices import dollars, spent
 from chatcli.rendering.plain import short_name
 from chatcli.rendering.renderer import Renderer
@@ -31,6 +31,8 @@ class Toolbar:
     def __init__(self, conversation: Conversation, titles: Callable[[], Mapping[str, str]]) -> None:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the text changes without an event."""
+        self.on_theme: Callable[[str], None] = lambda name: None
+        """Called with the name of the theme that the user chooses."""
         self._conversation = conversation
         self._titles = titles
         self._known: Mapping[str, str] = {}
@@ -55,6 +57,8 @@ class Toolbar:
             case ThreadChanged():
                 self.learn_titles()
                 self.learn_cost()
+            case ThemeChosen(name):
+                self.on_theme(name)
             case Notice():  # for example the notice of /rename
                 self.learn_titles()
             case _:

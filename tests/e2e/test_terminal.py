@@ -386,3 +386,37 @@ def test_the_terminal_is_asked_for_its_background(fake: FakeOpenAI, terminal: Op
     tty.wait_for("some code")
     assert [request.last for request in fake.requests] == ["before"]
     assert b"\x1b[38;5;24mcode" in tty.raw
+
+
+@pytest.mark.executable
+def test_a_question_that_is_entered_at_once_shows_that_the_program_starts(
+    fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    fake.script(Answer("Here."))
+    tty = terminal()
+    tty.send_line("one")  # before the prompt
+    tty.wait_for("Here.")
+    assert "starting 0 s (Ctrl-C stops)" in tty.raw.decode()
+    assert "starting" not in tty.text()
+
+
+def test_questions_and_answers_look_as_they_are_shown_again(fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    fake.script(Answer("Because of *Rayleigh*."), Answer("Yes."))
+    tty = terminal("-t", "work", "--theme", "dark", size=(80, 24))
+    tty.wait_for_prompt()
+    tty.send_line("Why is\x1b\rthe sky blue?")
+    tty.wait_for("tokens in")
+    tty.wait_for_prompt()
+    tty.send_line("Sure?")
+    tty.wait_for("Yes.")
+    tty.wait_for_prompt()
+    usage = r"\n\d+ tokens in.*"
+    shown = re.sub(usage, "", tty.text())
+    assert shown == "> Why is\n  the sky blue?\n\nBecause of Rayleigh.\n\n> Sure?\n\nYes.\n\n>"
+    question = tty.cells()[:2]
+    tty.send_line("/exit")
+    assert tty.exit_code() == 0
+    again = terminal("-t", "work", "--theme", "dark", size=(80, 24))
+    again.wait_for_prompt()
+    assert again.text() == shown.removesuffix(">") + "thread work\n>"
+    assert again.cells()[:2] == question

@@ -16,6 +16,7 @@ from chatcli.events import (
     ExitRequested,
     Listing,
     Notice,
+    ProgramStarting,
     Progress,
     ReasoningDelta,
     ScreenCleared,
@@ -31,6 +32,7 @@ from chatcli.rendering.terminal import answer
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from chatcli.rendering.theme import plain_text
+from chatcli.text_lines import FRAMES
 from tests.bench.render import tokens
 from tests.rendering.corpus import DOCUMENT, FRAGMENTS
 from tests.rendering.screen import Clock, Terminal, cut, finished, render_markdown
@@ -401,7 +403,7 @@ def test_a_thread_is_shown_as_it_looked() -> None:
     screen = renderer(terminal)
     screen.render(ThreadChanged("t1", messages))
     screen.render(ExitRequested())
-    assert terminal.lines() == ["> why", "*so*?", "", "• because", "[interrupted]", "", "thread t1"]
+    assert terminal.lines() == ["> why", "  *so*?", "", "• because", "[interrupted]", "", "thread t1"]
 
 
 def test_an_empty_screen_on_request() -> None:
@@ -460,3 +462,23 @@ def test_only_whole_json_is_shown_as_code(first: str) -> None:
         shown.render(TextDelta(piece))
     shown.close()
     assert "*" not in "\n".join(terminal.lines())
+
+
+def test_the_start_of_the_program_is_shown_until_the_turn_begins() -> None:
+    async def scenario() -> list[list[str]]:
+        terminal = Terminal()
+        screen = renderer(terminal)
+        shown = []
+        for event in (ProgramStarting(2.0), Notice("a notice"), TurnStarted("t", "fake:m"), ProgramStarting(None)):
+            screen.render(event)
+            shown.append(terminal.lines())
+        return shown
+
+    starting = f"{FRAMES[0]} starting 2 s (Ctrl-C stops)"
+    assert asyncio.run(scenario()) == [[starting], ["a notice", starting], ["a notice"], ["a notice"]]
+
+
+def test_the_start_of_the_program_is_not_shown_where_lines_stay() -> None:
+    terminal = Terminal()
+    renderer(terminal, markdown=False).render(ProgramStarting(2.0))
+    assert terminal.lines() == []

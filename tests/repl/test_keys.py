@@ -13,12 +13,15 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import DummyOutput
+from rich.style import Style
 
 from chatcli.commands.all import all_commands
+from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
 from chatcli.repl.keys import Pastes
-from chatcli.repl.prompt import Prompt
+from chatcli.repl.loop import _is_answered
+from chatcli.repl.prompt import GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
 
 Read = Callable[..., list[str]]
@@ -231,3 +234,19 @@ def test_a_paste_may_hold_the_sign_of_another() -> None:
     second = pastes.fold(f"{first}\n" * 40)
     assert pastes.unfold(second) == f"{first}\n" * 40
     assert pastes.fold_again(pastes.unfold(f"{second} {first}")) == f"{second} {first}"
+
+
+@pytest.mark.parametrize("name", ["dark", "light", "mono", "auto", "terminal"])
+def test_the_glyph_has_the_colour_of_a_past_question(name: str) -> None:
+    color = find_theme(name).resolve(Style(bold=True, color="cyan")).color
+    number = None if color is None else color.number
+    expected = None if number is None else number if number < 16 else color.get_truecolor().hex if color else None
+    assert {"": None, "ansicyan": 6}.get(GLYPH_COLORS.get(name, "ansicyan"), GLYPH_COLORS.get(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "answered"),
+    [("why?", True), ("//path", True), ("/retry", True), ("/approve y", True), ("/model", False), ("!ls", False)],
+)
+def test_what_an_empty_line_follows(line: str, answered: bool) -> None:
+    assert _is_answered(line) is answered

@@ -17,6 +17,7 @@ from chatcli.rendering.terminal.answer import Repaint
 from chatcli.rendering.terminal.painter import Tail
 from chatcli.rendering.theme import Line, Run, fold, wrap
 from chatcli.sanitize import Sanitizer, sanitize_line
+from chatcli.text_lines import FRAMES, START_INTERVAL, starting_text
 
 DELAY = 0.3
 """Seconds until the waiting indicator appears; a faster answer needs none."""
@@ -24,7 +25,6 @@ PAUSE = 1.0
 """Seconds without a piece of an answer that has begun, until the indicator appears again."""
 INTERVAL = 0.1
 """Seconds from one drawing to the next."""
-_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _REASONING_LINES = 3
 _REASONING_KEPT = 4096  # characters; more than these lines hold on any screen
 
@@ -42,12 +42,13 @@ class Waiting:
         self._started = 0.0
         self._due = 0.0
         self._frame = 0
+        self._interval = INTERVAL
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: str) -> None:
         """Show after a short delay that the turn waits for `what`, a text without control characters."""
         self.stop()
-        self._what = what
+        self._what, self._interval = what, INTERVAL
         self._started = self._clock()
         self._arrange(DELAY)
 
@@ -56,6 +57,13 @@ class Waiting:
         if self._timer is None:
             self.start(what)
         self._what = what
+
+    def start_program(self, seconds: float) -> None:
+        """Show that the program is starting, for `seconds` now."""
+        self.stop()
+        self._what, self._interval = "", START_INTERVAL
+        self._started = self._clock() - seconds
+        self._paint()
 
     def delay(self, what: str) -> None:
         """Remove the indicator, since a piece arrived; show it again, with `what`, after a pause without pieces."""
@@ -88,11 +96,11 @@ class Waiting:
         if now < self._due:
             self._arrange(self._due - now)
             return
-        sign = _FRAMES[self._frame % len(_FRAMES)]
+        sign, seconds = FRAMES[self._frame % len(FRAMES)], now - self._started
         self._frame += 1
-        text = f"{sign} {self._what} {now - self._started:.0f} s (Ctrl-C stops)"
+        text = f"{sign} {f'{self._what} {seconds:.0f} s (Ctrl-C stops)' if self._what else starting_text(seconds)}"
         self._tail.show_status(fold((Run(text, theme.DIM),), max(self._tail.width - 1, 1))[0])
-        self._arrange(INTERVAL)
+        self._arrange(self._interval)
 
 
 class Reasoning:

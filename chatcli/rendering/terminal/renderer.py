@@ -259,6 +259,11 @@ class TerminalRenderer:
             self._screen.tail.show_draft(draft_lines(event.texts, console.width, console.height))
 
     @_show.register
+    def _(self, event: events.ProgramStarting) -> None:
+        if self._shows_live_lines and event.seconds is not None:
+            self._waiting.start_program(event.seconds)
+
+    @_show.register
     def _(self, event: events.ScreenLeft) -> None:
         self._screen.make_room()
 

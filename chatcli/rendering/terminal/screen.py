@@ -20,7 +20,7 @@ from chatcli.rendering.theme import Theme, find_theme
 from chatcli.runtime.parse import read_json
 from chatcli.sanitize import sanitize, sanitize_line
 
-_PROMPT = "> "
+_PROMPT, _CONTINUATION = "> ", "\n  "
 _MATCH = "not dim bold yellow"
 _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 
@@ -158,8 +158,8 @@ class Screen:
         """Print a past message; call it inside `aside`."""
         text = sanitize(event.text)
         if event.role == "user":
-            glyph = Text(_PROMPT, style=self._theme.resolve(Style(bold=True, color="cyan")))
-            self._print(glyph + Text(text, style="bold"))
+            glyph = (_PROMPT, self._theme.resolve(Style(bold=True, color="cyan")))
+            self._print(Text.assemble(glyph, (text.replace("\n", _CONTINUATION), "bold")))
         elif event.role != "assistant":
             name = "" if event.role == "tool" else f"{SPEAKERS.get(event.role, sanitize_line(event.role))}: "
             self._print(Text(f"{name}{text}", style=self._theme.resolve(Style(dim=True))))

@@ -125,7 +125,8 @@ class TreeWalk(RowList[TreeRow]):
 
 
 def _question(row: TreeRow, *, note: bool = True) -> str:
-    return f"{row.indent}{sanitize_line(row.title)}{HERE if note and row.here else ''}"
+    indent = "│ " * (row.depth - 1) + "├ " if row.begins else "│ " * row.depth
+    return f"{indent}{sanitize_line(row.title)}{HERE if note and row.here else ''}"
 
 
 def _fitting(text: str, width: int) -> str:

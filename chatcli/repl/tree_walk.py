@@ -1,7 +1,7 @@
 """Let the user go through the tree of a thread's branches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from prompt_toolkit.filters import Condition, is_done
@@ -51,21 +51,39 @@ class TreeWalk(RowList[TreeRow]):
             )
         )
         self._app.erase_when_done = True
+        self._asked: set[int] = set()
+        self._shown = asyncio.Event()
+        self._app.after_render += lambda _: self._shown.set()
 
-    async def choose(self, said: AsyncIterator[Mapping[int, Said]]) -> str:
-        """Return the command that the user chooses, empty for none; what is `said` is shown as it comes."""
-        reading = asyncio.create_task(self._read(said))
+    async def choose(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str:
+        """Return the command that the user chooses, empty for none.
+
+        `read` returns what is said on a branch that a turn is on. Only the branches on the screen are read, behind it:
+        each takes a while in a long thread.
+        """
+        reading = asyncio.create_task(self._read(read))
         try:
             return await self._app.run_async() or ""
         finally:
             reading.cancel()
             await asyncio.wait([reading])
 
-    async def _read(self, said: AsyncIterator[Mapping[int, Said]]) -> None:
-        with suppress(ChatcliError):  # what can't be read is not shown
-            async for found in said:
-                self._said |= found
-                self._app.invalidate()
+    async def _read(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> None:
+        while True:
+            await self._shown.wait()
+            self._shown.clear()
+            while (number := self._unknown()) is not None:
+                self._asked.add(number)
+                with suppress(ChatcliError):  # what can't be read is not shown
+                    self._said = {**await read(number), **self._said}
+                    self._app.invalidate()
+
+    def _unknown(self) -> int | None:
+        """Return a turn on the screen of which nothing is known, None without one; first that where the user is."""
+        shown = [self._rows[self._place], *self._rows[self._first : self._first + self._height()]]
+        return next(
+            (row.number for row in shown if row.number not in self._said and row.number not in self._asked), None
+        )
 
     @property
     def _is_low(self) -> bool:

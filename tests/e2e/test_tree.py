@@ -140,7 +140,7 @@ def test_the_tree_is_printed_in_plain_text(chat: Chat, fake: FakeOpenAI, termina
     tty.wait_for_prompt()
     assert USAGE not in tty.text()
     assert [line.split() for line in tty.text().split("\n") if line.split()[:2] in (["2", "+"], ["*", "4"])] == [
-        ["2", "+", "two?", "The", "second,", "which..."],
+        ["2", "+", "two?", "The", "second,", "which", "is", "lo..."],
         ["*", "4", "four?", "<-", "here", "The", "fourth."],
     ]
     printed = chat("threads", "show", "abc", "--tree")

@@ -81,9 +81,8 @@ class TreeWalk(RowList[TreeRow]):
     def _unknown(self) -> int | None:
         """Return a turn on the screen of which nothing is known, None without one; first that where the user is."""
         shown = [self._rows[self._place], *self._rows[self._first : self._first + self._height()]]
-        return next(
-            (row.number for row in shown if row.number not in self._said and row.number not in self._asked), None
-        )
+        known = self._said.keys() | self._asked
+        return next((row.number for row in shown if row.number not in known), None)
 
     @property
     def _is_low(self) -> bool:

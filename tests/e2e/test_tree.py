@@ -144,7 +144,7 @@ def test_the_tree_is_printed_in_plain_text(chat: Chat, fake: FakeOpenAI, termina
         ["*", "4", "four?", "<-", "here", "The", "fourth."],
     ]
     printed = chat("threads", "show", "abc", "--tree")
-    assert "4  four?  <- here" in " ".join(printed.stdout.replace("   ", "  ").split("\n"))
+    assert printed.stdout.splitlines()[-1].split() == ["*", "4", "four?", "<-", "here", "The", "fourth."]
     asked = chat("threads", "show", "abc", "--tree", "--json").json()["tree"]
     assert [(turn["turn"], turn["parent"], turn["current"], turn["answer"][:9]) for turn in asked] == [
         (1, None, True, "The first"),

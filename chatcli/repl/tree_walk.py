@@ -11,7 +11,6 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HS
 from prompt_toolkit.layout.containers import VerticalAlign
 
 from chatcli.commands.tree import HERE, SUMMARY
-from chatcli.errors import ChatcliError
 from chatcli.events import Said, TreeRow
 from chatcli.repl.picker import RowList
 from chatcli.repl.prompt import Prompt
@@ -44,6 +43,7 @@ class TreeWalk(RowList[TreeRow]):
             HSplit(
                 [
                     self._window(),
+                    ConditionalContainer(Window(char="─", height=1, style="dim"), shown),
                     ConditionalContainer(details, shown),
                     ConditionalContainer(Window(usage, height=1, style="dim"), ~is_done),
                 ],
@@ -74,7 +74,7 @@ class TreeWalk(RowList[TreeRow]):
             self._shown.clear()
             while (number := self._unknown()) is not None:
                 self._asked.add(number)
-                with suppress(ChatcliError):  # what can't be read is not shown
+                with suppress(Exception):  # what can't be read is not shown
                     self._said = {**await read(number), **self._said}
                     self._app.invalidate()
 
@@ -89,7 +89,7 @@ class TreeWalk(RowList[TreeRow]):
         return self._output.get_size().rows < _LOW
 
     def _height(self) -> int:
-        others = 2 if self._is_low else DETAILS + 3
+        others = 2 if self._is_low else DETAILS + 4
         return max(1, min(len(self._all), self._output.get_size().rows - others))
 
     def _line(self, row: TreeRow, width: int) -> str:

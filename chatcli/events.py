@@ -455,7 +455,10 @@ class TreeRow:
 
     number: int
     title: str
-    indent: str
+    depth: int
+    """How many forks it stands behind, on branches that do not continue the one of the fork."""
+    begins: bool
+    """Whether such a branch begins with it."""
     current: bool
     """Whether it is on the current branch."""
     here: bool

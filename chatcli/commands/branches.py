@@ -139,7 +139,7 @@ def _langflow_notice(context: CommandContext) -> Iterator[Notice]:
 
 def _rows(turns: "Sequence[Turn]") -> list[tuple[str, str]]:
     return [
-        (f"{'*' if row.current else ' '} {row.number}", f"{row.indent}{row.title}{HERE if row.here else ''}")
+        (f"{'*' if row.current else ' '} {row.number}", f"{'| ' * row.depth}{row.title}{HERE if row.here else ''}")
         for row in tree_rows(turns)
     ]
 

@@ -3,18 +3,19 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatcli import paths
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.values import parse_variable, parse_variables, positive
-from chatcli.errors import UsageError
+from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Choice, ChoicesOffered, Event, Listing, Notice
 from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
 from chatcli.models.prices import cost_listing, dollars, table_name
-from chatcli.roles import SHIPPED, Setup, find_role, role_files
+from chatcli.roles import SHIPPED, Setup, find_role, read_role, role_files
 from chatcli.text_lines import one_line
 
 NO_ROLE = ("none", "off")
@@ -97,7 +98,7 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
     conversation = context.conversation
     setup = await conversation.setup()
     if not arguments:
-        yield _offer_roles(setup)
+        yield await asyncio.to_thread(_offer_roles, setup)
         return
     name, _, variables = arguments.partition(" ")
     if name.lower() in NO_ROLE and name.lower() not in role_files():
@@ -111,14 +112,22 @@ async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[
 def _offer_roles(setup: Setup) -> ChoicesOffered:
     """Return the offer of the roles, and of none."""
     files = role_files()
-    choices = [
-        Choice(name, "shipped" if path.parent == SHIPPED else "yours", current=name == setup.role)
-        for name, path in files.items()
-    ]
+    choices = [Choice(name, _about_role(path), current=name == setup.role.lower()) for name, path in files.items()]
     if NO_ROLE[0] not in files:
         about = "the thread's own system prompt goes too" if setup.system and not setup.role else ""
         choices.insert(0, Choice(NO_ROLE[0], about, current=not setup.role and not setup.system))
     return ChoicesOffered("role", "role", tuple(choices), (Notice(f"{_described(setup)}. Roles: {', '.join(files)}"),))
+
+
+def _about_role(path: Path) -> str:
+    """Return what the role in the file `path` is for; one that can't be used is reported once it is picked."""
+    shipped = path.parent == SHIPPED
+    whose = "shipped" if shipped else "yours"
+    with suppress(ChatcliError):
+        role = read_role(path, shipped=shipped)
+        variables = f" ({', '.join(role.variables)})" if role.variables else ""
+        return f"{role.description or whose}{variables}"
+    return f"{whose}, can't be used"
 
 
 async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

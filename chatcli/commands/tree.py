@@ -16,7 +16,7 @@ HERE = "  <- here"
 """What follows the question of the turn with which the current branch ends."""
 MAX_DEPTH = 8
 """How deep a fork in a fork is indented; deeper ones stand there, too."""
-QUESTION_WIDTH, ANSWER_WIDTH = 38, 30
+QUESTION_WIDTH, ANSWER_WIDTH = 36, 26
 """The columns of the printed tree, which fits 80 columns."""
 
 
@@ -61,12 +61,11 @@ def tree_rows(turns: "Sequence[Turn]") -> Iterator[TreeRow]:
     pending = following(None, 0)
     while pending:
         turn, depth, begins = pending.pop()
-        shown = min(depth, MAX_DEPTH)
-        indent = "" if not depth else "│ " * (shown - 1) + ("├ " if begins else "│ ")
         yield TreeRow(
             turn.number,
             turn.title,
-            indent,
+            min(depth, MAX_DEPTH),
+            begins=begins,
             current=turn.current,
             here=turn.number == here,
             forks=len(children.get(turn.number, ())) > 1,
@@ -79,7 +78,8 @@ def tree_listing(turns: "Sequence[Turn]", said: "Mapping[int, Said]") -> Listing
     rows = []
     for row in tree_rows(turns):
         note = HERE if row.here else ""
-        question = cut(row.indent + row.title, QUESTION_WIDTH - len(note)) + note
+        indent = "| " * (row.depth - 1) + "+ " if row.begins else "| " * row.depth
+        question = cut(f"{indent}{row.title}", QUESTION_WIDTH - len(note)) + note
         answer = cut(one_line(said[row.number].answer[: ANSWER_WIDTH * 10]), ANSWER_WIDTH) if row.number in said else ""
         rows.append((f"{'*' if row.current else ' '} {row.number}", question, answer))
     return Listing("Tree", ("turn", "question", "answer"), tuple(rows))

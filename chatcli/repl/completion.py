@@ -15,6 +15,7 @@ from chatcli.commands.all import all_commands
 from chatcli.commands.model import MAX_COST
 from chatcli.commands.registry import CommandRegistry, parse_command
 from chatcli.commands.state import WATCH
+from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
@@ -100,6 +101,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "help": list_topics,
             "set": lambda: _graph_fields(conversation()),
             "state": lambda: _state_keys(conversation()),
+            "tree": lambda: [(LIST, "print it"), (f"{SUMMARY} ", "of the branch of turn N")],
             "docs": lambda: _documents_choices(conversation()),
         },
         conversation,

@@ -199,7 +199,7 @@ class LineHandler:
         session = await self.conversation.session()
         walk = TreeWalk(self._prompt, rows)
         self._interrupt = walk.leave
-        return parse_command(await walk.choose(session.said()))
+        return parse_command(await walk.choose(session.said_around))
 
     def interrupt(self) -> None:
         """Stop what is running."""

@@ -14,7 +14,7 @@ from prompt_toolkit.layout.containers import VerticalAlign
 from prompt_toolkit.layout.processors import BeforeInput
 
 from chatcli.events import Choice, ChoicesOffered, Event, Listing
-from chatcli.repl.prompt import Prompt
+from chatcli.repl.prompt import Prompt, ask_line
 from chatcli.sanitize import sanitize_line
 from chatcli.text_lines import cells, cut
 
@@ -30,13 +30,11 @@ T = TypeVar("T")
 def matching(choices: Iterable[Choice], typed: str) -> list[Choice]:
     """Return the choices that contain every word of `typed` in their name or in what is said about them.
 
-    A choice that is named exactly so is the only one.
+    One that is named exactly so comes first.
     """
-    found = [choice for choice in choices if choice.name == typed.strip()]
     words = typed.casefold().split()
-    return found or [
-        choice for choice in choices if all(word in f"{choice.name} {choice.about}".casefold() for word in words)
-    ]
+    found = [choice for choice in choices if all(word in f"{choice.name} {choice.about}".casefold() for word in words)]
+    return sorted(found, key=lambda choice: choice.name != typed.strip())
 
 
 class Columns:
@@ -182,6 +180,9 @@ async def read_choice(prompt: Prompt, offered: ChoicesOffered, show: Callable[[E
     """Let a user with a screen reader pick one of the choices, which `show` lists; return it, or None."""
     rows = tuple((f"{choice.name}{' (in use)' if choice.current else ''}", choice.about) for choice in offered.choices)
     show(Listing(offered.title, (offered.what, "about"), rows))
-    typed = await prompt.ask(f"which {offered.what}? (type a part of it) ")
-    found = matching(offered.choices, typed) if typed else []
+    try:
+        typed = await ask_line(f"which {offered.what}? (type a part of it) ", prompt.input, prompt.output)
+    except (EOFError, KeyboardInterrupt):
+        return None
+    found = matching(offered.choices, typed)
     return found[0] if found else None

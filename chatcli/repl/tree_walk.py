@@ -1,7 +1,7 @@
 """Let the user go through the tree of a thread's branches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from prompt_toolkit.filters import Condition, is_done
@@ -11,7 +11,6 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HS
 from prompt_toolkit.layout.containers import VerticalAlign
 
 from chatcli.commands.tree import HERE, SUMMARY
-from chatcli.errors import ChatcliError
 from chatcli.events import Said, TreeRow
 from chatcli.repl.picker import RowList
 from chatcli.repl.prompt import Prompt
@@ -44,6 +43,7 @@ class TreeWalk(RowList[TreeRow]):
             HSplit(
                 [
                     self._window(),
+                    ConditionalContainer(Window(char="─", height=1, style="dim"), shown),
                     ConditionalContainer(details, shown),
                     ConditionalContainer(Window(usage, height=1, style="dim"), ~is_done),
                 ],
@@ -51,28 +51,45 @@ class TreeWalk(RowList[TreeRow]):
             )
         )
         self._app.erase_when_done = True
+        self._asked: set[int] = set()
+        self._shown = asyncio.Event()
+        self._app.after_render += lambda _: self._shown.set()
 
-    async def choose(self, said: AsyncIterator[Mapping[int, Said]]) -> str:
-        """Return the command that the user chooses, empty for none; what is `said` is shown as it comes."""
-        reading = asyncio.create_task(self._read(said))
+    async def choose(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> str:
+        """Return the command that the user chooses, empty for none.
+
+        `read` returns what is said on a branch that a turn is on. Only the branches on the screen are read, behind it:
+        each takes a while in a long thread.
+        """
+        reading = asyncio.create_task(self._read(read))
         try:
             return await self._app.run_async() or ""
         finally:
             reading.cancel()
             await asyncio.wait([reading])
 
-    async def _read(self, said: AsyncIterator[Mapping[int, Said]]) -> None:
-        with suppress(ChatcliError):  # what can't be read is not shown
-            async for found in said:
-                self._said |= found
-                self._app.invalidate()
+    async def _read(self, read: Callable[[int], Awaitable[Mapping[int, Said]]]) -> None:
+        while True:
+            await self._shown.wait()
+            self._shown.clear()
+            while (number := self._unknown()) is not None:
+                self._asked.add(number)
+                with suppress(Exception):  # what can't be read is not shown
+                    self._said = {**await read(number), **self._said}
+                    self._app.invalidate()
+
+    def _unknown(self) -> int | None:
+        """Return a turn on the screen of which nothing is known, None without one; first that where the user is."""
+        shown = [self._rows[self._place], *self._rows[self._first : self._first + self._height()]]
+        known = self._said.keys() | self._asked
+        return next((row.number for row in shown if row.number not in known), None)
 
     @property
     def _is_low(self) -> bool:
         return self._output.get_size().rows < _LOW
 
     def _height(self) -> int:
-        others = 2 if self._is_low else DETAILS + 3
+        others = 2 if self._is_low else DETAILS + 4
         return max(1, min(len(self._all), self._output.get_size().rows - others))
 
     def _line(self, row: TreeRow, width: int) -> str:
@@ -125,7 +142,8 @@ class TreeWalk(RowList[TreeRow]):
 
 
 def _question(row: TreeRow, *, note: bool = True) -> str:
-    return f"{row.indent}{sanitize_line(row.title)}{HERE if note and row.here else ''}"
+    indent = "│ " * (row.depth - 1) + "├ " if row.begins else "│ " * row.depth
+    return f"{indent}{sanitize_line(row.title)}{HERE if note and row.here else ''}"
 
 
 def _fitting(text: str, width: int) -> str:

@@ -131,6 +131,17 @@ async def said_in(
         known |= found.keys()
 
 
+async def said_around(
+    number: int, turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
+) -> dict[int, Said]:
+    """Return what is said in the turns of a branch that the turn `number` is on; for `read` see `said_in`."""
+    turn = turns[number - 1]
+    if turn.current:
+        return read_said(current_branch(turns), await read(""))
+    end = end_after(turn, turns)
+    return read_said(branch_to(end, turns), await read(end.end))
+
+
 def new_messages(there: Sequence[BaseMessage], here: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Return the messages that are `there` and not `here`, beginning with the question that the first one is about."""
     known = {message.id for message in here}

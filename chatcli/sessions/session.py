@@ -33,6 +33,7 @@ from chatcli.sessions.history import (
     current_branch,
     is_question,
     read_turns,
+    said_around,
     said_in,
 )
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
@@ -253,6 +254,10 @@ class Session:
         """Yield what is said in the turns by their numbers, a branch at a time, the current one first."""
         async for found in said_in(await self.turns(), self._thread.messages):
             yield found
+
+    async def said_around(self, number: int) -> dict[int, Said]:
+        """Return what is said in the turns of a branch that the turn `number` is on, by their numbers."""
+        return await said_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.

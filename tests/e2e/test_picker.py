@@ -1,5 +1,7 @@
 """/model, /role, /theme and /docs without a name: a list to pick from, which Esc leaves as it was."""
 
+import signal
+
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Home
 from tests.e2e.terminal import Terminal
@@ -105,6 +107,16 @@ def test_in_plain_text_the_commands_print(home: Home, fake: FakeOpenAI, terminal
         tty.wait_for(line)
         tty.wait_for_prompt()
     assert "which" not in tty.text()
+
+
+def test_a_signal_ends_a_list(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
+    tty = terminal("-t", "abc")
+    tty.wait_for_prompt()
+    tty.send_line("/theme")
+    offered(tty, "theme")
+    tty.signal(signal.SIGTERM)
+    assert tty.exit_code() == 130
+    assert tty.settings() == tty.settings_before
 
 
 def test_no_documents_are_no_index(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:

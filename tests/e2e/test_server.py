@@ -69,7 +69,18 @@ def test_a_conversation_in_the_terminal(
     tty.send_line("/history")
     shown = tty.wait_for("you are here")
     assert [line in shown for line in ("* 1", "| Speak slowly", "| Go on?", "Two?")] == [True] * 4
-    for refused in ("/model openai:gpt-5-mini", "/system Be brief", "/role pirate", "/context", "/compact"):
+    tty.wait_for_prompt()
+    tty.send_line("/tree")
+    tty.wait_for(lambda _: "arrows move" in tty.screen() and "Go on? (mes" in tty.screen())
+    tty.send_key("escape")
+    for refused in (
+        "/tree summary 2",
+        "/model openai:gpt-5-mini",
+        "/system Be brief",
+        "/role pirate",
+        "/context",
+        "/compact",
+    ):
         tty.wait_for_prompt()
         tty.send_line(refused)
         tty.wait_for(lambda text, line=refused: "of its own" in text.rpartition(f"> {line}")[2])  # type: ignore[misc]

@@ -136,9 +136,22 @@ def test_the_tree_is_printed_in_plain_text(chat: Chat, fake: FakeOpenAI, termina
     tty.wait_for("the thread has no turns yet")
     fork_thread(tty, fake)
     tty.send_line("/tree")
-    tty.wait_for("The fourth.")
+    tty.wait_for("<- here")
     tty.wait_for_prompt()
     assert USAGE not in tty.text()
+    assert [line.split() for line in tty.text().split("\n") if line.split()[:2] in (["2", "+"], ["*", "4"])] == [
+        ["2", "+", "two?", "The", "second,", "which", "is", "lo..."],
+        ["*", "4", "four?", "<-", "here", "The", "fourth."],
+    ]
+    printed = chat("threads", "show", "abc", "--tree")
+    assert printed.stdout.splitlines()[-1].split() == ["*", "4", "four?", "<-", "here", "The", "fourth."]
+    asked = chat("threads", "show", "abc", "--tree", "--json").json()["tree"]
+    assert [(turn["turn"], turn["parent"], turn["current"], turn["answer"][:9]) for turn in asked] == [
+        (1, None, True, "The first"),
+        (2, 1, False, "The secon"),
+        (3, 2, False, "The third"),
+        (4, 1, True, "The fourt"),
+    ]
     tty.send_line("/tree nonsense")
     tty.wait_for("/tree takes list, or summary")
     tty.send_line("/tree summary 9")

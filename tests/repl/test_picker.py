@@ -21,8 +21,8 @@ def test_every_typed_word_is_in_a_row_wherever() -> None:
     assert names("other") == []
 
 
-def test_a_whole_name_is_not_only_the_beginning_of_another() -> None:
-    assert names("gpt") == ["gpt"]
+def test_a_whole_name_comes_before_others_that_begin_so() -> None:
+    assert names("gpt") == ["gpt", "openai:gpt-5"]
 
 
 def test_the_columns_are_those_of_all_rows_and_fit_the_width() -> None:

@@ -1,6 +1,26 @@
 """A thread's tree of turns, read off its checkpoints."""
 
-from chatcli.sessions.history import COMPACTED, current_branch, read_turns
+import asyncio
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from chatcli.events import Said
+from chatcli.sessions.history import (
+    COMPACTED,
+    TAKEN_OVER,
+    Turn,
+    before_edit,
+    branch_ends,
+    branch_to,
+    current_branch,
+    end_after,
+    new_messages,
+    read_said,
+    read_turns,
+    said_around,
+    said_in,
+    whole_history,
+)
 from chatcli.store.threads import Step
 
 
@@ -56,3 +76,85 @@ def test_a_thread_rewound_to_its_beginning_has_no_current_turn() -> None:
 
 def test_no_checkpoints_no_turns() -> None:
     assert read_turns([]) == []
+
+
+# 1 - 2 - 3, 2 - 4, and 1 - 5 is current
+TURNS = [
+    Turn(number, f"q{number}", parent, None, f"c{number}", current)
+    for number, parent, current in ((1, None, True), (2, 1, False), (3, 2, False), (4, 2, False), (5, 1, True))
+]
+
+
+def talk(*numbers: int) -> list[BaseMessage]:
+    found: list[BaseMessage] = []
+    for number in numbers:
+        found += [HumanMessage(f"q{number}", id=f"q{number}"), AIMessage(f"a{number}", id=f"a{number}")]
+    return found
+
+
+def test_the_ends_of_branches_begin_with_the_current_one() -> None:
+    assert [turn.number for turn in branch_ends(TURNS)] == [5, 4, 3]
+    assert [turn.number for turn in branch_to(TURNS[2], TURNS)] == [1, 2, 3]
+    assert end_after(TURNS[1], TURNS).number == 4
+    assert end_after(TURNS[4], TURNS).number == 5
+
+
+def test_what_is_said_is_read_once_for_each_branch() -> None:
+    states = {"": talk(1, 5), "c4": talk(1, 2, 4), "c3": talk(1, 2, 3)}
+
+    async def read(checkpoint_id: str) -> list[BaseMessage]:
+        return states[checkpoint_id]
+
+    async def work() -> None:
+        found = [sorted(said) async for said in said_in(TURNS, read)]
+        assert found == [[1, 5], [2, 4], [3]]
+        around = [sorted(await said_around(number, TURNS, read)) for number in (1, 5, 2, 3)]
+        assert around == [[1, 5], [1, 5], [1, 2, 4], [1, 2, 3]]
+
+    asyncio.run(work())
+
+
+def test_the_answer_of_a_turn_is_its_last_text() -> None:
+    one, two = TURNS[:2]
+    messages = [
+        AIMessage("of a removed question"),
+        HumanMessage("q1"),
+        AIMessage("first", id="a"),
+        AIMessage("then"),
+        AIMessage(""),
+        HumanMessage("q2"),
+    ]
+    assert read_said([one, two], messages) == {1: Said("q1", "then"), 2: Said("q2", "")}
+    assert read_said([one, two], messages[-1:]) == {2: Said("q2", "")}  # the graph keeps only the newest
+    assert read_said([], []) == {}
+
+
+def test_what_another_branch_has_begins_with_a_question() -> None:
+    assert new_messages(talk(1, 2, 3), talk(1, 5)) == talk(2, 3)
+    assert new_messages(talk(1), talk(1, 5)) == []
+    again = [*talk(1)[:1], AIMessage("another answer", id="b")]  # to the same question
+    assert new_messages(again, talk(1)) == again
+
+
+def test_a_summary_that_was_taken_over_is_undone_first() -> None:
+    steps = [
+        Step("a", None, 1, "one", "input"),
+        Step("b", "a", 1, "one", "loop"),
+        Step("s", "b", 1, TAKEN_OVER, "update"),
+    ]
+    assert before_edit(steps) == "b"
+    assert read_turns(steps)[0].end == "s"  # /rewind to the turn keeps it
+    assert before_edit([*steps, Step("c", "s", 2, "two", "input")]) is None
+
+
+def test_a_summary_that_was_taken_over_replaces_nothing() -> None:
+    taken = HumanMessage("a summary", additional_kwargs={"lc_source": "summarization", TAKEN_OVER: True}, id="s")
+    steps = [Step("a", None, 1, "one", "input"), Step("b", "a", 1, "one", "loop")]
+
+    async def read(checkpoint_id: str) -> list[BaseMessage]:
+        raise AssertionError("no older state is read")
+
+    async def work() -> None:
+        assert await whole_history([*talk(1), taken], steps, read) == [*talk(1), taken]
+
+    asyncio.run(work())

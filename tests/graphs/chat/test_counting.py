@@ -16,6 +16,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.token_counter import TokenCounter
 from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
+from chatcli.sessions.history import TAKEN_OVER, is_question
 from tests.bench.context import conversation
 
 
@@ -157,3 +158,14 @@ def test_what_is_not_text_alone_is_approximated() -> None:
     tokenizer = Characters()
     asyncio.run(count_exactly(ChatState(messages=messages), _counted_by(tokenizer, 100)))
     assert tokenizer.asked == ["What time is it? " * 9]
+
+
+def test_a_question_after_the_summary_of_another_branch_is_the_newest_turn() -> None:
+    marks = {"lc_source": "summarization", TAKEN_OVER: True}
+    taken = HumanMessage("Summary of another branch", id="s", additional_kwargs=marks)
+    messages = [*conversation(20), taken, HumanMessage("And now?", id="q")]
+    fitted = fit_context(ChatState(messages=messages), turn(None))
+    assert fitted.messages[-1].text == "Summary of another branch\nAnd now?"
+    assert is_question(fitted.messages[-1])
+    alone = fit_context(ChatState(messages=messages), turn(100))
+    assert [message.text for message in alone.messages] == ["Summary of another branch\nAnd now?"]

@@ -43,13 +43,14 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI
 
 
 @asynccontextmanager
-async def process(fake: FakeOpenAI) -> AsyncIterator[Conversation]:
+async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
     """Hold a conversation as one run of the program does, at a terminal."""
     options = {
         "store": "sqlite:///threads.db",
         "model": "openai:gpt-fake",
         "base_url": fake.base_url,
         "mcp_file": "servers.json",
+        "allow": list(allow),
     }
     settings = Settings.load(options)
     conversation = build_conversation(settings, choose_place(settings), "work", can_ask=True)

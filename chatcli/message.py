@@ -90,6 +90,15 @@ def is_review(payload: object) -> bool:
     return isinstance(payload, Mapping) and ("action_requests" in payload or payload.get("type") == "tool_approval")
 
 
+FORM = "mcp_form"
+"""The `type` of the request by which an MCP server asks the user to fill in a form, or to open an address."""
+
+
+def is_form(payload: object) -> bool:
+    """Return whether `payload` is the form of an MCP server."""
+    return isinstance(payload, Mapping) and payload.get("type") == FORM
+
+
 DECISIONS = ("approve", "edit", "reject")
 """The decisions on a call that is reviewed, unless its request allows others."""
 SCOPE_KEYS = {"t": "thread", "a": "always"}

@@ -4,6 +4,7 @@ import base64
 import io
 import logging
 import warnings
+import zlib
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ REDUCED_SIDE = 2048
 _QUALITY = 85
 MAX_WORDS = 60
 """Characters of what was searched for that a line repeats."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 Block = dict[str, object]
@@ -40,6 +42,7 @@ def fit_image(name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
         UsageError: It can't be read as an image.
 
     """
+    data = _without_broken_chunks(data)
     with _open_image(name, data) as image:
         if len(data) <= MAX_IMAGE_BYTES and max(image.size) <= MAX_SIDE:
             return data, media_type
@@ -58,8 +61,28 @@ def pixels(name: str, data: bytes) -> tuple[int, int]:
         UsageError: It can't be read as an image.
 
     """
-    with _open_image(name, data) as image:
+    with _open_image(name, _without_broken_chunks(data)) as image:
         return image.size
+
+
+def _without_broken_chunks(data: bytes) -> bytes:
+    """Return a PNG without the auxiliary chunks whose checksum is wrong, such as a colour profile; else `data` itself.
+
+    Browsers ignore them, and Pillow refuses the whole image.
+    """
+    if not data.startswith(_PNG):
+        return data
+    kept, start = [_PNG], len(_PNG)
+    while start + 12 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        chunk = data[start:end]
+        auxiliary = chunk[4:5].islower()
+        if not auxiliary or zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big"):
+            kept.append(chunk)
+        start = end
+    kept.append(data[start:])
+    mended = b"".join(kept)
+    return mended if len(mended) < len(data) else data
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from chatcli.message import (
     MessageShown,
     call_text,
     decision_keys,
+    is_form,
     is_review,
     result_text,
     reviewed_actions,
@@ -78,6 +79,8 @@ class OpenCalls:
 def request_lines(request: ApprovalRequested) -> list[str]:
     """Return the request of a graph and how to answer it, with its ID if the graph waits for several answers."""
     lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
+    if is_form(request.payload):
+        return [*lines, *_form_lines(request.payload)]
     if not is_review(request.payload):
         schema = request.response_schema or {}
         kind = f" ({schema['type']})" if isinstance(schema.get("type"), str) else ""
@@ -92,6 +95,17 @@ def request_lines(request: ApprovalRequested) -> list[str]:
     if rules and scopes:
         lines.append(f"approve thread or always: every call like {', '.join(rules)}")
     return [*lines, answer_forms(actions)]
+
+
+def _form_lines(payload: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a form: who asks for what; the fields are asked for one by one."""
+    problem, url = payload.get("problem"), payload.get("url")
+    lines = [f"error: {sanitize_line(str(problem))}"] if problem else []
+    lines.append(f"The MCP server {reveal(str(payload.get('server')))} asks you; what you answer goes to it:")
+    lines += [f"  {reveal(line)}" for line in str(payload.get("message")).splitlines() if line.strip()]
+    if url:
+        lines.append(f"Open this address only if you trust it, then answer y: {reveal(str(url))}")
+    return lines
 
 
 def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:

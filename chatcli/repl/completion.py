@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ _MENTION = re.compile(r"""(?:^|\s)@(?:"(?P<quoted>[^"\n]*)|(?P<bare>[^\s"]\S*)?)
 
 SERVER_SECONDS = 10.0
 """Time for an MCP server, started if necessary, to list what Tab completes."""
+_POLL_SECONDS = 0.05
 Offered = TypeVar("Offered")
 
 _BEFORE_PATH = "/docs add "
@@ -45,6 +47,7 @@ class LineCompleter(Completer):
         registry: The commands.
         arguments: The choices for the argument of a command, by the command's name.
         conversation: Returns the conversation, None before it has begun; what it refuses is not offered.
+        servers: Returns the names of the MCP servers.
 
     """
 
@@ -53,17 +56,19 @@ class LineCompleter(Completer):
         registry: CommandRegistry,
         arguments: Mapping[str, Choices],
         conversation: Callable[[], Conversation | None] = lambda: None,
+        servers: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._registry = registry
         self._arguments = arguments
         self._conversation = conversation
+        self._servers = servers
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield the completions of the text before the cursor."""
         typed = document.text_before_cursor
         if mention := _MENTION.search(typed):
             begun, quoted = mention["quoted"] or mention["bare"] or "", mention["quoted"] is not None
-            yield from _resources(begun, self._conversation(), quoted=quoted)
+            yield from self._resources(begun, quoted=quoted)
             yield from _paths(begun, quoted=quoted)
         elif typed.startswith(_BEFORE_PATH):
             path = typed.removeprefix(_BEFORE_PATH).lstrip()
@@ -76,7 +81,52 @@ class LineCompleter(Completer):
             for command in self._registry.offered(self._conversation()):
                 if command.name.startswith(typed[1:]):
                     yield Completion(f"/{command.name}", start_position=-len(typed), display_meta=command.help)
-            yield from _prompts(typed, self._conversation())
+            yield from self._prompts(typed)
+
+    def _resources(self, typed: str, *, quoted: bool) -> Iterable[Completion]:
+        """Yield the MCP servers whose names begin with `typed`, or the resources of the one that it names."""
+        server, colon, begun = typed.partition(":")
+        if not colon:
+            for name in self._servers():
+                if name.startswith(server):
+                    yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
+        elif server in self._servers():
+            for resource in self._ask_server(lambda conversation: conversation.resources(server)):
+                uri = resource.uri
+                if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
+                    closing = '"' if quoted else ""
+                    about = sanitize_line(resource.title)
+                    yield Completion(f"{uri}{closing}", start_position=-len(begun), display_meta=about)
+
+    def _prompts(self, typed: str) -> Iterable[Completion]:
+        """Yield the MCP servers whose names begin the command `typed`, or the prompts of the one that it names."""
+        server, colon, begun = typed[1:].partition(":")
+        if not colon:
+            for name in self._servers():
+                if name.startswith(server):
+                    yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
+        elif server in self._servers():
+            for prompt in self._ask_server(lambda conversation: conversation.prompts(server)):
+                if prompt.name.startswith(begun):
+                    about = sanitize_line(f"{prompt.usage} {prompt.description}")
+                    yield Completion(prompt.name, start_position=-len(begun), display_meta=about)
+
+    def _ask_server(self, ask: Callable[[Conversation], Coroutine[Any, Any, list[Offered]]]) -> list[Offered]:
+        """Return what `ask` gets from an MCP server, in the conversation's own thread; nothing if that takes too long.
+
+        This thread waits for the conversation to begin: Tab may be the first key.
+        """
+        deadline = time.monotonic() + SERVER_SECONDS
+        while (conversation := self._conversation()) is None or conversation.loop is None:
+            if time.monotonic() > deadline:
+                return []
+            time.sleep(_POLL_SECONDS)
+        asked = asyncio.run_coroutine_threadsafe(ask(conversation), conversation.loop)
+        try:
+            return asked.result(SERVER_SECONDS)
+        except (ChatcliError, TimeoutError, CancelledError):
+            asked.cancel()
+            return []
 
     def _values(self, typed: str) -> Iterable[Completion]:
         name, _, argument = typed[1:].partition(" ")
@@ -105,7 +155,15 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
             "docs": lambda: _documents_choices(conversation()),
         },
         conversation,
+        lambda: _server_names(settings, conversation()),
     )
+
+
+def _server_names(settings: Settings, conversation: Conversation | None) -> Sequence[str]:
+    """Return the names of the MCP servers; before the conversation has begun, those of the settings."""
+    if conversation is not None:
+        return conversation.mcp_servers
+    return () if settings.tools is False else [name for name, each in settings.servers().items() if not each.disabled]
 
 
 def _model_choices(settings: Settings) -> list[tuple[str, str]]:
@@ -141,52 +199,6 @@ def _documents_choices(conversation: Conversation | None) -> list[tuple[str, str
 
     words = [("add ", "a folder, a file or a glob"), ("list", ""), ("off", "no documents any more")]
     return [*words, *((f"remove {shown_path(source)}", "") for source in named)]
-
-
-def _from_servers(conversation: Conversation, ask: Callable[[], Coroutine[Any, Any, list[Offered]]]) -> list[Offered]:
-    """Return what `ask` gets from an MCP server, in the conversation's own thread; nothing if that takes too long."""
-    if conversation.loop is None:
-        return []
-    asked = asyncio.run_coroutine_threadsafe(ask(), conversation.loop)
-    try:
-        return asked.result(SERVER_SECONDS)
-    except (ChatcliError, TimeoutError, CancelledError):
-        asked.cancel()
-        return []
-
-
-def _resources(typed: str, conversation: Conversation | None, *, quoted: bool) -> Iterable[Completion]:
-    """Yield the MCP servers whose names begin with `typed`, or the resources of the one that it names."""
-    if conversation is None:
-        return
-    server, colon, begun = typed.partition(":")
-    if not colon:
-        for name in conversation.mcp_servers:
-            if name.startswith(server):
-                yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
-    elif server in conversation.mcp_servers:
-        for resource in _from_servers(conversation, lambda: conversation.resources(server)):
-            uri = resource.uri
-            if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
-                closing = '"' if quoted else ""
-                about = sanitize_line(resource.title)
-                yield Completion(f"{uri}{closing}", start_position=-len(begun), display_meta=about)
-
-
-def _prompts(typed: str, conversation: Conversation | None) -> Iterable[Completion]:
-    """Yield the MCP servers whose names begin the command `typed`, or the prompts of the one that it names."""
-    if conversation is None:
-        return
-    server, colon, begun = typed[1:].partition(":")
-    if not colon:
-        for name in conversation.mcp_servers:
-            if name.startswith(server):
-                yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
-    elif server in conversation.mcp_servers:
-        for prompt in _from_servers(conversation, lambda: conversation.prompts(server)):
-            if prompt.name.startswith(begun):
-                about = sanitize_line(f"{prompt.usage} {prompt.description}")
-                yield Completion(prompt.name, start_position=-len(begun), display_meta=about)
 
 
 def _composed(name: str) -> str:

@@ -33,6 +33,9 @@ class Keyboard(Protocol):
     def unread(self) -> None:
         """Let the next line begin with what `keys` returned last; called in the block of `single_keys`."""
 
+    async def line(self, question: str) -> str | None:
+        """Return the line that answers `question`; None if the user leaves, by Ctrl-C or Ctrl-D."""
+
     async def ask(self, question: str, *, default: str) -> str:
         """Return the line that answers `question`, empty for none; it may begin with `default`."""
 

@@ -57,9 +57,11 @@ from chatcli.events import (
     TreeOffered,
     TreeRow,
 )
+from chatcli.message import is_form
 from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
+from chatcli.repl.form import read_form_answer
 from chatcli.repl.notify import BELL, is_waiting, news, notification
 from chatcli.repl.picker import Picker, read_choice
 from chatcli.repl.prompt import Prompt
@@ -291,17 +293,22 @@ class LineHandler:
                 pass
 
     async def decide(self) -> None:
-        """Let the user decide by keys on the calls that the thread waits for, if it waits for such decisions."""
+        """Let the user decide by keys on the calls that the thread waits for, or fill in the form of a server."""
         try:
             request = await self.conversation.open_request()
         except ChatcliError as error:
             self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
             return
-        if request is None or not is_decided_by_key(request):
+        if request is None:
             return
-        decisions = await read_decisions(self._prompt, self._renderer.render, request)
-        if decisions is not None:
-            await self._consume(self.conversation.ask_or_answer(decisions))
+        if is_form(request.payload):
+            answer = await read_form_answer(self._prompt, self._renderer.render, request)
+        elif is_decided_by_key(request):
+            answer = await read_decisions(self._prompt, self._renderer.render, request)
+        else:
+            return
+        if answer is not None:
+            await self._consume(self.conversation.ask_or_answer(answer))
 
     async def _confirm(self, question: str, line: str, otherwise: str) -> None:
         if otherwise:

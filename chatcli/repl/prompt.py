@@ -370,6 +370,10 @@ class Prompt:
 
         It begins with `default`, and can be written in the user's editor.
         """
+        return await self.line(question, hidden=hidden, default=default) or ""
+
+    async def line(self, question: str, *, hidden: bool = False, default: str = "") -> str | None:
+        """Return the answer to `question` as `ask` does, but None if the user leaves, by Ctrl-C or Ctrl-D."""
         try:
             if default:
                 session: PromptSession[str] = PromptSession(
@@ -378,7 +382,7 @@ class Prompt:
                 return (await session.prompt_async(default=default)).strip()
             return await ask_line(question, self.input, self.output, hidden=hidden)
         except (EOFError, KeyboardInterrupt):
-            return ""
+            return None
 
     def refresh(self) -> None:
         """Draw the prompt of a waiting `read` again, with the new toolbar."""

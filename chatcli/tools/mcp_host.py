@@ -1,19 +1,33 @@
 """What this process offers an MCP server: the current folder, a place for its log, and the user's answers."""
 
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from mcp import ClientSession, McpError, types
 from pydantic import FileUrl
 
+from chatcli.attachments.attachment import image_type
 from chatcli.events import Notice, Progress
-from chatcli.text_lines import one_line
+from chatcli.message import FORM
+from chatcli.text_lines import format_size, one_line
+from chatcli.tools.forms import form_schema, read_form, read_reply
+from chatcli.tools.questions import Inbox, Question, Sampled, new_id, read_consent
 
 MAX_LOGGED = 200
 """The most lines that a server may log from one call to the next."""
 MAX_LINE = 1000
 """The most characters of such a line."""
+MAX_MESSAGE = 4000
+"""The most characters of a question that a server asks the user."""
+MAX_URL = 2000
+"""The most characters of an address that the user is asked to open."""
+MAX_SAMPLED = 200_000
+"""The most characters that a server may send to the model at a time, images included."""
+ASKS_MODEL = "The MCP server gets the model's answer to these messages, and you pay for it."
 _WARNINGS = ("warning", "error", "critical", "alert", "emergency")
 
 
@@ -28,15 +42,24 @@ class Host:
         name: The server.
         announce: Shows an event to the user, in the running turn or the next one.
         debug: Whether the user wants to see what the server logs.
+        can_ask: Whether there is a user to ask; without one, every question is refused.
 
     """
 
     def __init__(
-        self, name: str, announce: Callable[[Progress | Notice], None] = _ignore, *, debug: bool = False
+        self,
+        name: str,
+        announce: Callable[[Progress | Notice], None] = _ignore,
+        *,
+        debug: bool = False,
+        can_ask: bool = False,
     ) -> None:
         self.name = name
         self.announce = announce
+        self.inbox = Inbox()
+        """What the server asks the user."""
         self._debug = debug
+        self._can_ask = can_ask
         self._logged = 0
 
     def begin_call(self) -> None:
@@ -64,7 +87,105 @@ class Host:
         if self._logged == MAX_LOGGED:
             self.announce(Notice(f"{self.name} logs more than {MAX_LOGGED} lines: the rest is left out"))
 
+    async def elicit(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        """Let the user fill in a form, or open an address; declined where nobody can be asked."""
+        if not self._can_ask:
+            return types.ElicitResult(action="decline")
+        request: dict[str, Any] = {"type": FORM, "server": self.name, "message": params.message[:MAX_MESSAGE]}
+        try:
+            if isinstance(params, types.ElicitRequestURLParams):
+                if not params.url.startswith(("https://", "http://")) or len(params.url) > MAX_URL:
+                    raise ValueError("it names no web address")
+                fields, request["url"] = [], params.url
+            else:
+                fields = read_form(params.requestedSchema)
+        except ValueError as error:
+            self.announce(Notice(f"a form of the MCP server {self.name} was declined: {error}", "warning"))
+            return types.ElicitResult(action="decline")
+        schema = form_schema(fields)
+        request |= {"requested_schema": schema, "id": new_id()}
+        reply = await self.inbox.ask(Question(request, partial(read_reply, fields), schema))
+        if reply is None:
+            return types.ElicitResult(action="decline")
+        content = None if "url" in request else reply.get("content")
+        return types.ElicitResult(action=reply["action"], content=content)
+
+    async def sample(
+        self, context: Any, params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult | types.ErrorData:
+        """Let the model answer what the server asks, if the user agrees; refused where nobody can be asked."""
+        if not self._can_ask:
+            return _refusal("nobody can be asked whether the model may answer")
+        try:
+            prompt = _sampled_messages(params)
+        except ValueError as error:
+            return _refusal(str(error))
+        name = f"{self.name} asks the model"
+        shown = [
+            {message.type: message.content if isinstance(message.content, str) else _named(message.content)}
+            for message in prompt
+        ]
+        action = {"name": name, "args": {"messages": shown}, "description": ASKS_MODEL}
+        review = {"action_name": name, "allowed_decisions": ["approve", "reject"], "scopes": []}
+        request = {"action_requests": [action], "review_configs": [review], "id": new_id()}
+        reply = await self.inbox.ask(Question(request, read_consent, prompt=prompt))
+        if not isinstance(reply, Sampled):
+            return _refusal(reply if isinstance(reply, str) else "the user refused")
+        return types.CreateMessageResult(
+            role="assistant",
+            content=types.TextContent(type="text", text=reply.text),
+            model=reply.model,
+            stopReason="endTurn",
+        )
+
     async def list_roots(self, context: Any) -> types.ListRootsResult:
         """Return the current folder, where the built-in tools work too."""
         folder = Path.cwd()
         return types.ListRootsResult(roots=[types.Root(uri=FileUrl(folder.as_uri()), name=folder.name or None)])
+
+
+def _refusal(reason: str) -> types.ErrorData:
+    return types.ErrorData(code=-1, message=reason)
+
+
+def _sampled_messages(params: types.CreateMessageRequestParams) -> list[BaseMessage]:
+    """Return what the model is to be asked.
+
+    Raises:
+        ValueError: It is too long, or holds something else than text and images.
+
+    """
+    messages: list[BaseMessage] = [SystemMessage(params.systemPrompt)] if params.systemPrompt else []
+    size = len(params.systemPrompt or "")
+    for message in params.messages:
+        parts: list[str | dict[str, Any]] = []
+        for block in message.content_as_list:
+            if isinstance(block, types.TextContent):
+                size += len(block.text)
+                parts.append({"type": "text", "text": block.text})
+            elif isinstance(block, types.ImageContent) and message.role == "user":
+                size += len(block.data)
+                data = base64.b64decode(block.data, validate=True)
+                if (media_type := image_type(data)) is None:
+                    raise ValueError("an image is of no type that models take")
+                parts.append({"type": "image", "base64": block.data, "mime_type": media_type})
+            else:
+                raise ValueError(f"{block.type} can't be sent to the model")
+        kind = HumanMessage if message.role == "user" else AIMessage
+        text = [part["text"] for part in parts if isinstance(part, dict) and part["type"] == "text"]
+        messages.append(kind(parts if len(text) < len(parts) else "\n".join(text)))
+    if size > MAX_SAMPLED or not params.messages:
+        raise ValueError(f"it is empty, or longer than {MAX_SAMPLED} characters")
+    return messages
+
+
+def _named(content: Sequence[str | dict[str, Any]]) -> list[str]:
+    """Return the parts of a message with images named, as the user is shown them."""
+    return [
+        part
+        if isinstance(part, str)
+        else part["text"]
+        if part["type"] == "text"
+        else f"[{part['mime_type']}, {format_size(len(part['base64']) * 3 // 4)}]"
+        for part in content
+    ]

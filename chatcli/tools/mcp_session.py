@@ -306,6 +306,8 @@ async def _connected(name: str, server: McpServer, host: Host) -> AsyncIterator[
         "client_info": types.Implementation(name="chatcli", version=__version__),
         "list_roots_callback": host.list_roots,
         "logging_callback": host.log,
+        "elicitation_callback": host.elicit,
+        "sampling_callback": host.sample,
     }
     if server.command is None:
         assert server.url is not None

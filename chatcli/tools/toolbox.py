@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
+from chatcli.tools.questions import ServedCall
 from chatcli.tools.remember import remember_tool
 from chatcli.tools.shell import shell_tool
 from chatcli.tools.threads import thread_tool
@@ -90,6 +91,8 @@ class Toolbox:
         """The approved calls, each with the digest of the file that it was shown to change."""
         self._announce = announce
         self._debug = debug
+        self._calls: dict[str, ServedCall] = {}
+        """The calls of servers that run, by their places in the graph."""
         self._opening: asyncio.Task[None] | None = None
         self._reported = False
 
@@ -184,8 +187,20 @@ class Toolbox:
         """
         return _fingerprint(call) in self._approved or self.rules.allows(tool, call["args"], more)
 
+    def begin_served(self, place: str, server: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> ServedCall:
+        """Return the call at `place`, a task of the graph, of a tool of `server`: begun now if it does not run yet."""
+        if place not in self._calls:
+            [session] = [session for session in self.sessions if session.name == server]
+            self._calls[place] = session.host.inbox.begin(work())
+        return self._calls[place]
+
+    def end_served(self, place: str) -> None:
+        """Forget the call at `place`, which has ended."""
+        self._calls.pop(place, None)
+
     async def close(self) -> None:
         """End every session; servers that were started here end too."""
+        await asyncio.gather(*(call.stop() for call in self._calls.values()))
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -196,7 +211,8 @@ class Toolbox:
             # In a thread: importing the SDK takes a second.
             open_session = await asyncio.to_thread(_session_maker)
             self.sessions = [
-                open_session(name, server, self._announce, debug=self._debug) for name, server in self._servers.items()
+                open_session(name, server, self._announce, debug=self._debug, can_ask=self.can_ask)
+                for name, server in self._servers.items()
             ]
             await asyncio.gather(*(session.open(START_SECONDS) for session in self.sessions))
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
@@ -245,7 +261,10 @@ def _actions(request: object) -> list[Mapping[str, Any]]:
 
 
 def _fingerprints(request: object) -> list[str]:
-    return [_fingerprint(action) for action in _actions(request)]
+    if actions := _actions(request):
+        return [_fingerprint(action) for action in actions]
+    shown = {key: value for key, value in request.items() if key != "problem"} if isinstance(request, Mapping) else None
+    return [json.dumps(shown, sort_keys=True, default=str)]
 
 
 def _fingerprint(call: Mapping[str, Any]) -> str:
@@ -273,8 +292,10 @@ def _session_maker() -> "Callable[..., McpSession]":
     from chatcli.tools.mcp_host import Host
     from chatcli.tools.mcp_session import McpSession
 
-    def make(name: str, server: McpServer, announce: Callable[[Progress | Notice], None], *, debug: bool) -> McpSession:
-        return McpSession(name, server, Host(name, announce, debug=debug))
+    def make(
+        name: str, server: McpServer, announce: Callable[[Progress | Notice], None], **options: bool
+    ) -> McpSession:
+        return McpSession(name, server, Host(name, announce, **options))
 
     return make
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 from mcp import McpError, types
 from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.fastmcp.prompts.base import Message, UserMessage
 from mcp.server.streamable_http import EventCallback, EventStore
 from mcp.types import JSONRPCMessage, ToolAnnotations
 
@@ -167,13 +168,10 @@ def greet(name: str, tone: str = "kind") -> str:
 
 
 @server.prompt()
-def review() -> list[types.PromptMessage]:
+def review() -> list[Message]:
     """Look at the notes."""
     text = types.TextResourceContents(uri="notes://today", text="buy milk")  # type: ignore[arg-type]
-    return [
-        types.PromptMessage(role="user", content=types.TextContent(type="text", text="Review these notes.")),
-        types.PromptMessage(role="user", content=types.EmbeddedResource(type="resource", resource=text)),
-    ]
+    return [UserMessage("Review these notes."), UserMessage(types.EmbeddedResource(type="resource", resource=text))]
 
 
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True, openWorldHint=False))

@@ -32,6 +32,9 @@ class Typist:
     def unread(self) -> None:
         self.unread_texts.append(self._last)
 
+    async def line(self, question: str) -> str | None:
+        return self._lines.pop(0) or None
+
     async def ask(self, question: str, *, default: str) -> str:
         self.asked.append(default)
         return self._lines.pop(0)

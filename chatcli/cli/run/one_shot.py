@@ -15,9 +15,10 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ExitCode, InternalError, StoppedGraphError, UnansweredRequestError, UsageError
 from chatcli.events import STOPPED, WAITING, ApprovalRequested, Event, TurnFailed, TurnFinished, TurnInterrupted
-from chatcli.message import MessageShown
+from chatcli.message import MessageShown, is_form
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions
+from chatcli.repl.form import read_form_answer
 from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import reveal
@@ -143,6 +144,8 @@ async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
         decisions = await read_decisions(keyboard, renderer.render, request)
         if decisions is not None or not keyboard.begun:
             return decisions or ""
+    elif request is not None and is_form(request.payload):
+        return await read_form_answer(keyboard, renderer.render, request) or ""
     return await keyboard.ask("> ")
 
 
@@ -183,6 +186,10 @@ class _Keyboard:
 
     async def ask(self, question: str, *, default: str = "") -> str:
         """Return the typed line, empty for Ctrl-C and Ctrl-D; `default` stands above the question, to be changed."""
+        return await self.line(question, default=default) or ""
+
+    async def line(self, question: str, *, default: str = "") -> str | None:
+        """Return the typed line as `ask` does, but None for Ctrl-C and Ctrl-D."""
         begun, self.begun = self.begun, ""
         example = f"{reveal(default)}\n" if default else ""
         sys.stderr.write(f"{example}{question}{reveal(begun.strip())}")
@@ -191,7 +198,7 @@ class _Keyboard:
             sys.stderr.write("\n")
             return begun.strip()
         line = await self._read(sys.stdin.readline)
-        return f"{begun}{line}".strip() if line else ""
+        return f"{begun}{line}".strip() if line else None
 
     async def _read(self, read: Callable[[], str]) -> str:
         """Return what `read` reads, empty for a signal; then let signals interrupt the conversation again."""

@@ -12,7 +12,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError
 from chatcli.events import Notice, ThreadChanged
-from chatcli.message import MessageShown, is_review
+from chatcli.message import MessageShown, is_form, is_review
 from chatcli.models.names import GRAPH
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
@@ -47,7 +47,7 @@ async def _show_pending(
 ) -> bool:
     """Show the requests that the thread is waiting on; import LangGraph for it only where there may be some.
 
-    Those that are decided by keys are not shown here; return whether there are any.
+    Those that are decided by keys are not shown here; return whether there are any, or forms to fill in.
     """
     own = conversation.has_own_graph
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
@@ -60,7 +60,7 @@ async def _show_pending(
         renderer.render(stopped)
     elif unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))
-    return bool(reviews)
+    return bool(reviews) or any(is_form(request.payload) for request in requests)
 
 
 def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: str = "") -> str:

@@ -6,28 +6,38 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NotRequired, TypedDict
 
-from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.messages import BaseMessage, ToolCall, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ToolException
+from langgraph.config import get_config
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END
 from langgraph.runtime import Runtime
-from langgraph.types import Send
+from langgraph.types import Send, interrupt
 
 from chatcli.attachments.attachment import image_type
 from chatcli.attachments.content import fit_image, image_block, pixels
 from chatcli.errors import UsageError
+from chatcli.graphs.chat.adapt import adapt_messages
 from chatcli.graphs.chat.approval_node import APPROVE_NODE
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.document_tools import DOCUMENT_TOOLS, is_document_tool
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.passages import numbers_of
+from chatcli.graphs.chat.receive import receive
 from chatcli.graphs.chat.state import ChatState, TurnContext
+from chatcli.models.errors import translate
 from chatcli.models.model import Model
 from chatcli.sessions.found import found_in_turn
 from chatcli.sessions.message_calls import open_calls, result_of
+from chatcli.store.usage import Tokens, read_tokens
 from chatcli.text_lines import format_size, one_line
 from chatcli.tools.changes import CHANGES, plan
+from chatcli.tools.questions import Question, Sampled
 from chatcli.tools.tool import Tool
 from chatcli.tools.toolbox import Toolbox
 
@@ -85,8 +95,13 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
     if tool.changes:
         return ChatState(messages=[await asyncio.to_thread(_change, tool, call, toolbox)])
     try:
-        async with asyncio.timeout(toolbox.seconds + GRACE):
-            result = await _invoke(tool, call, _room(runtime.context.model))
+        if tool.server:
+            result = await _call_served(tool, call, runtime)
+        else:
+            async with asyncio.timeout(toolbox.seconds + GRACE):
+                result = await _invoke(tool, call, _room(runtime.context.model))
+    except GraphBubbleUp:
+        raise  # the user is asked
     except TimeoutError:
         result = result_of(call, f"The call took longer than {toolbox.seconds:g} seconds and was stopped.")
     except Exception as error:  # noqa: BLE001 - the model gets any failure of a tool, and the thread goes on
@@ -96,6 +111,68 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
         )
         result = result_of(call, f"The call failed: {reason}")
     return ChatState(messages=[result])
+
+
+async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]) -> ToolMessage:
+    """Run one call of an MCP server's tool; what the server asks meanwhile, the user is asked by interrupts.
+
+    LangGraph runs the node again with the user's reply. The call goes on all the while, and its time does not count
+    while the user thinks.
+    """
+    turn = runtime.context
+    toolbox, place = turn.toolbox, str(get_config()["configurable"]["checkpoint_ns"])
+    running = toolbox.begin_served(place, tool.server, lambda: _invoke(tool, call, _room(turn.model)))
+    try:
+        for number in count():
+            async with asyncio.timeout(toolbox.seconds + GRACE):
+                question = await running.question(number)
+            if question is None:
+                break
+            await _put_question(question, turn)
+        result: ToolMessage = await running.task
+    except GraphBubbleUp:
+        raise
+    except BaseException:
+        await running.stop()
+        toolbox.end_served(place)
+        raise
+    toolbox.end_served(place)
+    return result
+
+
+async def _put_question(question: Question, turn: TurnContext) -> None:
+    """Ask the user, and give the server its answer."""
+    problem = ""
+    while True:
+        shown = {**question.request, "problem": problem} if problem else question.request
+        signed = interrupt(shown, response_schema=question.schema)
+        try:
+            reply = question.read(turn.toolbox.read(signed, question.request))
+            break
+        except ValueError as error:
+            problem = str(error)
+    if question.prompt is None:
+        question.answer(reply)
+    elif not question.reply.done():
+        question.answer(await _sample(question.prompt, turn) if reply else None)
+
+
+async def _sample(prompt: Sequence[BaseMessage], turn: TurnContext) -> Sampled | str:
+    """Return what the model answers to a server's `prompt`, or why it does not."""
+    # Without this tag, LangGraph would stream it as the answer.
+    config = RunnableConfig(tags=[TAG_NOSTREAM])
+    messages = adapt_messages(prompt, turn.model)
+    try:
+        answer = await receive(
+            lambda: turn.model.client.astream(messages, config),
+            turn.model,
+            seconds=turn.timeout,
+            report=lambda text: None,
+        )
+    except Exception as error:  # noqa: BLE001 - the server gets any failure, and the call goes on
+        return translate(error, turn.model.endpoint).message
+    turn.spent.append(read_tokens(answer.usage_metadata) or Tokens())
+    return Sampled(str(answer.text), str(turn.model.name))
 
 
 def _change(tool: Tool, call: ToolCall, toolbox: Toolbox) -> ToolMessage:

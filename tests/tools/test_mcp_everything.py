@@ -1,0 +1,116 @@
+"""The reference server of the Model Context Protocol, which has all of it: skipped without node, or its package."""
+
+import asyncio
+import fcntl
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chatcli.events import Event, Progress, TurnFinished
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, call
+from tests.models.local.shared_cache import cache_folder
+from tests.tools.test_mcp_questions import ask, fake, process, requested, results
+
+PACKAGE = "@modelcontextprotocol/server-everything"
+VERSION = "2026.8.31"
+NPM_SECONDS = 240
+
+__all__ = ["fake"]
+
+
+@pytest.fixture(scope="module")
+def everything() -> Path:
+    """Give the server's script, installed once into the tests' cache."""
+    if shutil.which("node") is None or (npm := shutil.which("npm")) is None:
+        pytest.skip("node is not installed")
+    folder = cache_folder() / "npm" / f"server-everything-{VERSION}"
+    script = folder / "node_modules" / PACKAGE / "dist" / "index.js"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers, one installs
+        if not script.exists():
+            command = [npm, "install", "--no-audit", "--no-fund", f"{PACKAGE}@{VERSION}"]
+            try:
+                subprocess.run(command, cwd=folder, capture_output=True, timeout=NPM_SECONDS, check=True)
+            except (subprocess.SubprocessError, OSError) as error:
+                pytest.skip(f"{PACKAGE} can't be installed: {error}")
+    return script
+
+
+@pytest.fixture
+def model(fake: FakeOpenAI, everything: Path) -> FakeOpenAI:
+    server = {"command": "node", "args": [str(everything)]}
+    Path("servers.json").write_text(json.dumps({"mcpServers": {"all": server}}))
+    return fake
+
+
+def test_images_roots_progress_and_structured_results(model: FakeOpenAI) -> None:
+    calls: list[tuple[str, dict[str, object]]] = [
+        ("get-tiny-image", {}),
+        ("get-roots-list", {}),
+        ("trigger-long-running-operation", {"duration": 1, "steps": 2}),
+        ("get-structured-content", {"location": "Chicago"}),
+        ("get-resource-links", {"count": 2}),
+        ("get-resource-reference", {"resourceType": "Blob", "resourceId": 1}),
+    ]
+    model.script(Calls(calls), Answer("done"))
+
+    async def run() -> list[Event]:
+        async with process(model, "all/*") as conversation:
+            return await ask(conversation)
+
+    events = asyncio.run(run())
+    assert isinstance(events[-1], TurnFinished)
+    assert events[-1].content == "done"
+    image, roots, operation, structured, links, _ = model.requests[1].results
+    assert "[image 1: image/png, " in image
+    assert Path.cwd().as_uri() in roots
+    assert "completed" in operation
+    assert "temperature" in structured
+    assert "demo://resource" in links
+    assert any(isinstance(event, Progress) and event.total == 100 for event in events)
+    sent = model.requests[1].body["messages"][-1]["content"]
+    assert [part["type"] for part in sent] == ["text", "image_url"]
+
+
+def test_a_form_and_a_question_to_the_model(model: FakeOpenAI) -> None:
+    sampling = call("trigger-sampling-request", prompt="why?", maxTokens=50)
+    model.script(call("trigger-elicitation-request"), sampling, Answer("because"), Answer("done"))
+
+    async def run() -> None:
+        async with process(model, "all/*") as conversation:
+            form = requested(await ask(conversation)).payload["requested_schema"]
+            names = [name for name in form["properties"] if name in form["required"]]
+            values = {"string": "Ada", "boolean": True, "integer": 3, "number": 3.5}
+            content = {name: values[form["properties"][name]["type"]] for name in names}
+            events = await ask(conversation, json.dumps(content))
+            assert "Ada" in results(events)[0]
+            shown = requested(events).payload["action_requests"][0]["args"]
+            assert "why?" in json.dumps(shown)
+            assert "because" in results(await ask(conversation, "approve"))[0]
+
+    asyncio.run(run())
+
+
+def test_resources_and_prompts(model: FakeOpenAI) -> None:
+    async def run() -> None:
+        async with process(model, "all/*") as conversation:
+            listed = [resource.uri for resource in await conversation.resources("all")]
+            [attached] = await conversation.read_resources([("all", listed[0])])
+            assert attached.name == f"all:{listed[0]}"
+            assert attached.text
+            [dynamic] = await conversation.read_resources([("all", "demo://resource/dynamic/text/1")])
+            assert "Resource 1" in dynamic.text
+            prompts = {prompt.name: prompt for prompt in await conversation.prompts("all")}
+            assert prompts["args-prompt"].usage == "CITY [STATE]"
+            values = prompts["args-prompt"].read_arguments("Paris Texas")
+            assert "Paris, Texas" in (await conversation.read_prompt(prompts["args-prompt"], values))[0]
+            values = prompts["resource-prompt"].read_arguments("Text 1")
+            _, [held] = await conversation.read_prompt(prompts["resource-prompt"], values)
+            assert "Resource 1" in held.text
+
+    asyncio.run(run())

@@ -1,0 +1,187 @@
+"""What a real MCP server asks while its tool runs: the user's answer, and the model's, reach it; nothing else does."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatcli import paths
+from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation
+from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import choose_place
+from chatcli.events import (
+    WAITING,
+    ApprovalRequested,
+    Event,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnFinished,
+    TurnInterrupted,
+)
+from tests.e2e.program import wait_until
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, call
+
+SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path / "config")
+    monkeypatch.setattr(paths, "state_dir", lambda: tmp_path / "state")
+    server = {"command": sys.executable, "args": [SERVER], "env": {"MCP_NOTES": str(tmp_path)}}
+    (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": {"fake": server}}))
+    with FakeOpenAI() as model:
+        yield model
+
+
+@asynccontextmanager
+async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
+    """Hold a conversation as one run of the program does, at a terminal."""
+    options = {
+        "store": "sqlite:///threads.db",
+        "model": "openai:gpt-fake",
+        "base_url": fake.base_url,
+        "mcp_file": "servers.json",
+        "allow": list(allow),
+    }
+    settings = Settings.load(options)
+    conversation = build_conversation(settings, choose_place(settings), "work", can_ask=True)
+    try:
+        yield conversation
+    finally:
+        await conversation.close()
+
+
+async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
+    return [event async for event in conversation.ask_or_answer(text)]
+
+
+def requested(events: list[Event]) -> ApprovalRequested:
+    """Give the one request that the turn ended with."""
+    assert isinstance(events[-1], TurnFinished), events[-1]
+    assert events[-1].finish_reason == WAITING
+    [request] = [event for event in events if isinstance(event, ApprovalRequested)]
+    return request
+
+
+async def exists(name: str) -> None:
+    """Wait until the server has written the note `name`."""
+    await asyncio.to_thread(wait_until, Path(name).exists)
+
+
+def results(events: list[Event]) -> list[str]:
+    return [event.content for event in events if isinstance(event, ToolCallFinished)]
+
+
+def test_a_form_is_asked_for_until_it_fits_while_other_calls_of_the_server_go_on(fake: FakeOpenAI) -> None:
+    fake.script(Calls([("register", {}), ("add", {"a": 1, "b": 2})]), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            events = await ask(conversation)
+            form = requested(events)
+            assert form.payload["server"] == "fake"
+            assert form.response_schema is not None
+            assert set(form.response_schema["properties"]) == {"name", "age", "size", "member"}
+            again = requested(await ask(conversation, '{"name": "A", "age": 3}'))
+            assert "Full name has minLength 2" in again.payload["problem"]
+            again = requested(await ask(conversation, "Ada"))
+            assert "JSON object" in again.payload["problem"]
+            ended = await ask(conversation, '{"name": "Ada", "age": 36}')
+            assert isinstance(ended[-1], TurnFinished)
+            assert ended[-1].content == "done"
+
+    asyncio.run(run())
+    registered, added = fake.requests[1].results
+    assert json.loads(registered) == ["accept", {"name": "Ada", "age": 36, "size": "small"}]
+    assert added == "3"
+    assert Path("asking").read_text().count("\n") == 1  # the call ran once
+
+
+@pytest.mark.parametrize("word", ["decline", "cancel"])
+def test_a_form_is_declined_by_a_word(fake: FakeOpenAI, word: str) -> None:
+    fake.script(call("register"), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+            assert [json.loads(each) for each in results(await ask(conversation, word))] == [[word, None]]
+
+    asyncio.run(run())
+
+
+def test_an_answer_in_a_later_process_is_asked_for_again_since_its_call_is_gone(fake: FakeOpenAI) -> None:
+    fake.script(call("register"), Answer("done"))
+
+    async def first() -> None:
+        async with process(fake) as conversation:
+            requested(await ask(conversation))
+
+    async def second() -> None:
+        async with process(fake) as conversation:
+            await conversation.pending()  # shown
+            requested(await ask(conversation, '{"name": "Ada", "age": 36}'))
+            assert '"Eve"' in results(await ask(conversation, '{"name": "Eve", "age": 36}'))[0]
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+def test_the_model_answers_a_server_only_if_the_user_agrees_to_what_is_shown(fake: FakeOpenAI) -> None:
+    fake.script(call("think", question="why?"), Answer("because"), call("think", question="how?"), Answer("done"))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            asked = requested(await ask(conversation)).payload
+            assert asked["action_requests"][0]["args"] == {"messages": [{"system": "Be brief."}, {"human": "why?"}]}
+            assert len(fake.requests) == 1  # nothing was sent yet
+            events = await ask(conversation, "approve")
+            assert results(events) == ["openai:gpt-fake says because"]
+            assert [event for event in events if isinstance(event, ToolCallStarted)]
+            requested(events)
+            assert "failed: the user refused" in results(await ask(conversation, "reject"))[0]
+
+    asyncio.run(run())
+    assert fake.requests[1].messages == [("system", "Be brief."), ("user", "why?")]
+    assert len(fake.requests) == 4
+
+
+def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> None:
+    fake.script(call("wait", seconds=600))
+
+    async def run() -> None:
+        async with process(fake) as conversation:
+            events = []
+            async for event in conversation.run_turn("go"):
+                events.append(event)
+                if isinstance(event, ToolCallStarted):
+                    await exists("waiting")
+                    conversation.interrupt()
+            assert isinstance(events[-1], TurnInterrupted)
+            await exists("given_up")
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_server_that_ends_while_the_user_is_asked_is_noticed_after_the_answer(fake: FakeOpenAI) -> None:
+    fake.script(Calls([("register", {}), ("die", {})]), call("add", a=1, b=1), Answer("done"))
+
+    async def run() -> Any:
+        async with process(fake) as conversation:
+            events = await ask(conversation)
+            if isinstance(events[-1], TurnFinished) and events[-1].finish_reason == WAITING:
+                events = await ask(conversation, '{"name": "Ada", "age": 36}')
+            return events
+
+    ended = asyncio.run(asyncio.wait_for(run(), 60))[-1]
+    assert isinstance(ended, TurnFinished)
+    assert ended.content == "done"
+    assert fake.requests[2].results[-1] == "2"

@@ -116,18 +116,18 @@ def read_attachment(
     if source == STDIN:
         if stdin is None or stdin.closed or stdin.isatty():
             raise UsageError("-f - needs something on standard input", remedy="Pipe it in.")
-        return _identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
+        return identify(STDIN_NAME, _read_all(STDIN_NAME, stdin))
     if source.startswith(_URL):
         # Imported here: most runs fetch nothing, and the HTTP client is large.
         from chatcli.attachments.html import readable
         from chatcli.attachments.web import fetch
 
-        page = _identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
+        page = identify(source, fetch(source, allow_private=allow_private, timeout=timeout))
         return replace(page, text=readable(page.text))  # a local HTML file stays as it is: it may be the topic
     path = Path(source).expanduser()
     try:
         with path.open("rb") as file:
-            return _identify(source, _read_all(source, file))
+            return identify(source, _read_all(source, file))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{source} can't be attached: {reason}", remedy="Check the path.") from None
@@ -144,7 +144,13 @@ def _read_all(name: str, stream: BinaryIO) -> bytes:
     return data
 
 
-def _identify(name: str, data: bytes) -> Attachment:
+def identify(name: str, data: bytes) -> Attachment:
+    """Return the file `name` with the content `data`.
+
+    Raises:
+        RefusedError: No model takes a file of this type.
+
+    """
     if media_type := image_type(data):
         return Attachment(name, "image", media_type, data=data, size=len(data))
     if is_pdf(data):

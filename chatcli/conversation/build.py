@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatcli.events import Notice, Progress
     from chatcli.graphs.chat.answer_schema import AnswerSchema
     from chatcli.graphs.user.spec import GraphSpec
+    from chatcli.tools.workspace import Workspace
 
 
 def who_answers(settings: Settings, place: Place, graph: "GraphSpec | None" = None) -> ModelName:
@@ -47,14 +48,15 @@ def build_conversation(
     embedded: bool = False,
     given: GivenValues | None = None,
     documents: tuple[str, ...] = (),
+    workspace: "Workspace | None" = None,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
     user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
     what is `given` beside the messages; None stands for what the settings say. `documents` are the resolved ones of the
-    settings. One that is `embedded` in another
-    program leaves that program's output and its logging alone.
+    settings. One that is `embedded` in another program leaves that program's output and its logging alone. The tools
+    work in `workspace`, by default in the current folder.
 
     Raises:
         UsageError: See `who_answers`.
@@ -79,7 +81,9 @@ def build_conversation(
         await import_engine("chat_engine", quiet=not embedded)
         from chatcli.conversation.chat_engine import ChatEngine
 
-        return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
+        return await ChatEngine.open(
+            settings, place, announce, schema, can_ask=can_ask, embedded=embedded, workspace=workspace
+        )
 
     who = name or who_answers(settings, place, graph)
     return Conversation(settings, place, thread_id, who, open_engine, documents)

@@ -26,6 +26,7 @@ from chatcli.store.errors import as_store_error
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from chatcli.tools.toolbox import Toolbox, build_toolbox
+from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
@@ -66,11 +67,12 @@ class ChatEngine(LocalEngine):
         *,
         can_ask: bool = False,
         embedded: bool = False,
+        workspace: Workspace | None = None,
     ) -> "ChatEngine":
         """Open the store at `location`, and make what turns need.
 
         `can_ask` means that a user can be asked whether a tool may run, `embedded` that the process is another
-        program's.
+        program's. The tools work in `workspace`, by default in the current folder.
 
         Raises:
             StoreError: The store can't be used.
@@ -80,7 +82,7 @@ class ChatEngine(LocalEngine):
         if not embedded:
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
-            toolbox = build_toolbox(settings, can_ask=can_ask)
+            toolbox = build_toolbox(settings, can_ask=can_ask, workspace=workspace)
             resources.push_async_callback(toolbox.close)
             store = await resources.enter_async_context(open_store(location))
             graph = build_graph(store.checkpointer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "docs", "usage", "doctor", "help")
+SUBCOMMANDS = ("threads", "models", "roles", "keys", "config", "trust", "docs", "usage", "acp", "doctor", "help")
 VALUED = frozenset(
     (
         *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),

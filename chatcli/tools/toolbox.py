@@ -27,6 +27,7 @@ from chatcli.tools.changes import change_tools
 from chatcli.tools.fetch import fetch_tool
 from chatcli.tools.files import file_tools
 from chatcli.tools.shell import shell_tool
+from chatcli.tools.workspace import Workspace
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -45,6 +46,7 @@ class Toolbox:
         seconds: How long a call may take.
         max_steps: How often the model may call tools in a turn.
         allow_private: Whether a URL may redirect into this network.
+        workspace: Where the built-in tools work; by default in the current folder.
 
     """
 
@@ -58,7 +60,9 @@ class Toolbox:
         seconds: float = TOOL_SECONDS,
         max_steps: int = MAX_STEPS,
         allow_private: bool = False,
+        workspace: Workspace | None = None,
     ) -> None:
+        self.workspace = workspace or Workspace(Path.cwd())
         self.rules = rules or Rules()
         self.can_ask = can_ask
         self.seconds = seconds
@@ -67,7 +71,7 @@ class Toolbox:
         """The tools by name; empty until they are opened."""
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
-        self._builtin = builtin_tools(Path.cwd(), seconds, allow_private=allow_private) if builtin else []
+        self._builtin = builtin_tools(self.workspace, seconds, allow_private=allow_private) if builtin else []
         self._replies: dict[str, list[str]] = {}
         """The calls that each signed reply was given to, by its token."""
         self._approved: dict[str, str | None] = {}
@@ -171,8 +175,8 @@ class Toolbox:
                 yield Tool(tool, asks=partial(_asks, tool), server=session.name)
 
 
-def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
-    """Return the toolbox for `settings`; nothing is started yet.
+def build_toolbox(settings: Settings, *, can_ask: bool, workspace: Workspace | None = None) -> Toolbox:
+    """Return the toolbox for `settings`, whose tools work in `workspace`; nothing is started yet.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -186,6 +190,7 @@ def build_toolbox(settings: Settings, *, can_ask: bool) -> Toolbox:
         seconds=settings.tool_timeout or settings.timeout or TOOL_SECONDS,
         max_steps=settings.max_steps,
         allow_private=settings.allow_private_urls,
+        workspace=workspace,
     )
 
 
@@ -226,7 +231,8 @@ def _session_type() -> "type[McpSession]":
     return McpSession
 
 
-def builtin_tools(root: Path, seconds: float, *, allow_private: bool) -> list[Tool]:
-    """Return the tools that work in `root`; each call takes at most `seconds`."""
-    files = [*file_tools(root, seconds), *change_tools(root)]
-    return [*files, fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
+def builtin_tools(workspace: Workspace, seconds: float, *, allow_private: bool) -> list[Tool]:
+    """Return the tools that work in `workspace`; each call takes at most `seconds`."""
+    root, editor = workspace.root, workspace.files
+    files = [*file_tools(root, seconds, editor), *change_tools(root, editor)]
+    return [*files, fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds, workspace.terminal)]

@@ -69,6 +69,7 @@ SUBCOMMANDS = (
     Subcommand("trust", "chatcli.cli.subcommands.trust", "Trust the files of a folder, or list what is trusted."),
     Subcommand("docs", "chatcli.cli.subcommands.docs", "Index, search, list and forget documents."),
     Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of the stored threads, by model."),
+    Subcommand("acp", "chatcli.cli.subcommands.acp", "Serve an editor by the Agent Client Protocol."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

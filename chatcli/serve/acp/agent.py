@@ -67,6 +67,8 @@ class Agent:
         self._begin = begin
         self._client = Client()
         self._sessions: dict[str, EditorSession] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        """The requests that are not answered yet."""
         self._later: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Handler] = {
             "initialize": self._initialize,
@@ -122,6 +124,10 @@ class Agent:
             if is_notification:
                 return None  # an extension that is not known here
             raise RequestError.method_not_found(method)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         try:
             return await handler(params if isinstance(params, Mapping) else {})
         except RequestError:
@@ -353,10 +359,17 @@ class Agent:
             await session.close()
 
     async def _stop(self) -> None:
-        """Stop everything."""
+        """Stop every turn, and let the other requests end."""
+        await asyncio.sleep(0)  # so that those which came last begin
+        await self._drop_all()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_SECONDS)
         for task in self._later:
             task.cancel()
-        closing = [asyncio.create_task(session.close()) for session in self._sessions.values()]
+        await self._drop_all()  # one of them may have opened another
+
+    async def _drop_all(self) -> None:
+        closing = [asyncio.create_task(self._drop(session_id)) for session_id in [*self._sessions]]
         if closing:
             await asyncio.wait(closing, timeout=STOP_SECONDS)
 

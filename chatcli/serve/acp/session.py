@@ -81,6 +81,8 @@ class Outcome:
 
     last: Event | None = None
     waits_for: list[ApprovalRequested] = field(default_factory=list)
+    stopped: str = ""
+    """Where the graph stopped at a breakpoint, in words."""
 
 
 class EditorSession:
@@ -283,31 +285,36 @@ class EditorSession:
             reason = await self._follow(Outcome(waits_for=pending), spending)
             if reason != END or self._in_words:
                 return reason
-        if question is None or not await self._go_on_if_stopped(spending):
+        while question is not None and (notice := await self.conversation.stopped_notice()) is not None:
+            if not await self._goes_on(notice.text):
+                await self._update(text_chunk(f"{notice.text}\n"))
+                return END
+            await self._show(self.conversation.go_on(), spending)
+        if question is None:
             return END
         self._check_stop()
         return await self._follow(await self._show(self.conversation.run_turn(*question), spending), spending)
 
-    async def _go_on_if_stopped(self, spending: Spending) -> bool:
-        """Ask whether a graph that stopped at a breakpoint goes on; return whether a question may come."""
-        while (notice := await self.conversation.stopped_notice()) is not None:
-            try:
-                goes_on = await self._interruptible(self._asker.confirm(notice.text, "Go on", "Stay here"))
-            except InWordsError:
-                goes_on = False
-            if not goes_on:
-                await self._update(text_chunk(f"{notice.text}\n"))
-                return False
-            await self._follow(await self._show(self.conversation.go_on(), spending), spending)
-        return True
+    async def _goes_on(self, notice: str) -> bool:
+        """Return whether the user lets a graph go on that stopped at a breakpoint."""
+        try:
+            return bool(await self._interruptible(self._asker.confirm(notice, "Go on", "Stay here")))
+        except InWordsError:
+            return False
 
     async def _follow(self, outcome: Outcome, spending: Spending) -> str:
         """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
-        while outcome.waits_for:
-            if (answers := await self._answer_all(outcome.waits_for)) is None:
+        while outcome.waits_for or outcome.stopped:
+            if outcome.stopped:
+                if not await self._goes_on(outcome.stopped):
+                    return END
+                events = self.conversation.go_on()
+            elif (answers := await self._answer_all(outcome.waits_for)) is not None:
+                events = self.conversation.resume(answers)
+            else:
                 return END
             self._check_stop()
-            outcome = await self._show(self.conversation.resume(answers), spending)
+            outcome = await self._show(events, spending)
         match outcome.last:
             case TurnInterrupted():
                 return CANCELLED
@@ -395,8 +402,8 @@ class EditorSession:
                 if isinstance(event, TurnFinished):
                     spending.add(event)
                     await self._show_usage(event)
-                    if event.finish_reason == STOPPED:
-                        outcome.waits_for.clear()
+                    if event.finish_reason == STOPPED and (notice := await self.conversation.stopped_notice()):
+                        outcome.stopped = notice.text
                 outcome.last = event
         return outcome
 

@@ -8,7 +8,7 @@ from chatcli.errors import UsageError
 
 TOPICS = (
     *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents"),
-    *("tools", "graphs", "server", "langflow", "postgresql", "settings", "trust", "json", "platforms"),
+    *("tools", "graphs", "server", "editors", "langflow", "postgresql", "settings", "trust", "json", "platforms"),
     "troubleshooting",
 )
 """The topics, in the order in which they are listed."""

@@ -108,7 +108,7 @@ def test_an_editor_that_is_killed_leaves_no_process_and_no_lock(chat: Chat, fake
         session = next(found["result"]["sessionId"] for line in answers if (found := json.loads(line)).get("id") == 1)
         prompt = [{"type": "text", "text": "go"}]
         os.write(ours_out, lines(request(2, "session/prompt", sessionId=session, prompt=prompt)).encode())
-        wait_until(lambda: (notes / "began").exists() or ((notes / "pid").exists() and len(fake.requests) == 1))
+        wait_until((notes / "waiting").exists)
         child = int((notes / "pid").read_text().split()[0])
     os.close(ours_out)  # as when the kernel closes what a killed process had open
     assert process.wait(20) == 0

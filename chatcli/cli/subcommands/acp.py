@@ -57,6 +57,8 @@ def acp(ctx: typer.Context, **options: Any) -> None:
     graph = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
     provider = who_answers(settings, place, graph).provider
     settings.servers()  # refuse an unreadable file of MCP servers now
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("waiting for an editor's messages on standard input; see `chat help editors`", file=sys.stderr)
     from chatcli.serve.acp.agent import Agent, serve  # late: it needs the extra
 
     def reread(folder: Path) -> Settings:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROTOCOL_VERSION = 1
 PAGE = 50
 """Sessions in one answer to `session/list`."""
-STOP_SECONDS = 5.0
+STOP_SECONDS = 4.0
 """Time for all sessions to stop at the end."""
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]

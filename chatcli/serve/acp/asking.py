@@ -172,7 +172,8 @@ class Asker:
             InWordsError: The editor has no forms, or the user declined.
 
         """
-        if not self._client.offers("elicitation", "form"):
+        offered = self._client.capabilities.get("elicitation")
+        if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
             raise InWordsError
         schema, choices = form_of(request)
         message = payload_text(request.payload)

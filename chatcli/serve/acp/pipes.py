@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-END_SECONDS = 10.0
+END_SECONDS = 6.0
 """Time to stop all turns once the editor is gone; then the process ends in any case, whatever a graph is doing."""
 FLUSH_SECONDS = 2.0
 """Time for the last messages to be written."""

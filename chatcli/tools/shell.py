@@ -14,10 +14,8 @@ from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.tools.leash import leashed
 from chatcli.tools.tool import Arguments, Tool
-from chatcli.tools.workspace import EditorTerminal, Finished
+from chatcli.tools.workspace import KEPT, EditorTerminal, Finished
 
-KEPT = 200_000
-"""Bytes that are kept of the end of the output."""
 DRAIN = 0.1
 """Seconds to read the rest of the pipe after the command ends; a process that it left behind may hold the pipe open."""
 _INHERITED = frozenset(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+KEPT = 200_000
+"""Bytes that are kept of the end of a command's output."""
 CALL_ID: ContextVar[str] = ContextVar("call_id", default="")
 """The tool call that runs."""
 

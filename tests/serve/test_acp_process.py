@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,53 @@ def test_many_sessions_of_a_graph_at_once(chat: Chat) -> None:
                 assert editor.text(session).endswith(f"You said '{session}'.")
 
     run(work())
+
+
+@pytest.mark.executable
+def test_nothing_heavy_is_imported_before_the_first_answer(chat: Chat) -> None:
+    code = (
+        "import sys; from chatcli.runtime.deferred_packages import defer_packages; defer_packages();"
+        "import chatcli.cli.subcommands.acp, chatcli.serve.acp.agent; print(*sys.modules)"
+    )
+    imported = set(chat.shell(f"{sys.executable} -c {shlex.quote(code)}").stdout.split())
+    assert "acp.exceptions" in imported
+    assert not imported & {"acp.schema", "pydantic", "langchain_core", "langgraph", "openai", "httpx", "rich"}
+
+
+def test_a_program_of_a_builder_is_an_agent_too(chat: Chat, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, chatcli\n"
+        "def reply(message, history):\n"
+        "    print('printed')\n"
+        "    return f'{message}, after {len(history)}'\n"
+        "sys.exit(chatcli.command(reply, name='my-agent')())\n"
+    )
+    prompt = [{"type": "text", "text": "hello"}]
+    opening = request(1, "session/new", cwd=str(chat.home.work), mcpServers=[])
+    with subprocess.Popen(
+        [sys.executable, str(program), "acp"],
+        env=chat.home.env,
+        cwd=chat.home.work,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines(INITIALIZE, opening))
+        process.stdin.flush()
+        received = (json.loads(line) for line in process.stdout)
+        session = next(found["result"]["sessionId"] for found in received if found.get("id") == 1)
+        process.stdin.write(lines(request(2, "session/prompt", sessionId=session, prompt=prompt)))
+        process.stdin.flush()
+        said = []
+        for found in received:
+            if found.get("id") == 2:
+                break
+            said.append(found["params"]["update"])
+        process.stdin.close()
+        assert process.wait(20) == 0
+    texts = [one["content"]["text"] for one in said if one["sessionUpdate"] == "agent_message_chunk"]
+    assert texts == ["hello, after 0"]

@@ -18,6 +18,7 @@ from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.providers import PROVIDERS
 from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
 from chatcli.serve.acp.pipes import Pipes, take_streams
+from chatcli.serve.acp.workspace import Files, Terminal
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import delete_threads
 from chatcli.thread_ids import check_thread_id, new_thread_id
@@ -94,7 +95,7 @@ class Agent:
 
         connection = Connection(self.handle, pipes, listening=False)
         self._client.wire = connection
-        importing = asyncio.create_task(asyncio.to_thread(_session_type))  # a session is opened soon
+        importing = asyncio.create_task(asyncio.to_thread(_import_all))  # a session is opened soon
         try:
             await connection.main_loop()
         finally:
@@ -223,7 +224,7 @@ class Agent:
 
         def read() -> Fields:
             found: list[Fields] = []
-            threads = open_threads(place).recent()
+            threads = open_threads(place).recent(None if isinstance(folder, str) else begin + PAGE + 1)
             for number, thread in enumerate(threads[begin:], begin):
                 if len(found) == PAGE:
                     return {"sessions": found, "nextCursor": str(number)}
@@ -305,8 +306,6 @@ class Agent:
         return session
 
     def _workspace(self, session_id: str, folder: Path) -> Workspace:
-        from chatcli.serve.acp.workspace import Files, Terminal
-
         files = Files(self._client, session_id, folder) if self._client.offers("fs", "readTextFile") else None
         terminal = Terminal(self._client, session_id) if self._client.offers("terminal") else None
         return Workspace(folder.resolve(), files, terminal)
@@ -375,9 +374,17 @@ class Agent:
 
 
 def _session_type() -> "type[EditorSession]":
-    from chatcli.serve.acp.session import EditorSession
+    from chatcli.serve.acp.session import EditorSession  # late: it comes behind the answer to `initialize`
 
     return EditorSession
+
+
+def _import_all() -> None:
+    """Import what a session needs, and then what its prompts do."""
+    _session_type()
+    from chatcli.serve.acp.session import import_turns
+
+    import_turns()
 
 
 def _text(params: Mapping[str, Any], key: str) -> str:

@@ -15,7 +15,7 @@ from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.message import is_review, reviewed_actions
 from chatcli.rendering.plain import action_lines
-from chatcli.serve.acp.client import Client, Fields
+from chatcli.serve.acp.client import Client, Fields, StoppedError
 from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
@@ -35,10 +35,6 @@ _FIELD = "answer"
 _IN_WORDS = "in words"
 _DECISIONS = {"approve": ("approve", "yes", "y", "ok"), "reject": ("reject", "no", "n")}
 _SIMPLE = ("string", "number", "integer", "boolean")
-
-
-class StoppedError(Exception):
-    """The user stopped the turn instead of answering."""
 
 
 class InWordsError(Exception):

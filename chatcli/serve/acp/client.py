@@ -13,6 +13,10 @@ AUTH_REQUIRED, INTERNAL, NOT_FOUND = -32000, -32603, -32002
 Fields = dict[str, Any]
 
 
+class StoppedError(Exception):
+    """The user stopped the turn."""
+
+
 class Wire(Protocol):
     """What the SDK's connection offers."""
 

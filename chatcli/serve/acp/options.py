@@ -1,5 +1,6 @@
-"""The modes and options of a session: which calls of tools run unasked, and which model answers."""
+"""What a session offers: modes (which calls of tools run unasked), the model that answers, and slash commands."""
 
+from chatcli.commands.all import all_commands
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
@@ -54,3 +55,33 @@ def _models(settings: Settings) -> dict[str, str]:
             continue
         named[alias] = f"{alias} ({text})"
     return named
+
+
+LEFT_OUT = frozenset(
+    (
+        *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
+        *("copy", "file", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
+    )
+)
+"""The slash commands that an editor does not offer."""
+
+
+class OfferedCommands:
+    """The slash commands of a session."""
+
+    def __init__(self) -> None:
+        self.registry = all_commands()
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a command `name`."""
+        command = self.registry.find(name)
+        return command is not None and command.name not in LEFT_OUT
+
+    def shown(self, conversation: Conversation) -> list[Fields]:
+        """Return the commands that can work in `conversation`, in the protocol's form."""
+        offered = []
+        for command in self.registry.offered(conversation):
+            if command.name not in LEFT_OUT:
+                hint = {"input": {"hint": command.usage}} if command.usage else {}
+                offered.append({"name": command.name, "description": command.help, **hint})
+        return offered

@@ -1,92 +1,25 @@
-"""A session of an editor: a thread, its folder, and one prompt after the other."""
+"""A session of an editor: a thread, its folder, and what is shown before the first prompt.
+
+What runs a prompt imports LangGraph, and is imported when the first one comes, or before that behind it all.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.tools import ToolException
-
-from chatcli.attachments.attachment import Attachment
-from chatcli.commands.all import all_commands
-from chatcli.commands.registry import Command, CommandContext, parse_command, parse_question, run_command
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import granted, keeps_threads
-from chatcli.errors import ChatcliError, CutAnswerError, InterruptedTurnError, MissingKeyError
-from chatcli.events import (
-    STOPPED,
-    ApprovalRequested,
-    ConfirmationRequested,
-    Event,
-    KeyRequested,
-    ThreadChanged,
-    ToolCallStarted,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-)
-from chatcli.message import is_review
-from chatcli.models.prices import spent
-from chatcli.providers import PROVIDERS
-from chatcli.serve.acp.asking import Asker, InWordsError, StoppedError, read_words, words_decide
-from chatcli.serve.acp.client import Client, Fields, invalid
-from chatcli.serve.acp.options import mode_state, model_option
-from chatcli.serve.acp.prompts import read_prompt
-from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
-from chatcli.serve.acp.workspace import Terminal
-from chatcli.sessions.stream import read_todos
-from chatcli.tools.changes import plan
-from chatcli.tools.toolbox import Toolbox
+from chatcli.errors import InterruptedTurnError
+from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
+from chatcli.serve.acp.options import OfferedCommands, mode_state, model_option
 from chatcli.tools.workspace import Workspace
 
-LEFT_OUT = frozenset(
-    (
-        *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
-        *("copy", "file", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
-    )
-)
-"""The slash commands that an editor does not offer."""
-END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
-_REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
-
-
-@dataclass(slots=True)
-class Spending:
-    """What the turns of one prompt used."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-
-    def add(self, event: TurnFinished) -> None:
-        """Add what a turn used."""
-        self.input_tokens += event.usage.input_tokens
-        self.output_tokens += event.usage.output_tokens
-        self.total_tokens += event.usage.total_tokens
-
-    def as_json(self) -> Fields:
-        """Return it in the protocol's form; nothing where nobody counted."""
-        if not self.total_tokens:
-            return {}
-        counts = {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
-        return {"usage": {**counts, "totalTokens": self.total_tokens}}
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a turn, or a command, ended."""
-
-    last: Event | None = None
-    waits_for: list[ApprovalRequested] = field(default_factory=list)
-    stopped: str = ""
-    """Where the graph stopped at a breakpoint, in words."""
+if TYPE_CHECKING:
+    from chatcli.serve.acp.turns import Turns
 
 
 class EditorSession:
-    """Runs the prompts of one session.
+    """One session.
 
     Args:
         client: The editor.
@@ -105,22 +38,14 @@ class EditorSession:
         self.settings = settings
         self._client = client
         self._workspace = workspace
-        self._updates = Updates(folder)
-        self._asker = Asker(client, self.id, self._updates)
-        self._commands = all_commands()
+        self._folder = folder
+        self._commands = OfferedCommands()
+        self._turns: Turns | None = None
+        self._making = asyncio.Lock()
         self._lock = asyncio.Lock()
         self._prompts: set[asyncio.Event] = set()
         """What stops each prompt that runs or waits."""
-        self._stop = asyncio.Event()
-        """What stops the prompt that runs."""
-        self._asking: asyncio.Task[Any] | None = None
-        self._answers: dict[str, Any] = {}
-        """The answers to some of several requests, by ID, until all are there."""
-        self._in_words: set[str] = set()
-        """The requests that a prompt answers."""
         self._mode = "auto" if settings.yes else "ask"
-        self._title = ""
-        self._shown_model = str(conversation.model_name)
 
     def state(self) -> Fields:
         """Return the modes and options of the session, as a client gets them when it is opened."""
@@ -136,33 +61,16 @@ class EditorSession:
 
     async def announce(self) -> None:
         """Send the slash commands."""
-        offered = [
-            _command_shown(command) for command in self._commands.offered(self.conversation) if _is_offered(command)
-        ]
-        await self._update({"sessionUpdate": "available_commands_update", "availableCommands": offered})
-
-    async def show_open_requests(self) -> None:
-        """Show what the thread waits for, so that the next prompt can answer it."""
-        for request in await self.conversation.pending():
-            self._in_words.add(request.interrupt_id)
-            await self._asker.show(request)
+        offered = self._commands.shown(self.conversation)
+        await self._client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
 
     async def replay(self) -> None:
-        """Show the thread's messages again, and its list of what is to be done.
+        """Show the thread's messages again; see `Turns.replay`."""
+        await (await self.turns()).replay()
 
-        Raises:
-            ChatcliError: The store or what answers can't be used.
-
-        """
-        session = await self.conversation.session()
-        for update in history(await session.messages(), self._updates):
-            await self._update(update)
-        if todos := read_todos(await session.state()):
-            await self._update(plan_of(todos))
-        waiting = await self.conversation.pending()
-        if not any(is_review(request.payload) for request in waiting):
-            for update in self._updates.end_calls():
-                await self._update(update)
+    async def show_open_requests(self) -> None:
+        """Show what the thread waits for; see `Turns.show_open_requests`."""
+        await (await self.turns()).show_open_requests()
 
     def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked."""
@@ -185,25 +93,20 @@ class EditorSession:
             if self.conversation.has_own_graph:
                 raise invalid(f"{self.conversation.model_name} answers: known values are {', '.join(known)}")
             await self.conversation.use_model(value)
-        self._shown_model = str(self.conversation.model_name)
+        if self._turns is not None:
+            self._turns.shown_model = str(self.conversation.model_name)
         return {"configOptions": [model_option(self.conversation, self.settings)]}
 
     async def prompt(self, blocks: Any) -> Fields:
-        """Run a prompt, and return why it ended.
-
-        Raises:
-            RequestError: The blocks are not those of a prompt.
-            ChatcliError: The turn failed.
-
-        """
+        """Run a prompt, and return why it ended; for failures see `Turns.run`."""
         stop = asyncio.Event()
         self._prompts.add(stop)
         try:
             async with self._lock:
-                self._stop = stop
-                return await self._run(blocks)
+                turns = await self.turns()
+                return await turns.run(blocks, stop, self._mode if self._has_tools else None)
         except (StoppedError, InterruptedTurnError):
-            return {"stopReason": CANCELLED}
+            return {"stopReason": "cancelled"}
         finally:
             self._prompts.discard(stop)
 
@@ -213,8 +116,8 @@ class EditorSession:
             stop.set()
         if self._prompts:
             self.conversation.interrupt()
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._turns is not None:
+            self._turns.stop_asking()
 
     async def close(self) -> None:
         """Stop what runs, and close the conversation."""
@@ -222,264 +125,19 @@ class EditorSession:
         async with self._lock:
             await self.conversation.close()
 
-    async def _run(self, blocks: Any) -> Fields:
-        self._check_stop()
-        text, attachments, problems = await asyncio.to_thread(read_prompt, blocks, self.settings, self._workspace)
-        for problem in problems:
-            await self._update(text_chunk(f"{problem}\n", "agent_thought_chunk"))
-        if not text and not attachments:
-            raise invalid("the prompt is empty")
-        spending = Spending()
-        self._check_stop()
-        if self._has_tools:
-            (await self.conversation.toolbox()).rules.everything = self._mode == "auto"
-        try:
-            command = parse_command(text)
-            known = self._commands.find(command.name) if command is not None else None
-            if command is not None and known is not None and _is_offered(known):
-                reason = await self._obey(text, spending)
-            else:
-                reason = await self._ask(parse_question(text), attachments, spending)
-        finally:
-            for update in self._updates.end_calls() if not self._in_words else ():
-                await self._update(update)
-        await self._show_changes()
-        return {"stopReason": reason, **spending.as_json()}
-
-    async def _obey(self, line: str, spending: Spending) -> str:
-        """Run the slash command in `line`."""
-        context = CommandContext(self.conversation, self._commands, self.settings)
-        while line:
-            command = parse_command(line)
-            assert command is not None
-            outcome = await self._show(_events_of(run_command(command, context)), spending)
-            line = ""
-            match outcome.last:
-                case ConfirmationRequested(question, yes, otherwise):
-                    try:
-                        agreed = await self._interruptible(self._asker.confirm(question, "Yes", "No"))
-                    except InWordsError:
-                        await self._update(text_chunk(f"{question} Send `{yes}` for yes.\n"))
-                        return END
-                    line = yes if agreed else otherwise
-                case KeyRequested(provider):
-                    title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
-                    raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
-                case ThreadChanged():
-                    await self._update(
-                        text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-                    )
-                case TurnFinished() | TurnFailed() | TurnInterrupted():
-                    return await self._follow(outcome, spending)
-                case _:
-                    pass
-        return END
-
-    async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
-        """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
-        pending = list(await self.conversation.pending(shown=False))
-        question: tuple[str, Sequence[Attachment]] | None = (text, attachments)
-        if pending:
-            if self._answer_in_words(pending, text):
-                question = None
-            reason = await self._follow(Outcome(waits_for=pending), spending)
-            if reason != END or self._in_words:
-                return reason
-        while question is not None and (notice := await self.conversation.stopped_notice()) is not None:
-            if not await self._goes_on(notice.text):
-                await self._update(text_chunk(f"{notice.text}\n"))
-                return END
-            await self._show(self.conversation.go_on(), spending)
-        if question is None:
-            return END
-        self._check_stop()
-        return await self._follow(await self._show(self.conversation.run_turn(*question), spending), spending)
-
-    async def _goes_on(self, notice: str) -> bool:
-        """Return whether the user lets a graph go on that stopped at a breakpoint."""
-        try:
-            return bool(await self._interruptible(self._asker.confirm(notice, "Go on", "Stay here")))
-        except InWordsError:
-            return False
-
-    async def _follow(self, outcome: Outcome, spending: Spending) -> str:
-        """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
-        while outcome.waits_for or outcome.stopped:
-            if outcome.stopped:
-                if not await self._goes_on(outcome.stopped):
-                    return END
-                events = self.conversation.go_on()
-            elif (answers := await self._answer_all(outcome.waits_for)) is not None:
-                events = self.conversation.resume(answers)
-            else:
-                return END
-            self._check_stop()
-            outcome = await self._show(events, spending)
-        match outcome.last:
-            case TurnInterrupted():
-                return CANCELLED
-            case TurnFailed(error=error):
-                return await self._failed(error)
-            case TurnFinished(finish_reason=reason):
-                return _REASONS.get(reason, END)
-            case _:
-                return END
-
-    async def _failed(self, error: ChatcliError) -> str:
-        """Return why the prompt ends after `error`; raise it unless the model refused to answer."""
-        if isinstance(error, CutAnswerError):
-            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
-            return REFUSAL
-        raise error
-
-    def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
-        """Let `text` answer the first of `pending` that waits for words; return whether it did."""
-        for request in pending:
-            if request.interrupt_id in self._answers:
-                continue
-            if is_review(request.payload):
-                decided = words_decide(request, text)
-                if decided is None:
-                    self._in_words.discard(request.interrupt_id)  # the user is asked again
-                    return False
-                self._answers[request.interrupt_id] = decided
-            else:
-                self._answers[request.interrupt_id] = read_words(request, text)
-            self._in_words.discard(request.interrupt_id)
-            return True
-        return False
-
-    async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
-        """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""
-        ids = {request.interrupt_id for request in requests}
-        self._answers = {key: value for key, value in self._answers.items() if key in ids}
-        self._in_words &= ids
-        await self.conversation.pending()  # the user sees them now
-        for request in requests:
-            if request.interrupt_id in self._answers:
-                continue
-            if request.interrupt_id in self._in_words:
-                return None
-            try:
-                answer = await self._interruptible(self._asker.ask(request, await self._toolbox()))
-            except InWordsError:
-                self._in_words.add(request.interrupt_id)
-                return None
-            self._answers[request.interrupt_id] = answer
-        answers, self._answers = self._answers, {}
-        return answers
-
-    async def _interruptible(self, asking: Any) -> Any:
-        """Await a question to the user, which `cancel` ends.
-
-        Raises:
-            StoppedError: It was cancelled.
-
-        """
-        self._check_stop()
-        self._asking = asyncio.ensure_future(asking)
-        try:
-            return await self._asking
-        except asyncio.CancelledError:
-            if self._stop.is_set():
-                raise StoppedError from None
-            raise
-        finally:
-            self._asking = None
-
-    async def _show(self, events: AsyncGenerator[Event, None], spending: Spending) -> Outcome:
-        """Send the updates of `events`."""
-        outcome = Outcome()
-        async with aclosing(events) as closing:
-            async for event in closing:
-                if isinstance(event, ApprovalRequested):
-                    outcome.waits_for.append(event)
-                elif isinstance(event, ToolCallStarted):
-                    await self._start_call(event)
-                else:
-                    for update in self._updates.of(event):
-                        await self._update(update)
-                if isinstance(event, TurnFinished):
-                    spending.add(event)
-                    await self._show_usage(event)
-                    if event.finish_reason == STOPPED and (notice := await self.conversation.stopped_notice()):
-                        outcome.stopped = notice.text
-                outcome.last = event
-        return outcome
-
-    async def _start_call(self, event: ToolCallStarted) -> None:
-        """Show a call that begins; of one that changes a file, the change."""
-        if event.name == "write_todos" and (todos := read_todos(event.arguments)):
-            self._updates.hidden.add(event.call_id)
-            await self._update(plan_of(todos))
-            return
-        content: list[Fields] = []
-        toolbox = await self._toolbox()
-        tool = toolbox.tools.get(event.name) if toolbox is not None else None
-        if tool is not None and tool.changes:
-            with suppress(ToolException):  # it is not run either
-                change = await asyncio.to_thread(plan, tool, event.arguments)
-                content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
-        await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
-
-    async def _show_usage(self, event: TurnFinished) -> None:
-        if event.context_budget is None:
-            return
-        update: Fields = {"sessionUpdate": "usage_update", "used": event.context_tokens, "size": event.context_budget}
-        if event.cost_usd is not None:
-            answers = await self.conversation.answered()
-            paid = await asyncio.to_thread(spent, answers)
-            update["cost"] = {"amount": paid.cost_usd, "currency": "USD"}
-        await self._update(update)
-
-    async def _show_changes(self) -> None:
-        """Send the session's title and its model where they are others now."""
-        found = await asyncio.to_thread((await self.conversation.threads()).find, self.id)
-        if found is not None:
-            if found.title != self._title:
-                self._title = found.title
-                info = {"title": found.title, "updatedAt": found.updated_at}
-                await self._update({"sessionUpdate": "session_info_update", **info})
-            await self._remember_folder()
-        if str(self.conversation.model_name) != self._shown_model:
-            self._shown_model = str(self.conversation.model_name)
-            option = model_option(self.conversation, self.settings)
-            await self._update({"sessionUpdate": "config_option_update", "configOptions": [option]})
-
-    async def _remember_folder(self) -> None:
-        """Remember the session's folder, by which editors list sessions."""
-        place = self.conversation.place
-        if not keeps_threads(place):
-            return
-        with suppress(OSError):  # then it is listed without
-            await asyncio.to_thread(granted(place, self.id).name_folder, str(self._updates.root))
-
-    async def _toolbox(self) -> Toolbox | None:
-        return None if self.conversation.has_own_graph else await self.conversation.toolbox()
-
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise StoppedError
-
-    async def _update(self, update: Fields) -> None:
-        terminal = self._workspace.terminal
-        shown = update.get("sessionUpdate") == "tool_call_update" and update.get("status") in ("completed", "failed")
-        if shown and isinstance(terminal, Terminal) and update["toolCallId"] in terminal.calls:
-            terminal.calls.discard(update["toolCallId"])
-            update.pop("content", None)  # the terminal stays in its place
-        await self._client.update(self.id, update)
+    async def turns(self) -> "Turns":
+        """Return what runs the prompts."""
+        async with self._making:
+            if self._turns is None:
+                turns_type = await asyncio.to_thread(import_turns)
+                self._turns = turns_type(
+                    self._client, self.conversation, self.settings, self._workspace, self._folder, self._commands
+                )
+            return self._turns
 
 
-async def _events_of(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
-    """Yield `events`, in the form that can be closed."""
-    async for event in events:
-        yield event
+def import_turns() -> "type[Turns]":
+    """Return what runs prompts; the first call takes as long as importing LangGraph."""
+    from chatcli.serve.acp.turns import Turns
 
-
-def _is_offered(command: Command) -> bool:
-    return command.name not in LEFT_OUT
-
-
-def _command_shown(command: Command) -> Fields:
-    shown: Fields = {"name": command.name, "description": command.help}
-    return {**shown, "input": {"hint": command.usage}} if command.usage else shown
+    return Turns

@@ -9,8 +9,7 @@ from typing import Any
 from acp.exceptions import RequestError
 
 from chatcli.serve.acp.client import Client, Fields
-from chatcli.tools.shell import KEPT
-from chatcli.tools.workspace import CALL_ID, Finished
+from chatcli.tools.workspace import CALL_ID, KEPT, Finished
 
 FILE_SECONDS = 30.0
 """Time for the editor to read or write a file."""

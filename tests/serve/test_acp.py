@@ -257,6 +257,11 @@ def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> Non
             await at.ask(opened.session_id, "go")
             assert (chat.home.work / "a").exists()
             assert not at.editor.asked
+            assert (
+                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "auto"
+            )
+            await at.agent.set_config_option(session_id=opened.session_id, config_id="mode", value="ask")
+            assert at.editor.of(opened.session_id, "current_mode_update")[0]["currentModeId"] == "ask"
             with pytest.raises(RequestError, match="there is no mode"):
                 await at.agent.set_session_mode(session_id=opened.session_id, mode_id="none")
 
@@ -545,7 +550,7 @@ def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
             opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
             session = opened.session_id
             [option] = opened.config_options
-            assert (option.id, option.current_value) == ("model", "openai:gpt-fake")
+            assert (option.id, option.category, option.current_value) == ("model", "model", "openai:gpt-fake")
             await at.ask(session, "one")
             offered = at.editor.of(session, "available_commands_update")[0]["availableCommands"]
             names = {command["name"] for command in offered}
@@ -644,6 +649,22 @@ def test_calls_are_shown_again_when_a_session_is_loaded(chat: Chat, fake: FakeOp
             [done] = at.editor.of("t", "tool_call_update")
             assert begun["locations"] == [{"path": f"{at.cwd}/a.txt"}]
             assert (done["status"], done["content"][0]["content"]["text"]) == ("completed", "text of a")
+
+    run(work())
+
+
+def test_a_graph_without_an_end_is_stopped_for_its_steps(chat: Chat) -> None:
+    (chat.home.work / "loop.py").write_text(
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "graph = StateGraph(MessagesState).add_node('again', lambda state: {})\n"
+        "graph = graph.add_edge(START, 'again').add_edge('again', 'again').compile().with_config(recursion_limit=5)\n"
+    )
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "loop.py:graph") as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "max_turn_requests"
+            assert "too many steps" in at.editor.text(session)
 
     run(work())
 

@@ -257,7 +257,7 @@ class Agent:
         return {}
 
     async def _set_mode(self, params: Mapping[str, Any]) -> Fields:
-        self._session(params).use_mode(_text(params, "modeId"))
+        await self._session(params).use_mode(_text(params, "modeId"))
         return {}
 
     async def _set_option(self, params: Mapping[str, Any]) -> Fields:

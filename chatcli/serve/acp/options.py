@@ -21,6 +21,12 @@ def mode_state(current: str) -> Fields:
     return {"currentModeId": current, "availableModes": modes}
 
 
+def mode_option(current: str) -> Fields:
+    """Return the modes as an option, which newer editors show in place of them."""
+    options = [{"value": mode, "name": name, "description": description} for mode, name, description in MODES]
+    return _option("mode", "Mode", current, options)
+
+
 def model_option(conversation: Conversation, settings: Settings) -> Fields:
     """Return the option that shows what answers, and lets the user choose another model."""
     current = str(conversation.model_name)
@@ -28,14 +34,12 @@ def model_option(conversation: Conversation, settings: Settings) -> Fields:
     if not conversation.has_own_graph:
         names |= _models(settings)
     options = [{"value": value, "name": name} for value, name in names.items()]
-    return {
-        "id": "model",
-        "name": "Model",
-        "category": "model",
-        "type": "select",
-        "currentValue": current,
-        "options": options,
-    }
+    return _option("model", "Model", current, options)
+
+
+def _option(name: str, title: str, current: str, options: list[Fields]) -> Fields:
+    fields = {"id": name, "name": title, "category": name, "type": "select"}
+    return {**fields, "currentValue": current, "options": options}
 
 
 def _models(settings: Settings) -> dict[str, str]:

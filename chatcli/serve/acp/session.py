@@ -11,7 +11,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import InterruptedTurnError
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import OfferedCommands, mode_state, model_option
+from chatcli.serve.acp.options import OfferedCommands, mode_option, mode_state, model_option
 from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,9 +49,12 @@ class EditorSession:
 
     def state(self) -> Fields:
         """Return the modes and options of the session, as a client gets them when it is opened."""
-        modes = mode_state(self._mode) if self._has_tools else None
-        options = [model_option(self.conversation, self.settings)]
-        return {**({} if modes is None else {"modes": modes}), "configOptions": options}
+        modes = {"modes": mode_state(self._mode)} if self._has_tools else {}
+        return {**modes, "configOptions": self._options()}
+
+    def _options(self) -> list[Fields]:
+        modes = [mode_option(self._mode)] if self._has_tools else []
+        return [*modes, model_option(self.conversation, self.settings)]
 
     @property
     def _has_tools(self) -> bool:
@@ -72,11 +75,15 @@ class EditorSession:
         """Show what the thread waits for; see `Turns.show_open_requests`."""
         await (await self.turns()).show_open_requests()
 
-    def use_mode(self, mode: str) -> None:
-        """Let the mode `mode` decide which calls of tools run unasked."""
-        if not self._has_tools or mode not in ("ask", "auto"):
-            raise invalid(f"there is no mode {mode!r}")
-        self._mode = mode
+    async def use_mode(self, mode: str) -> None:
+        """Let the mode `mode` decide which calls of tools run unasked.
+
+        Raises:
+            RequestError: There is no such mode.
+
+        """
+        self._choose_mode(mode)
+        await self._client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self._options()})
 
     async def use_option(self, name: str, value: Any) -> Fields:
         """Set the option `name`, and return all options.
@@ -86,16 +93,23 @@ class EditorSession:
             ChatcliError: The model can't be used.
 
         """
-        known = [option["value"] for option in model_option(self.conversation, self.settings)["options"]]
-        if name != "model" or not isinstance(value, str):
+        if name not in ("mode", "model") or not isinstance(value, str):
             raise invalid(f"there is no option {name!r}")
-        if value != str(self.conversation.model_name):
+        if name == "mode":
+            self._choose_mode(value)
+            await self._client.update(self.id, {"sessionUpdate": "current_mode_update", "currentModeId": value})
+        elif value != str(self.conversation.model_name):
             if self.conversation.has_own_graph:
-                raise invalid(f"{self.conversation.model_name} answers: known values are {', '.join(known)}")
+                raise invalid(f"{self.conversation.model_name} answers, and has a model of its own")
             await self.conversation.use_model(value)
-        if self._turns is not None:
-            self._turns.shown_model = str(self.conversation.model_name)
-        return {"configOptions": [model_option(self.conversation, self.settings)]}
+            if self._turns is not None:
+                self._turns.shown_model = str(self.conversation.model_name)
+        return {"configOptions": self._options()}
+
+    def _choose_mode(self, mode: str) -> None:
+        if not self._has_tools or mode not in ("ask", "auto"):
+            raise invalid(f"there is no mode {mode!r}")
+        self._mode = mode
 
     async def prompt(self, blocks: Any) -> Fields:
         """Run a prompt, and return why it ended; for failures see `Turns.run`."""
@@ -131,7 +145,13 @@ class EditorSession:
             if self._turns is None:
                 turns_type = await asyncio.to_thread(import_turns)
                 self._turns = turns_type(
-                    self._client, self.conversation, self.settings, self._workspace, self._folder, self._commands
+                    self._client,
+                    self.conversation,
+                    self.settings,
+                    self._workspace,
+                    self._folder,
+                    self._commands,
+                    self._options,
                 )
             return self._turns
 

@@ -1,13 +1,14 @@
 """The prompts of a session: questions, answers to what its thread waits for, and slash commands."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langchain_core.tools import ToolException
+from langgraph.errors import GraphRecursionError
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, parse_command, parse_question, run_command
@@ -32,7 +33,7 @@ from chatcli.models.prices import spent
 from chatcli.providers import PROVIDERS
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import OfferedCommands, model_option
+from chatcli.serve.acp.options import OfferedCommands
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
 from chatcli.serve.acp.workspace import Terminal
@@ -87,6 +88,7 @@ class Turns:
         workspace: The session's folder, and what the editor offers for it.
         folder: The folder as the editor named it.
         commands: The slash commands.
+        options: Returns the session's options.
 
     """
 
@@ -98,6 +100,7 @@ class Turns:
         workspace: Workspace,
         folder: Path,
         commands: OfferedCommands,
+        options: Callable[[], list[Fields]],
     ) -> None:
         self.id = conversation.thread_id
         self.conversation = conversation
@@ -109,6 +112,7 @@ class Turns:
         self._updates = Updates(folder)
         self._asker = Asker(client, self.id, self._updates)
         self._commands = commands
+        self._options = options
         self._stop = asyncio.Event()
         """What stops the prompt that runs."""
         self._asking: asyncio.Task[Any] | None = None
@@ -263,7 +267,10 @@ class Turns:
                 return END
 
     async def _failed(self, error: ChatcliError) -> str:
-        """Return why the prompt ends after `error`; raise it unless the model refused to answer."""
+        """Return why the prompt ends after `error`; raise it unless the protocol has a reason for it."""
+        if isinstance(error.__cause__, GraphRecursionError):
+            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
+            return "max_turn_requests"
         if isinstance(error, CutAnswerError):
             await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
             return REFUSAL
@@ -380,8 +387,7 @@ class Turns:
             await self._remember_folder()
         if str(self.conversation.model_name) != self.shown_model:
             self.shown_model = str(self.conversation.model_name)
-            option = model_option(self.conversation, self.settings)
-            await self._update({"sessionUpdate": "config_option_update", "configOptions": [option]})
+            await self._update({"sessionUpdate": "config_option_update", "configOptions": self._options()})
 
     async def _remember_folder(self) -> None:
         """Remember the session's folder, by which editors list sessions."""

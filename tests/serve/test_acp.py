@@ -568,6 +568,16 @@ def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
             await at.ask(session, "two")
             assert fake.requests[-1].body["model"] == "gpt-fake"
 
+            folder = chat.home.work / "project"
+            folder.mkdir()
+            (folder / "notes.md").write_text("# Notes\n\nThe harbour opens at nine.\n")
+            other = await at.new(cwd=str(folder))
+            await at.ask(other, "/docs add notes.md")
+            await at.ask(other, "When does the harbour open?")
+            assert "The harbour opens at nine." in fake.requests[-1].last
+            [search] = at.editor.of(other, "tool_call")
+            assert search["locations"] == [{"path": str(folder / "notes.md"), "line": 1}]
+
     run(work())
 
 

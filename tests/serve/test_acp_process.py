@@ -116,6 +116,7 @@ def test_an_editor_that_is_killed_leaves_no_process_and_no_lock(chat: Chat, fake
     assert process.wait(20) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+    assert "Traceback" not in (chat.home.root / "acp.log").read_text()
     fake.default = Answer("here again")
     assert chat("-t", session, "-m", "openai:gpt-fake", "still there?").stdout == "here again\n"
 
@@ -192,6 +193,7 @@ def test_a_signal_ends_it_with_what_had_arrived_kept(chat: Chat, fake: FakeOpenA
             return session
 
     session = run(work())
+    assert "Traceback" not in (chat.home.root / "acp.log").read_text()
     assert [(one["content"], one["interrupted"]) for one in chat.messages(session)] == [
         ("go", False),
         ("The beginning", True),

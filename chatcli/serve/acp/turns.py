@@ -11,7 +11,7 @@ from langchain_core.tools import ToolException
 from langgraph.errors import GraphRecursionError
 
 from chatcli.attachments.attachment import Attachment
-from chatcli.commands.registry import CommandContext, parse_command, parse_question, run_command
+from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import granted, keeps_threads
@@ -193,6 +193,8 @@ class Turns:
         while line:
             command = parse_command(line)
             assert command is not None
+            if command.name == "docs":
+                command = ParsedCommand(command.name, self._in_folder(command.arguments))
             outcome = await self._show(_events_of(run_command(command, context)), spending)
             line = ""
             match outcome.last:
@@ -215,6 +217,12 @@ class Turns:
                 case _:
                     pass
         return END
+
+    def _in_folder(self, arguments: str) -> str:
+        """Return the arguments of /docs with a path in the session's folder, not in the process's."""
+        word, blank, path = arguments.partition(" ")
+        path = path.strip().strip("'\"")
+        return f"{word} {self._workspace.root / path}" if blank and path and not path.startswith("~") else arguments
 
     async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
         """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""

@@ -594,6 +594,46 @@ def test_a_graph_that_stops_at_a_breakpoint_goes_on_when_the_user_says_so(chat: 
     run(work())
 
 
+KEEPING = """
+from dataclasses import dataclass
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+@dataclass
+class Note:
+    count: int
+
+class State(MessagesState):
+    note: Note
+
+def keep(state):
+    note = Note(state["note"].count + 1 if isinstance(state.get("note"), Note) else 1)
+    return {"note": note, "messages": [AIMessage(f"VERSION {note.count}")]}
+
+graph = StateGraph(State).add_node(keep).add_edge(START, "keep")
+"""
+
+
+def test_sessions_share_the_classes_of_their_graph_until_its_file_changes(chat: Chat) -> None:
+    file = chat.home.work / "keeping.py"
+    file.write_text(KEEPING.replace("VERSION", "first"))
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "keeping.py:graph") as at:
+            sessions = await asyncio.gather(*(at.new() for _ in range(3)))
+            await asyncio.gather(*(at.ask(session, "go") for session in sessions))
+            for session in sessions:
+                await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+                await at.ask(session, "go")
+                assert at.editor.text(session).endswith("first 2")
+            file.write_text(KEEPING.replace("VERSION", "the second"))
+            await at.agent.load_session(cwd=at.cwd, session_id=sessions[0], mcp_servers=[])
+            await at.ask(sessions[0], "go")
+            assert at.editor.text(sessions[0]).endswith("the second 3")
+
+    run(work())
+
+
 TODOS = """
 from typing import Any
 from langchain_core.messages import AIMessage, ToolMessage

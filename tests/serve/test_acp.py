@@ -38,6 +38,11 @@ PAYLOADS = {
     "number": 7,
     "nothing": None,
     "long": {"text": "x" * 3000},
+    "reply": {
+        "action_requests": [{"name": "ask_bob", "args": {"what": "his name"}}],
+        "review_configs": [{"action_name": "ask_bob", "allowed_decisions": ["respond"]}],
+    },
+    "odd": {"action_requests": "none"},
 }
 
 def ask(state):
@@ -169,6 +174,28 @@ def test_every_interrupt_is_asked_and_answered(chat: Chat, way: str) -> None:
                     assert await at.ask(session, answer) == "end_turn"
                 assert editor.text(session).endswith(f"got {got}"), (kind, editor.updates[session])
             assert len(editor.forms) == (len(ANSWERS) if way == "form" else 0)
+
+    run(work())
+
+
+@pytest.mark.parametrize("able", [FORMS, {}])
+def test_a_request_that_takes_a_reply_alone_gets_one(chat: Chat, able: Mapping[str, Any]) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    editor = Editor(able, fill=lambda message, schema: None)
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "asking.py:graph", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "reply")
+            assert "respond TEXT" in editor.text(session)
+            await at.ask(session, "Bob, of course")
+            assert "is no decision here" in editor.text(session)
+            await at.ask(session, "respond Bob")
+            assert editor.text(session).endswith("got {'decisions': [{'type': 'respond', 'message': 'Bob'}]}")
+            other = await at.new()
+            await at.ask(other, "odd")
+            await at.ask(other, "fine")
+            assert editor.text(other).endswith("got 'fine'")
 
     run(work())
 

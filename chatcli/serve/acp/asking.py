@@ -14,7 +14,7 @@ from acp.exceptions import RequestError
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.message import is_review, reviewed_actions
-from chatcli.rendering.plain import action_lines
+from chatcli.rendering.plain import action_lines, answer_forms
 from chatcli.serve.acp.client import Client, Fields, StoppedError
 from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
@@ -85,12 +85,11 @@ class Asker:
     async def show(self, request: ApprovalRequested) -> None:
         """Show `request` as a text, and how the next prompt answers it."""
         if is_review(request.payload):
-            lines = [line for action in reviewed_actions(request.payload) for line, _ in action_lines(action)]
-            how = "Answer `approve` or `reject` with your next message."
+            actions = reviewed_actions(request.payload)
+            text = "\n".join(line for action in actions for line, _ in action_lines(action))
+            how = f"With your next message: {answer_forms(actions)}"
         else:
-            lines = [payload_text(request.payload)]
-            how = "Answer with your next message."
-        text = "\n".join(lines)
+            text, how = payload_text(request.payload), "Answer with your next message."
         await self._say(f"\n\n{text}\n\n*{how}*\n")
 
     async def confirm(self, question: str, yes: str, no: str) -> bool:

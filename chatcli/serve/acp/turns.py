@@ -15,7 +15,7 @@ from chatcli.commands.registry import CommandContext, ParsedCommand, parse_comma
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import granted, keeps_threads
-from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError
+from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
 from chatcli.events import (
     STOPPED,
     ApprovalRequested,
@@ -37,6 +37,7 @@ from chatcli.serve.acp.options import OfferedCommands
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
 from chatcli.serve.acp.workspace import Terminal
+from chatcli.sessions.interrupt_answers import read_answer
 from chatcli.sessions.stream import read_todos
 from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
@@ -125,7 +126,8 @@ class Turns:
     async def show_open_requests(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it."""
         for request in await self.conversation.pending():
-            self._in_words.add(request.interrupt_id)
+            if not is_review(request.payload):  # about calls, the user is asked when the next prompt comes
+                self._in_words.add(request.interrupt_id)
             await self._asker.show(request)
 
     async def replay(self) -> None:
@@ -229,8 +231,14 @@ class Turns:
         pending = list(await self.conversation.pending(shown=False))
         question: tuple[str, Sequence[Attachment]] | None = (text, attachments)
         if pending:
-            if self._answer_in_words(pending, text):
-                question = None
+            ids = {request.interrupt_id for request in pending}
+            self._answers = {key: value for key, value in self._answers.items() if key in ids}
+            try:
+                answered = self._answer_in_words(pending, text)
+            except UsageError as error:
+                await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
+                return END
+            question = None if answered else question
             reason = await self._follow(Outcome(waits_for=pending), spending)
             if reason != END or self._in_words:
                 return reason
@@ -285,21 +293,22 @@ class Turns:
         raise error
 
     def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
-        """Let `text` answer the first of `pending` that waits for words; return whether it did."""
-        for request in pending:
-            if request.interrupt_id in self._answers:
-                continue
-            if is_review(request.payload):
-                decided = words_decide(request, text)
-                if decided is None:
-                    self._in_words.discard(request.interrupt_id)  # the user is asked again
-                    return False
-                self._answers[request.interrupt_id] = decided
-            else:
-                self._answers[request.interrupt_id] = read_words(request, text)
-            self._in_words.discard(request.interrupt_id)
-            return True
-        return False
+        """Let `text` answer the first of `pending` that is open; return whether it did.
+
+        Raises:
+            UsageError: The user was asked for words, and these are no answer.
+
+        """
+        request = next(request for request in pending if request.interrupt_id not in self._answers)
+        if not is_review(request.payload):
+            answer = read_words(request, text)
+        elif request.interrupt_id in self._in_words:
+            answer = read_answer(request, text)
+        elif (answer := words_decide(request, text)) is None:
+            return False
+        self._answers[request.interrupt_id] = answer
+        self._in_words.discard(request.interrupt_id)
+        return True
 
     async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
         """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""

@@ -179,6 +179,36 @@ def test_a_graph_that_never_gives_way_does_not_keep_the_process(chat: Chat) -> N
     run(work())  # the process has ended when the connection has
 
 
+def test_nodes_that_block_their_threads_keep_no_other_session_waiting(chat: Chat) -> None:
+    work_folder = chat.home.work
+    (work_folder / "blocking.py").write_text(
+        "import os, time\n"
+        "from langchain_core.messages import AIMessage\n"
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "def block(state):\n"
+        "    name = state['messages'][-1].text\n"
+        "    open(f'began-{name}', 'w').close()\n"
+        "    while name != 'quick' and not os.path.exists('go'):\n"
+        "        time.sleep(0.05)\n"
+        "    return {'messages': [AIMessage('done')]}\n"
+        "graph = StateGraph(MessagesState).add_node(block).add_edge(START, 'block')\n"
+    )
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "blocking.py:graph") as at:
+            sessions = [await at.new() for _ in range(10)]
+            asking = [asyncio.create_task(at.ask(session, session)) for session in sessions]
+            begun = [work_folder / f"began-{session}" for session in sessions]
+            await asyncio.to_thread(wait_until, lambda: all(file.exists() for file in begun))
+            await asyncio.gather(*(at.agent.cancel(session_id=session) for session in sessions[:5]))
+            assert await asyncio.gather(*asking[:5]) == ["cancelled"] * 5
+            assert await at.ask(await at.new(), "quick") == "end_turn"
+            (work_folder / "go").touch()
+            assert await asyncio.gather(*asking[5:]) == ["end_turn"] * 5
+
+    run(work())
+
+
 def test_a_signal_ends_it_with_what_had_arrived_kept(chat: Chat, fake: FakeOpenAI) -> None:
     fake.script(Stall("The beginning"))
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,9 @@ PAGE = 50
 """Sessions in one answer to `session/list`."""
 STOP_SECONDS = 4.0
 """Time for all sessions to stop at the end."""
+
+THREADS = 100
+"""The most threads for what blocks: files, stores, and nodes of graphs, each of which keeps one."""
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 Begin = Callable[[Settings, str, bool, Workspace], "Conversation"]
@@ -450,6 +454,8 @@ def serve(agent: Agent, stop: Callable[[Callable[[], None]], None]) -> None:
     reading, writing = take_streams()
 
     async def run() -> None:
+        # Python's own number is for one conversation: a node of a graph may keep its thread for long.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         pipes = Pipes(reading, writing)
         stop(pipes.end)
         await agent.run(pipes)

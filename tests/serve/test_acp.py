@@ -214,6 +214,21 @@ def test_a_waiting_thread_is_shown_when_it_is_opened_and_the_next_prompt_answers
     run(work())
 
 
+def test_a_form_that_is_declined_is_answered_in_words(chat: Chat) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    editor = Editor(FORMS)
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "asking.py:graph", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "list")
+            assert (len(editor.forms), editor.asked) == (1, [])
+            await at.ask(session, "Blue")
+            assert editor.text(session).endswith("got 'blue'")
+
+    run(work())
+
+
 def test_two_questions_at_once_are_answered_one_after_the_other(chat: Chat) -> None:
     async def work() -> None:
         async with connected(chat, "--graph", f"{GRAPHS / 'small.py'}:two_questions") as at:

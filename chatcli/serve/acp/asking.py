@@ -38,7 +38,11 @@ _SIMPLE = ("string", "number", "integer", "boolean")
 
 
 class InWordsError(Exception):
-    """The editor has no way to ask this, or the user would rather answer in words: the next prompt answers."""
+    """The user would rather answer in words: the next prompt answers."""
+
+
+class UnableError(InWordsError):
+    """The editor has no way to ask this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,13 @@ class Asker:
         """
         if is_review(request.payload):
             return await self._review(request, toolbox)
-        for form in (self._form, self._choice):
+        for way in (self._form, self._choice):
             try:
-                return await form(request)
-            except InWordsError:
+                return await way(request)
+            except UnableError:
                 continue
+            except InWordsError:
+                break
         await self.show(request)
         raise InWordsError
 
@@ -96,7 +102,7 @@ class Asker:
         """Return whether the user says yes.
 
         Raises:
-            InWordsError: The editor can't ask.
+            UnableError: The editor can't ask.
             StoppedError: The user stopped the turn.
 
         """
@@ -133,7 +139,7 @@ class Asker:
         call.has_diff = call.has_diff or any(each["type"] == "diff" for each in content)
         options = _options_of(action)
         if not options:  # an edit, or a reply in place of the call's result
-            raise InWordsError
+            raise UnableError
         chosen = await self._permission({**self._updates.call(call, content), "status": "pending"}, options)
         decision = decide({"once": "y", "thread": "t", "always": "a", "reject": "n"}[chosen], action)
         if decision["type"] == "approve":
@@ -164,12 +170,13 @@ class Asker:
         """Return what the user fills into a form.
 
         Raises:
-            InWordsError: The editor has no forms, or the user declined.
+            UnableError: The editor has no forms.
+            InWordsError: The user declined.
 
         """
         offered = self._client.capabilities.get("elicitation")
         if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
-            raise InWordsError
+            raise UnableError
         schema, choices = form_of(request)
         message = payload_text(request.payload)
         try:
@@ -181,7 +188,7 @@ class Asker:
                 requestedSchema=schema,
             )
         except RequestError:
-            raise InWordsError from None
+            raise UnableError from None
         except ConnectionError:
             raise StoppedError from None
         content = answer.get("content") if isinstance(answer, Mapping) else None
@@ -200,13 +207,14 @@ class Asker:
         """Return which of the request's own options the user chooses.
 
         Raises:
-            InWordsError: It has none, the editor can't ask, or the user would rather answer in words.
+            UnableError: It has none, or the editor can't ask.
+            InWordsError: The user would rather answer in words.
             StoppedError: The user stopped the turn.
 
         """
         choices = choices_of(request)
         if not choices:
-            raise InWordsError
+            raise UnableError
         options = [_option(f"choice-{number}", each.label, "allow_once") for number, each in enumerate(choices)]
         options.append(_option(_IN_WORDS, "Answer in words", "reject_once"))
         title = _title(request.payload)
@@ -221,7 +229,7 @@ class Asker:
         """Return the ID of the option that the user chooses for `call`.
 
         Raises:
-            InWordsError: The editor can't ask.
+            UnableError: The editor can't ask.
             StoppedError: The user stopped the turn.
 
         """
@@ -238,10 +246,10 @@ class Asker:
             if not isinstance(outcome, Mapping) or outcome.get("outcome") != "selected":
                 raise StoppedError
             if chosen not in [option["optionId"] for option in options]:
-                raise InWordsError
+                raise UnableError
             status = "completed"
         except RequestError:
-            raise InWordsError from None
+            raise UnableError from None
         except ConnectionError:
             raise StoppedError from None
         finally:

@@ -117,6 +117,13 @@ class ToolCallFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TodosChanged:
+    """The graph has another list of what it is going to do: each a `content` with a `status`, the graph's own."""
+
+    todos: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalRequested:
     """The graph waits for the user: LangGraph's interrupt `interrupt_id`, whose `payload` is the graph's own JSON.
 
@@ -494,7 +501,7 @@ class ExitRequested:
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
-AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished
+AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | TodosChanged
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = (
     Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished

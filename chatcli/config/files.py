@@ -43,12 +43,12 @@ class Dotenv:
     problem: str = ""
 
 
-def read_dotenv() -> Dotenv:
-    """Return the `.env` of the current folder; one that can't be used has a `problem` and no effect."""
-    if not os.path.lexists(DOTENV):
+def read_dotenv(folder: Path | None = None) -> Dotenv:
+    """Return the `.env` of `folder`, by default the current one; one that can't be used has a `problem`, no effect."""
+    if not os.path.lexists((folder or Path()) / DOTENV):
         return Dotenv()
     try:
-        file = read_folder_file(DOTENV)
+        file = read_folder_file(DOTENV, folder)
         if file is None:
             return Dotenv()
         variables = parse_dotenv(file.content)

@@ -88,6 +88,16 @@ class Grants:
         if list(documents) != self.documents:
             self._change(lambda data: data.update(documents=list(documents)))
 
+    @property
+    def folder(self) -> str:
+        """The folder that an editor opened the thread in last; empty if none did."""
+        return str(self._read().get("folder", ""))
+
+    def name_folder(self, folder: str) -> None:
+        """Remember the folder that an editor opens the thread in. Raises what `allow` raises."""
+        if folder != self.folder:
+            self._change(lambda data: data.update(folder=folder))
+
     def copy_to(self, thread_id: str) -> None:
         """Grant the copy `thread_id` exactly what the thread has. Raises what `allow` raises."""
         copy, documents = Grants(self._store, thread_id), self.documents

@@ -171,10 +171,12 @@ class Settings:
         return [one.name for one in fields(cls) if not one.name.startswith("_")]
 
     @classmethod
-    def load(cls, options: dict[str, Any] | None = None, program: Program | None = None) -> Self:
+    def load(
+        cls, options: dict[str, Any] | None = None, program: Program | None = None, folder: Path | None = None
+    ) -> Self:
         """Return the settings of all sources; `options` are those of the command line, None if not given.
 
-        They are those of `program`, None for the one that runs.
+        They are those of `program`, None for the one that runs, with the `.env` of `folder`, None for the current one.
 
         Raises:
             UsageError: A value is wrong, or the config file can't be read.
@@ -183,8 +185,8 @@ class Settings:
         given = {name: value for name, value in (options or {}).items() if value is not None}
         program = program or current_program()
         # A key in it is for a model of `chat`'s own: where a graph answers, it is none of our business.
-        folder = sources.read_dotenv() if program.graph is None else sources.Dotenv()
-        dotenv = _settable(folder.variables) if folder.trusted else {}
+        found = sources.read_dotenv(folder) if program.graph is None else sources.Dotenv()
+        dotenv = _settable(found.variables) if found.trusted else {}
         try:
             written = _by_field(sources.read_config_file())
         except (OSError, ValueError) as error:
@@ -198,7 +200,7 @@ class Settings:
             _given=frozenset(given),
             _written=frozenset(written),
             _dotenv=dotenv,
-            _folder=folder,
+            _folder=found,
         )
         if settings.is_dotenv("mcp_servers"):
             literal = {name: replace(server, literal=True) for name, server in settings.mcp_servers.items()}
@@ -215,14 +217,14 @@ class Settings:
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **read_fields(given), _given=self._given | set(given))
 
-    def read_again(self) -> Self:
-        """Return the settings of the same options, from the other sources as they are now.
+    def read_again(self, folder: Path | None = None) -> Self:
+        """Return the settings of the same options, from the other sources as they are now, with the `.env` of `folder`.
 
         Raises:
             UsageError: A value is wrong, or the config file can't be read.
 
         """
-        return type(self).load({name: getattr(self, name) for name in self._given})
+        return type(self).load({name: getattr(self, name) for name in self._given}, folder=folder)
 
     def is_option(self, name: str) -> bool:
         """Return whether the command line itself sets the field `name`."""

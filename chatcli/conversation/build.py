@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chatcli.events import Notice, Progress
     from chatcli.graphs.chat.answer_schema import AnswerSchema
     from chatcli.graphs.user.spec import GraphSpec
+    from chatcli.tools.workspace import Workspace
 
 
 def who_answers(settings: Settings, place: Place, graph: "GraphSpec | None" = None) -> ModelName:
@@ -48,14 +49,15 @@ def build_conversation(
     embedded: bool = False,
     given: GivenValues | None = None,
     documents: tuple[str, ...] = (),
+    workspace: "Workspace | None" = None,
 ) -> "Conversation":
     """Return a conversation on the thread `thread_id` of `place`; nothing is opened or asked yet.
 
     The app of a server answers, the user's `graph`, or a model, whose answers follow `schema`. `can_ask` means that a
     user can be asked whether a tool may run. `name` is shown as what answers, until the thread is opened. A graph gets
     what is `given` beside the messages; None stands for what the settings say. `documents` are the resolved ones of the
-    settings. One that is `embedded` in another
-    program leaves that program's output and its logging alone.
+    settings. One that is `embedded` in another program leaves that program's output and its logging alone. The tools
+    work in `workspace`, by default in the current folder.
 
     Raises:
         UsageError: See `who_answers`.
@@ -63,7 +65,9 @@ def build_conversation(
     """
     from chatcli.conversation.conversation import Conversation
 
-    opener = engine_opener(settings, place, graph, schema, can_ask=can_ask, embedded=embedded, given=given)
+    opener = engine_opener(
+        settings, place, graph, schema, can_ask=can_ask, embedded=embedded, given=given, workspace=workspace
+    )
     who = name or who_answers(settings, place, graph)
     return Conversation(settings, place, thread_id, who, opener, documents)
 
@@ -77,6 +81,7 @@ def engine_opener(
     can_ask: bool = False,
     embedded: bool = False,
     given: GivenValues | None = None,
+    workspace: "Workspace | None" = None,
 ) -> "OpenEngine":
     """Return what opens the engine of a conversation; the arguments are those of `build_conversation`."""
     from chatcli.conversation.engine import Engine, import_engine
@@ -99,6 +104,8 @@ def engine_opener(
         await import_engine("chat_engine", quiet=not embedded)
         from chatcli.conversation.chat_engine import ChatEngine
 
-        return await ChatEngine.open(settings, place, announce, schema, can_ask=can_ask, embedded=embedded)
+        return await ChatEngine.open(
+            settings, place, announce, schema, can_ask=can_ask, embedded=embedded, workspace=workspace
+        )
 
     return open_engine

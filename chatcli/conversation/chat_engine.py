@@ -27,6 +27,7 @@ from chatcli.store.errors import as_store_error
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from chatcli.tools.toolbox import Toolbox, build_toolbox
+from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.answer_schema import AnswerSchema
@@ -69,11 +70,12 @@ class ChatEngine(LocalEngine):
         *,
         can_ask: bool = False,
         embedded: bool = False,
+        workspace: Workspace | None = None,
     ) -> "ChatEngine":
         """Open the store at `location`, and make what turns need.
 
         `can_ask` means that a user can be asked whether a tool may run, `embedded` that the process is another
-        program's.
+        program's. The tools work in `workspace`, by default in the current folder.
 
         Raises:
             StoreError: The store can't be used.
@@ -84,11 +86,13 @@ class ChatEngine(LocalEngine):
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
             store = await resources.enter_async_context(open_store(location))
-            toolbox = build_toolbox(settings, store.threads, on_progress, can_ask=can_ask)
+            toolbox = build_toolbox(settings, store.threads, on_progress, can_ask=can_ask, workspace=workspace)
             resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
-        knowledge = Knowledge(instructions=not settings.no_instructions, memory=not settings.no_memory)
+        knowledge = Knowledge(
+            toolbox.workspace.root, instructions=not settings.no_instructions, memory=not settings.no_memory
+        )
         return cls(
             graph,
             store,

@@ -8,7 +8,8 @@ from chatcli.errors import UsageError
 
 TOPICS = (
     *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents", "memory"),
-    *("tools", "mcp", "graphs", "server", "langflow", "postgresql", "settings", "trust", "json", "platforms"),
+    *("tools", "mcp", "graphs", "server", "editors", "langflow", "postgresql", "settings", "trust", "json"),
+    "platforms",
     "troubleshooting",
 )
 """The topics, in the order in which they are listed."""

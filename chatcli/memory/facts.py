@@ -77,15 +77,15 @@ def _folder() -> Path:
     return paths.data_dir() / "memory"
 
 
-def current_project() -> Place | None:
-    """Return the file about the project of the current folder, None in no repository."""
-    root = project_root(Path.cwd().resolve())
+def current_project(folder: Path | None = None) -> Place | None:
+    """Return the file about the project of `folder`, by default the current one; None in no repository."""
+    root = project_root((folder or Path.cwd()).resolve())
     return None if root is None else Place(root)
 
 
-def current_facts() -> list[Fact]:
-    """Return what is remembered about the user and about the current project. Raises what `all_facts` raises."""
-    project = current_project()
+def current_facts(folder: Path | None = None) -> list[Fact]:
+    """Return what is remembered about the user and the project of `folder`. Raises what `all_facts` raises."""
+    project = current_project(folder)
     return [*_read(Place().path), *(_read(project.path) if project is not None else [])]
 
 

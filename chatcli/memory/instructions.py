@@ -1,7 +1,6 @@
 """A project's instructions: the AGENTS.md of the current folder and its parents, as far as the user trusts them."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +19,14 @@ class Instructions:
     """What the folders say, the nearest last.
 
     Attributes:
+        folder: The folder that they are for, resolved.
         files: The files that the user trusts.
         untrusted: Those that the user has not trusted, at least not with this content.
         problems: The path of each file that can't be used, and why.
 
     """
 
+    folder: Path
     files: tuple[FolderFile, ...] = ()
     untrusted: tuple[FolderFile, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
@@ -42,8 +43,20 @@ class Instructions:
             cut |= len(content) < len(file.content)
             limit -= len(content)
             if text := content.decode("utf-8-sig", "ignore").strip():
-                parts.append(f"# {shown_path(file)}\n\n{text}")
+                parts.append(f"# {self.shown(file)}\n\n{text}")
         return "\n\n".join([_HEAD, *reversed(parts)]) if parts else "", cut
+
+    def shown(self, file: FolderFile) -> str:
+        """Return the path of `file`, relative to the folder, in a form that is safe to show."""
+        return sanitize_line(os.path.relpath(file.folder / file.name, self.folder))
+
+    def untrusted_notice(self) -> str:
+        """Return the line that says which files are left out, and how to trust them."""
+        names = ", ".join(map(self.shown, self.untrusted))
+        folders = [sanitize_line(os.path.relpath(file.folder, self.folder)) for file in self.untrusted]
+        commands = ", ".join(command("trust" if folder == "." else f"trust {folder}") for folder in folders)
+        them = "it" if len(self.untrusted) == 1 else "them"
+        return f"not trusted and left out: {names}. Read {them}, then trust {them}: {commands}"
 
 
 def project_root(folder: Path) -> Path | None:
@@ -73,23 +86,9 @@ def read_instructions(folder: Path) -> Instructions:
             problems.append((place / name, error.strerror or type(error).__name__))
         except ValueError as error:
             problems.append((place / name, str(error)))
-    return Instructions(tuple(trusted), tuple(untrusted), tuple(problems))
-
-
-def shown_path(file: FolderFile) -> str:
-    """Return the path of `file`, relative to the current folder, in a form that is safe to show."""
-    return sanitize_line(os.path.relpath(file.folder / file.name))
+    return Instructions(folder, tuple(trusted), tuple(untrusted), tuple(problems))
 
 
 def shown_lines(file: FolderFile) -> list[str]:
     """Return the lines of `file` in a form that is safe to show."""
     return [sanitize_line(line) for line in file.content.decode("utf-8-sig", "replace").splitlines()]
-
-
-def untrusted_notice(files: Sequence[FolderFile]) -> str:
-    """Return the line that says which `files` are left out, and how to trust them."""
-    names = ", ".join(map(shown_path, files))
-    folders = [os.path.relpath(file.folder) for file in files]
-    commands = ", ".join(command("trust" if folder == "." else f"trust {sanitize_line(folder)}") for folder in folders)
-    it = "it" if len(files) == 1 else "them"
-    return f"not trusted and left out: {names}. Read {it}, then trust {it}: {commands}"

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from chatcli.errors import StoreError
 from chatcli.memory.facts import MAX_SENT, current_facts, relevant
-from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions, shown_path, untrusted_notice
+from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
 
 SHARE = 4
 """Instructions and facts each take at most this part of what may be sent: a quarter."""
@@ -33,7 +33,7 @@ class Known:
 
     """
 
-    instructions: Instructions = field(default_factory=Instructions)
+    instructions: Instructions = field(default_factory=lambda: Instructions(Path()))
     rules: str = ""
     cut: bool = False
     facts: tuple[str, ...] | None = None
@@ -42,24 +42,25 @@ class Known:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The SHA-256 of each file of instructions that is sent, by its path from the current folder."""
-        return {shown_path(file): file.digest for file in self.instructions.files}
+        """The SHA-256 of each file of instructions that is sent, by its path from the folder of the conversation."""
+        return {self.instructions.shown(file): file.digest for file in self.instructions.files}
 
 
 class Knowledge:
     """Reads what is known, and what the user should hear of it.
 
     Args:
+        folder: Where the conversation is.
         instructions: Whether the project's instructions are read.
         memory: Whether remembered facts are.
 
     """
 
-    def __init__(self, *, instructions: bool, memory: bool) -> None:
+    def __init__(self, folder: Path, *, instructions: bool, memory: bool) -> None:
         self._instructions = instructions
         self.memory = memory
         """It may be switched between questions."""
-        self._folder = Path.cwd().resolve()
+        self._folder = folder.resolve()
         self._marker = token_hex(8)
         """The same for a conversation, so that its beginning stays what a provider has cached."""
         self._told: object = None
@@ -67,12 +68,14 @@ class Knowledge:
     def read(self, question: str, limit: int | None) -> Known:
         """Return what `question` is sent with, as the files are now; `limit` is what may be sent in all, in tokens."""
         room = MAX_BYTES if limit is None else limit * CHARACTERS_PER_TOKEN // SHARE
-        found = read_instructions(self._folder) if self._instructions else Instructions()
+        found = read_instructions(self._folder) if self._instructions else Instructions(self._folder)
         rules, cut = found.text(min(room, MAX_BYTES))
         facts, problem = None, ""
         if self.memory:
             try:
-                facts = tuple(fact.text for fact in relevant(current_facts(), question, min(room, MAX_SENT)))
+                facts = tuple(
+                    fact.text for fact in relevant(current_facts(self._folder), question, min(room, MAX_SENT))
+                )
             except StoreError as error:
                 problem = str(error)
         parts = [rules, _fenced(facts or (), self._marker)]
@@ -89,7 +92,7 @@ class Knowledge:
             cut = f", cut at {len(known.rules.encode()):,} bytes" if known.cut else ""
             yield f"instructions: {', '.join(known.sources)} (about {tokens:,} tokens{cut})"
         if found.untrusted:
-            yield untrusted_notice(found.untrusted)
+            yield found.untrusted_notice()
         for path, reason in found.problems:
             yield f"the instructions {path} are left out: {reason}"
         if known.problem:

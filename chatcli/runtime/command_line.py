@@ -3,17 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 SUBCOMMANDS = (
-    "threads",
-    "models",
-    "roles",
-    "keys",
-    "config",
-    "trust",
-    "docs",
-    "memory",
-    "mcp",
-    "usage",
-    "doctor",
+    *("threads", "models", "roles", "keys", "config", "trust", "docs", "memory", "usage", "acp", "mcp", "doctor"),
     "help",
 )
 VALUED = frozenset(

@@ -9,6 +9,7 @@ from typing import Any
 
 DEFERRED = frozenset(
     (
+        "acp",
         "langchain_openai",
         "langchain_openai.chat_models",
         "langgraph_sdk",

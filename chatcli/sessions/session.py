@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.types import Command
 
 from chatcli.attachments.attachment import Attachment
@@ -201,8 +201,12 @@ class Session:
 
     async def history(self) -> list[MessageShown]:
         """Return the thread's questions and answers as they are shown, oldest first."""
+        return as_shown(await self.messages())
+
+    async def messages(self) -> list[BaseMessage]:
+        """Return the thread's messages, also those that its graph has removed from the state, oldest first."""
         await recover_unless_running(self._thread)
-        return as_shown(await self._thread.history())
+        return await self._thread.history()
 
     async def state(self) -> dict[str, Any]:
         """Return what the thread's state has beside the messages, as JSON."""

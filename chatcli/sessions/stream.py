@@ -3,6 +3,7 @@
 The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/langgraph/streaming
 """
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from chatcli.events import (
     Progress,
     ReasoningDelta,
     TextDelta,
+    TodosChanged,
     ToolCallFinished,
     ToolCallStarted,
     Usage,
@@ -120,6 +122,7 @@ class AnswerReader:
         """What the graph waits for, by the interrupts' IDs."""
         self.paused = False
         """Whether the graph stopped at one of its breakpoints, which ask nothing."""
+        self._todos_depth = sys.maxsize
 
     @property
     def content(self) -> str:
@@ -261,6 +264,9 @@ class AnswerReader:
 
     def _read_update(self, update: object, node: Node) -> Iterator[StreamEvent]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
+        if isinstance(update, Mapping) and (todos := read_todos(update)) and len(node[0]) <= self._todos_depth:
+            self._todos_depth = len(node[0])  # a graph that is called may have a list of its own
+            yield TodosChanged(todos)
         written = update.get("messages") if isinstance(update, Mapping) else None
         for message in written if isinstance(written, list | tuple) else [written]:
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
@@ -317,6 +323,13 @@ class AnswerReader:
             self.usage.total_tokens + counts["total_tokens"],
         )
         self.tokens += read_tokens(counts) or Tokens()
+
+
+def read_todos(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the list of what is to be done in `state`, in the form of langchain's middleware; empty for none."""
+    todos = state.get("todos")
+    items = todos if isinstance(todos, list) else []
+    return tuple(each for each in items if isinstance(each, Mapping) and isinstance(each.get("content"), str))
 
 
 def as_requests(interrupts: Collection[Interrupt[Any]]) -> tuple[ApprovalRequested, ...]:

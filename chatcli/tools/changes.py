@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from chatcli.sanitize import reveal
 from chatcli.text_lines import format_size, one_line
 from chatcli.tools.files import MAX_SHOWN, file_of, find_inside, holds_secrets, shown_path
 from chatcli.tools.tool import Arguments, Tool
+from chatcli.tools.workspace import EditorFiles
 
 MAX_FILE = 1_000_000
 """Bytes of the largest file that is written, before and after: a larger one is not written by hand."""
@@ -44,6 +45,7 @@ class Change:
         path: The file, relative to `root`, without links.
         before: Its text, with its line endings; None if there is no such file.
         after: Its text after the change; None if it is deleted.
+        editor: The editor that has the file, and writes it.
 
     """
 
@@ -51,6 +53,7 @@ class Change:
     path: str
     before: str | None
     after: str | None
+    editor: EditorFiles | None = field(default=None, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -73,12 +76,26 @@ class Change:
             ToolException: The file is not as it was when the change was made, or it can't be written.
 
         """
+        if self._is_written_by_editor():
+            return
         *folders, name = Path(self.path).parts
         try:
             with _folder(self.root, folders, make=self.before is None) as folder:
                 self._replace(folder, name)
         except OSError as error:
             raise ToolException(f"{shown_path(self.path)} can't be written: {error.strerror}") from None
+
+    def _is_written_by_editor(self) -> bool:
+        """Let the editor write the file, if it has it as it was; return whether it did."""
+        if self.editor is None or self.after is None:
+            return False
+        place = self.root / self.path
+        shown = self.editor.read(place)
+        if shown is None and self.before is not None:
+            return False
+        if shown is not None and shown != self.before:
+            raise self.outdated()
+        return self.editor.write(place, self.after)
 
     def take_back(self) -> str:
         """Make the change, and return what came of it."""
@@ -149,9 +166,10 @@ class Change:
         }
 
 
-def change_tools(root: Path) -> list[Tool]:
-    """Return the tools that write in `root`."""
+def change_tools(root: Path, editor: EditorFiles | None = None) -> list[Tool]:
+    """Return the tools that write in `root`, by the `editor` where it writes files; they block."""
     root = root.resolve()
+    editor = editor if editor is not None and editor.can_write else None
 
     def write_file(path: str, content: str) -> Change:
         """Write a text file in the current folder: a new one, or the whole of an old one. The user sees a diff first.
@@ -160,7 +178,7 @@ def change_tools(root: Path) -> list[Tool]:
             path: The file, relative to the current folder; missing folders are made.
             content: All of its text.
         """
-        return _written(root, path, content)
+        return _written(root, path, content, editor)
 
     def edit_file(path: str, old_text: str, new_text: str) -> Change:
         """Replace a text that stands exactly once in a file of the current folder. The user sees a diff first.
@@ -170,7 +188,7 @@ def change_tools(root: Path) -> list[Tool]:
             old_text: The text to replace, exactly as it stands in the file, with enough around it to occur only once.
             new_text: What stands there instead.
         """
-        return _edited(root, path, old_text, new_text)
+        return _edited(root, path, old_text, new_text, editor)
 
     def subject(arguments: Arguments) -> str:
         return file_of(root, arguments)
@@ -197,17 +215,17 @@ def _tool(function: Callable[..., Change]) -> StructuredTool:
     return StructuredTool.from_function(function, parse_docstring=True)
 
 
-def _written(root: Path, path: str, content: str) -> Change:
-    inside, before = _find(root, path)
+def _written(root: Path, path: str, content: str, editor: EditorFiles | None) -> Change:
+    inside, before = _find(root, path, editor)
     if before is not None:
         content = _as_in(before, content)
         if before.startswith(_BOM) and not content.startswith(_BOM):
             content = _BOM + content
-    return _checked(Change(root, inside, before, content))
+    return _checked(Change(root, inside, before, content, editor))
 
 
-def _edited(root: Path, path: str, old: str, new: str) -> Change:
-    inside, before = _find(root, path)
+def _edited(root: Path, path: str, old: str, new: str, editor: EditorFiles | None) -> Change:
+    inside, before = _find(root, path, editor)
     shown = shown_path(path)
     if before is None:
         raise ToolException(f"There is no file {shown}.")
@@ -219,7 +237,7 @@ def _edited(root: Path, path: str, old: str, new: str) -> Change:
         raise ToolException(f"{shown} does not contain old_text: it must be exactly as it stands there. Read it again.")
     if before.find(old, at + 1) >= 0:
         raise ToolException(f"old_text stands in {shown} more than once: give more of the text around it.")
-    return _checked(Change(root, inside, before, before[:at] + new + before[at + len(old) :]))
+    return _checked(Change(root, inside, before, before[:at] + new + before[at + len(old) :], editor))
 
 
 def _as_in(text: str, given: str) -> str:
@@ -242,8 +260,10 @@ def _checked(change: Change) -> Change:
     return change
 
 
-def _find(root: Path, path: str) -> tuple[str, str | None]:
+def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str, str | None]:
     """Return the real path of the file, relative to `root`, and its text, None if there is no such file.
+
+    The `editor` may have text that is not saved yet.
 
     Raises:
         ToolException: A file there may not be written.
@@ -266,7 +286,8 @@ def _find(root: Path, path: str) -> tuple[str, str | None]:
         text = None
     except OSError as error:
         raise ToolException(f"{shown_path(path)} can't be written: {error.strerror}") from None
-    return str(found.relative_to(root)), text
+    unsaved = None if editor is None else editor.read(found)
+    return str(found.relative_to(root)), text if unsaved is None else unsaved
 
 
 @contextmanager

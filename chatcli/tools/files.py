@@ -1,11 +1,14 @@
 """Built-in tools that read files in the current folder and its subfolders, and nothing else."""
 
+import asyncio
+import io
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from glob import escape
 from pathlib import Path
+from typing import BinaryIO
 
 from langchain_core.tools import StructuredTool, ToolException
 
@@ -13,6 +16,7 @@ import chatcli
 from chatcli.config.secret_files import is_in_private_folder, is_secret_path, open_regular
 from chatcli.tools.shell import run_process
 from chatcli.tools.tool import Arguments, Tool
+from chatcli.tools.workspace import EditorFiles
 
 MAX_TEXT = 30_000
 """Bytes of a file that one call returns."""
@@ -25,8 +29,8 @@ _PACKAGES = str(Path(chatcli.__file__).parents[1])
 _GREP = "import sys; sys.path.append(sys.argv[1]); from chatcli.tools.grep import main; main(sys.argv[2])"
 
 
-def file_tools(root: Path, seconds: float) -> list[Tool]:
-    """Return the tools that read in `root`; a search takes at most `seconds`."""
+def file_tools(root: Path, seconds: float, editor: EditorFiles | None = None) -> list[Tool]:
+    """Return the tools that read in `root`; a search takes at most `seconds`. What the `editor` has open goes first."""
     root = root.resolve()
 
     async def read_file(path: str, first_line: int = 1) -> str:
@@ -36,7 +40,10 @@ def file_tools(root: Path, seconds: float) -> list[Tool]:
             path: The file, relative to the current folder.
             first_line: The line to begin at, from 1, for files that are too long for one call.
         """
-        return _read(find_inside(root, path), path, first_line)
+        file = find_inside(root, path)
+        if editor is not None and (text := await asyncio.to_thread(editor.read, file)) is not None:
+            return _cut(io.BytesIO(text.encode("utf-8", "replace")), first_line)
+        return _read(file, path, first_line)
 
     async def list_files(path: str = ".", recursive: bool = False) -> str:
         """List the files and folders in a folder.
@@ -166,23 +173,28 @@ def _read(file: Path, path: str, first_line: int) -> str:
         raise ToolException(f"{path} is a folder")
     if not file.is_file():
         raise ToolException(f"{path} is {'not a regular file' if file.exists() else 'not a file'}")
-    parts, size, number = [], 0, 1
     try:
         with open(file, "rb", opener=open_regular) as opened:
             if b"\0" in opened.read(1024):
                 raise ToolException(f"{path} is not text")
             opened.seek(0)
-            # In pieces, since a line may be as long as the file.
-            while piece := opened.readline(MAX_TEXT + 1):
-                if number >= first_line:
-                    parts.append(piece)
-                    size += len(piece)
-                    if size > MAX_TEXT:
-                        cut = b"".join(parts)[:MAX_TEXT].decode("utf-8", "replace")
-                        return f"{cut}\n[cut in line {number}; the file goes on]"
-                number += piece.endswith(b"\n")
+            return _cut(opened, first_line)
     except OSError as error:
         raise ToolException(f"{path} can't be read: {error.strerror}") from None
+
+
+def _cut(opened: BinaryIO, first_line: int) -> str:
+    """Return the text from `first_line` on, as much of it as one call returns."""
+    parts, size, number = [], 0, 1
+    # In pieces, since a line may be as long as the file.
+    while piece := opened.readline(MAX_TEXT + 1):
+        if number >= first_line:
+            parts.append(piece)
+            size += len(piece)
+            if size > MAX_TEXT:
+                cut = b"".join(parts)[:MAX_TEXT].decode("utf-8", "replace")
+                return f"{cut}\n[cut in line {number}; the file goes on]"
+        number += piece.endswith(b"\n")
     return b"".join(parts).decode("utf-8", "replace") or "[nothing]"
 
 

@@ -1,5 +1,6 @@
 """The built-in tool by which a model proposes a fact to remember; the user decides on each."""
 
+from pathlib import Path
 from typing import Literal
 
 from langchain_core.tools import StructuredTool, ToolException
@@ -9,8 +10,8 @@ from chatcli.memory import facts
 from chatcli.tools.tool import Tool
 
 
-def remember_tool() -> Tool:
-    """Return the tool."""
+def remember_tool(folder: Path) -> Tool:
+    """Return the tool for a conversation in `folder`."""
 
     def remember(fact: str, about: Literal["user", "project"] = "user") -> str:
         """Remember a fact for later conversations, if the user agrees.
@@ -21,7 +22,7 @@ def remember_tool() -> Tool:
             fact: One sentence that can be understood alone.
             about: Whom it is about: "user", or "project" for the repository that the user works in.
         """
-        place = facts.Place() if about == "user" else facts.current_project()
+        place = facts.Place() if about == "user" else facts.current_project(folder)
         if place is None:
             raise ToolException("this folder is in no repository: remember it about the user")
         try:

@@ -6,7 +6,6 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
@@ -15,9 +14,8 @@ from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.tools.leash import leashed
 from chatcli.tools.tool import Arguments, Tool
+from chatcli.tools.workspace import KEPT, EditorTerminal, Finished
 
-KEPT = 200_000
-"""Bytes that are kept of the end of the output."""
 DRAIN = 0.1
 """Seconds to read the rest of the pipe after the command ends; a process that it left behind may hold the pipe open."""
 _INHERITED = frozenset(
@@ -58,14 +56,6 @@ also one with keys; `sort`, `tree` and `find` have options that write or run som
 package manager runs commands, and so do `env`, `xargs`, `make` or, on macOS, `arch`. Users who want such a rule can
 write it: `--allow 'run_shell:git log *'`.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a command ended: its output, and its exit code, None when it took too long and was killed."""
-
-    output: str
-    exit_code: int | None
 
 
 def inherited_environment() -> dict[str, str]:
@@ -150,8 +140,13 @@ class _Output(asyncio.SubprocessProtocol):
         return note + kept.decode("utf-8", "replace")
 
 
-def shell_tool(root: Path, seconds: float) -> Tool:
-    """Return the tool that runs commands in `root`, each for at most `seconds`."""
+def shell_tool(root: Path, seconds: float, terminal: EditorTerminal | None = None) -> Tool:
+    """Return the tool that runs commands in `root`, each for at most `seconds`, in the editor's `terminal` if any."""
+
+    async def run(command: Sequence[str]) -> Finished:
+        env = inherited_environment()
+        finished = None if terminal is None else await terminal.run(command, cwd=root, env=env, seconds=seconds)
+        return finished or await run_process(command, cwd=root, env=env, seconds=seconds)
 
     async def run_shell(command: str) -> str:
         """Run a command in the user's shell, in the current folder, without a keyboard.
@@ -160,7 +155,7 @@ def shell_tool(root: Path, seconds: float) -> Tool:
             command: One line or more for the shell.
         """
         shell = shutil.which("bash") or "/bin/sh"
-        finished = await run_process([shell, "-c", command], cwd=root, env=inherited_environment(), seconds=seconds)
+        finished = await run([shell, "-c", command])
         output = finished.output.strip("\n")
         if finished.exit_code is None:
             raise ToolException(f"{output}\n[killed after {seconds:g} seconds]".lstrip())

@@ -33,6 +33,7 @@ from chatcli.tools.questions import ServedCall
 from chatcli.tools.remember import remember_tool
 from chatcli.tools.shell import shell_tool
 from chatcli.tools.threads import thread_tool
+from chatcli.tools.workspace import Workspace
 
 MAX_STEPS = 25
 START_SECONDS = 30.0
@@ -55,6 +56,7 @@ class Toolbox:
         remembers: Whether the model may propose facts to remember.
         announce: Shows an event to the user, in the running turn or the next one.
         debug: Whether the user sees what MCP servers log.
+        workspace: Where the built-in tools work; by default in the current folder.
 
     """
 
@@ -72,7 +74,9 @@ class Toolbox:
         remembers: bool = False,
         announce: Callable[[Progress | Notice], None] = lambda event: None,
         debug: bool = False,
+        workspace: Workspace | None = None,
     ) -> None:
+        self.workspace = workspace or Workspace(Path.cwd())
         self.rules = rules or Rules()
         self.can_ask = can_ask
         self.seconds = seconds
@@ -82,7 +86,7 @@ class Toolbox:
         self.sessions: list[McpSession] = []
         self._servers = {name: server for name, server in (servers or {}).items() if not server.disabled}
         self._builtin = (
-            builtin_tools(Path.cwd(), seconds, allow_private=allow_private, remembers=remembers) if builtin else []
+            builtin_tools(self.workspace, seconds, allow_private=allow_private, remembers=remembers) if builtin else []
         )
         self._builtin += named
         self._replies: dict[str, list[str]] = {}
@@ -229,11 +233,16 @@ class Toolbox:
 
 
 def build_toolbox(
-    settings: Settings, threads: Threads, announce: Callable[[Progress | Notice], None], *, can_ask: bool
+    settings: Settings,
+    threads: Threads,
+    announce: Callable[[Progress | Notice], None],
+    *,
+    can_ask: bool,
+    workspace: Workspace | None = None,
 ) -> Toolbox:
-    """Return the toolbox for `settings` beside the store's `threads`; nothing is started yet.
+    """Return the toolbox for `settings` beside the store's `threads`, whose tools work in `workspace`.
 
-    What happens is shown by `announce`.
+    Nothing is started yet. What happens is shown by `announce`.
 
     Raises:
         UsageError: The file of MCP servers can't be read.
@@ -251,6 +260,7 @@ def build_toolbox(
         remembers=not settings.no_memory,
         announce=announce,
         debug=settings.debug,
+        workspace=workspace,
     )
 
 
@@ -300,8 +310,9 @@ def _session_maker() -> "Callable[..., McpSession]":
     return make
 
 
-def builtin_tools(root: Path, seconds: float, *, allow_private: bool, remembers: bool) -> list[Tool]:
-    """Return the tools that work in `root`; each call takes at most `seconds`."""
-    files = [*file_tools(root, seconds), *change_tools(root)]
-    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds)]
-    return [*files, *others, *([remember_tool()] if remembers else [])]
+def builtin_tools(workspace: Workspace, seconds: float, *, allow_private: bool, remembers: bool) -> list[Tool]:
+    """Return the tools that work in `workspace`; each call takes at most `seconds`."""
+    root, editor = workspace.root, workspace.files
+    files = [*file_tools(root, seconds, editor), *change_tools(root, editor)]
+    others = [fetch_tool(seconds, allow_private=allow_private), shell_tool(root, seconds, workspace.terminal)]
+    return [*files, *others, *([remember_tool(root)] if remembers else [])]

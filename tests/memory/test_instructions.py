@@ -48,7 +48,7 @@ def test_the_nearest_comes_last(root: Path) -> None:
 def test_without_a_repository_only_the_folder_counts(root: Path) -> None:
     (root / ".git").rmdir()
     write(root / "AGENTS.md", "outer")
-    assert found() == Instructions()
+    assert found() == Instructions(Path.cwd())
 
 
 def test_what_is_not_trusted_is_named(root: Path) -> None:
@@ -56,8 +56,8 @@ def test_what_is_not_trusted_is_named(root: Path) -> None:
     write(Path("AGENTS.md"), "inner")
     Path("AGENTS.md").write_text("inner, changed")
     assert found().text() == ("", False)
-    [line] = Knowledge(instructions=True, memory=False).news(
-        Knowledge(instructions=True, memory=False).read("hi", None), 0
+    [line] = Knowledge(Path.cwd(), instructions=True, memory=False).news(
+        Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", None), 0
     )
     assert line == (
         "not trusted and left out: ../../AGENTS.md, AGENTS.md. Read them, then trust them: chat trust ../.., chat trust"
@@ -86,14 +86,14 @@ def test_the_outermost_file_is_cut_first(root: Path) -> None:
 
 def test_a_model_with_a_small_window_gets_less(root: Path) -> None:
     write(root / "AGENTS.md", "word " * 5000)
-    known = Knowledge(instructions=True, memory=False).read("hi", 2000)
+    known = Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", 2000)
     assert known.cut
     assert len(known.text) < 2000
 
 
 def test_news_is_told_once_until_something_changes(root: Path) -> None:
     write(Path("AGENTS.md"), "inner")
-    knowledge = Knowledge(instructions=True, memory=False)
+    knowledge = Knowledge(Path.cwd(), instructions=True, memory=False)
     assert list(knowledge.news(knowledge.read("hi", None), 12)) == ["instructions: AGENTS.md (about 12 tokens)"]
     assert list(knowledge.news(knowledge.read("hi", None), 12)) == []
     write(Path("AGENTS.md"), "other")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from chatcli import paths
 from chatcli.tools.tool import Rules, keep_rule, kept_rules, suggest_rule
 from chatcli.tools.toolbox import builtin_tools
+from chatcli.tools.workspace import Workspace
 
-TOOLS = {tool.name: tool for tool in builtin_tools(Path(), 1, allow_private=False, remembers=True)}
+TOOLS = {tool.name: tool for tool in builtin_tools(Workspace(Path()), 1, allow_private=False, remembers=True)}
 
 
 def allows(rule: str, tool: str, **arguments: Any) -> bool:
@@ -184,7 +185,8 @@ def test_a_rule_for_a_folder_is_not_led_out_of_it(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / ".env").write_text("x")
     (tmp_path / "docs" / "link").symlink_to("../.env")
-    tools = {tool.name: tool for tool in builtin_tools(tmp_path, 1, allow_private=False, remembers=True)}
+    built = builtin_tools(Workspace(tmp_path), 1, allow_private=False, remembers=True)
+    tools = {tool.name: tool for tool in built}
     rules = Rules(["read_file:docs/*"])
     assert rules.allows(tools["read_file"], {"path": "docs/my.key"})
     assert not rules.allows(tools["read_file"], {"path": "docs/../.env"})

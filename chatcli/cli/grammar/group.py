@@ -73,12 +73,13 @@ SUBCOMMANDS = (
     Subcommand("memory", "chatcli.cli.subcommands.memory", "List, add, edit and forget remembered facts."),
     Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by the Model Context Protocol."),
     Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of the stored threads, by model."),
+    Subcommand("acp", "chatcli.cli.subcommands.acp", "Serve an editor by the Agent Client Protocol."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )
 
 
-OF_GRAPHS = ("threads", "config", "doctor", "help")
+OF_GRAPHS = ("threads", "config", "acp", "doctor", "help")
 """The sub-commands that a builder's program has."""
 _SETTINGS = {"format_": "format", "input_": "input"}
 """The settings of parameters that have other names."""

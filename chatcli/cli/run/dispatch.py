@@ -64,9 +64,9 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
     if graph is None and isinstance(place, StoreLocation):
         ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
     if request.stays and graph is None and stored is not None:
-        name = _shown_model(settings, recorded(), name)
+        name = shown_model(settings, recorded(), name)
     plain = graph is None and not at_server
-    documents = _chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
+    documents = chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
     begin = partial(
         build_conversation, settings, place, thread_id, graph, request.schema, name=name, documents=documents
     )
@@ -104,7 +104,7 @@ def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
     return newest[0].thread_id
 
 
-def _chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tuple[str, ...]:
+def chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tuple[str, ...]:
     """Return the documents of the settings as absolute paths and globs.
 
     Raises:
@@ -124,7 +124,7 @@ def _chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tup
     return tuple(map(resolve_source, settings.docs))
 
 
-def _shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
+def shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
     """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
     provider, _, model = recorded.partition(":")
     if provider not in PROVIDERS or any(settings.is_option(option) for option in ("model", "role")):

@@ -84,7 +84,9 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
     if fitted.trimmed:
         update["trimming_told"] = True
     answer = _with_request(name_calls(_with_citations(answer, state), state["messages"]), turn, known)
-    return {**update, **review_calls(answer, state, turn, offer.tools, notify(runtime))}
+    # In a thread: what a call would change is read, perhaps from an editor.
+    reviewed = await asyncio.to_thread(review_calls, answer, state, turn, offer.tools, notify(runtime))
+    return {**update, **reviewed}
 
 
 def _with_citations(answer: AIMessage, state: ChatState) -> AIMessage:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
@@ -235,7 +234,7 @@ class ChatSession(Session):
         artifacts = [message.artifact for message in messages[asked[-count] :] if isinstance(message, ToolMessage)]
         found = [artifact.get(CHANGES) for artifact in reversed(artifacts) if isinstance(artifact, dict)]
         records = [record for each in found if isinstance(each, list) for record in reversed(each)]
-        return await asyncio.to_thread(reverts, Path.cwd(), records) if records else ([], [])
+        return await asyncio.to_thread(reverts, self.toolbox.workspace.root, records) if records else ([], [])
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """See `Session.rewind`."""

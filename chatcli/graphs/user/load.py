@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 import traceback
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -38,6 +39,10 @@ _OURS = str(Path(chatcli.__file__).parent)
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 AnyPregel = Pregel[Any, Any, Any, Any]
+
+_importing = threading.RLock()
+_imported: dict[Path, tuple[tuple[int, int], ModuleType]] = {}
+"""The files that were run, each with its time and size then."""
 
 
 def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
@@ -210,7 +215,10 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import the file at `path`; a file in a package gets its name there, so that its relative imports work."""
+    """Import the file at `path`; a file in a package gets its name there, so that its relative imports work.
+
+    Several conversations in one process share the module, and so its classes, until the file changes.
+    """
     parts, folder = [path.stem], path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
@@ -220,8 +228,21 @@ def _import_file(path: Path) -> ModuleType:
         if sys.path[:1] != [str(folder)]:  # first: an installed package may have the same name
             sys.path.insert(0, str(folder))
         return importlib.import_module(name.removesuffix(".__init__"))
-    if name in sys.modules or not name.isidentifier() or name in sys.stdlib_module_names:
+    with _importing:
+        status = path.stat()
+        version = status.st_mtime_ns, status.st_size
+        known = _imported.get(path)
+        if known is None or known[0] != version:
+            known = _imported[path] = version, _run_file(path, name if known is None else known[1].__name__)
+        return known[1]
+
+
+def _run_file(path: Path, name: str) -> ModuleType:
+    """Run the file at `path` as the module `name`, or under another name if that is taken."""
+    ours = name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path)
+    if (name in sys.modules and not ours) or not name.isidentifier() or name in sys.stdlib_module_names:
         name = f"chatcli_graph_{path.stem}"  # the file has the name of another module
+    before = sys.modules.get(name)
     found = importlib.util.spec_from_file_location(name, path)
     assert found is not None
     assert found.loader is not None
@@ -231,5 +252,7 @@ def _import_file(path: Path) -> ModuleType:
         found.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
         raise
     return module

@@ -1,0 +1,117 @@
+"""`chat acp`: an agent for editors that speak the Agent Client Protocol."""
+
+import asyncio
+import importlib.util
+import inspect
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from chatcli.cli.app import chat, given_settings
+from chatcli.cli.load_settings import report_dotenv
+from chatcli.cli.report import report_traceback
+from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
+from chatcli.config.installation import install_command
+from chatcli.config.settings import Settings
+from chatcli.conversation.build import build_conversation, who_answers
+from chatcli.conversation.place import choose_place
+from chatcli.errors import ChatcliError, UsageError
+from chatcli.graphs.server.client import ServerAddress
+from chatcli.providers import PROVIDERS
+from chatcli.runtime.signals import take_signals
+from chatcli.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.tools.workspace import Workspace
+
+_NOT_HERE = frozenset(
+    (
+        *("thread", "continue_", "resume", "interactive", "file", "script", "resume_with", "schema_file"),
+        *("format_", "json", "quiet", "color", "theme", "editing_mode", "plain", "helper", "version"),
+    )
+)
+"""The options of `chat` that are about one thread, one question, or a terminal."""
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+def acp(ctx: typer.Context, **options: Any) -> None:
+    """Answer an editor by the Agent Client Protocol, on stdin and stdout; its sessions are threads.
+
+    The editor starts this command; see `chat help editors`.
+    """
+    if importlib.util.find_spec("acp") is None:
+        raise UsageError(f"`chat acp` needs the extra acp: {install_command('acp')}")
+    base = ctx.find_object(Settings)
+    assert base is not None
+    missing = {"json": False, "format_": None}
+    settings = base.with_options(given_settings({**missing, **options}))
+    for name in ("thread", "file", "script", "resume_with"):
+        if base.is_option(name):
+            raise UsageError(f"--{name.replace('_', '-')} has no effect on `chat acp`", remedy="Leave it out.")
+    place = choose_place(settings)
+    graph = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
+    provider = who_answers(settings, place, graph).provider
+    settings.servers()  # refuse an unreadable file of MCP servers now
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("waiting for an editor's messages on standard input; see `chat help editors`", file=sys.stderr)
+    from chatcli.serve.acp.agent import Agent, serve  # late: it needs the extra
+
+    def reread(folder: Path) -> Settings:
+        found = settings.read_again(folder)
+        report_dotenv(found.folder)
+        return found
+
+    def report(failure: ChatcliError) -> None:
+        print(settings.credentials.redact(f"error: {sanitize_line(failure.message)}"), file=sys.stderr, flush=True)
+        if settings.debug:
+            report_traceback(failure, settings.credentials.redact)
+
+    agent = Agent(settings, provider if provider in PROVIDERS else "", reread, begin, report)
+    serve(agent, lambda end: take_signals(asyncio.get_running_loop(), end))
+
+
+def begin(settings: Settings, thread_id: str, stored: bool, workspace: "Workspace") -> "Conversation":
+    """Return the conversation of a session on `thread_id`, whose tools work in `workspace`.
+
+    Raises:
+        UsageError: What is to answer can't be used.
+
+    """
+    from chatcli.cli.run.dispatch import chosen_documents, shown_model
+
+    place = choose_place(settings)
+    at_server = isinstance(place, ServerAddress)
+    recorded = cache(lambda: recorded_model(place, thread_id) if stored and not at_server else "")
+    graph = None if at_server else chosen_graph(settings, place, thread_id if stored else None, recorded)
+    name = who_answers(settings, place, graph)
+    plain = graph is None and not at_server
+    if stored and plain:
+        name = shown_model(settings, recorded(), name)
+    documents = chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
+    return build_conversation(
+        settings,
+        place,
+        thread_id,
+        graph,
+        name=name,
+        can_ask=True,
+        embedded=graph is not None,
+        documents=documents,
+        workspace=workspace,
+    )
+
+
+def _same_options() -> inspect.Signature:
+    """Return the signature of `acp` with the options of `chat` that make sense here."""
+    kept = [one for one in inspect.signature(chat).parameters.values() if one.name not in _NOT_HERE]
+    return inspect.Signature(kept)
+
+
+setattr(acp, "__signature__", _same_options())  # noqa: B010 - a function's own, which mypy does not know
+acp.__annotations__ = {one.name: one.annotation for one in _same_options().parameters.values()}
+app.command()(acp)

@@ -1,0 +1,463 @@
+"""The agent: answers an editor's requests, and holds its sessions, each of which is a thread."""
+
+import asyncio
+import importlib.util
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acp.exceptions import RequestError
+
+from chatcli import __version__
+from chatcli.config.mcp_servers import McpServer
+from chatcli.config.settings import Settings
+from chatcli.conversation.place import Place, choose_place, granted, keeps_threads, open_threads
+from chatcli.errors import ChatcliError, MissingKeyError
+from chatcli.providers import PROVIDERS
+from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
+from chatcli.serve.acp.pipes import Pipes, take_streams
+from chatcli.serve.acp.workspace import Files, Terminal
+from chatcli.store.errors import as_failure
+from chatcli.store.threads import delete_threads
+from chatcli.thread_ids import check_thread_id, new_thread_id
+from chatcli.tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from chatcli.conversation.conversation import Conversation
+    from chatcli.serve.acp.session import EditorSession
+
+PROTOCOL_VERSION = 1
+PAGE = 50
+"""Sessions in one answer to `session/list`."""
+STOP_SECONDS = 4.0
+"""Time for all sessions to stop at the end."""
+
+THREADS = 100
+"""The most threads for what blocks: files, stores, and nodes of graphs, each of which keeps one."""
+
+Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
+Begin = Callable[[Settings, str, bool, Workspace], "Conversation"]
+"""Returns the conversation on a thread, which is stored or not, with the settings in its folder."""
+Reread = Callable[[Path], Settings]
+"""Returns the settings in a folder."""
+
+
+class Agent:
+    """What an editor talks to.
+
+    Args:
+        settings: The settings of the command line.
+        provider: The provider of the model that answers first, empty for a graph or a server.
+        reread: Returns the settings in the folder of a session.
+        begin: Begins a conversation.
+        report: Gets each failure, for the log.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        provider: str,
+        reread: Reread,
+        begin: Begin,
+        report: Callable[[ChatcliError], None],
+    ) -> None:
+        self._settings = settings
+        self._report = report
+        self._provider = provider
+        self._reread = reread
+        self._begin = begin
+        self._client = Client()
+        self._sessions: dict[str, EditorSession] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        """The requests that are not answered yet."""
+        self._later: set[asyncio.Task[None]] = set()
+        self._handlers: dict[str, Handler] = {
+            "initialize": self._initialize,
+            "authenticate": self._authenticate,
+            "session/new": self._new,
+            "session/load": self._load,
+            "session/resume": self._resume,
+            "session/list": self._list,
+            "session/fork": self._fork,
+            "session/delete": self._delete,
+            "session/close": self._close,
+            "session/set_mode": self._set_mode,
+            "session/set_config_option": self._set_option,
+            "session/prompt": self._prompt,
+            "session/cancel": self._cancel,
+        }
+
+    async def run(self, pipes: Pipes) -> None:
+        """Answer until the editor is gone; then stop what runs."""
+        await self._answer_first(pipes)
+        # Late: pydantic, which the connection needs, would double the time to the first answer.
+        from acp.connection import Connection
+
+        connection = Connection(self.handle, pipes, listening=False)
+        self._client.wire = connection
+        importing = asyncio.create_task(asyncio.to_thread(_import_all))  # a session is opened soon
+        try:
+            await connection.main_loop()
+        finally:
+            await self._stop()
+            await connection.close()
+            await asyncio.wait([importing])
+
+    async def _answer_first(self, pipes: Pipes) -> None:
+        """Answer `initialize` at once, if it is the first request."""
+        first = await pipes.receive()
+        if first is None or first.get("method") != "initialize" or "id" not in first:
+            pipes.put_back(first)
+            return
+        params = first.get("params")
+        result = await self._initialize(params if isinstance(params, Mapping) else {})
+        await pipes.send({"jsonrpc": "2.0", "id": first["id"], "result": result})
+
+    async def handle(self, method: str, params: Any, is_notification: bool) -> Any:
+        """Return the result of a request.
+
+        Raises:
+            RequestError: It failed.
+
+        """
+        handler = self._handlers.get(method)
+        if handler is None:
+            if is_notification:
+                return None  # an extension that is not known here
+            raise RequestError.method_not_found(method)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await handler(params if isinstance(params, Mapping) else {})
+        except RequestError:
+            raise
+        except Exception as error:
+            failure = self._settings.credentials.explain(as_failure(error))
+            self._report(failure)
+            raise as_request_error(failure) from error
+
+    async def _initialize(self, params: Mapping[str, Any]) -> Fields:
+        capabilities = params.get("clientCapabilities")
+        self._client.capabilities = capabilities if isinstance(capabilities, Mapping) else {}
+        place = choose_place(self._settings)
+        kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if keeps_threads(place) else {}
+        takes_servers = bool(self._provider) and importlib.util.find_spec("langchain_mcp_adapters") is not None
+        return {
+            "protocolVersion": PROTOCOL_VERSION,
+            "agentInfo": {"name": "chatcli", "title": "chat", "version": __version__},
+            "agentCapabilities": {
+                "loadSession": bool(kept),
+                "promptCapabilities": {"image": True, "audio": False, "embeddedContext": True},
+                "mcpCapabilities": {"http": takes_servers, "sse": False},
+                "sessionCapabilities": {**kept, "close": {}},
+            },
+            "authMethods": self._auth_methods(),
+        }
+
+    def _auth_methods(self) -> list[Fields]:
+        """Return how the key that is missing is given; nothing where none is."""
+        if not self._lacks_key(self._settings, self._provider):
+            return []
+        provider = PROVIDERS[self._provider]
+        variable = provider.key_variables[0]
+        how = f"Set {variable} in the environment of the agent, or run: chat keys set {provider.prefix}"
+        return [
+            {
+                "id": f"{provider.prefix}-key",
+                "name": f"Key for {provider.title}: {variable}",
+                "description": how,
+                "type": "env_var",
+                "vars": [{"name": variable}],
+            }
+        ]
+
+    async def _authenticate(self, params: Mapping[str, Any]) -> Fields:
+        known = [f"{prefix}-key" for prefix in PROVIDERS]
+        method = _text(params, "methodId")
+        if method not in known:
+            raise invalid(f"there is no authentication method {method!r}")
+        self._settings = await asyncio.to_thread(self._reread, Path.cwd())
+        self._require_key(self._settings, method.removesuffix("-key"))
+        return {}
+
+    async def _new(self, params: Mapping[str, Any]) -> Fields:
+        session = await self._open(new_thread_id(), params, stored=False)
+        self._after(session.announce())
+        return {"sessionId": session.id, **session.state()}
+
+    async def _load(self, params: Mapping[str, Any]) -> Fields:
+        session = await self._open(_text(params, "sessionId"), params, stored=True)
+        await session.replay()
+        self._after(session.announce(), session.show_open_requests())
+        return session.state()
+
+    async def _resume(self, params: Mapping[str, Any]) -> Fields:
+        session = await self._open(_text(params, "sessionId"), params, stored=True)
+        self._after(session.announce(), session.show_open_requests())
+        return session.state()
+
+    async def _fork(self, params: Mapping[str, Any]) -> Fields:
+        origin, new = _text(params, "sessionId"), new_thread_id()
+        settings = await self._settings_in(params)
+        place = self._place_of(origin, settings)
+        fresh = origin in self._sessions and not await _exists(place, origin)  # nothing was asked yet
+        if await _exists(place, origin):
+
+            def copy() -> None:
+                open_threads(place).fork(origin, new)
+                granted(place, origin).copy_to(new)
+
+            await asyncio.to_thread(copy)
+        elif not fresh:
+            raise unknown_session(origin)
+        session = await self._open(new, params, stored=not fresh)
+        self._after(session.announce(), session.show_open_requests())
+        return {"sessionId": new, **session.state()}
+
+    async def _list(self, params: Mapping[str, Any]) -> Fields:
+        folder = params.get("cwd")
+        settings = await self._settings_in(params) if isinstance(folder, str) else self._settings
+        place = choose_place(settings)
+        begin = _cursor(params.get("cursor"))
+
+        def read() -> Fields:
+            found: list[Fields] = []
+            threads = open_threads(place).recent(None if isinstance(folder, str) else begin + PAGE + 1)
+            for number, thread in enumerate(threads[begin:], begin):
+                if len(found) == PAGE:
+                    return {"sessions": found, "nextCursor": str(number)}
+                known = granted(place, thread.thread_id).folder
+                if not isinstance(folder, str) or known in ("", str(Path(folder).resolve()), folder):
+                    cwd = known or (folder if isinstance(folder, str) else str(Path.cwd()))
+                    shown = {"sessionId": thread.thread_id, "cwd": cwd, "title": thread.title}
+                    found.append({**shown, "updatedAt": thread.updated_at})
+            return {"sessions": found}
+
+        return await asyncio.to_thread(read) if keeps_threads(place) else {"sessions": []}
+
+    async def _delete(self, params: Mapping[str, Any]) -> Fields:
+        session_id = _text(params, "sessionId")
+        place = self._place_of(session_id, self._settings)
+        await self._drop(session_id)
+        if await _exists(place, session_id):
+
+            def delete() -> None:
+                delete_threads(open_threads(place), [session_id])
+                granted(place, session_id).forget()
+
+            await asyncio.to_thread(delete)
+        return {}
+
+    async def _close(self, params: Mapping[str, Any]) -> Fields:
+        session_id = _text(params, "sessionId")
+        self._session(params)
+        await self._drop(session_id)
+        return {}
+
+    async def _set_mode(self, params: Mapping[str, Any]) -> Fields:
+        await self._session(params).use_mode(_text(params, "modeId"))
+        return {}
+
+    async def _set_option(self, params: Mapping[str, Any]) -> Fields:
+        return await self._session(params).use_option(_text(params, "configId"), params.get("value"))
+
+    async def _prompt(self, params: Mapping[str, Any]) -> Fields:
+        return await self._session(params).prompt(params.get("prompt"))
+
+    async def _cancel(self, params: Mapping[str, Any]) -> None:
+        if (session := self._sessions.get(str(params.get("sessionId")))) is not None:
+            session.cancel()
+
+    def _session(self, params: Mapping[str, Any]) -> "EditorSession":
+        session_id = _text(params, "sessionId")
+        if (session := self._sessions.get(session_id)) is None:
+            raise unknown_session(session_id)
+        return session
+
+    async def _open(self, session_id: str, params: Mapping[str, Any], *, stored: bool) -> "EditorSession":
+        """Open the session on a thread, in place of one that is open on it.
+
+        Raises:
+            RequestError: There is no such thread, or the parameters can't be used.
+            ChatcliError: The settings in the folder can't be used, or a key is missing.
+
+        """
+        try:
+            check_thread_id(session_id)
+        except ValueError as error:
+            raise invalid(str(error)) from None
+        settings = await self._settings_in(params)
+        place = choose_place(settings)
+        if stored and not await _exists(place, session_id):
+            raise unknown_session(session_id)
+        await self._drop(session_id)
+
+        session_type = await asyncio.to_thread(_session_type)
+        folder = Path(_text(params, "cwd"))
+        workspace = self._workspace(session_id, folder)
+        conversation = await asyncio.to_thread(self._begin, settings, session_id, stored, workspace)
+        if not stored:
+            self._require_key(settings, conversation.model_name.provider)
+        session = session_type(self._client, conversation, settings, workspace, folder)
+        self._sessions[session_id] = session
+        conversation.warm_up(lambda: None)
+        return session
+
+    def _workspace(self, session_id: str, folder: Path) -> Workspace:
+        files = Files(self._client, session_id, folder) if self._client.offers("fs", "readTextFile") else None
+        terminal = Terminal(self._client, session_id) if self._client.offers("terminal") else None
+        return Workspace(folder.resolve(), files, terminal)
+
+    async def _settings_in(self, params: Mapping[str, Any]) -> Settings:
+        """Return the settings in the folder of a session, with the MCP servers of the editor."""
+        folder = Path(_text(params, "cwd"))
+        if not folder.is_absolute() or not await asyncio.to_thread(folder.is_dir):
+            raise invalid(f"cwd must be the absolute path of a folder, not {str(folder)!r}")
+        settings = await asyncio.to_thread(self._reread, folder)
+        servers = _servers(params.get("mcpServers") or (), folder)
+        taken = {f"{name}-editor" if name in settings.servers() else name: server for name, server in servers.items()}
+        return replace(settings, mcp_servers={**settings.mcp_servers, **taken}) if taken else settings
+
+    def _place_of(self, session_id: str, settings: Settings) -> Place:
+        session = self._sessions.get(session_id)
+        return session.conversation.place if session is not None else choose_place(settings)
+
+    def _lacks_key(self, settings: Settings, provider: str) -> bool:
+        return provider in PROVIDERS and settings.credentials.lacks_key(provider)
+
+    def _require_key(self, settings: Settings, provider: str) -> None:
+        """Raise MissingKeyError if the key of `provider` is missing."""
+        if self._lacks_key(settings, provider):
+            row = PROVIDERS[provider]
+            variable = row.key_variables[0]
+            missing = MissingKeyError(
+                f"{row.title} needs a key, and {variable} is not set",
+                remedy=f"Set {variable} in the agent's environment, or run: chat keys set {provider}",
+                provider=provider,
+            )
+            raise settings.credentials.explain(missing, provider)
+
+    def _after(self, *actions: Awaitable[None]) -> None:
+        """Run `actions` one after the other, once the request that runs is answered."""
+
+        async def act() -> None:
+            await asyncio.sleep(0)
+            for action in actions:
+                with suppress(ChatcliError):  # the next prompt reports it
+                    await action
+
+        task = asyncio.create_task(act())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _drop(self, session_id: str) -> None:
+        """Close the session if it is open."""
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            await session.close()
+
+    async def _stop(self) -> None:
+        """Stop every turn, and let the other requests end."""
+        await asyncio.sleep(0)  # so that those which came last begin
+        await self._drop_all()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_SECONDS)
+        for task in self._later:
+            task.cancel()
+        await self._drop_all()  # one of them may have opened another
+
+    async def _drop_all(self) -> None:
+        closing = [asyncio.create_task(self._drop(session_id)) for session_id in [*self._sessions]]
+        if closing:
+            await asyncio.wait(closing, timeout=STOP_SECONDS)
+
+
+def _session_type() -> "type[EditorSession]":
+    from chatcli.serve.acp.session import EditorSession  # late: it comes behind the answer to `initialize`
+
+    return EditorSession
+
+
+def _import_all() -> None:
+    """Import what a session needs, and then what its prompts do."""
+    _session_type()
+    from chatcli.serve.acp.session import import_turns
+
+    import_turns()
+
+
+def _text(params: Mapping[str, Any], key: str) -> str:
+    value = params.get(key)
+    if not isinstance(value, str):
+        raise invalid(f"{key} must be a text")
+    return value
+
+
+def _cursor(value: Any) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+        raise invalid("the cursor is none of session/list")
+    return int(value)
+
+
+async def _exists(place: Place, session_id: str) -> bool:
+    if not keeps_threads(place):
+        return False
+    return await asyncio.to_thread(lambda: open_threads(place).find(session_id)) is not None
+
+
+def _servers(given: Any, folder: Path) -> dict[str, McpServer]:
+    """Return the editor's MCP servers, by name; its values are literal."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise invalid("mcpServers must be a list")
+    return dict(_server(each, folder) for each in given)
+
+
+def _server(given: Any, folder: Path) -> tuple[str, McpServer]:
+    if not isinstance(given, Mapping):
+        raise invalid("an MCP server must be an object")
+    name = _text(given, "name")
+    if given.get("type") in ("http", "sse"):
+        headers = _pairs(given.get("headers"))
+        return name, McpServer(url=_text(given, "url"), headers=headers, type=given["type"], literal=True)
+    if given.get("type") not in (None, "stdio"):
+        raise invalid(f"the MCP server {name} has a transport that is not known here: {given['type']!r}")
+    arguments = given.get("args") or []
+    if not isinstance(arguments, list) or not all(isinstance(each, str) for each in arguments):
+        raise invalid(f"args of the MCP server {name} must be a list of texts")
+    command, env = _text(given, "command"), _pairs(given.get("env"))
+    return name, McpServer(command=command, args=tuple(arguments), env=env, cwd=str(folder), literal=True)
+
+
+def _pairs(given: Any) -> dict[str, str]:
+    """Return a list of objects with `name` and `value` as a table."""
+    pairs = given or []
+    if not isinstance(pairs, list) or not all(isinstance(each, Mapping) for each in pairs):
+        raise invalid("the variables and headers of an MCP server must be a list of objects")
+    return {_text(each, "name"): _text(each, "value") for each in pairs}
+
+
+def serve(agent: Agent, stop: Callable[[Callable[[], None]], None]) -> None:
+    """Let `agent` answer on stdin and stdout until the editor is gone.
+
+    Args:
+        agent: The agent.
+        stop: Gets what ends it, to be called when a signal asks for that; it runs in the event loop.
+
+    """
+    reading, writing = take_streams()
+
+    async def run() -> None:
+        # Python's own number is for one conversation: a node of a graph may keep its thread for long.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+        pipes = Pipes(reading, writing)
+        stop(pipes.end)
+        await agent.run(pipes)
+
+    asyncio.run(run())

@@ -1,0 +1,80 @@
+"""The editor as the agent sees it: what it offers, and the requests and notifications that it gets."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from acp.exceptions import RequestError
+
+from chatcli.errors import AuthError, ChatcliError, MissingKeyError
+from chatcli.providers import PROVIDERS
+
+AUTH_REQUIRED, INTERNAL, NOT_FOUND = -32000, -32603, -32002
+Fields = dict[str, Any]
+
+
+class StoppedError(Exception):
+    """The user stopped the turn."""
+
+
+class Wire(Protocol):
+    """What the SDK's connection offers."""
+
+    async def send_request(self, method: str, params: Any = None) -> Any:
+        """Send a request, and return its result."""
+
+    async def send_notification(self, method: str, params: Any = None) -> None:
+        """Send a notification."""
+
+
+class Client:
+    """An editor with its `capabilities`, as it named them at `initialize`."""
+
+    def __init__(self) -> None:
+        self.capabilities: Mapping[str, Any] = {}
+        self.wire: Wire | None = None
+
+    def offers(self, *names: str) -> bool:
+        """Return whether the editor has a capability: `offers("fs", "readTextFile")`."""
+        found: Any = self.capabilities
+        for name in names:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return found is not None and found is not False
+
+    async def request(self, method: str, **params: Any) -> Any:
+        """Return the result of a request to the editor.
+
+        Raises:
+            RequestError: The editor refused it.
+            ConnectionError: The editor is gone.
+
+        """
+        assert self.wire is not None
+        return await self.wire.send_request(method, params)
+
+    async def update(self, session_id: str, update: Fields) -> None:
+        """Send an update of a session; an editor that is gone gets none."""
+        assert self.wire is not None
+        with suppress(ConnectionError):
+            await self.wire.send_notification("session/update", {"sessionId": session_id, "update": update})
+
+
+def as_request_error(error: ChatcliError) -> RequestError:
+    """Return `error` in the protocol's form; a missing or refused key asks the user to authenticate."""
+    message = f"{error.message}. {error.remedy}" if error.remedy else error.message
+    data: Fields = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    if error.remedy:
+        data["remedy"] = error.remedy
+    if isinstance(error, MissingKeyError) and error.provider in PROVIDERS:
+        data["variable"] = PROVIDERS[error.provider].key_variables[0]
+    return RequestError(AUTH_REQUIRED if isinstance(error, AuthError) else INTERNAL, message, data)
+
+
+def invalid(message: str) -> RequestError:
+    """Return the error for a request whose parameters can't be used."""
+    return RequestError(-32602, f"Invalid params: {message}", {"message": message})
+
+
+def unknown_session(session_id: str) -> RequestError:
+    """Return the error for a session that there is not."""
+    return RequestError(NOT_FOUND, f"there is no session {session_id!r}", {"sessionId": session_id})

@@ -1,0 +1,91 @@
+"""What a session offers: modes (which calls of tools run unasked), the model that answers, and slash commands."""
+
+from chatcli.commands.all import all_commands
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.errors import UsageError
+from chatcli.models.local.pulled import find_model, pulled_models
+from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
+from chatcli.providers import LOCAL, PROVIDERS
+from chatcli.serve.acp.client import Fields
+
+MODES = (
+    ("ask", "Ask", "Calls of tools that can change or send something ask first."),
+    ("auto", "Run everything", "All calls of tools run without asking."),
+)
+
+
+def mode_state(current: str) -> Fields:
+    """Return the modes, of which `current` is the one that holds."""
+    modes = [{"id": mode, "name": name, "description": description} for mode, name, description in MODES]
+    return {"currentModeId": current, "availableModes": modes}
+
+
+def mode_option(current: str) -> Fields:
+    """Return the modes as an option, which newer editors show in place of them."""
+    options = [{"value": mode, "name": name, "description": description} for mode, name, description in MODES]
+    return _option("mode", "Mode", current, options)
+
+
+def model_option(conversation: Conversation, settings: Settings) -> Fields:
+    """Return the option that shows what answers, and lets the user choose another model."""
+    current = str(conversation.model_name)
+    names = {current: current}
+    if not conversation.has_own_graph:
+        names |= _models(settings)
+    options = [{"value": value, "name": name} for value, name in names.items()]
+    return _option("model", "Model", current, options)
+
+
+def _option(name: str, title: str, current: str, options: list[Fields]) -> Fields:
+    fields = {"id": name, "name": title, "category": name, "type": "select"}
+    return {**fields, "currentValue": current, "options": options}
+
+
+def _models(settings: Settings) -> dict[str, str]:
+    """Return the models that can be used, as far as that is known without asking a server, by value."""
+    found = {}
+    for provider in PROVIDERS.values():
+        if provider.default_model and settings.credentials.has_key(provider.prefix):
+            found[str(ModelName(provider.prefix, provider.default_model))] = ""
+    for name in (*LOCAL_MODELS, *pulled_models()):
+        if find_model(name, settings.local_model).is_fetched:
+            found[str(ModelName(LOCAL, name))] = ""
+    named = {value: name or value for value, name in found.items()}
+    for alias, text in settings.aliases.items():
+        try:
+            resolve_model(text, settings)
+        except UsageError:  # `chat models list` reports it
+            continue
+        named[alias] = f"{alias} ({text})"
+    return named
+
+
+LEFT_OUT = frozenset(
+    (
+        *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
+        *("copy", "save", "file", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
+    )
+)
+"""The slash commands that an editor does not offer."""
+
+
+class OfferedCommands:
+    """The slash commands of a session."""
+
+    def __init__(self) -> None:
+        self.registry = all_commands()
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a command `name`."""
+        command = self.registry.find(name)
+        return command is not None and command.name not in LEFT_OUT
+
+    def shown(self, conversation: Conversation) -> list[Fields]:
+        """Return the commands that can work in `conversation`, in the protocol's form."""
+        offered = []
+        for command in self.registry.offered(conversation):
+            if command.name not in LEFT_OUT:
+                hint = {"input": {"hint": command.usage}} if command.usage else {}
+                offered.append({"name": command.name, "description": command.help, **hint})
+        return offered

@@ -1,0 +1,163 @@
+"""A session of an editor: a thread, its folder, and what is shown before the first prompt.
+
+What runs a prompt imports LangGraph, and is imported when the first one comes, or before that behind it all.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.errors import InterruptedTurnError
+from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
+from chatcli.serve.acp.options import OfferedCommands, mode_option, mode_state, model_option
+from chatcli.tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from chatcli.serve.acp.turns import Turns
+
+
+class EditorSession:
+    """One session.
+
+    Args:
+        client: The editor.
+        conversation: The conversation on the session's thread.
+        settings: The settings in the session's folder.
+        workspace: The session's folder, and what the editor offers for it.
+        folder: The folder as the editor named it.
+
+    """
+
+    def __init__(
+        self, client: Client, conversation: Conversation, settings: Settings, workspace: Workspace, folder: Path
+    ) -> None:
+        self.id = conversation.thread_id
+        self.conversation = conversation
+        self.settings = settings
+        self._client = client
+        self._workspace = workspace
+        self._folder = folder
+        self._commands = OfferedCommands()
+        self._turns: Turns | None = None
+        self._making = asyncio.Lock()
+        self._lock = asyncio.Lock()
+        self._prompts: set[asyncio.Event] = set()
+        """What stops each prompt that runs or waits."""
+        self._mode = "auto" if settings.yes else "ask"
+
+    def state(self) -> Fields:
+        """Return the modes and options of the session, as a client gets them when it is opened."""
+        modes = {"modes": mode_state(self._mode)} if self._has_tools else {}
+        return {**modes, "configOptions": self._options()}
+
+    def _options(self) -> list[Fields]:
+        modes = [mode_option(self._mode)] if self._has_tools else []
+        return [*modes, model_option(self.conversation, self.settings)]
+
+    @property
+    def _has_tools(self) -> bool:
+        settings = self.settings
+        switched_on = settings.tools is not False and (bool(settings.tools) or bool(settings.servers()))
+        return switched_on and not self.conversation.has_own_graph
+
+    async def announce(self) -> None:
+        """Send the slash commands."""
+        offered = self._commands.shown(self.conversation)
+        await self._client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
+
+    async def replay(self) -> None:
+        """Show the thread's messages again; see `Turns.replay`."""
+        await (await self.turns()).replay()
+
+    async def show_open_requests(self) -> None:
+        """Show what the thread waits for; see `Turns.show_open_requests`."""
+        await (await self.turns()).show_open_requests()
+
+    async def use_mode(self, mode: str) -> None:
+        """Let the mode `mode` decide which calls of tools run unasked.
+
+        Raises:
+            RequestError: There is no such mode.
+
+        """
+        self._choose_mode(mode)
+        await self._client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self._options()})
+
+    async def use_option(self, name: str, value: Any) -> Fields:
+        """Set the option `name`, and return all options.
+
+        Raises:
+            RequestError: There is no such option or value.
+            ChatcliError: The model can't be used.
+
+        """
+        if name not in ("mode", "model") or not isinstance(value, str):
+            raise invalid(f"there is no option {name!r}")
+        if name == "mode":
+            self._choose_mode(value)
+            await self._client.update(self.id, {"sessionUpdate": "current_mode_update", "currentModeId": value})
+        elif value != str(self.conversation.model_name):
+            if self.conversation.has_own_graph:
+                raise invalid(f"{self.conversation.model_name} answers, and has a model of its own")
+            await self.conversation.use_model(value)
+            if self._turns is not None:
+                self._turns.shown_model = str(self.conversation.model_name)
+        return {"configOptions": self._options()}
+
+    def _choose_mode(self, mode: str) -> None:
+        if not self._has_tools or mode not in ("ask", "auto"):
+            raise invalid(f"there is no mode {mode!r}")
+        self._mode = mode
+
+    async def prompt(self, blocks: Any) -> Fields:
+        """Run a prompt, and return why it ended; for failures see `Turns.run`."""
+        stop = asyncio.Event()
+        self._prompts.add(stop)
+        try:
+            async with self._lock:
+                turns = await self.turns()
+                return await turns.run(blocks, stop, self._mode if self._has_tools else None)
+        except (StoppedError, InterruptedTurnError):
+            return {"stopReason": "cancelled"}
+        finally:
+            self._prompts.discard(stop)
+
+    def cancel(self) -> None:
+        """Stop what runs; what has arrived of the answer is kept."""
+        for stop in self._prompts:
+            stop.set()
+        if self._prompts:
+            self.conversation.interrupt()
+        if self._turns is not None:
+            self._turns.stop_asking()
+
+    async def close(self) -> None:
+        """Stop what runs, and close the conversation."""
+        self.cancel()
+        async with self._lock:
+            await self.conversation.close()
+
+    async def turns(self) -> "Turns":
+        """Return what runs the prompts."""
+        async with self._making:
+            if self._turns is None:
+                turns_type = await asyncio.to_thread(import_turns)
+                self._turns = turns_type(
+                    self._client,
+                    self.conversation,
+                    self.settings,
+                    self._workspace,
+                    self._folder,
+                    self._commands,
+                    self._options,
+                )
+            return self._turns
+
+
+def import_turns() -> "type[Turns]":
+    """Return what runs prompts; the first call takes as long as importing LangGraph."""
+    from chatcli.serve.acp.turns import Turns
+
+    return Turns

@@ -1,0 +1,436 @@
+"""The prompts of a session: questions, answers to what its thread waits for, and slash commands."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langchain_core.tools import ToolException
+from langgraph.errors import GraphRecursionError
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
+from chatcli.config.settings import Settings
+from chatcli.conversation.conversation import Conversation
+from chatcli.conversation.place import granted, keeps_threads
+from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
+from chatcli.events import (
+    STOPPED,
+    ApprovalRequested,
+    ConfirmationRequested,
+    Event,
+    KeyRequested,
+    ThreadChanged,
+    ToolCallStarted,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+)
+from chatcli.message import is_review
+from chatcli.models.prices import spent
+from chatcli.providers import PROVIDERS
+from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
+from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
+from chatcli.serve.acp.options import OfferedCommands
+from chatcli.serve.acp.prompts import read_prompt
+from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
+from chatcli.serve.acp.workspace import Terminal
+from chatcli.sessions.interrupt_answers import read_answer
+from chatcli.sessions.stream import read_todos
+from chatcli.tools.changes import plan
+from chatcli.tools.toolbox import Toolbox
+from chatcli.tools.workspace import Workspace
+
+END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
+_REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
+
+
+@dataclass(slots=True)
+class Spending:
+    """What the turns of one prompt used."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+    def add(self, event: TurnFinished) -> None:
+        """Add what a turn used."""
+        self.input_tokens += event.usage.input_tokens
+        self.output_tokens += event.usage.output_tokens
+        self.total_tokens += event.usage.total_tokens
+
+    def as_json(self) -> Fields:
+        """Return it in the protocol's form; nothing where nobody counted."""
+        if not self.total_tokens:
+            return {}
+        counts = {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
+        return {"usage": {**counts, "totalTokens": self.total_tokens}}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a turn, or a command, ended."""
+
+    last: Event | None = None
+    waits_for: list[ApprovalRequested] = field(default_factory=list)
+    stopped: str = ""
+    """Where the graph stopped at a breakpoint, in words."""
+
+
+class Turns:
+    """Runs one prompt after the other.
+
+    Args:
+        client: The editor.
+        conversation: The conversation on the session's thread.
+        settings: The settings in the session's folder.
+        workspace: The session's folder, and what the editor offers for it.
+        folder: The folder as the editor named it.
+        commands: The slash commands.
+        options: Returns the session's options.
+
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        conversation: Conversation,
+        settings: Settings,
+        workspace: Workspace,
+        folder: Path,
+        commands: OfferedCommands,
+        options: Callable[[], list[Fields]],
+    ) -> None:
+        self.id = conversation.thread_id
+        self.conversation = conversation
+        self.settings = settings
+        self.shown_model = str(conversation.model_name)
+        """The model as the editor shows it."""
+        self._client = client
+        self._workspace = workspace
+        self._updates = Updates(folder)
+        self._asker = Asker(client, self.id, self._updates)
+        self._commands = commands
+        self._options = options
+        self._stop = asyncio.Event()
+        """What stops the prompt that runs."""
+        self._asking: asyncio.Task[Any] | None = None
+        self._answers: dict[str, Any] = {}
+        """The answers to some of several requests, by ID, until all are there."""
+        self._in_words: set[str] = set()
+        """The requests that a prompt answers."""
+        self._title = ""
+
+    async def show_open_requests(self) -> None:
+        """Show what the thread waits for, so that the next prompt can answer it."""
+        for request in await self.conversation.pending():
+            if not is_review(request.payload):  # about calls, the user is asked when the next prompt comes
+                self._in_words.add(request.interrupt_id)
+            await self._asker.show(request)
+
+    async def replay(self) -> None:
+        """Show the thread's messages again, and its list of what is to be done.
+
+        Raises:
+            ChatcliError: The store or what answers can't be used.
+
+        """
+        session = await self.conversation.session()
+        for update in history(await session.messages(), self._updates):
+            await self._update(update)
+        if todos := read_todos(await session.state()):
+            await self._update(plan_of(todos))
+        waiting = await self.conversation.pending()
+        if not any(is_review(request.payload) for request in waiting):
+            for update in self._updates.end_calls():
+                await self._update(update)
+
+    def stop_asking(self) -> None:
+        """End the question that the user is asked."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def run(self, blocks: Any, stop: asyncio.Event, mode: str | None) -> Fields:
+        """Run the prompt `blocks`, and return why it ended.
+
+        Args:
+            blocks: The content blocks, as they came.
+            stop: Set when the prompt is to stop.
+            mode: The mode that decides which calls of tools run unasked, None where there are no tools.
+
+        Raises:
+            StoppedError: It was stopped.
+            RequestError: The blocks are not those of a prompt.
+            ChatcliError: The turn failed.
+
+        """
+        self._stop = stop
+        self._check_stop()
+        text, attachments, problems = await asyncio.to_thread(read_prompt, blocks, self.settings, self._workspace)
+        for problem in problems:
+            await self._update(text_chunk(f"{problem}\n", "agent_thought_chunk"))
+        if not text and not attachments:
+            raise invalid("the prompt is empty")
+        spending = Spending()
+        self._check_stop()
+        if mode is not None:
+            (await self.conversation.toolbox()).rules.everything = mode == "auto"
+        try:
+            command = parse_command(text)
+            if command is not None and self._commands.has(command.name):
+                reason = await self._obey(text, spending)
+            else:
+                reason = await self._ask(parse_question(text), attachments, spending)
+        finally:
+            for update in self._updates.end_calls() if not self._in_words else ():
+                await self._update(update)
+        await self._show_changes()
+        return {"stopReason": reason, **spending.as_json()}
+
+    async def _obey(self, line: str, spending: Spending) -> str:
+        """Run the slash command in `line`."""
+        context = CommandContext(self.conversation, self._commands.registry, self.settings)
+        while line:
+            command = parse_command(line)
+            assert command is not None
+            if command.name == "docs":
+                command = ParsedCommand(command.name, self._in_folder(command.arguments))
+            outcome = await self._show(_events_of(run_command(command, context)), spending)
+            line = ""
+            match outcome.last:
+                case ConfirmationRequested(question, yes, otherwise):
+                    try:
+                        agreed = await self._interruptible(self._asker.confirm(question, "Yes", "No"))
+                    except InWordsError:
+                        await self._update(text_chunk(f"{question} Send `{yes}` for yes.\n"))
+                        return END
+                    line = yes if agreed else otherwise
+                case KeyRequested(provider):
+                    title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
+                    raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
+                case ThreadChanged():
+                    await self._update(
+                        text_chunk("The thread is now at another turn; the messages above stay shown.\n")
+                    )
+                case TurnFinished() | TurnFailed() | TurnInterrupted():
+                    return await self._follow(outcome, spending)
+                case _:
+                    pass
+        return END
+
+    def _in_folder(self, arguments: str) -> str:
+        """Return the arguments of /docs with a path in the session's folder, not in the process's."""
+        word, blank, path = arguments.partition(" ")
+        path = path.strip().strip("'\"")
+        return f"{word} {self._workspace.root / path}" if blank and path and not path.startswith("~") else arguments
+
+    async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
+        """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
+        pending = list(await self.conversation.pending(shown=False))
+        question: tuple[str, Sequence[Attachment]] | None = (text, attachments)
+        if pending:
+            ids = {request.interrupt_id for request in pending}
+            self._answers = {key: value for key, value in self._answers.items() if key in ids}
+            try:
+                answered = self._answer_in_words(pending, text)
+            except UsageError as error:
+                await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
+                return END
+            question = None if answered else question
+            reason = await self._follow(Outcome(waits_for=pending), spending)
+            if reason != END or self._in_words:
+                return reason
+        while question is not None and (notice := await self.conversation.stopped_notice()) is not None:
+            if not await self._goes_on(notice.text):
+                await self._update(text_chunk(f"{notice.text}\n"))
+                return END
+            await self._show(self.conversation.go_on(), spending)
+        if question is None:
+            return END
+        self._check_stop()
+        return await self._follow(await self._show(self.conversation.run_turn(*question), spending), spending)
+
+    async def _goes_on(self, notice: str) -> bool:
+        """Return whether the user lets a graph go on that stopped at a breakpoint."""
+        try:
+            return bool(await self._interruptible(self._asker.confirm(notice, "Go on", "Stay here")))
+        except InWordsError:
+            return False
+
+    async def _follow(self, outcome: Outcome, spending: Spending) -> str:
+        """Answer what the turn of `outcome` waits for, and the next one; return why the prompt ends."""
+        while outcome.waits_for or outcome.stopped:
+            if outcome.stopped:
+                if not await self._goes_on(outcome.stopped):
+                    return END
+                events = self.conversation.go_on()
+            elif (answers := await self._answer_all(outcome.waits_for)) is not None:
+                events = self.conversation.resume(answers)
+            else:
+                return END
+            self._check_stop()
+            outcome = await self._show(events, spending)
+        match outcome.last:
+            case TurnInterrupted():
+                return CANCELLED
+            case TurnFailed(error=error):
+                return await self._failed(error)
+            case TurnFinished(finish_reason=reason):
+                return _REASONS.get(reason, END)
+            case _:
+                return END
+
+    async def _failed(self, error: ChatcliError) -> str:
+        """Return why the prompt ends after `error`; raise it unless the protocol has a reason for it."""
+        if isinstance(error.__cause__, GraphRecursionError):
+            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
+            return "max_turn_requests"
+        if isinstance(error, CutAnswerError):
+            await self._update(text_chunk(f"\n\n{error.message}. {error.remedy}\n"))
+            return REFUSAL
+        raise error
+
+    def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
+        """Let `text` answer the first of `pending` that is open; return whether it did.
+
+        Raises:
+            UsageError: The user was asked for words, and these are no answer.
+
+        """
+        request = next(request for request in pending if request.interrupt_id not in self._answers)
+        if not is_review(request.payload):
+            answer = read_words(request, text)
+        elif request.interrupt_id in self._in_words:
+            answer = read_answer(request, text)
+        elif (answer := words_decide(request, text)) is None:
+            return False
+        self._answers[request.interrupt_id] = answer
+        self._in_words.discard(request.interrupt_id)
+        return True
+
+    async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
+        """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""
+        ids = {request.interrupt_id for request in requests}
+        self._answers = {key: value for key, value in self._answers.items() if key in ids}
+        self._in_words &= ids
+        await self.conversation.pending()  # the user sees them now
+        for request in requests:
+            if request.interrupt_id in self._answers:
+                continue
+            if request.interrupt_id in self._in_words:
+                return None
+            try:
+                answer = await self._interruptible(self._asker.ask(request, await self._toolbox()))
+            except InWordsError:
+                self._in_words.add(request.interrupt_id)
+                return None
+            self._answers[request.interrupt_id] = answer
+        answers, self._answers = self._answers, {}
+        return answers
+
+    async def _interruptible(self, asking: Any) -> Any:
+        """Await a question to the user, which `cancel` ends.
+
+        Raises:
+            StoppedError: It was cancelled.
+
+        """
+        self._check_stop()
+        self._asking = asyncio.ensure_future(asking)
+        try:
+            return await self._asking
+        except asyncio.CancelledError:
+            if self._stop.is_set():
+                raise StoppedError from None
+            raise
+        finally:
+            self._asking = None
+
+    async def _show(self, events: AsyncGenerator[Event, None], spending: Spending) -> Outcome:
+        """Send the updates of `events`."""
+        outcome = Outcome()
+        async with aclosing(events) as closing:
+            async for event in closing:
+                if isinstance(event, ApprovalRequested):
+                    outcome.waits_for.append(event)
+                elif isinstance(event, ToolCallStarted):
+                    await self._start_call(event)
+                else:
+                    for update in self._updates.of(event):
+                        await self._update(update)
+                if isinstance(event, TurnFinished):
+                    spending.add(event)
+                    await self._show_usage(event)
+                    if event.finish_reason == STOPPED and (notice := await self.conversation.stopped_notice()):
+                        outcome.stopped = notice.text
+                outcome.last = event
+        return outcome
+
+    async def _start_call(self, event: ToolCallStarted) -> None:
+        """Show a call that begins; of one that changes a file, the change."""
+        if event.name == "write_todos" and (todos := read_todos(event.arguments)):
+            self._updates.hidden.add(event.call_id)
+            await self._update(plan_of(todos))
+            return
+        content: list[Fields] = []
+        toolbox = await self._toolbox()
+        tool = toolbox.tools.get(event.name) if toolbox is not None else None
+        if tool is not None and tool.changes:
+            with suppress(ToolException):  # it is not run either
+                change = await asyncio.to_thread(plan, tool, event.arguments)
+                content = [diff(str(self._updates.root / change.path), change.before, change.after or "")]
+        await self._update(self._updates.start(event.call_id, event.name, event.arguments, content))
+
+    async def _show_usage(self, event: TurnFinished) -> None:
+        if event.context_budget is None:
+            return
+        update: Fields = {"sessionUpdate": "usage_update", "used": event.context_tokens, "size": event.context_budget}
+        if event.cost_usd is not None:
+            answers = await self.conversation.answered()
+            paid = await asyncio.to_thread(spent, answers)
+            update["cost"] = {"amount": paid.cost_usd, "currency": "USD"}
+        await self._update(update)
+
+    async def _show_changes(self) -> None:
+        """Send the session's title and its model where they are others now."""
+        found = await asyncio.to_thread((await self.conversation.threads()).find, self.id)
+        if found is not None:
+            if found.title != self._title:
+                self._title = found.title
+                info = {"title": found.title, "updatedAt": found.updated_at}
+                await self._update({"sessionUpdate": "session_info_update", **info})
+            await self._remember_folder()
+        if str(self.conversation.model_name) != self.shown_model:
+            self.shown_model = str(self.conversation.model_name)
+            await self._update({"sessionUpdate": "config_option_update", "configOptions": self._options()})
+
+    async def _remember_folder(self) -> None:
+        """Remember the session's folder, by which editors list sessions."""
+        place = self.conversation.place
+        if not keeps_threads(place):
+            return
+        with suppress(OSError):  # then it is listed without
+            await asyncio.to_thread(granted(place, self.id).name_folder, str(self._updates.root))
+
+    async def _toolbox(self) -> Toolbox | None:
+        return None if self.conversation.has_own_graph else await self.conversation.toolbox()
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise StoppedError
+
+    async def _update(self, update: Fields) -> None:
+        terminal = self._workspace.terminal
+        shown = update.get("sessionUpdate") == "tool_call_update" and update.get("status") in ("completed", "failed")
+        if shown and isinstance(terminal, Terminal) and update["toolCallId"] in terminal.calls:
+            terminal.calls.discard(update["toolCallId"])
+            update.pop("content", None)  # the terminal stays in its place
+        await self._client.update(self.id, update)
+
+
+async def _events_of(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    """Yield `events`, in the form that can be closed."""
+    async for event in events:
+        yield event

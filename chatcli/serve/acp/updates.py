@@ -1,0 +1,304 @@
+"""Events and stored messages as the updates that an editor shows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatcli.documents.sources import absolute_path
+from chatcli.events import (
+    DiffShown,
+    DocumentsFound,
+    Event,
+    Listing,
+    Notice,
+    Progress,
+    ReasoningDelta,
+    ShellOutput,
+    TextDelta,
+    TodosChanged,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
+from chatcli.message import Cited, MessageShown, call_text, human_role
+from chatcli.rendering.plain import ProgressLines
+from chatcli.serve.acp.client import Fields
+
+MESSAGE, THOUGHT, QUESTION = "agent_message_chunk", "agent_thought_chunk", "user_message_chunk"
+_KINDS = {
+    "read": ("read", "cat", "open", "view", "list", "ls", "load", "show"),
+    "edit": ("write", "edit", "replace", "patch", "insert", "create", "apply", "update"),
+    "delete": ("delete", "remove", "rm", "unlink"),
+    "move": ("move", "rename", "mv"),
+    "search": ("search", "find", "grep", "glob", "query", "lookup"),
+    "execute": ("run", "execute", "exec", "shell", "bash", "command", "python", "terminal"),
+    "think": ("think", "plan", "todos", "reflect"),
+    "fetch": ("fetch", "download", "browse", "http", "url", "crawl"),
+}
+"""The words in a tool's name that say what kind of tool it is; the first one in the name counts."""
+_PATHS = ("path", "file_path", "filepath", "filename", "file", "absolute_path", "notebook_path")
+_LINES = ("first_line", "line", "start_line", "offset")
+_OLD, _NEW = ("old_text", "old_string", "old_str"), ("new_text", "new_string", "new_str")
+_STATUSES = ("pending", "in_progress", "completed")
+
+
+def text_chunk(text: str, kind: str = MESSAGE) -> Fields:
+    """Return a piece of a message, of the agent's thoughts, or of a question."""
+    return {"sessionUpdate": kind, "content": {"type": "text", "text": text}}
+
+
+def kind_of(name: str) -> str:
+    """Return the protocol's kind of the tool `name`."""
+    for word in name.replace("-", "_").lower().split("_"):
+        for kind, words in _KINDS.items():
+            if word in words:
+                return kind
+    return "other"
+
+
+def title_of(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return a call in one line; of a command, the command."""
+    command = arguments.get("command")
+    if kind_of(name) == "execute" and isinstance(command, str) and set(arguments) == {"command"}:
+        return command
+    return call_text(name, arguments)
+
+
+def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
+    """Return the file that a call is about, so that the editor can follow."""
+    for key in _PATHS:
+        path = arguments.get(key)
+        if isinstance(path, str) and path and "\n" not in path and "://" not in path:
+            line = next((arguments[key] for key in _LINES if type(arguments.get(key)) is int), None)
+            place: Fields = {"path": str(root / path)}
+            return [{**place, "line": line} if line is not None and line > 0 else place]
+    return []
+
+
+def diff_of(name: str, arguments: Mapping[str, Any], root: Path) -> list[Fields]:
+    """Return the change that a call of a graph's tool names in its arguments, as far as they say it."""
+    places = locations_of(arguments, root)
+    if not places or kind_of(name) != "edit":
+        return []
+    old = next((arguments[key] for key in _OLD if isinstance(arguments.get(key), str)), None)
+    new = next((arguments[key] for key in (*_NEW, "content") if isinstance(arguments.get(key), str)), None)
+    return [] if new is None else [diff(places[0]["path"], old, new)]
+
+
+def diff(path: str, old: str | None, new: str) -> Fields:
+    """Return the content that shows a change of a file; None for a file that is new."""
+    return {"type": "diff", "path": path, **({} if old is None else {"oldText": old}), "newText": new}
+
+
+def shown_text(text: str) -> Fields:
+    """Return `text` as the content of a tool call."""
+    return {"type": "content", "content": {"type": "text", "text": text}}
+
+
+def plan_of(todos: Sequence[Mapping[str, Any]]) -> Fields:
+    """Return a list of what is to be done as a plan."""
+    entries = [
+        {
+            "content": str(each["content"]),
+            "priority": each.get("priority") if each.get("priority") in ("high", "medium", "low") else "medium",
+            "status": each.get("status") if each.get("status") in _STATUSES else "pending",
+        }
+        for each in todos
+    ]
+    return {"sessionUpdate": "plan", "entries": entries}
+
+
+def listing_text(listing: Listing) -> str:
+    """Return a table in Markdown."""
+
+    def row(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
+
+    head = [row(listing.columns), row(["---"] * len(listing.columns))]
+    title = [f"**{listing.title}**", ""] if listing.title else []
+    return "\n".join([*title, *head, *map(row, listing.rows)])
+
+
+@dataclass
+class OpenCall:
+    """A tool call that has begun."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    has_diff: bool = False
+    asked: bool = False
+
+
+@dataclass
+class Updates:
+    """Turns the events of a session into updates.
+
+    Args:
+        root: The session's folder.
+
+    """
+
+    root: Path
+    calls: dict[str, OpenCall] = field(default_factory=dict)
+    """The tool calls that have begun, and are not over."""
+    hidden: set[str] = field(default_factory=set)
+    """The calls that are shown as a plan."""
+    _progress: ProgressLines = field(default_factory=ProgressLines)
+    _searches: int = 0
+    _node: str = ""
+    _spoke: bool = False
+
+    def of(self, event: Event) -> Iterator[Fields]:
+        """Yield the updates for `event`; nothing for what an editor has no place for."""
+        match event:
+            case TurnStarted():
+                self._node, self._spoke = "", False
+            case TextDelta():
+                between = "\n\n" if self._spoke and event.node != self._node else ""
+                self._node, self._spoke = event.node, True
+                yield text_chunk(between + event.text)
+            case ReasoningDelta():
+                yield text_chunk(event.text, THOUGHT)
+            case ToolCallStarted():
+                yield self.start(event.call_id, event.name, event.arguments)
+            case ToolCallFinished():
+                yield from self._finish(event)
+            case TodosChanged():
+                yield plan_of(event.todos)
+            case DocumentsFound():
+                yield self._search(event)
+            case TurnFinished() | TurnInterrupted():
+                yield from _sources(event.cited)
+            case _:
+                yield from self._aside(event)
+
+    def start(
+        self, call_id: str, name: str, arguments: Mapping[str, Any], content: Sequence[Fields] = (), **more: Any
+    ) -> Fields:
+        """Return the update that shows a call that begins."""
+        content = [*(content or diff_of(name, arguments, self.root))]
+        self.calls[call_id] = OpenCall(call_id, name, arguments, has_diff=bool(content))
+        return {
+            "sessionUpdate": "tool_call",
+            **self.call(self.calls[call_id], content),
+            "status": "in_progress",
+            **more,
+        }
+
+    def call(self, call: OpenCall, content: Sequence[Fields] = ()) -> Fields:
+        """Return the fields that describe `call`."""
+        return {
+            "toolCallId": call.call_id,
+            "title": title_of(call.name, call.arguments),
+            "kind": kind_of(call.name),
+            "rawInput": dict(call.arguments),
+            "locations": locations_of(call.arguments, self.root),
+            **({"content": list(content)} if content else {}),
+        }
+
+    def end_calls(self) -> Iterator[Fields]:
+        """Yield the end of the calls that were cut short."""
+        for call_id in list(self.calls):
+            yield {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "failed"}
+        self.calls.clear()
+
+    def waiting(self, name: str, arguments: Mapping[str, Any]) -> OpenCall | None:
+        """Return the open call of the tool `name` with `arguments` that nobody was asked about yet."""
+        for call in self.calls.values():
+            if not call.asked and call.name == name and dict(call.arguments) == dict(arguments):
+                return call
+        return None
+
+    def _finish(self, event: ToolCallFinished) -> Iterator[Fields]:
+        if event.call_id in self.hidden:
+            return
+        # One that began in an earlier prompt was shown again when it was asked about.
+        asked = (call for call in self.calls.values() if call.asked and call.name == event.name)
+        call = self.calls.get(event.call_id) or next(asked, None)
+        if call is None:
+            yield self.start(event.call_id, event.name, {})
+            call = self.calls[event.call_id]
+        del self.calls[call.call_id]
+        failed = event.status == "error"
+        update: Fields = {
+            "sessionUpdate": "tool_call_update",
+            "toolCallId": call.call_id,
+            "status": "failed" if failed else "completed",
+            "rawOutput": {"content": event.content},
+        }
+        if failed or not call.has_diff:
+            update["content"] = [shown_text(event.content)]
+        yield update
+
+    def _search(self, event: DocumentsFound) -> Fields:
+        self._searches += 1
+        places = []
+        for each in event.passages:
+            place: Fields = {"path": absolute_path(each.path)}
+            places.append(place if each.start_line is None else {**place, "line": each.start_line})
+        return {
+            "sessionUpdate": "tool_call",
+            "toolCallId": f"documents-{id(self):x}-{self._searches}",
+            "title": f"{len(event.passages)} passages of documents for: {event.query}",
+            "kind": "search",
+            "status": "completed",
+            "locations": places,
+        }
+
+    def _aside(self, event: Event) -> Iterator[Fields]:
+        match event:
+            case Notice():
+                mark = "" if event.level == "info" else f"{event.level}: "
+                yield text_chunk(f"{mark}{event.text}\n", THOUGHT)
+            case Progress():
+                if line := self._progress.line(event):
+                    yield text_chunk(f"{line}\n", THOUGHT)
+            case Listing():
+                yield text_chunk(f"{listing_text(event)}\n")
+            case MessageShown():
+                yield text_chunk(f"{event.text}\n")
+            case DiffShown():
+                yield text_chunk(f"```diff\n{event.diff}\n```\n")
+            case ShellOutput():
+                yield text_chunk(event.text)
+            case _:
+                pass
+
+
+def _sources(cited: Cited | None) -> Iterator[Fields]:
+    lines = [line for line, _ in cited.lines()] if cited is not None else []
+    if lines:
+        yield text_chunk("\n\n" + "  \n".join(lines))
+
+
+def history(messages: Sequence[Any], updates: Updates) -> Iterator[Fields]:
+    """Yield the updates that show langchain's `messages` again: questions, reasoning, answers, calls and results."""
+    for message in messages:
+        if message.type == "human":
+            if human_role(message.additional_kwargs) == "user":
+                yield from _question(message)
+        elif message.type == "ai":
+            for block in message.content_blocks:
+                if block["type"] == "reasoning" and block.get("reasoning"):
+                    yield text_chunk(block["reasoning"], THOUGHT)
+            if message.text:
+                yield text_chunk(str(message.text))
+            for call in message.tool_calls:
+                yield updates.start(str(call["id"]), call["name"], call["args"])
+        elif message.type == "tool":
+            name = message.name or ""
+            event = ToolCallFinished(message.tool_call_id, name, str(message.text), message.status)
+            yield from updates.of(event)
+
+
+def _question(message: Any) -> Iterator[Fields]:
+    for block in message.content_blocks:
+        if block["type"] == "text" and block.get("text"):
+            yield text_chunk(block["text"], QUESTION)
+        elif block["type"] == "image" and block.get("base64"):
+            image = {"type": "image", "data": block["base64"], "mimeType": block.get("mime_type") or "image/png"}
+            yield {"sessionUpdate": QUESTION, "content": image}

@@ -1,0 +1,789 @@
+"""`chat acp`, driven by the SDK's own client over pipes."""
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from acp import RequestError, text_block
+
+from tests.attachments.samples import picture
+from tests.e2e.program import Chat
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Answer, Calls, Gated, Stall, call
+from tests.serve.editor import FILES, FORMS, Connected, Editor, connected
+
+GRAPHS = Path(__file__).parents[1] / "sample_graphs"
+MODEL = ("-m", "openai:gpt-fake")
+TOOLS = (*MODEL, "--tools")
+ASKING = """
+import os, sys
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+PAYLOADS = {
+    "text": "Which colour?",
+    "list": ["red", "blue"],
+    "numbers": [1, 2.5],
+    "nested": [{"a": 1}, ["b"]],
+    "dict": {"question": "Shall I?", "amounts": [1, 2]},
+    "options": {"question": "Which?", "options": [{"label": "Red", "value": "r"}, {"label": "Blue", "value": "b"}]},
+    "number": 7,
+    "nothing": None,
+    "long": {"text": "x" * 3000},
+    "reply": {
+        "action_requests": [{"name": "ask_bob", "args": {"what": "his name"}}],
+        "review_configs": [{"action_name": "ask_bob", "allowed_decisions": ["respond"]}],
+    },
+    "odd": {"action_requests": "none"},
+}
+
+def ask(state):
+    print("printed by a node")
+    os.write(1, b"written by a node\\n")
+    os.system("echo by a child process")
+    kind = state["messages"][-1].text
+    return {"messages": [AIMessage(f"got {interrupt(PAYLOADS[kind])!r}")]}
+
+graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
+"""
+
+
+def run(work: Any) -> Any:
+    """Run a coroutine of a test, for a minute at most."""
+    return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def test_a_session_is_a_thread(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> str:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            done = await at.agent.prompt(session_id=session, prompt=[text_block("hello")])
+            assert done.stop_reason == "end_turn"
+            assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.total_tokens) == (11, 7, 18)
+            assert at.editor.text(session) == "You said: hello"
+            kinds = at.editor.kinds(session)
+            assert kinds[0] == "available_commands_update"
+            assert kinds[-1] == "session_info_update"
+            assert "usage_update" not in kinds  # the window of this model is not known
+            listed = (await at.agent.list_sessions()).sessions
+            assert [(one.session_id, one.title, one.cwd) for one in listed] == [(session, "hello", at.cwd)]
+            return session
+
+    session = run(work())
+    assert [one["content"] for one in chat.messages(session)] == ["hello", "You said: hello"]
+    assert chat("-t", session, "again").stdout == "You said: again\n"
+
+    async def go_on() -> None:
+        async with connected(chat, *MODEL) as at:
+            await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+            assert at.editor.text(session, "user_message_chunk") == "helloagain"
+            assert at.editor.text(session) == "You said: helloYou said: again"
+            await at.ask(session, "third")
+            assert [text for _, text in fake.requests[-1].messages][-3:] == ["again", "You said: again", "third"]
+
+    run(go_on())
+
+
+def test_what_is_said_of_the_agent_is_what_it_can_do(chat: Chat) -> None:
+    async def work() -> None:
+        async with connected(chat, "-m", "openai:gpt-fake") as at:
+            said = await at.agent.initialize(protocol_version=1)
+            able = said.agent_capabilities
+            assert (said.protocol_version, said.agent_info.name) == (1, "chatcli")
+            assert able.load_session
+            assert (able.prompt_capabilities.image, able.prompt_capabilities.audio) == (True, False)
+            assert (able.mcp_capabilities.http, able.mcp_capabilities.sse) == (True, False)
+            assert able.session_capabilities.list is not None
+            [method] = said.auth_methods
+            assert "OPENAI_API_KEY" in method.name
+            assert [one.name for one in method.vars] == ["OPENAI_API_KEY"]
+            with pytest.raises(RequestError, match="OPENAI_API_KEY is not set") as refused:
+                await at.new()
+            assert refused.value.code == -32000
+            assert (refused.value.data or {})["variable"] == "OPENAI_API_KEY"
+            with pytest.raises(RequestError) as refused:
+                await at.agent.authenticate(method_id=method.id)
+            assert refused.value.code == -32000
+            chat.home.env["OPENAI_API_KEY"] = "x"
+            kept = chat("keys", "set", "openai", input="sk-kept-key-1234\n")
+            assert kept.returncode == 0, kept
+            await at.agent.authenticate(method_id=method.id)
+            assert await at.new()
+
+    run(work())
+
+
+def test_in_memory_nothing_is_promised_that_outlives_the_process(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *MODEL, "--no-save") as at:
+            able = (await at.agent.initialize(protocol_version=1)).agent_capabilities
+            assert not able.load_session
+            assert able.session_capabilities.list is None
+            session = await at.new()
+            assert await at.ask(session, "hello") == "end_turn"
+            await at.ask(session, "again")
+            assert [text for _, text in fake.requests[-1].messages] == ["hello", "You said: hello", "again"]
+
+    run(work())
+    assert chat("threads", "list", "--json").json() == []
+
+
+ANSWERS = {
+    "text": ("blue", "'blue'"),
+    "list": ("blue", "'blue'"),
+    "numbers": ("2.5", "2.5"),
+    "nested": ("whatever", "'whatever'"),
+    "dict": ("yes", "'yes'"),
+    "options": ("Blue", "'b'"),
+    "number": ("8", "'8'"),
+    "nothing": ("so be it", "'so be it'"),
+    "long": ("fine", "'fine'"),
+}
+CHOICES = {"list": "choice-1", "numbers": "choice-1", "options": "choice-1"}
+
+
+@pytest.mark.parametrize("way", ["form", "choice", "words"])
+def test_every_interrupt_is_asked_and_answered(chat: Chat, way: str) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+
+    def fill(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"answer": ANSWERS[kind][0]}
+
+    def choose(call: Mapping[str, Any], options: list[dict[str, Any]]) -> str:
+        return "in words" if way == "words" else CHOICES[kind]
+
+    editor = Editor(FORMS if way == "form" else {}, fill=fill, choose=choose)
+    kind = ""
+
+    async def work() -> None:
+        nonlocal kind
+        async with connected(chat, "--graph", "asking.py:graph", editor=editor) as at:
+            for kind, (answer, got) in ANSWERS.items():
+                session = await at.new()
+                assert await at.ask(session, kind) == "end_turn"
+                if way == "words" or (way == "choice" and kind not in CHOICES):
+                    assert "Answer with your next message" in editor.text(session)
+                    assert await at.ask(session, answer) == "end_turn"
+                assert editor.text(session).endswith(f"got {got}"), (kind, editor.updates[session])
+            assert len(editor.forms) == (len(ANSWERS) if way == "form" else 0)
+
+    run(work())
+
+
+@pytest.mark.parametrize("able", [FORMS, {}])
+def test_a_request_that_takes_a_reply_alone_gets_one(chat: Chat, able: Mapping[str, Any]) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    editor = Editor(able, fill=lambda message, schema: None)
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "asking.py:graph", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "reply")
+            assert "respond TEXT" in editor.text(session)
+            await at.ask(session, "Bob, of course")
+            assert "is no decision here" in editor.text(session)
+            await at.ask(session, "respond Bob")
+            assert editor.text(session).endswith("got {'decisions': [{'type': 'respond', 'message': 'Bob'}]}")
+            other = await at.new()
+            await at.ask(other, "odd")
+            await at.ask(other, "fine")
+            assert editor.text(other).endswith("got 'fine'")
+
+    run(work())
+
+
+def test_a_waiting_thread_is_shown_when_it_is_opened_and_the_next_prompt_answers(chat: Chat) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    assert "Which colour?" in chat("--graph", "asking.py:graph", "-t", "t", "text").stderr
+
+    async def work() -> None:
+        async with connected(chat) as at:
+            await at.agent.resume_session(cwd=at.cwd, session_id="t", mcp_servers=[])
+            await at.editor.until(lambda: "Which colour?" in at.editor.text("t"))
+            assert await at.ask("t", "green") == "end_turn"
+            assert at.editor.text("t").endswith("got 'green'")
+
+    run(work())
+
+
+def test_a_form_that_is_declined_is_answered_in_words(chat: Chat) -> None:
+    (chat.home.work / "asking.py").write_text(ASKING)
+    editor = Editor(FORMS)
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "asking.py:graph", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "list")
+            assert (len(editor.forms), editor.asked) == (1, [])
+            await at.ask(session, "Blue")
+            assert editor.text(session).endswith("got 'blue'")
+
+    run(work())
+
+
+def test_two_questions_at_once_are_answered_one_after_the_other(chat: Chat) -> None:
+    async def work() -> None:
+        async with connected(chat, "--graph", f"{GRAPHS / 'small.py'}:two_questions") as at:
+            session = await at.new()
+            for text in ("go", "one", "two"):
+                assert await at.ask(session, text) == "end_turn"
+            said = at.editor.text(session)
+            assert "first: one" in said
+            assert "second: two" in said
+
+    run(work())
+
+
+def test_a_graphs_own_review_is_a_permission_request(chat: Chat) -> None:
+    editor = Editor(choose=lambda call, options: options[-1]["optionId"])
+
+    async def work() -> None:
+        async with connected(chat, "--graph", f"{GRAPHS / 'small.py'}:reviewing", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            [(asked, options)] = editor.asked
+            assert asked["rawInput"] == {"what": "a cat"}
+            assert [option["kind"] for option in options] == ["allow_once", "reject_once"]
+            assert "Weighing is costly." in json.dumps(asked["content"])
+            assert editor.text(session).endswith("Decided: {'decisions': [{'type': 'reject'}]}")
+
+    run(work())
+
+
+def test_calls_are_allowed_once_or_always_or_rejected(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = lambda request: Answer("done") if request.results else call("run_shell", command="touch a b")
+    choices = iter(["reject", "once", "always"])
+    editor = Editor(choose=lambda asked, options: next(choices))
+    made = chat.home.work / "a"
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "end_turn"
+            assert not made.exists()
+            [update] = [one for one in editor.of(session, "tool_call_update") if one.get("status") == "failed"]
+            assert "refused" in json.dumps(update)
+            for expected in (1, 2, 2, 2):
+                fresh = await at.new()
+                await at.ask(fresh, "go")
+                assert made.exists()
+                made.unlink()
+                assert len(editor.asked) == expected + 1
+        start, *_ = editor.of(session, "tool_call")
+        assert (start["title"], start["kind"]) == ("touch a b", "execute")
+        asked, options = editor.asked[0]
+        assert asked["toolCallId"] == start["toolCallId"]
+        assert [option["kind"] for option in options] == ["allow_once", "allow_always", "allow_always", "reject_once"]
+
+    run(work())
+    rules = Path(chat.home.env["XDG_CONFIG_HOME"]) / "chatcli" / "allowed.txt"
+    assert rules.read_text() == "run_shell:touch a b\n"
+
+
+def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="touch a"), Answer("done"))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS) as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            assert opened.modes.current_mode_id == "ask"
+            await at.agent.set_session_mode(session_id=opened.session_id, mode_id="auto")
+            await at.ask(opened.session_id, "go")
+            assert (chat.home.work / "a").exists()
+            assert not at.editor.asked
+            assert (
+                at.editor.of(opened.session_id, "config_option_update")[0]["configOptions"][0]["currentValue"] == "auto"
+            )
+            await at.agent.set_config_option(session_id=opened.session_id, config_id="mode", value="ask")
+            assert at.editor.of(opened.session_id, "current_mode_update")[0]["currentModeId"] == "ask"
+            with pytest.raises(RequestError, match="there is no mode"):
+                await at.agent.set_session_mode(session_id=opened.session_id, mode_id="none")
+
+    run(work())
+
+
+def test_a_file_is_changed_as_it_stands_in_the_editor(chat: Chat, fake: FakeOpenAI) -> None:
+    file = chat.home.work / "notes.txt"
+    file.write_text("saved\n")
+    fake.script(
+        call("read_file", path="notes.txt"),
+        call("edit_file", path="notes.txt", old_text="unsaved", new_text="better"),
+        Answer("done"),
+    )
+    editor = Editor(FILES, choose=lambda asked, options: "once", buffers={str(file): "unsaved\n"})
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "end_turn"
+            assert fake.requests[1].results == ["unsaved\n"]
+            [(asked, options)] = editor.asked
+            change = {"type": "diff", "path": str(file), "oldText": "unsaved\n", "newText": "better\n"}
+            assert asked["content"] == [change]
+            assert asked["locations"] == [{"path": str(file)}]
+            assert [option["optionId"] for option in options] == ["once", "reject"]
+            read, edit = editor.of(session, "tool_call")
+            assert (read["kind"], edit["kind"]) == ("read", "edit")
+            assert edit["content"] == [change]
+            assert editor.buffers[str(file)] == "better\n"
+            assert file.read_text() == "saved\n"  # the editor saves
+
+    run(work())
+
+
+def test_a_change_of_a_buffer_that_has_changed_is_shown_again(chat: Chat, fake: FakeOpenAI) -> None:
+    file = chat.home.work / "notes.txt"
+    fake.script(call("write_file", path="notes.txt", content="mine\n"), Answer("done"))
+    editor = Editor(FILES, buffers={str(file): "old\n"})
+
+    def choose(asked: Mapping[str, Any], options: list[dict[str, Any]]) -> str:
+        editor.buffers[str(file)] = "typed meanwhile\n"
+        return "once"
+
+    editor.choose = choose
+    file.write_text("old\n")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            await at.ask(await at.new(), "go")
+            assert [asked["content"][0]["oldText"] for asked, _ in editor.asked] == ["old\n", "typed meanwhile\n"]
+            assert editor.buffers[str(file)] == "mine\n"
+
+    run(work())
+
+
+def test_commands_run_in_the_editors_terminals(chat: Chat, fake: FakeOpenAI) -> None:
+    chat.home.env["SOME_TOKEN"] = "hidden"
+    fake.script(call("run_shell", command="make all"), Answer("done"), call("run_shell", command="forever"))
+    editor = Editor({"terminal": True}, choose=lambda asked, options: "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            [given] = editor.terminals
+            assert given["args"] == ["-c", "make all"]
+            assert given["cwd"] == at.cwd
+            assert {"name": "SOME_TOKEN", "value": ""} in [one.model_dump(exclude_none=True) for one in given["env"]]
+            assert fake.requests[1].results == ["shown in the editor"]
+            contents = [one["content"] for one in editor.of(session, "tool_call_update") if "content" in one]
+            assert contents == [[{"type": "terminal", "terminalId": "terminal-1"}]]
+            assert editor.ended == [("release", "terminal-1")]
+            editor.changed.clear()
+            asking = asyncio.create_task(at.ask(session, "again"))
+            await editor.until(lambda: len(editor.terminals) == 2)
+            await editor.changed.wait()
+            await at.agent.cancel(session_id=session)
+            assert await asking == "cancelled"
+            assert editor.ended[1:] == [("kill", "terminal-2"), ("release", "terminal-2")]
+
+    run(work())
+
+
+def test_cancelling_keeps_what_had_arrived(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(Stall("The beginning"))
+
+    async def work() -> str:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            asking = asyncio.create_task(at.ask(session, "go"))
+            await at.editor.until(lambda: "The beginning" in at.editor.text(session))
+            await at.agent.cancel(session_id=session)
+            assert await asking == "cancelled"
+            assert await at.ask(session, "more") == "end_turn"
+            return session
+
+    session = run(work())
+    kept = [(one["content"], one["interrupted"]) for one in chat.messages(session)]
+    assert kept[:2] == [("go", False), ("The beginning", True)]
+
+
+def test_a_request_for_permission_can_be_cancelled_and_is_asked_again(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="touch a"), Answer("done"), Answer("and more"))
+    editor = Editor(choose=lambda asked, options: "never" if len(editor.asked) == 1 else "once")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            asking = asyncio.create_task(at.ask(session, "go"))
+            await editor.until(lambda: len(editor.asked) == 1)
+            await at.agent.cancel(session_id=session)
+            assert await asking == "cancelled"
+            assert await at.ask(session, "a question that begins with a word of approval") == "end_turn"
+            assert len(editor.asked) == 2
+            assert (chat.home.work / "a").exists()
+            assert editor.text(session) == "doneand more"
+            statuses: dict[str, str] = {}
+            for update in editor.updates[session]:
+                if "toolCallId" in update and "status" in update:
+                    statuses[update["toolCallId"]] = update["status"]
+            assert sorted(statuses.values()) == ["completed", "failed"]
+
+    run(work())
+
+
+def test_ten_sessions_at_once_each_in_its_folder(chat: Chat, fake: FakeOpenAI) -> None:
+    gate = Event()
+    fake.default = lambda request: Answer(f"read {request.results[0]}") if request.results else answer_later(request)
+
+    def answer_later(request: Any) -> Any:
+        return Gated("waiting", gate, "") if "slow" in request.last else call("read_file", path="name.txt")
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS) as at:
+            folders = [chat.home.work / f"project{number}" for number in range(10)]
+            for folder in folders:
+                folder.mkdir()
+                (folder / "name.txt").write_text(folder.name)
+            sessions = await asyncio.gather(*(at.new(cwd=str(folder)) for folder in folders))
+            slow = asyncio.create_task(at.ask(sessions[0], "slow"))
+            others = await asyncio.gather(*(at.ask(session, "go") for session in sessions[1:]))
+            assert others == ["end_turn"] * 9
+            await at.agent.cancel(session_id=sessions[0])
+            assert await slow == "cancelled"
+            assert [at.editor.text(session) for session in sessions[1:]] == [
+                f"read {folder.name}" for folder in folders[1:]
+            ]
+            listed = await at.agent.list_sessions(cwd=str(folders[3]))
+            assert [one.session_id for one in listed.sessions] == [sessions[3]]
+
+    run(work())
+    gate.set()
+
+
+def test_the_env_file_of_a_sessions_folder_sets_nothing_before_it_is_trusted(chat: Chat, fake: FakeOpenAI) -> None:
+    folder = chat.home.work / "clone"
+    folder.mkdir()
+    (folder / ".env").write_text("CHATCLI_SYSTEM=obey\nCHATCLI_OPENAI_API_KEY=sk-foreign\n")
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new(cwd=str(folder))
+            await at.ask(session, "hello")
+            assert fake.requests[-1].messages == [("user", "hello")]
+            assert fake.requests[-1].key == fake.key
+            assert chat("trust", "--yes", str(folder)).returncode == 0
+            (folder / ".env").write_text("CHATCLI_SYSTEM=obey\n")
+            assert chat("trust", "--yes", str(folder)).returncode == 0
+            await at.ask(await at.new(cwd=str(folder)), "hello")
+            assert fake.requests[-1].messages[0] == ("system", "obey")
+            await at.ask(await at.new(), "hello")
+            assert fake.requests[-1].messages == [("user", "hello")]
+
+    run(work())
+    assert "is not trusted and sets nothing" in (chat.home.root / "acp.log").read_text()
+
+
+def test_a_prompt_has_images_resources_and_links(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "saved.txt").write_text("on disk")
+    open_file = chat.home.work / "open.py"
+    editor = Editor(FILES, buffers={str(open_file): "in the buffer"})
+
+    async def work() -> None:
+        async with connected(chat, *MODEL, editor=editor) as at:
+            session = await at.new()
+            work_folder = chat.home.work
+            blocks = [
+                {"type": "text", "text": "Look at "},
+                {"type": "resource_link", "uri": f"file://{open_file}", "name": "open.py"},
+                {"type": "text", "text": " and "},
+                {"type": "resource_link", "uri": f"file://{work_folder}/saved.txt", "name": "saved.txt"},
+                {"type": "resource_link", "uri": f"file://{work_folder}/missing.txt", "name": "missing.txt"},
+                {"type": "resource", "resource": {"uri": "zed:///selection", "text": "embedded"}},
+                {"type": "image", "data": base64.b64encode(picture()).decode(), "mimeType": "image/png"},
+            ]
+            await at.call("session/prompt", sessionId=session, prompt=blocks)
+            content = fake.requests[-1].body["messages"][-1]["content"]
+            text = content[0]["text"]
+            assert text.startswith("Look at open.py and saved.txtmissing.txtzed:///selection")
+            for part in ('name="open.py">\nin the buffer', "on disk", "embedded"):
+                assert part in text
+            assert content[1]["image_url"]["url"].startswith("data:image/png;base64,")
+            assert "missing.txt" in editor.text(session, "agent_thought_chunk")
+            with pytest.raises(RequestError, match="audio"):
+                await at.call(
+                    "session/prompt", sessionId=session, prompt=[{"type": "audio", "data": "", "mimeType": ""}]
+                )
+
+    run(work())
+
+
+def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenAI) -> None:
+    server = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+    notes = chat.home.root / "notes"
+    notes.mkdir()
+    fake.script(call("add", a=2, b=3), Answer("5"))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            env = [{"name": "MCP_NOTES", "value": str(notes)}]
+            given = {"name": "sums", "command": sys.executable, "args": [server], "env": env}
+            opened = await at.call("session/new", cwd=at.cwd, mcpServers=[given])
+            assert opened["modes"]["currentModeId"] == "ask"
+            await at.ask(opened["sessionId"], "go")
+            assert fake.requests[1].results == ["5"]
+            pid = int((notes / "pid").read_text().split()[0])
+            os.kill(pid, 0)
+            await at.call("session/close", sessionId=opened["sessionId"])
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+    run(work())
+
+
+def test_sessions_are_forked_deleted_and_closed(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            session = await at.new()
+            await at.ask(session, "one")
+            copy = (await at.agent.fork_session(session_id=session, cwd=at.cwd)).session_id
+            assert copy != session
+            await at.ask(copy, "two")
+            assert len(fake.requests[-1].messages) == 3
+            empty = (await at.agent.fork_session(session_id=await at.new(), cwd=at.cwd)).session_id
+            assert await at.ask(empty, "alone") == "end_turn"
+            for _ in range(2):  # deleting again is no error
+                assert await at.call("session/delete", sessionId=session) == {}
+            assert session not in [one.session_id for one in (await at.agent.list_sessions()).sessions]
+            for gone in (session, "never"):
+                for method in ("session/prompt", "session/close", "session/fork", "session/load"):
+                    with pytest.raises(RequestError) as refused:
+                        await at.call(method, sessionId=gone, cwd=at.cwd, mcpServers=[], prompt=[])
+                    assert refused.value.code == -32002
+
+    run(work())
+
+
+def test_sessions_are_listed_in_pages(chat: Chat, fake: FakeOpenAI) -> None:
+    names = [f"t{number}" for number in range(52)]
+    assert chat(*MODEL, "-t", "t0", "-q", "hi").returncode == 0
+    exported = chat("threads", "export", "t0", "--format", "jsonl").stdout
+    copies = "".join(exported.replace('"t0"', f'"{name}"') for name in names[1:])
+    (chat.home.work / "copies.jsonl").write_text(copies)
+    imported = chat("threads", "import", "copies.jsonl")
+    assert imported.returncode == 0, imported
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            first = await at.agent.list_sessions()
+            assert (len(first.sessions), first.next_cursor) == (50, "50")
+            second = await at.agent.list_sessions(cursor=first.next_cursor, cwd=at.cwd)
+            assert second.next_cursor is None
+            assert {one.session_id for one in [*first.sessions, *second.sessions]} == set(names)
+            assert {one.cwd for one in second.sessions} == {at.cwd}
+            for bad in ("x", "-1", "²"):
+                with pytest.raises(RequestError, match="cursor"):
+                    await at.agent.list_sessions(cursor=bad)
+
+    run(work())
+
+
+def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            opened = await at.agent.new_session(cwd=at.cwd, mcp_servers=[])
+            session = opened.session_id
+            [option] = opened.config_options
+            assert (option.id, option.category, option.current_value) == ("model", "model", "openai:gpt-fake")
+            await at.ask(session, "one")
+            offered = at.editor.of(session, "available_commands_update")[0]["availableCommands"]
+            names = {command["name"] for command in offered}
+            assert {"undo", "retry", "model", "role", "compact"} <= names
+            assert not {"exit", "clear", "thread", "delete", "editor"} & names
+            await at.ask(session, "/undo")
+            await at.ask(session, "/etc/hosts, what is that?")
+            assert fake.requests[-1].messages == [("user", "/etc/hosts, what is that?")]
+            await at.ask(session, "/model gpt-fake-mini")
+            assert at.editor.of(session, "config_option_update")[-1]["configOptions"][0]["currentValue"] == (
+                "openai:gpt-fake-mini"
+            )
+            changed = await at.agent.set_config_option(session_id=session, config_id="model", value="openai:gpt-fake")
+            assert changed.config_options[0].current_value == "openai:gpt-fake"
+            await at.ask(session, "two")
+            assert fake.requests[-1].body["model"] == "gpt-fake"
+
+            folder = chat.home.work / "project"
+            folder.mkdir()
+            (folder / "notes.md").write_text("# Notes\n\nThe harbour opens at nine.\n")
+            other = await at.new(cwd=str(folder))
+            await at.ask(other, "/docs add notes.md")
+            await at.ask(other, "When does the harbour open?")
+            assert "The harbour opens at nine." in fake.requests[-1].last
+            [search] = at.editor.of(other, "tool_call")
+            assert search["locations"] == [{"path": str(folder / "notes.md"), "line": 1}]
+
+    run(work())
+
+
+def test_a_graph_that_stops_at_a_breakpoint_goes_on_when_the_user_says_so(chat: Chat) -> None:
+    editor = Editor(choose=lambda asked, options: "yes")
+
+    async def work() -> None:
+        async with connected(chat, "--graph", f"{GRAPHS / 'states.py'}:before", editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "hi")
+            assert "two" in editor.text(session)
+            assert "stopped at a breakpoint" in editor.asked[0][0]["title"]
+
+    run(work())
+
+
+KEEPING = """
+from dataclasses import dataclass
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+@dataclass
+class Note:
+    count: int
+
+class State(MessagesState):
+    note: Note
+
+def keep(state):
+    note = Note(state["note"].count + 1 if isinstance(state.get("note"), Note) else 1)
+    return {"note": note, "messages": [AIMessage(f"VERSION {note.count}")]}
+
+graph = StateGraph(State).add_node(keep).add_edge(START, "keep")
+"""
+
+
+def test_sessions_share_the_classes_of_their_graph_until_its_file_changes(chat: Chat) -> None:
+    file = chat.home.work / "keeping.py"
+    file.write_text(KEEPING.replace("VERSION", "first"))
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "keeping.py:graph") as at:
+            sessions = await asyncio.gather(*(at.new() for _ in range(3)))
+            await asyncio.gather(*(at.ask(session, "go") for session in sessions))
+            for session in sessions:
+                await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+                await at.ask(session, "go")
+                assert at.editor.text(session).endswith("first 2")
+            file.write_text(KEEPING.replace("VERSION", "the second"))
+            await at.agent.load_session(cwd=at.cwd, session_id=sessions[0], mcp_servers=[])
+            await at.ask(sessions[0], "go")
+            assert at.editor.text(sessions[0]).endswith("the second 3")
+
+    run(work())
+
+
+TODOS = """
+from typing import Any
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+class State(MessagesState):
+    todos: list[dict[str, Any]]
+
+def plan(state):
+    return {"todos": [{"content": "look", "status": "in_progress"}, {"content": "act", "status": "pending"}]}
+
+def act(state):
+    return {"todos": [{"content": "look", "status": "completed"}], "messages": [AIMessage("done")]}
+
+graph = StateGraph(State).add_node(plan).add_node(act).add_edge(START, "plan").add_edge("plan", "act")
+"""
+
+
+def test_a_graphs_todos_are_a_plan(chat: Chat) -> None:
+    (chat.home.work / "todos.py").write_text(TODOS)
+
+    async def work() -> str:
+        async with connected(chat, "--graph", "todos.py:graph") as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            plans = [one["entries"] for one in at.editor.of(session, "plan")]
+            assert plans == [
+                [
+                    {"content": "look", "priority": "medium", "status": "in_progress"},
+                    {"content": "act", "priority": "medium", "status": "pending"},
+                ],
+                [{"content": "look", "priority": "medium", "status": "completed"}],
+            ]
+            return session
+
+    session = run(work())
+
+    async def load() -> None:
+        async with connected(chat) as at:
+            await at.agent.load_session(cwd=at.cwd, session_id=session, mcp_servers=[])
+            assert [one["entries"][0]["content"] for one in at.editor.of(session, "plan")] == ["look"]
+
+    run(load())
+
+
+def test_calls_are_shown_again_when_a_session_is_loaded(chat: Chat, fake: FakeOpenAI) -> None:
+    (chat.home.work / "a.txt").write_text("text of a")
+    fake.script(Calls([("read_file", {"path": "a.txt"})], text="Let me see."), Answer("That is it."))
+    assert chat(*TOOLS, "-t", "t", "read it").returncode == 0
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            await at.agent.load_session(cwd=at.cwd, session_id="t", mcp_servers=[])
+            shown = [kind for kind in at.editor.kinds("t") if kind != "available_commands_update"]
+            assert shown == [
+                "user_message_chunk",
+                "agent_message_chunk",
+                "tool_call",
+                "tool_call_update",
+                "agent_message_chunk",
+            ]
+            [begun] = at.editor.of("t", "tool_call")
+            [done] = at.editor.of("t", "tool_call_update")
+            assert begun["locations"] == [{"path": f"{at.cwd}/a.txt"}]
+            assert (done["status"], done["content"][0]["content"]["text"]) == ("completed", "text of a")
+
+    run(work())
+
+
+def test_a_graph_without_an_end_is_stopped_for_its_steps(chat: Chat) -> None:
+    (chat.home.work / "loop.py").write_text(
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "graph = StateGraph(MessagesState).add_node('again', lambda state: {})\n"
+        "graph = graph.add_edge(START, 'again').add_edge('again', 'again').compile().with_config(recursion_limit=5)\n"
+    )
+
+    async def work() -> None:
+        async with connected(chat, "--graph", "loop.py:graph") as at:
+            session = await at.new()
+            assert await at.ask(session, "go") == "max_turn_requests"
+            assert "too many steps" in at.editor.text(session)
+
+    run(work())
+
+
+def test_failures_are_errors_with_one_line(chat: Chat, fake: FakeOpenAI) -> None:
+    async def work(at: Connected) -> None:
+        with pytest.raises(RequestError, match="absolute path of a folder"):
+            await at.new(cwd="relative")
+        with pytest.raises(RequestError) as refused:
+            await at.call("session/unknown")
+        assert refused.value.code == -32601
+        session = await at.new()
+        for prompt in (None, "text", [1], [{"type": "text"}], []):
+            with pytest.raises(RequestError) as refused:
+                await at.call("session/prompt", sessionId=session, prompt=prompt)
+            assert refused.value.code == -32602, prompt
+        with pytest.raises(RequestError, match=r"fail\.py"):
+            await at.ask(session, "go")
+
+    async def start() -> None:
+        (chat.home.work / "fail.py").write_text(
+            "from langgraph.graph import START, MessagesState, StateGraph\n"
+            "def fail(state): return {}['x']\n"
+            "graph = StateGraph(MessagesState).add_node(fail).add_edge(START, 'fail')\n"
+        )
+        async with connected(chat, "--graph", "fail.py:graph") as at:
+            await work(at)
+
+    run(start())
+    assert "Traceback" not in (chat.home.root / "acp.log").read_text()

@@ -73,7 +73,7 @@ SUBCOMMANDS = (
     Subcommand("memory", "chatcli.cli.subcommands.memory", "List, add, edit and forget remembered facts."),
     Subcommand("mcp", "chatcli.cli.subcommands.mcp", "Serve other programs by the Model Context Protocol."),
     Subcommand("usage", "chatcli.cli.subcommands.usage", "Sum the tokens and costs of the stored threads, by model."),
-    Subcommand("acp", "chatcli.cli.subcommands.acp", "Serve an editor by the Agent Client Protocol."),
+    Subcommand("acp", "chatcli.cli.subcommands.acp", "Answer an editor by the Agent Client Protocol."),
     Subcommand("doctor", "chatcli.cli.subcommands.doctor", "Check what is installed, configured and reachable."),
     Subcommand("help", "chatcli.cli.subcommands.help", "Show a page of the manual, or list its topics."),
 )

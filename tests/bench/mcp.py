@@ -22,7 +22,12 @@ HELLO = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
 }
-SDK = "from mcp.server.fastmcp import FastMCP\nserver = FastMCP('one')\nserver.tool('one')(lambda: 1)\nserver.run('stdio')"
+SDK = """
+from mcp.server.fastmcp import FastMCP
+server = FastMCP("one")
+server.tool("one")(lambda: 1)
+server.run("stdio")
+"""
 
 
 def measure(argv: Sequence[str], env: Mapping[str, str], asks: bool) -> tuple[float, float]:

@@ -28,7 +28,7 @@ TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the token; without it, one is made."""
 MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
-_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file", "input")
+_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file")
 """Options about one question, which the other program asks."""
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -66,6 +66,7 @@ def mcp(
     graph: options.Graph = None,
     context: options.Context = None,
     configurable: options.Configurable = None,
+    input_: options.Input = None,
     input_key: options.InputKey = None,
     output_key: options.OutputKey = None,
     url: options.Url = None,
@@ -81,7 +82,12 @@ def mcp(
 
     They ask, and list, search and read threads and documents. See `chat help mcp`.
     """
-    given = {name: None if value in ((), []) else value for name, value in ctx.params.items() if name != "http"}
+    # A repeatable option that was not given is an empty list.
+    params = ctx.params.items()
+    given = {
+        name.removesuffix("_"): value or None if isinstance(value, list | tuple) else value for name, value in params
+    }
+    del given["http"]
     settings = settings_of(ctx).with_options(given)
     for name in filter(settings.is_option, _OF_ONE_QUESTION):
         option = name.removesuffix("_file").replace("_", "-")

@@ -459,3 +459,15 @@ def test_options_that_make_no_sense_are_refused(chat: Chat, words: list[str]) ->
 
 def test_a_short_token_is_refused(chat: Chat) -> None:
     assert_reported(chat("mcp", "--http", "0", env={"CHATCLI_MCP_TOKEN": "short"}), 2)
+
+
+def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str) -> None:
+    async def script(session: ClientSession) -> None:
+        value = value_of(await session.call_tool("ask", {"question": "hello there"}))
+        assert value["content"]
+        read = value_of(await session.call_tool("read_thread", {"thread": value["thread_id"]}))
+        assert [one["content"] for one in read["messages"]] == ["hello there", value["content"]]
+        refused = await session.call_tool("ask", {"question": "hi", "model": "openai:gpt-fake"})
+        assert refused.isError
+
+    talk(chat, script, "--url", langgraph_server, "--assistant", "echo")

@@ -471,3 +471,27 @@ def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str
         assert refused.isError
 
     talk(chat, script, "--url", langgraph_server, "--assistant", "echo")
+
+
+AGENT = """\
+import sys, chatcli
+def reply(message, history):
+    print("noise")
+    return f"{message}, after {len(history)} messages"
+sys.exit(chatcli.command(reply, name="my-agent")())
+"""
+
+
+def test_a_builders_program_serves_its_graph_without_our_documents_and_roles(home: Home) -> None:
+    server = StdioServerParameters(command=sys.executable, args=["-c", AGENT, "mcp"], env=home.env, cwd=home.work)
+
+    async def work() -> None:
+        async with stdio_client(server) as streams, ClientSession(*streams) as session:
+            begun = await session.initialize()
+            assert (begun.serverInfo.name, begun.capabilities.prompts) == ("my-agent", None)
+            tools = {tool.name for tool in (await session.list_tools()).tools}
+            assert tools == {"ask", "list_threads", "search_threads", "read_thread"}
+            asked = [await session.call_tool("ask", {"question": "hi", "thread": "t"}) for _ in range(2)]
+            assert [text_of(one) for one in asked] == ["hi, after 0 messages", "hi, after 2 messages"]
+
+    asyncio.run(work())

@@ -75,7 +75,7 @@ SUBCOMMANDS = (
 )
 
 
-OF_GRAPHS = ("threads", "config", "doctor", "help")
+OF_GRAPHS = ("threads", "mcp", "config", "doctor", "help")
 """The sub-commands that a builder's program has."""
 _SETTINGS = {"format_": "format", "input_": "input"}
 """The settings of parameters that have other names."""

@@ -19,6 +19,7 @@ from chatcli.conversation.build import who_answers
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.runtime.program import command
 from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def mcp(
 ) -> None:
     """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
 
-    They ask, and list, search and read threads and documents. See `chat help mcp`.
+    They ask, and list, search and read threads and documents.
     """
     # A repeatable option that was not given is an empty list.
     params = ctx.params.items()
@@ -91,11 +92,13 @@ def mcp(
     settings = settings_of(ctx).with_options(given)
     for name in filter(settings.is_option, _OF_ONE_QUESTION):
         option = name.removesuffix("_file").replace("_", "-")
-        raise UsageError(f"--{option} has no effect on `chat mcp`: the other program asks", remedy="Leave it out.")
+        raise UsageError(
+            f"--{option} has no effect on `{command('mcp')}`: the other program asks", remedy="Leave it out."
+        )
     if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     if find_spec("mcp") is None:
-        raise UsageError("`chat mcp` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+        raise UsageError(f"`{command('mcp')}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
     settings.servers()  # refuse an unreadable file of MCP servers now
     token = _token() if http is not None else ""
     raise typer.Exit(_serve(settings, http, token))
@@ -131,7 +134,10 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
         return await serve_http(server, port, token or made, shows_token=not token)
 
     if port is None and sys.stdin is not None and sys.stdin.isatty():
-        print("This speaks MCP with the program that starts it: see `chat help mcp`. Ctrl-D ends it.", file=sys.stderr)
+        print(
+            f"This speaks MCP with the program that starts it: see `{command('help mcp')}`. Ctrl-D ends it.",
+            file=sys.stderr,
+        )
     return ExitCode.INTERRUPTED if asyncio.run(serve()) else ExitCode.OK
 
 

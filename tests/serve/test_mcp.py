@@ -459,3 +459,39 @@ def test_options_that_make_no_sense_are_refused(chat: Chat, words: list[str]) ->
 
 def test_a_short_token_is_refused(chat: Chat) -> None:
     assert_reported(chat("mcp", "--http", "0", env={"CHATCLI_MCP_TOKEN": "short"}), 2)
+
+
+def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str) -> None:
+    async def script(session: ClientSession) -> None:
+        value = value_of(await session.call_tool("ask", {"question": "hello there"}))
+        assert value["content"]
+        read = value_of(await session.call_tool("read_thread", {"thread": value["thread_id"]}))
+        assert [one["content"] for one in read["messages"]] == ["hello there", value["content"]]
+        refused = await session.call_tool("ask", {"question": "hi", "model": "openai:gpt-fake"})
+        assert refused.isError
+
+    talk(chat, script, "--url", langgraph_server, "--assistant", "echo")
+
+
+AGENT = """\
+import sys, chatcli
+def reply(message, history):
+    print("noise")
+    return f"{message}, after {len(history)} messages"
+sys.exit(chatcli.command(reply, name="my-agent")())
+"""
+
+
+def test_a_builders_program_serves_its_graph_without_our_documents_and_roles(home: Home) -> None:
+    server = StdioServerParameters(command=sys.executable, args=["-c", AGENT, "mcp"], env=home.env, cwd=home.work)
+
+    async def work() -> None:
+        async with stdio_client(server) as streams, ClientSession(*streams) as session:
+            begun = await session.initialize()
+            assert (begun.serverInfo.name, begun.capabilities.prompts) == ("my-agent", None)
+            tools = {tool.name for tool in (await session.list_tools()).tools}
+            assert tools == {"ask", "list_threads", "search_threads", "read_thread"}
+            asked = [await session.call_tool("ask", {"question": "hi", "thread": "t"}) for _ in range(2)]
+            assert [text_of(one) for one in asked] == ["hi, after 0 messages", "hi, after 2 messages"]
+
+    asyncio.run(work())

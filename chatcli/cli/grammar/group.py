@@ -79,7 +79,7 @@ SUBCOMMANDS = (
 )
 
 
-OF_GRAPHS = ("threads", "config", "acp", "doctor", "help")
+OF_GRAPHS = ("threads", "config", "acp", "mcp", "doctor", "help")
 """The sub-commands that a builder's program has."""
 _SETTINGS = {"format_": "format", "input_": "input"}
 """The settings of parameters that have other names."""

@@ -25,7 +25,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Topic = Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic.", autocompletion=offer("topics"))]
 
-_OF_GRAPHS = ("conversation", "threads", "scripts", "json")
+_OF_GRAPHS = ("conversation", "threads", "scripts", "mcp", "json")
 """The topics that are also about a builder's program."""
 _WIDEST = 100
 """Columns of a rendered page; longer lines are hard to read."""

@@ -19,6 +19,7 @@ from chatcli.conversation.build import who_answers
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.runtime.program import command
 from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the token; without it, one is made."""
 MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
-_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file", "input")
+_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file")
 """Options about one question, which the other program asks."""
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -66,6 +67,7 @@ def mcp(
     graph: options.Graph = None,
     context: options.Context = None,
     configurable: options.Configurable = None,
+    input_: options.Input = None,
     input_key: options.InputKey = None,
     output_key: options.OutputKey = None,
     url: options.Url = None,
@@ -79,17 +81,24 @@ def mcp(
 ) -> None:
     """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
 
-    They ask, and list, search and read threads and documents. See `chat help mcp`.
+    They ask, and list, search and read threads and documents.
     """
-    given = {name: None if value in ((), []) else value for name, value in ctx.params.items() if name != "http"}
+    # A repeatable option that was not given is an empty list.
+    params = ctx.params.items()
+    given = {
+        name.removesuffix("_"): value or None if isinstance(value, list | tuple) else value for name, value in params
+    }
+    del given["http"]
     settings = settings_of(ctx).with_options(given)
     for name in filter(settings.is_option, _OF_ONE_QUESTION):
         option = name.removesuffix("_file").replace("_", "-")
-        raise UsageError(f"--{option} has no effect on `chat mcp`: the other program asks", remedy="Leave it out.")
+        raise UsageError(
+            f"--{option} has no effect on `{command('mcp')}`: the other program asks", remedy="Leave it out."
+        )
     if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     if find_spec("mcp") is None:
-        raise UsageError("`chat mcp` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
+        raise UsageError(f"`{command('mcp')}` needs the extra mcp", remedy=f"Install it: {install_command('mcp')}")
     settings.servers()  # refuse an unreadable file of MCP servers now
     token = _token() if http is not None else ""
     raise typer.Exit(_serve(settings, http, token))
@@ -125,7 +134,10 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
         return await serve_http(server, port, token or made, shows_token=not token)
 
     if port is None and sys.stdin is not None and sys.stdin.isatty():
-        print("This speaks MCP with the program that starts it: see `chat help mcp`. Ctrl-D ends it.", file=sys.stderr)
+        print(
+            f"This speaks MCP with the program that starts it: see `{command('help mcp')}`. Ctrl-D ends it.",
+            file=sys.stderr,
+        )
     return ExitCode.INTERRUPTED if asyncio.run(serve()) else ExitCode.OK
 
 

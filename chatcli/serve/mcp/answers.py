@@ -8,11 +8,11 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import engine_opener
@@ -150,7 +150,7 @@ class Answers:
         self._graph = graph
         self._documents = documents
         self._engine = LazyEngine(engine_opener(settings, place, graph), _announce)
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of each thread that is asked; the turns on one come one after the other."""
 
     def turn(self, arguments: dict[str, Any], report: Report) -> Turn:
@@ -173,7 +173,7 @@ class Answers:
         documents = await self._allowed(arguments.get("documents"))
         settings = self._settings if documents is None else self._settings.with_options({"docs": documents})
         chosen = self._documents if documents is None else documents
-        async with self._asking[thread_id]:
+        async with self._asking.setdefault(thread_id, asyncio.Lock()):
             opener = self._borrow
             conversation = Conversation(settings, self._place, thread_id, self._name, opener, tuple(chosen))
             if (model := arguments.get("model")) is not None:

@@ -38,7 +38,7 @@ class _Pipes:
         try:
             self.source, self.target = os.dup(0), os.dup(1)
         except OSError:
-            raise UsageError("`chat mcp` speaks MCP on its standard input and output, and one is closed") from None
+            raise UsageError("an MCP server speaks on its standard input and output, and one is closed") from None
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         try:

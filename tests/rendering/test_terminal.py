@@ -474,8 +474,8 @@ def test_the_start_of_the_program_is_shown_until_the_turn_begins() -> None:
             shown.append(terminal.lines())
         return shown
 
-    starting = f"{FRAMES[0]} starting 2 s (Ctrl-C stops)"
-    assert asyncio.run(scenario()) == [[starting], ["a notice", starting], ["a notice"], ["a notice"]]
+    starting, waiting = (f"{FRAMES[0]} {what} s (Ctrl-C stops)" for what in ("starting 2", "waiting for fake:m 0"))
+    assert asyncio.run(scenario()) == [[starting], ["a notice", starting], ["a notice", waiting], ["a notice"]]
 
 
 def test_the_start_of_the_program_is_not_shown_where_lines_stay() -> None:

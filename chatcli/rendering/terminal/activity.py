@@ -46,11 +46,18 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: str) -> None:
-        """Show after a short delay that the turn waits for `what`, a text without control characters."""
+        """Show that the turn waits for `what`, a text without control characters.
+
+        It is shown after a short delay; at once if the indicator is on the screen already.
+        """
+        visible = self._frame > 0
         self.stop()
         self._what, self._interval = what, INTERVAL
         self._started = self._clock()
-        self._arrange(DELAY)
+        if visible:
+            self._paint()
+        else:
+            self._arrange(DELAY)
 
     def rename(self, what: str) -> None:
         """Show from now on that the turn waits for `what`; the time goes on."""

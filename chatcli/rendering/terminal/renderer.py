@@ -34,7 +34,7 @@ _INPUT_LINE = (
     events.SixelReported,
 )  # they do not change the answer area
 _PIECES = (events.TextDelta, events.ReasoningDelta)
-_KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound)
+_KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound, events.TurnStarted)
 
 
 class TerminalRenderer:

@@ -14,6 +14,7 @@ import pytest
 from acp import RequestError, text_block
 
 from tests.attachments.samples import picture
+from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Stall, call
@@ -773,13 +774,15 @@ def test_failures_are_errors_with_one_line(chat: Chat, fake: FakeOpenAI) -> None
             with pytest.raises(RequestError) as refused:
                 await at.call("session/prompt", sessionId=session, prompt=prompt)
             assert refused.value.code == -32602, prompt
-        with pytest.raises(RequestError, match=r"fail\.py"):
+        with pytest.raises(RequestError, match=r"fail\.py") as refused:
             await at.ask(session, "go")
+        assert KEY not in json.dumps([str(refused.value), refused.value.data])
 
     async def start() -> None:
         (chat.home.work / "fail.py").write_text(
             "from langgraph.graph import START, MessagesState, StateGraph\n"
-            "def fail(state): return {}['x']\n"
+            "import os\n"
+            "def fail(state): return {}['x' + os.environ['OPENAI_API_KEY']]\n"
             "graph = StateGraph(MessagesState).add_node(fail).add_edge(START, 'fail')\n"
         )
         async with connected(chat, "--graph", "fail.py:graph") as at:

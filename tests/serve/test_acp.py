@@ -633,6 +633,14 @@ def test_a_graph_that_stops_at_a_breakpoint_goes_on_when_the_user_says_so(chat: 
             await at.ask(session, "hi")
             assert "two" in editor.text(session)
             assert "stopped at a breakpoint" in editor.asked[0][0]["title"]
+            editor.choose = lambda asked, options: "no"
+            other = await at.new()
+            for text in ("hi", "a question that has to wait"):
+                assert await at.ask(other, text) == "end_turn"
+            assert "two" not in editor.text(other)
+            editor.choose = lambda asked, options: "yes"
+            assert await at.ask(other, "and now") == "end_turn"
+            assert editor.text(other).count("two") == 2
 
     run(work())
 

@@ -14,6 +14,7 @@ import pytest
 from acp import RequestError, text_block
 
 from tests.attachments.samples import picture
+from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Gated, Stall, call
@@ -632,6 +633,14 @@ def test_a_graph_that_stops_at_a_breakpoint_goes_on_when_the_user_says_so(chat: 
             await at.ask(session, "hi")
             assert "two" in editor.text(session)
             assert "stopped at a breakpoint" in editor.asked[0][0]["title"]
+            editor.choose = lambda asked, options: "no"
+            other = await at.new()
+            for text in ("hi", "a question that has to wait"):
+                assert await at.ask(other, text) == "end_turn"
+            assert "two" not in editor.text(other)
+            editor.choose = lambda asked, options: "yes"
+            assert await at.ask(other, "and now") == "end_turn"
+            assert editor.text(other).count("two") == 2
 
     run(work())
 
@@ -773,13 +782,15 @@ def test_failures_are_errors_with_one_line(chat: Chat, fake: FakeOpenAI) -> None
             with pytest.raises(RequestError) as refused:
                 await at.call("session/prompt", sessionId=session, prompt=prompt)
             assert refused.value.code == -32602, prompt
-        with pytest.raises(RequestError, match=r"fail\.py"):
+        with pytest.raises(RequestError, match=r"fail\.py") as refused:
             await at.ask(session, "go")
+        assert KEY not in json.dumps([str(refused.value), refused.value.data])
 
     async def start() -> None:
         (chat.home.work / "fail.py").write_text(
             "from langgraph.graph import START, MessagesState, StateGraph\n"
-            "def fail(state): return {}['x']\n"
+            "import os\n"
+            "def fail(state): return {}['x' + os.environ['OPENAI_API_KEY']]\n"
             "graph = StateGraph(MessagesState).add_node(fail).add_edge(START, 'fail')\n"
         )
         async with connected(chat, "--graph", "fail.py:graph") as at:

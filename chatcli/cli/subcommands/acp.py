@@ -40,7 +40,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 def acp(ctx: typer.Context, **options: Any) -> None:
-    """Answer an editor by the Agent Client Protocol, on stdin and stdout; its sessions are threads.
+    """Serve an editor by the Agent Client Protocol, on stdin and stdout; its sessions are threads.
 
     The editor starts this command; see `chat help editors`.
     """

@@ -138,9 +138,10 @@ class Agent:
         except RequestError:
             raise
         except Exception as error:
-            failure = self._settings.credentials.explain(as_failure(error))
+            credentials = self._settings.credentials
+            failure = credentials.explain(as_failure(error))
             self._report(failure)
-            raise as_request_error(failure) from error
+            raise as_request_error(failure, credentials.redact) from error
 
     async def _initialize(self, params: Mapping[str, Any]) -> Fields:
         capabilities = params.get("clientCapabilities")

@@ -1,6 +1,6 @@
 """The editor as the agent sees it: what it offers, and the requests and notifications that it gets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -59,12 +59,15 @@ class Client:
             await self.wire.send_notification("session/update", {"sessionId": session_id, "update": update})
 
 
-def as_request_error(error: ChatcliError) -> RequestError:
-    """Return `error` in the protocol's form; a missing or refused key asks the user to authenticate."""
-    message = f"{error.message}. {error.remedy}" if error.remedy else error.message
-    data: Fields = {"code": error.code, "message": error.message, "retryable": error.retryable}
-    if error.remedy:
-        data["remedy"] = error.remedy
+def as_request_error(error: ChatcliError, redact: Callable[[str], str]) -> RequestError:
+    """Return `error` in the protocol's form, without the keys that `redact` removes.
+
+    A missing or refused key asks the user to authenticate.
+    """
+    message, remedy = redact(error.message), redact(error.remedy)
+    data: Fields = {"code": error.code, "message": message, "retryable": error.retryable}
+    if remedy:
+        data["remedy"], message = remedy, f"{message}. {remedy}"
     if isinstance(error, MissingKeyError) and error.provider in PROVIDERS:
         data["variable"] = PROVIDERS[error.provider].key_variables[0]
     return RequestError(AUTH_REQUIRED if isinstance(error, AuthError) else INTERNAL, message, data)

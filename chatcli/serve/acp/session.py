@@ -43,6 +43,7 @@ class EditorSession:
         self._turns: Turns | None = None
         self._making = asyncio.Lock()
         self._lock = asyncio.Lock()
+        """Held by what uses the thread."""
         self._prompts: set[asyncio.Event] = set()
         """What stops each prompt that runs or waits."""
         self._mode = "auto" if settings.yes else "ask"
@@ -69,11 +70,13 @@ class EditorSession:
 
     async def replay(self) -> None:
         """Show the thread's messages again; see `Turns.replay`."""
-        await (await self.turns()).replay()
+        async with self._lock:
+            await (await self.turns()).replay()
 
     async def show_open_requests(self) -> None:
         """Show what the thread waits for; see `Turns.show_open_requests`."""
-        await (await self.turns()).show_open_requests()
+        async with self._lock:
+            await (await self.turns()).show_open_requests()
 
     async def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked.

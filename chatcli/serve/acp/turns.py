@@ -186,7 +186,8 @@ class Turns:
         finally:
             for update in self._updates.end_calls() if not self._in_words else ():
                 await self._update(update)
-        await self._show_changes()
+            with suppress(ChatcliError):  # then what ended the prompt is reported
+                await self._show_changes()
         return {"stopReason": reason, **spending.as_json()}
 
     async def _obey(self, line: str, spending: Spending) -> str:
@@ -242,13 +243,15 @@ class Turns:
             reason = await self._follow(Outcome(waits_for=pending), spending)
             if reason != END or self._in_words:
                 return reason
-        while question is not None and (notice := await self.conversation.stopped_notice()) is not None:
-            if not await self._goes_on(notice.text):
-                await self._update(text_chunk(f"{notice.text}\n"))
-                return END
-            await self._show(self.conversation.go_on(), spending)
         if question is None:
             return END
+        if (notice := await self.conversation.stopped_notice()) is not None:
+            reason = await self._follow(Outcome(stopped=notice.text), spending)
+            if reason != END or self._in_words:
+                return reason
+            if (notice := await self.conversation.stopped_notice()) is not None:
+                await self._update(text_chunk(f"{notice.text}\n"))
+                return END
         self._check_stop()
         return await self._follow(await self._show(self.conversation.run_turn(*question), spending), spending)
 
@@ -299,7 +302,9 @@ class Turns:
             UsageError: The user was asked for words, and these are no answer.
 
         """
-        request = next(request for request in pending if request.interrupt_id not in self._answers)
+        request = next((request for request in pending if request.interrupt_id not in self._answers), None)
+        if request is None:
+            return False
         if not is_review(request.payload):
             answer = read_words(request, text)
         elif request.interrupt_id in self._in_words:

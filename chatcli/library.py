@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
     ApprovalRequested,
@@ -42,7 +43,6 @@ from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphValues, plain_values
 from chatcli.runtime.program import Program
-from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext, as_typed
 from chatcli.commands.tree import tree_rows
+from chatcli.config.providers import LANGFLOW
+from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
-from chatcli.providers import LANGFLOW
-from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.message import MessageShown

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from chatcli.commands.registry import Command, CommandContext
+from chatcli.config.providers import LOCAL
+from chatcli.config.thread_ids import check_title
 from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import (
@@ -15,12 +17,10 @@ from chatcli.events import (
     RecallRequested,
     ThreadChanged,
 )
-from chatcli.providers import LOCAL
 from chatcli.runtime.program import command
 from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary, delete_threads
 from chatcli.text_lines import format_age
-from chatcli.thread_ids import check_title
 
 
 def offer_threads(threads: Sequence[ThreadSummary], text: str = "", current: str = "") -> ChoicesOffered:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chatcli import paths
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.errors import AuthError, UsageError
-from chatcli.providers import PROVIDERS
 from chatcli.runtime.files import replace_privately
 from chatcli.runtime.parse import read_json
 
@@ -24,9 +24,9 @@ from typing import Protocol
 
 from chatcli.config.files import Dotenv
 from chatcli.config.grants import was_sent
+from chatcli.config.providers import LANGFLOW, LMSTUDIO, OPENAI
 from chatcli.config.secrets import passwords_in, redact, secrets_of
 from chatcli.errors import ChatcliError, MissingKeyError
-from chatcli.providers import LANGFLOW, LMSTUDIO, OPENAI
 
 Place = Literal["keyring", "file"]
 SERVICE = "chatcli"

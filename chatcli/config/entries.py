@@ -9,11 +9,11 @@ from typing import Any
 from chatcli import paths
 from chatcli.config.credentials import SERVER_KEY_VARIABLES
 from chatcli.config.files import read_config_file, remove_value, set_value
+from chatcli.config.providers import KEY_VARIABLES, OPENAI
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings, read_fields, user_name
 from chatcli.config.values import TypedText, is_a, read_value
 from chatcli.errors import UsageError
-from chatcli.providers import KEY_VARIABLES, OPENAI
 from chatcli.runtime.program import command, current_program
 
 _KINDS = {one.name: one.type for one in fields(Settings)}

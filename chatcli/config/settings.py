@@ -17,12 +17,12 @@ from chatcli import paths
 from chatcli.config import files as sources
 from chatcli.config.credentials import OPENAI_KEY_VARIABLES, SERVER_KEY_VARIABLES, Credentials, key_variables
 from chatcli.config.grants import check_named
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
+from chatcli.config.thread_ids import check_thread_id
 from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, style_of_code, tool_rules
 from chatcli.errors import UsageError
-from chatcli.providers import PROVIDERS
 from chatcli.runtime.program import Program, command, current_program
-from chatcli.thread_ids import check_thread_id
 
 if TYPE_CHECKING:
     from chatcli.config.mcp_servers import McpServer

@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.place import Place, granted, keeps_threads
 from chatcli.conversation.titles import TitleWriter
@@ -34,9 +36,7 @@ from chatcli.graphs.server.client import ServerAddress
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
-from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.roles import Setup, opening_model, switched_model
-from chatcli.thread_ids import check_thread_id, new_thread_id
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.context import FittedContext

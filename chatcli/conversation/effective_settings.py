@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chatcli.config.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECONDS, TOOL_SECONDS, Settings, user_name
 from chatcli.conversation.place import choose_place, choose_server
@@ -17,7 +18,6 @@ from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
 from chatcli.models.names import ModelName, choose_model
-from chatcli.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.roles import opening_model, opening_setup
 from chatcli.runtime.program import current_program
 from chatcli.store.location import MEMORY, SQLITE

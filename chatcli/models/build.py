@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
-from chatcli.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model

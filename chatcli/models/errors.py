@@ -8,10 +8,10 @@ import httpx2
 import openai
 from langchain_core import exceptions as langchain
 
+from chatcli.config.providers import BEDROCK, OPENAI, PROVIDERS
 from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError, UsageError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.providers import BEDROCK, OPENAI, PROVIDERS
 from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400

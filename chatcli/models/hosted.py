@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from chatcli.config.credentials import Access
 from chatcli.config.installation import install_command
+from chatcli.config.providers import BEDROCK, DATABRICKS, IBM, OLLAMA, PROVIDERS, Provider
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import MissingKeyError, UsageError
 from chatcli.models.errors import translate
@@ -18,7 +19,6 @@ from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limi
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
 from chatcli.models.prices import known_window
-from chatcli.providers import BEDROCK, DATABRICKS, IBM, OLLAMA, PROVIDERS, Provider
 from chatcli.runtime.parse import read_json
 
 # The packages of providers are imported inside the functions: each is installed only by its provider's extra.

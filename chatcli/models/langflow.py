@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
+from chatcli.config.providers import LANGFLOW
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import RefusedError, UsageError
 from chatcli.events import TextDelta
@@ -21,7 +22,6 @@ from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.speakers import Speakers
-from chatcli.providers import LANGFLOW
 from chatcli.runtime.parse import read_json
 
 USER = "User"

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import httpx2
 
+from chatcli.config.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
-from chatcli.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
 

@@ -12,10 +12,10 @@ from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
+from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI
 from chatcli.config.secrets import Secret, redact, secrets_of
 from chatcli.errors import RefusedError
 from chatcli.models.names import ModelName
-from chatcli.providers import LMSTUDIO, LOCAL, OPENAI
 
 ANSWER_ROOM = 16_000
 """Tokens kept for the answer if the user sets no --max-tokens."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.config.grants import public_url
+from chatcli.config.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model, model_name, override_name, pulled_models
 from chatcli.models.local.weights import KNOWN_WEIGHTS
-from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS
 
 DEFAULT_OPENAI_MODEL = PROVIDERS[OPENAI].default_model
 OFFICIAL_BASE_URL = "https://api.openai.com/v1"

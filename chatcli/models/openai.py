@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
+from chatcli.config.providers import LMSTUDIO, OLLAMA, OPENAI
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
@@ -19,7 +20,6 @@ from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, CONNECT_SECOND
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
-from chatcli.providers import LMSTUDIO, OLLAMA, OPENAI
 from chatcli.runtime.parse import read_json
 
 CONNECT_RETRIES = 3

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.events import Listing
-from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.store.usage import Answered, Tokens
 
 if TYPE_CHECKING:

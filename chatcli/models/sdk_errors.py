@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from chatcli.providers import PROVIDERS
+from chatcli.config.providers import PROVIDERS
 
 _TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
 _BREAKS = frozenset(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import httpx2
 
 from chatcli.config.installation import install_command
+from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, UsageError
@@ -20,7 +21,6 @@ from chatcli.models.names import (
     resolve_model,
 )
 from chatcli.models.own_servers import LMSTUDIO_URL, begin, offered_by_lmstudio, pulled_by_ollama
-from chatcli.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
 from chatcli.runtime.parse import read_json
 
 SERVER_SECONDS = 5.0

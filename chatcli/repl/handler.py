@@ -31,6 +31,7 @@ from chatcli.commands.registry import (
 )
 from chatcli.commands.tree import LIST
 from chatcli.config.credentials import save_key
+from chatcli.config.providers import PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -58,7 +59,6 @@ from chatcli.events import (
     TreeRow,
 )
 from chatcli.message import is_form
-from chatcli.providers import PROVIDERS, Provider
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.form import read_form_answer

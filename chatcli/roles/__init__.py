@@ -13,11 +13,11 @@ from string import Formatter
 from typing import Any, Self
 
 from chatcli import paths
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.config.values import not_negative
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
-from chatcli.providers import PROVIDERS
 from chatcli.runtime.parse import read_toml
 
 SUFFIXES = (".toml", ".md")

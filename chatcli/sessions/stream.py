@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
 from langgraph.types import Interrupt
 
+from chatcli.config.providers import LANGFLOW
 from chatcli.events import (
     AnswerEvent,
     ApprovalRequested,
@@ -25,7 +26,6 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.models.speakers import SEPARATOR, Speakers
-from chatcli.providers import LANGFLOW
 from chatcli.sessions.message_calls import finish_reason
 from chatcli.store.usage import Tokens, read_tokens
 

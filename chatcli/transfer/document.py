@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
 
+from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import UsageError
-from chatcli.thread_ids import check_thread_id
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import StoreError
 from chatcli.runtime.files import write_to_disk
 from chatcli.store.items import open_sqlite_items
@@ -27,7 +28,6 @@ from chatcli.store.sqlite.salvage import (
     rows_by_thread,
 )
 from chatcli.store.sqlite.staging import staging_path
-from chatcli.thread_ids import check_thread_id
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
 

@@ -9,6 +9,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
 
+from chatcli.config.thread_ids import MAX_ID_LENGTH
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.models.names import GRAPH
@@ -17,7 +18,6 @@ from chatcli.sessions.thread import TITLE_LENGTH, GraphThread
 from chatcli.store.open import Store
 from chatcli.store.threads import ThreadSummary
 from chatcli.text_lines import one_line
-from chatcli.thread_ids import MAX_ID_LENGTH
 from chatcli.transfer.document import ThreadDocument
 
 _INPUT = "__input__"

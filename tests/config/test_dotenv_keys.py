@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from chatcli.config.providers import KEY_VARIABLES, LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.config.trust import read_folder, trust
-from chatcli.providers import KEY_VARIABLES, LOCAL, PROVIDERS
 
 KEY = "key-7d1f0a5e3c9b4286"
 URL = "http://127.0.0.1:9/v1"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from chatcli.config.credentials import save_key
+from chatcli.config.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
-from chatcli.providers import KEY_VARIABLES, PROVIDERS
 
 KEY = "key-7d1f0a5e3c9b4286"
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from chatcli.config.mcp_servers import read_servers
 from chatcli.config.settings import Settings
+from chatcli.config.thread_ids import check_thread_id
 from chatcli.config.values import parse_entry, parse_variables, read_value
 from chatcli.errors import ChatcliError
 from chatcli.graphs.user.spec import find_graph
 from chatcli.models.openai_stream import DeltaJoiner, as_events
 from chatcli.roles import read_role
 from chatcli.sessions.interrupt_answers import read_value as read_answer
-from chatcli.thread_ids import check_thread_id
 
 bounded = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 _ODD = ["{", "}", "[", "]", '"', "=", ":", ",", ".", "http://", "[x", "9" * 400, "1e999", "nan", "\0", "\n", "+++\n"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatcli.providers import PROVIDERS
+from chatcli.config.providers import PROVIDERS
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Fail, unknown_model

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from chatcli.providers import PROVIDERS
+from chatcli.config.providers import PROVIDERS
 from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat, Home, Result
 from tests.fakes.openai_server import FakeOpenAI

@@ -16,10 +16,10 @@ from chatcli.cli.app import app
 from chatcli.cli.grammar.group import SUBCOMMANDS
 from chatcli.commands.all import all_commands
 from chatcli.commands.screen import KEYS
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings, user_name
 from chatcli.errors import ExitCode, UsageError
 from chatcli.manual.man_page import man_page
-from chatcli.providers import PROVIDERS
 from chatcli.rendering.markdown.parser import parse
 
 FOLDER = Path(manual.__file__).parent

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from genai_prices import Usage, calc_price
 
+from chatcli.config.providers import KEY_VARIABLES, PROVIDERS, Provider
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.models.names import choose_model, resolve_model
-from chatcli.providers import KEY_VARIABLES, PROVIDERS, Provider
 
 WITH_DEFAULT = [row for row in PROVIDERS.values() if row.default_model]
 

@@ -11,6 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
+from chatcli.config.providers import KEY_VARIABLES, PROVIDERS, Provider
 from chatcli.config.settings import Settings
 from chatcli.errors import ContextError, ExitCode
 from chatcli.events import TurnFailed, TurnFinished
@@ -18,7 +19,6 @@ from chatcli.models.build import build_model
 from chatcli.models.names import resolve_model
 from chatcli.models.own_servers import MOST_MODELS, lmstudio_window, ollama_url, ollama_window
 from chatcli.models.usable import usable_models
-from chatcli.providers import KEY_VARIABLES, PROVIDERS, Provider
 from tests.fakes.provider_server import ANSWER, FakeProvider
 from tests.models.test_providers import CASES, KEY, ask
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from chatcli.config.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Notice, ReasoningDelta, TextDelta, TurnFailed, TurnFinished
@@ -24,7 +25,6 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName, resolve_model
-from chatcli.providers import KEY_VARIABLES, PROVIDERS
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload

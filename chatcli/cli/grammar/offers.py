@@ -12,13 +12,13 @@ from pathlib import Path
 from chatcli.cli.schemas import NAMES
 from chatcli.config import credentials, values
 from chatcli.config.entries import find_entry, known_keys, written_keys
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import choose_place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
 from chatcli.models.local.pulled import pulled_models
 from chatcli.models.names import LOCAL_MODELS, ModelName
-from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.roles import SHIPPED, role_files
 
 MAX_THREADS = 50

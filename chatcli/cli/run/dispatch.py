@@ -11,18 +11,18 @@ from chatcli import paths
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request, read_request
 from chatcli.config.credentials import save_key
+from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
+from chatcli.config.thread_ids import new_thread_id
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import Place, choose_place, open_threads
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
-from chatcli.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.store.location import StoreLocation
-from chatcli.thread_ids import new_thread_id
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:

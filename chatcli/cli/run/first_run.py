@@ -25,6 +25,7 @@ from chatcli.cli.subcommands.keys import check_key, report_place
 from chatcli.config.credentials import save_key
 from chatcli.config.files import set_value
 from chatcli.config.installation import install_command, is_local_possible
+from chatcli.config.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS, Provider
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.config.values import http_url
@@ -33,7 +34,6 @@ from chatcli.models.local.choice import default_weights
 from chatcli.models.local.fetch import fetch
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.usable import SERVER_SECONDS, served_names
-from chatcli.providers import LOCAL, OPENAI, OTHER_NAMES, PROVIDERS, Provider
 from chatcli.rendering.build import build_renderer
 from chatcli.repl.prompt import ask_line
 from chatcli.roles import find_role

@@ -15,12 +15,12 @@ from chatcli.cli.load_settings import report_dotenv
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
 from chatcli.config.installation import install_command
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.graphs.server.client import ServerAddress
-from chatcli.providers import PROVIDERS
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import sanitize_line
 

@@ -22,6 +22,7 @@ from chatcli.cli.subcommands.output import (
 from chatcli.config.credentials import kept_keys
 from chatcli.config.installation import install_command, is_local_possible
 from chatcli.config.mcp_servers import McpServer
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
 from chatcli.conversation.place import choose_place, open_threads
@@ -33,7 +34,6 @@ from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
-from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
 from chatcli.store.errors import REPAIR

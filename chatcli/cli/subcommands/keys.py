@@ -9,10 +9,10 @@ import typer
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.config.credentials import KeyPlace, describe_place, forget_key, kept_keys, save_key
+from chatcli.config.providers import OTHER_NAMES, PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.errors import UsageError
 from chatcli.events import Listing
-from chatcli.providers import OTHER_NAMES, PROVIDERS, Provider
 
 app = command_group(
     "Keep the keys of providers in the system keyring or, if there is none, in a file that only you can read.",

@@ -9,6 +9,7 @@ import typer
 from chatcli.cli.grammar.completion import offer
 from chatcli.cli.subcommands.output import AsJson, command_group, settings_of, show_or_print_json
 from chatcli.config.files import set_value
+from chatcli.config.providers import LANGFLOW, LOCAL
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 from chatcli.events import Listing, Notice
@@ -27,7 +28,6 @@ from chatcli.models.local.runtime import Runtime, is_taken
 from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.names import ModelName, check_alias, resolve_model
 from chatcli.models.usable import UsableModel, usable_models
-from chatcli.providers import LANGFLOW, LOCAL
 from chatcli.rendering.build import build_renderer
 from chatcli.rendering.renderer import Renderer
 

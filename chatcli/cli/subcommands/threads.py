@@ -16,19 +16,19 @@ from chatcli.cli.grammar.completion import offer_files
 from chatcli.cli.grammar.options import Store, Url
 from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
+from chatcli.config.providers import LANGFLOW
+from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.conversation.place import Place, choose_place, granted, open_threads
 from chatcli.conversation.stored_threads import import_file, read_state, read_thread, read_tree, read_whole_thread
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
-from chatcli.providers import LANGFLOW
 from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.text_lines import cells, cut, format_age, format_minute
-from chatcli.thread_ids import check_thread_id, check_title, new_thread_id
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 app = command_group("List, show, search, change, export and import threads.")

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelRateLimitError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
+from chatcli.config.providers import LOCAL
 from chatcli.errors import CutAnswerError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable
 from chatcli.models.model import Model
-from chatcli.providers import LOCAL
 from chatcli.sessions.message_calls import finish_reason, whole_answer
 from chatcli.text_lines import one_line
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from chatcli.config.providers import LOCAL
 from chatcli.documents.words import FUNCTION_WORDS
 from chatcli.models.model import Model
-from chatcli.providers import LOCAL
 from chatcli.sessions.found import FoundPassage
 
 NOTHING = "Nothing in your documents matches this."

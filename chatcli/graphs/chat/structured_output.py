@@ -12,10 +12,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableBinding, RunnableSequence
 
+from chatcli.config.providers import OPENAI
 from chatcli.errors import RefusedError
 from chatcli.models import sdk_errors
 from chatcli.models.model import Model
-from chatcli.providers import OPENAI
 from chatcli.sessions.message_calls import finish_reason
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import httpx2
 
 from chatcli import paths
 from chatcli.config.installation import install_command, is_local_possible
+from chatcli.config.providers import LOCAL
 from chatcli.errors import ChatcliError, InternalError, StoreError, UsageError
 from chatcli.events import Notice, Progress
 from chatcli.models.local.choice import describe_fetch, offer_larger
@@ -26,7 +27,6 @@ from chatcli.models.local.memory import available_memory
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.paths import private_opener
-from chatcli.providers import LOCAL
 
 # How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds takes time from other programs,
 # such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with

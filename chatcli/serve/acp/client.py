@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from acp.exceptions import RequestError
 
+from chatcli.config.providers import PROVIDERS
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError
-from chatcli.providers import PROVIDERS
 
 AUTH_REQUIRED, INTERNAL, NOT_FOUND = -32000, -32603, -32002
 Fields = dict[str, Any]

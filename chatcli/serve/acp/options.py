@@ -1,12 +1,12 @@
 """What a session offers: modes (which calls of tools run unasked), the model that answers, and slash commands."""
 
 from chatcli.commands.all import all_commands
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.models.local.pulled import find_model, pulled_models
 from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
-from chatcli.providers import LOCAL, PROVIDERS
 from chatcli.serve.acp.client import Fields
 
 MODES = (

@@ -12,6 +12,7 @@ from langgraph.errors import GraphRecursionError
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
+from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.place import granted, keeps_threads
@@ -30,7 +31,6 @@ from chatcli.events import (
 )
 from chatcli.message import is_review
 from chatcli.models.prices import spent
-from chatcli.providers import PROVIDERS
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
 from chatcli.serve.acp.options import OfferedCommands

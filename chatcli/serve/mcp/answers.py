@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from chatcli.config.settings import Settings
+from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.build import engine_opener
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine, LazyEngine
@@ -42,7 +43,6 @@ from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
 from chatcli.text_lines import one_line
-from chatcli.thread_ids import check_thread_id, new_thread_id
 from chatcli.transfer.export import ExportFormat, thread_lines
 
 if TYPE_CHECKING:

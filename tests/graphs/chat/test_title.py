@@ -2,8 +2,8 @@
 
 import pytest
 
+from chatcli.config.thread_ids import check_title
 from chatcli.graphs.chat.title import clean_title
-from chatcli.thread_ids import check_title
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ class TurnFinished:
     cited: Cited | None = None
     """What the answer cites; None where no documents were used. It is `citations` and `unknown_citations` in JSON."""
     memory_used: tuple[str, ...] | None = None
-    """The remembered facts that were sent; None where the memory is off, and then left out of JSON."""
+    """The remembered facts that were sent; None where the memory is off or empty, and then left out of JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Known:
         instructions: The files of the project's instructions, those that are left out included.
         rules: The instructions, as they are sent.
         cut: Whether they were longer than what may be sent.
-        facts: The facts, as they are sent; None where the memory is off.
+        facts: The facts, as they are sent; None where the memory is off or empty.
         text: What is added to the system prompt.
         problem: Why the memory can't be used.
 
@@ -73,9 +73,9 @@ class Knowledge:
         facts, problem = None, ""
         if self.memory:
             try:
-                facts = tuple(
-                    fact.text for fact in relevant(current_facts(self._folder), question, min(room, MAX_SENT))
-                )
+                remembered = current_facts(self._folder)
+                sent = relevant(remembered, question, min(room, MAX_SENT))
+                facts = tuple(fact.text for fact in sent) if remembered else None
             except StoreError as error:
                 problem = str(error)
         parts = [rules, _fenced(facts or (), self._marker)]

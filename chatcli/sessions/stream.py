@@ -115,7 +115,7 @@ class AnswerReader:
         self.found: Sequence[Citation] | None = None
         """The passages of documents that the answer may cite; None where there are no documents."""
         self.memory_used: Sequence[str] | None = None
-        """The remembered facts that were sent; None where the memory is off."""
+        """The remembered facts that were sent; None where the memory is off or empty."""
         self.flow: Mapping[str, str] | None = None
         """What Langflow reports about its answer in addition to the text."""
         self.interrupts: dict[str, Interrupt[Any]] = {}

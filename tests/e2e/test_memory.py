@@ -53,7 +53,7 @@ def test_a_fact_of_one_thread_is_known_in_another_and_another_folder_until_it_is
     [listed] = facts
     assert (listed["text"], listed["about"]) == ("I am allergic to nuts", "user")
     assert chat("memory", "forget", "1").stdout == "forgotten: I am allergic to nuts\n"
-    assert json.loads(other("--json", "and now?").stdout)["memory_used"] == []
+    assert "memory_used" not in json.loads(other("--json", "and now?").stdout)
     assert system(fake) == ""
     assert_reported(chat("memory", "forget", "1"), 2)
     assert b"allergic" not in b"".join(path.read_bytes() for path in home.files() if path.suffix == ".db")

@@ -77,7 +77,7 @@ def test_models_are_completed_also_where_bash_splits_their_names(chat: Chat) -> 
         (["keys", "delete", ""], ["groq"]),
         (["models", "pull", ""], ["local:qwen2.5-coder-1.5b", "local:qwen2.5-coder-0.5b", "local:smollm2-135m"]),
         (["models", "alias", "fast", "local:s"], ["local:smollm2-135m"]),
-        (["config", "schema", "m"], ["models"]),
+        (["config", "schema", "mo"], ["models"]),
         (["config", "set", "max"], ["max_tokens", "max_cost", "max_steps"]),
         (["config", "set", "aliases."], ["aliases.fast"]),
         (["config", "set", "theme", "d"], ["dark"]),

@@ -190,6 +190,8 @@ def test_the_settings_in_effect_are_what_is_used_and_say_where_they_come_from(ch
         "no_instructions": (False, "default"),
         "no_memory": (False, "default"),
         "share_memory": (False, "default"),
+        "recall": (False, "default"),
+        "titles": ("auto", "default"),
         "allow_private_urls": (False, "default"),
         "timeout": (9, "option"),
         "tools": (False, "environment CHATCLI_TOOLS"),

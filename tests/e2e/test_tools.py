@@ -29,7 +29,7 @@ def test_the_model_reads_files_of_the_current_folder_and_nothing_outside(
     done = chat("--tools", "--format", "jsonl", "what does notes.txt say?")
     assert done.returncode == 0, done
     assert fake.requests[0].tools == [
-        *("read_file", "list_files", "search_files", "write_file", "edit_file", "fetch_url", "run_shell"),
+        *("read_file", "list_files", "search_files", "write_file", "edit_file", "fetch_url", "run_shell", "remember"),
     ]
     read, *refused = fake.requests[1].results
     assert read == "the password is swordfish\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
@@ -20,7 +19,6 @@ from mcp import ClientSession, McpError, StdioServerParameters, stdio_client, ty
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
 
-from chatcli.cli.main import run
 from tests.conftest import KEY
 from tests.e2e.checks import assert_reported
 from tests.e2e.program import EXECUTABLE, Chat, Home, wait_until
@@ -441,13 +439,14 @@ def test_over_http_clients_need_the_token_and_no_page_can_be_one(
     assert (server.process.returncode, out, error) == (130, b"", b"")
 
 
-def test_without_the_extra_a_line_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, home: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(os, "environ", home.env)
-    monkeypatch.setitem(sys.modules, "mcp", None)
-    assert run(["mcp"]) == 2
-    assert "pip install" in capsys.readouterr().err
+@pytest.mark.executable
+def test_without_the_extra_a_line_says_how_to_install_it(chat: Chat, home: Home) -> None:
+    hidden = home.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['mcp'] = None\n")
+    done = chat("mcp", env={"PYTHONPATH": str(hidden)})
+    assert_reported(done, 2)
+    assert "[mcp]" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from re import Pattern
 from chatcli.documents.passage import Passage
 
 MAX_PASSAGE = 1600
-"""The most characters of a passage, unless it is one longer line."""
+"""The most characters of a passage, unless it is one longer line; in a notebook, without JSON's escapes."""
 MIN_SECTION = 120
 """A section with fewer characters shares its passage with the next one."""
 _HEAD = 200

@@ -24,7 +24,7 @@ def fork_thread(tty: Terminal, fake: FakeOpenAI) -> None:
     ask(tty, fake, "two?", "The second,\nwhich is longer than the others.")
     ask(tty, fake, "three?", "The third.")
     tty.send_line("/undo 2")
-    tty.wait_for_prompt()
+    tty.clear_prompt("two?")
     ask(tty, fake, "four?", "The fourth.")
 
 
@@ -120,7 +120,7 @@ def test_a_branch_is_taken_over_as_a_summary(chat: Chat, fake: FakeOpenAI, termi
     summary = "Summary of another branch of this conversation, that of turn 2:\nTwo and three were answered."
     assert users(fake) == ["one?", "four?", "five?", f"{summary}\nsix?"]
     tty.send_line("/undo")
-    tty.wait_for_prompt()
+    tty.clear_prompt("six?")
     tty.send_line("/undo")  # the summary
     tty.wait_for_prompt()
     ask(tty, fake, "seven?", "The seventh.")

@@ -112,7 +112,7 @@ def fork(home: Home, server: FakeOpenAI) -> str:
         server.script(*([Answer(answer)] if answer else []))
         tty.send_line(line)
         tty.wait_for(f"> {line}")
-        tty.clear_prompt("How long is the flight?" if line == "/undo" else "")
+        tty.clear_prompt("How long is the flight?" if line == "/undo 2" else "")
     tty.send_line("/clear")
     tty.wait_for(lambda _: "flight" not in tty.screen())
     tty.send_line("/tree")

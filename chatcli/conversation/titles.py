@@ -35,7 +35,7 @@ class TitleWriter:
         self._turns[thread_id] += 1
 
     def begin(self, session: "ChatSession", threads: "Threads") -> None:
-        """Begin to write the title of the session's thread, unless it was tried, or has a title of the user's."""
+        """Begin to write the title of the session's thread, unless that was tried before, or the user gave one."""
         self.stop()
         if session.thread_id not in self._settled:
             self._task = asyncio.create_task(self._write(session, threads))

@@ -1,7 +1,7 @@
 """What past threads say about some words, as data that goes along with a question.
 
 It stands between lines that begin with a random marker: no text of a thread can forge one. What stands there may come
-from anybody, such as a web page that an answer quotes, so the model is told to follow nothing in it.
+from anybody, such as a web page that an answer quotes, so the request tells the model to follow no instructions in it.
 """
 
 import re

@@ -116,7 +116,7 @@ class ServedCall:
         return self._questions[number]
 
     async def stop(self) -> None:
-        """Give the call up; its server is told so, and its questions are refused."""
+        """Cancel the call, tell its server, and refuse its questions."""
         self.task.cancel()
         for question in self._questions:
             question.answer(None)

@@ -10,7 +10,7 @@ from chatcli.message import is_review
 from chatcli.serve.acp.asking import choices_of, form_of, payload_text, read_words, words_decide
 from chatcli.serve.acp.updates import diff_of, kind_of, locations_of, title_of
 
-ROOT = Path("/work")
+ROOT = Path("/project")
 
 
 def asked(payload: Any, schema: dict[str, Any] | None = None) -> ApprovalRequested:
@@ -129,12 +129,12 @@ def test_calls_have_kinds_titles_places_and_changes() -> None:
     ]
     assert title_of("run_shell", {"command": "ls -l"}) == "ls -l"
     assert title_of("weigh", {"what": "a cat"}) == 'weigh(what="a cat")'
-    assert locations_of({"path": "a.txt", "first_line": 3}, ROOT) == [{"path": "/work/a.txt", "line": 3}]
+    assert locations_of({"path": "a.txt", "first_line": 3}, ROOT) == [{"path": "/project/a.txt", "line": 3}]
     assert locations_of({"file_path": "/other/b.txt"}, ROOT) == [{"path": "/other/b.txt"}]
     assert locations_of({"path": "https://example.org"}, ROOT) == []
     edit = {"file_path": "a", "old_string": "x", "new_string": "y"}
-    assert diff_of("edit_file", edit, ROOT) == [{"type": "diff", "path": "/work/a", "oldText": "x", "newText": "y"}]
+    assert diff_of("edit_file", edit, ROOT) == [{"type": "diff", "path": "/project/a", "oldText": "x", "newText": "y"}]
     assert diff_of("write_file", {"path": "a", "content": "y"}, ROOT) == [
-        {"type": "diff", "path": "/work/a", "newText": "y"}
+        {"type": "diff", "path": "/project/a", "newText": "y"}
     ]
     assert diff_of("read_file", {"path": "a", "content": "y"}, ROOT) == []

@@ -156,7 +156,7 @@ def _print_mentions(text: str) -> None:
 
 
 def _find_resources(settings: Settings, text: str) -> tuple[tuple[str, str], ...]:
-    """Return the resources of the user's MCP servers that `text`, the words of the command line, mentions."""
+    """Return the resources of MCP servers that `text`, the words of the command line, mentions."""
     if "@" not in text or settings.tools is False or not (servers := settings.servers()):
         return ()
     from chatcli.attachments.attachment import find_resources

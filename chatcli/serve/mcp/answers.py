@@ -302,7 +302,7 @@ class Answers:
 
 
 def _below(text: str, sources: Sequence[str]) -> str:
-    """Return the path that `text` names, if it is one of `sources`, or a file or folder that one of them holds.
+    """Return the path `text` if it is one of `sources`, or a file or folder in one of them.
 
     What a source leaves out, such as hidden and ignored files, is not held by it.
     """

@@ -580,7 +580,7 @@ def test_sessions_are_listed_in_pages(chat: Chat, fake: FakeOpenAI) -> None:
             assert second.next_cursor is None
             assert {one.session_id for one in [*first.sessions, *second.sessions]} == set(names)
             assert {one.cwd for one in second.sessions} == {at.cwd}
-            for bad in ("x", "-1", "²"):
+            for bad in ("x", "-1", "²", "9" * 30):
                 with pytest.raises(RequestError, match="cursor"):
                     await at.agent.list_sessions(cursor=bad)
 
@@ -620,6 +620,43 @@ def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
             assert "The harbour opens at nine." in fake.requests[-1].last
             [search] = at.editor.of(other, "tool_call")
             assert search["locations"] == [{"path": str(folder / "notes.md"), "line": 1}]
+
+    run(work())
+
+
+def test_commands_that_pick_in_a_terminal_say_what_there_is(chat: Chat, fake: FakeOpenAI) -> None:
+    folder = chat.home.work / "project"
+    (folder / ".git").mkdir(parents=True)
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            old, session = await at.new(), await at.new(cwd=str(folder))
+            await at.ask(old, "The harbour opens at nine.")
+            await at.ask(session, "one")
+
+            async def said(line: str, kind: str = "agent_message_chunk") -> str:
+                at.editor.updates.clear()
+                await at.ask(session, line)
+                return at.editor.text(session, kind)
+
+            assert "| openai:gpt-fake (in use) |" in await said("/model")
+            assert "`/role NAME`" in await said("/role")
+            assert "| one  <- here |" in await said("/tree")
+            assert "another turn" in await said("/undo")
+            assert "user.md" in await said("/memory edit")
+
+            # What is recalled goes along with the next question, once.
+            assert "sent with the next question" in await said("/recall harbour", "agent_thought_chunk")
+            await at.ask(session, "When?")
+            assert "opens at nine" in fake.requests[-1].last
+            await said("/recall harbour")
+            assert "is not sent" in await said("/recall off", "agent_thought_chunk")
+            await at.ask(session, "And now?")
+            assert "opens at nine" not in fake.requests[-1].last
+
+            # A project's facts are those of the session's folder, not of the process's.
+            await said("/memory add --project The tests run with make.")
+            assert f"| {folder} | The tests run with make. |" in await said("/memory list")
 
     run(work())
 

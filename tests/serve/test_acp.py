@@ -4,8 +4,9 @@ import asyncio
 import base64
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -536,6 +537,36 @@ def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenAI) -> 
             await at.call("session/close", sessionId=opened["sessionId"])
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
+
+    run(work())
+
+
+def test_the_editors_mcp_servers_are_reached_over_http(
+    chat: Chat, fake: FakeOpenAI, served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]
+) -> None:
+    url, process, notes = served()
+    editor = Editor(choose=lambda asked, options: "once")
+    two = Calls([("add", {"a": 2, "b": 3}), ("remember", {"text": "tea"})])
+    fake.script(two, Answer("5"), call("add", a=1, b=1), Answer("it is gone"))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL, editor=editor) as at:
+            header = {"name": "Authorization", "value": "Bearer ${HOME}"}
+            given = {"type": "http", "name": "sums", "url": url, "headers": [header]}
+            gone = {**given, "name": "gone", "url": "http://127.0.0.1:9/mcp"}
+            opened = await at.call("session/new", cwd=at.cwd, mcpServers=[given, gone])
+            session = opened["sessionId"]
+            await at.ask(session, "go")
+            assert fake.requests[1].results == ["5", "remembered: tea"]
+            assert [asked["title"] for asked, _ in editor.asked] == ['remember(text="tea")']
+            assert "the MCP server gone is left out" in editor.text(session, "agent_thought_chunk")
+            assert "b'Bearer ${HOME}'" in (notes / "headers").read_text(), "an editor's values are literal"
+
+            process.kill()
+            assert await at.ask(session, "again") == "end_turn"
+            assert "the connection to the server failed" in fake.requests[3].results[-1]
+            with pytest.raises(RequestError, match="transport"):
+                await at.call("session/new", cwd=at.cwd, mcpServers=[{**given, "type": "carrier pigeon"}])
 
     run(work())
 

@@ -18,7 +18,7 @@ from tests.attachments.samples import picture
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Calls, Gated, Stall, call
+from tests.fakes.steps import Answer, Calls, Gated, Request, Stall, call
 from tests.serve.editor import FILES, FORMS, Connected, Editor, connected
 
 GRAPHS = Path(__file__).parents[1] / "sample_graphs"
@@ -308,6 +308,31 @@ def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> Non
             assert at.editor.of(opened.session_id, "current_mode_update")[0]["currentModeId"] == "ask"
             with pytest.raises(RequestError, match="there is no mode"):
                 await at.agent.set_session_mode(session_id=opened.session_id, mode_id="none")
+
+    run(work())
+
+
+def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: FakeOpenAI) -> None:
+    editor = Editor(choose=lambda asked, options: "reject")
+    gate = Event()
+
+    def calls_later(request: Request) -> Calls:
+        gate.wait(30)
+        return call("run_shell", command="touch made")
+
+    fake.script(calls_later, Answer("not done"))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.agent.set_session_mode(session_id=session, mode_id="auto")
+            running = asyncio.create_task(at.ask(session, "go"))
+            await asyncio.to_thread(fake.wait_for_requests, 1)
+            await at.agent.set_session_mode(session_id=session, mode_id="ask")
+            gate.set()
+            assert await running == "end_turn"
+            assert len(editor.asked) == 1
+            assert not (chat.home.work / "made").exists()
 
     run(work())
 

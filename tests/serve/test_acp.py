@@ -447,7 +447,7 @@ def test_a_request_for_permission_can_be_cancelled_and_is_asked_again(chat: Chat
             assert await at.ask(session, "a question that begins with a word of approval") == "end_turn"
             assert len(editor.asked) == 2
             assert (chat.home.work / "a").exists()
-            assert editor.text(session) == "doneand more"
+            assert editor.text(session) == "done\n\nand more"
             statuses: dict[str, str] = {}
             for update in editor.updates[session]:
                 if "toolCallId" in update and "status" in update:

@@ -258,6 +258,8 @@ class Turns:
                 return reason
         if question is None:
             return END
+        if pending:
+            await self._update(text_chunk("\n\n"))  # between its answer and that to the question
         if (notice := await self.conversation.stopped_notice()) is not None:
             reason = await self._follow(Outcome(stopped=notice.text), spending)
             if reason != END or self._in_words:

@@ -455,6 +455,12 @@ class ChoicesOffered:
         """What a list of the choices is called."""
         return f"{self.what}s"
 
+    @property
+    def listing(self) -> Listing:
+        """The choices as a table."""
+        rows = tuple((f"{one.name}{' (in use)' if one.current else ''}", one.about) for one in self.choices)
+        return Listing(self.title, (self.what, "about"), rows)
+
 
 @dataclass(frozen=True, slots=True)
 class TreeRow:

@@ -4,8 +4,12 @@ import fcntl
 import gc
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from tests.models.local.shared_cache import cached
 from tests.postgres import Postgres, running_postgres
 
 KEY = "sk-test-5fe2c0b49d7a41e8"
+MCP_SERVER = str(Path(__file__).parent / "fakes" / "mcp_server.py")
 
 # Under nohup, all that the tests start would ignore hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -166,3 +171,28 @@ def other(langgraph_server: str) -> Iterator[OtherProgram]:
     """Give another program on that server."""
     with other_program(langgraph_server) as program:
         yield program
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes], Path]]]:
+    """Give what runs the server over HTTP, and returns its address, its process and the folder of its notes."""
+    with ExitStack() as stack:
+
+        def start(*kind: str) -> tuple[str, subprocess.Popen[bytes], Path]:
+            notes = Path(tempfile.mkdtemp(dir=tmp_path))
+            environment = {**os.environ, "MCP_NOTES": str(notes)}
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                port, number = listening.getsockname()[1], listening.fileno()
+                command = [sys.executable, MCP_SERVER, str(number), *kind]
+                process = subprocess.Popen(command, env=environment, pass_fds=[number])
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return f"http://127.0.0.1:{port}/mcp", process, notes
+
+        yield start
+
+
+@pytest.fixture
+def url(served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]) -> str:
+    """Run the server over HTTP."""
+    return served()[0]

@@ -54,10 +54,10 @@ def report_dotenv(dotenv: Dotenv) -> None:
     never = [name for name in ours if is_never_of_a_folder(name)]
     if dotenv.problem:
         print(f"note: the {DOTENV} of this folder is left out: {_line(dotenv.problem)}", file=sys.stderr)
-    elif ours and not dotenv.trusted:
+    elif ours and not dotenv.trusted and dotenv.file is not None:
         print(
             f"note: the {DOTENV} of this folder is not trusted and sets nothing: {_names(ours)}."
-            " Read it, then trust it: chat trust",
+            f" Read it, then trust it: {trust.trust_command(dotenv.file.folder)}",
             file=sys.stderr,
         )
     elif never:

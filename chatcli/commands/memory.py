@@ -17,10 +17,10 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
     word, _, rest = arguments.partition(" ")
     rest = rest.strip()
     project = word in ("add", "edit") and rest.partition(" ")[0] == "--project"
-    place = facts.chosen_place(project=project)
+    place = facts.chosen_place(context.folder, project=project)
     rest = rest.partition(" ")[2].strip() if project else rest
     if word in ("", "list") and not rest:
-        yield facts.listing(await asyncio.to_thread(facts.all_facts))
+        yield facts.listing(await asyncio.to_thread(facts.all_facts, context.folder))
         if not await context.conversation.remembers():
             yield Notice("the memory is off; /memory on sends facts again")
     elif word == "add" and rest:
@@ -28,7 +28,7 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
     elif word == "edit" and not rest:
         yield EditorRequested(path=await asyncio.to_thread(facts.prepare, place))
     elif word == "forget" and (numbers := rest.split()) and all(map(str.isdecimal, numbers)):
-        for fact in await asyncio.to_thread(facts.forget, [int(number) for number in numbers]):
+        for fact in await asyncio.to_thread(facts.forget, [int(number) for number in numbers], context.folder):
             yield Notice(f"forgotten: {fact.text}")
     elif word in ("on", "off") and not rest:
         await asyncio.to_thread(facts.switch, on=word == "on")

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from chatcli.config.settings import Settings
@@ -29,6 +30,8 @@ class CommandContext:
     settings: Settings
     theme: str = ""
     """The theme that was chosen by a command, empty for that of the settings."""
+    folder: Path | None = None
+    """The folder that the conversation is about; None for the current one."""
 
 
 class Handler(Protocol):

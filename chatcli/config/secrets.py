@@ -13,10 +13,11 @@ _KEY_IN_QUERY = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-# The API keys of well-known services, and assignments to names that sound like a key.
+# The API keys of well-known services, signed tokens, private keys, and assignments to names that sound like a key.
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|lsv2|AIza|xox[abp])[-_]?[\w-]{16,}"
-    r"|(?:key|token|secret|password)\w*\s*=\s*\S",
+    r"|\bAKIA[0-9A-Z]{16}\b|\beyJ[\w-]{10,}\.[\w-]+\.|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|(?:key|token|secret|password)\w*\s*=\s*\S|(?:password|passphrase|api[ _-]?key)\w*\s*:\s*\S",
     re.IGNORECASE,
 )
 _SHORTEST = 4

@@ -5,6 +5,7 @@ a file, read it once with `read_folder_file`, pass the result to `is_trusted`, a
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 from chatcli import paths
 from chatcli.runtime.files import change_state, read_state
 from chatcli.runtime.parse import read_json
+from chatcli.runtime.program import command
+from chatcli.sanitize import sanitize_line
 
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md")
 """The files of a project's instructions; in each folder the first that is there is read."""
@@ -150,6 +153,15 @@ def forget(folder: Path) -> bool:
 
     change_state(state_path(), remove)
     return found
+
+
+def trust_command(folder: Path) -> str:
+    """Return the command that trusts the resolved `folder`, as it is typed in the current one."""
+    here = Path.cwd().resolve()
+    if folder == here:
+        return command("trust")
+    place = os.path.relpath(folder, here) if here.is_relative_to(folder) else str(folder)
+    return command("trust", shlex.quote(sanitize_line(place)))
 
 
 def _check(found: os.stat_result) -> None:

@@ -89,14 +89,14 @@ def current_facts(folder: Path | None = None) -> list[Fact]:
     return [*_read(Place().path), *(_read(project.path) if project is not None else [])]
 
 
-def all_facts() -> list[Fact]:
-    """Return everything that is remembered: about the user, the current project, then the others.
+def all_facts(folder: Path | None = None) -> list[Fact]:
+    """Return everything that is remembered: about the user, the project of `folder`, then the others.
 
     Raises:
         StoreError: A file can't be read.
 
     """
-    facts, project = current_facts(), current_project()
+    facts, project = current_facts(folder), current_project(folder)
     try:
         others = sorted((_folder() / "projects").glob("*.md"))
     except OSError:
@@ -113,8 +113,8 @@ def listing(found: Sequence[Fact]) -> Event:
     return Listing("Memory", ("n", "about", "fact"), rows)
 
 
-def chosen_place(*, project: bool) -> Place:
-    """Return the file about the user, or about the project of the current folder.
+def chosen_place(folder: Path | None = None, *, project: bool) -> Place:
+    """Return the file about the user, or about the project of `folder`, by default the current one.
 
     Raises:
         UsageError: The folder is in no repository.
@@ -122,7 +122,7 @@ def chosen_place(*, project: bool) -> Place:
     """
     if not project:
         return Place()
-    if (place := current_project()) is None:
+    if (place := current_project(folder)) is None:
         raise UsageError("this folder is in no repository", remedy="Without --project, it is remembered about you.")
     return place
 
@@ -179,15 +179,15 @@ def check(text: str) -> str:
     return fact
 
 
-def forget(numbers: Sequence[int]) -> list[Fact]:
-    """Remove the facts with these numbers, from 1, as `all_facts` lists them; return them.
+def forget(numbers: Sequence[int], folder: Path | None = None) -> list[Fact]:
+    """Remove the facts with these numbers, from 1, as `all_facts` lists them for `folder`; return them.
 
     Raises:
         UsageError: There is no such fact; nothing is removed.
         StoreError: A file can't be read or written.
 
     """
-    facts = all_facts()
+    facts = all_facts(folder)
     if wrong := [number for number in numbers if not 1 <= number <= len(facts)]:
         raise UsageError(f"there is no fact {wrong[0]}", remedy="See their numbers: memory list")
     gone = [facts[number - 1] for number in dict.fromkeys(numbers)]

@@ -4,8 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file
-from chatcli.runtime.program import command
+from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file, trust_command
 from chatcli.sanitize import sanitize_line
 
 MAX_BYTES = 32 * 1024
@@ -53,8 +52,7 @@ class Instructions:
     def untrusted_notice(self) -> str:
         """Return the line that says which files are left out, and how to trust them."""
         names = ", ".join(map(self.shown, self.untrusted))
-        folders = [sanitize_line(os.path.relpath(file.folder, self.folder)) for file in self.untrusted]
-        commands = ", ".join(command("trust" if folder == "." else f"trust {folder}") for folder in folders)
+        commands = ", ".join(trust_command(file.folder) for file in self.untrusted)
         them = "it" if len(self.untrusted) == 1 else "them"
         return f"not trusted and left out: {names}. Read {them}, then trust {them}: {commands}"
 

@@ -13,7 +13,7 @@ from prompt_toolkit.layout import BufferControl, ConditionalContainer, Formatted
 from prompt_toolkit.layout.containers import VerticalAlign
 from prompt_toolkit.layout.processors import BeforeInput
 
-from chatcli.events import Choice, ChoicesOffered, Event, Listing
+from chatcli.events import Choice, ChoicesOffered, Event
 from chatcli.repl.prompt import Prompt, ask_line
 from chatcli.sanitize import sanitize_line
 from chatcli.text_lines import cells, cut
@@ -178,8 +178,7 @@ class Picker(RowList[Choice]):
 
 async def read_choice(prompt: Prompt, offered: ChoicesOffered, show: Callable[[Event], None]) -> Choice | None:
     """Let a user with a screen reader pick one of the choices, which `show` lists; return it, or None."""
-    rows = tuple((f"{choice.name}{' (in use)' if choice.current else ''}", choice.about) for choice in offered.choices)
-    show(Listing(offered.title, (offered.what, "about"), rows))
+    show(offered.listing)
     try:
         typed = await ask_line(f"which {offered.what}? (type a part of it) ", prompt.input, prompt.output)
     except (EOFError, KeyboardInterrupt):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.checks import valid, valid_events
+from tests.e2e.checks import assert_reported, valid, valid_events
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat, Result
 
@@ -31,6 +31,15 @@ def answer(result: Result) -> Any:
 
 def contents(chat: Chat, thread: str) -> list[str]:
     return [message["content"] for message in chat.messages(thread)]
+
+
+def test_a_graph_that_exits_is_a_failure_with_a_reason(chat: Chat, tmp_path: Path) -> None:
+    path = tmp_path / "leaving.py"
+    path.write_text("import sys\n\ndef reply(message: str, history: list) -> str:\n    sys.exit(3)\n")
+    done = chat("--graph", f"{path}:reply", "-t", "kept", "hi")
+    assert_reported(done, 1)
+    assert "ended the program by sys.exit(3)" in done.stderr
+    assert contents(chat, "kept") == ["hi"]
 
 
 def test_an_entrypoint_takes_the_question_and_returns_the_answer(chat: Chat) -> None:

@@ -3,12 +3,9 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,31 +33,6 @@ def notes(home: Home) -> Path:
     )
     home.env["NOTES"] = str(folder)
     return folder
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes], Path]]]:
-    """Give what runs the server over HTTP, and returns its address, its process and the folder of its notes."""
-    with ExitStack() as stack:
-
-        def start(*kind: str) -> tuple[str, subprocess.Popen[bytes], Path]:
-            notes = Path(tempfile.mkdtemp(dir=tmp_path))
-            environment = {**os.environ, "MCP_NOTES": str(notes)}
-            with socket.create_server(("127.0.0.1", 0)) as listening:
-                port, number = listening.getsockname()[1], listening.fileno()
-                command = [sys.executable, SERVER, str(number), *kind]
-                process = subprocess.Popen(command, env=environment, pass_fds=[number])
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            return f"http://127.0.0.1:{port}/mcp", process, notes
-
-        yield start
-
-
-@pytest.fixture
-def url(served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]) -> str:
-    """Run the server over HTTP."""
-    return served()[0]
 
 
 def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat, fake: FakeOpenAI, notes: Path) -> None:

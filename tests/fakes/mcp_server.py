@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from mcp import McpError, types
@@ -184,7 +185,13 @@ if __name__ == "__main__":
     note("pid", str(os.getpid()))
     note("env", json.dumps(dict(os.environ)))
     if len(sys.argv) > 1:
-        config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+        app = server.streamable_http_app()
+
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            note("headers", str(dict(scope.get("headers", ()))))
+            await app(scope, receive, send)
+
+        config = uvicorn.Config(noted, log_level="error")
         uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
     else:
         server.run("stdio")

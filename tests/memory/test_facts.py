@@ -65,7 +65,18 @@ def test_another_project_is_listed_but_not_known(
     assert [fact.text for fact in current_facts()] == ["of the first"]
 
 
-@pytest.mark.parametrize("text", ["", " \n", "x" * 1001, "my key is sk-abcdefghijklmnopqrstuv", "password = hunter2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " \n", "x" * 1001, "my key is sk-abcdefghijklmnopqrstuv", "password = hunter2", "the Password: hunter2"),
+        *(
+            "API key: abc",
+            "AKIAIOSFODNN7EXAMPLE",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ),
+    ],
+)
 def test_what_is_no_fact_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         add(text, Place())

@@ -64,6 +64,16 @@ def test_what_is_not_trusted_is_named(root: Path) -> None:
     )
 
 
+def test_the_command_that_trusts_fits_the_shell(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "my notes"
+    folder.mkdir()
+    write(folder / "AGENTS.md", "inner", trusted=False)
+    line = read_instructions(folder.resolve()).untrusted_notice()  # an editor's folder is not the process's
+    assert line.endswith(f"chat trust '{folder.resolve()}'")
+    monkeypatch.chdir(folder)
+    assert read_instructions(folder.resolve()).untrusted_notice().endswith("then trust it: chat trust")
+
+
 def test_a_link_out_of_the_folder_a_pipe_and_a_folder_are_left_out(root: Path) -> None:
     (root / "secret").write_text("secret")
     Path("AGENTS.md").symlink_to(root / "secret")

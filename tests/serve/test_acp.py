@@ -4,8 +4,9 @@ import asyncio
 import base64
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,7 +18,7 @@ from tests.attachments.samples import picture
 from tests.conftest import KEY
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fakes.steps import Answer, Calls, Gated, Stall, call
+from tests.fakes.steps import Answer, Calls, Gated, Request, Stall, call
 from tests.serve.editor import FILES, FORMS, Connected, Editor, connected
 
 GRAPHS = Path(__file__).parents[1] / "sample_graphs"
@@ -311,6 +312,31 @@ def test_in_the_mode_auto_calls_run_unasked(chat: Chat, fake: FakeOpenAI) -> Non
     run(work())
 
 
+def test_the_mode_ask_holds_in_the_prompt_that_runs(chat: Chat, fake: FakeOpenAI) -> None:
+    editor = Editor(choose=lambda asked, options: "reject")
+    gate = Event()
+
+    def calls_later(request: Request) -> Calls:
+        gate.wait(30)
+        return call("run_shell", command="touch made")
+
+    fake.script(calls_later, Answer("not done"))
+
+    async def work() -> None:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.agent.set_session_mode(session_id=session, mode_id="auto")
+            running = asyncio.create_task(at.ask(session, "go"))
+            await asyncio.to_thread(fake.wait_for_requests, 1)
+            await at.agent.set_session_mode(session_id=session, mode_id="ask")
+            gate.set()
+            assert await running == "end_turn"
+            assert len(editor.asked) == 1
+            assert not (chat.home.work / "made").exists()
+
+    run(work())
+
+
 def test_a_file_is_changed_as_it_stands_in_the_editor(chat: Chat, fake: FakeOpenAI) -> None:
     file = chat.home.work / "notes.txt"
     file.write_text("saved\n")
@@ -421,7 +447,7 @@ def test_a_request_for_permission_can_be_cancelled_and_is_asked_again(chat: Chat
             assert await at.ask(session, "a question that begins with a word of approval") == "end_turn"
             assert len(editor.asked) == 2
             assert (chat.home.work / "a").exists()
-            assert editor.text(session) == "doneand more"
+            assert editor.text(session) == "done\n\nand more"
             statuses: dict[str, str] = {}
             for update in editor.updates[session]:
                 if "toolCallId" in update and "status" in update:
@@ -540,6 +566,36 @@ def test_the_editors_mcp_servers_are_connected(chat: Chat, fake: FakeOpenAI) -> 
     run(work())
 
 
+def test_the_editors_mcp_servers_are_reached_over_http(
+    chat: Chat, fake: FakeOpenAI, served: Callable[..., tuple[str, subprocess.Popen[bytes], Path]]
+) -> None:
+    url, process, notes = served()
+    editor = Editor(choose=lambda asked, options: "once")
+    two = Calls([("add", {"a": 2, "b": 3}), ("remember", {"text": "tea"})])
+    fake.script(two, Answer("5"), call("add", a=1, b=1), Answer("it is gone"))
+
+    async def work() -> None:
+        async with connected(chat, *MODEL, editor=editor) as at:
+            header = {"name": "Authorization", "value": "Bearer ${HOME}"}
+            given = {"type": "http", "name": "sums", "url": url, "headers": [header]}
+            gone = {**given, "name": "gone", "url": "http://127.0.0.1:9/mcp"}
+            opened = await at.call("session/new", cwd=at.cwd, mcpServers=[given, gone])
+            session = opened["sessionId"]
+            await at.ask(session, "go")
+            assert fake.requests[1].results == ["5", "remembered: tea"]
+            assert [asked["title"] for asked, _ in editor.asked] == ['remember(text="tea")']
+            assert "the MCP server gone is left out" in editor.text(session, "agent_thought_chunk")
+            assert "b'Bearer ${HOME}'" in (notes / "headers").read_text(), "an editor's values are literal"
+
+            process.kill()
+            assert await at.ask(session, "again") == "end_turn"
+            assert "the connection to the server failed" in fake.requests[3].results[-1]
+            with pytest.raises(RequestError, match="transport"):
+                await at.call("session/new", cwd=at.cwd, mcpServers=[{**given, "type": "carrier pigeon"}])
+
+    run(work())
+
+
 def test_sessions_are_forked_deleted_and_closed(chat: Chat, fake: FakeOpenAI) -> None:
     async def work() -> None:
         async with connected(chat, *MODEL) as at:
@@ -580,7 +636,7 @@ def test_sessions_are_listed_in_pages(chat: Chat, fake: FakeOpenAI) -> None:
             assert second.next_cursor is None
             assert {one.session_id for one in [*first.sessions, *second.sessions]} == set(names)
             assert {one.cwd for one in second.sessions} == {at.cwd}
-            for bad in ("x", "-1", "²"):
+            for bad in ("x", "-1", "²", "9" * 30):
                 with pytest.raises(RequestError, match="cursor"):
                     await at.agent.list_sessions(cursor=bad)
 
@@ -620,6 +676,43 @@ def test_slash_commands_and_the_model(chat: Chat, fake: FakeOpenAI) -> None:
             assert "The harbour opens at nine." in fake.requests[-1].last
             [search] = at.editor.of(other, "tool_call")
             assert search["locations"] == [{"path": str(folder / "notes.md"), "line": 1}]
+
+    run(work())
+
+
+def test_commands_that_pick_in_a_terminal_say_what_there_is(chat: Chat, fake: FakeOpenAI) -> None:
+    folder = chat.home.work / "project"
+    (folder / ".git").mkdir(parents=True)
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            old, session = await at.new(), await at.new(cwd=str(folder))
+            await at.ask(old, "The harbour opens at nine.")
+            await at.ask(session, "one")
+
+            async def said(line: str, kind: str = "agent_message_chunk") -> str:
+                at.editor.updates.clear()
+                await at.ask(session, line)
+                return at.editor.text(session, kind)
+
+            assert "| openai:gpt-fake (in use) |" in await said("/model")
+            assert "`/role NAME`" in await said("/role")
+            assert "| one  <- here |" in await said("/tree")
+            assert "another turn" in await said("/undo")
+            assert "user.md" in await said("/memory edit")
+
+            # What is recalled goes along with the next question, once.
+            assert "sent with the next question" in await said("/recall harbour", "agent_thought_chunk")
+            await at.ask(session, "When?")
+            assert "opens at nine" in fake.requests[-1].last
+            await said("/recall harbour")
+            assert "is not sent" in await said("/recall off", "agent_thought_chunk")
+            await at.ask(session, "And now?")
+            assert "opens at nine" not in fake.requests[-1].last
+
+            # A project's facts are those of the session's folder, not of the process's.
+            await said("/memory add --project The tests run with make.")
+            assert f"| {folder} | The tests run with make. |" in await said("/memory list")
 
     run(work())
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PROTOCOL_VERSION = 1
 PAGE = 50
 """Sessions in one answer to `session/list`."""
+MAX_CURSOR = 15
+"""Digits of a cursor: SQLite's numbers have no more than 18."""
 STOP_SECONDS = 4.0
 """Time for all sessions to stop at the end."""
 
@@ -402,7 +404,7 @@ def _text(params: Mapping[str, Any], key: str) -> str:
 def _cursor(value: Any) -> int:
     if value is None:
         return 0
-    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal() or len(value) > MAX_CURSOR:
         raise invalid("the cursor is none of session/list")
     return int(value)
 

@@ -64,7 +64,7 @@ def _models(settings: Settings) -> dict[str, str]:
 LEFT_OUT = frozenset(
     (
         *("new", "thread", "threads", "fork", "delete", "edit", "approve"),  # what the editor itself does
-        *("copy", "save", "file", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
+        *("copy", "save", "file", "paste", "editor", "plain", "theme", "clear", "exit", "help"),  # a terminal's
     )
 )
 """The slash commands that an editor does not offer."""

@@ -85,7 +85,7 @@ class EditorSession:
             RequestError: There is no such mode.
 
         """
-        self._choose_mode(mode)
+        await self._choose_mode(mode)
         await self._client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self._options()})
 
     async def use_option(self, name: str, value: Any) -> Fields:
@@ -99,7 +99,7 @@ class EditorSession:
         if name not in ("mode", "model") or not isinstance(value, str):
             raise invalid(f"there is no option {name!r}")
         if name == "mode":
-            self._choose_mode(value)
+            await self._choose_mode(value)
             await self._client.update(self.id, {"sessionUpdate": "current_mode_update", "currentModeId": value})
         elif value != str(self.conversation.model_name):
             if self.conversation.has_own_graph:
@@ -109,10 +109,12 @@ class EditorSession:
                 self._turns.shown_model = str(self.conversation.model_name)
         return {"configOptions": self._options()}
 
-    def _choose_mode(self, mode: str) -> None:
+    async def _choose_mode(self, mode: str) -> None:
         if not self._has_tools or mode not in ("ask", "auto"):
             raise invalid(f"there is no mode {mode!r}")
         self._mode = mode
+        if self._prompts:  # it holds from the next call of a tool, also in the prompt that runs
+            (await self.conversation.toolbox()).rules.everything = mode == "auto"
 
     async def prompt(self, blocks: Any) -> Fields:
         """Run a prompt, and return why it ended; for failures see `Turns.run`."""

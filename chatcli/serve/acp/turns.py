@@ -12,6 +12,7 @@ from langgraph.errors import GraphRecursionError
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
+from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
@@ -23,8 +24,9 @@ from chatcli.events import (
     ConfirmationRequested,
     Event,
     KeyRequested,
-    ThreadChanged,
+    RecallRequested,
     ToolCallStarted,
+    TreeOffered,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -122,6 +124,8 @@ class Turns:
         self._in_words: set[str] = set()
         """The requests that a prompt answers."""
         self._title = ""
+        self._recalled: tuple[Attachment, ...] = ()
+        """What the next question gets of past threads."""
 
     async def show_open_requests(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it."""
@@ -192,7 +196,7 @@ class Turns:
 
     async def _obey(self, line: str, spending: Spending) -> str:
         """Run the slash command in `line`."""
-        context = CommandContext(self.conversation, self._commands.registry, self.settings)
+        context = CommandContext(self.conversation, self._commands.registry, self.settings, folder=self._workspace.root)
         while line:
             command = parse_command(line)
             assert command is not None
@@ -211,15 +215,24 @@ class Turns:
                 case KeyRequested(provider):
                     title, variable = PROVIDERS[provider].title, PROVIDERS[provider].key_variables[0]
                     raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
-                case ThreadChanged():
-                    await self._update(
-                        text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-                    )
+                case TreeOffered():
+                    line = f"/tree {LIST}"
+                case RecallRequested(words, recalled):
+                    await self._recall(words, recalled)
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
                     return await self._follow(outcome, spending)
                 case _:
                     pass
         return END
+
+    async def _recall(self, words: str, text: str) -> None:
+        """Keep what past threads say about `words` for the next question; without a text, drop what is kept."""
+        dropped, self._recalled = self._recalled, ()
+        if text:
+            self._recalled = (Attachment(words, "recalled", "text/plain", text=text, size=len(text.encode())),)
+        else:
+            said = "what was recalled is not sent" if dropped else "nothing recalled is waiting"
+            await self._update(text_chunk(f"{said}\n", "agent_thought_chunk"))
 
     def _in_folder(self, arguments: str) -> str:
         """Return the arguments of /docs with a path in the session's folder, not in the process's."""
@@ -245,6 +258,8 @@ class Turns:
                 return reason
         if question is None:
             return END
+        if pending:
+            await self._update(text_chunk("\n\n"))  # between its answer and that to the question
         if (notice := await self.conversation.stopped_notice()) is not None:
             reason = await self._follow(Outcome(stopped=notice.text), spending)
             if reason != END or self._in_words:
@@ -253,7 +268,11 @@ class Turns:
                 await self._update(text_chunk(f"{notice.text}\n"))
                 return END
         self._check_stop()
-        return await self._follow(await self._show(self.conversation.run_turn(*question), spending), spending)
+        if self._recalled and not self.conversation.takes_recall:
+            await self._recall("", "")
+        text, attachments = question
+        attachments, self._recalled = (*self._recalled, *attachments), ()
+        return await self._follow(await self._show(self.conversation.run_turn(text, attachments), spending), spending)
 
     async def _goes_on(self, notice: str) -> bool:
         """Return whether the user lets a graph go on that stopped at a breakpoint."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from chatcli.documents.sources import absolute_path
 from chatcli.events import (
+    ChoicesOffered,
     DiffShown,
     DocumentsFound,
+    EditorRequested,
     Event,
     Listing,
     Notice,
@@ -16,6 +18,7 @@ from chatcli.events import (
     ReasoningDelta,
     ShellOutput,
     TextDelta,
+    ThreadChanged,
     TodosChanged,
     ToolCallFinished,
     ToolCallStarted,
@@ -173,6 +176,8 @@ class Updates:
                 yield self._search(event)
             case TurnFinished() | TurnInterrupted():
                 yield from _sources(event.cited)
+            case ChoicesOffered() | ThreadChanged() | EditorRequested():
+                yield from self._in_place(event)
             case _:
                 yield from self._aside(event)
 
@@ -248,6 +253,21 @@ class Updates:
             "status": "completed",
             "locations": places,
         }
+
+    def _in_place(self, event: ChoicesOffered | ThreadChanged | EditorRequested) -> Iterator[Fields]:
+        """Yield what is shown in place of what a terminal does."""
+        match event:
+            case ChoicesOffered():
+                for printed in event.printed:
+                    yield from self._aside(printed)
+                if not any(choice.argument for choice in event.choices):  # each is named as it is given
+                    yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
+            case ThreadChanged():
+                yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
+            case EditorRequested(path=Path() as path):
+                yield text_chunk(f"The facts are in {path}\n")
+            case _:
+                pass
 
     def _aside(self, event: Event) -> Iterator[Fields]:
         match event:

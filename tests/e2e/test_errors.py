@@ -143,6 +143,7 @@ USAGES: dict[str, tuple[object, dict[str, int]]] = {
         {"prompt_tokens": 5.6, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0.1}},
         {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8},
     ),
+    "more than can be": ({"prompt_tokens": 10**30, "completion_tokens": 10**400, "total_tokens": -1}, UNKNOWN),
     "words": ({"prompt_tokens": "many", "completion_tokens": None}, UNKNOWN),
     "no object": ("many", UNKNOWN),
     "details that are no object": (

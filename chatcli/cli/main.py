@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from chatcli.cli.grammar.completion import variable
-from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError
+from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -36,9 +37,9 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
             return ExitCode.INTERRUPTED
-        # stdout can't be written: Python must not try its buffer again when it exits.
-        point_at_devnull(sys.stdout)
-        failure = InternalError(f"the output can't be written: {error.strerror}")
+        failure = _bad_surroundings(error) or InternalError(f"the output can't be written: {error.strerror}")
+        if isinstance(failure, InternalError):
+            point_at_devnull(sys.stdout)  # Python must not try its buffer again when it exits
         failure.__cause__ = error
     except SystemExit as end:  # asyncio lets it through, out of any task; its code is none of ours
         failure = InternalError(
@@ -57,6 +58,25 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
     with suppress(OSError):  # then only the exit code reports it
         report(failure, args)
     return failure.exit_code
+
+
+def _bad_surroundings(error: OSError) -> UsageError | None:
+    """Return what the user has to correct if `error` comes from the current folder or the certificates, else None."""
+    try:
+        Path.cwd()
+    except OSError:
+        return UsageError("the current folder does not exist any more", remedy="Change to another folder.")
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if not certificates:
+        return None
+    remedy = "Correct or unset SSL_CERT_FILE."
+    try:
+        Path(certificates).read_bytes()
+    except OSError as unreadable:
+        return UsageError(f"the certificates in {certificates} can't be read: {unreadable.strerror}", remedy=remedy)
+    if type(error).__module__ == "ssl":  # it is not imported for this question
+        return UsageError(f"the certificates in {certificates} can't be used: {error.strerror}", remedy=remedy)
+    return None
 
 
 def _program(args: list[str], options: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ from chatcli import paths
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.errors import AuthError, UsageError
-from chatcli.runtime.files import replace_privately
+from chatcli.runtime.files import read_file, replace_privately
 from chatcli.runtime.parse import read_json
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _read() -> dict[str, str | None]:
     try:
         if not path.exists():
             return {}
-        kept = read_json(path.read_text(encoding="utf-8"))
+        kept = read_json(read_file(path).decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} can't be read: {error}", remedy="Fix or delete it.") from None
     return kept if isinstance(kept, dict) else {}

@@ -11,7 +11,7 @@ from typing import Any
 from chatcli import paths
 from chatcli.config.trust import FolderFile, is_trusted, read_folder_file, state_path
 from chatcli.errors import UsageError
-from chatcli.runtime.files import only_writer, replace_privately
+from chatcli.runtime.files import only_writer, read_file, replace_privately
 from chatcli.runtime.parse import read_toml
 from chatcli.runtime.program import command
 
@@ -94,7 +94,7 @@ def read_config_file() -> dict[str, Any]:
         raise UsageError(f"{file} is a folder", remedy="It should be a file.")
     if not file.exists():
         return {}
-    return read_toml(file.read_text(encoding="utf-8-sig"))
+    return read_toml(read_file(file).decode("utf-8-sig").replace("\r\n", "\n"))
 
 
 def set_value(path: tuple[str, ...], value: Any, check: Check | None = None) -> None:
@@ -134,7 +134,7 @@ def _rewrite(path: Path, change: Callable[[Content], None], check: Check | None)
     from tomlkit.exceptions import TOMLKitError
 
     # As bytes: reading as text would turn the line ends of Windows into others.
-    written = path.read_bytes().decode() if path.exists() else ""
+    written = read_file(path).decode() if path.exists() else ""
     text = written.removeprefix(_BOM)
     windows = text.count("\n") == text.count("\r\n") > 0
     text = text.replace("\r\n", "\n") if windows else text

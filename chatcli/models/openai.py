@@ -1,6 +1,5 @@
 """Models of OpenAI and of every server that speaks its chat-completions protocol."""
 
-import math
 import ssl
 from typing import Any
 
@@ -21,6 +20,7 @@ from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelN
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
 from chatcli.runtime.parse import read_json
+from chatcli.store.usage import MAX_TOKENS
 
 CONNECT_RETRIES = 3
 """How often a connection is tried again when the server is asked for its models."""
@@ -81,14 +81,17 @@ class WholeChatOpenAI(ChatOpenAI):
 
 
 def _read_usage(usage: Any) -> dict[str, Any]:
-    """Return the counts of a server's `usage` as whole numbers, as langchain needs them; leave out everything else."""
+    """Return the counts of a server's `usage` as whole numbers, as langchain needs them.
+
+    Everything else is left out, numbers that nobody can have used too: the store has no place for them.
+    """
     if not isinstance(usage, dict):
         return {}
     counts: dict[str, Any] = {}
     for name, value in usage.items():
         if isinstance(value, dict):
             counts[name] = _read_usage(value)
-        elif isinstance(value, int | float) and math.isfinite(value):
+        elif isinstance(value, int | float) and 0 <= value <= MAX_TOKENS:
             counts[name] = round(value)
     return counts
 

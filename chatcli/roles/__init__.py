@@ -18,6 +18,7 @@ from chatcli.config.settings import Settings
 from chatcli.config.values import not_negative
 from chatcli.errors import UsageError
 from chatcli.models.names import ModelName, choose_model, resolve_model
+from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_toml
 
 SUFFIXES = (".toml", ".md")
@@ -101,7 +102,9 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        text = (
+            read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
+        )  # some editors begin a file with a byte order mark
         data, template = _split(text) if path.suffix == ".md" else (read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError

@@ -17,6 +17,8 @@ from chatcli.runtime.parse import read_json
 
 FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 """The command of fcntl(2) that empties the drive's cache too, which fsync(2) does not on macOS; None elsewhere."""
+MAX_SETTINGS_BYTES = 16_000_000
+"""More than anybody writes by hand."""
 
 
 def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = False) -> None:
@@ -68,6 +70,29 @@ def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:
             fcntl.fcntl(descriptor, full_sync)
             return
     os.fsync(descriptor)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of `path`, a file of settings. A pipe is refused: it would be waited for without end.
+
+    Raises:
+        OSError: It can't be read, or it is a pipe or a socket.
+        ValueError: It is larger than `MAX_SETTINGS_BYTES`.
+
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        content = file.read(MAX_SETTINGS_BYTES + 1)
+    if len(content) > MAX_SETTINGS_BYTES:
+        raise ValueError(f"it is larger than {MAX_SETTINGS_BYTES // 1_000_000} MB")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is a pipe, not a file", path)
+    return descriptor
 
 
 def read_state(path: Path) -> dict[str, Any]:

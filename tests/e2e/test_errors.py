@@ -143,6 +143,7 @@ USAGES: dict[str, tuple[object, dict[str, int]]] = {
         {"prompt_tokens": 5.6, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0.1}},
         {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8},
     ),
+    "more than can be": ({"prompt_tokens": 10**30, "completion_tokens": 10**400, "total_tokens": -1}, UNKNOWN),
     "words": ({"prompt_tokens": "many", "completion_tokens": None}, UNKNOWN),
     "no object": ("many", UNKNOWN),
     "details that are no object": (
@@ -361,6 +362,23 @@ def test_a_kill_in_mid_answer_keeps_the_question(chat: Chat, fake: FakeOpenAI) -
     sent = "".join(text for _, text in fake.requests[-1].messages)
     assert "the first question" in sent
     assert "go on" in sent
+
+
+@pytest.mark.parametrize("written", [None, "no certificate"])
+def test_certificates_that_can_not_be_used_are_named(chat: Chat, tmp_path: Path, written: str | None) -> None:
+    file = tmp_path / "roots.pem"
+    if written is not None:
+        file.write_text(written)
+    env = {"SSL_CERT_FILE": str(file), "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "https://127.0.0.1:9/v1"}
+    result = chat("-m", "openai:m", "What now?", env=env)
+    assert_reported(result, 2)
+    assert f"the certificates in {file} can't be " in result.stderr
+
+
+def test_a_folder_that_was_removed_is_named(chat: Chat, fake: FakeOpenAI) -> None:
+    result = chat.shell('mkdir gone; cd gone; rmdir ../gone; chat "What now?"')
+    assert_reported(result, 2)
+    assert "the current folder does not exist any more" in result.stderr
 
 
 def test_debug_shows_where_a_failure_comes_from(chat: Chat, fake: FakeOpenAI) -> None:

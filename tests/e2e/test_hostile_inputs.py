@@ -1,5 +1,6 @@
 """Files and settings that are made to break what reads them: one line and the documented exit code, nothing else."""
 
+import os
 import re
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_files_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI, depth: i
 def test_a_langgraph_json_that_is_no_utf_8(chat: Chat, fake: FakeOpenAI) -> None:
     (chat.home.work / "langgraph.json").write_bytes(b'{"graphs": {"\xff": "a"}}')
     _assert_refused(chat, fake, "--graph", "a")
+
+
+@pytest.mark.parametrize("name", ["config.toml", "keys.json", "roles/r.toml", "langgraph.json"])
+def test_a_pipe_in_place_of_settings_is_refused_and_not_waited_for(chat: Chat, name: str) -> None:
+    args = {"roles/r.toml": ["--role", "r", "hello"], "langgraph.json": ["--graph", "a", "hello"]}.get(name, ["hello"])
+    os.mkfifo(chat.home.work / name if name == "langgraph.json" else _config(chat, name))
+    result = chat(*args, timeout=30)
+    assert_reported(result, 2)
+    assert "it is a pipe, not a file" in result.stderr
 
 
 def test_options_that_are_nested_too_deeply(chat: Chat, fake: FakeOpenAI) -> None:

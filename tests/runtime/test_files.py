@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from chatcli.runtime.files import FULL_SYNC, change_state, read_state, replace_privately, write_to_disk
+from chatcli.runtime.files import FULL_SYNC, change_state, read_file, read_state, replace_privately, write_to_disk
 
 KILLED_HALFWAY = """
 import os, signal, sys
 from pathlib import Path
-from chatcli.runtime.files import replace_privately
+from chatcli.runtime.files import read_file, replace_privately
 
 def parts():
     yield "new" * 10_000
@@ -108,6 +108,18 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         replace_privately(link, ["text"])
     assert link.is_symlink()
+
+
+def test_settings_without_end_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings"
+    path.write_text("a = 1")
+    assert read_file(path) == b"a = 1"
+    with path.open("ab") as file:
+        file.truncate(10**9)
+    for endless in (path, Path("/dev/zero")):
+        with pytest.raises(ValueError, match="larger than 16 MB"):
+            read_file(endless)
+    assert read_file(Path(os.devnull)) == b""
 
 
 def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from chatcli.config.trust import PROJECT_FILE, read_folder_file
 from chatcli.errors import UsageError
 from chatcli.models.names import GRAPH, ModelName
+from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
 _FORMS = "Give path/to/file.py:name, package.module:name, or a name from ./langgraph.json."
@@ -142,7 +143,7 @@ def _in_project(file: Path, name: str) -> GraphSpec:
 
 def _read_project(file: Path, name: str) -> dict[str, Any]:
     try:
-        project = read_json(file.read_text(encoding="utf-8"))
+        project = read_json(read_file(file).decode())
     except FileNotFoundError:
         raise UsageError(
             f"{name!r} does not name a graph: there is no {PROJECT_FILE} in {file.parent}", remedy=_FORMS

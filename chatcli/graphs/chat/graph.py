@@ -84,8 +84,10 @@ def setup_update(setup: Setup, stored: Setup | None) -> dict[str, Any]:
     A thread without a setup gets no empty field but `system`, which every thread of the chat has: each is named three
     times in each of its checkpoints. Another thread gets all fields, since another process may have changed it.
     """
-    update = setup_values(setup)
-    return {name: value for name, value in update.items() if value or name == "system" or stored != Setup()}
+    update, empty = setup_values(setup), setup_values(Setup())
+    if stored != Setup():
+        return dict(update)
+    return {name: value for name, value in update.items() if name == "system" or value != empty.get(name)}
 
 
 def with_empty_fields(values: Mapping[str, Any]) -> dict[str, Any]:

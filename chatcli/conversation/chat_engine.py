@@ -144,7 +144,7 @@ class ChatEngine(LocalEngine):
             thread_id,
             await self.model(name, setup.temperature),
             setup=setup,
-            stored=stored,
+            stored=stored or Setup(),
             context_tokens=settings.context_tokens,
             auto_compact=settings.auto_compact,
             schema=self._schema,
@@ -199,7 +199,7 @@ class ChatEngine(LocalEngine):
         if name.model:
             setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
         thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
-        await keep_unasked(thread, name, text, attachments, setup_update(setup))
+        await keep_unasked(thread, name, text, attachments, setup_update(setup, stored or Setup()))
 
     def _name(self, setup: Setup, stored: Setup | None, opening: Opening) -> ModelName:
         """Return the model that answers first on a thread that has `stored`."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from chatcli.events import Said
 from chatcli.graphs.chat.ask_node import MODEL_NODE
-from chatcli.graphs.chat.graph import build_graph, read_setup
+from chatcli.graphs.chat.graph import build_graph, read_setup, with_empty_fields
 from chatcli.message import MessageShown
+from chatcli.models.names import GRAPH
 from chatcli.roles import Setup
 from chatcli.sessions.history import Turn, as_shown, read_turns, said_in
 from chatcli.sessions.repair import recover_unless_running
@@ -91,7 +92,11 @@ async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]
     logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
     async with open_store(location) as store:
         newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
-        return {} if newest is None else plain_state(newest.checkpoint["channel_values"])
+        if newest is None:
+            return {}
+        values = plain_state(newest.checkpoint["channel_values"])
+        model = str(newest.metadata.get("chatcli_model", ""))
+        return with_empty_fields(values) if model and not model.startswith(f"{GRAPH}:") else values
 
 
 async def read_thread_setup(location: StoreLocation, thread_id: str) -> Setup | None:

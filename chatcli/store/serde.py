@@ -81,7 +81,7 @@ class LeanMetadata(BaseCheckpointSaver[str]):
 
     LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
     there, or the address of a server, and a store may go to somebody else. And a turn's title is kept with its input
-    alone.
+    alone, the parents of a subgraph's checkpoint only where it has any.
     """
 
     async def aput(
@@ -98,6 +98,9 @@ class LeanMetadata(BaseCheckpointSaver[str]):
         kept = {key: value for key, value in config.get("metadata", {}).items() if key not in given | repeated}
         where = {key: value for key, value in where.items() if key not in given}
         config = {**config, "configurable": where, "metadata": kept}
+        if not metadata.get("parents"):
+            metadata = metadata.copy()
+            metadata.pop("parents", None)
         return await super().aput(config, checkpoint, metadata, new_versions)
 
 

@@ -29,6 +29,7 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.roles import Setup
 from chatcli.runtime.garbage import put_off_collections, resume_collections
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -93,7 +94,7 @@ async def run_ours(path: Path, turns: int) -> list[float]:
     """Hold a conversation of `turns` turns through `Session`; return each turn's milliseconds."""
     model = Model(ModelName("openai", "instant"), InstantModel(), Limits(window=8192, answer=1024))
     async with open_store(StoreLocation(path)) as store:
-        session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, model)
+        session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, model, stored=Setup())
 
         async def ask(question: str) -> None:
             async for _event in session.run_turn(question):

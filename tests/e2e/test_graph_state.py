@@ -58,6 +58,7 @@ def test_a_plain_chat_shows_what_it_keeps(chat: Chat, fake: FakeOpenAI) -> None:
     ok(chat("-t", "t", "--system", "Be brief.", "hi"))
     state = state_of(chat, "t")
     assert state["system"] == "Be brief."
+    assert (state["role"], state["variables"], state["temperature"]) == ("", {}, None)  # not stored, but what holds
     assert "messages" not in state
     assert "Be brief." in ok(chat("threads", "show", "t", "--state")).stdout
 

@@ -35,11 +35,12 @@ class Bench:
     graph: ChatGraph
     server: FakeOpenAI
 
-    def session(self, thread_id: str, *, system: str | None = None) -> ChatSession:
-        """Return a session on `thread_id` that the server answers."""
+    def session(self, thread_id: str, *, system: str | None = None, stored: Setup | None = None) -> ChatSession:
+        """Return a session on `thread_id`, which has the setup `stored`, that the server answers."""
         settings = Settings(base_url=self.server.base_url, openai_api_key=Secret(KEY))
         model = build_model(ModelName("openai", "gpt-fake"), settings, lambda _: None)
-        return ChatSession(self.graph, self.store.threads, thread_id, model, setup=Setup(system=system or ""))
+        setup = Setup(system=system or "")
+        return ChatSession(self.graph, self.store.threads, thread_id, model, setup=setup, stored=stored)
 
     async def ask(self, thread_id: str, text: str, *, system: str | None = None) -> list[Event]:
         """Run a turn; return its events."""

@@ -1,15 +1,21 @@
 """What every kind of store does: the same tests on each, with what real turns leave there."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
+from langgraph.checkpoint.memory import InMemorySaver
 
 from chatcli.errors import UsageError
 from chatcli.events import TurnFinished, TurnInterrupted
 from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import read_setup, read_values, setup_values
 from chatcli.message import MessageShown
+from chatcli.roles import Setup
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial, find_thread
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents, read_document
@@ -49,6 +55,48 @@ def test_a_turn_is_whole(run: Run) -> None:
             MessageShown("assistant", "You said: why is\nthe sky blue?")
         ]
         assert summary.created_at <= summary.updated_at
+
+    run(work)
+
+
+def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        session = bench.session("abc", stored=Setup())
+
+        async def ask(setup: Setup) -> tuple[Setup | None, str]:
+            session.setup = setup
+            assert isinstance([event async for event in session.run_turn("hello")][-1], TurnFinished)
+            sent = next((text for role, text in bench.server.requests[-1].messages if role == "system"), "")
+            return await read_setup(bench.graph, "abc"), sent
+
+        role = Setup(role="r", template="Talk {how}.", variables={"how": "loud"}, temperature=0.5)
+        plain, brief = session.current_setup, replace(session.current_setup, system="Be brief.")
+        assert await ask(Setup()) == (plain, "")
+        values = await read_values(bench.graph, "abc") or {}
+        assert values.keys() & setup_values(plain).keys() == {"system", "model", "base_url"}
+        assert (await session.state())["temperature"] is None
+        assert await ask(brief) == (brief, "Be brief.")
+        assert await ask(role) == (replace(role, model=plain.model, base_url=plain.base_url), "Talk loud.")
+        await session.undo()
+        assert await ask(role) == (replace(role, model=plain.model, base_url=plain.base_url), "Talk loud.")
+        assert await ask(Setup()) == (plain, "")
+        await session.undo(2)
+        assert await ask(Setup()) == (plain, "")
+
+    run(work)
+
+
+def test_only_a_subgraphs_checkpoint_names_parents(run: Run) -> None:
+    async def work(bench: Bench) -> None:
+        saver = bench.store.checkpointer
+        for namespace, parents in {"": {}, "inner:1": {"": "x"}}.items():
+            where = RunnableConfig(configurable={"thread_id": "abc", "checkpoint_ns": namespace})
+            given: CheckpointMetadata = {"source": "loop", "step": 0, "parents": parents}
+            stored = await saver.aget_tuple(await saver.aput(where, empty_checkpoint(), given, {}))
+            assert stored is not None
+            assert stored.metadata.get("parents", {}) == parents
+            assert bool(parents) == ("parents" in stored.metadata) or isinstance(saver, InMemorySaver)
+            assert given["parents"] == parents
 
     run(work)
 

@@ -65,8 +65,8 @@ def setup_of(values: Mapping[str, Any]) -> Setup:
     )
 
 
-def setup_update(setup: Setup) -> ChatState:
-    """Return the update that stores `setup` in a thread's state."""
+def setup_values(setup: Setup) -> ChatState:
+    """Return the part of a thread's state that `setup` is."""
     return ChatState(
         system=setup.system,
         role=setup.role,
@@ -76,3 +76,20 @@ def setup_update(setup: Setup) -> ChatState:
         model=setup.model,
         base_url=setup.base_url,
     )
+
+
+def setup_update(setup: Setup, stored: Setup | None) -> dict[str, Any]:
+    """Return the update that stores `setup` in the state of a thread that has `stored`, None if nobody knows.
+
+    A thread without a setup gets no empty field but `system`, which every thread of the chat has: each is named three
+    times in each of its checkpoints. Another thread gets all fields, since another process may have changed it.
+    """
+    update, empty = setup_values(setup), setup_values(Setup())
+    if stored != Setup():
+        return dict(update)
+    return {name: value for name, value in update.items() if name == "system" or value != empty.get(name)}
+
+
+def with_empty_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values`, the state of a thread of the plain chat, with the fields of its setup that are not stored."""
+    return {**(setup_values(Setup()) if "system" in values else {}), **values}

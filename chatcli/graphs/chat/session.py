@@ -23,7 +23,7 @@ from chatcli.graphs.chat.context import (
     refuse_oversized,
     summarise,
 )
-from chatcli.graphs.chat.graph import ChatGraph, setup_update
+from chatcli.graphs.chat.graph import ChatGraph, read_setup, setup_update, setup_values, with_empty_fields
 from chatcli.graphs.chat.passages import fenced, new_retrieval
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.title import ask_title
@@ -74,7 +74,7 @@ class ChatSession(Session):
         thread_id: The thread, which may not exist yet.
         model: The model that answers; it may be replaced between turns.
         setup: The thread's setup; it may be replaced between turns, and is stored with the next one.
-        stored: The setup that the thread has stored, None for a new thread.
+        stored: The setup that the thread has stored, an empty one for a new thread; None if it is not known.
         context_tokens: The user's budget of what is sent, in tokens.
         auto_compact: Whether to summarise the oldest turns when they no longer fit.
         schema: The schema of every answer.
@@ -107,6 +107,7 @@ class ChatSession(Session):
         super().__init__(GraphThread(graph, threads, thread_id, MODEL_NODE), model.name)
         self.model = model
         self.setup = setup
+        self._graph = graph
         self._stored = stored
         self._context_tokens = context_tokens
         self._auto_compact = auto_compact
@@ -130,6 +131,10 @@ class ChatSession(Session):
     def current_setup(self) -> Setup:
         """The setup with the current model."""
         return self.setup.with_model(str(self.name), self.model.base_url)
+
+    async def state(self) -> dict[str, Any]:
+        """See `Session.state`."""
+        return with_empty_fields(await super().state())
 
     async def context(self) -> FittedContext:
         """Return the context that the next turn would send with its question.
@@ -238,8 +243,9 @@ class ChatSession(Session):
 
     async def _go_to(self, number: int | None, checkpoint_id: str | None) -> None:
         """See `Session.rewind`."""
-        self._stored = None  # an older state may have another setup
+        self._stored = None
         await super()._go_to(number, checkpoint_id)
+        self._stored = await read_setup(self._graph, self.thread_id)  # an older state may have another one
 
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the question; one that the model can't take is refused here, since in the thread it would stay."""
@@ -263,7 +269,7 @@ class ChatSession(Session):
         asks = isinstance(graph_input, Mapping)
         self._storing = setup if asks else self._stored
         if asks and setup != self._stored:
-            graph_input = {**graph_input, **setup_update(setup)}
+            graph_input = {**graph_input, **setup_update(setup, self._stored)}
         if asks and self.documents:
             graph_input = {**graph_input, "found": new_retrieval()}
         if asks and self._foreign_rules:
@@ -284,7 +290,7 @@ class ChatSession(Session):
     async def _state(self) -> ChatState:
         """Return the thread's state, with the setup that the next turn will store."""
         stored = cast("ChatState", (await self._thread.snapshot()).values)
-        return {"messages": [], **stored, **setup_update(self.setup)}
+        return {"messages": [], **stored, **setup_values(self.setup)}
 
     def _turn_context(self) -> TurnContext:
         # Models count tokens differently.

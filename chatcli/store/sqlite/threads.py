@@ -41,8 +41,8 @@ reads where another process has changed the schema, since it opens the full-text
 """
 SETTINGS = """
 PRAGMA fullfsync = ON;
-PRAGMA wal_autocheckpoint = 32;
-PRAGMA journal_size_limit = 262144;
+PRAGMA wal_autocheckpoint = 24;
+PRAGMA journal_size_limit = 196608;
 """
 """Of each connection.
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, cast
 
 import typer
@@ -168,10 +169,22 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
 
 
 def _command() -> TyperGroup:
+    program = current_program()
+    command = _chat_command() if program is CHAT else _made_command()
+    fit_program(command, program)
+    return command
+
+
+@cache
+def _chat_command() -> TyperGroup:
+    """Return the command line of `chat`, which a run in the helper needs twice."""
+    return _made_command()
+
+
+def _made_command() -> TyperGroup:
     spare_pydantic()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
-    fit_program(command, current_program())
     return command
 
 

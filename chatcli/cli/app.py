@@ -48,7 +48,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
     given["format"] = "json" if params["json"] else params["format_"]
     given["input"] = given["input_"]
-    return {name: value for name, value in given.items() if name in Settings.names()}
+    names = set(Settings.names())
+    return {name: value for name, value in given.items() if name in names}
 
 
 Version = Annotated[

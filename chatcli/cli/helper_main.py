@@ -38,6 +38,7 @@ MODELS = {
     "chatcli.models.openai": ("WholeChatOpenAI",),
     "langchain_core.messages": ("AIMessage", "AIMessageChunk", "HumanMessage"),
     "langchain_core.outputs": ("ChatGenerationChunk", "LLMResult"),
+    "langchain_core.prompt_values": ("ChatPromptValue",),
     "openai.types.chat.chat_completion_chunk": ("ChatCompletionChunk", "Choice", "ChoiceDelta"),
 }
 """The pydantic models that an answer needs; elsewhere, their first use builds them."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, cast
 
 import typer
@@ -47,7 +48,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
     given["format"] = "json" if params["json"] else params["format_"]
     given["input"] = given["input_"]
-    return {name: value for name, value in given.items() if name in Settings.names()}
+    names = set(Settings.names())
+    return {name: value for name, value in given.items() if name in names}
 
 
 Version = Annotated[
@@ -168,10 +170,22 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
 
 
 def _command() -> TyperGroup:
+    program = current_program()
+    command = _chat_command() if program is CHAT else _made_command()
+    fit_program(command, program)
+    return command
+
+
+@cache
+def _chat_command() -> TyperGroup:
+    """Return the command line of `chat`, which a run in the helper needs twice."""
+    return _made_command()
+
+
+def _made_command() -> TyperGroup:
     spare_pydantic()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
-    fit_program(command, current_program())
     return command
 
 

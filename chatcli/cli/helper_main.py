@@ -1,6 +1,9 @@
 """The main module of the helper: `python -P -m chatcli.cli.helper_main`, started by `helper.spawn`."""
 
+import atexit
 import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 
 from chatcli.helper.same_conditions import Environment
@@ -27,19 +30,50 @@ MODULES = (
     # What the libraries import late.
     "anyio._backends._asyncio",
     "httpcore2",
+    "langchain_core.prompts.chat",
     "openai.resources.chat.completions.completions",
 )
 """What one-shots import, so that the children need not."""
+MODELS = {
+    "chatcli.models.openai": ("WholeChatOpenAI",),
+    "langchain_core.messages": ("AIMessage", "AIMessageChunk", "HumanMessage"),
+    "langchain_core.outputs": ("ChatGenerationChunk", "LLMResult"),
+    "langchain_core.prompt_values": ("ChatPromptValue",),
+    "openai.types.chat.chat_completion_chunk": ("ChatCompletionChunk", "Choice", "ChoiceDelta"),
+}
+"""The pydantic models that an answer needs; elsewhere, their first use builds them."""
 
 
 def import_all() -> None:
-    """Import everything that a child may need."""
+    """Import and build everything that a child may need."""
     for module in MODULES:
         import_module(module)
+    for module, names in MODELS.items():
+        for name in names:
+            getattr(import_module(module), name).model_rebuild()
 
 
 def main() -> None:
     """Serve until the helper is not needed any more."""
+    code: int | str | None = 1
+
+    def end() -> None:
+        """End without taking the imported modules apart: a child would copy all their pages for that, for 50 ms."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+    atexit.register(end)  # before all others: it runs after them
+    try:
+        _serve()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+        raise
+
+
+def _serve() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the descriptors that the one-shot had inherited
     os.chdir("/")  # keeps no file system busy
     try:

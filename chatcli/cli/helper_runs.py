@@ -14,6 +14,7 @@ from chatcli.helper.server import serve
 
 def serve_runs(environment: Environment, lock: int) -> None:
     """Serve one-shots until the helper is not needed any more; for the arguments, see `serve`."""
+    read_command_line([], resilient=True)  # the children share the parser that this makes
     serve(environment, is_helper_run, run_here, lock)
 
 

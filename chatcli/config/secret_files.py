@@ -9,6 +9,7 @@ import stat
 import unicodedata
 from collections.abc import Iterable
 from fnmatch import translate
+from functools import cache
 
 _PRIVATE_FOLDERS = frozenset(
     (
@@ -32,7 +33,6 @@ _PATTERNS = (
     # Input of shells and database clients, which may contain passwords.
     *("*_history", "*.history", ".lesshst", ".viminfo"),
 )
-_SECRET = re.compile("|".join(map(translate, (*_PATTERNS, *_PRIVATE_FOLDERS))))
 _COPY = re.compile(r"(?:~|#|\.(?:bak|backup|copy|old|orig|save|tmp|sw[a-p]|\d+))\Z")
 """The end of the name of a copy, as editors and people write it: `server.key~`, `server.key.bak`, `.server.key.swp`."""
 
@@ -65,10 +65,16 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
+@cache
+def _secret() -> re.Pattern[str]:
+    """Return the pattern of secret names: made at its first use, for 2 ms, since most starts read no such file."""
+    return re.compile("|".join(map(translate, (*_PATTERNS, *_PRIVATE_FOLDERS))))
+
+
 def _is_secret_name(name: str) -> bool:
     name = _plain(name)
     while name:
-        if _SECRET.match(name) or _SECRET.match(name.lstrip(".#")):
+        if _secret().match(name) or _secret().match(name.lstrip(".#")):
             return True
         name, cut = _COPY.subn("", name)
         if not cut:

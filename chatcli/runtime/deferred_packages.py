@@ -10,9 +10,13 @@ from typing import Any
 DEFERRED = frozenset(
     (
         "acp",
+        "distro",
+        "idna",
         "langchain_openai",
         "langchain_openai.chat_models",
+        "langgraph.stream",
         "langgraph_sdk",
+        "langgraph_sdk.auth",
         "langsmith.types",
         "mcp",
         "mcp.server",
@@ -22,6 +26,8 @@ DEFERRED = frozenset(
         "openai.types.graders",
         "openai.types.responses",
         "openai.types.shared",
+        "psutil",
+        "tiktoken",
     )
 )
 """Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""

@@ -19,7 +19,7 @@ from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.markdown.parser import open_fence
 from chatcli.rendering.plain import source_lines
-from chatcli.roles.prompt import fill_prompt, role_prompt
+from chatcli.roles.prompt import fill_template
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.sessions.history import as_shown
 from chatcli.transfer.document import ThreadDocument
@@ -92,7 +92,7 @@ def as_page(document: ThreadDocument) -> ThreadPage:
     """Return the page of `document`; its system prompt is filled in, if it has a template."""
     system = document.system
     if document.template:
-        system = str(fill_prompt(role_prompt(document.template), document.variables, [])[0].text)
+        system = str(fill_template(document.template, document.variables, [])[0].text)
     return ThreadPage(
         document.thread_id,
         document.title,

@@ -17,7 +17,8 @@ defer_packages()
 for name in {sorted(DEFERRED)}:
     package = import_module(name)
     for module in iter_modules(package.__path__):
-        with suppress(KeyError):  # one of langgraph_sdk's modules belongs to a server that is set up
+        # One of langgraph_sdk's modules belongs to a server that is set up, and psutil has some for other systems.
+        with suppress(KeyError, ImportError):
             import_module(f"{{name}}.{{module.name}}")
     init = import_module(f"{{name}}.__init__")
     everything = {{}}

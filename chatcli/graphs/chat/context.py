@@ -22,7 +22,7 @@ from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.memory.known import Known
 from chatcli.message import Citation
 from chatcli.models.errors import translate
-from chatcli.roles.prompt import fill_prompt, role_prompt, text_prompt
+from chatcli.roles.prompt import fill_template
 from chatcli.sessions.history import is_question, newest_turn
 from chatcli.sessions.message_calls import calls_of, pair_calls
 from chatcli.store.usage import Tokens, read_tokens
@@ -153,10 +153,11 @@ def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *,
 
     Behind the system prompt stand what is known beside the conversation, and the summary if the rest is `summed_up`.
     """
-    template = state.get("template")
-    system = state.get("system") or turn.model.default_system
-    prompt = role_prompt(template) if template else text_prompt(system)
-    messages = fill_prompt(prompt, state.get("variables", {}) if template else {}, _sendable(opened))
+    messages = _sendable(opened)
+    if template := state.get("template"):
+        messages = fill_template(template, state.get("variables", {}), messages)
+    elif system := state.get("system") or turn.model.default_system:
+        messages = [SystemMessage(system), *messages]
     added = [turn.known] if turn.known else []
     if summed_up:
         added.append(f"{SUMMARY_LABEL}\n{state['summary']}")

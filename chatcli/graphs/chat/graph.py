@@ -1,6 +1,7 @@
 """The compiled graph of the plain chat, and the setup in the state of its threads."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -23,10 +24,10 @@ def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
     The nodes for tools and documents are always there, so that a thread is the same with and without them.
     """
     builder = StateGraph(ChatState, TurnContext)
-    builder.add_node(MODEL_NODE, call_model)
-    builder.add_node(APPROVE_NODE, approve_calls)
-    builder.add_node(TOOLS_NODE, run_call)
-    builder.add_node(RETRIEVE_NODE, retrieve)
+    nodes = {MODEL_NODE: call_model, APPROVE_NODE: approve_calls, TOOLS_NODE: run_call, RETRIEVE_NODE: retrieve}
+    for name, node in nodes.items():
+        # LangGraph searches the bytecode of a plain function for other graphs, for 3 ms. There are none.
+        builder.add_node(name, partial(node))
     builder.add_conditional_edges(START, first_node, [RETRIEVE_NODE, MODEL_NODE])
     builder.add_edge(RETRIEVE_NODE, MODEL_NODE)
     builder.add_conditional_edges(MODEL_NODE, next_node, [APPROVE_NODE, TOOLS_NODE, MODEL_NODE, END])

@@ -33,6 +33,10 @@ DEFERRED = frozenset(
 """Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""
 _BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.")
 """Prefixes of modules with many pydantic models, of which a turn needs few."""
+_LAZY = frozenset(
+    ("langchain_core", "langchain_openai", "langgraph", "langgraph_sdk", "langsmith", "openai", "requests")
+)
+"""Packages whose own imports wait, from Python 3.15 on, until a name is used: the large ones of a turn."""
 
 
 class _DeferringLoader(SourceFileLoader):
@@ -90,5 +94,11 @@ def defer_packages() -> None:
 
     `from openai.types.chat import ...` runs `openai.types` first, which imports 475 modules of other parts of the
     service: a third of the time to the first request. The packages stay whole: whoever asks one for a name gets it.
+
+    Python 3.15 can import lazily (https://peps.python.org/pep-0810/). It does so here for the packages `_LAZY` alone,
+    unless the user has chosen a mode: for all packages, httpcore2 and truststore fail.
     """
     sys.meta_path.insert(0, _Finder)
+    if sys.version_info >= (3, 15) and sys.get_lazy_imports() == "normal":
+        sys.set_lazy_imports_filter(lambda importer, *_: importer.partition(".")[0] in _LAZY)
+        sys.set_lazy_imports("all")

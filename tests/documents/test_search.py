@@ -1,5 +1,6 @@
 """The search: languages, names of code, hostile questions, and what is relevant."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,13 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> DocumentIndex:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentIndex]:
     folder = tmp_path_factory.mktemp("texts")
     for name, text in TEXTS.items():
         (folder / f"{name}.txt").write_text(text)
-    index = DocumentIndex(folder / "data" / "documents.db")
-    index.update([str(folder / "*.txt")])
-    return index
+    with DocumentIndex(folder / "data" / "documents.db") as index:
+        index.update([str(folder / "*.txt")])
+        yield index
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from chatcli.runtime.deferred_packages import DEFERRED
 
 _CODE = f"""
@@ -56,3 +58,21 @@ print(Own.__pydantic_complete__, PromptTemplate.__pydantic_complete__, SystemMes
 
 def test_only_models_of_the_libraries_are_built_late() -> None:
     assert subprocess.check_output([sys.executable, "-c", _MODELS], text=True).split() == ["True", "False", "hi"]
+
+
+_LAZILY = """
+import sys
+from chatcli.runtime.deferred_packages import defer_packages
+
+defer_packages()
+import langgraph.graph
+import html.parser
+
+print("requests" in sys.modules, "_markupbase" in sys.modules, langgraph.graph.StateGraph.__name__)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python 3.15 imports lazily")
+def test_only_large_packages_are_imported_lazily() -> None:
+    printed = subprocess.check_output([sys.executable, "-c", _LAZILY], text=True).split()
+    assert printed == ["False", "True", "StateGraph"]

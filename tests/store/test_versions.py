@@ -193,8 +193,8 @@ def test_a_postgresql_store_of_version_2_opens_goes_on_and_is_exported(
         )
 
     check()
+    assert postgres_version(kept_in_postgres) == [(2,)]  # a list and a search change nothing
     assert len(chat.messages("plain")) == 8
-    assert postgres_version(kept_in_postgres) == [(2,)]  # reading changes nothing
     fake.default = bob
     assert chat("-t", "plain", "What's my name, again?").stdout == "Your name is Bob.\n"
     assert len(fake.requests[-1].body["messages"]) == 9

@@ -241,7 +241,7 @@ def test_a_user_who_does_not_own_an_older_postgresql_store_reads_it_and_is_told_
     chat.home.env["CHATCLI_STORE"] = kept_in_postgres.replace(USER, guest, 1)
     refused = chat("-t", "plain", "hello")
     assert_reported(refused, 5)
-    assert "belong to another user of the database" in refused.stderr
+    assert "which this user of the database may not change" in refused.stderr
     assert (postgres_version(kept_in_postgres), fake.requests) == ([(2,)], [])
     assert len(chat("threads", "list", "--json").json()) == 3
     assert len(chat("threads", "search", "compressed", "--json").json()) == 1

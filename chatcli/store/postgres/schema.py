@@ -8,8 +8,8 @@ VERSION = 3
 Since version 2, values are compressed with a dictionary (`store.serde`); those of version 1 are left as they are.
 Since version 3, the words of a message are in an index alone, not also in a column.
 """
-WORDS_INDEXED = 3
-"""The version since which `chatcli_words` is there; before, `chatcli_messages` has a column `words`."""
+REDUCED = 3
+"""The version since which `chatcli_messages` has no column `words`, and `chatcli_threads` has one for the minute."""
 
 SEARCHED = 250_000
 """Characters of a message that are searched: a tsvector holds 1 MB at most, and refuses the row beyond that."""

@@ -69,8 +69,8 @@ def _bring_up_to_date(connection: psycopg.Connection) -> None:
             connection.execute("UPDATE chatcli_schema SET version = %s", (schema.VERSION,))
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(
-            "the store has tables of an older chatcli, which belong to another user of the database",
-            remedy="Let that user run chat once: it brings them up to date.",
+            "the store has tables of an older chatcli, which this user of the database may not change",
+            remedy="Let their owner run chat once: it brings them up to date.",
         ) from error
 
 

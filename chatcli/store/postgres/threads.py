@@ -13,7 +13,7 @@ import psycopg
 
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
-from chatcli.store.postgres.schema import SEARCHED, USAGE, VERSION, WORDS_INDEXED
+from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.threads import (
     Exchange,
     ExchangeQueries,
@@ -67,7 +67,8 @@ class PostgresThreads:
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
-            order = "updated_minute DESC, " if self._version >= WORDS_INDEXED else ""
+            # The index is for the newest; all threads are read and sorted in less time.
+            order = "updated_minute DESC, " if limit is not None and self._version >= REDUCED else ""
             return [ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
 
     def find(self, thread_id: str) -> ThreadSummary | None:
@@ -183,7 +184,7 @@ class PostgresThreads:
 
     def _words(self) -> str:
         """Return SQL for the words of the message `m`; a store is brought up to date when a turn opens it."""
-        return "chatcli_words(m.text)" if self._version >= WORDS_INDEXED else "m.words"
+        return "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:

@@ -21,10 +21,15 @@ def _quoted(text: str) -> str:
 
 def as_words(expression: str) -> str:
     """Return SQL for the text `expression`, cut into words as `store.words` does."""
-    letters, plain = "".join(ACCENTS), "".join(ACCENTS.values())
-    froms, tos = _quoted(letters + BETWEEN_WORDS), _quoted(plain + " " * len(BETWEEN_WORDS))
+    separate = BETWEEN_WORDS, " " * len(BETWEEN_WORDS)
+    fold = separate[0] + "".join(ACCENTS), separate[1] + "".join(ACCENTS.values())
+    # A text of ASCII alone has no diacritics: to look for all of them takes four times as long.
+    plain, folded = (
+        f"translate(left({expression}, {SEARCHED}), {_quoted(a)}, {_quoted(b)})" for a, b in (separate, fold)
+    )
+    text = f"CASE WHEN octet_length({expression}) = length({expression}) THEN {plain} ELSE {folded} END"
     # Without positions: half the size; phrases can't be searched.
-    return f"strip(to_tsvector('pg_catalog.simple', translate(left({expression}, {SEARCHED}), {froms}, {tos})))"
+    return f"strip(to_tsvector('pg_catalog.simple', {text}))"
 
 
 # A word's messages are found in the index, which must be asked for by the same expression: hence the function.

@@ -9,11 +9,12 @@ from threading import Event
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from chatcli.config.settings import Settings
 from chatcli.store.location import StoreLocation
 from chatcli.store.postgres.schema import VERSION
-from chatcli.store.postgres.threads import PostgresThreads
+from chatcli.store.postgres.threads import _EXCHANGES, _SEARCH, PostgresThreads
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial
 from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
@@ -85,6 +86,48 @@ def test_a_word_is_found_whatever_stands_around_it(
     assert f"store/{MATCH_START}words{MATCH_END}.py" in threads.search("words")[0].snippet
     assert [match.role for match in threads.search("question")] == ["user"]
     assert threads.search("nothing") == threads.search("' & !") == []
+
+
+def test_a_search_takes_messages_from_the_index_whatever_the_planner_knows(
+    store: str, threads: PostgresThreads
+) -> None:
+    threads.set_up()
+    with psycopg.connect(store, autocommit=True) as database:
+        database.execute(
+            "INSERT INTO chatcli_messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"
+            " SELECT 'abc', n, '', 'user', 'everywhere ' || CASE WHEN n % 100 = 0 THEN 'seldom' ELSE 'often' END, false"
+            " FROM generate_series(1, 5000) AS n"
+        )
+        database.execute(
+            "INSERT INTO chatcli_threads (thread_id, title, model, turns, created_at, updated_at)"
+            " VALUES ('abc', '', '', 1, now(), now())"
+        )
+        database.execute("VACUUM ANALYZE")
+        for query in (_SEARCH, _EXCHANGES.hits):
+            values = {"words": "everywhere", "limit": 50, "without": "", "long": 10}
+            plan = database.execute("EXPLAIN " + query.format(words="chatcli_words(m.text)"), values).fetchall()
+            assert "Bitmap Index Scan on chatcli_messages_by_word" in str(plan)
+    newest = threads.search("everywhere seldom", limit=2)
+    assert [match.snippet.count("seldom") for match in newest] == [1, 1]
+    assert len(threads.search("everywhere")) == 50
+    some = threads.exchanges("everywhere seldom nowhere", 2, "")
+    assert [exchange.question for exchange in some] == ["everywhere seldom"] * 2
+
+
+def test_a_checkpoint_changes_no_index_of_threads_within_a_minute(store: str, threads: PostgresThreads) -> None:
+    threads.set_up()
+    with psycopg.connect(store, autocommit=True) as database:
+        for number in range(10):
+            database.execute(
+                "INSERT INTO checkpoints (thread_id, checkpoint_id, checkpoint, metadata) VALUES ('abc', %s, '{}', %s)",
+                (str(number), Jsonb({"source": "input"})),
+            )
+        database.execute("SELECT pg_stat_force_next_flush()")
+        query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'chatcli_threads'"
+        updates, cheap = database.execute(query).fetchone() or (0, 0)
+    assert updates == 9
+    assert cheap >= 8  # the minute may end meanwhile
+    assert threads.recent()[0].turns == 10
 
 
 def test_threads_are_renamed_forked_and_deleted(

@@ -1,14 +1,15 @@
 """Stores that earlier versions wrote: each opens, goes on and is exported.
 
-`kept` has a small SQLite store of each version (`store/sqlite/schema.py`), made by the chatcli of that time. The
-threads are `plain` with four turns, `attached` with a system prompt and a long question, and `graph`, a user's graph
-that keeps items in LangGraph's store.
+`kept` has a small SQLite store of each version (`store/sqlite/schema.py`), made by the chatcli of that time, and a dump
+of a PostgreSQL store of version 2. The threads are `plain` with four turns, `attached` with a system prompt and a long
+question, and `graph`, a user's graph that keeps items in LangGraph's store.
 """
 
 import asyncio
 import gzip
 import hashlib
 import sqlite3
+import time
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +24,9 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel._checkpoint import empty_checkpoint as empty_graph_checkpoint
 
 from chatcli.store.compression import DICTIONARY, compress, decompress
+from chatcli.store.postgres import schema as postgres_schema
 from chatcli.store.postgres.saver import PostgresSaver
+from chatcli.store.postgres.threads import PostgresThreads
 from chatcli.store.serde import NEWEST_FORM, CompressedSerializer
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.open import SqliteSaver, open_sqlite
@@ -31,7 +34,7 @@ from tests.e2e.checks import assert_reported
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import bob
-from tests.postgres import Postgres
+from tests.postgres import PASSWORD, USER, Postgres
 
 KEPT = Path(__file__).parent / "kept"
 NOTES = Path(__file__).parent.parent / "sample_graphs" / "notes.py"
@@ -142,7 +145,111 @@ def test_a_postgresql_store_of_version_1_is_read_and_goes_on(postgres: Postgres,
     assert [thread["thread_id"] for thread in chat("threads", "list", "--json").json()] == ["abc"]
     assert chat("-t", "abc", "What's my name?").stdout == "Your name is Bob.\n"
     with psycopg.connect(uri) as database:
-        assert database.execute("SELECT version FROM chatcli_schema").fetchall() == [(2,)]
+        assert database.execute("SELECT version FROM chatcli_schema").fetchall() == [(postgres_schema.VERSION,)]
+
+
+@pytest.fixture
+def kept_in_postgres(postgres: Postgres, chat: Chat) -> str:
+    """Give the URI of the default store, with the content of one of version 2."""
+    chat.home.env["CHATCLI_STORE"] = uri = postgres.new_database()
+    with psycopg.connect(uri) as database:
+        database.execute(gzip.decompress((KEPT / "postgres-2.sql.gz").read_bytes()))
+    return uri
+
+
+def postgres_version(uri: str) -> object:
+    with psycopg.connect(uri) as database:
+        return database.execute("SELECT version FROM chatcli_schema").fetchall()
+
+
+def columns(uri: str, table: str) -> set[str]:
+    with psycopg.connect(uri) as database:
+        query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s"
+        return {name for (name,) in database.execute(query, (table,))}
+
+
+def questions_found(uri: str, text: str) -> list[str]:
+    threads = PostgresThreads(uri)
+    try:
+        return [exchange.question for exchange in threads.exchanges(text, 5, "")]
+    finally:
+        threads.close()
+
+
+def test_a_postgresql_store_of_version_2_opens_goes_on_and_is_exported(
+    kept_in_postgres: str, chat: Chat, fake: FakeOpenAI
+) -> None:
+    def found(text: str) -> list[tuple[str, str]]:
+        hits = chat("threads", "search", text, "--json").json()
+        return [(hit["thread_id"], hit["role"]) for hit in hits]
+
+    def check() -> None:
+        titles = {thread["thread_id"]: thread["title"] for thread in chat("threads", "list", "--json").json()}
+        assert titles == {"plain": "Hi! I'm Bob.", "attached": "A title of the user", "graph": "one"}
+        assert ("plain", "user") in found("edith words")
+        assert found("compressed") == [("attached", "user")]
+        assert questions_found(kept_in_postgres, "words missing elsewhere")[0].startswith(
+            "Tell me about store/words.py"
+        )
+
+    check()
+    assert postgres_version(kept_in_postgres) == [(2,)]  # a list and a search change nothing
+    assert len(chat.messages("plain")) == 8
+    fake.default = bob
+    assert chat("-t", "plain", "What's my name, again?").stdout == "Your name is Bob.\n"
+    assert len(fake.requests[-1].body["messages"]) == 9
+    assert postgres_version(kept_in_postgres) == [(postgres_schema.VERSION,)]
+    assert "words" not in columns(kept_in_postgres, "chatcli_messages")
+    check()
+    assert chat("threads", "list", "--json").json()[0]["thread_id"] == "plain"
+    assert "I knew: one" in chat("-t", "graph", "--graph", f"{NOTES}:notes", "three").stdout
+    for name, count in {"plain": 10, "attached": 2, "graph": 6}.items():
+        assert len(chat("threads", "export", name, "--format", "json").json()["messages"]) == count
+
+
+def test_a_postgresql_store_is_whole_when_it_is_killed_while_it_is_brought_up_to_date(
+    kept_in_postgres: str, chat: Chat, fake: FakeOpenAI
+) -> None:
+    before = columns(kept_in_postgres, "chatcli_messages")
+    with psycopg.connect(kept_in_postgres) as holder, psycopg.connect(kept_in_postgres, autocommit=True) as watcher:
+        holder.execute("SELECT version FROM chatcli_schema FOR UPDATE")  # the last row that is changed
+        running = chat.start("-t", "plain", "hello")
+        deadline = time.monotonic() + 30
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE chatcli_schema%'"
+        )
+        while watcher.execute(waiting).fetchone() is None:
+            assert time.monotonic() < deadline, "the store is not brought up to date"
+            time.sleep(0.02)
+        running.process.kill()
+        running.finish()
+    assert fake.requests == []
+    assert postgres_version(kept_in_postgres) == [(2,)]
+    assert columns(kept_in_postgres, "chatcli_messages") == before
+    assert len(chat.messages("plain")) == 8
+    assert chat("-t", "plain", "hello").returncode == 0
+    assert postgres_version(kept_in_postgres) == [(postgres_schema.VERSION,)]
+
+
+def test_a_user_who_does_not_own_an_older_postgresql_store_reads_it_and_is_told_what_to_do(
+    kept_in_postgres: str, postgres: Postgres, chat: Chat, fake: FakeOpenAI
+) -> None:
+    guest = f"guest_{kept_in_postgres.rpartition('_')[2]}"
+    with psycopg.connect(kept_in_postgres) as database:
+        database.execute(f"CREATE ROLE {guest} LOGIN PASSWORD '{PASSWORD}'")
+        database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {guest}")
+    chat.home.env["CHATCLI_STORE"] = kept_in_postgres.replace(USER, guest, 1)
+    refused = chat("-t", "plain", "hello")
+    assert_reported(refused, 5)
+    assert "which this user of the database may not change" in refused.stderr
+    assert (postgres_version(kept_in_postgres), fake.requests) == ([(2,)], [])
+    assert len(chat("threads", "list", "--json").json()) == 3
+    assert len(chat("threads", "search", "compressed", "--json").json()) == 1
+    assert chat("--store", kept_in_postgres, "-t", "plain", "hello").returncode == 0
+    with psycopg.connect(kept_in_postgres) as database:
+        database.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {guest}")
+    assert chat("-t", "plain", "hello again").returncode == 0
+    assert len(chat("threads", "search", "hello again", "--json").json()) == 2
 
 
 def test_the_write_ahead_log_stays_small_while_the_store_is_open(tmp_path: Path) -> None:

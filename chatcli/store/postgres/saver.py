@@ -39,7 +39,7 @@ class PostgresSaver(CachedHistory, LeanMetadata, AsyncPostgresSaver):
         The database keeps each version of a value by its name, so what two branches write at the same step has
         different names.
         """
-        return f"{next_version(current)}.{secrets.token_hex(4)}"
+        return f"{next_version(current)}.{secrets.token_urlsafe(4)}"
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `BaseCheckpointSaver.aget_tuple`; raise StoreError for what a newer LangGraph wrote."""

@@ -9,6 +9,7 @@ import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.rows import dict_row
 
+from chatcli.errors import StoreError
 from chatcli.store.message_index import message_rows
 from chatcli.store.postgres import schema
 from chatcli.store.postgres.connection import stored_version
@@ -33,7 +34,7 @@ def make_tables(connection: psycopg.Connection) -> None:
         if version == 0:
             _run_statements(connection)
         elif version < schema.VERSION:
-            connection.execute("UPDATE chatcli_schema SET version = %s", (schema.VERSION,))
+            _bring_up_to_date(connection)
 
 
 @contextmanager
@@ -59,6 +60,18 @@ def _run_statements(connection: psycopg.Connection) -> None:
         rebuild_messages(connection)
         connection.execute("DELETE FROM chatcli_schema")
         connection.execute("INSERT INTO chatcli_schema (version) VALUES (%s)", (schema.VERSION,))
+
+
+def _bring_up_to_date(connection: psycopg.Connection) -> None:
+    try:
+        with connection.transaction():
+            connection.execute(schema.FROM_VERSION_2)
+            connection.execute("UPDATE chatcli_schema SET version = %s", (schema.VERSION,))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreError(
+            "the store has tables of an older chatcli, which this user of the database may not change",
+            remedy="Let their owner run chat once: it brings them up to date.",
+        ) from error
 
 
 def indexable(row: tuple[str, str, str, str, str, bool]) -> tuple[str | bool, ...]:

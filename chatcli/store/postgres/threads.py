@@ -6,13 +6,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
-from chatcli.store.postgres.schema import SEARCHED, USAGE, VERSION
+from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
 from chatcli.store.threads import (
     Exchange,
     ExchangeQueries,
@@ -44,7 +45,7 @@ class PostgresThreads:
         self._connection: psycopg.Connection | None = None
         self._used = 0.0
         self._one_at_a_time = threading.Lock()
-        self._ready = False
+        self._version = 0
         self.journal = PostgresJournal(self._use)
         self.locks = PostgresLocks(self._use)
 
@@ -66,7 +67,9 @@ class PostgresThreads:
         with self._use() as connection:
             if not self._is_set_up(connection):
                 return []
-            return [ThreadSummary(*row) for row in connection.execute(_RECENT, (limit,))]
+            # The index is for the newest; all threads are read and sorted in less time.
+            order = "updated_minute DESC, " if limit is not None and self._version >= REDUCED else ""
+            return [ThreadSummary(*row) for row in connection.execute(_RECENT.format(order=order), (limit,))]
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
@@ -89,7 +92,8 @@ class PostgresThreads:
         with self._use() as connection:
             if not words or not self._is_set_up(connection):
                 return []
-            rows = connection.execute(_SEARCH, {"words": " ".join(words), "limit": limit}).fetchall()
+            values = {"words": " ".join(words), "limit": limit}
+            rows = connection.execute(_SEARCH.format(words=self._words()), values).fetchall()
         # Not by ts_headline, whose parser takes `file.py` for one word and would not find `file` in it.
         return [
             Match(thread_id, title, role, snippet(text, set(words), SNIPPET_WORDS))
@@ -98,12 +102,13 @@ class PostgresThreads:
 
     def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
         """See `Threads.exchanges`."""
-        words = words_in(text)
+        words = list(dict.fromkeys(words_in(text)))
         searches = (" & ".join(words), " | ".join(words))
         with self._use() as connection:
             if not words or not self._is_set_up(connection):
                 return []
-            return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
+            queries = replace(_EXCHANGES, hits=_EXCHANGES.hits.format(words=self._words()))
+            return find_exchanges(connection.execute, queries, searches, limit, without)
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
@@ -173,8 +178,13 @@ class PostgresThreads:
                 raise as_postgres_error(error) from error
 
     def _is_set_up(self, connection: psycopg.Connection) -> bool:
-        self._ready = self._ready or stored_version(connection) > 0
-        return self._ready
+        if self._version < VERSION:  # another process may have brought it up to date
+            self._version = stored_version(connection)
+        return self._version > 0
+
+    def _words(self) -> str:
+        """Return SQL for the words of the message `m`; a store is brought up to date when a turn opens it."""
+        return "chatcli_words(m.text)" if self._version >= REDUCED else "m.words"
 
     def _alive(self) -> psycopg.Connection:
         if self._connection is not None and time.monotonic() - self._used > IDLE:
@@ -285,7 +295,7 @@ SELECT thread_id, title, model, turns,
     to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 FROM chatcli_threads
 """
-_RECENT = f"{_SUMMARY} ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
+_RECENT = f"{_SUMMARY} ORDER BY {{order}}chatcli_threads.updated_at DESC LIMIT %s"
 _FIND = f"{_SUMMARY} WHERE thread_id = %s"
 _STARTING_WITH = f"{_SUMMARY} WHERE starts_with(thread_id, %s) ORDER BY chatcli_threads.updated_at DESC LIMIT %s"
 
@@ -294,21 +304,30 @@ UPDATE chatcli_threads SET title = %(title)s
 WHERE thread_id = %(thread)s AND (%(old)s::text IS NULL OR title = %(old)s)
 """
 
+# Both searches take the numbers of all messages from the index before they order them: the planner might otherwise go
+# through the messages by number, and cut each into words. Without positions, messages that hold the same words rank the
+# same; so the newest comes first, and of those that hold some of the words, those that hold more.
 _SEARCH = f"""
+WITH found AS MATERIALIZED (
+    SELECT m.id FROM chatcli_messages m WHERE {{words}} @@ plainto_tsquery('simple', %(words)s)
+), best AS (SELECT id FROM found ORDER BY id DESC LIMIT %(limit)s)
 SELECT m.thread_id, t.title, m.role, left(m.text, {SEARCHED})
-FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id,
-    plainto_tsquery('simple', %(words)s) AS wanted
-WHERE m.words @@ wanted ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
+FROM best JOIN chatcli_messages m ON m.id = best.id JOIN chatcli_threads t ON t.thread_id = m.thread_id
+ORDER BY m.id DESC
 """  # noqa: S608 - a constant number
 
 # The words are letters and digits alone, so that they are no operators.
 _EXCHANGES = ExchangeQueries(
     """
+WITH found AS MATERIALIZED (
+    SELECT m.id FROM unnest(string_to_array(%(words)s, ' | ')) AS wanted
+    JOIN chatcli_messages m ON {words} @@ to_tsquery('simple', wanted)
+    WHERE m.thread_id != %(without)s AND m.role IN ('user', 'assistant')
+), best AS (SELECT id, count(*) AS held FROM found GROUP BY id ORDER BY held DESC, id DESC LIMIT %(limit)s)
 SELECT m.id, m.thread_id, t.title, to_char(t.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     m.role, left(m.text, %(long)s)
-FROM chatcli_messages m JOIN chatcli_threads t ON t.thread_id = m.thread_id, to_tsquery('simple', %(words)s) AS wanted
-WHERE m.words @@ wanted AND m.thread_id != %(without)s AND m.role IN ('user', 'assistant')
-ORDER BY ts_rank(m.words, wanted) DESC, m.id DESC LIMIT %(limit)s
+FROM best JOIN chatcli_messages m ON m.id = best.id JOIN chatcli_threads t ON t.thread_id = m.thread_id
+ORDER BY best.held DESC, m.id DESC
 """,
     """
 SELECT role, left(text, %(long)s) FROM chatcli_messages

@@ -208,13 +208,15 @@ class TurnFailed:
 class Notice:
     """One line or a few for the user, never part of the answer.
 
-    A `passing` one explains a wait: it is for a terminal, not for a log.
+    A `passing` one explains a wait: it is for a terminal, not for a log. An `urgent` one stands on standard error in
+    every format, also with `--quiet`.
     """
 
     type: ClassVar[Literal["notice"]] = "notice"
     text: str
     level: Literal["info", "warning", "error"] = "info"
     passing: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from chatcli.errors import StoreError
+from chatcli.events import Notice
 from chatcli.memory.facts import MAX_SENT, current_facts, relevant
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
 
@@ -81,7 +82,7 @@ class Knowledge:
         parts = [rules, _fenced(facts or (), self._marker)]
         return Known(found, rules, cut, facts, "\n\n".join(filter(None, parts)), problem)
 
-    def news(self, known: Known, tokens: int) -> Iterator[str]:
+    def news(self, known: Known, tokens: int) -> Iterator[Notice]:
         """Yield what the user has not heard yet of the `known` that is sent; its instructions take about `tokens`."""
         found = known.instructions
         state = (known.sources, known.cut, [file.digest for file in found.untrusted], found.problems, known.problem)
@@ -90,13 +91,13 @@ class Knowledge:
         self._told = state
         if found.files:
             cut = f", cut at {len(known.rules.encode()):,} bytes" if known.cut else ""
-            yield f"instructions: {', '.join(known.sources)} (about {tokens:,} tokens{cut})"
+            yield Notice(f"instructions: {', '.join(known.sources)} (about {tokens:,} tokens{cut})")
         if found.untrusted:
-            yield found.untrusted_notice()
+            yield Notice(found.untrusted_notice(), urgent=True)
         for path, reason in found.problems:
-            yield f"the instructions {path} are left out: {reason}"
+            yield Notice(f"the instructions {path} are left out: {reason}")
         if known.problem:
-            yield known.problem
+            yield Notice(known.problem)
 
 
 def _fenced(facts: tuple[str, ...], marker: str) -> str:

@@ -96,7 +96,7 @@ class JsonRenderer(_Streams):
                 self._fail(event.thread_id, event.error, {**content, **cited_fields(event.cited)})
             case Notice(passing=True) if not self._err.isatty():
                 pass
-            case Notice(level=level) if self._quiet and level != "error":
+            case Notice(level=level, urgent=False) if self._quiet and level != "error":
                 pass
             case Notice():
                 self._print(notice_text(event))
@@ -125,6 +125,8 @@ class JsonLinesRenderer(_Streams):
             self._write({"type": event.type, **_fields(event)})
         elif isinstance(event, Progress):
             self._print_progress(event)
+        if isinstance(event, Notice) and event.urgent:
+            self._print(notice_text(event))
         if isinstance(event, TurnFailed):
             self._print(*error_lines(event.error))
 

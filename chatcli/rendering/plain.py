@@ -229,7 +229,7 @@ class PlainRenderer:
             case Notice(passing=True) if not self._err.isatty():
                 pass
             case Notice():
-                self._print(event.text if event.level == "info" else f"{event.level}: {event.text}", event.level)
+                self._print(notice_text(event), "error" if event.urgent else event.level)
             case Progress():
                 line = self._progress.line(event)
                 if line:

@@ -140,9 +140,11 @@ def test_instructions_are_sent_once_they_are_trusted(chat: Chat, home: Home, fak
     (inner.home.work / "AGENTS.md").write_text("Answer in rhymes.\n")
     done = inner("hello")
     assert done.stdout
-    assert "not trusted and left out: AGENTS.md" in done.stderr
-    assert "chat trust" in done.stderr
-    assert system(fake) == ""
+    for format_ in ("text", "markdown", "json", "jsonl"):
+        done = inner("-q", "--format", format_, "hello")
+        assert done.stderr.startswith("not trusted and left out: AGENTS.md")
+        assert done.stderr.count("chat trust") == done.stderr.count("\n") == 1
+        assert system(fake) == ""
     shown = inner("trust", "--yes")
     assert "Answer in rhymes." in shown.stdout
     done = inner("--role", "pirate", "-t", "t", "hello")

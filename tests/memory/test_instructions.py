@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatcli.config.trust import read_folder_file, trust
+from chatcli.events import Notice
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
 from chatcli.memory.known import Knowledge
 
@@ -59,8 +60,10 @@ def test_what_is_not_trusted_is_named(root: Path) -> None:
     [line] = Knowledge(Path.cwd(), instructions=True, memory=False).news(
         Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", None), 0
     )
-    assert line == (
-        "not trusted and left out: ../../AGENTS.md, AGENTS.md. Read them, then trust them: chat trust ../.., chat trust"
+    assert line == Notice(
+        "not trusted and left out: ../../AGENTS.md, AGENTS.md."
+        " Read them, then trust them: chat trust ../.., chat trust",
+        urgent=True,
     )
 
 
@@ -104,7 +107,7 @@ def test_a_model_with_a_small_window_gets_less(root: Path) -> None:
 def test_news_is_told_once_until_something_changes(root: Path) -> None:
     write(Path("AGENTS.md"), "inner")
     knowledge = Knowledge(Path.cwd(), instructions=True, memory=False)
-    assert list(knowledge.news(knowledge.read("hi", None), 12)) == ["instructions: AGENTS.md (about 12 tokens)"]
+    assert list(knowledge.news(knowledge.read("hi", None), 12)) == [Notice("instructions: AGENTS.md (about 12 tokens)")]
     assert list(knowledge.news(knowledge.read("hi", None), 12)) == []
     write(Path("AGENTS.md"), "other")
     assert knowledge.read("hi", None).text.endswith("other")

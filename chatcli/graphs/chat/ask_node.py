@@ -108,8 +108,8 @@ async def with_known(state: ChatState, turn: TurnContext) -> tuple[TurnContext, 
 
 
 def _report_known(known: Known, turn: TurnContext, runtime: Runtime[TurnContext]) -> None:
-    for line in turn.knowledge.news(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
-        runtime.stream_writer({"notice": line})
+    for notice in turn.knowledge.news(known, rules_tokens(known, turn)) if turn.knowledge is not None else ():
+        runtime.stream_writer({"event": notice})
 
 
 def rules_tokens(known: Known, turn: TurnContext) -> int:

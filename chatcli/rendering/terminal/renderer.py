@@ -192,7 +192,7 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.Notice) -> None:
-        if not self._quiet or event.level == "error":
+        if not self._quiet or event.level == "error" or event.urgent:
             with self._screen.aside():
                 self._screen.print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
 

@@ -41,12 +41,6 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
         if isinstance(failure, InternalError):
             point_at_devnull(sys.stdout)  # Python must not try its buffer again when it exits
         failure.__cause__ = error
-    except SystemExit as end:  # asyncio lets it through, out of any task; its code is none of ours
-        failure = InternalError(
-            f"a graph or a tool ended the program by sys.exit({end.code!r})",
-            remedy="Let it raise an exception instead.",
-        )
-        failure.__cause__ = end
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
         failure = InternalError(
             f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."

@@ -16,7 +16,7 @@ from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import new_thread_id
 from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import Place, choose_place, open_threads
-from chatcli.errors import ExitCode, UsageError
+from chatcli.errors import ExitCode, InternalError, UsageError
 from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.rendering.build import build_renderer
@@ -207,7 +207,13 @@ def start(
         example = command('"your question"') if current_program().name else ""
         remedy = f"For a pipe, give a prompt: {example}" if example else "Send the question through a pipe."
         raise UsageError("a conversation needs a terminal", remedy=remedy)
-    code = _converse(settings, request, continue_=continue_)
+    try:
+        code = _converse(settings, request, continue_=continue_)
+    except SystemExit as end:  # asyncio lets it through, out of any task; its code is none of ours
+        raise InternalError(
+            f"a graph or a tool ended the program by sys.exit({end.code!r})",
+            remedy="Let it raise an exception instead.",
+        ) from end
     if not request.stays and code is ExitCode.OK and current_program() is CHAT:
         _start_helper(settings)
     return code

@@ -62,11 +62,12 @@ async def show_help(context: CommandContext, arguments: str) -> AsyncIterator[Ev
         yield MessageShown("assistant", unfold(read_page(arguments)))
     else:
         conversation, prompts = context.conversation, []
-        if conversation.mcp_servers and (starting := await conversation.starting_servers()):
+        servers = conversation.mcp_servers
+        if servers.names and (starting := await servers.starting()):
             yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
-        for server in conversation.mcp_servers:
+        for server in servers.names:
             try:
-                prompts += await conversation.prompts(server)
+                prompts += await servers.prompts(server)
             except ChatcliError as error:
                 yield Notice(error.message, "warning")
         yield help_table(context.registry.offered(conversation), prompt_rows(prompts))

@@ -14,20 +14,21 @@ from chatcli.tools.served import ServedPrompt
 async def ask_prompt(name: str, context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Ask what a prompt of an MCP server makes of its arguments; what is sent is shown."""
     conversation = context.conversation
+    servers = conversation.mcp_servers
     server, _, prompt_name = name.partition(":")
-    if server not in conversation.mcp_servers:
-        named = ", ".join(conversation.mcp_servers)
+    if server not in servers.names:
+        named = ", ".join(servers.names)
         raise UsageError(f"there is no MCP server {server}", remedy=f"There are: {named}." if named else "")
-    if starting := await conversation.starting_servers():
+    if starting := await servers.starting():
         yield Notice(f"starting MCP servers: {', '.join(starting)}", passing=True)
-    prompts = {prompt.name: prompt for prompt in await conversation.prompts(server)}
+    prompts = {prompt.name: prompt for prompt in await servers.prompts(server)}
     if prompt_name not in prompts:
         named = ", ".join(f"/{prompt.command}" for prompt in prompts.values())
         raise UsageError(
             f"the MCP server {server} has no prompt {prompt_name}", remedy=f"It has: {named}." if named else ""
         )
     prompt = prompts[prompt_name]
-    text, attachments = await conversation.read_prompt(prompt, prompt.read_arguments(arguments))
+    text, attachments = await servers.read_prompt(prompt, prompt.read_arguments(arguments))
     yield MessageShown("user", text)
     async with aclosing(conversation.run_turn(text, attachments)) as events:
         async for event in events:

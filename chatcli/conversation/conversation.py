@@ -6,18 +6,18 @@ needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from functools import cached_property, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
-from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
+from chatcli.conversation.mcp_servers import McpServers
 from chatcli.conversation.place import Place, granted, keeps_threads
 from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
@@ -47,13 +47,9 @@ if TYPE_CHECKING:
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
     from chatcli.store.usage import Answered
-    from chatcli.tools.mcp_session import McpSession
-    from chatcli.tools.served import ServedPrompt, ServedResource
     from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
-
-Result = TypeVar("Result")
 
 Asked = tuple[str, Sequence[Attachment]]
 """A question: its text, and what goes along with it."""
@@ -109,8 +105,7 @@ class Conversation:
         self._first = True
         self._warming: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[Any] | None = None
-        """What an MCP server is asked outside of a turn."""
+        self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.toolbox)
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
         self._branching: tuple[Turn, ...] = ()
@@ -165,64 +160,6 @@ class Conversation:
     def use_documents(self, sources: Iterable[str]) -> None:
         """Ground the current thread's answers on `sources`, absolute paths and globs, from the next turn on."""
         self._keep_documents(self.thread_id, tuple(dict.fromkeys(sources)))
-
-    @cached_property
-    def _mcp_servers(self) -> tuple[str, ...]:
-        servers = {} if self._settings.tools is False else self._settings.servers()
-        return tuple(name for name, server in servers.items() if not server.disabled)
-
-    @property
-    def mcp_servers(self) -> tuple[str, ...]:
-        """The names of the MCP servers whose resources and prompts can be used."""
-        return () if self.has_own_graph else self._mcp_servers
-
-    async def starting_servers(self) -> list[str]:
-        """Return the MCP servers that are started when one is used next."""
-        return (await self.toolbox()).starting
-
-    async def resources(self, server: str) -> "list[ServedResource]":
-        """Return the resources that the MCP server `server` lists; for failures see `read_resources`."""
-        return await self._served(server, lambda offers, session: offers.list_resources(session))
-
-    async def prompts(self, server: str) -> "list[ServedPrompt]":
-        """Return the prompts that the MCP server `server` lists; for failures see `read_resources`."""
-        return await self._served(server, lambda offers, session: offers.list_prompts(session))
-
-    async def read_prompt(self, prompt: "ServedPrompt", values: dict[str, str]) -> tuple[str, list[Attachment]]:
-        """Return the question that `prompt` makes of `values`, and its files; for failures see `read_resources`."""
-        return await self._served(prompt.server, lambda offers, session: offers.read_prompt(session, prompt, values))
-
-    async def read_resources(self, named: Iterable[tuple[str, str]]) -> list[Attachment]:
-        """Return the resources that are `named`, each by its MCP server and its URI; `interrupt` stops it.
-
-        Raises:
-            ChatcliError: A server can't be used, or a resource can't be attached.
-
-        """
-        read: list[Attachment] = []
-        for server, uri in named:
-            if server in self.mcp_servers:  # a graph has none
-                read += await self._served(server, partial(_read_resource, uri))
-        return read
-
-    async def _served(self, server: str, ask: "Callable[[Any, McpSession], Awaitable[Result]]") -> "Result":
-        async def work() -> "Result":
-            session = await (await self.toolbox()).session(server)
-            async with asyncio.timeout(self._settings.tool_timeout or TOOL_SECONDS):
-                return await ask(await asyncio.to_thread(import_module, "chatcli.tools.mcp_offers"), session)
-
-        self._asking = task = asyncio.create_task(work())
-        try:
-            await asyncio.wait([task])
-        finally:
-            self._asking = None
-            task.cancel()
-        if task.cancelled():
-            raise InterruptedTurnError(f"stopped before the MCP server {server} answered")
-        try:
-            return task.result()
-        except TimeoutError:
-            raise UsageError(f"the MCP server {server} did not answer in time") from None
 
     def _documents_of(self, thread_id: str) -> tuple[str, ...]:
         if not self.takes_documents:
@@ -379,9 +316,10 @@ class Conversation:
         self._stopped = True
         if self._keeping is not None:
             self._keeping.cancel()
-        elif self._asking is not None:
-            self._asking.cancel()
-        elif self._opening is not None:
+            return
+        if self.mcp_servers.interrupt():
+            return
+        if self._opening is not None:
             self._opening.cancel()
         elif self._session is not None:
             self._session.interrupt()
@@ -658,8 +596,3 @@ class Conversation:
             self._session.announce(event)
         elif isinstance(event, Notice):
             self._waiting_notices.append(event)
-
-
-def _read_resource(uri: str, offers: Any, session: "McpSession") -> "Awaitable[list[Attachment]]":
-    read: Awaitable[list[Attachment]] = offers.read_resource(session, uri)
-    return read

@@ -91,7 +91,7 @@ class LineCompleter(Completer):
                 if name.startswith(server):
                     yield Completion(f"{name}:", start_position=-len(typed), display_meta="MCP server")
         elif server in self._servers():
-            for resource in self._ask_server(lambda conversation: conversation.resources(server)):
+            for resource in self._ask_server(lambda conversation: conversation.mcp_servers.resources(server)):
                 uri = resource.uri
                 if uri.startswith(begun) and uri.isprintable() and '"' not in uri and (quoted or " " not in uri):
                     closing = '"' if quoted else ""
@@ -106,7 +106,7 @@ class LineCompleter(Completer):
                 if name.startswith(server):
                     yield Completion(f"/{name}:", start_position=-len(typed), display_meta="prompts of the MCP server")
         elif server in self._servers():
-            for prompt in self._ask_server(lambda conversation: conversation.prompts(server)):
+            for prompt in self._ask_server(lambda conversation: conversation.mcp_servers.prompts(server)):
                 if prompt.name.startswith(begun):
                     about = sanitize_line(f"{prompt.usage} {prompt.description}")
                     yield Completion(prompt.name, start_position=-len(begun), display_meta=about)
@@ -162,7 +162,7 @@ def build_completer(settings: Settings, place: Place, conversation: Callable[[],
 def _server_names(settings: Settings, conversation: Conversation | None) -> Sequence[str]:
     """Return the names of the MCP servers; before the conversation has begun, those of the settings."""
     if conversation is not None:
-        return conversation.mcp_servers
+        return conversation.mcp_servers.names
     return () if settings.tools is False else [name for name, each in settings.servers().items() if not each.disabled]
 
 

@@ -217,8 +217,8 @@ class LineHandler:
         """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`, and use folders `@DIR/`."""
         try:
             mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
-            named = find_resources(text, self.conversation.mcp_servers) if typed and "@" in text else resources
-            mentioned += await self.conversation.read_resources(named)
+            named = find_resources(text, self.conversation.mcp_servers.names) if typed and "@" in text else resources
+            mentioned += await self.conversation.mcp_servers.read_resources(named)
             if typed and "@" in text and (folders := await asyncio.to_thread(find_folders, text)):
                 check_takes_documents(self.conversation)
                 yield await add_documents(self.conversation, folders)

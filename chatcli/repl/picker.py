@@ -1,5 +1,6 @@
 """Let the user pick one of several rows with the arrow keys, or by typing a part of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -63,7 +64,7 @@ class Columns:
         return [*first, min(last, room - sum(first))]
 
 
-class RowList(Generic[T]):
+class RowList(ABC, Generic[T]):
     """A list of `rows` at the terminal, moved through with the keys; a subclass shows its rows and adds keys."""
 
     def __init__(self, prompt: Prompt, rows: Sequence[T], place: int) -> None:
@@ -84,9 +85,9 @@ class RowList(Generic[T]):
             self._app.erase_when_done = True
             self._app.exit(result=None)
 
+    @abstractmethod
     def _line(self, row: T, width: int) -> str:
         """Return what is shown of `row` in `width` columns, after the margin."""
-        raise NotImplementedError
 
     def _height(self) -> int:
         """Return how many rows are shown; it does not change while the user types."""

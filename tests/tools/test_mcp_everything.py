@@ -99,18 +99,18 @@ def test_a_form_and_a_question_to_the_model(model: FakeOpenAI) -> None:
 def test_resources_and_prompts(model: FakeOpenAI) -> None:
     async def run() -> None:
         async with process(model, "all/*") as conversation:
-            listed = [resource.uri for resource in await conversation.resources("all")]
-            [attached] = await conversation.read_resources([("all", listed[0])])
+            listed = [resource.uri for resource in await conversation.mcp_servers.resources("all")]
+            [attached] = await conversation.mcp_servers.read_resources([("all", listed[0])])
             assert attached.name == f"all:{listed[0]}"
             assert attached.text
-            [dynamic] = await conversation.read_resources([("all", "demo://resource/dynamic/text/1")])
+            [dynamic] = await conversation.mcp_servers.read_resources([("all", "demo://resource/dynamic/text/1")])
             assert "Resource 1" in dynamic.text
-            prompts = {prompt.name: prompt for prompt in await conversation.prompts("all")}
+            prompts = {prompt.name: prompt for prompt in await conversation.mcp_servers.prompts("all")}
             assert prompts["args-prompt"].usage == "CITY [STATE]"
             values = prompts["args-prompt"].read_arguments("Paris Texas")
-            assert "Paris, Texas" in (await conversation.read_prompt(prompts["args-prompt"], values))[0]
+            assert "Paris, Texas" in (await conversation.mcp_servers.read_prompt(prompts["args-prompt"], values))[0]
             values = prompts["resource-prompt"].read_arguments("Text 1")
-            _, [held] = await conversation.read_prompt(prompts["resource-prompt"], values)
+            _, [held] = await conversation.mcp_servers.read_prompt(prompts["resource-prompt"], values)
             assert "Resource 1" in held.text
 
     asyncio.run(run())

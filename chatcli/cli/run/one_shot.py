@@ -56,7 +56,7 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
             events = conversation.answer(request.answer)
         else:
             assert request.prompt is not None
-            served = await conversation.read_resources(request.resources)
+            served = await conversation.mcp_servers.read_resources(request.resources)
             events = conversation.run_turn(request.prompt, (*request.attachments, *served))
         if not has_user(settings):
             return await consume(events, renderer)

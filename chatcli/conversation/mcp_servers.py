@@ -1,0 +1,108 @@
+"""What a conversation asks its MCP servers outside of a turn: for their resources and prompts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property, partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chatcli.attachments.attachment import Attachment
+from chatcli.config.settings import TOOL_SECONDS, Settings
+from chatcli.errors import InterruptedTurnError, UsageError
+
+if TYPE_CHECKING:
+    from chatcli.tools.mcp_session import McpSession
+    from chatcli.tools.served import ServedPrompt, ServedResource
+    from chatcli.tools.toolbox import Toolbox
+
+Result = TypeVar("Result")
+
+
+class McpServers:
+    """The MCP servers of the settings, while the plain chat answers; a graph has none. One is asked at a time.
+
+    Args:
+        settings: The user's choices.
+        has_own_graph: Returns whether a graph answers now.
+        toolbox: Returns what holds the servers' sessions; for failures see `Conversation.toolbox`.
+
+    """
+
+    def __init__(
+        self, settings: Settings, has_own_graph: Callable[[], bool], toolbox: "Callable[[], Awaitable[Toolbox]]"
+    ) -> None:
+        self._settings = settings
+        self._has_own_graph = has_own_graph
+        self._toolbox = toolbox
+        self._asking: asyncio.Task[Any] | None = None
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        servers = {} if self._settings.tools is False else self._settings.servers()
+        return tuple(name for name, server in servers.items() if not server.disabled)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the servers whose resources and prompts can be used."""
+        return () if self._has_own_graph() else self._names
+
+    async def starting(self) -> list[str]:
+        """Return the servers that are started when one is used next."""
+        return (await self._toolbox()).starting
+
+    async def resources(self, server: str) -> "list[ServedResource]":
+        """Return the resources that `server` lists; for failures see `read_resources`."""
+        return await self._ask(server, lambda offers, session: offers.list_resources(session))
+
+    async def prompts(self, server: str) -> "list[ServedPrompt]":
+        """Return the prompts that `server` lists; for failures see `read_resources`."""
+        return await self._ask(server, lambda offers, session: offers.list_prompts(session))
+
+    async def read_prompt(self, prompt: "ServedPrompt", values: dict[str, str]) -> tuple[str, list[Attachment]]:
+        """Return the question that `prompt` makes of `values`, and its files; for failures see `read_resources`."""
+        return await self._ask(prompt.server, lambda offers, session: offers.read_prompt(session, prompt, values))
+
+    async def read_resources(self, named: Iterable[tuple[str, str]]) -> list[Attachment]:
+        """Return the resources that are `named`, each by its server and its URI; those of other servers are left out.
+
+        Raises:
+            InterruptedTurnError: `interrupt` stopped it.
+            ChatcliError: A server can't be used, or a resource can't be attached.
+
+        """
+        read: list[Attachment] = []
+        for server, uri in named:
+            if server in self.names:
+                read += await self._ask(server, partial(_read_resource, uri))
+        return read
+
+    def interrupt(self) -> bool:
+        """Stop what a server is asked; return whether one is."""
+        if self._asking is None:
+            return False
+        self._asking.cancel()
+        return True
+
+    async def _ask(self, server: str, ask: "Callable[[Any, McpSession], Awaitable[Result]]") -> Result:
+        async def work() -> Result:
+            session = await (await self._toolbox()).session(server)
+            async with asyncio.timeout(self._settings.tool_timeout or TOOL_SECONDS):
+                return await ask(await asyncio.to_thread(import_module, "chatcli.tools.mcp_offers"), session)
+
+        self._asking = task = asyncio.create_task(work())
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._asking = None
+            task.cancel()
+        if task.cancelled():
+            raise InterruptedTurnError(f"stopped before the MCP server {server} answered")
+        try:
+            return task.result()
+        except TimeoutError:
+            raise UsageError(f"the MCP server {server} did not answer in time") from None
+
+
+def _read_resource(uri: str, offers: Any, session: "McpSession") -> Awaitable[list[Attachment]]:
+    read: Awaitable[list[Attachment]] = offers.read_resource(session, uri)
+    return read

@@ -102,9 +102,8 @@ def read_role(path: Path, *, shipped: bool = False) -> Role:
 
     """
     try:
-        text = (
-            read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
-        )  # some editors begin a file with a byte order mark
+        # Some editors begin a file with a byte order mark.
+        text = read_file(path).decode("utf-8-sig").replace("\r\n", "\n")
         data, template = _split(text) if path.suffix == ".md" else (read_toml(text), None)
         return _role(path, data, template, shipped=shipped)
     except (OSError, ValueError) as error:  # a TOML error is a ValueError

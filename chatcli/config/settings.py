@@ -7,10 +7,11 @@ config-file key is the field's name. `.env.example` lists them all.
 import difflib
 import os
 import shlex
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from chatcli import paths
@@ -194,9 +195,10 @@ class Settings:
         texts = {**written, **_set_by(dotenv), **_set_by(os.environ)}
         texts = {name: texts[name] for name in texts.keys() - program.without - program.not_from_user}
         texts = {**texts, **program.settings, **given}
-        of_file = {name for name in texts if name in written and texts[name] is written[name]}
+        own = program.settings.keys() | given.keys()
+        places = {name: text for name, text in _places(written, dotenv).items() if name not in own}
         settings = cls(
-            **read_fields(texts, of_file),
+            **read_fields(texts, places),
             _given=frozenset(given),
             _written=frozenset(written),
             _dotenv=dotenv,
@@ -372,8 +374,23 @@ def _variable_of(name: str, environment: Mapping[str, str]) -> str | None:
     return next(filter(environment.get, _VARIABLES[name]), None)
 
 
-def read_fields(texts: Mapping[str, object], of_file: Set[str] = frozenset()) -> dict[str, Any]:
-    """Return `texts` converted to the types of their fields; those of the fields `of_file` stand in config.toml.
+def _places(written: Iterable[str], dotenv: Mapping[str, str]) -> dict[str, str]:
+    """Return what to tell the user about a wrong value of each field that no option sets: where it stands."""
+    change, unset = command("config set"), "config unset"
+    keys = {name: user_name(name) for name in written}
+    return (
+        {name: f"It stands in config.toml: `{change} {key} VALUE`, or `{unset} {key}`." for name, key in keys.items()}
+        | {name: f"It stands in the .env of this folder: {_variable_of(name, dotenv)}." for name in _set_by(dotenv)}
+        | {name: f"It stands in the variable {_variable_of(name, os.environ)}." for name in _set_by(os.environ)}
+    )
+
+
+def read_fields(texts: Mapping[str, object], places: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Return `texts` converted to the types of their fields.
+
+    Args:
+        texts: Values by field.
+        places: What to tell the user about a wrong value of a field, if it is not the command line's.
 
     Raises:
         UsageError: One of them is no value of its field.
@@ -385,10 +402,8 @@ def read_fields(texts: Mapping[str, object], of_file: Set[str] = frozenset()) ->
             try:
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
-                key = user_name(one.name)
-                remedy = f"It stands in config.toml: `{command('config set')} {key} VALUE`, or `config unset {key}`."
                 raise UsageError(
-                    f"--{key.replace('_', '-')}: {error}",
-                    remedy=remedy if one.name in of_file else f"See `{command('--help')}`.",
+                    f"--{user_name(one.name).replace('_', '-')}: {error}",
+                    remedy=places.get(one.name, f"See `{command('--help')}`."),
                 ) from None
     return values

@@ -242,6 +242,20 @@ def test_an_impossible_value_is_a_usage_error(chat: Chat, fake: FakeOpenAI, opti
     assert fake.requests == []
 
 
+def test_a_wrong_value_that_is_no_option_is_named_with_its_place(chat: Chat, fake: FakeOpenAI) -> None:
+    config = chat.home.root / ".config" / "chatcli" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('temperature = "hot"\n')
+    assert_reported(done := chat("hello"), 2)
+    assert "It stands in config.toml: `chat config set temperature VALUE`" in done.stderr
+    (chat.home.work / ".env").write_text("CHATCLI_TEMPERATURE=warm\n")
+    done = chat("hello", env={"CHATCLI_TRUST": "1"})
+    assert "It stands in the .env of this folder: CHATCLI_TEMPERATURE." in done.stderr
+    done = chat("hello", env={"CHATCLI_TEMPERATURE": "cold"})
+    assert "It stands in the variable CHATCLI_TEMPERATURE." in done.stderr
+    assert fake.requests == []
+
+
 def test_an_unreadable_config_file_is_a_usage_error(chat: Chat, fake: FakeOpenAI) -> None:
     config = chat.home.root / ".config" / "chatcli" / "config.toml"
     config.parent.mkdir(parents=True)

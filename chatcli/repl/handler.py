@@ -87,6 +87,7 @@ class ShellCommand:
     def __init__(self, command: str) -> None:
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
+        self._done = False
 
     async def run(self) -> AsyncIterator[Event]:
         """Yield the output as it arrives, then the exit code; closing the generator early kills the command."""
@@ -108,18 +109,19 @@ class ShellCommand:
                 output = (output + text)[-KEPT:]
                 yield ShellOutput(text)
             code = await process.wait()
+            self._done = True
             yield ShellFinished(self._command, output, code if code >= 0 else 128 - code)
         finally:
-            if process.returncode is None:
-                self._send(signal.SIGKILL)
-                await process.wait()
+            self._send(signal.SIGKILL)
+            await process.wait()
 
     def interrupt(self) -> None:
-        """Interrupt the command, as Ctrl-C does."""
-        self._send(signal.SIGINT)
+        """Interrupt the command, as Ctrl-C does; end what it has left running once the shell itself is over."""
+        left = self._process is not None and self._process.returncode is not None
+        self._send(signal.SIGKILL if left else signal.SIGINT)
 
     def _send(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and not self._done:
             with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self._process.pid, number)
 

@@ -69,7 +69,7 @@ def main() -> None:
         _serve()
         code = 0
     except SystemExit as ended:
-        code = ended.code
+        code = ended.code or 0  # None is a success too
         raise
 
 

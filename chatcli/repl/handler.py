@@ -122,7 +122,7 @@ class ShellCommand:
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and not self._done:
-            with suppress(ProcessLookupError):  # it has just ended
+            with suppress(ProcessLookupError, PermissionError):  # it has just ended (macOS), or runs as another user
                 os.killpg(self._process.pid, number)
 
 

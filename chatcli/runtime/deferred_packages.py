@@ -30,7 +30,7 @@ DEFERRED = frozenset(
         "tiktoken",
     )
 )
-"""Packages whose `__init__` imports all their modules, of which a turn needs few: 650 modules of 1,900."""
+"""Packages whose `__init__` imports much that a turn does not need."""
 _BUILT_LATE = ("langchain_core.", "langsmith.", "mcp.")
 """Prefixes of modules with many pydantic models, of which a turn needs few."""
 _LAZY = frozenset(

@@ -220,7 +220,7 @@ def test_a_postgresql_store_is_whole_when_it_is_killed_while_it_is_brought_up_to
         )
         while watcher.execute(waiting).fetchone() is None:
             assert time.monotonic() < deadline, "the store is not brought up to date"
-            time.sleep(0.02)
+            time.sleep(0.02)  # the server does not tell when a statement begins to wait
         running.process.kill()
         running.finish()
     assert fake.requests == []

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from chatcli.config.values import read_value
 from chatcli.errors import UsageError
+from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
@@ -122,7 +123,7 @@ def read_servers(path: Path) -> dict[str, McpServer]:
 
     """
     try:
-        document = read_json(path.expanduser().read_text(encoding="utf-8"))
+        document = read_json(read_file(path.expanduser(), pipe=True).decode())
     except OSError as error:
         raise UsageError(f"the MCP servers in {path} can't be read: {(error.strerror or str(error)).lower()}") from None
     except ValueError as error:

@@ -61,7 +61,7 @@ _KEY_WORDS = (
     "authentication_error",
 )
 _FILTER_WORDS = ("content_filter", "content_policy", "content management policy")
-_KEPT_REMEDY = "The part that arrived is kept in the thread; ask again."
+_KEPT_REMEDY = "What has arrived of it is kept in the thread; ask again."
 
 COMPLETIONS = "/chat/completions"
 """What OpenAI's client adds to the base URL."""
@@ -181,7 +181,7 @@ def _temporary_failure(error: Exception, where: str, name: str, status: int | No
     if isinstance(error, _RATE_LIMIT) or status == 429:
         return NetworkError(f"{where} limits the rate: {_reason(error)}", remedy="Try again later.")
     if isinstance(error, BrokenAnswerError) or (status is None and sdk_errors.is_break(error)):
-        return NetworkError(f"{where} broke off in mid-answer", remedy=_KEPT_REMEDY)
+        return NetworkError(f"{where} broke off before the end of its answer", remedy=_KEPT_REMEDY)
     if isinstance(error, _CONNECTION) or (status is None and sdk_errors.is_connection(error)):
         return NetworkError(
             f"{where} can't be reached: {one_line(str(cause or error))}",

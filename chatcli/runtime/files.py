@@ -72,15 +72,19 @@ def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:
     os.fsync(descriptor)
 
 
-def read_file(path: Path) -> bytes:
-    """Return the content of `path`, a file of settings. A pipe is refused: it would be waited for without end.
+def read_file(path: Path, *, pipe: bool = False) -> bytes:
+    """Return the content of `path`, a file of settings.
+
+    Args:
+        path: The file.
+        pipe: Whether it may be a pipe, such as `<(command)`; any other pipe would be waited for without end.
 
     Raises:
         OSError: It can't be read, or it is a pipe or a socket.
         ValueError: It is larger than `MAX_SETTINGS_BYTES`.
 
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    with open(path, "rb", opener=None if pipe else _without_waiting) as file:
         content = file.read(MAX_SETTINGS_BYTES + 1)
     if len(content) > MAX_SETTINGS_BYTES:
         raise ValueError(f"it is larger than {MAX_SETTINGS_BYTES // 1_000_000} MB")

@@ -78,6 +78,12 @@ def test_a_langgraph_json_that_is_no_utf_8(chat: Chat, fake: FakeOpenAI) -> None
     _assert_refused(chat, fake, "--graph", "a")
 
 
+@pytest.mark.linux
+@pytest.mark.parametrize("option", ["--mcp", "--schema"])
+def test_a_file_without_end(chat: Chat, fake: FakeOpenAI, option: str) -> None:
+    _assert_refused(chat, fake, option, "/dev/zero")
+
+
 @pytest.mark.parametrize("name", ["config.toml", "keys.json", "roles/r.toml", "langgraph.json"])
 def test_a_pipe_in_place_of_settings_is_refused_and_not_waited_for(chat: Chat, name: str) -> None:
     args = {"roles/r.toml": ["--role", "r", "hello"], "langgraph.json": ["--graph", "a", "hello"]}.get(name, ["hello"])

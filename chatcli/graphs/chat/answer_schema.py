@@ -22,6 +22,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from chatcli.errors import UsageError
+from chatcli.runtime.files import read_file
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
 
@@ -77,7 +78,7 @@ def load_schema(path: Path) -> AnswerSchema:
 
     """
     try:
-        schema = read_json(path.read_text(encoding="utf-8"))
+        schema = read_json(read_file(path, pipe=True).decode())
     except OSError as error:
         raise UsageError(f"the schema {path} can't be read: {(error.strerror or '').lower()}") from None
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Schemas that are made to break what reads them, and answers that take long to check."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ def _doubling(levels: int) -> dict[str, Any]:
 def test_a_schema_that_cannot_be_followed_is_refused(tmp_path: Path, schema: Any, reason: str) -> None:
     with pytest.raises(UsageError, match=f"is not a valid JSON Schema: .*{reason}"):
         _load(tmp_path, schema)
+
+
+def test_a_schema_may_come_through_a_pipe() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b'{"type": "null"}')
+    os.close(writer)
+    assert load_schema(Path(f"/dev/fd/{reader}")).problem("null") is None
+    os.close(reader)
 
 
 def test_references_within_the_schema_are_followed(tmp_path: Path) -> None:

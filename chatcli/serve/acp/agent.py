@@ -19,8 +19,9 @@ from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.place import Place, choose_place, granted, keeps_threads, open_threads
 from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
-from chatcli.serve.acp.pipes import Pipes, take_streams
+from chatcli.serve.acp.pipes import Pipes
 from chatcli.serve.acp.workspace import Files, Terminal
+from chatcli.serve.standard_streams import take_streams
 from chatcli.store.errors import as_failure
 from chatcli.store.threads import delete_threads
 from chatcli.tools.workspace import Workspace

@@ -1,4 +1,4 @@
-"""JSON messages, a line each, on this process's standard input and output, which nothing else gets to use."""
+"""JSON messages, a line each, on this process's standard input and output."""
 
 import asyncio
 import json
@@ -9,6 +9,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
+from chatcli.serve.standard_streams import read_lines
+
 END_SECONDS = 6.0
 """Time to stop all turns once the editor is gone; then the process ends in any case, whatever a graph is doing."""
 FLUSH_SECONDS = 2.0
@@ -16,22 +18,6 @@ FLUSH_SECONDS = 2.0
 _PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
 
 Message = dict[str, Any]
-
-
-def take_streams() -> tuple[int, int]:
-    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr.
-
-    So no `print` of a graph's, and no child process, gets between the messages.
-    """
-    reading, writing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:  # the caller closed stderr
-        os.dup2(nothing, 1)
-    os.close(nothing)
-    return reading, writing
 
 
 class Pipes:
@@ -81,23 +67,15 @@ class Pipes:
         self._arrived.put_nowait(None)
 
     def _read(self) -> None:
-        parts: list[bytes] = []
         try:
-            while data := os.read(self._reading, 1 << 16):
-                first, *others = data.split(b"\n")
-                parts.append(first)
-                for line in others:
-                    self._take(b"".join(parts))
-                    parts = [line]
-            self._take(b"".join(parts))
+            for line in read_lines(self._reading):
+                self._take(line)
         except OSError:
             pass
         self._tell(None)
         _expire()
 
     def _take(self, line: bytes) -> None:
-        if not line.strip():
-            return
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The transport over standard input and output, one message a line; nothing else ever reaches standard output."""
+"""The transport over standard input and output, one message a line."""
 
 import asyncio
 import json
@@ -14,11 +14,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from chatcli.errors import UsageError
 from chatcli.runtime.signals import take_signals
 from chatcli.serve.mcp.server import ChatServer
+from chatcli.serve.standard_streams import read_lines, take_streams
 
-_READ_AT_ONCE = 65536
 _METHODS = {
     method
     for request in get_args(types.ClientRequestType)
@@ -26,26 +25,6 @@ _METHODS = {
 }
 """What a client may ask for; the SDK reports anything else as wrong parameters."""
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
-
-
-class _Pipes:
-    """This process's standard input and output, taken from everybody else in it.
-
-    What a library, a graph or a child process prints goes to standard error; they read nothing.
-    """
-
-    def __init__(self) -> None:
-        try:
-            self.source, self.target = os.dup(0), os.dup(1)
-        except OSError:
-            raise UsageError("an MCP server speaks on its standard input and output, and one is closed") from None
-        nothing = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nothing, 0)
-        try:
-            os.dup2(2, 1)
-        except OSError:  # standard error is closed
-            os.dup2(nothing, 1)
-        os.close(nothing)
 
 
 class _Writer:
@@ -99,8 +78,8 @@ async def serve_stdio(server: ChatServer) -> bool:
         UsageError: One of them is closed already.
 
     """
-    loop, pipes = asyncio.get_running_loop(), _Pipes()
-    writer = _Writer(pipes.target)
+    source, target = take_streams()
+    loop, writer = asyncio.get_running_loop(), _Writer(target)
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
     signalled = False
@@ -111,7 +90,7 @@ async def serve_stdio(server: ChatServer) -> bool:
         to_server.close()
 
     take_signals(loop, stop)
-    threading.Thread(target=_read, args=(pipes.source, loop, to_server, writer.write), daemon=True).start()
+    threading.Thread(target=_read, args=(source, loop, to_server, writer.write), daemon=True).start()
     pump = asyncio.create_task(_pump(from_server, writer, to_server))
     try:
         await server.sdk.run(incoming, outgoing, server.sdk.create_initialization_options())
@@ -152,14 +131,8 @@ def _read(
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
     try:
-        begun: list[bytes] = []
-        while chunk := os.read(source, _READ_AT_ONCE):
-            first, *others = chunk.split(b"\n")
-            begun.append(first)
-            for other in others:
-                if (line := b"".join(begun)).strip():
-                    run(take(line))
-                begun = [other]
+        for line in read_lines(source):
+            run(take(line))
     except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError):
         pass  # the client or the loop is gone
     if not loop.is_closed():

@@ -1,0 +1,52 @@
+"""This process's standard input and output, kept for messages alone."""
+
+import os
+from collections.abc import Iterator
+
+from chatcli.errors import UsageError
+
+_READ_AT_ONCE = 65536
+
+
+def take_streams() -> tuple[int, int]:
+    """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr.
+
+    So nothing that a graph, a library or a child process prints gets between the messages.
+
+    Raises:
+        UsageError: One of the two is closed.
+
+    """
+    try:
+        reading, writing = os.dup(0), os.dup(1)
+    except OSError:
+        raise UsageError("a server speaks on its standard input and output, and one is closed") from None
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # the caller closed stderr
+        os.dup2(nothing, 1)
+    os.close(nothing)
+    return reading, writing
+
+
+def read_lines(descriptor: int) -> Iterator[bytes]:
+    """Yield what comes from `descriptor`, line by line, without the newlines; leave out blank lines.
+
+    Raises:
+        OSError: It can't be read.
+
+    """
+    begun: list[bytes] = []
+    while data := os.read(descriptor, _READ_AT_ONCE):
+        first, *others = data.split(b"\n")
+        begun.append(first)
+        for other in others:
+            yield from _unless_blank(b"".join(begun))
+            begun = [other]
+    yield from _unless_blank(b"".join(begun))
+
+
+def _unless_blank(line: bytes) -> list[bytes]:
+    return [line] if line.strip() else []

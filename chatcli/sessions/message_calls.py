@@ -195,8 +195,8 @@ def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         if isinstance(message, ToolMessage):
             results[message.tool_call_id] = message
             continue
-        # From behind, so that a message's results have been seen.
-        paired += [results.get(str(call["id"])) or result_of(call, NO_RESULT) for call in reversed(calls_of(message))]
+        if calls := calls_of(message):  # from behind, so that their results have been seen
+            paired += [results.get(str(call["id"])) or result_of(call, NO_RESULT) for call in reversed(calls)]
         paired.append(message)
         results = {}
     return paired[::-1]

@@ -76,14 +76,16 @@ class TokenCounter:
         Only an approximation that was too low is corrected: one that is too high costs little, one that is too low
         leads to a refusal.
         """
-        exact = sum(self._exact.get(_key(message), 0) for message in messages)
-        about = sum(self._approximation(message) for message in messages if _key(message) not in self._exact)
-        if about:
+        exact = sum(self._exact.get(_key(message), 0) for message in messages) if self._exact else 0
+        if about := (sum(map(self._one, messages)) - exact) / self._correction:
             self._correction = min(max(self._correction, (counted - exact) / about), MAX_CORRECTION)
 
     def _one(self, message: BaseMessage) -> float:
-        exact = self._exact.get(_key(message)) if self._exact else None
-        return self._approximation(message) * self._correction if exact is None else exact
+        key = _key(message)
+        if (exact := self._exact.get(key)) is not None:
+            return exact
+        about = self._approximate.get(key)
+        return (self._approximation(message) if about is None else about) * self._correction
 
     def _approximation(self, message: BaseMessage) -> float:
         key = _key(message)

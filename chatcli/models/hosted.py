@@ -157,6 +157,33 @@ async def _check_bodies(responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield response
 
 
+def _spare_google_contents(client: Any) -> None:
+    """Have Google's SDK convert only the last content of a request: it takes 0.6 ms for each, by pydantic models.
+
+    The SDK puts what is in `extra_body` over what it has converted, and does not walk through it.
+    `test_the_requests_are_langchains_own` fails when it no longer does.
+    """
+    from google.genai.types import Content, GenerateContentConfig, HttpOptions
+
+    models = client.async_client.models
+    stream = models.generate_content_stream
+
+    async def sparing(*, model: str, contents: list[Content], config: GenerateContentConfig) -> AsyncIterator[Any]:
+        wire_forms = [content.model_dump(mode="json", by_alias=True, exclude_none=True) for content in contents]
+        options = config.http_options or HttpOptions()
+        body = {**(options.extra_body or {}), "contents": wire_forms}
+        whole = config.model_copy(update={"http_options": options.model_copy(update={"extra_body": body})})
+        events: AsyncIterator[Any] = await stream(model=model, contents=contents[-1:], config=whole)
+        return events
+
+    models.generate_content_stream = sparing
+
+
+def _adapt_google(client: Any) -> None:
+    _check_google_events(client)
+    _spare_google_contents(client)
+
+
 def _check_nvidia_events(client: Any) -> None:
     inner = client._async_client
     read = inner.postprocess
@@ -198,8 +225,8 @@ MAKE_CLIENT: Mapping[str, Callable[[ModelName, Access, Mapping[str, Any]], BaseC
 
 AFTER_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
     "cohere": _check_cohere_events,
-    "google_genai": _check_google_events,
-    "google_vertexai": _check_google_events,
+    "google_genai": _adapt_google,
+    "google_vertexai": _adapt_google,
     "nvidia": _check_nvidia_events,
 }
 """Called with the new client."""

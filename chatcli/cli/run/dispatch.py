@@ -221,7 +221,7 @@ def start(
 
 def _start_helper(settings: Settings) -> None:
     """Start the helper, if it could have run this one-shot."""
-    from chatcli.helper.spawn import spawn_helper
-
     if fits_helper(settings):
+        from chatcli.helper.spawn import spawn_helper
+
         spawn_helper()

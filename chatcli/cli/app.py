@@ -11,10 +11,11 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chatcli import __version__
-from chatcli.cli.grammar import options
 from chatcli.cli.grammar.completion import run_completion, variable
 from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, fit_program, spare_pydantic
+from chatcli.cli.grammar.options import takes_options
 from chatcli.errors import ExitCode, UsageError
+from chatcli.runtime.options import OTHER
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.runtime.signals import leave_signals_to_python
 from chatcli.text_lines import one_line
@@ -46,8 +47,8 @@ def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 
     # A repeatable option that was not given is an empty list.
     given = {name: value or None if isinstance(value, list | tuple) else value for name, value in params.items()}
-    given["format"] = "json" if params["json"] else params["format_"]
-    given["input"] = given["input_"]
+    if params.get("json"):
+        given["format"] = "json"
     names = set(Settings.names())
     return {name: value for name, value in given.items() if name in names}
 
@@ -60,78 +61,25 @@ Version = Annotated[
         callback=_show_version,
         is_eager=True,
         expose_value=False,
-        rich_help_panel=options.OTHER,
+        rich_help_panel=OTHER,
     ),
 ]
 
 
 @app.callback()
-def chat(
-    ctx: typer.Context,
-    thread: options.Thread = None,
-    continue_: options.Continue = False,
-    resume: options.Resume = False,
-    no_save: options.NoSave = None,
-    interactive: options.Interactive = False,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    system: options.System = None,
-    role: options.Role = None,
-    var: options.Var = None,
-    temperature: options.Temperature = None,
-    max_tokens: options.MaxTokens = None,
-    context_tokens: options.ContextTokens = None,
-    auto_compact: options.AutoCompact = None,
-    max_cost: options.MaxCost = None,
-    timeout: options.Timeout = None,
-    tweak: options.Tweak = None,
-    file: options.File = None,
-    docs: options.Docs = None,
-    no_instructions: options.NoInstructions = None,
-    no_memory: options.NoMemory = None,
-    allow_private_urls: options.AllowPrivateUrls = None,
-    format_: options.Format = None,
-    json: options.Json = False,
-    schema_file: options.Schema = None,
-    script: options.Script = None,
-    graph: options.Graph = None,
-    context: options.Context = None,
-    configurable: options.Configurable = None,
-    input_: options.Input = None,
-    input_key: options.InputKey = None,
-    output_key: options.OutputKey = None,
-    share_memory: options.ShareMemory = None,
-    resume_with: options.ResumeWith = None,
-    store: options.Store = None,
-    url: options.Url = None,
-    assistant: options.Assistant = None,
-    quiet: options.Quiet = None,
-    color: options.Color = None,
-    theme: options.Theme = None,
-    code_theme: options.CodeTheme = None,
-    editing_mode: options.EditingMode = None,
-    plain: options.Plain = None,
-    tools: options.Tools = None,
-    recall: options.Recall = None,
-    mcp_file: options.Mcp = None,
-    allow: options.Allow = None,
-    yes: options.Yes = None,
-    max_steps: options.MaxSteps = None,
-    tool_timeout: options.ToolTimeout = None,
-    helper: options.Helper = None,
-    debug: options.Debug = None,
-    version: Version = False,
-) -> None:
+@takes_options(version=Version)
+def chat(ctx: typer.Context, **options: Any) -> None:
     """Chat with a language model: in a conversation, or with one prompt and the piped text.
 
     Without PROMPT, the piped text is the prompt; without both, a conversation begins. "-" reads the prompt from stdin.
     """
     from chatcli.cli.load_settings import load_settings
 
-    if system is not None and role is not None:
+    continue_, resume, interactive = options["continue_"], options["resume"], options["interactive"]
+    if options["system"] is not None and options["role"] is not None:
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     given = given_settings(ctx.params)
-    if continue_ + resume + (thread is not None) > 1:
+    if continue_ + resume + (options["thread"] is not None) > 1:
         raise UsageError("--thread, --continue and --resume exclude each other", remedy="Give one of them.")
     if ctx.invoked_subcommand is not None:
         leave_signals_to_python()

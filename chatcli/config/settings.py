@@ -1,7 +1,7 @@
 """The settings of a run, from their sources: option > environment > trusted .env > config file > default.
 
-Every option of `chat` is a field here. Its environment variable is `CHATCLI_` and the field's name in capitals, its
-config-file key is the field's name. `.env.example` lists them all.
+Every option of `chat` (`runtime.options`) is a field here. Its environment variable is `CHATCLI_` and the field's name
+in capitals, its config-file key is the field's name. `.env.example` lists them all.
 """
 
 import difflib
@@ -23,6 +23,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.thread_ids import check_thread_id
 from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, style_of_code, tool_rules
 from chatcli.errors import UsageError
+from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
 
 if TYPE_CHECKING:
@@ -44,26 +45,20 @@ TOOL_SECONDS = 60.0
 """Seconds that a tool call may take, unless --tool-timeout or --timeout is given."""
 DEFAULT = "default"
 """The source of a value that is not set."""
-PLAIN_CHAT = (
-    *("model", "base_url", "system", "role", "var", "temperature", "max_tokens", "context_tokens", "auto_compact"),
-    *("schema_file", "tools", "recall", "mcp_file", "allow", "max_steps", "tool_timeout", "tweak", "docs", "max_cost"),
-)
+PLAIN_CHAT = scoped("model")
 """The settings of models and tools, which a user graph and a server do not take."""
-GRAPH_VALUES = ("context", "configurable", "input", "input_key", "output_key")
+GRAPH_VALUES = scoped("graph")
 """The settings that only a user graph and a server take."""
-
 NOT_OF_A_PROGRAM = frozenset(
     (
-        *(*PLAIN_CHAT, "yes", "mcp_servers", "aliases", "openai_base_url", "openai_api_key", "langflow_url"),
-        *("local_model", "timeout", "graph", "url", "assistant", "langgraph_api_key", "helper"),
-        *("input_key", "output_key", "no_instructions", "no_memory", "share_memory", "titles"),
+        *(*scoped("model", "chat"), "input_key", "output_key", "mcp_servers", "aliases", "openai_base_url"),
+        *("openai_api_key", "langflow_url", "local_model", "langgraph_api_key", "titles"),
     )
 )
 """The settings that a builder's program with a graph of its own does not have."""
-OF_ONE_RUN = frozenset(("thread", "file", "docs", "script", "resume_with", "context", "configurable", "input"))
+OF_ONE_RUN = frozenset(scoped("run"))
 """The settings that are about one run of one program, so that those of `chat` do not hold for another program."""
-
-NEVER_OF_A_FOLDER = ("file", "docs", "script", "resume_with", "yes", "allow", "helper", "debug")
+NEVER_OF_A_FOLDER = scoped("user")
 """The settings that no `.env` sets, trusted or not: only the user attaches, asks and approves."""
 
 
@@ -232,6 +227,16 @@ class Settings:
         """Return whether the command line itself sets the field `name`."""
         return name in self._given
 
+    def refuse_options(self, names: Iterable[str], what: str, remedy: str = "Leave it out.") -> None:
+        """Refuse the options `names` on the command line, which have no effect on `what`.
+
+        Raises:
+            UsageError: One of them was given.
+
+        """
+        for name in filter(self.is_option, names):
+            raise UsageError(f"{_flag(name)} has no effect on {what}", remedy=remedy)
+
     def source(self, name: str) -> str:
         """Return where the value of the field `name` comes from, in words: `option`, `environment NAME`, and so on."""
         if self.is_option(name):
@@ -292,6 +297,12 @@ class Settings:
         """
         check_named(url)
         return replace(self, base_url=url, _remembered=True)
+
+
+def _flag(field: str) -> str:
+    """Return the option of `field`, or what it would be called."""
+    flags = {option.name: option.flags[0].partition("/")[0] for option in OPTIONS}
+    return flags.get(field, f"--{user_name(field).replace('_', '-')}")
 
 
 def user_name(field: str) -> str:
@@ -403,7 +414,7 @@ def read_fields(texts: Mapping[str, object], places: Mapping[str, str] = Mapping
                 values[one.name] = read_value(one.type, texts[one.name])
             except ValueError as error:
                 raise UsageError(
-                    f"--{user_name(one.name).replace('_', '-')}: {error}",
+                    f"{_flag(one.name)}: {error}",
                     remedy=places.get(one.name, f"See `{command('--help')}`."),
                 ) from None
     return values

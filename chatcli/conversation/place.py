@@ -67,15 +67,10 @@ def choose_server(settings: Settings) -> ServerAddress | None:
         UsageError: An option has no effect on a server.
 
     """
-    options = [name for name in _LOCAL_OPTIONS if settings.is_option(name)]
-    if settings.url is None or (options and not settings.is_option("url")):
+    local = any(map(settings.is_option, _LOCAL_OPTIONS))
+    if settings.url is None or (local and not settings.is_option("url")):
         return None
-    options += [name for name in PLAIN_CHAT if settings.is_option(name)]
-    if options:
-        option = options[0].removesuffix("_file").replace("_", "-")
-        raise UsageError(
-            f"--{option} has no effect on a LangGraph server, whose app has its own", remedy="Leave it out."
-        )
+    settings.refuse_options((*_LOCAL_OPTIONS, *PLAIN_CHAT), "a LangGraph server, whose app has its own")
     return ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant)
 
 

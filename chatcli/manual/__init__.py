@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from chatcli.errors import UsageError
+from chatcli.runtime.options import OPTIONS
 
 TOPICS = (
     *("conversation", "threads", "scripts", "models", "providers", "roles", "context", "documents", "memory"),
@@ -15,6 +16,8 @@ TOPICS = (
 """The topics, in the order in which they are listed."""
 
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.DOTALL | re.MULTILINE)
+_OPTIONS = "<!-- options -->\n"
+"""The line of a page that the rows of all options take the place of."""
 _SENTENCE = re.compile(r".*?\.(?= [A-Z`]|$)")
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 _FENCE = "```"
@@ -37,7 +40,19 @@ def read_page(topic: str) -> str:
         near = nearest_topics(name)
         remedy = f"{'Nearest' if near else 'Topics'}: {', '.join(near or TOPICS)}."
         raise UsageError(f"the manual has no topic {topic!r}", remedy=remedy)
-    return _COMMENT.sub("", (Path(__file__).parent / f"{name}.md").read_text("utf-8"))
+    page = (Path(__file__).parent / f"{name}.md").read_text("utf-8").replace(_OPTIONS, _option_rows())
+    return _COMMENT.sub("", page)
+
+
+def _option_rows() -> str:
+    """Return the rows of a table of all options: the names, the environment variable, the help."""
+    rows = []
+    for option in OPTIONS:
+        first, *others = option.flags[0].split("/") + list(option.flags[1:])
+        names = ", ".join(f"`{name}`" for name in (f"{first} {option.metavar}".strip().replace("|", r"\|"), *others))
+        variable = "" if "start" in option.scopes else f"`CHATCLI_{option.key.upper()}`"
+        rows.append(f"| {names} | {variable} | {option.help} |\n")
+    return "".join(rows)
 
 
 def unfold(page: str) -> str:

@@ -42,11 +42,8 @@ def build_langflow(name: ModelName, settings: Settings) -> Model:
 
     """
     for option in ("temperature", "max_tokens"):
-        if settings.is_option(option):
-            raise UsageError(
-                f"--{option.replace('_', '-')} has no effect on {name}: the flow itself sets it",
-                remedy=f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE",
-            )
+        remedy = f"Set it in the flow, or for this run: --tweak COMPONENT.{option}=VALUE"
+        settings.refuse_options([option], f"{name}: the flow itself sets it", remedy)
     server = LangflowServer.of(settings)
     if settings.tweak and (fields := server.fields(name.model)) is not None:
         _check_tweaks(name.model, settings.tweak, fields)

@@ -2,41 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from chatcli.runtime.options import OPTIONS
+
 SUBCOMMANDS = (
     *("threads", "models", "roles", "keys", "config", "trust", "docs", "memory", "usage", "acp", "mcp", "doctor"),
     "help",
 )
-VALUED = frozenset(
-    (
-        *("--thread", "-t", "--model", "-m", "--base-url", "--system", "-s", "--role", "--var", "-v", "--temperature"),
-        *(
-            "--max-tokens",
-            "--context-tokens",
-            "--max-cost",
-            "--tweak",
-            "--file",
-            "-f",
-            "--docs",
-            "--format",
-            "--schema",
-            "--script",
-            "--graph",
-        ),
-        *(
-            "--resume-with",
-            "--store",
-            "--url",
-            "--assistant",
-            "--color",
-            "--theme",
-            "--code-theme",
-            "--editing-mode",
-            "--timeout",
-        ),
-        *("--context", "--configurable", "--input", "--input-key", "--output-key"),
-        *("--mcp", "--allow", "--max-steps", "--tool-timeout"),
-    )
-)
+VALUED = frozenset(flag for option in OPTIONS if option.metavar for flag in option.flags)
 """The options of `chat` that take a value; all others are flags."""
 _LIKENESS = 0.75
 """How alike a word and the name that it mistypes are at least: two letters of four are exchanged in `hlep`."""

@@ -2,6 +2,7 @@
 
 import functools
 import random
+from types import ModuleType
 
 import pytest
 import typer
@@ -11,8 +12,11 @@ from typer.main import get_command
 from chatcli.cli.app import app, read_command_line
 from chatcli.cli.grammar.group import SUBCOMMAND
 from chatcli.cli.grammar.group import SUBCOMMANDS as COMMANDS
+from chatcli.cli.subcommands import acp, mcp
+from chatcli.config.settings import Settings
 from chatcli.helper import eligible as asking
 from chatcli.runtime.command_line import ESCAPED, SUBCOMMANDS, VALUED, WORD, near_subcommand, split
+from chatcli.runtime.options import OPTIONS, SCOPES, scoped
 from chatcli.runtime.signals import wanted_format
 
 
@@ -28,6 +32,20 @@ def test_the_copy_is_the_grammar() -> None:
     flags = {name for one in options(flags=True) for name in (*one.opts, *one.secondary_opts)}
     assert flags | {"-h"} >= asking._ELSEWHERE  # Typer adds that one when it reads a command line
     assert not flags & VALUED
+
+
+def test_each_option_has_known_scopes_and_a_setting() -> None:
+    for option in OPTIONS:
+        assert set(option.scopes) <= set(SCOPES)
+        assert (option.name in Settings.names()) != ("start" in option.scopes), option.name
+
+
+@pytest.mark.parametrize("server", [acp, mcp])
+def test_a_server_takes_every_option_that_is_about_no_terminal_and_no_question(server: ModuleType) -> None:
+    command = get_command(server.app)
+    taken = {one.name for one in command.get_params(typer.Context(command))}
+    assert {"no_memory", "no_instructions", "recall", "model", "graph", "debug"} <= taken
+    assert taken.isdisjoint(scoped("terminal", "question"))
 
 
 def test_any_command_line_is_split_as_typer_splits_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +78,7 @@ def test_any_command_line_is_split_as_typer_splits_it(monkeypatch: pytest.Monkey
             assert (taken if isinstance(taken, list) else [str(taken)]) == (
                 values if isinstance(taken, list) else values[-1:]
             ), line
-        assert (wanted_format(line) == "json") == (context.params["json"] or context.params["format_"] == "json"), line
+        assert (wanted_format(line) == "json") == (context.params["json"] or context.params["format"] == "json"), line
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
-from chatcli.cli.grammar.options import HEADINGS
 from chatcli.runtime.command_line import ESCAPED, WORD, near_subcommand, split
+from chatcli.runtime.options import BY_HEADING, OTHER
 from chatcli.runtime.program import CHAT, Program, current_program
 
 _typers = TyperOption.get_runtime_param
@@ -81,8 +81,6 @@ SUBCOMMANDS = (
 
 OF_GRAPHS = ("threads", "config", "acp", "mcp", "doctor", "help")
 """The sub-commands that a builder's program has."""
-_SETTINGS = {"format_": "format", "input_": "input"}
-"""The settings of parameters that have other names."""
 
 
 class PromptGroup(TyperGroup):
@@ -115,10 +113,10 @@ class PromptGroup(TyperGroup):
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own
         """Write the options under their headings, then the sub-commands."""
-        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in BY_HEADING}
         for option in self.get_params(ctx):
             if (row := option.get_help_record(ctx)) is not None:
-                rows[getattr(option, "rich_help_panel", None) or HEADINGS[-1]].append(row)
+                rows[getattr(option, "rich_help_panel", None) or OTHER].append(row)
         for heading, found in rows.items():
             if found:  # a builder's program does not have them all
                 _write_section(formatter, heading, found)
@@ -175,7 +173,7 @@ def fit_program(group: TyperGroup, program: Program) -> None:
 
 def _leave_out(command: Any, program: Program) -> None:
     """Take out of `command` and its sub-commands the options of settings that `program` does not have."""
-    command.params = [one for one in command.params if _SETTINGS.get(one.name, one.name) not in program.without]
+    command.params = [one for one in command.params if one.name not in program.without]
     for one in getattr(command, "commands", {}).values():
         if not isinstance(one, Subcommand):
             _leave_out(one, program)

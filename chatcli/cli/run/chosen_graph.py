@@ -29,22 +29,16 @@ def chosen_graph(
     """
     if (own := current_program().graph) is not None:
         return cast("GraphSpec", own)
-    options = [name for name in PLAIN_CHAT if settings.is_option(name)]
-    if settings.graph is not None:
-        if options:
-            option = options[0].removesuffix("_file").replace("_", "-")
-            raise UsageError(f"--{option} has no effect on a graph, which has its own", remedy="Leave it out.")
-        spec: str | None = settings.graph
-    else:
-        spec = (None if options or thread_id is None else recorded_graph(recorded())) or None
-        if spec is not None:
-            _refuse_foreign(place, str(thread_id), spec)
-        if spec is not None and not settings.quiet:
+    spec = settings.graph
+    chooses_model = any(map(settings.is_option, PLAIN_CHAT))
+    if spec is not None:
+        settings.refuse_options(PLAIN_CHAT, "a graph, which has its own")
+    elif thread_id is not None and not chooses_model and (spec := recorded_graph(recorded()) or None):
+        _refuse_foreign(place, thread_id, spec)
+        if not settings.quiet:
             print(f"this thread goes on with its graph: --graph {spec}", file=sys.stderr)
     if spec is None:
-        for name in filter(settings.is_option, GRAPH_VALUES):
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option} has no effect on a model: it is for a graph", remedy="Give --graph or --url.")
+        settings.refuse_options(GRAPH_VALUES, "a model: it is for a graph", "Give --graph or --url.")
         return None
     from chatcli.graphs.user.spec import find_graph
 

@@ -113,11 +113,11 @@ def chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tupl
     """
     answers = name.provider if settings.is_option("model") or not recorded else recorded.partition(":")[0]
     if answers == LANGFLOW:
-        if settings.is_option("docs"):
-            raise UsageError(
-                "--docs has no effect on a Langflow flow, which has its own documents",
-                remedy="Leave it out, or choose another model with -m.",
-            )
+        settings.refuse_options(
+            ["docs"],
+            "a Langflow flow, which has its own documents",
+            "Leave it out, or choose another model with -m.",
+        )
         return ()
     from chatcli.documents.find import resolve_source
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import inspect
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chatcli.cli.app import chat, given_settings
+from chatcli.cli.app import given_settings
+from chatcli.cli.grammar.options import SERVED, takes_options
 from chatcli.cli.load_settings import report_dotenv
 from chatcli.cli.report import report_traceback
 from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
@@ -21,6 +21,7 @@ from chatcli.conversation.build import build_conversation, who_answers
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.runtime.options import scoped
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import sanitize_line
 
@@ -28,17 +29,11 @@ if TYPE_CHECKING:
     from chatcli.conversation.conversation import Conversation
     from chatcli.tools.workspace import Workspace
 
-_NOT_HERE = frozenset(
-    (
-        *("thread", "continue_", "resume", "interactive", "file", "script", "resume_with", "schema_file"),
-        *("format_", "json", "quiet", "color", "theme", "editing_mode", "plain", "helper", "version"),
-    )
-)
-"""The options of `chat` that are about one thread, one question, or a terminal."""
-
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command()
+@takes_options(SERVED)
 def acp(ctx: typer.Context, **options: Any) -> None:
     """Serve an editor by the Agent Client Protocol, on stdin and stdout; its sessions are threads.
 
@@ -48,11 +43,8 @@ def acp(ctx: typer.Context, **options: Any) -> None:
         raise UsageError(f"`chat acp` needs the extra acp: {install_command('acp')}")
     base = ctx.find_object(Settings)
     assert base is not None
-    missing = {"json": False, "format_": None}
-    settings = base.with_options(given_settings({**missing, **options}))
-    for name in ("thread", "file", "script", "resume_with"):
-        if base.is_option(name):
-            raise UsageError(f"--{name.replace('_', '-')} has no effect on `chat acp`", remedy="Leave it out.")
+    settings = base.with_options(given_settings(options))
+    base.refuse_options(scoped("question"), "`chat acp`: the editor asks")
     place = choose_place(settings)
     graph = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
     provider = who_answers(settings, place, graph).provider
@@ -104,14 +96,3 @@ def begin(settings: Settings, thread_id: str, stored: bool, workspace: "Workspac
         documents=documents,
         workspace=workspace,
     )
-
-
-def _same_options() -> inspect.Signature:
-    """Return the signature of `acp` with the options of `chat` that make sense here."""
-    kept = [one for one in inspect.signature(chat).parameters.values() if one.name not in _NOT_HERE]
-    return inspect.Signature(kept)
-
-
-setattr(acp, "__signature__", _same_options())  # noqa: B010 - a function's own, which mypy does not know
-acp.__annotations__ = {one.name: one.annotation for one in _same_options().parameters.values()}
-app.command()(acp)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatcli.cli.grammar import options
+from chatcli.cli.app import given_settings
+from chatcli.cli.grammar.options import SERVED, takes_options
 from chatcli.cli.run.chosen_graph import chosen_graph
 from chatcli.cli.subcommands.output import settings_of
 from chatcli.config.installation import install_command
@@ -19,6 +20,7 @@ from chatcli.conversation.build import who_answers
 from chatcli.conversation.place import choose_place
 from chatcli.errors import ExitCode, UsageError
 from chatcli.graphs.server.client import ServerAddress
+from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
 from chatcli.store.location import StoreLocation
 
@@ -29,9 +31,6 @@ TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the token; without it, one is made."""
 MIN_TOKEN = 16
 """Characters; a shorter one can be guessed."""
-_OF_ONE_QUESTION = ("thread", "file", "script", "resume_with", "schema_file")
-"""Options about one question, which the other program asks."""
-
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Http = Annotated[
@@ -47,54 +46,14 @@ Http = Annotated[
 
 
 @app.command()
-def mcp(
-    ctx: typer.Context,
-    http: Http = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    system: options.System = None,
-    role: options.Role = None,
-    var: options.Var = None,
-    temperature: options.Temperature = None,
-    max_tokens: options.MaxTokens = None,
-    context_tokens: options.ContextTokens = None,
-    auto_compact: options.AutoCompact = None,
-    max_cost: options.MaxCost = None,
-    timeout: options.Timeout = None,
-    docs: options.Docs = None,
-    store: options.Store = None,
-    no_save: options.NoSave = None,
-    graph: options.Graph = None,
-    context: options.Context = None,
-    configurable: options.Configurable = None,
-    input_: options.Input = None,
-    input_key: options.InputKey = None,
-    output_key: options.OutputKey = None,
-    url: options.Url = None,
-    assistant: options.Assistant = None,
-    tools: options.Tools = None,
-    mcp_file: options.Mcp = None,
-    allow: options.Allow = None,
-    yes: options.Yes = None,
-    max_steps: options.MaxSteps = None,
-    tool_timeout: options.ToolTimeout = None,
-) -> None:
+@takes_options(SERVED, http=Http)
+def mcp(ctx: typer.Context, http: int | None, **options: Any) -> None:
     """Serve other programs by the Model Context Protocol: an editor, Claude Desktop, another chat.
 
     They ask, and list, search and read threads and documents.
     """
-    # A repeatable option that was not given is an empty list.
-    params = ctx.params.items()
-    given = {
-        name.removesuffix("_"): value or None if isinstance(value, list | tuple) else value for name, value in params
-    }
-    del given["http"]
-    settings = settings_of(ctx).with_options(given)
-    for name in filter(settings.is_option, _OF_ONE_QUESTION):
-        option = name.removesuffix("_file").replace("_", "-")
-        raise UsageError(
-            f"--{option} has no effect on `{command('mcp')}`: the other program asks", remedy="Leave it out."
-        )
+    settings = settings_of(ctx).with_options(given_settings(options))
+    settings.refuse_options(scoped("question"), f"`{command('mcp')}`: the other program asks")
     if settings.system is not None and settings.is_option("system") and settings.is_option("role"):
         raise UsageError("--system and --role exclude each other", remedy="Give one of them.")
     if find_spec("mcp") is None:

@@ -1,0 +1,211 @@
+"""The options of `chat`, each declared once: Typer, the settings, the manual and the helper's client read this table.
+
+Nothing is imported here, since the helper's client and a plain conversation read it before anything else.
+"""
+
+SCOPES = ("model", "graph", "chat", "run", "user", "terminal", "question", "start")
+"""Where an option does not hold for everybody.
+
+- `model`: a user graph and a server do not take it, since they have their own models and tools.
+- `graph`: only a user graph and a server take it.
+- `chat`: a builder's program does not have it; nor has it those of `model`.
+- `run`: it is about one run, so what is set for `chat` does not hold for a builder's program.
+- `user`: no `.env` sets it, trusted or not: only the user attaches, asks and approves.
+- `terminal`: it is about a terminal or a pipe, which `chat acp` and `chat mcp` do not have.
+- `question`: it is about one question, which another program asks `chat acp` and `chat mcp`.
+- `start`: it says how this run begins, and is no setting.
+"""
+
+
+class Option:
+    """An option of `chat`.
+
+    Args:
+        usage: Its names, and in capitals what stands for its value; nothing for a flag.
+        help: What it does.
+        scopes: Words of `SCOPES`.
+        kind: The type of its value; `list` where it is repeatable.
+        complete: The function of `cli.grammar.offers` that completes its value in a shell, or `files`.
+        name: The field of `Settings` that takes it, where the first of its names does not say that.
+
+    """
+
+    def __init__(
+        self,
+        usage: str,
+        help: str,  # noqa: A002 - as Typer calls it
+        scopes: str = "",
+        *,
+        kind: type = str,
+        complete: str = "",
+        name: str = "",
+    ) -> None:
+        words = usage.split()
+        self.flags = tuple(word for word in words if word.startswith("-"))
+        self.metavar = "" if words[-1] in self.flags else words[-1]
+        self.help = help
+        self.scopes = scopes.split()
+        self.kind = kind if self.metavar else bool
+        self.complete = complete
+        self.name = name or self.key
+
+    @property
+    def key(self) -> str:
+        """Its name in config.toml, and in the environment with `CHATCLI_` before it, in capitals."""
+        return self.flags[0].split("/")[0].strip("-").replace("-", "_")
+
+
+BY_HEADING = {
+    "Conversation": (
+        Option("--thread -t ID", "Resume this thread, or create it.", "run question", complete="threads"),
+        Option("--continue -c", "Continue the thread used last.", "terminal start", name="continue_"),
+        Option("--resume -r", "Choose a thread from a list.", "terminal start"),
+        Option("--no-save", "Keep this conversation in memory only."),
+        Option("--interactive -i", "Stay in the conversation after the answer.", "terminal start"),
+        Option("--system -s TEXT", "The system prompt of this thread.", "model"),
+        Option("--role NAME", "Use a named system prompt; see `chat roles`.", "model", complete="roles"),
+        Option("--var -v KEY=VALUE", "Set a variable of the role; repeatable.", "model", kind=list),
+        Option(
+            "--resume-with JSON",
+            "Answer the request that the thread is waiting on. Text that is no JSON object or list is sent as text.",
+            "run user question",
+        ),
+        Option("--store URI", "Where threads are kept: sqlite:///PATH, postgresql://... or memory:"),
+    ),
+    "Model": (
+        Option(
+            "--model -m NAME",
+            "PROVIDER:MODEL, an alias, or a model of the default provider.",
+            "model",
+            complete="models",
+        ),
+        Option("--base-url URL", "An OpenAI-compatible endpoint, such as http://host/v1.", "model"),
+        Option("--temperature X", "Sampling temperature.", "model", kind=float),
+        Option("--max-tokens N", "Maximum length of the answer, in tokens.", "model", kind=int),
+        Option("--context-tokens N", "Maximum length of the messages sent to the model, in tokens.", "model", kind=int),
+        Option("--auto-compact", "Summarise the oldest turns when they no longer fit.", "model"),
+        Option("--max-cost USD", "Refuse further turns of a thread that has cost more.", "model", kind=float),
+        Option(
+            "--timeout S",
+            "Give up on a model after this many seconds of silence, retries included.",
+            "chat",
+            kind=float,
+        ),
+        Option(
+            "--tweak COMPONENT.FIELD=VALUE",
+            "Set a field of a component of a Langflow flow; repeatable.",
+            "model",
+            kind=list,
+        ),
+    ),
+    "Input": (
+        Option(
+            "--file -f PATH|URL",
+            'Attach a text file, image or PDF; "-" is stdin; repeatable.',
+            "run user question",
+            kind=list,
+            complete="files",
+        ),
+        Option(
+            "--docs PATH",
+            "Answer from these documents: a folder, a file or a glob; repeatable.",
+            "model run user",
+            kind=list,
+            complete="files",
+        ),
+        Option("--no-instructions", "Do not send the AGENTS.md of this folder and its parents.", "chat"),
+        Option("--no-memory", "Do not send remembered facts.", "chat"),
+        Option("--allow-private-urls", "Let an attached URL redirect to an address in this network."),
+        Option(
+            "--script FILE",
+            'Ask each line as a question, all in one thread; "-" is stdin.',
+            "run user question",
+            complete="files",
+        ),
+        Option("--editing-mode MODE", "Keys of the input line: emacs or vi.", "terminal", complete="words_of"),
+    ),
+    "Output": (
+        Option("--format FORMAT", "text, markdown, json or jsonl.", "terminal", complete="words_of"),
+        Option("--json", "The same as --format json.", "terminal start"),
+        Option(
+            "--schema FILE",
+            "Answer with JSON that is valid against this JSON Schema.",
+            "model question",
+            complete="files",
+            name="schema_file",
+        ),
+        Option("--quiet -q", "Print the answer only.", "terminal"),
+        Option("--color WHEN", "auto, always or never.", "terminal", complete="words_of"),
+        Option("--theme NAME", "auto, dark, light or mono.", "terminal", complete="words_of"),
+        Option(
+            "--code-theme NAME",
+            "The colours of code: auto, or a style of Pygments, such as monokai.",
+            "terminal",
+            complete="code_themes",
+        ),
+        Option("--plain", "Print the text as it arrives, without Markdown rendering.", "terminal"),
+    ),
+    "Tools": (
+        Option("--tools/--no-tools", "Let the model use the built-in tools, or no tools at all.", "model"),
+        Option("--recall", "Let the model search your past threads; it asks first.", "model"),
+        Option(
+            "--mcp FILE",
+            "Add the MCP servers of this file; its format is that of other MCP clients.",
+            "model",
+            complete="files",
+            name="mcp_file",
+        ),
+        Option(
+            "--allow RULE",
+            "Run matching tool calls without asking, such as 'run_shell:git *'; repeatable.",
+            "model user",
+            kind=list,
+        ),
+        Option("--yes", "Run all tool calls without asking.", "chat user"),
+        Option("--max-steps N", "How often the model may call tools in one turn.", "model", kind=int),
+        Option("--tool-timeout S", "Give up on a tool call after this many seconds.", "model", kind=float),
+    ),
+    "Own graphs and servers": (
+        Option(
+            "--graph SPEC",
+            "A LangGraph graph: path/to/file.py:name, package.module:name, or a name from ./langgraph.json.",
+            "chat",
+            complete="files",
+        ),
+        Option(
+            "--context KEY=VALUE",
+            "Set a field of the graph's runtime context, as JSON or text; repeatable.",
+            "graph run",
+            kind=list,
+        ),
+        Option("--configurable KEY=VALUE", 'Set a key of config["configurable"]; repeatable.', "graph run", kind=list),
+        Option(
+            "--input KEY=VALUE",
+            "Set a key of the graph's input beside the question; repeatable.",
+            "graph run",
+            kind=list,
+        ),
+        Option("--input-key KEY", "The key of the graph's input that takes the question.", "graph"),
+        Option("--output-key KEY", "The key of the graph's output that is the answer.", "graph"),
+        Option("--share-memory", "Let the graph read remembered facts in its store.", "chat"),
+        Option("--url URL", "A LangGraph server: its app answers, and it keeps the threads.", "chat"),
+        Option("--assistant NAME", "The assistant of that server; default: its first.", "chat"),
+    ),
+    "Other": (
+        Option(
+            "--helper/--no-helper",
+            "Keep a helper process for five minutes, so that the next one-shot starts faster.",
+            "chat user terminal",
+        ),
+        Option("--debug", "Print tracebacks, and what MCP servers log.", "user"),
+    ),
+}
+"""The options by their headings in `chat --help`, in its order."""
+OPTIONS = tuple(option for options in BY_HEADING.values() for option in options)
+OTHER = "Other"
+"""The heading of what has no row here, such as `--help`."""
+
+
+def scoped(*scopes: str) -> tuple[str, ...]:
+    """Return the names of the options that have one of `scopes`."""
+    return tuple(option.name for option in OPTIONS if any(scope in option.scopes for scope in scopes))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from chatcli.config.thread_ids import check_thread_id, new_thread_id
+from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
     ApprovalRequested,
@@ -272,16 +272,12 @@ async def _open(options: Mapping[str, Any], spec: GraphSpec | None) -> "Conversa
 
     def build() -> "Conversation":
         from chatcli.config.settings import Settings
-        from chatcli.conversation.build import build_conversation
-        from chatcli.conversation.place import choose_place
-        from chatcli.store.location import StoreLocation
+        from chatcli.conversation.backend import choose_backend
+        from chatcli.conversation.compose import compose
 
         settings = Settings.load(dict(options), program_of(spec, ""))
-        place = choose_place(settings)
-        if place == StoreLocation():
-            place = StoreLocation(shared=True)
-        thread = settings.thread or new_thread_id()
-        return build_conversation(settings, place, thread, spec, embedded=True)
+        backend = choose_backend(settings, shared=True)
+        return compose(settings, settings.thread, backend=backend, graph=spec).conversation(embedded=True)
 
     try:
         return await asyncio.to_thread(build)
@@ -394,7 +390,7 @@ def _code(part: Any) -> object:
 def options_of(model: str | None, thread: str | None, store: str | None, values: GraphValues) -> dict[str, Any]:
     """Return the arguments as options, checked; what was not given is left out."""
     from chatcli.config.settings import Settings
-    from chatcli.conversation.place import choose_place
+    from chatcli.conversation.backend import choose_backend
 
     options = {"model": model, "thread": thread, "store": store}
     for option, value in options.items():
@@ -403,7 +399,7 @@ def options_of(model: str | None, thread: str | None, store: str | None, values:
     if thread is not None:
         check_thread_id(thread)
     try:
-        choose_place(Settings().with_options({"store": store}))
+        choose_backend(Settings().with_options({"store": store}))
     except UsageError as error:
         raise as_python_error(error) from None
     return {option: value for option, value in options.items() if value is not None} | values.as_json()

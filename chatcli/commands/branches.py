@@ -9,7 +9,6 @@ from chatcli.commands.registry import Command, CommandContext, as_typed
 from chatcli.commands.tree import tree_rows
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
-from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
 
@@ -90,7 +89,7 @@ async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     name = check_thread_id(arguments) if arguments else new_thread_id()
     origin = await context.conversation.session()
     await origin.fork(name)
-    await asyncio.to_thread(granted(context.conversation.place, origin.thread_id).copy_to, name)
+    await asyncio.to_thread(context.conversation.backend.grants(origin.thread_id).copy_to, name)
     documents = context.conversation.documents
     messages = await context.conversation.open_thread(name)
     if context.conversation.documents != documents:  # of a thread in memory

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.providers import LOCAL
 from chatcli.config.thread_ids import check_title
-from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import (
     Choice,
@@ -115,7 +114,7 @@ async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterato
         return
     threads = await context.conversation.threads()
     await asyncio.to_thread(delete_threads, threads, [thread_id])
-    await asyncio.to_thread(granted(context.conversation.place, thread_id).forget)
+    await asyncio.to_thread(context.conversation.backend.grants(thread_id).forget)
     yield Notice(f"deleted {thread_id}")
     yield ThreadChanged(context.conversation.new_thread())
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
-from chatcli.config.settings import Settings
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LocalEngine, Opening
-from chatcli.conversation.place import granted
 from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
@@ -24,13 +24,8 @@ from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import as_store_error
-from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from chatcli.tools.toolbox import Toolbox, build_toolbox
-from chatcli.tools.workspace import Workspace
-
-if TYPE_CHECKING:
-    from chatcli.graphs.chat.answer_schema import AnswerSchema
 
 
 class ChatEngine(LocalEngine):
@@ -40,11 +35,10 @@ class ChatEngine(LocalEngine):
         self,
         graph: ChatGraph,
         store: Store,
-        settings: Settings,
-        location: StoreLocation,
+        composed: Composition,
+        backend: LocalBackend,
         on_progress: Callable[[Progress | Notice], None],
         resources: AsyncExitStack,
-        schema: "AnswerSchema | None" = None,
         *,
         toolbox: Toolbox,
         knowledge: Knowledge | None = None,
@@ -52,41 +46,33 @@ class ChatEngine(LocalEngine):
         super().__init__(store, resources)
         self.toolbox = toolbox
         self._graph = graph
-        self._settings = settings
-        self._location = location
+        self._settings = composed.settings
+        self._backend = backend
         self._on_progress = on_progress
-        self._schema = schema
+        self._schema = composed.schema
         self._knowledge = knowledge
         self._grants: dict[str, Grants] = {}
         self._models: dict[tuple[ModelName, float | None], Model] = {}
 
     @classmethod
     async def open(
-        cls,
-        settings: Settings,
-        location: StoreLocation,
-        on_progress: Callable[[Progress | Notice], None],
-        schema: "AnswerSchema | None" = None,
-        *,
-        can_ask: bool = False,
-        embedded: bool = False,
-        workspace: Workspace | None = None,
+        cls, backend: LocalBackend, composed: Composition, on_progress: Callable[[Progress | Notice], None]
     ) -> "ChatEngine":
-        """Open the store at `location`, and make what turns need.
-
-        `can_ask` means that a user can be asked whether a tool may run, `embedded` that the process is another
-        program's. The tools work in `workspace`, by default in the current folder.
+        """Open the store of `backend`, and make what the turns of the run that is `composed` need.
 
         Raises:
             StoreError: The store can't be used.
             UsageError: The file of MCP servers can't be read.
 
         """
+        settings, embedded = composed.settings, composed.embedded
         if not embedded:
             await asyncio.to_thread(watch_tracing)
         async with AsyncExitStack() as resources:
-            store = await resources.enter_async_context(open_store(location))
-            toolbox = build_toolbox(settings, store.threads, on_progress, can_ask=can_ask, workspace=workspace)
+            store = await resources.enter_async_context(open_store(backend.location))
+            toolbox = build_toolbox(
+                settings, store.threads, on_progress, can_ask=composed.can_ask, workspace=composed.workspace
+            )
             resources.push_async_callback(toolbox.close)
             graph = build_graph(store.checkpointer)
             kept = resources.pop_all()
@@ -96,11 +82,10 @@ class ChatEngine(LocalEngine):
         return cls(
             graph,
             store,
-            settings,
-            location,
+            composed,
+            backend,
             on_progress,
             kept,
-            schema,
             toolbox=toolbox,
             knowledge=None if embedded else knowledge,  # another program's questions are its own
         )
@@ -164,7 +149,7 @@ class ChatEngine(LocalEngine):
                 " `approve thread` or --allow gives them again"
             )
             self._on_progress(Notice(notice, "warning"))
-        return self._grants.setdefault(thread_id, granted(self._location, thread_id))
+        return self._grants.setdefault(thread_id, self._backend.grants(thread_id))
 
     async def setup(self, thread_id: str) -> Setup | None:
         """Return how the thread `thread_id` is answered, None where nothing is stored of it.
@@ -214,5 +199,5 @@ class ChatEngine(LocalEngine):
         """
         settings, provider = self._settings, model.name.provider
         named = model.base_url and not model.name.base_url and not settings.credentials.is_url_of_dotenv(provider)
-        if named and not self._location.in_memory:
+        if named and self._backend.keeps_threads:
             note_endpoint(model.base_url, model.key)

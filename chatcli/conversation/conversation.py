@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
-from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
+from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
 from chatcli.conversation.mcp_servers import McpServers
-from chatcli.conversation.place import Place, granted, keeps_threads
 from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
@@ -32,7 +31,6 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
-from chatcli.graphs.server.client import ServerAddress
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
@@ -61,28 +59,17 @@ class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
     Args:
-        settings: The user's choices.
-        place: Where the threads are kept.
-        thread_id: The thread to begin on.
+        composed: What the run consists of. An option adds its documents to the first thread; new threads begin with
+            them.
         open_engine: Opens the engine, at most once at a time; tried again after a failure.
-        name: The model, graph or app that answers first.
-        documents: The absolute paths and globs of `settings.docs`: an option adds them to the first thread; new threads
-            begin with them.
 
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        place: Place,
-        thread_id: str,
-        name: ModelName,
-        open_engine: OpenEngine,
-        documents: tuple[str, ...] = (),
-    ) -> None:
-        self.place = place
-        self.thread_id = self._first_thread = thread_id
-        self.model_name = name
+    def __init__(self, composed: Composition, open_engine: OpenEngine) -> None:
+        settings = composed.settings
+        self.backend = composed.backend
+        self.thread_id = self._first_thread = composed.thread_id
+        self.model_name = composed.name
         self.turns = 0
         self.context_usage: tuple[int, int | None] = (0, None)
         """About how many tokens the newest turn sent, and the budget, None where it has no limit."""
@@ -92,7 +79,7 @@ class Conversation:
         """The threads and models of which the user knows that their cost has no bound."""
         self.watch_state = False
         """Whether each turn ends with what it changed in the graph's state."""
-        self._given_documents = documents
+        self._given_documents = composed.documents
         self._adds_documents = settings.is_option("docs")
         self._documents: dict[str, tuple[str, ...]] = {}
         """The documents of threads whose grants can't be stored, by thread."""
@@ -150,7 +137,7 @@ class Conversation:
     @property
     def takes_recall(self) -> bool:
         """Whether past threads may be sent along: to a model or a graph here, not to a server or a Langflow flow."""
-        return not isinstance(self.place, ServerAddress) and self.model_name.provider != LANGFLOW
+        return self.backend.runs_here and self.model_name.provider != LANGFLOW
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -164,7 +151,7 @@ class Conversation:
     def _documents_of(self, thread_id: str) -> tuple[str, ...]:
         if not self.takes_documents:
             return ()
-        remembered = self._documents.get(thread_id, granted(self.place, thread_id).documents)
+        remembered = self._documents.get(thread_id, self.backend.grants(thread_id).documents)
         if remembered is None:
             return self._given_documents
         return tuple(dict.fromkeys((*remembered, *(self._given_documents if self._adds_documents else ()))))
@@ -173,10 +160,10 @@ class Conversation:
         self._adds_documents = False
         self._documents.pop(thread_id, None)
         try:
-            if not keeps_threads(self.place):
+            if not self.backend.keeps_threads:
                 self._documents[thread_id] = documents
             else:
-                granted(self.place, thread_id).name_documents(documents)
+                self.backend.grants(thread_id).name_documents(documents)
         except OSError as error:
             self._documents[thread_id] = documents
             self.announce(Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning"))
@@ -549,7 +536,7 @@ class Conversation:
         self.title_writer.count(last.thread_id)
         provider, wanted = self.model_name.provider, self._settings.titles
         by_model = wanted == "model" or (wanted == "auto" and provider == LOCAL)
-        if not isinstance(last, TurnFinished) or not by_model or not keeps_threads(self.place):
+        if not isinstance(last, TurnFinished) or not by_model or not self.backend.keeps_threads:
             return
         if not self.takes_documents or last.thread_id != self.thread_id:
             return
@@ -571,7 +558,7 @@ class Conversation:
         session = await (await self._engine.get()).session(thread_id, opening)
         self.model_name, self._first = session.name, False
         self._remember_documents(thread_id)
-        if session.name.provider == LANGFLOW and granted(self.place, thread_id).documents:
+        if session.name.provider == LANGFLOW and self.backend.grants(thread_id).documents:
             self.announce(Notice("the thread's documents are not used: a Langflow flow has its own", "warning"))
         return session
 

@@ -11,16 +11,14 @@ from typing import Any
 from chatcli.config.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECONDS, TOOL_SECONDS, Settings, user_name
-from chatcli.conversation.place import choose_place, choose_server
+from chatcli.conversation.backend import choose_backend
 from chatcli.errors import ChatcliError
-from chatcli.graphs.server.client import ServerAddress
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
 from chatcli.models.names import ModelName, choose_model
 from chatcli.roles import opening_model, opening_setup
 from chatcli.runtime.program import current_program
-from chatcli.store.location import MEMORY, SQLITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ Used = tuple[Any, str]
 
 
 def _model(settings: Settings, _value: Any, source: str) -> Used:
-    if choose_server(settings) is not None:
+    if not choose_backend(settings).runs_here:
         return None, settings.source("url")
     if settings.graph is not None:
         return None, settings.source("graph")
@@ -105,12 +103,10 @@ def _answering(settings: Settings) -> ModelName:
 
 
 def _store(settings: Settings, _value: Any, source: str) -> Used:
-    location = choose_place(settings)
-    if isinstance(location, ServerAddress):
+    uri = choose_backend(settings).store_uri
+    if uri is None:
         return None, settings.source("url")
-    if location.in_memory:
-        return MEMORY, settings.source("no_save") if settings.no_save else source
-    return location.uri if location.path is None else f"{SQLITE}{location.path.absolute()}", source
+    return uri, settings.source("no_save") if settings.no_save else source
 
 
 def _timeout(settings: Settings, value: float | None, source: str) -> Used:

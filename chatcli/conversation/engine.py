@@ -92,8 +92,10 @@ class Engine(Protocol):
         """Close the store and what the models hold."""
 
 
-OpenEngine = Callable[[Callable[[Progress | Notice], None]], Awaitable[Engine]]
-"""Opens the engine; it reports progress and notices through the callback, from any thread."""
+Announce = Callable[[Progress | Notice], None]
+"""Takes progress and notices, from any thread."""
+OpenEngine = Callable[[Announce], Awaitable[Engine]]
+"""Opens the engine, which reports what happens meanwhile."""
 
 
 class LazyEngine:

@@ -10,8 +10,9 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import Assistant
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.conversation.backend import ServerBackend
+from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import Opening
-from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Said
 from chatcli.graphs.answers import MESSAGES
@@ -47,7 +48,7 @@ class ServerEngine:
 
     def __init__(
         self,
-        server: ServerAddress,
+        backend: ServerBackend,
         found: Sequence[Assistant],
         chosen: Assistant | None,
         client: LangGraphClient,
@@ -56,7 +57,7 @@ class ServerEngine:
         given: GivenValues,
     ) -> None:
         self.threads = threads
-        self._server = server
+        self._backend = backend
         self._found = found
         self._chosen = chosen
         self._client = client
@@ -65,21 +66,21 @@ class ServerEngine:
         self._schemas: dict[str, Mapping[str, Any]] = {}
 
     @classmethod
-    async def open(cls, server: ServerAddress, silence: float | None, given: GivenValues) -> "ServerEngine":
-        """Ask `server` for its assistants, and connect to it; `silence` ends a turn, in seconds.
-
-        The app gets what is `given` beside the messages.
+    async def open(cls, backend: ServerBackend, composed: Composition) -> "ServerEngine":
+        """Ask the server of `backend` for its assistants, and connect to it.
 
         Raises:
             ChatcliError: The server does not answer, refuses the key, or has no such assistant.
 
         """
+        server, settings = backend.server, composed.settings
         await asyncio.to_thread(check_server, server)
         found = await asyncio.to_thread(assistants, server)
         if not found:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
-        return cls(server, found, chosen, build_client(server), ServerThreads(server), silence, given)
+        given = GivenValues.of_settings(settings)
+        return cls(backend, found, chosen, build_client(server), ServerThreads(server), settings.timeout, given)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Refuse: the app has its own models.
@@ -100,15 +101,15 @@ class ServerEngine:
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         if assistant["assistant_id"] not in self._schemas:
-            found = await asyncio.to_thread(app_schemas, self._server, assistant)
+            found = await asyncio.to_thread(app_schemas, self._backend.server, assistant)
             self._schemas[assistant["assistant_id"]] = found
         found = self._schemas[assistant["assistant_id"]]
-        grants = granted(self._server, thread_id)
+        grants = self._backend.grants(thread_id)
         remembered = GraphValues.read(await asyncio.to_thread(lambda: grants.values))
         given = self._given.for_thread(remembered, first=opening.first)
         shape = find_shape(assistant["name"], found, given)
         schemas = ServerSchemas(found, shape.question or MESSAGES if shape is not None else MESSAGES)
-        graph = ServerGraph(assistant["assistant_id"], self._server, self._client, assistant["name"])
+        graph = ServerGraph(assistant["assistant_id"], self._backend.server, self._client, assistant["name"])
         make = ServerThread if shape is None else partial(ServerAnswerThread, shape=shape)
         thread = make(
             graph,
@@ -146,7 +147,7 @@ class ServerEngine:
 
         """
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await asyncio.to_thread(server_document, self._server, summary)
+        return await asyncio.to_thread(server_document, self._backend.server, summary)
 
     async def close(self) -> None:
         """Close the connections."""

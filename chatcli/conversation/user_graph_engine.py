@@ -13,8 +13,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import LocalEngine, Opening
-from chatcli.conversation.place import granted
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.answers import MESSAGES
@@ -52,37 +53,32 @@ class GraphEngine(LocalEngine):
         spec: GraphSpec,
         store: Store,
         resources: AsyncExitStack,
-        location: StoreLocation,
+        backend: LocalBackend,
         given: GivenValues,
     ) -> None:
         super().__init__(store, resources)
         self._graph = graph
         self._spec = spec
-        self._location = location
+        self._backend = backend
         self._given = given
         self._grants: dict[str, Grants] = {}
 
     @classmethod
     async def open(
-        cls,
-        location: StoreLocation,
-        spec: GraphSpec,
-        announce: Callable[[Progress | Notice], None],
-        given: GivenValues,
-        *,
-        embedded: bool = False,
-        share_memory: bool = False,
+        cls, backend: LocalBackend, composed: Composition, announce: Callable[[Progress | Notice], None]
     ) -> "GraphEngine":
-        """Load the graph of `spec`, off the loop's thread so that typing goes on, and open the store at `location`.
+        """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store.
 
-        The graph gets what is `given` beside the messages. From then on until `close`, what it prints is announced
-        instead, unless it is `embedded` in its own program. `share_memory` lets it read remembered facts in its store.
+        From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
 
         Raises:
             UsageError: The graph can't be loaded.
             StoreError: The store can't be used.
 
         """
+        spec, location, embedded = composed.graph, backend.location, composed.embedded
+        assert spec is not None
+        share_memory = composed.settings.share_memory
         async with AsyncExitStack() as resources:
             if not embedded:
                 resources.enter_context(redirect_stdout(PrintedLines(announce)))
@@ -100,7 +96,7 @@ class GraphEngine(LocalEngine):
                 graph = graph.copy(update={"store": SharedMemory(graph.store)})
             graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
-        return cls(graph, spec, store, kept, location, given)
+        return cls(graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings))
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it.
@@ -109,7 +105,7 @@ class GraphEngine(LocalEngine):
             UsageError: See `_thread`.
 
         """
-        grants = self._grants.setdefault(thread_id, granted(self._location, thread_id))
+        grants = self._grants.setdefault(thread_id, self._backend.grants(thread_id))
         if self._spec.target is None:  # an object can't be found again by its name
             with suppress(OSError):  # then the thread needs --graph the next time
                 await asyncio.to_thread(grants.name_graph, self._spec.label)
@@ -142,7 +138,7 @@ class GraphEngine(LocalEngine):
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
-        remembered = GraphValues.read(granted(self._location, thread_id).values)
+        remembered = GraphValues.read(self._backend.grants(thread_id).values)
         thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
         await keep_unasked(thread, self._spec.model_name, text, attachments)
 

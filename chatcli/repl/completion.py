@@ -18,8 +18,8 @@ from chatcli.commands.registry import CommandRegistry, parse_command
 from chatcli.commands.state import WATCH
 from chatcli.commands.tree import LIST, SUMMARY
 from chatcli.config.settings import THEMES, Settings
+from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError
 from chatcli.graphs.values import shown_key
 from chatcli.manual import list_topics
@@ -136,15 +136,17 @@ class LineCompleter(Completer):
                 yield Completion(value, start_position=-len(argument), display_meta=sanitize_line(about))
 
 
-def build_completer(settings: Settings, place: Place, conversation: Callable[[], Conversation | None]) -> LineCompleter:
-    """Return the completer of the slash commands, for the threads of `place` and the models and roles of the user.
+def build_completer(
+    settings: Settings, backend: Backend, conversation: Callable[[], Conversation | None]
+) -> LineCompleter:
+    """Return the completer of the slash commands, for the threads of `backend` and the models and roles of the user.
 
     `conversation` returns the conversation, None before it has begun.
     """
     return LineCompleter(
         all_commands(),
         {
-            "thread": lambda: thread_titles(place).items(),
+            "thread": lambda: thread_titles(backend).items(),
             "model": lambda: _model_choices(settings),
             "role": _role_choices,
             "theme": lambda: [(name, "") for name in THEMES],

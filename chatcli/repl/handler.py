@@ -35,7 +35,6 @@ from chatcli.config.providers import PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import open_threads
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import (
     Choice,
@@ -71,7 +70,6 @@ from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
-from chatcli.store.location import StoreLocation
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
@@ -410,7 +408,7 @@ def build_handler(
 ) -> LineHandler:
     """Begin the conversation and return the handler of its lines; give the prompt a `toolbar` if there is to be one."""
     conversation = begin()
-    state = Toolbar(conversation, lambda: thread_titles(conversation.place))
+    state = Toolbar(conversation, lambda: thread_titles(conversation.backend))
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
     if toolbar:
         prompt.toolbar = state.text
@@ -433,10 +431,10 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 def _title(conversation: Conversation) -> str:
     """Return the title of the thread; empty if it has none, or its store can't be read now."""
-    if not isinstance(conversation.place, StoreLocation) or conversation.place.in_memory:
-        return ""
+    if not (conversation.backend.runs_here and conversation.backend.keeps_threads):
+        return ""  # a server would be asked for each line
     with suppress(ChatcliError):
-        found = open_threads(conversation.place).find(conversation.thread_id)
+        found = conversation.backend.threads().find(conversation.thread_id)
         return "" if found is None else sanitize_line(found.title)
     return ""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.completion import DynamicCompleter
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import Place
+from chatcli.conversation.backend import Backend
 from chatcli.rendering.images import is_multiplexed, known_protocol
 from chatcli.rendering.renderer import Renderer
 from chatcli.repl.prompt import Prompt
@@ -160,7 +160,7 @@ def _is_answered(line: str) -> bool:
 
 def build_repl(
     settings: Settings,
-    place: Place,
+    backend: Backend,
     begin: "Callable[[], Conversation]",
     renderer: Renderer,
     attachments: "Sequence[Attachment]" = (),
@@ -169,7 +169,7 @@ def build_repl(
 
     The conversation begins, and its engine is opened, once the prompt is on the screen.
     """
-    prompt = _build_prompt(settings, place, renderer, lambda: repl.conversation)
+    prompt = _build_prompt(settings, backend, renderer, lambda: repl.conversation)
 
     def open_handler() -> "LineHandler":
         from chatcli.repl.handler import build_handler
@@ -183,7 +183,7 @@ def build_repl(
 
 
 def _build_prompt(
-    settings: Settings, place: Place, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
+    settings: Settings, backend: Backend, renderer: Renderer, conversation: "Callable[[], Conversation | None]"
 ) -> Prompt:
     asks_background = _may_use_terminal(settings) and settings.theme == "auto" and settings.color != "never"
     asks_sixel = _may_use_terminal(settings) and not known_protocol() and not is_multiplexed()
@@ -194,7 +194,7 @@ def _build_prompt(
         _choose_theme(renderer, dark)
 
     prompt = Prompt(
-        DynamicCompleter(cache(lambda: _build_completer(settings, place, conversation))),
+        DynamicCompleter(cache(lambda: _build_completer(settings, backend, conversation))),
         keep_history=not settings.no_save,
         vi=settings.editing_mode == "vi",
         plain=settings.plain or os.environ.get("TERM") == "dumb",
@@ -226,11 +226,11 @@ def _report_sixel(renderer: Renderer) -> None:
 
 
 def _build_completer(
-    settings: Settings, place: Place, conversation: "Callable[[], Conversation | None]"
+    settings: Settings, backend: Backend, conversation: "Callable[[], Conversation | None]"
 ) -> "LineCompleter":
     from chatcli.repl.completion import build_completer
 
-    return build_completer(settings, place, conversation)
+    return build_completer(settings, backend, conversation)
 
 
 async def _warm_up(repl: Repl, prompt: Prompt) -> None:

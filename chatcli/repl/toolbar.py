@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from chatcli.conversation.backend import Backend
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import Place, open_threads
 from chatcli.errors import ChatcliError
 from chatcli.events import Event, Notice, ThemeChosen, ThreadChanged, TurnFinished
 from chatcli.models.prices import dollars, spent
@@ -126,12 +126,12 @@ class _Watched:
         self._renderer.close()
 
 
-def thread_titles(place: Place) -> dict[str, str]:
+def thread_titles(backend: Backend) -> dict[str, str]:
     """Return the titles of the stored threads by ID, the newest first; none if the store can't be read."""
-    if not isinstance(place, StoreLocation) or place.path is None or not place.path.exists():
+    if not isinstance(backend, StoreLocation) or backend.path is None or not backend.path.exists():
         return {}
     try:
-        return {thread.thread_id: thread.title for thread in open_threads(place).recent()}
+        return {thread.thread_id: thread.title for thread in backend.threads().recent()}
     except ChatcliError:
         return {}
 

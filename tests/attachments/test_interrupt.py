@@ -7,7 +7,8 @@ import pytest
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
@@ -39,7 +40,7 @@ def test_an_interrupt_while_files_are_read_ends_the_turn_and_stores_nothing(
 
 async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
-    conversation = build_conversation(settings, StoreLocation(), "work")
+    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     files = SlowFiles()
 
     async def interrupt() -> None:

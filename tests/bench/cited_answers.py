@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.documents.find import resolve_source
 from chatcli.events import TurnFinished
 from chatcli.models.local.weights import QWEN_LARGE
@@ -41,7 +42,7 @@ def main(model: str = f"local:{QWEN_LARGE.name}") -> None:
 
 async def ask(question: Question, model: str) -> TurnFinished:
     settings = Settings.load({"model": model, "temperature": 0.0, "max_tokens": 160})
-    conversation = build_conversation(settings, StoreLocation(), "work")
+    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     conversation.use_documents([resolve_source(question.corpus)])
     begun = time.monotonic()
     events = [event async for event in conversation.run_turn(question.text)]

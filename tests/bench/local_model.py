@@ -22,7 +22,8 @@ from typing import NamedTuple
 import pytest
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Progress, TurnFinished
 from chatcli.models.local import model as local
@@ -137,7 +138,7 @@ async def ask(server: LocalServer, model: str, prompt: str, repeat: int, number:
         patch.setattr(local, "SYSTEM", PROMPTS[prompt])
         patch.setattr(local, "chat_client", partial(chat_client, seed=repeat))
         settings = Settings.load({"model": f"local:{model}", "max_tokens": LONGEST_ANSWER})
-        conversation = build_conversation(settings, StoreLocation(), "task")
+        conversation = compose(settings, "task", backend=LocalBackend(StoreLocation())).conversation()
         begun, cpu, tokens = time.monotonic(), cpu_seconds(pid), 0
         try:
             for turn in task.turns:
@@ -217,7 +218,7 @@ async def measure_memory(weights: Weights) -> None:
     try:
         for name, words in _FILLING:
             settings = Settings.load({"model": f"local:{weights.name}", "max_tokens": 16})
-            conversation = build_conversation(settings, StoreLocation(), "memory")
+            conversation = compose(settings, "memory", backend=LocalBackend(StoreLocation())).conversation()
             cpu = cpu_seconds(pid)
             end = await take_turn(conversation, f"{name}: " + "one two three four " * (words // 4))
             await conversation.close()

@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_place
+from chatcli.conversation.backend import LocalBackend, choose_backend
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.model import Limits, Model
@@ -136,11 +136,11 @@ def measure_users(users: int) -> None:
     """Print what one PostgreSQL server carries of `chat`s at one turn a minute each, and how fast 40 at once are."""
     with running_postgres() as server:
         uri = server.new_database()
-        place = choose_place(Settings(store=uri))
-        assert isinstance(place, StoreLocation)
+        backend = choose_backend(Settings(store=uri))
+        assert isinstance(backend, LocalBackend)
 
         async def hold() -> tuple[int, int, float]:
-            async with open_store(place) as store:
+            async with open_store(backend.location) as store:
                 session = ChatSession(build_graph(store.checkpointer), store.threads, "one", MODEL)
                 for _ in range(3):
                     async for _event in session.run_turn("a question"):
@@ -151,7 +151,7 @@ def measure_users(users: int) -> None:
                 return _connections(uri), _transactions(uri) - before, time.monotonic() - wall
 
         async def chat(number: int) -> None:
-            async with open_store(place) as store:
+            async with open_store(backend.location) as store:
                 session = ChatSession(build_graph(store.checkpointer), store.threads, f"user-{number}", MODEL)
                 for _ in range(TURNS_AT_ONCE):
                     async for _event in session.run_turn("a question"):

@@ -27,9 +27,8 @@ from pydantic import SecretStr
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
-from chatcli.conversation.chat_engine import ChatEngine
-from chatcli.conversation.conversation import Conversation
-from chatcli.models.names import ModelName
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.rendering.renderer import Renderer, consume
@@ -75,11 +74,7 @@ def langgraph(url: str, model: str, **how: Any) -> AsyncIterator[object]:
 
 async def chat(url: str, model: str, renderer: Renderer) -> AsyncIterator[object]:
     settings = Settings(base_url=url, model=f"openai:{model}", openai_api_key=Secret("none"))
-    memory = StoreLocation()
-    name = ModelName("openai", model)
-    conversation = Conversation(
-        settings, memory, "bench", name, lambda on_progress: ChatEngine.open(settings, memory, on_progress)
-    )
+    conversation = compose(settings, "bench", backend=LocalBackend(StoreLocation())).conversation()
     async with aclosing(conversation.run_turn("hi")) as events:
         yield await consume(events, renderer)
     await conversation.close()

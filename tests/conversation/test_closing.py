@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.events import TurnFinished
 from chatcli.store.location import StoreLocation
 
@@ -68,7 +69,7 @@ def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(
 async def _ask_twice_and_close(server: Server) -> None:
     base_url = f"http://127.0.0.1:{server.server_port}/v1"
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": base_url})
-    conversation = build_conversation(settings, StoreLocation(), "work")
+    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     for _ in range(2):
         *_, end = [event async for event in conversation.run_turn("hello")]
         assert isinstance(end, TurnFinished), end

@@ -14,7 +14,8 @@ from chatcli.commands.all import all_commands
 from chatcli.commands.model import show_context
 from chatcli.commands.registry import CommandContext
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.documents.citations import CITED
 from chatcli.documents.find import resolve_source
@@ -58,8 +59,8 @@ class Folder:
         values = {"model": "openai:gpt-fake", "base_url": self.fake.base_url, **settings}
         loaded = Settings.load(values)
         schema = load_schema(loaded.schema_file) if loaded.schema_file else None
-        place = StoreLocation(store)
-        conversation = build_conversation(loaded, place, "work", schema=schema, can_ask=can_ask)
+        composed = compose(loaded, "work", backend=LocalBackend(StoreLocation(store)))
+        conversation = composed.conversation(schema=schema, can_ask=can_ask)
         conversation.use_documents([resolve_source(source) for source in sources])
         return conversation
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.backend import LocalBackend
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
 from chatcli.store.location import StoreLocation
@@ -24,7 +25,7 @@ def test_an_interrupt_is_taken_at_any_moment(tmp_path: Path, monkeypatch: pytest
 
 async def _interrupt_everywhere(fake: FakeOpenAI) -> None:
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url})
-    conversation = build_conversation(settings, StoreLocation(), "work")
+    conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     assert isinstance((await _asked(conversation))[-1], TurnFinished)
     fake.default = Hang()
     for steps in range(1, STEPS):

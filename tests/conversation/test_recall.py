@@ -10,9 +10,8 @@ import pytest
 from chatcli.commands.all import all_commands
 from chatcli.commands.registry import CommandContext, ParsedCommand, run_command
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import choose_place
 from chatcli.events import ApprovalRequested, Event, Notice, RecallRequested, TurnFinished
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
@@ -31,7 +30,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI
 def converse(fake: FakeOpenAI, thread: str, **options: Any) -> Conversation:
     """Return a conversation as one run of the program holds it, with a user who can be asked."""
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url, **options})
-    return build_conversation(settings, choose_place(settings), thread, can_ask=True)
+    return compose(settings, thread).conversation(can_ask=True)
 
 
 async def ask(conversation: Conversation, text: str) -> list[Event]:
@@ -138,7 +137,7 @@ def test_the_tool_is_offered_by_name_and_asks_once_a_thread(fake: FakeOpenAI) ->
 def test_without_a_user_to_ask_the_tool_is_refused(fake: FakeOpenAI) -> None:
     past(fake)
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": fake.base_url, "recall": True})
-    conversation = build_conversation(settings, choose_place(settings), "new", can_ask=False)
+    conversation = compose(settings, "new").conversation(can_ask=False)
     fake.script(call("search_threads", query="flux"), Answer("I can't."))
     run(conversation, ask(conversation, "which pump?"))
     assert "nobody can be asked" in fake.requests[-1].results[0]

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from chatcli.config.settings import Settings
+from chatcli.conversation.backend import ServerBackend
+from chatcli.conversation.compose import compose
 from chatcli.conversation.engine import Opening
 from chatcli.conversation.server_engine import ServerEngine
 from chatcli.errors import GraphError, NetworkError, UsageError
@@ -22,8 +25,6 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.graphs.server.client import ServerAddress
-from chatcli.graphs.values import GivenValues
 from chatcli.models.names import ModelName
 from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
@@ -36,7 +37,9 @@ Run = Callable[..., None]
 
 @asynccontextmanager
 async def open_engine(url: str, assistant: str | None, silence: float | None = None) -> AsyncIterator[ServerEngine]:
-    engine = await ServerEngine.open(ServerAddress(url, assistant=assistant), silence, GivenValues())
+    composed = compose(Settings(url=url, assistant=assistant, timeout=silence))
+    assert isinstance(composed.backend, ServerBackend)
+    engine = await ServerEngine.open(composed.backend, composed)
     try:
         yield engine
     finally:

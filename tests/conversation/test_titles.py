@@ -11,9 +11,8 @@ import pytest
 
 from chatcli.config.settings import Settings
 from chatcli.conversation import titles
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import choose_place, open_threads
 from chatcli.events import Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.models.prices import spent
 from tests.fakes.openai_server import FakeOpenAI
@@ -46,7 +45,7 @@ class Prompt:
 
     @property
     def title(self) -> str:
-        summary = open_threads(self.conversation.place).find(self.conversation.thread_id)
+        summary = self.conversation.backend.threads().find(self.conversation.thread_id)
         return "" if summary is None else summary.title
 
     async def title_requested(self, count: int) -> None:
@@ -70,7 +69,7 @@ def at_prompt(fake: FakeOpenAI, work: Callable[[Prompt], Awaitable[None]], threa
     async def go() -> None:
         given = {"model": "openai:gpt-fake", "base_url": fake.base_url, "titles": "model", **options}
         settings = Settings.load(given)
-        prompt = Prompt(fake, build_conversation(settings, choose_place(settings), thread, can_ask=True))
+        prompt = Prompt(fake, compose(settings, thread).conversation(can_ask=True))
         prompt.conversation.title_writer.on_end = prompt.ended.set
         try:
             await work(prompt)
@@ -177,7 +176,7 @@ def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
         fake.script(ANSWER, Gated("Why", gate, " the Sky Is Blue"))
         await prompt.ask("why is it blue?")
         await prompt.title_requested(2)
-        open_threads(prompt.conversation.place).rename("t", "Mine")
+        prompt.conversation.backend.threads().rename("t", "Mine")
         gate.set()
         await prompt.ended.wait()
         assert prompt.title == "Mine"
@@ -185,7 +184,7 @@ def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
     async def before(prompt: Prompt) -> None:
         last = [event async for event in prompt.conversation.run_turn("hello")][-1]
         assert isinstance(last, TurnFinished)
-        open_threads(prompt.conversation.place).rename("named", "Mine, too")
+        prompt.conversation.backend.threads().rename("named", "Mine, too")
         await prompt.conversation.begin_title(last)
         await prompt.ended.wait()
         assert prompt.title == "Mine, too"

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from chatcli.conversation.place import open_threads
-from chatcli.conversation.stored_threads import read_thread, read_whole_thread, repair_store
+from chatcli.conversation.backend import LocalBackend
 from chatcli.errors import StoreError
 from chatcli.store.compression import decompress
 from chatcli.store.location import StoreLocation
@@ -174,19 +173,19 @@ def test_changed_bytes_anywhere_are_reported_and_repaired(tmp_path: Path) -> Non
             data[rng.choice((rng.randrange(len(data)), rng.randrange(8192)))] ^= rng.randrange(1, 256)
         path = tmp_path / f"{seed}.db"
         path.write_bytes(data)
-        place = StoreLocation(path)
-        threads = open_threads(place)
+        backend = LocalBackend(StoreLocation(path))
+        threads = backend.threads()
         _try(threads.recent)
         _try(lambda threads=threads: threads.find("thread-1"))
         _try(lambda threads=threads: threads.search("answer"))
         _try(lambda threads=threads: threads.newest_messages("thread-1", 5))
-        _try(lambda place=place: asyncio.run(read_thread(place, "thread-0")))
-        repair_store(place)
+        _try(lambda backend=backend: asyncio.run(backend.messages("thread-0")))
+        backend.repair()
         assert not find_damage(path)
         listed = {summary.thread_id: summary for summary in threads.recent()}
         assert {f"thread-{number}" for number in range(4)} <= set(listed), seed
         for summary in listed.values():
-            _, missing = asyncio.run(read_whole_thread(place, summary))
+            _, missing = asyncio.run(backend.document(summary))
             assert not missing
-        kept = sum(len(asyncio.run(read_thread(place, f"thread-{number}"))) for number in range(4))
+        kept = sum(len(asyncio.run(backend.messages(f"thread-{number}"))) for number in range(4))
         assert kept >= 40 - 20, seed

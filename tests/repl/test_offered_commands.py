@@ -1,5 +1,6 @@
 """Which commands are offered, by `/help` and by Tab: those that can work in the conversation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from prompt_toolkit.document import Document
 
 from chatcli.commands.all import all_commands
 from chatcli.config.settings import Settings
+from chatcli.conversation.backend import choose_backend
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine
-from chatcli.conversation.place import choose_place
 from chatcli.models.names import ModelName
 from chatcli.repl.completion import LineCompleter, build_completer
 
@@ -22,8 +24,7 @@ async def never_opened(announce: object) -> Engine:
 
 
 def conversation_with(name: ModelName) -> Conversation:
-    settings = Settings()
-    return Conversation(settings, choose_place(settings), "t", name, never_opened)
+    return Conversation(replace(compose(Settings(no_save=True)), name=name), never_opened)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_all_is_offered_before_the_conversation_has_begun() -> None:
 def completions(typed: str, conversation: Conversation) -> list[str]:
     """Return what Tab makes of the line `typed`."""
     settings = Settings(no_save=True)
-    completer = build_completer(settings, choose_place(settings), lambda: conversation)
+    completer = build_completer(settings, choose_backend(settings), lambda: conversation)
     found = completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))
     return [typed[: len(typed) + one.start_position] + one.text for one in found]
 
@@ -60,8 +61,7 @@ def test_tab_completes_the_words_and_paths_of_docs(tmp_path: Path, monkeypatch: 
     for name in ("docs", "my notes"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    settings = Settings(no_save=True)
-    conversation = Conversation(settings, choose_place(settings), "t", ModelName("openai", "gpt-5"), never_opened)
+    conversation = conversation_with(ModelName("openai", "gpt-5"))
     assert completions("/docs ", conversation) == ["/docs add ", "/docs list"]
     assert completions("/docs add ", conversation) == ["/docs add docs/", '/docs add "my notes/']
     assert completions("/docs add my n", conversation) == ['/docs add "my notes/']

@@ -9,20 +9,23 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.completion import DummyCompleter
 
 from chatcli.config.settings import Settings
+from chatcli.conversation.compose import Composition, compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine
 from chatcli.events import Progress, TurnFinished, Usage
-from chatcli.models.names import ModelName
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.repl.handler import build_handler
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import NARROW, Toolbar
-from chatcli.store.location import StoreLocation
 
 
 def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:
     """Stand for an engine that nothing here opens."""
     raise AssertionError
+
+
+def composed() -> Composition:
+    return compose(Settings(no_save=True, model="openai:gpt"), "work")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,7 @@ def never(on_progress: Callable[[Progress], None]) -> Awaitable[Engine]:
 def test_the_context_and_what_was_spent(
     monkeypatch: pytest.MonkeyPatch, costs: tuple[float | None, ...], budget: int | None, said: str
 ) -> None:
-    conversation = Conversation(Settings(), StoreLocation(), "work", ModelName("openai", "gpt"), never)
+    conversation = Conversation(composed(), never)
     toolbar = Toolbar(conversation, dict)
 
     async def talk() -> None:
@@ -60,7 +63,7 @@ def test_the_thread_that_builds_the_handler_draws_nothing(monkeypatch: pytest.Mo
     renderer = PlainRenderer(io.StringIO(), io.StringIO())
 
     def begin() -> Conversation:
-        return Conversation(Settings(), StoreLocation(), "work", ModelName("openai", "gpt"), never)
+        return Conversation(composed(), never)
 
     async def build() -> Prompt:
         prompt = Prompt(DummyCompleter(), keep_history=False)

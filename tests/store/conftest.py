@@ -11,7 +11,7 @@ import pytest
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_place
+from chatcli.conversation.backend import LocalBackend, choose_backend
 from chatcli.events import Event
 from chatcli.graphs.chat.graph import ChatGraph, build_graph
 from chatcli.graphs.chat.session import ChatSession
@@ -62,9 +62,9 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> StoreLocation:
     """Give the place of a new store of each kind."""
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        place = choose_place(Settings(store=server.new_database()))
-        assert isinstance(place, StoreLocation)
-        return place
+        backend = choose_backend(Settings(store=server.new_database()))
+        assert isinstance(backend, LocalBackend)
+        return backend.location
     return StoreLocation(tmp_path / "threads.db" if request.param == "sqlite" else None)
 
 

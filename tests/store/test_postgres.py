@@ -287,9 +287,9 @@ def test_the_uri_shows_nowhere() -> None:
 
 def test_listing_needs_no_langgraph(store: str) -> None:
     code = (
-        "import sys\nfrom chatcli.conversation.place import open_threads\n"
+        "import sys\nfrom chatcli.conversation.backend import LocalBackend\n"
         "from chatcli.store.location import StoreLocation\n"
-        f"open_threads(StoreLocation(uri={store!r})).recent()\n"
+        f"LocalBackend(StoreLocation(uri={store!r})).threads().recent()\n"
         "assert not [name for name in sys.modules if name.startswith(('langgraph', 'langchain'))]"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

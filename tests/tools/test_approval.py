@@ -13,9 +13,8 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from chatcli import paths
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import choose_place
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
@@ -42,7 +41,7 @@ async def process(
     """Hold a conversation as one run of the program does."""
     options = {"store": store, "model": "openai:gpt-fake", "base_url": fake.base_url, "tools": True}
     settings = Settings.load(options)
-    conversation = build_conversation(settings, choose_place(settings), thread, can_ask=True)
+    conversation = compose(settings, thread).conversation(can_ask=True)
     try:
         yield conversation
     finally:

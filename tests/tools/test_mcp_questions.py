@@ -12,9 +12,8 @@ import pytest
 
 from chatcli import paths
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation
+from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import choose_place
 from chatcli.events import (
     WAITING,
     ApprovalRequested,
@@ -53,7 +52,7 @@ async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
         "allow": list(allow),
     }
     settings = Settings.load(options)
-    conversation = build_conversation(settings, choose_place(settings), "work", can_ask=True)
+    conversation = compose(settings, "work").conversation(can_ask=True)
     try:
         yield conversation
     finally:

@@ -14,7 +14,7 @@ from chatcli.config import credentials, values
 from chatcli.config.entries import find_entry, known_keys, written_keys
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_place, open_threads
+from chatcli.conversation.backend import choose_backend
 from chatcli.errors import ChatcliError
 from chatcli.manual import TOPICS
 from chatcli.models.local.pulled import pulled_models
@@ -37,7 +37,7 @@ Offer = tuple[str, str]
 def threads(incomplete: str) -> list[Offer]:
     """Return the newest threads whose IDs begin with the typed text, with their titles."""
     try:
-        found = open_threads(choose_place(Settings.load())).recent(None if incomplete else MAX_THREADS)
+        found = choose_backend(Settings.load()).threads().recent(None if incomplete else MAX_THREADS)
     except ChatcliError:  # not reported here: the command that follows does it
         return []
     fitting = [t for t in found if t.thread_id.startswith(incomplete) and _SAFE_ID.fullmatch(t.thread_id)]

@@ -3,26 +3,20 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
 
 from chatcli import paths
-from chatcli.cli.run.chosen_graph import chosen_graph, recorded_graph, recorded_model
 from chatcli.cli.run.request import Request, read_request
 from chatcli.config.credentials import save_key
-from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
+from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
-from chatcli.config.thread_ids import new_thread_id
-from chatcli.conversation.build import build_conversation, who_answers
-from chatcli.conversation.place import Place, choose_place, open_threads
+from chatcli.conversation.backend import choose_backend
+from chatcli.conversation.compose import Composition, compose, recorded_graph, recorded_model
 from chatcli.errors import ExitCode, InternalError, UsageError
-from chatcli.graphs.server.client import ServerAddress
 from chatcli.models.names import ModelName
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
 from chatcli.runtime.signals import leave_signals_to_python
-from chatcli.store.location import StoreLocation
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
@@ -36,10 +30,10 @@ def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
     tools = settings.tools or settings.recall or settings.mcp_file or settings.mcp_servers
     if not settings.helper or elsewhere or tools:
         return False
-    place, thread = choose_place(settings), settings.thread
-    if continue_ and (newest := open_threads(place).recent(limit=1)):
+    backend, thread = choose_backend(settings), settings.thread
+    if continue_ and (newest := backend.threads().recent(limit=1)):
         thread = newest[0].thread_id
-    return thread is None or not recorded_graph(recorded_model(place, thread))
+    return thread is None or not recorded_graph(recorded_model(backend, thread))
 
 
 def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitCode:
@@ -47,41 +41,32 @@ def _converse(settings: Settings, request: Request, *, continue_: bool) -> ExitC
 
     Wrong options are refused here, before anything is opened or a prompt is shown.
     """
-    place = choose_place(settings)
-    thread_id = _choose_thread(settings, place, continue_=continue_)
-    stored = thread_id if continue_ or settings.thread is not None else None
-    at_server = isinstance(place, ServerAddress)
-    recorded = cache(lambda: recorded_model(place, stored) if stored is not None and not at_server else "")
-    graph = None if at_server else chosen_graph(settings, place, stored, recorded)
-    name = who_answers(settings, place, graph)
-    if _may_choose(settings, request, name) and not recorded():
+    thread_id = _newest_thread(settings) if continue_ else settings.thread
+    composed = compose(settings, thread_id, stored=thread_id is not None)
+    if _may_choose(settings, request, composed.name) and not composed.recorded():
         from chatcli.cli.run.first_run import choose_first
 
         chosen = choose_first(settings)
         if isinstance(chosen, ExitCode):
             return chosen
-        settings, name = chosen, who_answers(chosen, place)
-    if graph is None and isinstance(place, StoreLocation):
-        ask_missing_key(settings, name if stored is None else _first_model(settings, place, stored, recorded, name))
-    if request.stays and graph is None and stored is not None:
-        name = shown_model(settings, recorded(), name)
-    plain = graph is None and not at_server
-    documents = chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
-    begin = partial(
-        build_conversation, settings, place, thread_id, graph, request.schema, name=name, documents=documents
-    )
+        settings = chosen
+        composed = compose(settings, composed.thread_id, stored=composed.stored)
+    if composed.graph_notice and not settings.quiet:
+        print(composed.graph_notice, file=sys.stderr)
+    if composed.is_plain:
+        ask_missing_key(settings, _first_model(composed))
     renderer = build_renderer(settings)
     if request.stays:
         from chatcli.cli.run.interactive import run_interactive
 
-        begin = partial(begin, can_ask=True)
         try:
-            return asyncio.run(run_interactive(settings, place, begin, renderer, request, stored=stored))
+            return asyncio.run(run_interactive(composed, renderer, request))
         finally:
             renderer.close()
     from chatcli.cli.run.one_shot import has_user, run_once
 
-    return run_once(settings, begin(can_ask=has_user(settings)), renderer, request)
+    conversation = composed.conversation(schema=request.schema, can_ask=has_user(settings))
+    return run_once(settings, conversation, renderer, request)
 
 
 def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
@@ -95,61 +80,29 @@ def _may_choose(settings: Settings, request: Request, name: ModelName) -> bool:
     return not os.access(paths.local_mark(), os.F_OK) and not any(map(settings.credentials.has_key, PROVIDERS))
 
 
-def _choose_thread(settings: Settings, place: Place, *, continue_: bool) -> str:
-    if not continue_:
-        return settings.thread or new_thread_id()
-    newest = open_threads(place).recent(limit=1)
+def _newest_thread(settings: Settings) -> str:
+    newest = choose_backend(settings).threads().recent(limit=1)
     if not newest:
         raise UsageError("there is no thread to continue yet", remedy=f"Begin one: {command()}")
     return newest[0].thread_id
 
 
-def chosen_documents(settings: Settings, name: ModelName, recorded: str) -> tuple[str, ...]:
-    """Return the documents of the settings as absolute paths and globs.
-
-    Raises:
-        UsageError: There is no such file, or a Langflow flow answers.
-
-    """
-    answers = name.provider if settings.is_option("model") or not recorded else recorded.partition(":")[0]
-    if answers == LANGFLOW:
-        settings.refuse_options(
-            ["docs"],
-            "a Langflow flow, which has its own documents",
-            "Leave it out, or choose another model with -m.",
-        )
-        return ()
-    from chatcli.documents.find import resolve_source
-
-    return tuple(map(resolve_source, settings.docs))
-
-
-def shown_model(settings: Settings, recorded: str, name: ModelName) -> ModelName:
-    """Return the model to show until the state of a stored thread is read: that of the index, where it may be right."""
-    provider, _, model = recorded.partition(":")
-    if provider not in PROVIDERS or any(settings.is_option(option) for option in ("model", "role")):
-        return name
-    return ModelName(provider, model)
-
-
-def _first_model(
-    settings: Settings, location: StoreLocation, thread_id: str, recorded: Callable[[], str], name: ModelName
-) -> ModelName | None:
-    """Return the model that the first turn on a stored thread asks: `name`, unless the thread has its own.
+def _first_model(composed: Composition) -> ModelName | None:
+    """Return the model that the first turn asks: `composed.name`, unless a stored thread has its own.
 
     None means a model at a server that the thread remembers, which may need no key.
     """
+    settings = composed.settings
     chosen = any(settings.is_option(option) for option in ("model", "base_url", "role"))
-    if chosen or location.in_memory or not sys.stdin.isatty():
-        return name
-    last = recorded().partition(":")[0]
+    if not composed.stored or chosen or not composed.backend.keeps_threads or not sys.stdin.isatty():
+        return composed.name
+    last = composed.recorded().partition(":")[0]
     if last not in PROVIDERS or not settings.credentials.lacks_key(last):
-        return name
-    from chatcli.conversation.store_threads import read_thread_setup
+        return composed.name
     from chatcli.roles import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
-    first = opening_model(settings, asyncio.run(read_thread_setup(location, thread_id)) or Setup())
+    first = opening_model(settings, asyncio.run(composed.backend.setup(composed.thread_id)) or Setup())
     return None if first.base_url else first
 
 

@@ -39,9 +39,9 @@ def run_once(settings: Settings, conversation: Conversation, renderer: Renderer,
     reason = last.finish_reason if isinstance(last, TurnFinished) else ""
     error = last.error if isinstance(last, TurnFailed) else None
     if reason == WAITING or isinstance(error, UnansweredRequestError):
-        print_waiting_hint(settings, conversation.place, conversation.thread_id)
+        print_waiting_hint(settings, conversation.backend, conversation.thread_id)
     if reason == STOPPED or isinstance(error, StoppedGraphError):
-        print_stopped_hint(settings, conversation.place, conversation.thread_id)
+        print_stopped_hint(settings, conversation.backend, conversation.thread_id)
     if isinstance(last, TurnFailed) and settings.debug:
         report_traceback(last.error, settings.credentials.redact)
     return _exit_code(last)

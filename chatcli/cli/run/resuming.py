@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from chatcli.cli.run.chosen_graph import recorded_model
 from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
+from chatcli.conversation.backend import Backend
+from chatcli.conversation.compose import recorded_model
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import Place
 from chatcli.errors import ChatcliError
 from chatcli.events import Notice, ThreadChanged
 from chatcli.message import MessageShown, is_form, is_review
@@ -63,8 +63,8 @@ async def _show_pending(
     return bool(reviews) or any(is_form(request.payload) for request in requests)
 
 
-def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: str = "") -> str:
-    """Return the command that continues the thread, with the options of this command line that name its place.
+def resume_command(settings: Settings, backend: Backend, thread_id: str, *, answer: str = "") -> str:
+    """Return the command that continues the thread, with the options of this command line that name its backend.
 
     A URL that holds a password or a key is replaced, with a remark. `answer` is for a thread that is waiting, which
     needs the tools again.
@@ -78,7 +78,7 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: 
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"
-    if settings.is_option("graph") and settings.graph and _needs_graph(place, thread_id):
+    if settings.is_option("graph") and settings.graph and _needs_graph(backend, thread_id):
         words += ["--graph", settings.graph]
     if answer and settings.is_option("tools") and settings.tools:
         words.append("--tools")
@@ -88,27 +88,27 @@ def resume_command(settings: Settings, place: Place, thread_id: str, *, answer: 
     return f"{shlex.join(words)}{remark}"
 
 
-def resume_hint(settings: Settings, place: Place, thread_id: str) -> str:
+def resume_hint(settings: Settings, backend: Backend, thread_id: str) -> str:
     """Return the line that says how to go on with the thread later."""
     if not current_program().name:
         return f"This conversation is the thread {thread_id}."
-    return f"Resume this conversation with: {resume_command(settings, place, thread_id)}"
+    return f"Resume this conversation with: {resume_command(settings, backend, thread_id)}"
 
 
-def _needs_graph(place: Place, thread_id: str) -> bool:
+def _needs_graph(backend: Backend, thread_id: str) -> bool:
     """Return whether the command must name the graph: the index has none, as where the graph keeps its own threads."""
-    return recorded_model(place, thread_id).partition(":")[0] != GRAPH
+    return recorded_model(backend, thread_id).partition(":")[0] != GRAPH
 
 
-def print_waiting_hint(settings: Settings, place: Place, thread_id: str) -> None:
+def print_waiting_hint(settings: Settings, backend: Backend, thread_id: str) -> None:
     """Print the command that answers the waiting thread, where no user can be asked."""
     if not current_program().name:
         print(f"The thread {thread_id} waits for an answer.", file=sys.stderr)
         return
-    print(f"It waits for an answer: {resume_command(settings, place, thread_id, answer='JSON')}", file=sys.stderr)
+    print(f"It waits for an answer: {resume_command(settings, backend, thread_id, answer='JSON')}", file=sys.stderr)
 
 
-def print_stopped_hint(settings: Settings, place: Place, thread_id: str) -> None:
+def print_stopped_hint(settings: Settings, backend: Backend, thread_id: str) -> None:
     """Print the command that goes on where the graph stopped at a breakpoint."""
     if current_program().name:
-        print(f"Go on with: {resume_command(settings, place, thread_id, answer='null')}", file=sys.stderr)
+        print(f"Go on with: {resume_command(settings, backend, thread_id, answer='null')}", file=sys.stderr)

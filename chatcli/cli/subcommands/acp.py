@@ -3,7 +3,6 @@
 import asyncio
 import importlib.util
 import sys
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,11 @@ from chatcli.cli.app import given_settings
 from chatcli.cli.grammar.options import SERVED, takes_options
 from chatcli.cli.load_settings import report_dotenv
 from chatcli.cli.report import report_traceback
-from chatcli.cli.run.chosen_graph import chosen_graph, recorded_model
 from chatcli.config.installation import install_command
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import build_conversation, who_answers
-from chatcli.conversation.place import choose_place
+from chatcli.conversation.compose import compose
 from chatcli.errors import ChatcliError, UsageError
-from chatcli.graphs.server.client import ServerAddress
 from chatcli.runtime.options import scoped
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import sanitize_line
@@ -45,9 +41,7 @@ def acp(ctx: typer.Context, **options: Any) -> None:
     assert base is not None
     settings = base.with_options(given_settings(options))
     base.refuse_options(scoped("question"), "`chat acp`: the editor asks")
-    place = choose_place(settings)
-    graph = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
-    provider = who_answers(settings, place, graph).provider
+    provider = compose(settings).name.provider
     settings.servers()  # refuse an unreadable file of MCP servers now
     if sys.stdin is not None and sys.stdin.isatty():
         print("waiting for an editor's messages on standard input; see `chat help editors`", file=sys.stderr)
@@ -74,25 +68,7 @@ def begin(settings: Settings, thread_id: str, stored: bool, workspace: "Workspac
         UsageError: What is to answer can't be used.
 
     """
-    from chatcli.cli.run.dispatch import chosen_documents, shown_model
-
-    place = choose_place(settings)
-    at_server = isinstance(place, ServerAddress)
-    recorded = cache(lambda: recorded_model(place, thread_id) if stored and not at_server else "")
-    graph = None if at_server else chosen_graph(settings, place, thread_id if stored else None, recorded)
-    name = who_answers(settings, place, graph)
-    plain = graph is None and not at_server
-    if stored and plain:
-        name = shown_model(settings, recorded(), name)
-    documents = chosen_documents(settings, name, recorded()) if plain and settings.docs else ()
-    return build_conversation(
-        settings,
-        place,
-        thread_id,
-        graph,
-        name=name,
-        can_ask=True,
-        embedded=graph is not None,
-        documents=documents,
-        workspace=workspace,
-    )
+    composed = compose(settings, thread_id, stored=stored)
+    if composed.graph_notice:
+        print(composed.graph_notice, file=sys.stderr)
+    return composed.conversation(can_ask=True, embedded=composed.graph is not None, workspace=workspace)

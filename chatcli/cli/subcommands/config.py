@@ -22,8 +22,8 @@ from chatcli.cli.subcommands.output import (
 from chatcli.config.entries import Entry, find_entry, find_written
 from chatcli.config.secrets import redact
 from chatcli.config.settings import DEFAULT, Settings
+from chatcli.conversation.backend import choose_backend
 from chatcli.conversation.effective_settings import effective_settings
-from chatcli.conversation.place import choose_place
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Listing
 from chatcli.message import MessageShown
@@ -142,7 +142,7 @@ def _check_use(entry: Entry, value: Any) -> None:
         case "role":
             find_role(value)
         case "store":
-            choose_place(settings.with_options({"store": value}))
+            choose_backend(settings.with_options({"store": value}))
 
 
 def _shown(entry: Entry, value: Any) -> str:

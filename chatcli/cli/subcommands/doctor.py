@@ -25,20 +25,15 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.secrets import redact
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_place, open_threads
-from chatcli.conversation.stored_threads import repair_store
+from chatcli.conversation.backend import choose_backend
 from chatcli.errors import ChatcliError, ExitCode
 from chatcli.events import Event, Listing, Notice
-from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from chatcli.helper.eligible import is_supported
 from chatcli.helper.spawn import find_helper
 from chatcli.models.local.choice import default_weights
 from chatcli.models.names import choose_model
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.sanitize import sanitize_line
-from chatcli.store.errors import REPAIR
-from chatcli.store.location import StoreLocation
-from chatcli.store.sqlite.repair import find_damage
 
 _PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "prompt_toolkit", "rich", "typer")
 _REACH_SECONDS = 3.0
@@ -73,7 +68,7 @@ def doctor(ctx: typer.Context, as_json: AsJson = False, repair: Repair = False) 
         findings = [Finding("settings", "problem", error.message, error.remedy)]
     else:
         if repair:
-            repaired = repair_store(choose_place(settings))
+            repaired = choose_backend(settings).repair()
         findings = [_redacted(finding, settings) for finding in examine(settings)]
     for line in repaired:
         print(sanitize_line(line), file=sys.stderr)
@@ -129,34 +124,11 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _threads(settings: Settings) -> Finding:
+    subject = "store" if settings.url is None else "server"
     try:
-        place = choose_place(settings)
-        return _server(place) if isinstance(place, ServerAddress) else _store(place)
+        return Finding(subject, "ok", choose_backend(settings).check())
     except ChatcliError as error:
-        return Finding("store" if settings.url is None else "server", "problem", error.message, error.remedy)
-
-
-def _server(server: ServerAddress) -> Finding:
-    check_server(server)
-    names = [str(assistant["name"]) for assistant in assistants(server)]
-    return Finding("server", "ok", f"{server.shown} answers; its assistants: {', '.join(names)}")
-
-
-def _store(location: StoreLocation) -> Finding:
-    if location.path is None and location.uri is None:
-        return Finding("store", "ok", "in memory: nothing is stored")
-    if location.path is not None and not location.path.exists():
-        return Finding("store", "ok", f"{location.path} is created with the first turn")
-    try:
-        if location.path is not None and (damage := find_damage(location.path)):
-            return Finding("store", "problem", f"{location.path} is damaged: {damage}", REPAIR)
-        count = len(open_threads(location).recent())
-    except ChatcliError as error:
-        return Finding("store", "problem", error.message, error.remedy)
-    where = (
-        "a PostgreSQL server" if location.path is None else f"{location.path}, {location.path.stat().st_size:,} bytes"
-    )
-    return Finding("store", "ok", f"{where}, {count} threads")
+        return Finding(subject, "problem", error.message, error.remedy)
 
 
 def _documents() -> Finding:

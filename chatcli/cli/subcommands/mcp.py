@@ -12,17 +12,14 @@ import typer
 
 from chatcli.cli.app import given_settings
 from chatcli.cli.grammar.options import SERVED, takes_options
-from chatcli.cli.run.chosen_graph import chosen_graph
 from chatcli.cli.subcommands.output import settings_of
 from chatcli.config.installation import install_command
 from chatcli.config.settings import Settings
-from chatcli.conversation.build import who_answers
-from chatcli.conversation.place import choose_place
+from chatcli.conversation.backend import choose_backend
+from chatcli.conversation.compose import compose
 from chatcli.errors import ExitCode, UsageError
-from chatcli.graphs.server.client import ServerAddress
 from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
-from chatcli.store.location import StoreLocation
 
 if TYPE_CHECKING:
     from chatcli.serve.mcp.answers import Answers
@@ -102,20 +99,12 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
 
 def _opener(settings: Settings) -> Any:
     """Return what makes the answers of the server; wrong options are refused here, before it starts."""
-    place = choose_place(settings)
-    if place == StoreLocation():
-        place = StoreLocation(shared=True)  # so that one turn finds the threads of another
-    spec = None if isinstance(place, ServerAddress) else chosen_graph(settings, place, None, lambda: "")
-    name = who_answers(settings, place, spec)
-    documents: tuple[str, ...] = ()
-    if settings.docs:
-        from chatcli.documents.find import resolve_source
-
-        documents = tuple(map(resolve_source, settings.docs))
+    # Shared, so that one turn finds the threads of another.
+    composed = compose(settings, backend=choose_backend(settings, shared=True))
 
     def open_answers() -> "Answers":
         from chatcli.serve.mcp.answers import Answers
 
-        return Answers(settings, place, name, spec, documents)
+        return Answers(composed)
 
     return open_answers

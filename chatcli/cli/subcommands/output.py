@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from chatcli.cli.grammar.completion import offer
 from chatcli.config.settings import FORMATS, Settings
-from chatcli.conversation.place import choose_place, open_threads
+from chatcli.conversation.backend import choose_backend
 from chatcli.errors import UsageError
 from chatcli.events import Event
 from chatcli.rendering.build import build_renderer
@@ -55,7 +55,7 @@ def format_settings(options: Mapping[str, Any]) -> Settings:
 
 def threads_of(settings: Settings) -> Threads:
     """Return the threads of the place that `settings` choose."""
-    return open_threads(choose_place(settings))
+    return choose_backend(settings).threads()
 
 
 def show(settings: Settings, *events: Event) -> None:

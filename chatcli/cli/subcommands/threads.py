@@ -18,15 +18,13 @@ from chatcli.cli.subcommands import output as common
 from chatcli.cli.subcommands.output import AsJson, ThreadId, ThreadIds, Yes, command_group
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, check_title, new_thread_id
-from chatcli.conversation.place import Place, choose_place, granted, open_threads
-from chatcli.conversation.stored_threads import import_file, read_state, read_thread, read_tree, read_whole_thread
+from chatcli.conversation.backend import Backend, choose_backend
 from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
 from chatcli.rendering.json import cited_fields
 from chatcli.sanitize import sanitize_line
-from chatcli.store.location import StoreLocation
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.text_lines import cells, cut, format_age, format_minute
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
@@ -92,21 +90,21 @@ def show(
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    place = choose_place(settings)
-    summary = find_thread(open_threads(place), thread)
+    backend = choose_backend(settings)
+    summary = find_thread(backend.threads(), thread)
     wants_messages = not (state or tree) or common.wants_json(settings, as_json=as_json)
-    messages = asyncio.run(read_thread(place, summary.thread_id)) if wants_messages else []
+    messages = asyncio.run(backend.messages(summary.thread_id)) if wants_messages else []
     printed, shown = _as_json(summary, messages), list[Event](() if state or tree else messages)
     if tree:
         from chatcli.commands.tree import tree_as_json, tree_listing
 
-        turns, said = asyncio.run(read_tree(place, summary.thread_id))
+        turns, said = asyncio.run(backend.tree(summary.thread_id))
         printed["tree"] = tree_as_json(turns, said)
         shown.append(tree_listing(turns, said))
     if state:
         from chatcli.commands.state import state_listing
 
-        printed["state"] = values = asyncio.run(read_state(place, summary.thread_id))
+        printed["state"] = values = asyncio.run(backend.state(summary.thread_id))
         shown.append(state_listing(values))
     common.show_or_print_json(settings, printed, *shown, as_json=as_json)
 
@@ -223,14 +221,14 @@ def delete(
 
     If one of them can't be deleted, none is. On a terminal, this asks first.
     """
-    place = choose_place(common.settings_of(ctx, store, url))
-    threads = open_threads(place)
+    backend = choose_backend(common.settings_of(ctx, store, url))
+    threads = backend.threads()
     # A thread that was named twice is deleted once.
     found = list({summary.thread_id: summary for summary in (find_thread(threads, one) for one in ids)}.values())
     if not yes and common.has_terminal():
         named = ", ".join(f"{summary.thread_id} ({sanitize_line(summary.title)})" for summary in found)
         common.confirm(f"Delete {named} for good?")
-    _delete(place, threads, found)
+    _delete(backend, threads, found)
 
 
 @app.command()
@@ -256,11 +254,11 @@ def fork(
         check_thread_id(new_id)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    place = choose_place(common.settings_of(ctx, store, url))
-    threads = open_threads(place)
+    backend = choose_backend(common.settings_of(ctx, store, url))
+    threads = backend.threads()
     origin = find_thread(threads, thread)
     threads.fork(origin.thread_id, new_id, at)
-    granted(place, origin.thread_id).copy_to(new_id)
+    backend.grants(origin.thread_id).copy_to(new_id)
     print(new_id)
     if origin.model.partition(":")[0] == LANGFLOW:
         print(NEW_SESSION, file=sys.stderr)
@@ -281,8 +279,8 @@ def prune(
     Their disk space is given back.
     """
     settings = common.settings_of(ctx, store, url)
-    place = choose_place(settings)
-    threads, limit = open_threads(place), datetime.now(UTC) - common.read_age(older_than, "--older-than")
+    backend = choose_backend(settings)
+    threads, limit = backend.threads(), datetime.now(UTC) - common.read_age(older_than, "--older-than")
     old = _older(threads, limit)
     if not old:
         common.show(settings, Notice(f"no thread is older than {older_than}"))
@@ -298,16 +296,16 @@ def prune(
         common.confirm(question)
     # One of them may have been used while the question was open.
     old = [summary for summary in _older(threads, limit) if summary in old]
-    before = _size(place)
-    _delete(place, threads, old)
-    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - _size(place), 0):,} bytes given back"))
+    before = backend.size
+    _delete(backend, threads, old)
+    common.show(settings, Notice(f"{_counted(old)} deleted, {max(before - backend.size, 0):,} bytes given back"))
 
 
-def _delete(place: Place, threads: Threads, found: Sequence[ThreadSummary]) -> None:
+def _delete(backend: Backend, threads: Threads, found: Sequence[ThreadSummary]) -> None:
     """Delete `found`, and what the user granted them; refuse where another process runs a turn on one."""
     delete_threads(threads, [summary.thread_id for summary in found])
     for summary in found:
-        granted(place, summary.thread_id).forget()
+        backend.grants(summary.thread_id).forget()
 
 
 def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
@@ -316,12 +314,6 @@ def _older(threads: Threads, limit: datetime) -> list[ThreadSummary]:
 
 def _counted(threads: Sequence[ThreadSummary]) -> str:
     return f"{len(threads)} thread{'' if len(threads) == 1 else 's'}"
-
-
-def _size(place: Place) -> int:
-    """Return the size of the store's file in bytes, 0 when it is none."""
-    path = place.path if isinstance(place, StoreLocation) else None
-    return path.stat().st_size if path is not None and path.exists() else 0
 
 
 @app.command()
@@ -350,14 +342,14 @@ def export(
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    place = choose_place(settings)
-    summary = find_thread(open_threads(place), thread)
+    backend = choose_backend(settings)
+    summary = find_thread(backend.threads(), thread)
     chosen = format_ or (format_of(output) if output else None) or ExportFormat.MD
     if output is not None and output.is_file() and not force:
         if not common.has_terminal():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
-    document, missing = asyncio.run(read_whole_thread(place, summary))
+    document, missing = asyncio.run(backend.document(summary))
     lines = thread_lines(document, chosen)
     if output is None:
         for line in lines:
@@ -390,9 +382,9 @@ def import_(
     import asyncio
 
     settings = common.settings_of(ctx, store, url)
-    place = choose_place(settings)
-    open_threads(place)  # refuses a store in memory, which would be gone at once
-    imported, left_out = asyncio.run(import_file(place, file))
+    backend = choose_backend(settings)
+    backend.threads()  # refuses a store in memory, which would be gone at once
+    imported, left_out = asyncio.run(backend.import_file(file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
     renamed = []
     if common.wants_json(settings, as_json=as_json):

@@ -16,7 +16,7 @@ from chatcli.config.mcp_servers import McpServer
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
-from chatcli.conversation.place import Place, choose_place, granted, keeps_threads, open_threads
+from chatcli.conversation.backend import Backend, choose_backend
 from chatcli.errors import ChatcliError, MissingKeyError
 from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
 from chatcli.serve.acp.pipes import Pipes
@@ -149,8 +149,8 @@ class Agent:
     async def _initialize(self, params: Mapping[str, Any]) -> Fields:
         capabilities = params.get("clientCapabilities")
         self._client.capabilities = capabilities if isinstance(capabilities, Mapping) else {}
-        place = choose_place(self._settings)
-        kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if keeps_threads(place) else {}
+        backend = choose_backend(self._settings)
+        kept: Fields = {name: {} for name in ("list", "resume", "fork", "delete")} if backend.keeps_threads else {}
         takes_servers = bool(self._provider) and importlib.util.find_spec("langchain_mcp_adapters") is not None
         return {
             "protocolVersion": PROTOCOL_VERSION,
@@ -209,13 +209,13 @@ class Agent:
     async def _fork(self, params: Mapping[str, Any]) -> Fields:
         origin, new = _text(params, "sessionId"), new_thread_id()
         settings = await self._settings_in(params)
-        place = self._place_of(origin, settings)
-        fresh = origin in self._sessions and not await _exists(place, origin)  # nothing was asked yet
-        if await _exists(place, origin):
+        backend = self._backend_of(origin, settings)
+        fresh = origin in self._sessions and not await _exists(backend, origin)  # nothing was asked yet
+        if await _exists(backend, origin):
 
             def copy() -> None:
-                open_threads(place).fork(origin, new)
-                granted(place, origin).copy_to(new)
+                backend.threads().fork(origin, new)
+                backend.grants(origin).copy_to(new)
 
             await asyncio.to_thread(copy)
         elif not fresh:
@@ -227,33 +227,33 @@ class Agent:
     async def _list(self, params: Mapping[str, Any]) -> Fields:
         folder = params.get("cwd")
         settings = await self._settings_in(params) if isinstance(folder, str) else self._settings
-        place = choose_place(settings)
+        backend = choose_backend(settings)
         begin = _cursor(params.get("cursor"))
 
         def read() -> Fields:
             found: list[Fields] = []
-            threads = open_threads(place).recent(None if isinstance(folder, str) else begin + PAGE + 1)
+            threads = backend.threads().recent(None if isinstance(folder, str) else begin + PAGE + 1)
             for number, thread in enumerate(threads[begin:], begin):
                 if len(found) == PAGE:
                     return {"sessions": found, "nextCursor": str(number)}
-                known = granted(place, thread.thread_id).folder
+                known = backend.grants(thread.thread_id).folder
                 if not isinstance(folder, str) or known in ("", str(Path(folder).resolve()), folder):
                     cwd = known or (folder if isinstance(folder, str) else str(Path.cwd()))
                     shown = {"sessionId": thread.thread_id, "cwd": cwd, "title": thread.title}
                     found.append({**shown, "updatedAt": thread.updated_at})
             return {"sessions": found}
 
-        return await asyncio.to_thread(read) if keeps_threads(place) else {"sessions": []}
+        return await asyncio.to_thread(read) if backend.keeps_threads else {"sessions": []}
 
     async def _delete(self, params: Mapping[str, Any]) -> Fields:
         session_id = _text(params, "sessionId")
-        place = self._place_of(session_id, self._settings)
+        backend = self._backend_of(session_id, self._settings)
         await self._drop(session_id)
-        if await _exists(place, session_id):
+        if await _exists(backend, session_id):
 
             def delete() -> None:
-                delete_threads(open_threads(place), [session_id])
-                granted(place, session_id).forget()
+                delete_threads(backend.threads(), [session_id])
+                backend.grants(session_id).forget()
 
             await asyncio.to_thread(delete)
         return {}
@@ -297,8 +297,8 @@ class Agent:
         except ValueError as error:
             raise invalid(str(error)) from None
         settings = await self._settings_in(params)
-        place = choose_place(settings)
-        if stored and not await _exists(place, session_id):
+        backend = choose_backend(settings)
+        if stored and not await _exists(backend, session_id):
             raise unknown_session(session_id)
         await self._drop(session_id)
 
@@ -328,9 +328,9 @@ class Agent:
         taken = {f"{name}-editor" if name in settings.servers() else name: server for name, server in servers.items()}
         return replace(settings, mcp_servers={**settings.mcp_servers, **taken}) if taken else settings
 
-    def _place_of(self, session_id: str, settings: Settings) -> Place:
+    def _backend_of(self, session_id: str, settings: Settings) -> Backend:
         session = self._sessions.get(session_id)
-        return session.conversation.place if session is not None else choose_place(settings)
+        return session.conversation.backend if session is not None else choose_backend(settings)
 
     def _lacks_key(self, settings: Settings, provider: str) -> bool:
         return provider in PROVIDERS and settings.credentials.lacks_key(provider)
@@ -410,10 +410,10 @@ def _cursor(value: Any) -> int:
     return int(value)
 
 
-async def _exists(place: Place, session_id: str) -> bool:
-    if not keeps_threads(place):
+async def _exists(backend: Backend, session_id: str) -> bool:
+    if not backend.keeps_threads:
         return False
-    return await asyncio.to_thread(lambda: open_threads(place).find(session_id)) is not None
+    return await asyncio.to_thread(lambda: backend.threads().find(session_id)) is not None
 
 
 def _servers(given: Any, folder: Path) -> dict[str, McpServer]:

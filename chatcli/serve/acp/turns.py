@@ -16,7 +16,6 @@ from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.conversation.place import granted, keeps_threads
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
 from chatcli.events import (
     STOPPED,
@@ -432,11 +431,11 @@ class Turns:
 
     async def _remember_folder(self) -> None:
         """Remember the session's folder, by which editors list sessions."""
-        place = self.conversation.place
-        if not keeps_threads(place):
+        backend = self.conversation.backend
+        if not backend.keeps_threads:
             return
         with suppress(OSError):  # then it is listed without
-            await asyncio.to_thread(granted(place, self.id).name_folder, str(self._updates.root))
+            await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
 
     async def _toolbox(self) -> Toolbox | None:
         return None if self.conversation.has_own_graph else await self.conversation.toolbox()

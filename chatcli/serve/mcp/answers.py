@@ -10,17 +10,15 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
-from chatcli.conversation.build import engine_opener
+from chatcli.conversation.compose import Composition
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine, LazyEngine
-from chatcli.conversation.place import Place, keeps_threads, open_threads
-from chatcli.conversation.stored_threads import read_thread, read_whole_thread
 from chatcli.documents.find import find_files, resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex
 from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
@@ -36,17 +34,13 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
-from chatcli.graphs.server.client import ServerAddress
-from chatcli.models.names import GRAPH, ModelName
+from chatcli.models.names import GRAPH
 from chatcli.rendering.json import cited_fields
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
 from chatcli.text_lines import one_line
 from chatcli.transfer.export import ExportFormat, thread_lines
-
-if TYPE_CHECKING:
-    from chatcli.graphs.user.spec import GraphSpec
 
 _T = TypeVar("_T")
 
@@ -133,23 +127,14 @@ class Answers:
     """What the tools read and run: one engine for all turns, and the threads of its place.
 
     Args:
-        settings: The user's choices.
-        place: Where the threads are kept.
-        name: Who answers first.
-        graph: The user's graph, if one answers.
-        documents: The resolved ones of the settings.
+        composed: The run of the server, whose thread is not used.
 
     """
 
-    def __init__(
-        self, settings: Settings, place: Place, name: ModelName, graph: "GraphSpec | None", documents: tuple[str, ...]
-    ) -> None:
-        self._settings = settings
-        self._place = place
-        self._name = name
-        self._graph = graph
-        self._documents = documents
-        self._engine = LazyEngine(engine_opener(settings, place, graph), _announce)
+    def __init__(self, composed: Composition) -> None:
+        self._composed = composed
+        self._backend = composed.backend
+        self._engine = LazyEngine(lambda announce: composed.backend.open_engine(composed, announce), _announce)
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of each thread that is asked; the turns on one come one after the other."""
 
@@ -171,11 +156,12 @@ class Answers:
         """
         thread_id = await self._thread(arguments.get("thread"))
         documents = await self._allowed(arguments.get("documents"))
-        settings = self._settings if documents is None else self._settings.with_options({"docs": documents})
-        chosen = self._documents if documents is None else documents
+        composed = replace(self._composed, thread_id=thread_id)
+        if documents is not None:
+            named = composed.settings.with_options({"docs": documents})
+            composed = replace(composed, settings=named, documents=tuple(documents))
         async with self._asking.setdefault(thread_id, asyncio.Lock()):
-            opener = self._borrow
-            conversation = Conversation(settings, self._place, thread_id, self._name, opener, tuple(chosen))
+            conversation = Conversation(composed, self._borrow)
             if (model := arguments.get("model")) is not None:
                 await conversation.use_model(model)
             if documents is not None and not conversation.takes_documents:
@@ -193,7 +179,7 @@ class Answers:
             check_thread_id(thread_id)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        if self._graph is None and not isinstance(self._place, ServerAddress):
+        if self._composed.is_plain:
             found = await self._with_threads(lambda threads: threads.find(thread_id))
             provider, _, graph = found.model.partition(":") if found is not None else ("", "", "")
             if provider == GRAPH:  # its code runs where the user names it, not where another program names the thread
@@ -208,9 +194,9 @@ class Answers:
 
     async def _with_threads(self, work: Callable[[Threads], _T]) -> _T:
         """Return what `work` returns for the threads of the place; it may block."""
-        if not keeps_threads(self._place):
+        if not self._backend.keeps_threads:
             return work((await self._engine.get()).threads)
-        return await asyncio.to_thread(lambda: work(open_threads(self._place)))
+        return await asyncio.to_thread(lambda: work(self._backend.threads()))
 
     async def list_threads(self, arguments: dict[str, Any]) -> Result:
         """Return the newest threads."""
@@ -238,7 +224,7 @@ class Answers:
     async def read_thread(self, arguments: dict[str, Any]) -> Result:
         """Return messages of a thread."""
         summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread"]))
-        messages = await read_thread(self._place, summary.thread_id)
+        messages = await self._backend.messages(summary.thread_id)
         end = max(len(messages) - arguments.get("skip", 0), 0)
         shown = [
             {"role": one.role, "content": one.text, "interrupted": one.interrupted, **cited_fields(one.cited)}
@@ -251,7 +237,7 @@ class Answers:
         summary = await self._with_threads(lambda threads: threads.find(thread_id))
         if summary is None:
             return None
-        document, _ = await read_whole_thread(self._place, summary)
+        document, _ = await self._backend.document(summary)
         return await asyncio.to_thread(lambda: "\n".join(thread_lines(document, ExportFormat.MD)))
 
     async def search_documents(self, arguments: dict[str, Any]) -> Result:
@@ -261,7 +247,7 @@ class Answers:
 
         def search() -> list[dict[str, Any]]:
             with DocumentIndex() as index:
-                sources = list(allowed or self._documents or (one.source for one in index.sources()))
+                sources = list(allowed or self._composed.documents or (one.source for one in index.sources()))
                 if not sources:
                     raise UsageError(
                         "there are no documents to search",
@@ -297,7 +283,7 @@ class Answers:
 
     def _check_documents(self, named: Sequence[str]) -> list[str]:
         with DocumentIndex() as index:
-            sources = list(dict.fromkeys((*self._documents, *(one.source for one in index.sources()))))
+            sources = list(dict.fromkeys((*self._composed.documents, *(one.source for one in index.sources()))))
         return list(dict.fromkeys(_below(text, sources) for text in named))
 
 

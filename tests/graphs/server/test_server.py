@@ -6,7 +6,7 @@ import pytest
 
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
-from chatcli.conversation.place import choose_server
+from chatcli.conversation.backend import LocalBackend, ServerBackend, choose_backend
 from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
 from chatcli.graphs.server.client import ServerAddress, assistants, check_server
 from tests.fakes.web import FakeWeb
@@ -56,13 +56,13 @@ def test_an_option_for_turns_here_goes_before_a_server_that_is_no_option(
     option: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHATCLI_URL", f"{URL}/")
-    assert choose_server(Settings.load({})) == ServerAddress(URL)
-    assert choose_server(Settings.load(option)) is None
+    assert choose_backend(Settings.load({})) == ServerBackend(ServerAddress(URL))
+    assert isinstance(choose_backend(Settings.load(option)), LocalBackend)
     with pytest.raises(UsageError, match="no effect on a LangGraph server"):
-        choose_server(Settings.load({**option, "url": URL}))
+        choose_backend(Settings.load({**option, "url": URL}))
 
 
 @pytest.mark.parametrize("option", [{"system": "Be brief"}, {"role": "pirate"}, {"schema_file": Path("a.json")}])
 def test_what_the_app_decides_is_no_option(option: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="no effect on a LangGraph server"):
-        choose_server(Settings.load({**option, "url": URL}))
+        choose_backend(Settings.load({**option, "url": URL}))

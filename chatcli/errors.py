@@ -14,6 +14,7 @@
     ├── NetworkError        network         75  try again later
     ├── InterruptedTurnError     interrupted    130  the user stopped it
     ├── GraphError          internal         1  the user graph failed
+    │   └── ExitCallError
     └── InternalError       internal         1  a failure of chatcli itself
 
 `cli` is the only place that turns one of these into an exit code.
@@ -150,6 +151,15 @@ class InterruptedTurnError(ChatcliError):
 
 class GraphError(ChatcliError):
     """A user graph raised an error that is not a provider's; the message names the line of its code."""
+
+
+class ExitCallError(GraphError):
+    """The code of a graph, or of a tool, called `sys.exit` or raised KeyboardInterrupt."""
+
+    def __init__(self, end: BaseException) -> None:
+        how = f"sys.exit({end.code!r})" if isinstance(end, SystemExit) else type(end).__name__
+        self.ended = f"ended the program by {how}"
+        super().__init__(f"a graph or a tool {self.ended}", remedy="Let it raise an exception instead.")
 
 
 class BadGraphError(Exception):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from chatcli.config.thread_ids import check_thread_id
-from chatcli.errors import BadGraphError, ChatcliError, InterruptedTurnError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, InterruptedTurnError, UsageError
 from chatcli.events import (
     ApprovalRequested,
     Notice,
@@ -263,6 +263,8 @@ async def _events(
         raise as_python_error(error.failure) from error.failure
     except ChatcliError as error:
         raise _failure(error, conversation.thread_id) from error
+    except SystemExit as end:  # of the graph's code
+        raise _failure(ExitCallError(end), conversation.thread_id) from end
     finally:
         await conversation.close()
 

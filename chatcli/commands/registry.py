@@ -147,6 +147,6 @@ async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncIt
         yield KeyRequested(error.provider, f"/{parsed.name} {parsed.arguments}".rstrip())
     except ValueError as error:
         yield Notice(f"{error}", "error")
-    except Exception as error:  # noqa: BLE001 - no command may end the conversation
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - no command may end the conversation
         failure = as_failure(error)
         yield Notice(f"{failure.message}. {failure.remedy}".rstrip(), "error")

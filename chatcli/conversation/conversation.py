@@ -35,6 +35,7 @@ from chatcli.message import MessageShown
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
 from chatcli.roles import Setup, opening_model, switched_model
+from chatcli.runtime.exits import contained
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.context import FittedContext
@@ -281,7 +282,7 @@ class Conversation:
         """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""
         if self._branching:
             return
-        self._keeping = keeping = asyncio.create_task(self._keep_unasked(*asked))
+        self._keeping = keeping = asyncio.create_task(contained(self._keep_unasked(*asked)))
         try:
             await asyncio.wait([keeping])
         finally:
@@ -353,7 +354,7 @@ class Conversation:
 
         """
         if self._session is None:
-            self._opening = asyncio.create_task(self._session_on(self.thread_id))
+            self._opening = asyncio.create_task(contained(self._session_on(self.thread_id)))
             try:
                 self._session = await self._opening
             except asyncio.CancelledError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from chatcli.attachments.attachment import Attachment
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
+from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.store.threads import Threads, find_thread
 
@@ -149,7 +150,8 @@ class LazyEngine:
             if not loop.is_closed():  # otherwise the report comes too late, and nobody needs it
                 loop.call_soon_threadsafe(self._announce, event)
 
-        engine = await self._open_engine(announce_soon)
+        with exits_contained():
+            engine = await self._open_engine(announce_soon)
         resume_collections()  # by now all that is large is imported
         return engine
 
@@ -177,7 +179,8 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Close the store and what the graph holds."""
-        await self._resources.aclose()
+        with exits_contained():
+            await self._resources.aclose()
 
 
 async def import_engine(module: str, *, quiet: bool) -> None:

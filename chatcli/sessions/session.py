@@ -25,6 +25,7 @@ from chatcli.events import (
 )
 from chatcli.message import MessageShown
 from chatcli.models.names import ModelName
+from chatcli.runtime.exits import contained
 from chatcli.sessions.history import (
     EDITED,
     Turn,
@@ -446,7 +447,7 @@ class Session:
     ) -> AsyncGenerator[Event, None]:
         """Run the turn that `begin` makes; a failure to make it becomes a failed turn."""
         self._stopped = False
-        self._work = preparing = asyncio.create_task(begin())
+        self._work = preparing = asyncio.create_task(contained(begin()))
         await asyncio.wait([preparing])
         self._work = None
         name = str(self.name)

@@ -27,6 +27,7 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.message import Cited
+from chatcli.runtime.exits import contained, exits_contained
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.repair import keep_turn, recover
 from chatcli.sessions.stream import AnswerReader, as_requests
@@ -101,7 +102,7 @@ class RunningTurn:
         finally:
             task.cancel()
             # Shielded: a consumer that is being cancelled itself must not cost the user what has arrived.
-            end = await asyncio.shield(self._end(task, started))
+            end = await asyncio.shield(contained(self._end(task, started)))
             self._task = None
         if isinstance(end, TurnFinished) and end.finish_reason == "length":
             yield Notice("the answer was cut at its length limit; --max-tokens sets it", "warning")
@@ -126,23 +127,27 @@ class RunningTurn:
 
     async def _pump(self) -> None:
         """Run the graph, and put what it streams into the queue."""
-        thread = self._thread
         try:
-            await self._take_thread()
-            if await recover(thread, thread.config(self._name)):
-                self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
-            asks = isinstance(self._input, Mapping)
-            if not asks and thread.node is None:
-                self._held = {message.id for message in await thread.messages()}
-            config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
-            async with self._journal():
-                async for part in thread.stream(self._input, config, self._context):
-                    for event in self._reader.read(part):
-                        self.announce(event)
-                await self._read_unstreamed()
+            with exits_contained():
+                await self._run_graph()
         finally:
             for event in self._reader.finish():
                 self.announce(event)
+
+    async def _run_graph(self) -> None:
+        thread = self._thread
+        await self._take_thread()
+        if await recover(thread, thread.config(self._name)):
+            self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
+        asks = isinstance(self._input, Mapping)
+        if not asks and thread.node is None:
+            self._held = {message.id for message in await thread.messages()}
+        config = thread.config(self._name, title=self._title, turn=await thread.turn_number(new=asks))
+        async with self._journal():
+            async for part in thread.stream(self._input, config, self._context):
+                for event in self._reader.read(part):
+                    self.announce(event)
+            await self._read_unstreamed()
 
     async def _read_unstreamed(self) -> None:
         """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
@@ -177,7 +182,8 @@ class RunningTurn:
             try:
                 if not self._holding:  # stopped before it could take the thread
                     self._holding = self._thread.runs_here and self._thread.threads.locks.try_lock(self._thread.id)
-                checkpoint_id = await self._keep() if self._holding else ""
+                with exits_contained():
+                    checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
                 error, checkpoint_id = self._explain(problem), ""
             cited = self._cited()

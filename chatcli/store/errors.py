@@ -4,7 +4,7 @@ import errno
 import sqlite3
 import sys
 
-from chatcli.errors import ChatcliError, InternalError, StoreError
+from chatcli.errors import ChatcliError, ExitCallError, InternalError, StoreError
 from chatcli.runtime.program import CHAT, command
 from chatcli.text_lines import one_line
 
@@ -76,6 +76,8 @@ def as_failure(error: BaseException | None) -> ChatcliError:
     """Return `error` as the error to show: the store's failure, or else an internal one."""
     if isinstance(error, ChatcliError):
         return error
+    if isinstance(error, SystemExit):
+        return ExitCallError(error)
     assert error is not None
     failure = as_store_error(error) or InternalError(
         f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."

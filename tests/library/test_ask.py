@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -28,7 +29,9 @@ from pydantic import BaseModel
 
 import chatcli
 from chatcli.events import TurnFinished
+from chatcli.runtime.exits import exits_contained
 from tests.fakes.openai_server import FakeOpenAI
+from tests.sample_graphs import exits
 from tests.sample_graphs.small import builder, builder_of, graph
 
 MODEL = FakeListChatModel(responses=["from the model"])
@@ -336,6 +339,41 @@ def test_a_failed_turn_is_a_runtime_error_that_says_why() -> None:
         asyncio.run(chatcli.ask(fails, "hi", thread="t"))
     failure: Any = raised.value
     assert (failure.code, failure.retryable, failure.thread_id) == ("internal", False, "t")
+
+
+@pytest.mark.parametrize("place", ["node", "async_node", "task", "parallel", "branch", "tools"])
+def test_a_graph_that_ends_the_program_fails_its_turn_alone(place: str) -> None:
+    def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        return asyncio.Task(work, loop=loop, **options)
+
+    async def both() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(make_task)
+        asked = [chatcli.ask(one, "hi") for one in (getattr(exits, place), exits.quick)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert loop.get_task_factory() is make_task
+        return answers
+
+    failed, answer = asyncio.run(both())
+    assert isinstance(failed, RuntimeError)
+    assert re.search(r"'graph' failed: it ended the program by sys\.exit\(3\) \(.*exits\.py, line \d+\)", str(failed))
+    assert answer.content == "still here"
+
+
+@pytest.mark.parametrize("made", [exits.factory, exits.factory_later])
+def test_a_factory_that_ends_the_program_is_a_value_error(made: Any) -> None:
+    with pytest.raises(ValueError, match=r"can't be loaded: it ended the program by sys\.exit\(3\) \(.*exits\.py"):
+        asyncio.run(chatcli.ask(made, "hi"))
+
+
+def test_a_keyboard_interrupt_of_the_graphs_code_is_no_ctrl_c() -> None:
+    with pytest.raises(RuntimeError, match="ended the program by KeyboardInterrupt"):
+        asyncio.run(chatcli.ask(exits.interrupt, "hi"))
+
+
+def test_a_ctrl_c_that_no_loop_handles_is_the_callers() -> None:
+    with pytest.raises(KeyboardInterrupt), exits_contained():
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupt_is_answered_by_resume() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acp import RequestError
 
 from tests.e2e.program import Chat, wait_until
 from tests.fakes.openai_server import FakeOpenAI
@@ -205,6 +206,19 @@ def test_nodes_that_block_their_threads_keep_no_other_session_waiting(chat: Chat
             assert await at.ask(await at.new(), "quick") == "end_turn"
             (work_folder / "go").touch()
             assert await asyncio.gather(*asking[5:]) == ["end_turn"] * 5
+
+    run(work())
+
+
+def test_a_graph_that_ends_the_program_fails_in_its_session_alone(chat: Chat) -> None:
+    async def work() -> None:
+        async with connected(chat, "--graph", f"{GRAPHS / 'exits.py'}:chosen") as at:
+            staying, leaving = await at.new(), await at.new()
+            with pytest.raises(RequestError) as raised:
+                await at.ask(leaving, "leave")
+            assert "ended the program by sys.exit(3)" in str(raised.value)
+            assert await at.ask(staying, "stay") == await at.ask(leaving, "stay") == "end_turn"
+            assert at.editor.text(leaving) == at.editor.text(staying) == "still here"
 
     run(work())
 

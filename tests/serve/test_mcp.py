@@ -25,6 +25,7 @@ from tests.e2e.program import EXECUTABLE, Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Gated, call, unauthorized
 
+GRAPHS = Path(__file__).parent.parent / "sample_graphs"
 TOKEN = "a-token-of-this-test-0123456789"
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
@@ -458,6 +459,16 @@ def test_options_that_make_no_sense_are_refused(chat: Chat, words: list[str]) ->
 
 def test_a_short_token_is_refused(chat: Chat) -> None:
     assert_reported(chat("mcp", "--http", "0", env={"CHATCLI_MCP_TOKEN": "short"}), 2)
+
+
+def test_a_graph_that_ends_the_program_fails_its_call_alone(chat: Chat) -> None:
+    async def script(session: ClientSession) -> None:
+        failed = await session.call_tool("ask", {"question": "leave"})
+        assert failed.isError
+        assert "ended the program by sys.exit(3)" in text_of(failed)
+        assert value_of(await session.call_tool("ask", {"question": "stay"}))["content"] == "still here"
+
+    talk(chat, script, "--graph", f"{GRAPHS / 'exits.py'}:chosen")
 
 
 def test_the_app_on_a_langgraph_server_answers(chat: Chat, langgraph_server: str) -> None:

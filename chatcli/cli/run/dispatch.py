@@ -12,7 +12,7 @@ from chatcli.config.providers import LOCAL, PROVIDERS
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import choose_backend
 from chatcli.conversation.compose import Composition, compose, recorded_graph, recorded_model
-from chatcli.errors import ExitCode, InternalError, UsageError
+from chatcli.errors import ExitCallError, ExitCode, UsageError
 from chatcli.models.names import ModelName
 from chatcli.rendering.build import build_renderer
 from chatcli.runtime.program import CHAT, command, current_program
@@ -163,10 +163,7 @@ def start(
     try:
         code = _converse(settings, request, continue_=continue_)
     except SystemExit as end:  # asyncio lets it through, out of any task; its code is none of ours
-        raise InternalError(
-            f"a graph or a tool ended the program by sys.exit({end.code!r})",
-            remedy="Let it raise an exception instead.",
-        ) from end
+        raise ExitCallError(end) from end
     if not request.stays and code is ExitCode.OK and current_program() is CHAT:
         _start_helper(settings)
     return code

@@ -76,18 +76,20 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
     if not settings.debug:
         logging.getLogger().addHandler(logging.NullHandler())  # the SDK's log has requests and tracebacks
     open_answers = _opener(settings)
+    from chatcli.runtime.exits import exits_contained
     from chatcli.serve.mcp.server import ChatServer
 
     async def serve() -> bool:
         server = ChatServer(open_answers, settings.credentials.redact)
-        if port is None:
-            from chatcli.serve.mcp.stdio import serve_stdio
+        with exits_contained():
+            if port is None:
+                from chatcli.serve.mcp.stdio import serve_stdio
 
-            return await serve_stdio(server)
-        from chatcli.serve.mcp.http import serve_http
+                return await serve_stdio(server)
+            from chatcli.serve.mcp.http import serve_http
 
-        made = secrets.token_urlsafe(32)
-        return await serve_http(server, port, token or made, shows_token=not token)
+            made = secrets.token_urlsafe(32)
+            return await serve_http(server, port, token or made, shows_token=not token)
 
     if port is None and sys.stdin is not None and sys.stdin.isatty():
         print(

@@ -8,7 +8,8 @@ import sys
 import sysconfig
 import threading
 import traceback
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ from langgraph.store.base import BaseStore
 
 import chatcli
 from chatcli.config.secrets import redact, secrets_of
-from chatcli.errors import AuthError, ChatcliError, GraphError, UsageError
+from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError
 from chatcli.graphs.user.env_file import explain_missing_key
 from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
@@ -29,6 +30,7 @@ from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
 from chatcli.models.sdk_errors import missing_key
+from chatcli.runtime.exits import exits_contained
 from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
 
@@ -47,16 +49,29 @@ _imported: dict[Path, tuple[tuple[int, int], ModuleType]] = {}
 
 def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return why the graph of `spec` can't be loaded."""
-    if isinstance(error, ChatcliError):
+    if isinstance(error, ChatcliError) and not isinstance(error, ExitCallError):
         return error
     if (missing := _missing_key(error, spec)) is not None:
         return missing
     return UsageError(f"the graph {spec.name!r} can't be loaded: {describe(error)}")
 
 
+@contextmanager
+def loading(spec: GraphSpec) -> Iterator[None]:
+    """Raise as `loading_failure` what the code of `spec` raises while it is loaded."""
+    try:
+        with exits_contained():
+            yield
+    except Exception as error:
+        raise loading_failure(error, spec) from error
+
+
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
-    if isinstance(error, ChatcliError):
+    failure: ChatcliError
+    if isinstance(error, ExitCallError):
+        failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}", remedy=error.remedy)
+    elif isinstance(error, ChatcliError):
         failure = error
     elif isinstance(error, GraphRecursionError):
         failure = GraphError(
@@ -119,6 +134,8 @@ def _redact(text: str) -> str:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, ExitCallError):
+        return f"it {error.ended}"
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     return one_line(_redact(one_line(f"{type(error).__name__}: {message}")).rstrip(": "), MAX_REASON)
 
@@ -142,10 +159,8 @@ def import_graph(spec: GraphSpec) -> object:
     """
     if spec.target is not None:
         return spec.target
-    try:
+    with loading(spec):
         module = _import_file(spec.path) if spec.path is not None else importlib.import_module(spec.module)
-    except Exception as error:
-        raise loading_failure(error, spec) from error
     try:
         return getattr(module, spec.name)
     except AttributeError:
@@ -183,10 +198,8 @@ async def make_graph(
     kind = kind_of(found, repr(spec.name))
     if kind is Kind.FACTORY:
         assert callable(found)
-        try:
+        with loading(spec):
             found = await call_factory(found, resources, store)
-        except Exception as error:
-            raise loading_failure(error, spec) from error
         kind = kind_of(found, f"what {spec.name!r} returned")
     graph = as_graph(found, kind, spec)
     if not isinstance(graph.checkpointer, BaseCheckpointSaver):

@@ -20,8 +20,9 @@ from chatcli.config.trust import PROJECT_FILE
 from chatcli.errors import UsageError
 from chatcli.graphs.user.env_file import environment_of
 from chatcli.graphs.user.factory import call_factory
-from chatcli.graphs.user.load import describe, import_graph, loading_failure
+from chatcli.graphs.user.load import describe, import_graph, loading
 from chatcli.graphs.user.spec import GraphSpec
+from chatcli.runtime.exits import exits_contained
 from chatcli.sanitize import sanitize_line
 from chatcli.store.items import ItemOptions
 from chatcli.store.location import StoreLocation
@@ -119,10 +120,8 @@ async def own_store(spec: GraphSpec, resources: AsyncExitStack) -> BaseStore | N
     of_store = GraphSpec(f"{PROJECT_FILE}:store", name, path=(spec.folder / place).resolve(), folder=spec.folder)
     found = import_graph(of_store)
     if not isinstance(found, BaseStore) and callable(found):
-        try:
+        with loading(of_store):
             found = await call_factory(found, resources)
-        except Exception as error:
-            raise loading_failure(error, of_store) from error
     if not isinstance(found, BaseStore):
         raise UsageError(f"{PROJECT_FILE}: store.path gives a {type(found).__name__}, not a LangGraph store")
     return found
@@ -160,7 +159,8 @@ def _index(
 
     def make() -> IndexConfig | None:
         try:
-            embeddings = ensure_embeddings(_embedding(spec, str(index["embed"])))
+            with exits_contained():
+                embeddings = ensure_embeddings(_embedding(spec, str(index["embed"])))
         except Exception as error:  # noqa: BLE001 - of a package, a provider's client, or the project's own code
             report(f"{without}: {describe(error)}")
             return None

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from chatcli.errors import MissingFieldError, UsageError
 from chatcli.graphs.user.load import describe
+from chatcli.runtime.exits import exits_contained
 
 
 class _TypedContext(dict[str, Any]):
@@ -49,7 +50,8 @@ def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
     if not is_model and (missing := [name for name in _required(schema) if name not in given]):
         raise MissingFieldError(missing)
     try:
-        return schema(**given)
+        with exits_contained():
+            return schema(**given)
     except ValidationError as error:  # its own message repeats the values
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         found = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]

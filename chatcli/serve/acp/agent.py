@@ -18,6 +18,7 @@ from chatcli.config.settings import Settings
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.backend import Backend, choose_backend
 from chatcli.errors import ChatcliError, MissingKeyError
+from chatcli.runtime.exits import exits_contained
 from chatcli.serve.acp.client import Client, Fields, as_request_error, invalid, unknown_session
 from chatcli.serve.acp.pipes import Pipes
 from chatcli.serve.acp.workspace import Files, Terminal
@@ -137,7 +138,8 @@ class Agent:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            return await handler(params if isinstance(params, Mapping) else {})
+            with exits_contained():
+                return await handler(params if isinstance(params, Mapping) else {})
         except RequestError:
             raise
         except Exception as error:
@@ -462,6 +464,7 @@ def serve(agent: Agent, stop: Callable[[Callable[[], None]], None]) -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         pipes = Pipes(reading, writing)
         stop(pipes.end)
-        await agent.run(pipes)
+        with exits_contained():
+            await agent.run(pipes)
 
     asyncio.run(run())

@@ -20,6 +20,7 @@ from mcp.shared.exceptions import McpError
 from chatcli import __version__
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.roles import Role, find_role, role_files
+from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
 from chatcli.runtime.program import CHAT, current_program
 from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUMENTS, SEARCH_THREADS, TOOLS
@@ -114,7 +115,8 @@ class ChatServer:
 
         async def handler(request: Any) -> types.ServerResult:
             try:
-                return types.ServerResult(await handle(request))
+                with exits_contained():
+                    return types.ServerResult(await handle(request))
             except McpError:
                 raise
             except UsageError as error:

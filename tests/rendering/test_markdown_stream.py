@@ -150,6 +150,43 @@ def test_work_is_linear(line: str) -> None:
     assert calls(lambda: lines(500)) < 5 * 1.5 * calls(lambda: lines(100))
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        *(
+            "[",
+            "![",
+            "[a](",
+            "[a][",
+            "[[]",
+            "[x*",
+            "![a ",
+            "][",
+            "](",
+            "[a]: b\n",
+            "*a ",
+            "a**b",
+            "_a ",
+            "*_a ",
+            "**a **",
+        ),
+        *("~~a ", "`a", "`` a `", "<", "<a ", "<br ", "<!--", "<kbd>", "<details>", "&", "$", "$a ", "$$a ", "\\[a "),
+        *("\\(a", "a\\", "> ", "> a\n", "- a\n", "1. a\n", "| a ", "a\n", "http://a ", "***", "#", "=\n"),
+    ],
+)
+def test_work_is_linear_in_the_length_of_an_attack(part: str) -> None:
+    def show(count: int) -> None:
+        stream([part * count], 80, 40)
+
+    show(120)  # fills the caches, and is deeper than every limit of nesting
+    assert calls(lambda: show(360)) < 3 * 1.5 * calls(lambda: show(120))
+
+
+def test_brackets_that_nobody_closes_cost_as_little_as_letters() -> None:
+    counted = [calls(lambda text=part * 1000: stream([text], 80, 40)) for part in ("[", "![", "[a")]
+    assert max(counted) < 250 * 1000
+
+
 def test_only_a_row_of_a_table_is_shown_as_written() -> None:
     markdown = MarkdownStream()
     markdown.feed("| a |\n|---|\n| 1 |\n\nA paragraph.\n**bo")

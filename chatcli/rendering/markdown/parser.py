@@ -1,12 +1,12 @@
 """Parse the Markdown that models write: CommonMark, tables, strikethrough, and LaTeX formulas."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, table
-from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
@@ -86,6 +86,18 @@ def _math(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _if_closed(rule: Callable[[StateInline, bool], bool]) -> Callable[[StateInline, bool], bool]:
+    """Return `rule`, which reads a link, as one that looks for it only where a bracket closes after it.
+
+    Otherwise each bracket costs a look at those after it, and at those after each of them, down to the parser's limit.
+    """
+
+    def read(state: StateInline, silent: bool) -> bool:
+        return state.src.find("]", state.pos, state.posMax) >= 0 and rule(state, silent)
+
+    return read
+
+
 def _formula_end(source: str, start: int, limit: int) -> int:
     """Return where the formula ends that begins at `start`; 0 if there is none."""
     closing = _MATH_ENDS.get(source[start : start + 2])
@@ -151,6 +163,8 @@ def _build() -> MarkdownIt:
     parser.block.ruler.after("list", "gfm_table", table, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.before("fence", "display", _display, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "math", _math)
+    parser.inline.ruler.at("link", _if_closed(link))
+    parser.inline.ruler.at("image", _if_closed(image))
     return parser
 
 

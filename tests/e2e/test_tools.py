@@ -2,10 +2,10 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.checks import valid_events
@@ -167,13 +167,13 @@ def test_the_model_is_stopped_after_so_many_steps(chat: Chat, fake: FakeOpenAI) 
 
 
 def test_ctrl_c_stops_a_tool_and_leaves_a_thread_that_goes_on(chat: Chat, home: Home, fake: FakeOpenAI) -> None:
-    fake.script(call("run_shell", command="echo $$ > pid; sleep 60 & sleep 61"), Answer("welcome back"))
+    fake.script(call("run_shell", command="sleep 60 & echo $! > pid; sleep 61"), Answer("welcome back"))
     running = chat.start("--tools", "--yes", "--thread", "work", "--format", "jsonl", "go")
     running.wait_for_output("tool_call_started")
-    wait_until(lambda: (home.work / "pid").exists())
+    sleeping = _written_process(home.work / "pid")
     running.signal(signal.SIGINT)
-    assert running.finish(timeout=10).returncode == 130
-    assert not _is_running("sleep 60")
+    assert running.finish().returncode == 130
+    wait_until(lambda: not sleeping.is_running() or sleeping.status() == psutil.STATUS_ZOMBIE)
     assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
     assert _unpaired(fake.requests[-1]) == []
     assert fake.requests[-1].messages[-1] == ("user", "are you there?")
@@ -182,12 +182,12 @@ def test_ctrl_c_stops_a_tool_and_leaves_a_thread_that_goes_on(chat: Chat, home: 
 def test_a_process_killed_with_a_tool_running_leaves_a_thread_that_goes_on(
     chat: Chat, home: Home, fake: FakeOpenAI
 ) -> None:
-    fake.script(call("run_shell", command="touch began; exec sleep 62"), Answer("welcome back"))
+    fake.script(call("run_shell", command="echo $$ > pid; exec sleep 62"), Answer("welcome back"))
     running = chat.start("--tools", "--yes", "--thread", "work", "go")
-    wait_until(lambda: (home.work / "began").exists())
+    sleeping = _written_process(home.work / "pid")
     running.signal(signal.SIGKILL)
     running.finish()
-    wait_until(lambda: not _is_running("sleep 62"))
+    wait_until(lambda: not sleeping.is_running() or sleeping.status() == psutil.STATUS_ZOMBIE)
     assert chat("--thread", "work", "are you there?").stdout == "welcome back\n"
     assert _unpaired(fake.requests[-1]) == []
 
@@ -224,8 +224,10 @@ def _unpaired(request: Request) -> list[str]:
     return sorted(calls ^ {message["tool_call_id"] for message in messages if message["role"] == "tool"})
 
 
-def _is_running(command: str) -> bool:
-    return subprocess.run(["pgrep", "-f", f"^{command}$"], check=False, capture_output=True).returncode == 0
+def _written_process(file: Path) -> psutil.Process:
+    """Wait until the number of a process stands in `file`, and return the process."""
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"))
+    return psutil.Process(int(file.read_text()))
 
 
 def test_off_a_terminal_a_file_is_written_only_with_yes(chat: Chat, home: Home, fake: FakeOpenAI) -> None:

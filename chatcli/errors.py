@@ -175,3 +175,27 @@ class BadGraphError(Exception):
 
 class InternalError(ChatcliError):
     """A failure of chatcli itself."""
+
+
+def unexpected(error: BaseException) -> InternalError:
+    """Return `error`, which is nobody else's to explain: a limit of the machine, or a failure of chatcli itself."""
+    failure = limit_of(error) or InternalError(
+        f"{type(error).__name__}: {error}".removesuffix(": "),
+        remedy="Run again with --debug to see where, and report it.",
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def limit_of(error: BaseException) -> InternalError | None:
+    """Return which limit of the machine `error` met; None where it is something else."""
+    if isinstance(error, MemoryError):
+        return InternalError("there is not enough memory", remedy="End other programs, or raise the limit (ulimit -v).")
+    # The error of a stream that can't be written at once says how much was; that of a fork does not.
+    forks = isinstance(error, BlockingIOError) and not hasattr(error, "characters_written")
+    if forks or "can't start new thread" in str(error):
+        return InternalError(
+            "no more threads or processes can be started",
+            remedy="End other programs, or raise the limit (ulimit -u).",
+        )
+    return None

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from chatcli.cli.grammar.completion import variable
-from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError
+from chatcli.errors import BadGraphError, ChatcliError, ExitCode, InternalError, UsageError, limit_of, unexpected
 from chatcli.runtime.signals import ignore_signals, point_at_devnull
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -37,15 +37,13 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
             return ExitCode.INTERRUPTED
-        failure = _bad_surroundings(error) or InternalError(f"the output can't be written: {error.strerror}")
-        if isinstance(failure, InternalError):
+        failure = _bad_surroundings(error) or limit_of(error)
+        if failure is None:
+            failure = InternalError(f"the output can't be written: {error.strerror}")
             point_at_devnull(sys.stdout)  # Python must not try its buffer again when it exits
         failure.__cause__ = error
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
-        failure = InternalError(
-            f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
-        )
-        failure.__cause__ = error
+        failure = unexpected(error)
     ignore_signals()
     from chatcli.cli.report import report
 

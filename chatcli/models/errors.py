@@ -9,7 +9,16 @@ import openai
 from langchain_core import exceptions as langchain
 
 from chatcli.config.providers import BEDROCK, OPENAI, PROVIDERS
-from chatcli.errors import AuthError, ChatcliError, ContextError, InternalError, NetworkError, RefusedError, UsageError
+from chatcli.errors import (
+    AuthError,
+    ChatcliError,
+    ContextError,
+    InternalError,
+    NetworkError,
+    RefusedError,
+    UsageError,
+    unexpected,
+)
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
 from chatcli.text_lines import one_line
@@ -271,10 +280,7 @@ def _refusal(error: Exception, where: str, status: int | None) -> ChatcliError:
     known = isinstance(error, langchain.ModelInvalidRequestError | openai.APIError) or sdk_errors.is_refusal(error)
     if status is not None or known:
         return RefusedError(f"{where} refused the request: {_reason(error)}")
-    return InternalError(
-        f"{type(error).__name__}: {one_line(str(error))}",
-        remedy="Run the command again with --debug, and report what it prints.",
-    )
+    return unexpected(error)
 
 
 def _overflow(error: Exception, name: str) -> ContextError:

@@ -50,9 +50,11 @@ def finish_tracing() -> bool:
     from threading import Thread
 
     sending = Thread(target=tracers.wait_for_all_tracers, daemon=True)
-    sending.start()
     try:
+        sending.start()
         sending.join(SEND_TRACES_SECONDS)
+    except RuntimeError:  # no thread can be started
+        return not sys.modules["langsmith.utils"].tracing_is_enabled()
     except KeyboardInterrupt:
         return False
     return not sending.is_alive()

@@ -4,7 +4,7 @@ import errno
 import sqlite3
 import sys
 
-from chatcli.errors import ChatcliError, ExitCallError, InternalError, StoreError
+from chatcli.errors import ChatcliError, ExitCallError, StoreError, unexpected
 from chatcli.runtime.program import CHAT, command
 from chatcli.text_lines import one_line
 
@@ -79,9 +79,7 @@ def as_failure(error: BaseException | None) -> ChatcliError:
     if isinstance(error, SystemExit):
         return ExitCallError(error)
     assert error is not None
-    failure = as_store_error(error) or InternalError(
-        f"{type(error).__name__}: {error}", remedy="Run again with --debug to see where, and report it."
-    )
+    failure = as_store_error(error) or unexpected(error)
     failure.__cause__ = error
     return failure
 

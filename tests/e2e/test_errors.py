@@ -33,6 +33,19 @@ from tests.fakes.steps import (
     unknown_model,
 )
 
+GRAPHS = Path(__file__).parent.parent / "sample_graphs"
+NO_THREADS = """
+import threading
+started, start = [], threading._start_new_thread
+def start_few(*arguments, **options):
+    if len(started) >= {allowed}:
+        raise RuntimeError("can't start new thread")
+    started.append(1)
+    return start(*arguments, **options)
+threading._start_new_thread = start_few
+"""
+"""A sitecustomize.py: what Python does where the user has as many processes as they may have."""
+
 REFUSALS: dict[str, tuple[Step, int]] = {
     "a refused key": (unauthorized(), 3),
     "a refused key that the server repeats": (unauthorized(KEY), 3),
@@ -408,3 +421,22 @@ def test_debug_shows_no_password_where_no_turn_began(chat: Chat) -> None:
     assert result.returncode == 5, result
     assert "Traceback" in result.stderr
     assert "hunter2" not in result.stderr
+
+
+@pytest.mark.executable
+@pytest.mark.parametrize("allowed", [0, 1])
+@pytest.mark.parametrize(
+    "graph", [(), ("--graph", f"{Path(__file__).parent.parent / 'sample_graphs' / 'small.py'}:graph")]
+)
+def test_without_threads_one_line_says_so(chat: Chat, tmp_path: Path, graph: tuple[str, ...], allowed: int) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_THREADS.format(allowed=allowed))
+    done = chat(*graph, "--no-helper", "hi", env={"PYTHONPATH": str(tmp_path)})
+    assert_reported(done, 1)
+    assert "no more threads or processes can be started" in done.stderr
+
+
+def test_without_memory_one_line_says_so(chat: Chat, tmp_path: Path) -> None:
+    (tmp_path / "large.py").write_text("def reply(message: str, history: list) -> str:\n    raise MemoryError\n")
+    done = chat("--graph", f"{tmp_path / 'large.py'}:reply", "hi")
+    assert_reported(done, 1)
+    assert "there is not enough memory" in done.stderr

@@ -22,7 +22,7 @@ from langgraph.store.base import BaseStore
 
 import chatcli
 from chatcli.config.secrets import redact, secrets_of
-from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError
+from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError, limit_of
 from chatcli.graphs.user.env_file import explain_missing_key
 from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
@@ -53,6 +53,8 @@ def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
         return error
     if (missing := _missing_key(error, spec)) is not None:
         return missing
+    if (limit := limit_of(error)) is not None:
+        return limit
     return UsageError(f"the graph {spec.name!r} can't be loaded: {describe(error)}")
 
 
@@ -69,6 +71,7 @@ def loading(spec: GraphSpec) -> Iterator[None]:
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
     failure: ChatcliError
+    owner = f"the graph {spec.name!r}"
     if isinstance(error, ExitCallError):
         failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}", remedy=error.remedy)
     elif isinstance(error, ChatcliError):
@@ -82,7 +85,7 @@ def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
     elif (missing := _missing_key(error, spec)) is not None:
         failure = missing
-    elif (known := as_store_error(error) or translate_foreign(error, f"the graph {spec.name!r}")) is not None:
+    elif (known := limit_of(error) or as_store_error(error) or translate_foreign(error, owner)) is not None:
         failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
     else:
         failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")

@@ -18,7 +18,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import McpError
 
 from chatcli import __version__
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, UsageError, unexpected
 from chatcli.roles import Role, find_role, role_files
 from chatcli.runtime.exits import exits_contained
 from chatcli.runtime.garbage import resume_collections
@@ -128,7 +128,7 @@ class ChatServer:
 
     def _text(self, error: Exception) -> str:
         if not isinstance(error, ChatcliError):
-            return self._clean(one_line(f"{type(error).__name__}: {error}", 2 * _MAX_PROBLEM))
+            return self._clean(one_line(unexpected(error).message, 2 * _MAX_PROBLEM))
         return self._clean("\n".join(filter(None, (error.message, error.remedy))))
 
     # Tools

@@ -37,10 +37,10 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal is gone; its SIGHUP has stopped the turn
             return ExitCode.INTERRUPTED
-        failure = _bad_surroundings(error) or limit_of(error)
-        if failure is None:
-            failure = InternalError(f"the output can't be written: {error.strerror}")
+        known = _bad_surroundings(error) or limit_of(error)
+        if known is None:
             point_at_devnull(sys.stdout)  # Python must not try its buffer again when it exits
+        failure = known or InternalError(f"the output can't be written: {error.strerror}")
         failure.__cause__ = error
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a line, not a traceback
         failure = unexpected(error)

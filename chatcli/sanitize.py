@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from enum import Enum, auto
+from functools import cache
 
 from chatcli.text_lines import one_line
 
@@ -22,6 +23,22 @@ _BEL = "\x07"
 _ESC = "\x1b"
 _CSI_8BIT = "\x9b"
 _ST_8BIT = "\x9c"
+
+
+# Letters and symbols without ink or without a width: fillers and the Korean vowels and finals that only show in a
+# syllable, a blank braille pattern, the object replacement, hieroglyphs that are blank, a note without a head.
+_UNSEEN = re.compile("[\u115f-\u11ff\u2800\u3164\ud7b0-\ud7ff\uffa0\ufffc\U00013441\U00013442\U00016fe4\U0001d159]")
+_MARKED_SCRIPTS = frozenset(
+    (
+        *("ARABIC", "BENGALI", "DEVANAGARI", "GUJARATI", "GURMUKHI", "HEBREW", "KANNADA", "KHMER", "LAO", "MALAYALAM"),
+        *("MYANMAR", "ORIYA", "SINHALA", "SYRIAC", "TAMIL", "TELUGU", "THAANA", "THAI", "TIBETAN"),
+    )
+)
+"""The scripts whose letters have marks that no single character includes, as the names of their characters begin."""
+_UNSEEN_MARK = re.compile(r"\b(?:COENG|INHERENT|SELECTOR|JOINER|FILLER)\b|^MYANMAR SIGN VIRAMA$")
+"""The names of marks of these scripts that have no ink."""
+_MOST_MARKS = 3
+"""The marks on one letter that can be told apart."""
 
 
 class _State(Enum):
@@ -190,13 +207,50 @@ def sanitize_line(text: str) -> str:
 def reveal(text: str) -> str:
     """Return `text` on one line with nothing hidden: what can't be seen stands there by its number, as `<U+001B>`.
 
-    It is for what a user approves. `sanitize` removes whole sequences, and a terminal shows no invisible characters:
-    either could hide a part of what is done.
+    It is for what a user approves or trusts. `sanitize` removes whole sequences, and a terminal shows no invisible
+    characters: either could hide a part of what is done. Only what is known to be visible is shown as itself: letters,
+    numbers, punctuation, symbols, the space and the tab. A mark is, where it changes the letter before it. So an
+    emoji of several parts is shown as its parts. Letters that look like others are not told apart.
     """
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(char if char.isprintable() or _is_space(char) else f"<U+{ord(char):04X}>" for char in text)
+    shown: list[str] = []
+    cluster = ""  # a visible character, and the marks after it
+    for char in text:
+        if _is_visible(char):
+            cluster = char
+        elif cluster and _changes(cluster, char):
+            cluster = unicodedata.normalize("NFC", cluster + char)
+        else:
+            shown.append(f"<U+{ord(char):04X}>")
+            cluster = ""
+            continue
+        shown.append(char)
+    return "".join(shown)
 
 
-def _is_space(char: str) -> bool:
-    return char == "\t" or unicodedata.category(char) == "Zs"
+def reveal_lines(text: str) -> list[str]:
+    """Return the lines of `text` with nothing hidden, as `reveal` returns each; only a newline ends a line."""
+    return [reveal(line) for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]
+
+
+@cache
+def _is_visible(char: str) -> bool:
+    """Return whether `char` alone takes up a place that can be seen, or is a space or a tab."""
+    return char in " \t" or (unicodedata.category(char)[0] in "LNPS" and not _UNSEEN.match(char))
+
+
+def _changes(cluster: str, mark: str) -> bool:
+    """Return whether `mark` can be seen behind `cluster`, and was not there yet."""
+    if len(unicodedata.normalize("NFC", cluster + mark)) == 1:  # an accented letter, a Korean syllable
+        return True
+    if unicodedata.category(mark)[0] != "M" or len(cluster) > _MOST_MARKS or mark in cluster:
+        return False
+    name = unicodedata.name(mark, "")
+    script = name.partition(" ")[0]
+    return (
+        script in _MARKED_SCRIPTS
+        and not _UNSEEN_MARK.search(name)
+        and unicodedata.category(cluster[0])[0] == "L"
+        and unicodedata.name(cluster[0], "").startswith(f"{script} ")
+    )

@@ -167,6 +167,6 @@ def _names(names: list[str]) -> str:
 
 
 def _line(text: str) -> str:
-    from chatcli.sanitize import sanitize_line
+    from chatcli.sanitize import reveal
 
-    return sanitize_line(text)
+    return reveal(text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file, trust_command
-from chatcli.sanitize import sanitize_line
+from chatcli.sanitize import reveal, reveal_lines
 
 MAX_BYTES = 32 * 1024
 """Bytes of all instructions together that are sent at most."""
@@ -47,7 +47,7 @@ class Instructions:
 
     def shown(self, file: FolderFile) -> str:
         """Return the path of `file`, relative to the folder, in a form that is safe to show."""
-        return sanitize_line(os.path.relpath(file.folder / file.name, self.folder))
+        return reveal(os.path.relpath(file.folder / file.name, self.folder))
 
     def untrusted_notice(self) -> str:
         """Return the line that says which files are left out, and how to trust them."""
@@ -88,5 +88,5 @@ def read_instructions(folder: Path) -> Instructions:
 
 
 def shown_lines(file: FolderFile) -> list[str]:
-    """Return the lines of `file` in a form that is safe to show."""
-    return [sanitize_line(line) for line in file.content.decode("utf-8-sig", "replace").splitlines()]
+    """Return the lines of `file` with nothing hidden."""
+    return reveal_lines(file.content.decode("utf-8-sig", "replace"))

@@ -38,7 +38,7 @@ from chatcli.message import (
     result_text,
     reviewed_actions,
 )
-from chatcli.sanitize import Sanitizer, reveal, sanitize, sanitize_line
+from chatcli.sanitize import Sanitizer, reveal, reveal_lines, sanitize, sanitize_line
 from chatcli.text_lines import cells, format_size
 
 _FORMS = {"edit": "edit {new arguments as JSON}", "reject": "reject [reason]", "respond": "respond TEXT"}
@@ -119,7 +119,7 @@ def action_lines(action: Mapping[str, Any]) -> list[tuple[str, str]]:
     if diff and isinstance(arguments, Mapping):  # the others are in the diff
         arguments = {key: value for key, value in arguments.items() if key == "path"}
     lines = [(reveal(call_text(name, arguments, whole=True)), "bold")]
-    lines += [(f"  {reveal(line)}", "") for line in description.splitlines() if line.strip()]
+    lines += [(f"  {line}", "") for line in reveal_lines(description) if line.strip()]
     return [*lines, *(diff_lines(diff) if diff else [])]
 
 

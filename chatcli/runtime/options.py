@@ -157,7 +157,7 @@ BY_HEADING = {
         ),
         Option(
             "--allow RULE",
-            "Run matching tool calls without asking, such as 'run_shell:git *'; repeatable.",
+            "Run matching tool calls without asking, such as 'run_shell:ls *'; repeatable.",
             "model user",
             kind=list,
         ),

@@ -344,7 +344,7 @@ def test_a_repl_asks_once_and_remembers_either_answer(terminal: OpenTerminal, ho
     file = env_file(home, "CHATCLI_SYSTEM=Be \x1b[31mbrief.", "OPENAI_API_KEY=sk-of-the-folder", "OTHER=1")
     window = terminal("--color", "never")
     window.wait_for("[y/N]")
-    assert "CHATCLI_SYSTEM=Be brief." in window.text()
+    assert "CHATCLI_SYSTEM=Be <U+001B>[31mbrief." in window.text()
     assert "sk-of-the-folder" not in window.text()
     assert "OTHER" not in window.text()
     window.send_line("n")

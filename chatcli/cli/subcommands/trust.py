@@ -16,7 +16,7 @@ from chatcli.config.settings import Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.events import Listing
 from chatcli.memory.instructions import shown_lines
-from chatcli.sanitize import sanitize_line
+from chatcli.sanitize import reveal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -59,18 +59,18 @@ def trust(
 def _trust(settings: Settings, folder: Path, *, yes: bool) -> None:
     files = _read(folder)
     if not files:
-        print(f"{sanitize_line(str(folder))} has no file to trust: {', '.join(store.FILES)}", file=sys.stderr)
+        print(f"{reveal(str(folder))} has no file to trust: {', '.join(store.FILES)}", file=sys.stderr)
         return
     _show(settings, files)
     if all(map(_is_trusted, files)):
-        print(f"{sanitize_line(str(folder))} is trusted already", file=sys.stderr)
+        print(f"{reveal(str(folder))} is trusted already", file=sys.stderr)
         return
     if not yes:
         if not has_terminal():
             raise UsageError("there is no terminal to ask whether to trust this", remedy="Confirm it with --yes.")
-        confirm(f"Trust {sanitize_line(str(folder))}, as long as these files do not change?")
+        confirm(f"Trust {reveal(str(folder))}, as long as these files do not change?")
     store.trust(files)
-    print(f"{sanitize_line(str(folder))} is trusted", file=sys.stderr)
+    print(f"{reveal(str(folder))} is trusted", file=sys.stderr)
 
 
 def _read(folder: Path) -> list[store.FolderFile]:
@@ -92,7 +92,7 @@ def _read(folder: Path) -> list[store.FolderFile]:
 def _show(settings: Settings, files: Sequence[store.FolderFile]) -> None:
     for file in files:
         if file.name in store.INSTRUCTIONS:
-            print(f"{sanitize_line(str(file.folder / file.name))}: instructions for the model")
+            print(f"{reveal(str(file.folder / file.name))}: instructions for the model")
             print("\n".join(f"  {line}" for line in shown_lines(file)))
             continue
         for_graphs = file.name == store.env_of_project(file.folder)
@@ -111,7 +111,7 @@ def _is_trusted(file: store.FolderFile) -> bool:
 def _remove(folder: Path) -> None:
     if not store.forget(folder):
         raise UsageError(f"{folder} is not trusted", remedy="See `chat trust --list`.")
-    print(f"{sanitize_line(str(folder))} is not trusted any more", file=sys.stderr)
+    print(f"{reveal(str(folder))} is not trusted any more", file=sys.stderr)
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:

@@ -14,7 +14,8 @@ from acp.exceptions import RequestError
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.message import is_review, reviewed_actions
-from chatcli.rendering.plain import action_lines, answer_forms
+from chatcli.rendering.plain import action_lines, answer_forms, diff_lines
+from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Client, Fields, StoppedError
 from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
@@ -162,8 +163,9 @@ class Asker:
                 and change.after is not None
             ):
                 return [diff(str(change.root / change.path), change.before, change.after)]
-            return [shown_text(f"```diff\n{action['diff']}\n```")]
-        description = str(action.get("description") or "")
+            shown = "\n".join(line for line, _ in diff_lines(str(action["diff"])))
+            return [shown_text(f"```diff\n{shown}\n```")]
+        description = "\n".join(reveal_lines(str(action.get("description") or "")))
         return [shown_text(description)] if description else []
 
     async def _form(self, request: ApprovalRequested) -> Any:
@@ -381,7 +383,7 @@ def _option(option_id: str, name: str, kind: str) -> Fields:
 def _options_of(action: Mapping[str, Any]) -> list[Fields]:
     """Return how the user may decide on the call `action`: once, by a rule, or not."""
     allowed, scopes = action.get("allowed") or ("approve", "reject"), action.get("scopes") or ()
-    rule = action.get("rule")
+    rule = reveal(str(action.get("rule") or ""))
     options = []
     if "approve" in allowed:
         options.append(_option("once", "Allow once", "allow_once"))

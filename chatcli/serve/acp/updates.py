@@ -27,7 +27,8 @@ from chatcli.events import (
     TurnStarted,
 )
 from chatcli.message import Cited, MessageShown, call_text, human_role
-from chatcli.rendering.plain import ProgressLines
+from chatcli.rendering.plain import ProgressLines, diff_lines
+from chatcli.sanitize import reveal, reveal_lines
 from chatcli.serve.acp.client import Fields
 
 MESSAGE, THOUGHT, QUESTION = "agent_message_chunk", "agent_thought_chunk", "user_message_chunk"
@@ -66,8 +67,8 @@ def title_of(name: str, arguments: Mapping[str, Any]) -> str:
     """Return a call in one line; of a command, the command."""
     command = arguments.get("command")
     if kind_of(name) == "execute" and isinstance(command, str) and set(arguments) == {"command"}:
-        return command
-    return call_text(name, arguments)
+        return "\n".join(reveal_lines(command))
+    return reveal(call_text(name, arguments))
 
 
 def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
@@ -282,7 +283,8 @@ class Updates:
             case MessageShown():
                 yield text_chunk(f"{event.text}\n")
             case DiffShown():
-                yield text_chunk(f"```diff\n{event.diff}\n```\n")
+                shown = "\n".join(line for line, _ in diff_lines(event.diff))
+                yield text_chunk(f"```diff\n{shown}\n```\n")
             case ShellOutput():
                 yield text_chunk(event.text)
             case _:

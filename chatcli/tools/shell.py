@@ -45,16 +45,16 @@ _HARMLESS = frozenset(
     (
         *("ls", "pwd", "echo", "whoami", "id", "groups", "uname", "nproc", "uptime", "df", "stat"),
         *("basename", "dirname", "realpath", "readlink", "true", "false"),
-        *("git status", "git ls-files", "git rev-parse"),
     )
 )
-"""Commands whose rule may end in `*`: no argument makes them run a program, write, send, or show a file's text.
+"""Programs whose rule may end in `*`: no argument makes them run a program, write, send, or show a file's text, and
+they read no configuration.
 
-A command is listed only if every option of it is known to be harmless. `git log`, `git diff` and `git show` write
-to any file by `--output=FILE`; `cat`, `head`, `grep`, `git diff --no-index` and, in its errors, `du` show any file,
-also one with keys; `sort`, `tree` and `find` have options that write or run something. Every shell, interpreter and
-package manager runs commands, and so do `env`, `xargs`, `make` or, on macOS, `arch`. Users who want such a rule can
-write it: `--allow 'run_shell:git log *'`.
+A program is listed only if every option of it is known to be harmless. `git` runs what a folder's `.git/config` names,
+even for `git status`, and so do `make`, `npm`, `cargo` and their like with files of their own; `cat`, `head`, `grep`
+and, in their errors, `wc`, `du` and `date` show any file, also one with keys; `sort`, `tree` and `find` have options
+that write or run something. Every shell, interpreter and package manager runs commands, and so do `env`, `xargs` or,
+on macOS, `arch`. Users who want such a rule can write it.
 """
 
 
@@ -177,18 +177,22 @@ def _command(arguments: Arguments) -> str:
 
 
 def _matches(command: str, pattern: str) -> bool:
-    """Match the whole command; a wildcard matches single commands only: `git *` does not match `git log; rm x`."""
+    """Match the whole command; a wildcard matches single commands only: `ls *` does not match `ls x; rm x`."""
     if pattern in (command, escape(command)):
         return True
-    # The space lets `git status *` match `git status` too.
+    # The space lets `ls *` match `ls` too.
     return is_simple(command) and fnmatchcase(f"{command} ", pattern)
 
 
 def _suggest(arguments: Arguments) -> str:
     """Return the pattern for the same command with other arguments if that is harmless, else for this command alone."""
     command = _command(arguments)
-    words = command.split(" ")
-    for known in (words[0], " ".join(words[:2])):
-        if known in _HARMLESS and _matches(command, f"{known} *"):
-            return f"{known} *"
+    program = command.split(" ")[0]
+    if program in _HARMLESS and _matches(command, f"{program} *") and not _finds_programs_in_folder():
+        return f"{program} *"
     return escape(command)  # escaped: a `*` in the command is not a wildcard
+
+
+def _finds_programs_in_folder() -> bool:
+    """Return whether the shell also looks for programs in the current folder, whichever it is: then `ls` may be its."""
+    return not all(map(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)))

@@ -20,6 +20,8 @@ def allows(rule: str, tool: str, **arguments: Any) -> bool:
 @pytest.mark.parametrize(
     ("rule", "command", "allowed"),
     [
+        ("a_server/run_shell", "ls", False),
+        ("*/*", "ls", False),
         ("run_shell:git *", "git log -3", True),
         ("run_shell:git *", "git", True),
         ("run_shell:git *", "gitk", False),
@@ -56,7 +58,7 @@ def test_a_pattern_with_a_wildcard_is_for_single_commands(rule: str, command: st
 @pytest.mark.parametrize(
     ("command", "rule"),
     [
-        ("git status -s", "run_shell:git status *"),
+        *((f"git {rest}", f"run_shell:git {rest}") for rest in ("status -s", "rev-parse --help", "ls-files")),
         ("ls -l", "run_shell:ls *"),
         ("make && make test", "run_shell:make && make test"),
         ("git log --oneline -1", "run_shell:git log --oneline -1"),
@@ -167,8 +169,80 @@ def test_the_offered_rule_is_for_this_command_or_for_a_harmless_one(words: list[
     rule = suggest_rule(TOOLS["run_shell"], {"command": command})
     assert allows(rule, "run_shell", command=command)
     if allows(rule, "run_shell", command=other) and other.strip() != command.strip():
-        assert other.strip().split()[:1] == ["ls"] or other.strip().split()[:2] == ["git", "status"]
+        assert other.strip().split()[:1] == ["ls"]
         assert not set(";|$`&<>{}()\n") & set(other)
+
+
+@pytest.mark.parametrize("path", [".:/usr/bin", "/usr/bin:", "node_modules/.bin:/usr/bin", "/usr/bin::/bin"])
+def test_no_wide_rule_is_offered_where_a_folder_may_bring_the_program(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", path)
+    assert suggest_rule(TOOLS["run_shell"], {"command": "ls -l"}) == "run_shell:ls -l"
+
+
+CONFIGURED = (
+    *(
+        "git",
+        "make",
+        "npm",
+        "npx",
+        "pnpm",
+        "yarn",
+        "pip",
+        "uv",
+        "cargo",
+        "go",
+        "python",
+        "node",
+        "tox",
+        "pytest",
+        "just",
+    ),
+    *(
+        "cmake",
+        "gradle",
+        "mvn",
+        "docker",
+        "kubectl",
+        "terraform",
+        "hg",
+        "svn",
+        "jj",
+        "rg",
+        "find",
+        "sort",
+        "grep",
+        "cat",
+    ),
+    *(
+        "wc",
+        "head",
+        "tail",
+        "diff",
+        "tree",
+        "du",
+        "date",
+        "file",
+        "less",
+        "man",
+        "awk",
+        "sed",
+        "tar",
+        "ssh",
+        "gh",
+        "bat",
+    ),
+)
+
+
+@pytest.mark.parametrize("program", CONFIGURED)
+@pytest.mark.parametrize("words", ["", " status", " --help", " -v x", " *"])
+def test_a_program_that_may_be_configured_gets_rules_for_its_very_commands(program: str, words: str) -> None:
+    rule = suggest_rule(TOOLS["run_shell"], {"command": f"{program}{words}"})
+    assert allows(rule, "run_shell", command=f"{program}{words}")
+    assert not allows(rule, "run_shell", command=f"{program}{words} x")
+    assert "*" not in rule.replace("[*]", "")
 
 
 def test_a_pattern_of_the_models_own_is_no_pattern_of_the_rule() -> None:

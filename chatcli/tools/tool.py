@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -13,6 +14,15 @@ from chatcli.errors import StoreError
 from chatcli.runtime.parse import read_json
 
 Arguments = Mapping[str, Any]
+RESERVED = frozenset(
+    (
+        *("read_file", "list_files", "search_files", "write_file", "edit_file", "fetch_url", "run_shell", "remember"),
+        *("search_threads", "search_documents", "read_document", "write_todos"),
+    )
+)
+"""The names of built-in tools, switched on or not, and of what is shown as a plan: no MCP server's tool has one."""
+_IN_OWNER = str.maketrans({"%": "%25", "/": "%2F", ":": "%3A"})
+"""The characters of a server's name that have a meaning in a rule."""
 
 
 def _always(arguments: Arguments) -> bool:
@@ -38,6 +48,7 @@ class Tool:
         matches: Returns whether such a subject matches a pattern.
         suggest: Returns the pattern for calls like this one, None for all calls.
         server: The name of its MCP server, empty for a built-in tool.
+        served_name: The name that the server gives it, in the characters that names may have.
         always_asks: Whether no rule and no --yes lets a call run: the user is asked about each one.
         changes: Whether `runnable` returns the change of a file that a call stands for, and does nothing itself. The
             change is shown as a diff, and no rule allows it.
@@ -50,6 +61,7 @@ class Tool:
     matches: Callable[[str, str], bool] = fnmatchcase
     suggest: Callable[[Arguments], str | None] = _whole_tool
     server: str = ""
+    served_name: str = ""
     always_asks: bool = False
     changes: bool = False
 
@@ -65,8 +77,8 @@ class Tool:
 
     @property
     def full_name(self) -> str:
-        """The name in rules, which no tool of another server can have."""
-        return f"{self.server}/{self.name}" if self.server else self.name
+        """The name in rules, which no built-in tool and no tool of another server can have."""
+        return f"{self.server.translate(_IN_OWNER)}/{self.served_name or self.name}" if self.server else self.name
 
 
 class Rules:
@@ -96,8 +108,8 @@ class Rules:
 
 def suggest_rule(tool: Tool, arguments: Arguments) -> str:
     """Return the rule for calls like this one."""
-    pattern = tool.suggest(arguments)
-    return tool.full_name if pattern is None else f"{tool.full_name}:{pattern}"
+    name, pattern = escape(tool.full_name), tool.suggest(arguments)
+    return name if pattern is None else f"{name}:{pattern}"
 
 
 def kept_rules() -> list[str]:
@@ -137,6 +149,8 @@ def keep_rule(rule: str) -> None:
 
 def _matches(rule: str, tool: Tool, arguments: Arguments) -> bool:
     name, colon, pattern = rule.partition(":")
-    if not (fnmatchcase(tool.name, name) or fnmatchcase(tool.full_name, name)):
+    ours, theirs = (each.rpartition("/") for each in (name, tool.full_name))
+    # A rule without an owner is for built-in tools: `*` in it stands for no server.
+    if ours[1] != theirs[1] or not all(map(fnmatchcase, theirs, ours)):
         return False
     return not colon or pattern == "*" or tool.matches(tool.subject(arguments), pattern)

@@ -9,6 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.store.threads import Threads
-from chatcli.tools.tool import Arguments, Rules, Tool
+from chatcli.tools.tool import RESERVED, Arguments, Rules, Tool
 
 if TYPE_CHECKING:
     from chatcli.tools.mcp_session import McpSession
@@ -38,6 +39,7 @@ from chatcli.tools.workspace import Workspace
 MAX_STEPS = 25
 START_SECONDS = 30.0
 """Time for all servers to list their tools; some download themselves when they are first started."""
+_NAME_LENGTH = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -222,14 +224,17 @@ class Toolbox:
         self.tools = {tool.name: tool for tool in [*self._builtin, *self._served()]}
 
     def _served(self) -> Iterator[Tool]:
-        """Yield the servers' tools; a name that occurs twice gets the server's name as a prefix."""
-        count = Counter(tool.name for tool in self._builtin)
-        count.update(_name(tool.name) for session in self.sessions for tool in session.tools)
+        """Yield the servers' tools; a name that is reserved, or occurs twice, gets the server's name in front."""
+        times = Counter(_name(tool.name).casefold() for session in self.sessions for tool in session.tools)
+        taken = {*RESERVED, *(tool.name.casefold() for tool in self._builtin)}
+        unique = {name for name in times if times[name] == 1} - taken
+        taken |= times.keys()
         for session in self.sessions:
+            of_server: set[str] = set()
             for tool in session.tools:
-                name = _name(tool.name)
-                tool.name = name if count[name] == 1 else _name(f"{session.name}_{name}")
-                yield Tool(tool, asks=partial(_asks, tool), server=session.name)
+                name = _free(tool.name, of_server)
+                tool.name = name if name.casefold() in unique else _free(f"{session.name}_{name}", taken)
+                yield Tool(tool, asks=partial(_asks, tool), server=session.name, served_name=name)
 
 
 def build_toolbox(
@@ -291,7 +296,18 @@ def _asks(tool: BaseTool, arguments: Arguments) -> bool:
 
 def _name(name: str) -> str:
     """Return `name` in the form that every provider accepts."""
-    return _NOT_IN_NAMES.sub("_", name)[:64]
+    return _NOT_IN_NAMES.sub("_", name)[:_NAME_LENGTH]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return `name` in that form, with a number if it is among `taken`, which gets it."""
+    name, free = _name(name), _name(name)
+    for number in count(2):
+        if free.casefold() not in taken:
+            break
+        free = f"{name[: _NAME_LENGTH - len(f'_{number}')]}_{number}"
+    taken.add(free.casefold())
+    return free
 
 
 def _is_installed() -> bool:

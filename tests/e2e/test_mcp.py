@@ -45,7 +45,7 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
                 ("fail", {"reason": "no"}),
             ]
         ),
-        call("remember", text="x"),
+        call("fake_remember", text="x"),
         call("die"),
         call("add", a=1, b=1),
         call("die"),
@@ -56,7 +56,7 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
     done = chat("how much is 2 + 3?")
     assert done.returncode == 0, done
     assert done.stdout == "5\n"
-    assert {"add", "remember", "wait", "fail", "die"} <= set(fake.requests[0].tools)
+    assert {"add", "fake_remember", "wait", "fail", "die"} <= set(fake.requests[0].tools)
     added, first, second, failed = fake.requests[1].results
     assert added == "5"
     assert float(second.split()[0]) < float(first.split()[1])  # side by side
@@ -78,7 +78,7 @@ def test_servers_from_the_config_are_called_and_end_with_the_program(chat: Chat,
 def test_a_server_over_http_and_one_that_is_broken(chat: Chat, home: Home, fake: FakeOpenAI, url: str) -> None:
     servers = {"web": {"type": "http", "url": url}, "broken": {"command": sys.executable, "args": ["-c", "1/0"]}}
     (home.work / "servers.json").write_text(json.dumps({"mcpServers": servers}))
-    fake.script(call("add", a=20, b=22), call("remember", text="y"), Answer("42"))
+    fake.script(call("add", a=20, b=22), call("web_remember", text="y"), Answer("42"))
     done = chat("--mcp", "servers.json", "--allow", "web/*", "how much is 20 + 22?")
     assert done.stdout == "42\n", done
     assert "the MCP server broken is left out" in done.stderr

@@ -571,7 +571,7 @@ def test_the_editors_mcp_servers_are_reached_over_http(
 ) -> None:
     url, process, notes = served()
     editor = Editor(choose=lambda asked, options: "once")
-    two = Calls([("add", {"a": 2, "b": 3}), ("remember", {"text": "tea"})])
+    two = Calls([("add", {"a": 2, "b": 3}), ("sums_remember", {"text": "tea"})])
     fake.script(two, Answer("5"), call("add", a=1, b=1), Answer("it is gone"))
 
     async def work() -> None:
@@ -583,7 +583,7 @@ def test_the_editors_mcp_servers_are_reached_over_http(
             session = opened["sessionId"]
             await at.ask(session, "go")
             assert fake.requests[1].results == ["5", "remembered: tea"]
-            assert [asked["title"] for asked, _ in editor.asked] == ['remember(text="tea")']
+            assert [asked["title"] for asked, _ in editor.asked] == ['sums_remember(text="tea")']
             assert "the MCP server gone is left out" in editor.text(session, "agent_thought_chunk")
             assert "b'Bearer ${HOME}'" in (notes / "headers").read_text(), "an editor's values are literal"
 

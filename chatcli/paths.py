@@ -45,6 +45,16 @@ def runtime_dir(*, create: bool = False) -> Path:
         return Path(PlatformDirs("chatcli", appauthor=False, ensure_exists=create).user_runtime_dir)
 
 
+def is_own(path: Path) -> bool:
+    """Return whether the resolved `path` is one of chatcli's own folders or in one, by whatever name."""
+    own = [folder().resolve() for folder in (config_dir, data_dir, state_dir, cache_dir, runtime_dir)]
+    plain = Path(str(path).casefold())  # some file systems ignore case
+    if any(plain.is_relative_to(str(folder).casefold()) for folder in own):
+        return True
+    places = [place for place in (path, *path.parents) if place.exists()]
+    return any(folder.samefile(place) for folder in own if folder.exists() for place in places)
+
+
 def config_file() -> Path:
     """Return the TOML file that `Settings` reads."""
     return config_dir() / "config.toml"

@@ -272,8 +272,8 @@ def _find(root: Path, path: str, editor: EditorFiles | None = None) -> tuple[str
     found = find_inside(root, path)
     if holds_secrets(root, path):
         raise ToolException(f"{shown_path(path)} may hold secrets by its name, and is never written.")
-    if any(found.is_relative_to(folder().resolve()) for folder in (paths.config_dir, paths.state_dir)):
-        raise ToolException(f"{shown_path(path)} decides what may run here, and is never written.")
+    if paths.is_own(found):
+        raise ToolException(f"{shown_path(path)} is in a folder of chatcli's own, and is never written.")
     parts = found.relative_to(root).parts
     if not parts:
         raise ToolException(f"{shown_path(path)} is a folder")

@@ -77,12 +77,28 @@ def test_no_secret_is_written_whatever_allows_it(root: Path, path: str) -> None:
         written(root, path)
 
 
-def test_the_rules_of_the_user_are_never_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "config_dir", lambda: root / "config")
-    monkeypatch.setattr(paths, "state_dir", lambda: root / "state")
-    for path in ("config/allowed.txt", "state/threads/x.json", "src/../config/config.toml", "config"):
-        with pytest.raises(ToolException, match="decides what may run"):
+OWN = ("config", "data", "state", "cache", "runtime")
+
+
+@pytest.mark.parametrize("exist", [False, True])
+def test_the_folders_of_the_program_are_never_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *, exist: bool
+) -> None:
+    (root.parent / "named").symlink_to(root)
+    for name in OWN:
+        monkeypatch.setattr(paths, f"{name}_dir", lambda name=name: root.parent / "named" / "own" / name)
+        if exist:
+            (root / "own" / name).mkdir(parents=True)
+            (root / f"to_{name}").symlink_to(f"own/{name}")
+    above = [f"{place}/new.md" for name in OWN for place in (f"own/{name}", f"src/../own/{name}/x", f"OWN/{name}")]
+    linked = [f"to_{name}/{path}" for name in OWN for path in ("new.md", "x/y")] if exist else []
+    for path in (*above, *linked, *(f"own/{name}" for name in OWN)):
+        with pytest.raises(ToolException, match="of chatcli's own"):
             written(root, path)
+    for name in OWN if exist else ():
+        with pytest.raises(ToolException, match="of chatcli's own"):
+            written(root / "own" / name, "new.md")
+    written(root, "own/others.md").write()
 
 
 @pytest.mark.parametrize("arguments", [{}, {"path": 5, "content": "x"}, {"path": "x", "content": None}])

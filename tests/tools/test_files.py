@@ -81,6 +81,15 @@ SECRETS = (
     *("Credentials.json", "ID_RSA", ".PGPASS", ".my.cnf", ".netrc", ".vault-token", ".bash_history", "psql_HISTORY"),
     *("prod.env", "my.key", "KEY.PEM", "store.p12", "x.jks", "vault.kdbx", "id_ed25519_work", "Service-Account-7.json"),
     *("secrets.yaml", ".npmrc", ".pypirc", "key.pem.", "key.pem ", "key.pem~", ".id_rsa.swp", "id_rsa.pub.bak"),
+    *(
+        "token.txt",
+        "api_key.txt",
+        "OpenAI-API-Keys.json",
+        "private_key_2",
+        "Cookies.sqlite",
+        "github-recovery-codes.md",
+    ),
+    *("access_token", "Login Data-journal", "key4.db", "terraform.tfstate.backup", ".git-credentials", "gcloud"),
     *("\uff49\uff44_rsa", "\u017fecrets.toml", "my.\u212aey", "id\u200b_rsa", "server.key.old.1"),
 )
 
@@ -120,7 +129,8 @@ def test_a_link_is_no_way_round_a_secret_name(tmp_path: Path) -> None:
 
 
 def test_ordinary_names_are_read_unasked(tmp_path: Path) -> None:
-    for path in ("notes.md", "keyboard.py", "environment.yml", "src/history.py", "monkey", "token.py", ".gitignore"):
+    code = ("src/history.py", "token.py", "api_keys.py", "cookies.ts", "tokens.css", "secret_manager.py", "wallet.rb")
+    for path in ("notes.md", "keyboard.py", "environment.yml", "monkey", ".gitignore", "tokenizer.json", *code):
         assert not asks(tmp_path, "read_file", path), path
         assert not asks(tmp_path, "list_files", path), path
 

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
+from chatcli.attachments import piped_block
 from chatcli.attachments.attachment import STDIN_NAME, Attachment
 from chatcli.errors import RefusedError, UsageError
+from chatcli.fences import fenced, new_marker
 from chatcli.text_lines import format_size, one_line
 
 if TYPE_CHECKING:
@@ -204,10 +206,9 @@ def _labelled(attachment: Attachment, *, takes_pdf: bool) -> tuple[str, Block | 
     if attachment.kind == "recalled":
         return attachment.text, None
     body = pdf_text(name, attachment.data) if attachment.kind == "pdf" else attachment.text
-    newline = "" if body.endswith("\n") else "\n"
     if name == STDIN_NAME:
-        return f"<stdin>\n{body}{newline}</stdin>", None
-    return f"<file name={quoteattr(name)}>\n{body}{newline}</file>", None
+        return piped_block(body), None
+    return fenced([(f"<file name={quoteattr(name)}>", body)], new_marker(), "</file>"), None
 
 
 def _reference(name: str, media_type: str) -> str:

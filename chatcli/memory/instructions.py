@@ -4,13 +4,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatcli.attachments.attachment import decode
 from chatcli.config.trust import INSTRUCTIONS, FolderFile, is_trusted, read_folder_file, trust_command
+from chatcli.fences import fenced
 from chatcli.sanitize import reveal, reveal_lines
 
 MAX_BYTES = 32 * 1024
 """Bytes of all instructions together that are sent at most."""
 _MARK = ".git"
-_HEAD = "Instructions of the project that the user works in. Where two differ, the later ones count."
+_HEAD = (
+    "Instructions of the project that the user works in follow, each file after a line with the marker {marker}. Where"
+    " two differ, the later ones count."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +35,23 @@ class Instructions:
     untrusted: tuple[FolderFile, ...] = ()
     problems: tuple[tuple[Path, str], ...] = ()
 
-    def text(self, limit: int = MAX_BYTES) -> tuple[str, bool]:
+    def text(self, marker: str, limit: int = MAX_BYTES) -> tuple[str, bool]:
         """Return what is sent of the files, at most `limit` bytes of them, and whether that cuts anything off.
 
+        `marker` fences it.
         The nearest file counts most: what is cut off is the end of the outermost.
         """
-        parts: list[str] = []
+        parts: list[tuple[str, str]] = []
         cut = False
         for file in reversed(self.files):
             content = file.content[: max(limit, 0)]
             cut |= len(content) < len(file.content)
             limit -= len(content)
             if text := content.decode("utf-8-sig", "ignore").strip():
-                parts.append(f"# {self.shown(file)}\n\n{text}")
-        return "\n\n".join([_HEAD, *reversed(parts)]) if parts else "", cut
+                parts.insert(0, (self.shown(file), text))
+        if not parts:
+            return "", cut
+        return f"{_HEAD.format(marker=marker)}\n\n{fenced(parts, marker, 'end of the instructions')}", cut
 
     def shown(self, file: FolderFile) -> str:
         """Return the path of `file`, relative to the folder, in a form that is safe to show."""
@@ -79,12 +87,19 @@ def read_instructions(folder: Path) -> Instructions:
         try:
             file = read_folder_file(name, place)
             if file is not None:
+                _check_text(file)
                 (trusted if is_trusted(file) else untrusted).append(file)
         except OSError as error:
             problems.append((place / name, error.strerror or type(error).__name__))
         except ValueError as error:
             problems.append((place / name, str(error)))
     return Instructions(folder, tuple(trusted), tuple(untrusted), tuple(problems))
+
+
+def _check_text(file: FolderFile) -> None:
+    """Raise ValueError if `file` is not text in UTF-8; single bytes that are none do no harm."""
+    if b"\0" in file.content or decode(file.content) is None:
+        raise ValueError("it is not text in UTF-8")
 
 
 def shown_lines(file: FolderFile) -> list[str]:

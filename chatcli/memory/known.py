@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 
 from chatcli.errors import StoreError
 from chatcli.events import Notice
+from chatcli.fences import fenced, new_marker
 from chatcli.memory.facts import MAX_SENT, current_facts, relevant
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
 
@@ -62,7 +62,7 @@ class Knowledge:
         self.memory = memory
         """It may be switched between questions."""
         self._folder = folder.resolve()
-        self._marker = token_hex(8)
+        self._marker = new_marker()
         """The same for a conversation, so that its beginning stays what a provider has cached."""
         self._told: object = None
 
@@ -70,7 +70,7 @@ class Knowledge:
         """Return what `question` is sent with, as the files are now; `limit` is what may be sent in all, in tokens."""
         room = MAX_BYTES if limit is None else limit * CHARACTERS_PER_TOKEN // SHARE
         found = read_instructions(self._folder) if self._instructions else Instructions(self._folder)
-        rules, cut = found.text(min(room, MAX_BYTES))
+        rules, cut = found.text(self._marker, min(room, MAX_BYTES))
         facts, problem = None, ""
         if self.memory:
             try:
@@ -104,4 +104,4 @@ def _fenced(facts: tuple[str, ...], marker: str) -> str:
     if not facts:
         return ""
     listed = "\n".join(f"- {fact}" for fact in facts)
-    return f"{REMEMBERED.format(marker=marker)}\n{marker}\n{listed}\n{marker} end"
+    return f"{REMEMBERED.format(marker=marker)}\n{fenced([('facts', listed)], marker, 'end of the facts')}"

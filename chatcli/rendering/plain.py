@@ -26,6 +26,7 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
+from chatcli.fences import unmarked
 from chatcli.message import (
     DECISIONS,
     SPEAKERS,
@@ -351,7 +352,7 @@ def error_lines(error: ChatcliError) -> list[str]:
 def message_block(message: MessageShown) -> str:
     """Return a past message as a block: its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
-    text = sanitize(message.text).rstrip("\n")
+    text = sanitize(unmarked(message.text)).rstrip("\n")
     sources = "".join(f"\n{line}" for line in ("", *lines)) if (lines := source_lines(message.cited)) else ""
     interrupted = "\n[interrupted]" if message.interrupted else ""
     return f"{speaker}: {text}{sources}{interrupted}".rstrip("\n") + "\n\n"

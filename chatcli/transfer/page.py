@@ -16,6 +16,7 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
+from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, MessageShown
 from chatcli.rendering.markdown.parser import open_fence
 from chatcli.rendering.plain import source_lines
@@ -85,7 +86,7 @@ class ThreadPage:
             yield f"System prompt{role}", sanitize(self.system), [], False
         for message in self.messages:
             speaker = SPEAKERS.get(message.role, sanitize_line(message.role))
-            yield speaker, sanitize(message.text), source_lines(message.cited), message.interrupted
+            yield speaker, sanitize(unmarked(message.text)), source_lines(message.cited), message.interrupted
 
 
 def as_page(document: ThreadDocument) -> ThreadPage:

@@ -1,5 +1,6 @@
 """What holds for every failure and every stream of events, whatever they are of."""
 
+import re
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -30,3 +31,15 @@ def valid_events(events: list[dict[str, Any]]) -> None:
         valid("event", event)
     ends = [event["type"] in ("turn_finished", "turn_interrupted", "turn_failed") for event in events]
     assert ends == [False] * (len(events) - 1) + [True], events
+
+
+_FENCE = re.compile(r"^([0-9a-f]{16}) (<(file|stdin)\b[^>\n]*>\n(?:.*\n)*?)\1 (</\3>)$", re.MULTILINE)
+
+
+def unfenced(text: str) -> str:
+    """Return `text` without the markers of its fences; each fence has its own, which its text does not hold."""
+    markers = [match[1] for match in _FENCE.finditer(text)]
+    assert len(set(markers)) == len(markers)
+    plain = _FENCE.sub(r"\2\4", text)
+    assert not any(marker in plain for marker in markers), text
+    return plain

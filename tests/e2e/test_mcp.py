@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import KEY
-from tests.e2e.checks import assert_reported
+from tests.e2e.checks import assert_reported, unfenced
 from tests.e2e.program import Chat, Home, wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -178,7 +178,7 @@ def test_resources_go_along_with_a_question_and_without_debug_nothing_is_logged(
     done = chat("what shall I buy? see @fake:notes://today.")
     assert done.stdout == "milk\n", done
     assert "step 1" not in done.stderr.replace("fake/work", "")
-    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in fake.requests[0].last
+    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in unfenced(fake.requests[0].last)
     assert chat("look at @fake:notes://pixel").stdout == "it is small\n"
     assert [part["type"] for part in fake.requests[-1].body["messages"][-1]["content"]] == ["text", "image_url"]
     for name in ("notes://none", "notes://zip"):

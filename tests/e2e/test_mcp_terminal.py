@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.checks import unfenced
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Home
 from tests.fakes.openai_server import FakeOpenAI
@@ -30,7 +31,7 @@ def test_resources_and_prompts_are_completed_and_sent(terminal: OpenTerminal, fa
     chat.wait_for("@fake:notes://today")
     chat.send_line("")
     chat.wait_for("milk")
-    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in fake.requests[0].last
+    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in unfenced(fake.requests[0].last)
     chat.wait_for_prompt()
     chat.send("/fake:gr\t")
     chat.wait_for("/fake:greet")
@@ -44,7 +45,7 @@ def test_resources_and_prompts_are_completed_and_sent(terminal: OpenTerminal, fa
     chat.wait_for_prompt()
     chat.send_line("/fake:review")
     chat.wait_for("fine")
-    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in fake.requests[2].last
+    assert '<file name="fake:notes://today">\nbuy milk\n</file>' in unfenced(fake.requests[2].last)
     chat.wait_for_prompt()
     chat.send_line("/help")
     chat.wait_for("/fake:greet NAME [TONE]")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.attachments.samples import noise, pdf, picture
-from tests.e2e.checks import assert_reported
+from tests.e2e.checks import assert_reported, unfenced
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Chat
 from tests.fakes.openai_server import FakeOpenAI
@@ -21,7 +21,7 @@ def test_a_file_follows_the_question_in_a_block_with_its_name(chat: Chat, fake: 
     result = chat("-f", "notes.txt", "sum it up", "--file", 'od"d.md', input="piped\n")
     assert result.returncode == 0, result
     assert result.stderr == ('attached notes.txt: 13 B, about 3 tokens\nattached od"d.md: 23 B, about 5 tokens\n')
-    assert fake.requests[0].last == (
+    assert unfenced(fake.requests[0].last) == (
         "sum it up\n\n<stdin>\npiped\n</stdin>"
         '\n\n<file name="notes.txt">\nfirst\nsecond\n</file>'
         "\n\n<file name='od\"d.md'>\n# no newline at its end\n</file>"
@@ -30,7 +30,7 @@ def test_a_file_follows_the_question_in_a_block_with_its_name(chat: Chat, fake: 
 
 def test_a_dash_is_standard_input(chat: Chat, fake: FakeOpenAI) -> None:
     assert chat("-f", "-", "what is this?", input="piped\n").returncode == 0
-    assert fake.requests[0].last == "what is this?\n\n<stdin>\npiped\n</stdin>"
+    assert unfenced(fake.requests[0].last) == "what is this?\n\n<stdin>\npiped\n</stdin>"
 
 
 def test_a_file_of_another_encoding_is_read_and_the_guess_is_reported(chat: Chat, fake: FakeOpenAI) -> None:
@@ -43,7 +43,7 @@ def test_a_file_of_another_encoding_is_read_and_the_guess_is_reported(chat: Chat
 def test_a_pipe_of_process_substitution_is_a_file(chat: Chat, fake: FakeOpenAI) -> None:
     result = chat.shell("chat -f <(echo substituted) 'what is it?'")
     assert result.returncode == 0, result
-    assert "\nsubstituted\n</file>" in fake.requests[0].last
+    assert "\nsubstituted\n</file>" in unfenced(fake.requests[0].last)
 
 
 @pytest.mark.parametrize("name", ["missing.txt", ".", "~/missing", "missing/deep.txt"])
@@ -143,7 +143,7 @@ def test_the_text_of_a_pdf_is_sent_where_the_model_takes_none(chat: Chat, fake: 
     (chat.home.work / "paper.pdf").write_bytes(pdf("First page", "Second page"))
     assert chat("-m", "openai:gpt-fake", "-f", "paper.pdf", "what does it say?").returncode == 0
     block = '<file name="paper.pdf">\nFirst page\n\nSecond page\n</file>'
-    assert fake.requests[0].last == f"what does it say?\n\n{block}"
+    assert unfenced(fake.requests[0].last) == f"what does it say?\n\n{block}"
 
 
 def _scan() -> bytes:
@@ -191,8 +191,8 @@ def test_a_path_after_an_at_sign_attaches_a_file_in_the_conversation(
     tty.wait_for_prompt()
     tty.send_line('compare @notes.txt, and @"more notes.txt"')
     fake.wait_for_requests(2)
-    assert fake.requests[0].last == 'what is it, @bob?\n\n<file name="notes.txt">\nthe notes\n</file>'
-    assert fake.requests[1].last == (
+    assert unfenced(fake.requests[0].last) == 'what is it, @bob?\n\n<file name="notes.txt">\nthe notes\n</file>'
+    assert unfenced(fake.requests[1].last) == (
         'compare @notes.txt, and @"more notes.txt"'
         '\n\n<file name="notes.txt">\nthe notes\n</file>'
         '\n\n<file name="more notes.txt">\nmore of them\n</file>'
@@ -214,7 +214,7 @@ def test_the_file_command_attaches_to_the_next_question_alone(
     tty.wait_for_prompt()
     tty.send_line("and now?")
     fake.wait_for_requests(2)
-    assert fake.requests[0].last == 'what is it?\n\n<file name="notes.txt">\nthe notes\n</file>'
+    assert unfenced(fake.requests[0].last) == 'what is it?\n\n<file name="notes.txt">\nthe notes\n</file>'
     assert fake.requests[1].last == "and now?"
 
 

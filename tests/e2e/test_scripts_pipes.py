@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checks import assert_reported
+from tests.e2e.checks import assert_reported, unfenced
 from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import EXECUTABLE, Chat
 from tests.e2e.terminal import Terminal
@@ -40,7 +40,7 @@ def test_a_writer_that_is_slow_and_pauses_is_waited_for(chat: Chat, fake: FakeOp
     writer = "for word in one two; do printf '%s\\n' $word; sleep 0.3; done; sleep 5; echo three"
     result = chat.shell(f"({writer}) | chat 'sum it up'")
     assert result.returncode == 0, result
-    assert fake.requests[0].last == "sum it up\n\n<stdin>\none\ntwo\nthree\n</stdin>"
+    assert unfenced(fake.requests[0].last) == "sum it up\n\n<stdin>\none\ntwo\nthree\n</stdin>"
 
 
 @pytest.mark.parametrize("words", [["-"], ["-q", "-"], ["-", "-q"]])
@@ -99,7 +99,7 @@ def test_a_conversation_after_a_pipe_reads_the_keyboard(chat: Chat, fake: FakeOp
         assert tty.exit_code() == 0
     finally:
         tty.close()
-    assert fake.requests[0].last == "start here\n\n<stdin>\npiped text\n</stdin>"
+    assert unfenced(fake.requests[0].last) == "start here\n\n<stdin>\npiped text\n</stdin>"
     assert fake.requests[1].last == "typed by hand"
 
 

@@ -10,6 +10,8 @@ from chatcli.events import Notice
 from chatcli.memory.instructions import MAX_BYTES, Instructions, read_instructions
 from chatcli.memory.known import Knowledge
 
+MARKER = "0123456789abcdef"
+
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -39,9 +41,10 @@ def test_the_nearest_comes_last(root: Path) -> None:
     write(root / "a" / "CLAUDE.md", "middle")
     write(root / "a" / "b" / "AGENTS.md", "inner")
     write(root / "a" / "b" / "CLAUDE.md", "not read")
-    text, cut = found().text()
-    assert [line for line in text.splitlines() if line][1:] == [
-        *("# ../../AGENTS.md", "outer", "# ../CLAUDE.md", "middle", "# AGENTS.md", "inner")
+    text, cut = found().text(MARKER)
+    assert text.splitlines()[2:] == [
+        *(f"{MARKER} ../../AGENTS.md", "outer", f"{MARKER} ../CLAUDE.md", "middle", f"{MARKER} AGENTS.md", "inner"),
+        f"{MARKER} end of the instructions",
     ]
     assert not cut
 
@@ -56,7 +59,7 @@ def test_what_is_not_trusted_is_named(root: Path) -> None:
     write(root / "AGENTS.md", "outer", trusted=False)
     write(Path("AGENTS.md"), "inner")
     Path("AGENTS.md").write_text("inner, changed")
-    assert found().text() == ("", False)
+    assert found().text(MARKER) == ("", False)
     [line] = Knowledge(Path.cwd(), instructions=True, memory=False).news(
         Knowledge(Path.cwd(), instructions=True, memory=False).read("hi", None), 0
     )
@@ -89,10 +92,10 @@ def test_a_link_out_of_the_folder_a_pipe_and_a_folder_are_left_out(root: Path) -
 def test_the_outermost_file_is_cut_first(root: Path) -> None:
     write(root / "AGENTS.md", "o" * 20_000 + "end")
     write(Path("AGENTS.md"), "i" * 20_000 + "end")
-    text, cut = found().text()
+    text, cut = found().text(MARKER)
     assert cut
-    assert text.count("end") == 1
-    assert text.endswith("iend")
+    assert text.count("end\n") == 1
+    assert text.endswith(f"iend\n{MARKER} end of the instructions")
     assert text.count("i" * 20_000) == 1
     assert len(text.encode()) < MAX_BYTES + 300
 
@@ -110,7 +113,7 @@ def test_news_is_told_once_until_something_changes(root: Path) -> None:
     assert list(knowledge.news(knowledge.read("hi", None), 12)) == [Notice("instructions: AGENTS.md (about 12 tokens)")]
     assert list(knowledge.news(knowledge.read("hi", None), 12)) == []
     write(Path("AGENTS.md"), "other")
-    assert knowledge.read("hi", None).text.endswith("other")
+    assert knowledge.read("hi", None).text.split("\n")[-2] == "other"
     assert list(knowledge.news(knowledge.read("hi", None), 12)) != []
 
 
@@ -118,4 +121,17 @@ def test_invalid_bytes_and_a_byte_order_mark_are_no_failure(root: Path) -> None:
     Path("AGENTS.md").write_bytes(b"\xef\xbb\xbfrule \xff\xfe")
     if (file := read_folder_file("AGENTS.md")) is not None:
         trust([file])
-    assert found().text()[0].endswith("rule")
+    assert found().text(MARKER)[0].split("\n")[-2] == "rule"
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF\x02\0\0", bytes(range(1, 256)) * 9, "héllo".encode("utf-16")])
+def test_what_is_no_text_is_left_out_though_it_is_trusted(content: bytes) -> None:
+    Path("AGENTS.md").write_bytes(content)
+    file = read_folder_file("AGENTS.md")
+    assert file is not None
+    trust([file])
+    known = Knowledge(Path.cwd(), instructions=True, memory=False)
+    sent = known.read("hi", None)
+    assert sent.text == ""
+    [line] = known.news(sent, 0)
+    assert line.text == f"the instructions {Path.cwd().resolve() / 'AGENTS.md'} are left out: it is not text in UTF-8"

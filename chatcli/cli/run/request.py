@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from chatcli.attachments import MAX_BYTES, STDIN
+from chatcli.attachments import MAX_BYTES, STDIN, piped_block
 from chatcli.config.settings import Settings
 from chatcli.errors import ContextError, UsageError
 from chatcli.runtime.program import command, current_program
@@ -95,8 +95,7 @@ def prompt_text(words: list[str], piped: str | None) -> str:
     prompt = " ".join(words).strip()
     text = piped if piped is not None and piped.strip() else None
     if prompt and text:
-        newline = "" if text.endswith("\n") else "\n"
-        return f"{prompt}\n\n<stdin>\n{text}{newline}</stdin>"
+        return f"{prompt}\n\n{piped_block(text)}"
     if text:
         return text
     if not prompt:

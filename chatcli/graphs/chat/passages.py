@@ -6,12 +6,12 @@ with a random marker. What stands there is data from anybody, so the model is to
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 from zlib import crc32
 
 from langchain_core.messages import BaseMessage
 
+from chatcli import fences
 from chatcli.documents.citations import for_people
 from chatcli.documents.find import shown_path
 from chatcli.documents.passage import Found
@@ -45,7 +45,7 @@ MAX_PLACE = 300
 
 def new_retrieval() -> Retrieval:
     """Return what the state of a turn with documents begins with: nothing was looked for yet."""
-    return Retrieval(marker=token_hex(8), query="", passages=[])
+    return Retrieval(marker=fences.new_marker(), query="", passages=[])
 
 
 def number_passages(found: Iterable[Found], numbers: dict[str, int]) -> list[FoundPassage]:
@@ -138,8 +138,8 @@ def _asked(question: BaseMessage, passages: Sequence[FoundPassage], retrieval: R
 
 def fenced(passages: Iterable[FoundPassage], marker: str) -> str:
     """Return `passages` as the model gets them: each below a line with its number and place, an end below the last."""
-    parts = [f"{marker} {_heading(each)}\n{each['plain'] or each['text']}" for each in passages]
-    return "\n".join([*parts, f"{marker} end of the passages"])
+    parts = ((_heading(each), each["plain"] or each["text"]) for each in passages)
+    return fences.fenced(parts, marker, "end of the passages")
 
 
 def _heading(passage: FoundPassage) -> str:

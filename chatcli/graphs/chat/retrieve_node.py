@@ -65,7 +65,7 @@ REWRITE = (
     "{conversation}\n\nNewest question: {question}"
 )
 _WORD = re.compile(r"\w+")
-_ATTACHED = re.compile(rf"^(?:<stdin>|<file name=|{re.escape(OPENING)})", re.MULTILINE)
+_ATTACHED = re.compile(rf"^(?:(?:[0-9a-f]{{16}} )?<(?:stdin>|file name=)|{re.escape(OPENING)})", re.MULTILINE)
 """How the block of a file, a pipe or past threads begins; it stands behind what the user typed."""
 _POINTING = frozenset(
     {"it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "him", "his", "she", "her", "one"}

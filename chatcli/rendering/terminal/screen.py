@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chatcli.events import Listing, MatchShown
+from chatcli.fences import unmarked
 from chatcli.message import SPEAKERS, Cited, MessageShown
 from chatcli.rendering.images import Pictures, is_multiplexed, known_protocol
 from chatcli.rendering.terminal.activity import Reasoning
@@ -156,7 +157,7 @@ class Screen:
 
     def print_message(self, event: MessageShown) -> None:
         """Print a past message; call it inside `aside`."""
-        text = sanitize(event.text)
+        text = sanitize(unmarked(event.text))
         if event.role == "user":
             glyph = (_PROMPT, self._theme.resolve(Style(bold=True, color="cyan")))
             self._print(Text.assemble(glyph, (text.replace("\n", _CONTINUATION), "bold")))

@@ -26,6 +26,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
+from chatcli.fences import unmarked
 from chatcli.message import Cited, MessageShown, call_text, human_role
 from chatcli.rendering.plain import ProgressLines, diff_lines
 from chatcli.sanitize import reveal, reveal_lines
@@ -320,7 +321,7 @@ def history(messages: Sequence[Any], updates: Updates) -> Iterator[Fields]:
 def _question(message: Any) -> Iterator[Fields]:
     for block in message.content_blocks:
         if block["type"] == "text" and block.get("text"):
-            yield text_chunk(block["text"], QUESTION)
+            yield text_chunk(unmarked(block["text"]), QUESTION)
         elif block["type"] == "image" and block.get("base64"):
             image = {"type": "image", "data": block["base64"], "mimeType": block.get("mime_type") or "image/png"}
             yield {"sessionUpdate": QUESTION, "content": image}

@@ -1,0 +1,26 @@
+"""Fences around texts of others in what a model is sent: lines that begin with a random marker, so none is forged."""
+
+import os
+import re
+from collections.abc import Iterable
+
+_ATTACHED = re.compile(r"^[0-9a-f]{16} (?=</?(?:file|stdin)\b)", re.MULTILINE)
+
+
+def new_marker() -> str:
+    """Return a marker that nobody can know before."""
+    return os.urandom(8).hex()
+
+
+def fenced(parts: Iterable[tuple[str, str]], marker: str, end: str) -> str:
+    """Return `parts`, each a heading on one line and a text, as a model gets them.
+
+    Each text is below a line with `marker` and its heading; below the last is a line with `marker` and `end`.
+    """
+    lines = (f"{marker} {heading}\n{text}{'' if text.endswith(chr(10)) else chr(10)}" for heading, text in parts)
+    return f"{''.join(lines)}{marker} {end}"
+
+
+def unmarked(text: str) -> str:
+    """Return `text`, a question, as it is shown: without the markers before the lines of its attached files."""
+    return _ATTACHED.sub("", text)

@@ -221,6 +221,13 @@ class Conversation:
         """
         return await (await self.session()).pending(shown=shown)
 
+    async def refuse_calls(self) -> bool:
+        """Refuse the calls that the current thread asks about; see `Session.refuse_calls`, for failures `pending`."""
+        refused = await (await self.session()).refuse_calls()
+        if not self.has_own_graph:
+            await (await self.toolbox()).stop_served()
+        return refused
+
     async def open_request(self) -> ApprovalRequested | None:
         """Return what the current thread waits for next; see `Session.open_request`, and `pending` for failures."""
         return await (await self.session()).open_request()

@@ -38,6 +38,7 @@ CUT = "chatcli_cut_calls"
 MAX_DEPTH = 64
 """Levels of lists and objects in a call's arguments."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+REFUSED = "The user refused this call."
 NO_RESULT = "The call was interrupted; there is no result."
 
 

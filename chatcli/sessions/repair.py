@@ -18,7 +18,7 @@ from langgraph.types import StateSnapshot
 from chatcli.events import INTERRUPTED
 from chatcli.sessions.found import cited_metadata
 from chatcli.sessions.history import newest_turn
-from chatcli.sessions.message_calls import NO_RESULT, calls_of, result_of
+from chatcli.sessions.message_calls import NO_RESULT, REFUSED, calls_of, result_of
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.store.threads import Partial
 
@@ -110,16 +110,26 @@ def _is_stored(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
     return any(isinstance(message, AIMessage) and message.text.startswith(partial.text) for message in since)
 
 
-def unanswered_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+async def refuse_calls(thread: GraphThread, config: RunnableConfig) -> bool:
+    """Store that the user refused the calls without a result, after which nothing waits; return whether there are any.
+
+    The caller holds the thread's lock.
+    """
+    return await _append_rest(thread, config, await thread.snapshot(), "", REFUSED)
+
+
+def unanswered_calls(messages: Sequence[BaseMessage], reason: str = NO_RESULT) -> list[BaseMessage]:
     """Return a result for each tool call among `messages` that has none: it says that the call was interrupted."""
     results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     calls = [call for message in messages for call in calls_of(message)]
-    return [result_of(call, NO_RESULT) for call in calls if call["id"] not in results]
+    return [result_of(call, reason) for call in calls if call["id"] not in results]
 
 
-async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str) -> None:
-    """Write the end of a turn that broke off at `snapshot`; nothing where there is none."""
-    rest = unanswered_calls(messages_of(snapshot))
+async def _append_rest(
+    thread: GraphThread, config: RunnableConfig, snapshot: StateSnapshot, partial: str, reason: str = NO_RESULT
+) -> bool:
+    """Write the end of a turn that broke off at `snapshot`, if there is one; return whether there is."""
+    rest = unanswered_calls(messages_of(snapshot), reason)
     if partial:
         # A user graph's state may have any keys.
         cited = {} if thread.node is None else cited_metadata(partial, snapshot.values)
@@ -129,6 +139,7 @@ async def _append_rest(thread: GraphThread, config: RunnableConfig, snapshot: St
         labels = {name: value for name, value in (snapshot.metadata or {}).items() if name.startswith("chatcli_")}
         config = {**config, "metadata": {**labels, **config.get("metadata", {})}}
         await thread.append(config, rest)
+    return bool(rest)
 
 
 def _partial_answer(text: str, metadata: Mapping[str, Any]) -> AIMessage:

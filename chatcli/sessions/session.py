@@ -39,7 +39,7 @@ from chatcli.sessions.history import (
 )
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
-from chatcli.sessions.repair import recover_unless_running
+from chatcli.sessions.repair import recover_unless_running, refuse_calls
 from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
@@ -154,6 +154,14 @@ class Session:
         if shown:
             self._shown |= {request.interrupt_id for request in requests}
         return requests
+
+    async def refuse_calls(self) -> bool:
+        """Refuse the calls of tools that have no result yet, so that the thread no longer waits; nothing runs.
+
+        Returns whether there were any among the messages.
+        """
+        async with self._thread.hold():
+            return await refuse_calls(self._thread, self._thread.config(self.name))
 
     async def open_request(self) -> ApprovalRequested | None:
         """Return what the thread waits for next, None for nothing; the caller shows it to the user."""

@@ -204,9 +204,14 @@ class Toolbox:
         """Forget the call at `place`, which has ended."""
         self._calls.pop(place, None)
 
+    async def stop_served(self) -> None:
+        """Stop the calls of servers that run."""
+        await asyncio.gather(*(call.stop() for call in self._calls.values()))
+        self._calls.clear()
+
     async def close(self) -> None:
         """End every session; servers that were started here end too."""
-        await asyncio.gather(*(call.stop() for call in self._calls.values()))
+        await self.stop_served()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])

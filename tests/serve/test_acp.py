@@ -433,28 +433,130 @@ def test_cancelling_keeps_what_had_arrived(chat: Chat, fake: FakeOpenAI) -> None
     assert kept[:2] == [("go", False), ("The beginning", True)]
 
 
-def test_a_request_for_permission_can_be_cancelled_and_is_asked_again(chat: Chat, fake: FakeOpenAI) -> None:
-    fake.script(call("run_shell", command="touch a"), Answer("done"), Answer("and more"))
-    editor = Editor(choose=lambda asked, options: "never" if len(editor.asked) == 1 else "once")
+def statuses(editor: Editor, session: str) -> list[str]:
+    """The last status of each tool call that the editor shows."""
+    found: dict[str, str] = {}
+    for update in editor.updates[session]:
+        if "toolCallId" in update and "status" in update:
+            found[update["toolCallId"]] = update["status"]
+    return list(found.values())
 
-    async def work() -> None:
+
+REFUSED = "The user refused this call."
+TWO_CALLS = Calls([("run_shell", {"command": "touch a"}), ("run_shell", {"command": "touch b"})])
+
+
+@pytest.mark.parametrize("how", ["turn", "dialog", "both"])
+@pytest.mark.parametrize("calls", [call("run_shell", command="touch a"), TWO_CALLS], ids=["one", "two"])
+def test_a_cancelled_permission_is_a_no_and_the_next_message_is_sent(
+    chat: Chat, fake: FakeOpenAI, how: str, calls: Calls
+) -> None:
+    fake.script(calls, Answer("hello"))
+    editor = Editor(choose=lambda asked, options: None if how == "dialog" else "never")
+
+    async def work() -> str:
         async with connected(chat, *TOOLS, editor=editor) as at:
             session = await at.new()
             asking = asyncio.create_task(at.ask(session, "go"))
             await editor.until(lambda: len(editor.asked) == 1)
-            await at.agent.cancel(session_id=session)
+            if how != "dialog":
+                await at.agent.cancel(session_id=session)
             assert await asking == "cancelled"
-            assert await at.ask(session, "a question that begins with a word of approval") == "end_turn"
-            assert len(editor.asked) == 2
-            assert (chat.home.work / "a").exists()
-            assert editor.text(session) == "done\n\nand more"
-            statuses: dict[str, str] = {}
-            for update in editor.updates[session]:
-                if "toolCallId" in update and "status" in update:
-                    statuses[update["toolCallId"]] = update["status"]
-            assert sorted(statuses.values()) == ["completed", "failed"]
+            told = [one["content"] for one in chat.messages(session) if one["role"] == "tool"]
+            assert len(told) == len(statuses(editor, session))
+            assert all(REFUSED in text for text in told)
+            assert await at.ask(session, "approve or not, say hello") == "end_turn"
+            return session
 
-    run(work())
+    session = run(work())
+    assert len(editor.asked) == 1
+    assert not (chat.home.work / "a").exists()
+    assert editor.text(session) == "hello"
+    assert set(statuses(editor, session)) == {"failed"}
+    assert fake.requests[1].last == "approve or not, say hello"
+    assert set(fake.requests[1].results) == {REFUSED}
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_message_outlives_the_old_call_that_is_cancelled_before_it(
+    chat: Chat, fake: FakeOpenAI, *, stopped: bool
+) -> None:
+    """The call was left open by a session that ended."""
+    fake.script(call("run_shell", command="touch a"), Answer("done"))
+    editor = Editor(choose=lambda asked, options: "never")
+
+    async def leave() -> str:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            asking = asyncio.create_task(at.ask(session, "go"))
+            await editor.until(lambda: len(editor.asked) == 1)
+            await at.call("session/close", sessionId=session)
+            assert await asking == "cancelled"
+            return session
+
+    session = run(leave())
+    again = Editor(choose=lambda asked, options: "never" if stopped else None)
+
+    async def come_back() -> None:
+        async with connected(chat, *TOOLS, editor=again) as at:
+            await at.call("session/load", sessionId=session, cwd=at.cwd, mcpServers=[])
+            asking = asyncio.create_task(at.ask(session, "a new message"))
+            await again.until(lambda: len(again.asked) == 1)
+            if stopped:
+                await at.agent.cancel(session_id=session)
+            assert await asking == ("cancelled" if stopped else "end_turn")
+
+    run(come_back())
+    said = [(one["role"], one["content"]) for one in chat.messages(session)]
+    assert ("user", "a new message") in said
+    assert sum(REFUSED in text for role, text in said if role == "tool") == 1
+    assert (said[-1] == ("assistant", "done")) is not stopped
+    assert not (chat.home.work / "a").exists()
+
+
+def test_the_terminal_of_a_repeated_command_belongs_to_the_call_that_is_shown(chat: Chat, fake: FakeOpenAI) -> None:
+    """Servers may give every call the same ID, and a model may repeat a command, also side by side."""
+    twice = Calls([("run_shell", {"command": "make all"})] * 2)
+    fake.script(twice, call("run_shell", command="make all"), Answer("done"), call("run_shell", command="make all"))
+    editor = Editor({"terminal": True}, choose=lambda asked, options: "once")
+
+    async def work() -> str:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            await at.ask(session, "go")
+            fake.script(Answer("again"))
+            await at.ask(session, "once more")
+            return session
+
+    session = run(work())
+    starts = [one["toolCallId"] for one in editor.of(session, "tool_call")]
+    assert len(set(starts)) == len(starts) == 4
+    contents = [one for one in editor.of(session, "tool_call_update") if "content" in one]
+    assert sorted(one["toolCallId"] for one in contents) == sorted(starts)
+    assert {one["content"][0]["terminalId"] for one in contents} == {f"terminal-{number}" for number in range(1, 5)}
+    assert [asked["toolCallId"] for asked, _ in editor.asked] == starts
+
+
+def test_a_call_that_is_asked_about_again_has_its_terminal_where_it_is_shown(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.script(call("run_shell", command="make all"), Answer("done"))
+    editor = Editor({"terminal": True}, choose=lambda asked, options: "never" if len(editor.asked) == 1 else "once")
+
+    async def work() -> str:
+        async with connected(chat, *TOOLS, editor=editor) as at:
+            session = await at.new()
+            asking = asyncio.create_task(at.ask(session, "go"))
+            await editor.until(lambda: len(editor.asked) == 1)
+            await at.call("session/close", sessionId=session)
+            await asking
+            editor.updates.clear()
+            await at.call("session/resume", sessionId=session, cwd=at.cwd, mcpServers=[])
+            await at.ask(session, "approve")
+            return session
+
+    session = run(work())
+    [start] = [one["toolCallId"] for one in editor.of(session, "tool_call")]
+    [shown] = [one["toolCallId"] for one in editor.of(session, "tool_call_update") if "content" in one]
+    assert shown == start
 
 
 def test_ten_sessions_at_once_each_in_its_folder(chat: Chat, fake: FakeOpenAI) -> None:

@@ -2,9 +2,9 @@
 
 The request for approval is an interrupt, which outlives the process.
 
-The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with additions: each action's
-`rule`, which matches similar calls, the `scope` of an approval, which says how long that rule holds, and the `diff` of
-a call that changes a file, with the digest of that file (`file_sha256`).
+The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with additions: each action's `id`,
+that of the call, its `rule`, which matches similar calls, the `scope` of an approval, which says how long that rule
+holds, and the `diff` of a call that changes a file, with the digest of that file (`file_sha256`).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from chatcli.errors import StoreError
 from chatcli.graphs.chat.offer import turn_tools
 from chatcli.graphs.chat.state import ChatState, TurnContext
-from chatcli.sessions.message_calls import calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
+from chatcli.sessions.message_calls import REFUSED, calls_of, is_cut, is_plain, open_calls, result_of, steps_of_turn
 from chatcli.tools.changes import plan
 from chatcli.tools.tool import Tool, keep_rule, suggest_rule
 
@@ -154,7 +154,7 @@ def _request(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[str, 
 
 
 def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
-    action: dict[str, Any] = {"name": call["name"], "args": call["args"]}
+    action: dict[str, Any] = {"name": call["name"], "args": call["args"], "id": call["id"]}
     if tool is None:  # it was switched on in the run that asked first
         return {**action, "description": "No such tool is switched on now."}
     if tool.changes:
@@ -216,7 +216,7 @@ def _apply(
     for call, decision, action in zip(calls, decisions, request["action_requests"], strict=True):
         if decision["type"] == "reject":
             words = decision.get("message", "")
-            refusals.append(result_of(call, f"The user refused this call{f': {words}' if words else '.'}"))
+            refusals.append(result_of(call, f"{REFUSED.removesuffix('.')}: {words}" if words else REFUSED))
         elif decision["type"] == "edit":
             edited[str(call["id"])] = mine = _edited(call, decision)
             turn.toolbox.approve(mine)

@@ -16,7 +16,7 @@ from chatcli.events import ApprovalRequested
 from chatcli.message import is_review, reviewed_actions
 from chatcli.rendering.plain import action_lines, answer_forms, diff_lines
 from chatcli.sanitize import reveal, reveal_lines
-from chatcli.serve.acp.client import Client, Fields, StoppedError
+from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedError
 from chatcli.serve.acp.updates import Updates, diff, shown_text, text_chunk
 from chatcli.sessions.interrupt_answers import decide, read_answer
 from chatcli.sessions.state import as_json, in_full, in_one_line
@@ -131,11 +131,12 @@ class Asker:
         name = str(action.get("name", ""))
         arguments = action["args"] if isinstance(action.get("args"), Mapping) else {}
         content = await self._content(action, name, arguments, toolbox)
-        call = self._updates.waiting(name, arguments)
+        call_id = str(action.get("id") or "")
+        call = self._updates.waiting(call_id, name, arguments)
         if call is None:
-            call_id = f"{request.interrupt_id}-{number}"
+            call_id = call_id or f"{request.interrupt_id}-{number}"
             await self._update(self._updates.start(call_id, name, arguments, content, status="pending"))
-            call = self._updates.calls[call_id]
+            call = self._updates.calls[self._updates.shown[call_id]]
         call.asked = True
         call.has_diff = call.has_diff or any(each["type"] == "diff" for each in content)
         options = _options_of(action)
@@ -246,7 +247,7 @@ class Asker:
             outcome = answer.get("outcome") if isinstance(answer, Mapping) else None
             chosen = outcome.get("optionId") if isinstance(outcome, Mapping) else None
             if not isinstance(outcome, Mapping) or outcome.get("outcome") != "selected":
-                raise StoppedError
+                raise DismissedError
             if chosen not in [option["optionId"] for option in options]:
                 raise UnableError
             status = "completed"

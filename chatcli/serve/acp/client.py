@@ -17,6 +17,10 @@ class StoppedError(Exception):
     """The user stopped the turn."""
 
 
+class DismissedError(StoppedError):
+    """The user dismissed a question, or the turn: to a question about calls, that is a no."""
+
+
 class Wire(Protocol):
     """What the SDK's connection offers."""
 

@@ -139,7 +139,9 @@ class EditorSession:
             self._turns.stop_asking()
 
     async def close(self) -> None:
-        """Stop what runs, and close the conversation."""
+        """Stop what runs, and close the conversation; what waits for the user stays open."""
+        if self._turns is not None:
+            self._turns.closing = True
         self.cancel()
         async with self._lock:
             await self.conversation.close()

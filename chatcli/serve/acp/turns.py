@@ -33,7 +33,7 @@ from chatcli.events import (
 from chatcli.message import is_review
 from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
-from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
+from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.options import OfferedCommands
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
@@ -112,7 +112,11 @@ class Turns:
         self._client = client
         self._workspace = workspace
         self._updates = Updates(folder)
+        if isinstance(workspace.terminal, Terminal):
+            workspace.terminal.shown = self._updates.shown
         self._asker = Asker(client, self.id, self._updates)
+        self.closing = False
+        """Whether the session ends: then a question that is open is not answered by it."""
         self._commands = commands
         self._options = options
         self._stop = asyncio.Event()
@@ -242,21 +246,8 @@ class Turns:
     async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
         """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
         pending = list(await self.conversation.pending(shown=False))
-        question: tuple[str, Sequence[Attachment]] | None = (text, attachments)
-        if pending:
-            ids = {request.interrupt_id for request in pending}
-            self._answers = {key: value for key, value in self._answers.items() if key in ids}
-            try:
-                answered = self._answer_in_words(pending, text)
-            except UsageError as error:
-                await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
-                return END
-            question = None if answered else question
-            reason = await self._follow(Outcome(waits_for=pending), spending)
-            if reason != END or self._in_words:
-                return reason
-        if question is None:
-            return END
+        if pending and (reason := await self._settle(pending, (text, attachments), spending)):
+            return reason
         if pending:
             await self._update(text_chunk("\n\n"))  # between its answer and that to the question
         if (notice := await self.conversation.stopped_notice()) is not None:
@@ -269,9 +260,32 @@ class Turns:
         self._check_stop()
         if self._recalled and not self.conversation.takes_recall:
             await self._recall("", "")
-        text, attachments = question
         attachments, self._recalled = (*self._recalled, *attachments), ()
         return await self._follow(await self._show(self.conversation.run_turn(text, attachments), spending), spending)
+
+    async def _settle(
+        self, pending: Sequence[ApprovalRequested], question: tuple[str, Sequence[Attachment]], spending: Spending
+    ) -> str:
+        """Answer what the thread waits for, with the text of `question` if it is an answer.
+
+        Returns why the prompt ends, empty where `question` is to be asked now.
+        """
+        ids = {request.interrupt_id for request in pending}
+        self._answers = {key: value for key, value in self._answers.items() if key in ids}
+        try:
+            answered = self._answer_in_words(pending, question[0])
+        except UsageError as error:
+            await self._update(text_chunk(f"{error.message}. {error.remedy}\n"))
+            return END
+        try:
+            reason = await self._follow(Outcome(waits_for=list(pending)), spending)
+        except DismissedError:
+            if not (answered or self._stop.is_set()):
+                return ""
+            if not answered:
+                await self._show(self.conversation.keep(*question), spending)
+            raise
+        return reason if answered or reason != END or self._in_words else ""
 
     async def _goes_on(self, notice: str) -> bool:
         """Return whether the user lets a graph go on that stopped at a breakpoint."""
@@ -287,11 +301,10 @@ class Turns:
                 if not await self._goes_on(outcome.stopped):
                     return END
                 events = self.conversation.go_on()
-            elif (answers := await self._answer_all(outcome.waits_for)) is not None:
+            elif (answers := await self._answer_or_refuse(outcome.waits_for)) is not None:
                 events = self.conversation.resume(answers)
             else:
                 return END
-            self._check_stop()
             outcome = await self._show(events, spending)
         match outcome.last:
             case TurnInterrupted():
@@ -333,6 +346,25 @@ class Turns:
         self._in_words.discard(request.interrupt_id)
         return True
 
+    async def _answer_or_refuse(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
+        """Return what `_answer_all` returns; where the user dismisses a question about calls, these are refused.
+
+        Raises:
+            StoppedError: The user stopped the turn, or dismissed a question.
+
+        """
+        try:
+            answers = await self._answer_all(requests)
+            self._check_stop()
+        except DismissedError:
+            reviews = [request for request in requests if is_review(request.payload)]
+            if reviews and not await self.conversation.refuse_calls():
+                for request in reviews:  # the next prompt gives the answer
+                    with suppress(UsageError):  # no decision here is a no
+                        self._answers[request.interrupt_id] = read_answer(request, "reject")
+            raise
+        return answers
+
     async def _answer_all(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
         """Return the user's answer to each of `requests`, by ID; None where the next prompt is to answer one."""
         ids = {request.interrupt_id for request in requests}
@@ -365,8 +397,7 @@ class Turns:
         try:
             return await self._asking
         except asyncio.CancelledError:
-            if self._stop.is_set():
-                raise StoppedError from None
+            self._check_stop()
             raise
         finally:
             self._asking = None
@@ -442,7 +473,7 @@ class Turns:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise StoppedError
+            raise StoppedError if self.closing else DismissedError
 
     async def _update(self, update: Fields) -> None:
         terminal = self._workspace.terminal

@@ -152,6 +152,10 @@ class Updates:
     """The tool calls that have begun, and are not over."""
     hidden: set[str] = field(default_factory=set)
     """The calls that are shown as a plan."""
+    shown_ids: set[str] = field(default_factory=set)
+    """All IDs under which calls were shown."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """The ID under which each call was shown last, by its own: one that is shown again has another then."""
     _progress: ProgressLines = field(default_factory=ProgressLines)
     _searches: int = 0
     _node: str = ""
@@ -188,10 +192,13 @@ class Updates:
     ) -> Fields:
         """Return the update that shows a call that begins."""
         content = [*(content or diff_of(name, arguments, self.root))]
-        self.calls[call_id] = OpenCall(call_id, name, arguments, has_diff=bool(content))
+        shown = f"{call_id}-{len(self.shown_ids)}" if call_id in self.shown_ids else call_id
+        self.shown_ids.add(shown)
+        self.shown[call_id] = shown
+        self.calls[shown] = OpenCall(shown, name, arguments, has_diff=bool(content))
         return {
             "sessionUpdate": "tool_call",
-            **self.call(self.calls[call_id], content),
+            **self.call(self.calls[shown], content),
             "status": "in_progress",
             **more,
         }
@@ -213,8 +220,11 @@ class Updates:
             yield {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "status": "failed"}
         self.calls.clear()
 
-    def waiting(self, name: str, arguments: Mapping[str, Any]) -> OpenCall | None:
-        """Return the open call of the tool `name` with `arguments` that nobody was asked about yet."""
+    def waiting(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> OpenCall | None:
+        """Return the open call `call_id` that nobody was asked about yet; where none is known, one of equal content."""
+        if call_id in self.shown:
+            call = self.calls.get(self.shown.get(call_id, ""))
+            return None if call is None or call.asked else call
         for call in self.calls.values():
             if not call.asked and call.name == name and dict(call.arguments) == dict(arguments):
                 return call
@@ -225,10 +235,10 @@ class Updates:
             return
         # One that began in an earlier prompt was shown again when it was asked about.
         asked = (call for call in self.calls.values() if call.asked and call.name == event.name)
-        call = self.calls.get(event.call_id) or next(asked, None)
+        call = self.calls.get(self.shown.get(event.call_id, "")) or next(asked, None)
         if call is None:
             yield self.start(event.call_id, event.name, {})
-            call = self.calls[event.call_id]
+            call = self.calls[self.shown[event.call_id]]
         del self.calls[call.call_id]
         failed = event.status == "error"
         update: Fields = {

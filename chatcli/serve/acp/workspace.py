@@ -64,7 +64,9 @@ class Terminal:
         self._client = client
         self._session_id = session_id
         self.calls: set[str] = set()
-        """The tool calls whose output the user sees in a terminal."""
+        """The tool calls whose output the user sees in a terminal, by the IDs under which they are shown."""
+        self.shown: Mapping[str, str] = {}
+        """The ID under which a call is shown, by its own; see `Updates.shown`."""
 
     async def run(
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float
@@ -91,7 +93,7 @@ class Terminal:
             await self._end("terminal/release", terminal)
 
     async def _watch(self, terminal: str, seconds: float) -> Finished:
-        if call_id := CALL_ID.get():
+        if call_id := self.shown.get(CALL_ID.get(), CALL_ID.get()):
             self.calls.add(call_id)
             shown = {"type": "terminal", "terminalId": terminal}
             update: Fields = {"sessionUpdate": "tool_call_update", "toolCallId": call_id, "content": [shown]}

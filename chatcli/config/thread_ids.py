@@ -1,5 +1,6 @@
 """The IDs of threads, and their titles."""
 
+from chatcli.sanitize import reveal
 from chatcli.text_lines import one_line
 
 MAX_ID_LENGTH = 200
@@ -14,7 +15,15 @@ def new_thread_id() -> str:
 
 
 def check_thread_id(thread_id: str) -> str:
-    """Return `thread_id` when it is 1 to 200 printable characters; raise ValueError otherwise."""
+    """Return `thread_id` when it is 1 to 200 printable characters, not all blank; raise ValueError otherwise."""
+    check_stored_id(thread_id)
+    if not any(char != " " and reveal(char) == char for char in thread_id):
+        raise ValueError("a thread ID has characters that can be seen, not blanks alone")
+    return thread_id
+
+
+def check_stored_id(thread_id: str) -> str:
+    """Return `thread_id` when a store may hold it: older versions took blanks, too; raise ValueError otherwise."""
     if not 1 <= len(thread_id) <= MAX_ID_LENGTH:
         raise ValueError(f"a thread ID has 1 to {MAX_ID_LENGTH} characters, not {len(thread_id)}")
     if not thread_id.isprintable():

@@ -5,6 +5,7 @@ that is removed is forgotten.
 """
 
 import hashlib
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -263,6 +264,8 @@ def _parse(path: Path, lines: Sequence[str]) -> list[Fact]:
 
 def _lines(path: Path) -> list[str]:
     try:
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(_folder())):
+            raise StoreError(f"the memory {path} is a link that leaves its folder")
         if path.stat().st_size > _MAX_BYTES:
             raise StoreError(f"the memory {path} is larger than {_MAX_BYTES // 1_000_000} MB")
         return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from chatcli.config.thread_ids import check_thread_id
+from chatcli.config.thread_ids import check_stored_id
 from chatcli.errors import StoreError
 from chatcli.runtime.files import write_to_disk
 from chatcli.store.items import open_sqlite_items
@@ -86,7 +86,7 @@ async def rescue(path: Path) -> list[str]:
 
 def _is_id(thread_id: str) -> bool:
     try:
-        return bool(check_thread_id(thread_id))
+        return bool(check_stored_id(thread_id))
     except ValueError:
         return False
 

@@ -310,6 +310,20 @@ def test_the_dotenv_of_a_parent_folder_is_not_read(chat: Chat, home: Home, fake:
     assert fake.requests[-1].messages == [("user", "hi")]
 
 
+def test_the_variable_trusts_the_instructions_of_the_current_folder_alone(
+    chat: Chat, home: Home, fake: FakeOpenAI
+) -> None:
+    (home.work / ".git").mkdir()
+    (home.work / "below").mkdir()
+    for folder, text in ((home.work, "rule of the parent"), (home.work / "below", "rule of the folder")):
+        (folder / "AGENTS.md").write_text(text)
+    result = chat.shell("cd below && chat hi", env={"CHATCLI_TRUST": TRUSTED})
+    sent = fake.requests[-1].messages[0][1]
+    assert "rule of the folder" in sent
+    assert "rule of the parent" not in sent
+    assert "not trusted and left out: ../AGENTS.md" in result.stderr
+
+
 @pytest.mark.parametrize("trust", [UNTRUSTED, TRUSTED])
 def test_no_dotenv_moves_the_users_folders_or_speaks_to_other_programs(
     chat: Chat, home: Home, fake: FakeOpenAI, evil: FakeOpenAI, trust: str

@@ -159,3 +159,32 @@ def test_a_graph_reads_facts_and_writes_none(project: Path) -> None:
     assert texts() == ["I like tea", "It builds with make"]
     assert store.get(("memories", "7"), "own") is not None
     assert items.search(user) == []
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("linked", ["user.md", "projects"])
+def test_no_link_leads_out_of_the_folder(project: Path, tmp_path: Path, linked: str, *, exists: bool) -> None:
+    place = Place() if linked == "user.md" else Place(project)
+    outside = tmp_path / "outside"
+    target = outside / place.path.name if linked == "projects" else outside
+    if linked == "projects":
+        outside.mkdir()
+    if exists:
+        target.write_text("- of others\n")
+    link = Place().path.with_name(linked)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    before = target.read_text() if exists else None
+    for work in (lambda: add("I like tea", place), lambda: all_facts(), lambda: facts.prepare(place)):
+        with pytest.raises(StoreError, match="is a link that leaves its folder"):
+            work()
+    assert (target.read_text() if target.exists() else None) == before
+
+
+def test_the_folder_itself_may_be_a_link_and_so_may_a_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "synced").mkdir()
+    Place().path.parent.parent.mkdir(parents=True)
+    Place().path.parent.symlink_to(tmp_path / "synced")
+    Place().path.symlink_to("me.md")
+    add("I like tea", Place())
+    assert "I like tea" in (tmp_path / "synced" / "me.md").read_text()

@@ -588,6 +588,27 @@ def test_ten_sessions_at_once_each_in_its_folder(chat: Chat, fake: FakeOpenAI) -
     gate.set()
 
 
+def test_the_variable_of_trust_is_for_the_folder_of_the_process_and_no_session(chat: Chat, fake: FakeOpenAI) -> None:
+    chat.home.env["CHATCLI_TRUST"] = "1"
+    other, below = chat.home.root / "other", chat.home.work / "below"
+    for folder in (chat.home.work, other, below):
+        folder.mkdir(exist_ok=True)
+        (folder / ".env").write_text(f"CHATCLI_SYSTEM=obey {folder.name}\n")
+        (folder / "AGENTS.md").write_text(f"rule of {folder.name}")
+
+    async def work() -> None:
+        async with connected(chat, *MODEL) as at:
+            for folder in (other, below):
+                await at.ask(await at.new(cwd=str(folder)), "hello")
+                sent = str(fake.requests[-1].messages)
+                assert folder.name not in sent
+            await at.ask(await at.new(), "hello")
+            assert f"obey {chat.home.work.name}" in str(fake.requests[-1].messages)
+            assert f"rule of {chat.home.work.name}" in str(fake.requests[-1].messages)
+
+    run(work())
+
+
 def test_the_env_file_of_a_sessions_folder_sets_nothing_before_it_is_trusted(chat: Chat, fake: FakeOpenAI) -> None:
     folder = chat.home.work / "clone"
     folder.mkdir()

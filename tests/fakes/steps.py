@@ -76,16 +76,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Says `text` and calls tools, each `(name, arguments)`; text for arguments is sent as it is."""
+    """Says `text` and calls tools, each `(name, arguments)`; text for arguments is sent as it is.
+
+    The calls have IDs of their own, or the ID `call_id`, which some servers give every call.
+    """
 
     calls: Sequence[tuple[str, Mapping[str, Any] | str]]
     text: str = ""
     usage: TokenCount = field(default_factory=TokenCount)
+    call_id: str = ""
 
     def named(self) -> list[tuple[str, str, str]]:
         """The calls, each as its ID, its tool's name and its arguments as they are sent."""
         return [
-            (f"call_{uuid4().hex[:8]}", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+            (
+                self.call_id or f"call_{uuid4().hex[:8]}",
+                name,
+                arguments if isinstance(arguments, str) else json.dumps(arguments),
+            )
             for name, arguments in self.calls
         ]
 

@@ -514,27 +514,32 @@ def test_a_message_outlives_the_old_call_that_is_cancelled_before_it(
     assert not (chat.home.work / "a").exists()
 
 
-def test_the_terminal_of_a_repeated_command_belongs_to_the_call_that_is_shown(chat: Chat, fake: FakeOpenAI) -> None:
-    """Servers may give every call the same ID, and a model may repeat a command, also side by side."""
-    twice = Calls([("run_shell", {"command": "make all"})] * 2)
-    fake.script(twice, call("run_shell", command="make all"), Answer("done"), call("run_shell", command="make all"))
+@pytest.mark.parametrize("call_id", ["", "call_0"])
+def test_the_terminal_of_a_repeated_command_belongs_to_the_call_that_is_shown(
+    chat: Chat, fake: FakeOpenAI, call_id: str
+) -> None:
+    """A model may repeat a command, also side by side, and a server may give all its calls one ID."""
+    one = Calls([("run_shell", {"command": "make all"})], call_id=call_id)
+    first = one if call_id else Calls([*one.calls, *one.calls])
+    fake.script(first, one, Answer("done"), one, Answer("again"))
     editor = Editor({"terminal": True}, choose=lambda asked, options: "once")
 
     async def work() -> str:
         async with connected(chat, *TOOLS, editor=editor) as at:
             session = await at.new()
             await at.ask(session, "go")
-            fake.script(Answer("again"))
             await at.ask(session, "once more")
             return session
 
     session = run(work())
+    count = 3 if call_id else 4
     starts = [one["toolCallId"] for one in editor.of(session, "tool_call")]
-    assert len(set(starts)) == len(starts) == 4
+    assert len(set(starts)) == len(starts) == count
     contents = [one for one in editor.of(session, "tool_call_update") if "content" in one]
     assert sorted(one["toolCallId"] for one in contents) == sorted(starts)
-    assert {one["content"][0]["terminalId"] for one in contents} == {f"terminal-{number}" for number in range(1, 5)}
+    assert {one["content"][0]["terminalId"] for one in contents} == {f"terminal-{n}" for n in range(1, count + 1)}
     assert [asked["toolCallId"] for asked, _ in editor.asked] == starts
+    assert set(statuses(editor, session)) == {"completed"}
 
 
 def test_a_call_that_is_asked_about_again_has_its_terminal_where_it_is_shown(chat: Chat, fake: FakeOpenAI) -> None:

@@ -6,17 +6,19 @@ A process that reads such a file, or a kill of its writer, finds either the old 
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from chatcli import paths
 from chatcli.runtime.parse import read_json
 
 FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 """The command of fcntl(2) that empties the drive's cache too, which fsync(2) does not on macOS; None elsewhere."""
+_DRAFT = re.compile("[0-9a-f]{16}")
 MAX_SETTINGS_BYTES = 16_000_000
 """More than anybody writes by hand."""
 
@@ -44,9 +46,9 @@ def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = Fal
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    # Not by `tempfile`, which imports much. A kill may leave a draft: the next one has another name.
-    draft = target.with_name(f".{target.name[:50]}-{os.urandom(8).hex()}")
-    file = open(draft, "x", encoding="utf-8", opener=paths.private_opener)  # noqa: SIM115 - nothing to remove before
+    beginning = f".{target.name[:50]}-"
+    _remove_drafts(target.parent, beginning)
+    draft, file = _new_draft(target.parent, beginning)
     try:
         with file:
             file.writelines(parts)
@@ -57,10 +59,48 @@ def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = Fal
                     os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             file.flush()
             write_to_disk(file.fileno())
-        draft.replace(target)
+            put_in_place(draft, target)
     except BaseException:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
         raise
+
+
+def _new_draft(folder: Path, beginning: str) -> tuple[Path, TextIO]:
+    """Return the path of a new file, and the file, which is locked; not by `tempfile`, which imports much."""
+    while True:
+        draft = folder / f"{beginning}{os.urandom(8).hex()}"
+        file = open(draft, "x", encoding="utf-8", opener=paths.private_opener)  # noqa: SIM115 - the caller closes it
+        with suppress(OSError):  # the file system may have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if draft.exists():  # else another process took it for one that was left behind
+            return draft, file
+        file.close()
+
+
+def _remove_drafts(folder: Path, beginning: str) -> None:
+    """Remove the drafts whose names have this `beginning` and whose writers were killed: nobody holds their locks."""
+    with suppress(OSError):  # it may be a folder where files can be written, not listed
+        for name in os.listdir(folder):  # noqa: PTH208 - half as long as with Path
+            if not (name.startswith(beginning) and _DRAFT.fullmatch(name, len(beginning))):
+                continue
+            with suppress(OSError):
+                left = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    (folder / name).unlink()
+                finally:
+                    os.close(left)
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """Rename `draft`, which is on the disk, to `target` in the same folder, and wait until the name is there, too."""
+    draft.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # the file system can't; what has its new name must not be reported as unwritten
+            write_to_disk(folder)
+    finally:
+        os.close(folder)
 
 
 def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:

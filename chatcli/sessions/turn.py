@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from chatcli.documents.citations import cite, for_people
-from chatcli.errors import ChatcliError, InterruptedTurnError
+from chatcli.errors import ChatcliError, InterruptedTurnError, StoreError
 from chatcli.events import (
     NO_ANSWER,
     STOPPED,
@@ -185,7 +185,7 @@ class RunningTurn:
                 with exits_contained():
                     checkpoint_id = await self._keep() if self._holding else ""
             except Exception as problem:  # noqa: BLE001 - whatever the store raises is the failure to report
-                error, checkpoint_id = self._explain(problem), ""
+                error, checkpoint_id = _with_loss(self._explain(problem), reader.content), ""
             cited = self._cited()
             if isinstance(error, InterruptedTurnError):
                 elapsed_ms = _elapsed_ms(started)
@@ -269,10 +269,20 @@ class RunningTurn:
     async def _release(self) -> None:
         """Give the thread free, and forget the journal of a turn that is stored now."""
         if self._journaled:
-            await asyncio.to_thread(self._thread.threads.journal.clear, self._thread.id)
+            with suppress(StoreError):  # the next turn clears it; of this one, the end is shown as it is
+                await asyncio.to_thread(self._thread.threads.journal.clear, self._thread.id)
         if self._holding:
             self._thread.threads.locks.unlock(self._thread.id)
         self._holding = self._journaled = False
+
+
+def _with_loss(error: ChatcliError, shown: str) -> ChatcliError:
+    """Return `error`, which kept a turn from being stored, with what that means for the answer that was `shown`."""
+    if not (shown and isinstance(error, StoreError)):
+        return error
+    lost = StoreError(f"{error.message}; this answer is not stored", remedy=error.remedy)
+    lost.__cause__ = error
+    return lost
 
 
 def stopped_notice(nodes: Sequence[str]) -> Notice:

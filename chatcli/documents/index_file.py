@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatcli import paths
 from chatcli.errors import StoreError
+from chatcli.runtime.sqlite import ForeignSchemaError, SideFileError, check_schema, connect
 
 VERSION = 1
 """Of the tables and of `words.index_words`: a file of another version is built again."""
@@ -146,6 +147,8 @@ def _open(file: Path) -> tuple[sqlite3.Connection, str]:
     except _ForeignError as error:
         sources = error.sources
         problem = "the index of documents was of another version: it is built again"
+    except (SideFileError, ForeignSchemaError):
+        problem = DAMAGED
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -183,7 +186,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-    db = sqlite3.connect(file, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    db = connect(file, _check, timeout=BUSY_TIMEOUT, check_same_thread=False)
     try:
         # Before the first table. Pages that a change leaves empty are given back at the end of an update.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -198,9 +201,6 @@ def _connect(file: Path) -> sqlite3.Connection:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION}")
                 db.execute(f"PRAGMA user_version = {VERSION}")
-        known = (db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0])
-        if known != (_APPLICATION, VERSION):
-            raise _ForeignError(_sources(db))
         db.execute("SELECT (SELECT count(*) FROM sources), (SELECT rowid FROM words LIMIT 1)")
     except BaseException:
         db.close()
@@ -208,9 +208,17 @@ def _connect(file: Path) -> sqlite3.Connection:
     return db
 
 
+def _check(db: sqlite3.Connection, file: Path) -> None:
+    """Raise _ForeignError unless the database is empty, or ours."""
+    check_schema(db, file, _TABLES)
+    known = (db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0])
+    if known != (_APPLICATION, VERSION) and db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        raise _ForeignError(_sources(db))
+
+
 def _remove(file: Path) -> None:
     """Remove the index with its log; a process that has it open goes on with the removed files, and harms nothing."""
-    for name in (f"{file.name}-wal", f"{file.name}-shm", file.name):
+    for name in (f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm", file.name):
         file.with_name(name).unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@ from chatcli.config.secret_files import open_regular
 from chatcli.documents.passage import Passage
 from chatcli.documents.read import MAX_BYTES, SPLITTER, DocumentReader, UnreadableError
 from chatcli.documents.words import index_words
+from chatcli.runtime.parse import inflate
 
 UNSETTLED = 2_000_000_000
 """Nanoseconds within which a file system may give two changes the same time; FAT counts in two seconds."""
@@ -199,9 +200,13 @@ def indexed(passage: Passage) -> tuple[str, str]:
     return index_words("\n".join((*name, *passage.headings))), index_words(passage.plain or passage.text)
 
 
+_MAX_TEXT = 1 << 20
+"""Bytes; a passage has a few thousand characters."""
+
+
 def _packed(text: str) -> bytes:
     return zlib.compress(text.encode("utf-8", "surrogatepass"))
 
 
 def _unpacked(data: bytes) -> str:
-    return zlib.decompress(data).decode("utf-8", "surrogatepass")
+    return inflate(data, _MAX_TEXT).decode("utf-8", "surrogatepass")

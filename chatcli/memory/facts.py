@@ -7,7 +7,6 @@ that is removed is forgotten.
 import hashlib
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from chatcli.events import Event, Listing, Notice
 from chatcli.memory.instructions import project_root
 from chatcli.runtime.files import only_writer, replace_privately
 from chatcli.runtime.program import command
+from chatcli.runtime.sqlite import in_memory
 from chatcli.sanitize import sanitize_line
 
 MAX_FACT = 1000
@@ -219,7 +219,7 @@ def relevant(facts: Sequence[Fact], question: str, room: int = MAX_SENT) -> list
     query = " OR ".join(term.query for term in question_terms(question))
     if not query:
         return []
-    with closing(sqlite3.connect(":memory:")) as database:
+    with closing(in_memory()) as database:
         database.execute("CREATE VIRTUAL TABLE facts USING fts5(text, tokenize='porter unicode61 remove_diacritics 2')")
         rows = ((number, index_words(fact.text)) for number, fact in enumerate(facts))
         database.executemany("INSERT INTO facts (rowid, text) VALUES (?, ?)", rows)

@@ -69,3 +69,19 @@ def check_depth(value: Any, max_depth: int = MAX_DEPTH) -> None:
 
 def _parts(value: Any) -> Any:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def inflate(blob: bytes, most: int, dictionary: bytes = b"") -> bytes:
+    """Return what zlib made `blob` of, perhaps with a `dictionary`.
+
+    Raises:
+        zlib.error: It is not such data, damaged, or it gets longer than `most` bytes.
+
+    """
+    import zlib  # as json above
+
+    stream = zlib.decompressobj(zdict=dictionary)
+    data = stream.decompress(blob, most + 1)
+    if not stream.eof or stream.unused_data or len(data) > most:
+        raise zlib.error("the compressed data is cut short, or too long")
+    return data

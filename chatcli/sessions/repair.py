@@ -20,6 +20,7 @@ from chatcli.sessions.found import cited_metadata
 from chatcli.sessions.history import newest_turn
 from chatcli.sessions.message_calls import NO_RESULT, REFUSED, calls_of, result_of
 from chatcli.sessions.thread import GraphThread, messages_of
+from chatcli.store.errors import ReadOnlyError
 from chatcli.store.threads import Partial
 
 
@@ -81,8 +82,11 @@ async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
         What belongs to the thread and could not be stored.
 
     """
-    if not thread.threads.locks.try_lock(thread.id):
-        return []
+    try:
+        if not thread.threads.locks.try_lock(thread.id):
+            return []
+    except ReadOnlyError:
+        return await _journalled(thread)
     try:
         if thread.node is not None and await thread.is_foreign():
             return await _journalled(thread)

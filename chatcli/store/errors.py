@@ -8,10 +8,12 @@ from chatcli.errors import ChatcliError, ExitCallError, StoreError, unexpected
 from chatcli.runtime.program import CHAT, command
 from chatcli.text_lines import one_line
 
+_WRITABLE = "Make it writable, or name another with --store, or use --no-save."
 _REASONS = (
     ("locked", "it is locked by another program", "Close the other program, or try again."),
+    ("interrupted", "reading it takes too long, as if it were made for that", "Name another with --store."),
     ("disk is full", "the disk is full", "Free some space and try again; nothing stored is lost."),
-    ("readonly", "it is read-only", "Make it writable, or name another with --store, or use --no-save."),
+    ("readonly", "it is read-only", _WRITABLE),
     (
         "not a database",
         "it is not a chatcli store, or its beginning is damaged",
@@ -26,7 +28,8 @@ _REASONS = (
 
 
 REPAIR = "Recover what can be read, and keep the damaged file beside it: chat doctor --repair"
-_DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt")
+FOREIGN = "Name another with --store, or keep only the threads and their items: chat doctor --repair"
+_DAMAGE = ("malformed", "decode to UTF-8", "not a database", "corrupt", "unsupported file format")
 ITEM_TABLES = {"store": {"prefix", "key", "value", "created_at", "updated_at"}, "store_migrations": {"v"}}
 """The columns that the tables of LangGraph's store have at least; other programs may have tables of these names."""
 
@@ -36,6 +39,13 @@ class DamagedError(StoreError):
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message, remedy=in_program(remedy))
+
+
+class ReadOnlyError(StoreError):
+    """Nothing can be written to the store, nor beside it."""
+
+    def __init__(self) -> None:
+        super().__init__("the store can't be used: it is read-only", remedy=_WRITABLE)
 
 
 def in_program(remedy: str) -> str:

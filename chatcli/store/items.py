@@ -18,8 +18,8 @@ from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig
 from chatcli.errors import ChatcliError, StoreError
 from chatcli.store.errors import ITEM_TABLES, REPAIR, DamagedError, as_store_error, refuse_foreign_table
 from chatcli.store.location import StoreLocation, postgres_extra
-from chatcli.store.sqlite.staging import alone
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, SETTINGS
+from chatcli.store.sqlite.staging import alone, is_unmade, new_file
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, open_file
 
 if TYPE_CHECKING:
     from langgraph.store.sqlite import SqliteStore
@@ -136,9 +136,11 @@ def open_sqlite_items(
     """
     from langgraph.store.sqlite import SqliteStore
 
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+    if is_unmade(path):
+        with new_file(path):
+            pass  # the checkpointer makes its tables in it
+    connection = open_file(path, check_same_thread=False, isolation_level=None)
     try:
-        connection.executescript(SETTINGS)
         for table in ITEM_TABLES:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
             refuse_foreign_table(table, {name for (name,) in rows}, str(path))

@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from chatcli.errors import StoreError
-from chatcli.store.compression import COMPRESSED, WORTHWHILE, compress, decompress
+from chatcli.store.compression import COMPRESSED, WORTHWHILE, compress, decompress, most_bytes
 from chatcli.store.errors import REPAIR, DamagedError
 
 NEWEST_FORM = 4
@@ -46,9 +46,9 @@ class CompressedSerializer(JsonPlusSerializer):
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the type tag and the bytes of `obj`."""
         tag, data = super().dumps_typed(obj)
-        if len(data) < WORTHWHILE:
+        if len(data) < WORTHWHILE or len(data) > most_bytes(blob := compress(data)):
             return tag, data
-        return tag + COMPRESSED, compress(data)
+        return tag + COMPRESSED, blob
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Return the object that `dumps_typed` made `data` of, compressed or not.

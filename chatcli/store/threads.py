@@ -116,7 +116,12 @@ class TurnLocks(Protocol):
     """Which process runs a turn on which thread."""
 
     def try_lock(self, thread_id: str) -> bool:
-        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end."""
+        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end.
+
+        Raises:
+            ReadOnlyError: Nothing can be written there.
+
+        """
 
     def unlock(self, thread_id: str) -> None:
         """Release the thread."""

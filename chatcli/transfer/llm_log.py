@@ -11,13 +11,15 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from chatcli.runtime.sqlite import READ_STEPS, connect, plain_tables, unchecked
 from chatcli.text_lines import one_line
 from chatcli.transfer.document import ThreadDocument, check_id, check_storable, check_unique, refuse
 from chatcli.transfer.foreign import load_json, sort_documents
 from chatcli.transfer.llm_messages import Attachments, Builder
 
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for a write of llm."""
 MAGIC = b"SQLite format 3\0"
 MAX_TEXT = 256 * 1024 * 1024
 """The most characters and bytes to read from one log."""
@@ -63,8 +65,8 @@ class _Log:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._size = self._rows = 0
-        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        self.tables = {str(name) for (name,) in names}
+        # llm has triggers and tables for search, too: only what is read has to be plain.
+        self.tables = plain_tables(connection)
 
     def columns(self, table: str) -> set[str]:
         """Return the columns of `table`, without generated ones, whose expressions could take forever."""
@@ -113,8 +115,7 @@ def read_llm_log(path: Path) -> list[ThreadDocument]:
 
     """
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
-            connection.execute("PRAGMA trusted_schema = OFF")
+        with closing(connect(path, unchecked, timeout=BUSY_TIMEOUT, mode="ro", steps=READ_STEPS)) as connection:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_TEXT)
             log = _Log(connection)
             is_new = "threads" in log.tables

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from chatcli.config.thread_ids import check_stored_id
 from chatcli.errors import StoreError
-from chatcli.runtime.files import write_to_disk
+from chatcli.runtime.files import put_in_place, write_to_disk
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -80,7 +80,7 @@ async def rescue(path: Path) -> list[str]:
         backup = _keep(path)
         for suffix in ("-wal", "-shm"):  # SQLite would apply those of the damaged file to the new one
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-        staged.replace(path)
+        put_in_place(staged, path)
     return [*lines, f"the damaged store is kept as {backup}"]
 
 

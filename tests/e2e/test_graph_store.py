@@ -1,11 +1,14 @@
 """What user graphs keep across threads: LangGraph's store, where the threads are."""
 
+import os
 import sqlite3
 import stat
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.e2e.program import Chat, Result
 from tests.postgres import Postgres
@@ -103,14 +106,22 @@ def test_items_of_a_damaged_file_are_recovered(chat: Chat) -> None:
 
 
 def test_a_full_disk_is_a_failure_of_the_store(chat: Chat) -> None:
-    answer(chat, "notes", "one", "-t", "t")
-    (path,) = [path for path in chat.home.files() if path.suffix == ".db"]
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("CREATE TRIGGER full BEFORE INSERT ON store BEGIN SELECT raise(ABORT, 'disk is full'); END")
-    failed = ask(chat, "notes", "two")
-    assert failed.returncode == 5, failed
-    assert "the disk is full" in failed.stderr
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (disk := chat.home.root / "disk").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        store = f"sqlite:///{disk}/threads.db"
+        answer(chat, "notes", "one", "-t", "t", "--store", store)
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(bytes(4096)):
+                pass
+        os.truncate(disk / "filler", (disk / "filler").stat().st_size - 80_000)  # for the index of the log
+        failed = ask(chat, "notes", os.urandom(60_000).hex(), "--store", store)
+        assert failed.returncode == 5, failed
+        assert "the disk is full" in failed.stderr
+        assert stat.S_IMODE((disk / "threads.db").stat().st_mode) == 0o600
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_processes_make_the_tables_one_after_the_other(chat: Chat) -> None:

@@ -127,3 +127,33 @@ def test_a_disk_that_fills_costs_nothing_that_was_stored(
     assert chat("-t", "abc", "again", env=env).stdout == "You said: again\n"
     shown = chat("threads", "show", "abc", "--json", env=env).json()["messages"]
     assert [message["content"] for message in shown][:2] == ["hello", "You said: hello"]
+
+
+def test_an_answer_that_the_full_disk_does_not_take_is_named(
+    chat: Chat, fake: FakeOpenAI, home: Home, small_disk: Path
+) -> None:
+    env = {"CHATCLI_STORE": f"sqlite:///{small_disk}/threads.db"}
+    assert chat("-t", "abc", "hello", env=env).returncode == 0
+    fake.default = Answer(os.urandom(1_000_000).hex())
+    result = chat("-t", "abc", "again", env=env)
+    assert_reported(result, 5)
+    assert "the disk is full; this answer is not stored" in result.stderr
+    result = chat("-t", "abc", "again", "--json", env=env)
+    assert result.returncode == 5
+    assert result.json()["error"]["code"] == "store"
+    assert "this answer is not stored" in result.json()["error"]["message"]
+
+
+def test_a_turn_on_a_read_only_disk_is_refused_before_it_is_sent(
+    chat: Chat, fake: FakeOpenAI, home: Home, small_disk: Path
+) -> None:
+    env = {"CHATCLI_STORE": f"sqlite:///{small_disk}/threads.db"}
+    assert chat("-t", "abc", "hello", env=env).returncode == 0
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    for reading in ("list --json", "show abc", "search hello", "export abc"):
+        assert "hello" in chat("threads", *reading.split(), env=env).stdout
+    for writing in ("-t abc again", "-t new again", "threads delete abc --yes"):
+        result = chat(*writing.split(), env=env)
+        assert_reported(result, 5)
+        assert "read-only" in result.stderr
+    assert len(fake.requests) == 1

@@ -1,6 +1,8 @@
 """What threads used in tokens: read from every kind of store, each answer once."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from chatcli.models.prices import spent
 from chatcli.store.open import Store
+from chatcli.store.sqlite import threads as sqlite_threads
 from chatcli.store.threads import ThreadSummary
 from chatcli.store.usage import MAX_TOKENS, REQUEST, Answered, Tokens, note_request, once, read_tokens
 from chatcli.transfer.document import ThreadDocument
@@ -119,7 +122,7 @@ def test_imported_answers_are_counted_once_and_by_what_they_note(run: Run) -> No
     run(scenario)
 
 
-def test_a_store_that_can_not_be_written_is_read(tmp_path: Path) -> None:
+def test_a_store_that_can_not_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from chatcli.store.location import StoreLocation
     from chatcli.store.open import open_store
     from chatcli.store.sqlite.threads import SqliteThreads
@@ -129,10 +132,8 @@ def test_a_store_that_can_not_be_written_is_read(tmp_path: Path) -> None:
             await import_documents(store, [_document(_answer(1))])
 
     asyncio.run(fill())
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "threads.db") as connection:
-        connection.execute("CREATE VIEW usage AS SELECT 1")  # so that the table can't be made
-    connection.close()
-    threads = SqliteThreads(tmp_path / "threads.db")
-    assert len(threads.usage()) == len(threads.usage("old")) == 1
+    monkeypatch.setattr(sqlite_threads, "BUSY_TIMEOUT", 0.1)
+    with closing(sqlite3.connect(tmp_path / "threads.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threads = SqliteThreads(tmp_path / "threads.db")
+        assert len(threads.usage()) == len(threads.usage("old")) == 1

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from chatcli import paths
 from chatcli.errors import StoreError
+from chatcli.runtime.sqlite import connect_as_possible
 from chatcli.store.cached_history import CachedHistory
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
@@ -35,8 +36,8 @@ from chatcli.store.serde import (
     next_version,
 )
 from chatcli.store.sqlite import schema
-from chatcli.store.sqlite.staging import adopt, staging_path
-from chatcli.store.sqlite.threads import BUSY_TIMEOUT, LOCK_FIRST, SETTINGS, SqliteThreads, check_version
+from chatcli.store.sqlite.staging import adopt, is_unmade, new_file, staging_path
+from chatcli.store.sqlite.threads import OWN_TABLES, SqliteThreads, open_file
 
 _OF_SQLITE: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
 _OF_READING = (*_OF_SQLITE, DamagedError, ValueError, KeyError, TypeError)
@@ -148,7 +149,8 @@ async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThre
 
     """
     try:
-        _create_private(path)
+        if is_unmade(path):
+            await _create(path)
         connection = await _connect(path)
     except (sqlite3.Error, OSError) as error:
         raise as_store_error(error) or StoreError(f"the store {path} can't be used: {error}") from error
@@ -180,12 +182,22 @@ async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
         adopt(path, staged_path)
 
 
+async def _create(path: Path) -> None:
+    """Make the store at `path`: all of it, or nothing that stays when this is cut short."""
+    with new_file(path) as staged:
+        connection = await _connect(staged)
+        try:
+            await _set_up(staged, connection)
+        finally:
+            await connection.close()
+
+
 async def _connect(path: Path) -> aiosqlite.Connection:
     """Connect to the database; when cancelled meanwhile, wait for the connection and close it.
 
     Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
     """
-    connecting = asyncio.ensure_future(aiosqlite.connect(path, timeout=BUSY_TIMEOUT, isolation_level=LOCK_FIRST))
+    connecting = asyncio.ensure_future(_open(path))
     try:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:
@@ -194,13 +206,22 @@ async def _connect(path: Path) -> aiosqlite.Connection:
         raise
 
 
+async def _open(path: Path) -> aiosqlite.Connection:
+    # Not by aiosqlite's thread: where that fails, it reports to a loop that may be closed.
+    opener = partial(open_file, check_same_thread=False)
+    connection = await asyncio.to_thread(connect_as_possible, path, schema.VERSION, opener)
+    return await aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+
+
 async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
     """Create the tables that are missing, and the index of a store that LangGraph alone wrote."""
-    await connection.executescript(SETTINGS)
     saver = SqliteSaver(connection, serde=CompressedSerializer())
-    if await _version(path, connection) < schema.VERSION:
+    is_read_only = await _pragma(connection, "query_only")
+    if not is_read_only and await _pragma(connection, "user_version") < schema.VERSION:
         async with _alone(path.parent):
             await _make(path, connection, saver)
+    elif not is_read_only and not await _pragma(connection, "application_id"):
+        await connection.execute(f"PRAGMA application_id = {schema.MARK}")
     await saver.setup()
     return saver
 
@@ -222,30 +243,26 @@ async def _alone(folder: Path) -> AsyncIterator[None]:
 
 
 async def _make(path: Path, connection: aiosqlite.Connection, saver: SqliteSaver) -> None:
-    version = await _version(path, connection)
+    version = await _pragma(connection, "user_version")
     if version == schema.VERSION:  # made by another process meanwhile
         return
     if version:
         await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
         return
     await _refuse_foreign(path, connection)
-    # Before the first table: neither can be changed later without rewriting the file. An answer of some 2,000
-    # characters leaves half of a default page of 4,096 bytes empty.
-    await connection.execute("PRAGMA page_size = 8192")
-    await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     await saver.setup()
     await connection.executescript(f"BEGIN IMMEDIATE; {schema.TABLES} {schema.TRIGGERS} {schema.REBUILD_THREADS}")
     await rebuild_messages(connection, saver.serde)
+    await connection.execute(f"PRAGMA application_id = {schema.MARK}")
     await connection.execute(f"PRAGMA user_version = {schema.VERSION}")
     await connection.commit()
 
 
-async def _version(path: Path, connection: aiosqlite.Connection) -> int:
-    """Return the store's version, 0 for a new store; raise StoreError if a newer chatcli wrote it."""
-    async with connection.execute("PRAGMA user_version") as cursor:
-        (version,) = await cursor.fetchone() or (0,)
-    check_version(path, version)
-    return int(version)
+async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
+    """Return the number that the header of the database has as `name`."""
+    async with connection.execute(f"PRAGMA {name}") as cursor:
+        (number,) = await cursor.fetchone() or (0,)
+    return int(number)
 
 
 async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
@@ -253,9 +270,9 @@ async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
     async with connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'") as cursor:
         tables = {name for (name,) in await cursor.fetchall()}
     # A plain LangGraph checkpointer's file is accepted: it has no version, and its threads open here too. A process
-    # that was killed between the two leaves only one of its tables.
+    # that was killed while it made the tables leaves some of them.
     langgraphs = {"checkpoints", "writes"}
-    welcome = langgraphs <= tables or tables <= langgraphs
+    welcome = langgraphs <= tables or tables <= OWN_TABLES
     for table in langgraphs & tables:  # another program may have a table of that name
         async with connection.execute("SELECT name FROM pragma_table_info(?)", [table]) as cursor:
             columns = {name for (name,) in await cursor.fetchall()}
@@ -264,16 +281,6 @@ async def _refuse_foreign(path: Path, connection: aiosqlite.Connection) -> None:
         raise StoreError(
             f"{path} is another program's database, not a chatcli store", remedy="Name another with --store."
         )
-
-
-def _create_private(path: Path) -> None:
-    """Create the file before SQLite does, with mode 0600; SQLite gives its journal files the same mode."""
-    if path.is_dir():
-        raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
-    paths.private_dir(path.parent)
-    if not path.exists():
-        with open(path, "ab", opener=paths.private_opener):
-            pass
 
 
 async def rebuild_messages(connection: aiosqlite.Connection, serde: SerializerProtocol) -> None:

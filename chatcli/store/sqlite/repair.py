@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from chatcli.errors import StoreError
+from chatcli.runtime.sqlite import connect as connect_file
+from chatcli.runtime.sqlite import unchecked
 from chatcli.store.compression import COMPRESSED, decompress
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.sqlite import schema
@@ -29,6 +31,8 @@ def find_damage(path: Path) -> str:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 return str(found)
+            if _has_wrong_types(connection):
+                return "the index of threads has values of the wrong type"
             damaged = sorted(set(_damaged_threads(connection)))
             if not damaged and (items := _damaged_items(connection)):
                 return f"{items} of the items that graphs keep can't be read"
@@ -36,6 +40,24 @@ def find_damage(path: Path) -> str:
         raise as_sqlite_failure(error) from error
     named = ", ".join(damaged[:_MAX_NAMED])
     return f"the threads {named}{' and others' if len(damaged) > _MAX_NAMED else ''} can't be read" if damaged else ""
+
+
+def _has_wrong_types(connection: sqlite3.Connection) -> bool:
+    """Return whether SQLite has taken a value into the index that its column is not made for."""
+    known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    queries = (f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1" for table, wrong in _WRONG.items() if table in known)  # noqa: S608 - constants
+    return any(connection.execute(query).fetchone() for query in queries)
+
+
+_WRONG = {
+    "threads": "typeof(thread_id) || typeof(title) || typeof(model) || typeof(turns) || typeof(created_at)"
+    " || typeof(updated_at) != 'texttexttextintegertexttext' OR julianday(updated_at) IS NULL",
+    "messages": "typeof(thread_id) || typeof(message_id) || typeof(checkpoint_id) || typeof(role) || typeof(text)"
+    " || typeof(interrupted) != 'texttexttexttexttextinteger'",
+    "usage": "typeof(thread_id) || typeof(checkpoint_id) || typeof(task_id) || typeof(idx) || typeof(entries)"
+    " != 'texttexttextintegertext' OR NOT json_valid(entries)",
+    "journal": "typeof(thread_id) || typeof(question_id) || typeof(text) != 'texttexttext'",
+}
 
 
 def _damaged_items(connection: sqlite3.Connection) -> int:
@@ -101,7 +123,7 @@ def forget_index(path: Path) -> None:
 def refuse_open(path: Path) -> None:
     """Raise StoreError when another process has the damaged store at `path` open, as far as SQLite knows."""
     try:
-        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT)) as connection:
+        with closing(connect_file(path, unchecked, timeout=BUSY_TIMEOUT)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("ROLLBACK")

@@ -6,6 +6,9 @@ VERSION = 2
 Since version 2, values are compressed with a dictionary (`store.serde`); those of version 1 are left as they are.
 """
 
+MARK = 0x63_68_74_00 + VERSION
+"""Kept as the database's `application_id`: the version again, so that a damaged one is not taken for a newer one."""
+
 SEARCHED = 8_000_000
 """Characters of a message that are searched: what the largest windows hold. The index takes noise ever more slowly."""
 

@@ -4,13 +4,18 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from chatcli import paths
+from chatcli.runtime.files import put_in_place
+from chatcli.runtime.sqlite import connect as connect_file
+from chatcli.runtime.sqlite import unchecked
 from chatcli.store.errors import as_sqlite_failure
-from chatcli.store.sqlite.threads import connect
+from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
 
 _PREFIX = ".import-"
 _LOCK = "lock"
@@ -33,6 +38,35 @@ def staging_path(path: Path) -> Iterator[Path]:
             yield Path(folder) / "threads.db"
     finally:
         os.close(lock)
+
+
+def is_unmade(path: Path) -> bool:
+    """Return whether there is no store at `path`: no file, or an empty one."""
+    return not path.exists() or (path.stat().st_size == 0 and path.is_file())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield the path of an empty database, which appears at `path` at the end, unless another process was faster.
+
+    It is readable by the user alone, or as the empty file at `path` is. A kill leaves nothing there.
+    """
+    target = Path(os.path.realpath(path))
+    paths.private_dir(target.parent)
+    with staging_path(target) as staged:
+        with open(staged, "xb", opener=paths.private_opener):
+            pass
+        with closing(connect_file(staged, unchecked, timeout=BUSY_TIMEOUT)) as connection:
+            # Before the first table: neither can be changed later without rewriting the file. An answer of some 2,000
+            # characters leaves half of a default page of 4,096 bytes empty.
+            connection.executescript("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")
+            connection.execute("PRAGMA journal_mode = WAL")
+        yield staged
+        with alone(target.parent):
+            if is_unmade(target):
+                if target.exists():
+                    staged.chmod(stat.S_IMODE(target.stat().st_mode))
+                put_in_place(staged, target)
 
 
 @contextmanager

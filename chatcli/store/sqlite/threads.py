@@ -1,5 +1,6 @@
 """The threads of a SQLite store, read with the standard library alone."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -7,15 +8,18 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from itertools import chain, groupby, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from chatcli import paths
 from chatcli.errors import StoreError
 from chatcli.message import MessageShown
-from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
+from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_schema, connect_as_possible
+from chatcli.runtime.sqlite import connect as connect_file
+from chatcli.store.errors import FOREIGN, REPAIR, DamagedError, ReadOnlyError, as_sqlite_failure
 from chatcli.store.sqlite import schema
 from chatcli.store.threads import (
     Exchange,
@@ -52,10 +56,16 @@ effect. The others bound the write-ahead log, in pages of 8 KB and in bytes: SQL
 MAX_VERSION = 1000
 """No chatcli writes a store with a higher version."""
 SNIPPET_WORDS = 12
+_FIELDS = attrgetter("thread_id", "title", "updated_at", "question", "answer")
+_USAGE_TYPES = (str, str, str, int, str)
 RANKED = 5000
 """Messages with the words that are compared, the newest; a word may be in all of 100,000 threads."""
 _INDEX = {"threads", "messages", "messages_fts", "journal"}
 """The tables of the index, beside those of LangGraph."""
+_LANGGRAPHS = {"checkpoints", "writes", "store", "store_migrations", "store_vectors", "vector_migrations"}
+_SEARCH = {f"messages_fts_{part}" for part in ("data", "idx", "docsize", "config")}
+OWN_TABLES = _INDEX | _LANGGRAPHS | _SEARCH | {"usage"}
+"""All tables that a store may have; another program's database has others."""
 LAST = "\U0010ffff"
 """The highest code point, which text does not use: a text with a prefix sorts below the prefix followed by this."""
 
@@ -75,7 +85,7 @@ class SqliteThreads:
         with self._connection() as connection:
             if _is_being_made(connection):
                 return []
-            return [ThreadSummary(*row) for row in connection.execute(_RECENT, (-1 if limit is None else limit,))]
+            return _summaries(connection.execute(_RECENT, (-1 if limit is None else limit,)))
 
     def find(self, thread_id: str) -> ThreadSummary | None:
         """See `Threads.find`."""
@@ -84,8 +94,7 @@ class SqliteThreads:
         with self._connection() as connection:
             if _is_being_made(connection):
                 return None
-            row = connection.execute(FIND, (thread_id,)).fetchone()
-            return ThreadSummary(*row) if row else None
+            return next(iter(_summaries(connection.execute(FIND, (thread_id,)))), None)
 
     def starting_with(self, prefix: str, limit: int) -> list[ThreadSummary]:
         """See `Threads.starting_with`."""
@@ -94,7 +103,7 @@ class SqliteThreads:
         with self._connection() as connection:
             if _is_being_made(connection):
                 return []
-            return [ThreadSummary(*row) for row in connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit))]
+            return _summaries(connection.execute(STARTING_WITH, (prefix, prefix + LAST, limit)))
 
     def search(self, text: str, limit: int = 50) -> list[Match]:
         """See `Threads.search`."""
@@ -107,7 +116,7 @@ class SqliteThreads:
                 return []
             values = {"words": words, "limit": limit, "around": SNIPPET_WORDS, "ranked": RANKED}
             rows = connection.execute(SEARCH, values)
-            return [Match(*row) for row in rows]
+            return [Match(*row) for row in _typed(rows, str, str, str, str)]
 
     def exchanges(self, text: str, limit: int, without: str) -> list[Exchange]:
         """See `Threads.exchanges`."""
@@ -116,7 +125,8 @@ class SqliteThreads:
             return []
         searches = (" ".join(words), " OR ".join(words))
         with self._connection() as connection:
-            return find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
+            found = find_exchanges(connection.execute, _EXCHANGES, searches, limit, without)
+            return [Exchange(*row) for row in _typed(map(_FIELDS, found), str, str, str, str, str)]
 
     def rename(self, thread_id: str, title: str, old: str | None = None) -> None:
         """See `Threads.rename`."""
@@ -144,7 +154,8 @@ class SqliteThreads:
         """See `Threads.fork`."""
         with self._connection() as connection:
             refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
-            end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
+            ids = [row[0] for row in _typed(connection.execute(_IDS, (thread_id,)), str)]
+            end = branch_end(thread_id, ids, checkpoint_id)
             for copy in _COPIES:
                 connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
 
@@ -158,13 +169,18 @@ class SqliteThreads:
                 return []
             place = {"thread": thread_id}
             seen = "usage" in tables
-            kept = connection.execute(_USAGE, place).fetchall() if seen else []
+            kept = list(_typed(connection.execute(_USAGE, place), *_USAGE_TYPES)) if seen else []
             new = list(_read_usage(connection.execute(_UNREAD if seen else _ALL_WRITES, place), connection))
         if new:
             with suppress(StoreError), self._connection() as connection:  # it may be full, locked or read-only
                 connection.execute(schema.USAGE)
                 connection.executemany("INSERT OR IGNORE INTO usage VALUES (?, ?, ?, ?, ?)", new)
-        return answers_of([*kept, *new])
+        try:
+            return answers_of([*kept, *new])
+        except (ValueError, TypeError) as error:  # an older version read the same, so it was changed since
+            raise DamagedError(
+                "the store can't be used: what it knows of tokens can't be read", remedy=REPAIR
+            ) from error
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """See `Threads.newest_messages`."""
@@ -173,7 +189,7 @@ class SqliteThreads:
         with self._connection() as connection:
             if _is_being_made(connection):
                 return []
-            rows = connection.execute(_SAID, {"thread": thread_id})
+            rows = _typed(connection.execute(_SAID, {"thread": thread_id}), str, int, str, str, int)
             # The newest checkpoint comes first; one may hold several messages, whose order is that of their ids.
             newest_first = chain.from_iterable(sorted(group, reverse=True) for _, group in groupby(rows, itemgetter(0)))
             messages = [MessageShown(role, text, bool(cut)) for _, _, role, text, cut in islice(newest_first, limit)]
@@ -182,7 +198,8 @@ class SqliteThreads:
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
         with self._connection() as connection:
-            return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
+            rows = _typed(connection.execute(_STEPS, (thread_id,)), str, (str, type(None)), int, str, str)
+            return [Step(*row) for row in rows]
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -198,11 +215,29 @@ class SqliteThreads:
             raise as_sqlite_failure(error) from error
 
 
+def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield `rows`; raise DamagedError for a value that is none of its column's `kinds`, which SQLite allows."""
+    for row in rows:
+        if not all(map(isinstance, row, kinds)):
+            raise DamagedError("the store can't be used: a value in it has the wrong type", remedy=REPAIR)
+        yield row
+
+
+def _summaries(rows: Iterable[tuple[Any, ...]]) -> list[ThreadSummary]:
+    found = [ThreadSummary(*row) for row in _typed(rows, str, str, str, int, str, str)]
+    try:
+        for one in found:
+            datetime.fromisoformat(one.updated_at)
+    except ValueError as error:
+        raise DamagedError("the store can't be used: a date in it can't be read", remedy=REPAIR) from error
+    return found
+
+
 def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterator[Kept]:
     """Yield what is kept of each of `writes`, which `connection` reads."""
     reader = None
     servers: dict[tuple[str, str], bool] = {}
-    for *write, kind, value, metadata in writes:
+    for *write, kind, value, metadata in _typed(writes, *_USAGE_TYPES[:4], str, bytes, (str, type(None))):
         if reader is None:
             from chatcli.store.message_index import UsageReader  # with LangGraph, which listing threads does without
 
@@ -210,7 +245,17 @@ def _read_usage(writes: Iterable[Any], connection: sqlite3.Connection) -> Iterat
         place = (write[0], write[1])
         if place not in servers:
             servers = {place: reader.has_server(connection.execute(_CHECKPOINT, place).fetchone())}
-        yield reader.read(write, (kind, value), json.loads(metadata or "{}"), own_server=servers[place])
+        yield reader.read(write, (kind, value), _metadata(metadata), own_server=servers[place])
+
+
+def _metadata(text: str | None) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text or "{}")
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise DamagedError("the store can't be used: the metadata of a checkpoint can't be read", remedy=REPAIR)
+    return metadata
 
 
 class SqliteJournal:
@@ -230,10 +275,8 @@ class SqliteJournal:
     def read(self, thread_id: str) -> Partial | None:
         """See `Journal.read`."""
         with self._connection() as connection:
-            row = connection.execute(
-                "SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,)
-            ).fetchone()
-            return Partial(*row) if row else None
+            rows = connection.execute("SELECT question_id, text FROM journal WHERE thread_id = ?", (thread_id,))
+            return next((Partial(*row) for row in _typed(rows, str, str)), None)
 
     def clear(self, thread_id: str) -> None:
         """See `Journal.clear`."""
@@ -260,7 +303,12 @@ class SqliteLocks:
         """See `TurnLocks.try_lock`."""
         path, offset = self._path.absolute(), _offset(thread_id)
         if not _is_open(path, self._descriptors.get(path)):
-            self._descriptors[path] = paths.private_opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            try:
+                self._descriptors[path] = paths.private_opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                    raise ReadOnlyError from error
+                raise
         if self._taken.setdefault((os.getpid(), path, offset), self) is not self:
             return False
         try:
@@ -292,21 +340,72 @@ def _offset(thread_id: str) -> int:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the existing store at `path`.
+    """Open the existing store at `path`; only to read where nothing can be written.
 
     Raises:
-        StoreError: A newer chatcli wrote it, or it is no file.
+        StoreError: A newer chatcli wrote it, it is no file, or not safe to open.
+        sqlite3.Error: It can't be opened.
+        OSError: It can only be read as a copy, for which there is no room.
+
+    """
+    return connect_as_possible(path, schema.VERSION, _open_complete)
+
+
+def open_file(
+    path: Path,
+    *,
+    mode: Mode = "rw",
+    steps: int | None = None,
+    isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
+    check_same_thread: bool = True,
+) -> sqlite3.Connection:
+    """Return a connection to the file of a store at `path`, after a check of its version and its schema.
+
+    Args:
+        path: The file, which may hold a part of the tables.
+        mode: See `chatcli.runtime.sqlite.connect`, also for what follows.
+        steps: See there.
+        isolation_level: See there.
+        check_same_thread: See there.
+
+    Raises:
+        StoreError: A newer chatcli wrote it, it is no file, or not safe to open.
         sqlite3.Error: It can't be opened.
 
     """
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=LOCK_FIRST)
+    connection = connect_file(
+        path,
+        _check,
+        timeout=BUSY_TIMEOUT,
+        mode=mode,
+        steps=steps,
+        isolation_level=isolation_level,
+        check_same_thread=check_same_thread,
+    )
+    connection.executescript(SETTINGS)
+    if mode == "rw":
+        # The schema has our own triggers alone now. SQLite counts the full-text index, which they write, as unsafe.
+        connection.execute("PRAGMA trusted_schema = ON")
+    return connection
+
+
+def _check(connection: sqlite3.Connection, file: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    check_version(file, version, mark)
     try:
-        connection.executescript(SETTINGS)
-        check_version(path, connection.execute("PRAGMA user_version").fetchone()[0])
+        check_schema(connection, file, schema.TABLES + schema.TRIGGERS)
+    except ForeignSchemaError as error:
+        raise DamagedError(error.message, remedy=FOREIGN) from error
+
+
+def _open_complete(file: Path, *, mode: Mode = "rw") -> sqlite3.Connection:
+    connection = open_file(file, mode=mode, steps=READ_STEPS)
+    try:
         _complete(connection)
-    except (StoreError, sqlite3.Error, UnicodeDecodeError):
+    except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     return connection
@@ -329,9 +428,17 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
-def check_version(path: Path, version: int) -> None:
-    """Raise StoreError when `version`, the store's `user_version`, is of a newer chatcli, or of another program."""
-    if not 0 <= version <= MAX_VERSION:
+def check_version(path: Path, version: int, mark: int) -> None:
+    """Raise StoreError when the store at `path` is of a newer chatcli, or its header is damaged.
+
+    Args:
+        path: The store.
+        version: Its `user_version`.
+        mark: Its `application_id`; see `schema.MARK`.
+
+    """
+    is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
+    if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
         raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
     if version > schema.VERSION:
         raise StoreError(
@@ -392,7 +499,7 @@ WITH RECURSIVE branch (checkpoint_id, parent_id, turn) AS (
     SELECT * FROM (SELECT checkpoint_id, parent_checkpoint_id,
         json_extract(CAST(metadata AS TEXT), '$.chatcli_turn')
         FROM checkpoints WHERE thread_id = :thread AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1)
-    UNION ALL
+    UNION -- not ALL: parents may form a circle
     SELECT c.checkpoint_id, c.parent_checkpoint_id, json_extract(CAST(c.metadata AS TEXT), '$.chatcli_turn')
     FROM branch CROSS JOIN checkpoints c
     ON c.thread_id = :thread AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.parent_id

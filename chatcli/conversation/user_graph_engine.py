@@ -36,6 +36,7 @@ from chatcli.runtime.tracing import watch_tracing
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
+from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.items import ItemStore
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, foreign_store, open_store
@@ -217,7 +218,8 @@ async def _settle_store(
         announce(Notice(f"the graph's {kind} has no async methods: the store keeps its threads"))
         return graph.copy(update={"checkpointer": store.checkpointer}), store
     announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
-    return graph, foreign_store(own)
+    ordered = with_ordered_ids(own)
+    return graph.copy(update={"checkpointer": ordered}), foreign_store(ordered)
 
 
 def _load(spec: GraphSpec, announce: Callable[[Notice], None]) -> object:

@@ -328,6 +328,7 @@ class GraphThread:
         """Make the state at `checkpoint_id` the newest one; what was pending there need not be, unless `pending`."""
         config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
         config["configurable"]["checkpoint_id"] = checkpoint_id
+        await self._newest()  # what is written now must sort after it (store/checkpoint_ids.py)
         await self.graph.aupdate_state(config, None, as_node=None if self.node is not None or pending else END)
 
     async def empty(self, config: RunnableConfig) -> None:
@@ -336,6 +337,7 @@ class GraphThread:
             await self.graph.aupdate_state(config, {"messages": Overwrite([])}, as_node=self.node)
             return
         config = {**config, "configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        await self._newest()  # as in `go_to`
         await self._checkpointer.aput(config, empty_checkpoint(), {"source": "update", "step": -2, "parents": {}}, {})
 
     async def turn_number(self, *, new: bool) -> int:

@@ -17,6 +17,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
+from chatcli.store.checkpoint_ids import OrderedIds
 from chatcli.store.message_index import message_rows
 from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
@@ -30,7 +31,7 @@ POOL_TIMEOUT = 10.0
 _Connection = psycopg.AsyncConnection[DictRow]
 
 
-class PostgresSaver(CachedHistory, LeanMetadata, AsyncPostgresSaver):
+class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:

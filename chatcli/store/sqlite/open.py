@@ -25,6 +25,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.errors import StoreError
 from chatcli.runtime.sqlite import connect_as_possible
 from chatcli.store.cached_history import CachedHistory
+from chatcli.store.checkpoint_ids import OrderedIds
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
 from chatcli.store.serde import (
@@ -57,7 +58,7 @@ class _CheckedSaver(AsyncSqliteSaver):
         return history
 
 
-class SqliteSaver(CachedHistory, LeanMetadata, _CheckedSaver):
+class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:

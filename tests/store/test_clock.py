@@ -1,0 +1,198 @@
+"""A clock that moves: no turn is lost, whichever way it goes, since a checkpoint's ID sorts after its parent's."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, TypedDict
+
+import langgraph.checkpoint.base.id as generator
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import Command, interrupt
+
+from chatcli.store.location import StoreLocation
+from tests.fakes.openai_server import FakeOpenAI
+from tests.store.conftest import Bench, open_bench
+
+HOUR = 3600
+YEAR = 365 * 24 * HOUR
+MOVES = [0, -20, -HOUR, 2 * HOUR, -YEAR, 20, 2 * YEAR, -2 * YEAR, -1]
+
+
+class Clock:
+    """The clock of this machine, moved by `offset` seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, in_memory: bool) -> None:
+        self.offset = 0
+        self._in_memory = in_memory
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + self.offset * 10**9)
+        self._monkeypatch = monkeypatch
+
+    def move(self, seconds: int) -> None:
+        """Move the clock; this process then knows of no ID, as a new process or another machine.
+
+        A store in memory has neither.
+        """
+        self.offset += seconds
+        if not self._in_memory:
+            self._monkeypatch.setattr(generator, "_last_v6_timestamp", None)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, location: StoreLocation) -> Clock:
+    """Give the clock, which is right again after the test."""
+    return Clock(monkeypatch, in_memory=location.in_memory)
+
+
+@pytest.fixture
+def opened(location: StoreLocation, server: FakeOpenAI) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
+    """Give what runs a coroutine function on the store, which is opened anew for each call unless it is in memory."""
+    place = StoreLocation(location.path, location.uri, shared=location.in_memory)
+
+    def run(work: Callable[[Bench], Awaitable[None]]) -> None:
+        async def go() -> None:
+            async with open_bench(place, server) as bench:
+                await work(bench)
+
+        asyncio.run(go())
+
+    return run
+
+
+async def assert_whole(bench: Bench, thread_id: str, questions: list[str]) -> None:
+    """Assert that the current branch has `questions` with their answers, and that its IDs go up."""
+    shown = await bench.session(thread_id).history()
+    assert [message.text for message in shown if message.role == "user"] == questions
+    assert sum(message.role == "assistant" for message in shown) == len(questions)
+    summary = bench.store.threads.find(thread_id)
+    assert summary is not None
+    assert summary.turns == len(questions)
+    assert all(step.checkpoint_id > (step.parent_id or "") for step in bench.store.threads.steps(thread_id))
+
+
+def test_turns_after_the_clock_moved(opened: Any, clock: Clock) -> None:
+    questions: list[str] = []
+    for number, seconds in enumerate(MOVES):
+        clock.move(seconds)
+
+        async def ask(bench: Bench, number: int = number) -> None:
+            for turn in range(2):
+                questions.append(f"question {number}.{turn}")
+                await bench.ask("moved", questions[-1])
+                sent = [text for _role, text in bench.server.requests[-1].messages]
+                assert [text for text in sent if text.startswith("question")] == questions
+                clock.offset -= HOUR  # in the same process, too
+            await assert_whole(bench, "moved", questions)
+
+        opened(ask)
+
+
+def test_a_fork_an_undo_and_a_rewind_after_the_clock_stepped_back(opened: Any, clock: Clock) -> None:
+    async def before(bench: Bench) -> None:
+        for question in ("one", "two", "three"):
+            await bench.ask("left", question)
+
+    async def after(bench: Bench) -> None:
+        bench.store.threads.fork("left", "forked")
+        await bench.ask("forked", "four")
+        await assert_whole(bench, "forked", ["one", "two", "three", "four"])
+        clock.move(-HOUR)
+        turns = await bench.session("left").turns()
+        clock.move(-HOUR)
+        await bench.session("left").rewind(turns[0])
+        await assert_whole(bench, "left", ["one"])
+        clock.move(-HOUR)
+        await bench.ask("left", "another two")
+        await assert_whole(bench, "left", ["one", "another two"])
+        clock.move(-HOUR)
+        await bench.session("left").rewind(None)
+        assert await bench.session("left").history() == []
+        clock.move(-HOUR)
+        await bench.ask("left", "from the beginning")
+        await assert_whole(bench, "left", ["from the beginning"])
+        assert len(await bench.session("left").turns()) == 5
+
+    opened(before)
+    clock.move(-YEAR)
+    opened(after)
+
+
+def test_a_machine_that_is_behind_goes_on_from_what_the_other_one_wrote(
+    location: StoreLocation, server: FakeOpenAI, clock: Clock
+) -> None:
+    if location.in_memory:
+        pytest.skip("a store in memory belongs to one process")
+
+    async def scenario() -> None:
+        questions = []
+        async with open_bench(location, server) as ahead, open_bench(location, server) as behind:
+            for turn in range(4):
+                for bench, seconds in ((ahead, 20), (behind, -20)):
+                    clock.move(seconds)
+                    questions.append(f"question {turn} {seconds}")
+                    await bench.ask("shared", questions[-1])
+                    await assert_whole(bench, "shared", questions)
+
+    asyncio.run(scenario())
+
+
+class State(TypedDict):
+    """The state of a graph of a user's."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+def user_graph() -> StateGraph[Any]:
+    """Return a graph whose subgraph keeps a state of its own, and asks something in its second step."""
+
+    def count(state: State) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"inner {sum(message.type == 'human' for message in state['messages'])}")]}
+
+    def confirm(_state: State) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"told {interrupt('go on?')}")]}
+
+    inner = StateGraph(State)
+    inner.add_node(count)
+    inner.add_node(confirm)
+    inner.add_edge(START, "count")
+    inner.add_edge("count", "confirm")
+    outer = StateGraph(State)
+    outer.add_node("inner", inner.compile(checkpointer=True))
+    outer.add_edge(START, "inner")
+    return outer
+
+
+def test_a_user_graph_with_a_subgraph_after_the_clock_moved(opened: Any, clock: Clock) -> None:
+    expected: list[str] = []
+    config: Any = {"configurable": {"thread_id": "graph"}}
+    for number, seconds in enumerate(MOVES):
+        clock.move(seconds)
+        question = f"question {number}"
+        expected += [question, f"inner {number + 1}", f"told yes {number}"]
+
+        async def ask(bench: Bench, question: str = question) -> None:
+            graph = user_graph().compile(checkpointer=bench.store.checkpointer)
+            await graph.ainvoke({"messages": [("user", question)]}, config)
+
+        async def answer(bench: Bench, number: int = number, expected: Sequence[str] = tuple(expected)) -> None:
+            graph = user_graph().compile(checkpointer=bench.store.checkpointer)
+            found = await graph.ainvoke(Command(resume=f"yes {number}"), config)
+            assert [message.content for message in found["messages"]] == [*expected]
+
+        opened(ask)
+        clock.move(-HOUR)  # in mid-turn
+        opened(answer)
+
+    async def check(bench: Bench) -> None:
+        found = [
+            (one.config["configurable"]["checkpoint_id"], one.parent_config["configurable"]["checkpoint_id"])
+            async for one in bench.store.checkpointer.alist({"configurable": {"thread_id": "graph"}})
+            if one.parent_config
+        ]
+        assert found
+        assert all(child > parent for child, parent in found)
+
+    opened(check)

@@ -256,7 +256,7 @@ async def whole_history(
     whole = list(messages)
     if summarised or questions < len(current_branch(read_turns(steps))):
         for step in _ancestors(steps):
-            whole = _merged(await read(step.checkpoint_id), whole)
+            whole = merged(await read(step.checkpoint_id), whole)
     return whole
 
 
@@ -271,7 +271,7 @@ def _ancestors(steps: Sequence[Step]) -> list[Step]:
     return ancestors
 
 
-def _merged(older: Sequence[BaseMessage], newer: list[BaseMessage]) -> list[BaseMessage]:
+def merged(older: Sequence[BaseMessage], newer: list[BaseMessage]) -> list[BaseMessage]:
     """Return `newer` with what `older` has besides, each before the message that followed it."""
     place = {message.id: index for index, message in enumerate(newer)}
     if all(message.id in place for message in older):
@@ -286,8 +286,8 @@ def _merged(older: Sequence[BaseMessage], newer: list[BaseMessage]) -> list[Base
         while following and newer[following - 1].id not in held:  # before a summary that stands in its place
             following -= 1
         removed.setdefault(following, []).append(message)
-    merged: list[BaseMessage] = []
+    both: list[BaseMessage] = []
     for index in range(len(newer) + 1):
-        merged += reversed(removed.get(index, ()))
-        merged += newer[index : index + 1]
-    return merged
+        both += reversed(removed.get(index, ()))
+        both += newer[index : index + 1]
+    return both

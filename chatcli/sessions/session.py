@@ -342,7 +342,8 @@ class Session:
             UsageError: The thread `new_id` exists, or this one is empty.
 
         """
-        await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
+        async with self._thread.hold():
+            await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
 
     async def _question(self, text: str, attachments: Sequence[Attachment]) -> HumanMessage:
         """Return the message that asks `text`; a subclass may refuse it."""

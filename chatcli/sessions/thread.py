@@ -2,13 +2,13 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackHandler
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
@@ -20,6 +20,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END, START
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Overwrite, StateSnapshot
@@ -27,11 +28,13 @@ from langgraph.types import Overwrite, StateSnapshot
 from chatcli.errors import UsageError
 from chatcli.events import ApprovalRequested
 from chatcli.models.names import GRAPH
-from chatcli.sessions.history import whole_history
+from chatcli.sessions.history import current_branch, merged, read_turns, whole_history
 from chatcli.sessions.state import StateKey, plain_state, state_keys
 from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.store.checkpoint_ids import OrderedIds
 from chatcli.store.recall import without_recalled
-from chatcli.store.threads import Threads
+from chatcli.store.step_order import MENDED, lost_since
+from chatcli.store.threads import Step, Threads
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
@@ -186,7 +189,39 @@ class GraphThread:
     async def history(self) -> list[BaseMessage]:
         """Return the thread's messages, and those that its graph has removed from the state on this branch."""
         steps = await asyncio.to_thread(self.threads.steps, self.id)
-        return await whole_history(await self.messages(), steps, self.messages)
+        return await whole_history(await self._messages_with_lost(steps), steps, self.messages)
+
+    async def _messages_with_lost(self, steps: Sequence[Step]) -> list[BaseMessage]:
+        """Return the messages of the newest of `steps`, with those that its state lacks (`lost_since`)."""
+        lost = lost_since(steps)
+        if not lost:
+            return await self.messages()
+        found: list[BaseMessage] = []
+        for checkpoint_id in [*(step.parent_id for step in lost), steps[-1].checkpoint_id]:
+            found = merged(found, await self.messages(checkpoint_id or ""))
+        return found
+
+    async def mend(self) -> None:
+        """Write what the state lacks, if an older version lost turns because the clock had stepped back.
+
+        The caller holds the thread's lock. Nothing changes while the thread waits for an answer of the user's.
+        """
+        saver = getattr(self.graph, "checkpointer", None)
+        if not isinstance(saver, OrderedIds) or await saver.is_in_order(self.id):
+            return
+        steps = await asyncio.to_thread(self.threads.steps, self.id)
+        newest = await self._newest()
+        if newest is None or not lost_since(steps) or await self.pending() or await self.stopped_before():
+            return
+        messages = await self._messages_with_lost(steps)
+        labels = {name: value for name, value in (newest.metadata or {}).items() if name.startswith("chatcli_")}
+        config = self.config(title=MENDED, turn=len(current_branch(read_turns(steps))))
+        config["metadata"] = {**labels, **config["metadata"]}
+        await self.go_to(config, steps[-1].checkpoint_id)
+        if self.node is not None:
+            await self.graph.aupdate_state(config, {"messages": Overwrite(messages)}, as_node=self.node)
+        elif messages:
+            await self.append(config, [RemoveMessage(id=REMOVE_ALL_MESSAGES), *messages])
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """Return what the graph waits for: the answers to these interrupts."""
@@ -363,6 +398,7 @@ class GraphThread:
         while not self.threads.locks.try_lock(self.id):  # noqa: ASYNC110 - another process sets no event here
             await asyncio.sleep(LOCK_INTERVAL)
         try:
+            await self.mend()
             yield
         finally:
             self.threads.locks.unlock(self.id)

@@ -137,6 +137,7 @@ class RunningTurn:
     async def _run_graph(self) -> None:
         thread = self._thread
         await self._take_thread()
+        await thread.mend()
         if await recover(thread, thread.config(self._name)):
             self.announce(Notice("the last answer was cut short; what had arrived of it is kept"))
         asks = isinstance(self._input, Mapping)

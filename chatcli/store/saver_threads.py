@@ -11,6 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from chatcli.message import MessageShown, human_role
 from chatcli.store.message_index import UsageReader, usage_of
 from chatcli.store.recall import without_recalled
+from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     LONG,
     MATCH_END,
@@ -21,7 +22,7 @@ from chatcli.store.threads import (
     NoLocks,
     Step,
     ThreadSummary,
-    branch_end,
+    branch_to,
     refuse_taken,
     words_in,
 )
@@ -89,12 +90,8 @@ class ForeignThreads:
         """See `Threads.fork`; the memory of a subgraph of its own is not copied."""
         refuse_taken(new_id, taken=bool(self._checkpoints(new_id)))
         known = {checkpoint.checkpoint["id"]: checkpoint for checkpoint in self._checkpoints(thread_id)}
-        branch: list[CheckpointTuple] = []
-        following: str | None = branch_end(thread_id, known, checkpoint_id)
-        while following is not None:
-            branch.append(known[following])
-            following = _step(branch[-1]).parent_id
-        self._copy(branch[::-1], new_id)
+        branch = branch_to(thread_id, self.steps(thread_id), checkpoint_id)
+        self._copy([known[name] for name in branch], new_id)
 
     def usage(self, thread_id: str | None = None) -> list[Answered]:
         """See `Threads.usage`."""
@@ -117,7 +114,7 @@ class ForeignThreads:
 
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
-        return [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)]
+        return in_order(thread_id, [_step(checkpoint) for checkpoint in self._checkpoints(thread_id)])
 
     def _copy(self, checkpoints: Sequence[CheckpointTuple], thread_id: str) -> None:
         """Store `checkpoints`, of which the oldest comes first, as the thread `thread_id`."""

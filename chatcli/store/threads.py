@@ -68,13 +68,17 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A checkpoint as a place in a thread's tree: `turn` and `title` are those of the turn that wrote it."""
+    """A checkpoint as a place in a thread's tree: `turn` and `title` are those of the turn that wrote it.
+
+    It is `apart` where its state lacks that of its parent (`step_order.in_order`).
+    """
 
     checkpoint_id: str
     parent_id: str | None
     turn: int
     title: str
     source: str
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,17 +268,23 @@ def refuse_taken(thread_id: str, *, taken: bool) -> None:
         raise UsageError(f"there is a thread {thread_id!r} already", remedy="Choose another name.")
 
 
-def branch_end(thread_id: str, checkpoint_ids: Collection[str], checkpoint_id: str | None) -> str:
-    """Return where a fork's branch ends: at `checkpoint_id`, by default at the last of the thread's `checkpoint_ids`.
+def branch_to(thread_id: str, steps: Sequence[Step], checkpoint_id: str | None) -> list[str]:
+    """Return the checkpoints of a fork: the branch that ends at `checkpoint_id`, by default at the last of `steps`.
 
     Raises:
         UsageError: The thread has no such checkpoint.
 
     """
-    end = checkpoint_id or next(reversed(list(checkpoint_ids)), "")
-    if end not in checkpoint_ids:
+    parents = {step.checkpoint_id: step.parent_id for step in steps}
+    end = checkpoint_id or next(reversed(parents), "")
+    if end not in parents:
         raise UsageError(f"thread {thread_id!r} has no checkpoint {end!r}", remedy="See `/history`.")
-    return end
+    branch: list[str] = []
+    following: str | None = end
+    while following is not None:
+        branch.append(following)
+        following = parents[following]
+    return branch[::-1]
 
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:

@@ -69,6 +69,40 @@ def test_a_damaged_value_is_reported_with_its_thread(chat: Chat, store: Path, fa
     assert [text in exported.stdout for text in ("one of bad", "word word", "third answer")] == [True] * 3
 
 
+def change_parent(path: Path, thread: str, parent: str) -> None:
+    """Give the checkpoint in the middle of `thread` another parent; "" for itself."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = [
+            name
+            for (name,) in connection.execute("SELECT checkpoint_id FROM checkpoints WHERE thread_id = ?", (thread,))
+        ]
+        name = sorted(names)[len(names) // 2]
+        connection.execute(
+            "UPDATE checkpoints SET parent_checkpoint_id = ? WHERE thread_id = ? AND checkpoint_id = ?",
+            (parent or name, thread, name),
+        )
+        connection.commit()
+
+
+@pytest.mark.parametrize("parent", ["1f1e7f22-0000-6000-8000-2e9af3eec9a3", ""], ids=["missing", "itself"])
+def test_a_changed_parent_never_shortens_a_thread(chat: Chat, store: Path, fake: FakeOpenAI, parent: str) -> None:
+    before = chat.messages("bad")
+    change_parent(store, "bad", parent)
+    for arguments in (("-t", "bad", "go on"), ("threads", "show", "bad"), ("threads", "show", "bad", "--tree")):
+        result = chat(*arguments)
+        assert_reported(result, 5)
+        assert "the thread bad is damaged: the parent of a checkpoint is missing" in result.stderr
+    assert len(fake.requests) == 6
+    assert "rows are missing here" in chat("threads", "export", "bad").stderr
+    assert {thread["thread_id"] for thread in chat("threads", "list", "--json").json()} == {"good", "bad"}
+    assert chat("-t", "good", "go on").returncode == 0
+    assert chat("doctor").returncode == 1
+    assert chat("doctor", "--repair").returncode == 0
+    assert chat.messages("bad") == before
+    assert chat("-t", "bad", "go on").returncode == 0
+    assert len(fake.requests[-1].messages) == 7
+
+
 def test_repair_keeps_all_that_can_be_read(chat: Chat, store: Path, fake: FakeOpenAI) -> None:
     before = chat.messages("good")
     chat("threads", "rename", "good", "A title of mine")

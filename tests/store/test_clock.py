@@ -3,15 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import langgraph.checkpoint.base.id as generator
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
 
+from chatcli.events import TurnFinished
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.sessions.history import current_branch
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 from tests.store.conftest import Bench, open_bench
@@ -154,12 +160,12 @@ def user_graph() -> StateGraph[Any]:
     def confirm(_state: State) -> dict[str, Any]:
         return {"messages": [AIMessage(f"told {interrupt('go on?')}")]}
 
-    inner = StateGraph(State)
+    inner: Any = StateGraph(State)
     inner.add_node(count)
     inner.add_node(confirm)
     inner.add_edge(START, "count")
     inner.add_edge("count", "confirm")
-    outer = StateGraph(State)
+    outer: StateGraph[State] = StateGraph(State)
     outer.add_node("inner", inner.compile(checkpointer=True))
     outer.add_edge(START, "inner")
     return outer
@@ -196,3 +202,85 @@ def test_a_user_graph_with_a_subgraph_after_the_clock_moved(opened: Any, clock: 
         assert all(child > parent for child, parent in found)
 
     opened(check)
+
+
+def as_before(bench: Bench) -> Bench:
+    """Return `bench` with LangGraph's own checkpointer, so that IDs are the clock's, as in older versions."""
+    saver: Any = bench.store.checkpointer
+    kind: Any = AsyncSqliteSaver if isinstance(saver, AsyncSqliteSaver) else AsyncPostgresSaver
+    before = kind(saver.conn, serde=saver.serde)
+    before.get_next_version = saver.get_next_version
+    return replace(bench, graph=build_graph(before))
+
+
+class Torn:
+    """A conversation in the thread "torn", with what it must show."""
+
+    def __init__(self) -> None:
+        self.questions: list[str] = []
+
+    async def ask(self, bench: Bench) -> None:
+        """Ask another question."""
+        self.questions.append(f"question {len(self.questions)}")
+        events = await bench.ask("torn", self.questions[-1])
+        assert isinstance(events[-1], TurnFinished), events
+
+    async def ask_before(self, bench: Bench) -> None:
+        """Ask another question of an older version."""
+        await self.ask(as_before(bench))
+
+    async def go_on(self, bench: Bench) -> None:
+        """Ask another question, which is sent with all that were asked before."""
+        await self.ask(bench)
+        assert [text for role, text in bench.server.requests[-1].messages if role == "user"] == self.questions
+        await self.check(bench)
+        summary = bench.store.threads.find("torn")
+        assert summary is not None
+        assert summary.turns == len(self.questions)
+
+    async def undo(self, bench: Bench) -> None:
+        """Take the last question back."""
+        await bench.session("torn").undo()
+        del self.questions[-1]
+        await self.check(bench)
+
+    async def fork(self, bench: Bench) -> None:
+        """Copy the current branch."""
+        await bench.session("torn").fork("copy")
+        await self.check(bench, "copy")
+
+    async def check(self, bench: Bench, thread_id: str = "torn") -> None:
+        """Assert that the thread shows all questions with their answers, in the order in which they were asked."""
+        shown = await bench.session(thread_id).history()
+        assert [message.text for message in shown if message.role == "user"] == self.questions
+        assert sum(message.role == "assistant" for message in shown) == len(self.questions)
+        assert len(current_branch(await bench.session(thread_id).turns())) == len(self.questions)
+
+
+@pytest.mark.parametrize("location", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "moves", [[-HOUR], [-HOUR, 20, 20], [-HOUR, 20, 2 * HOUR, 0], [-20, 5, HOUR, -HOUR, 1, 3 * HOUR]], ids=str
+)
+def test_a_thread_that_an_older_version_tore_apart_is_whole(opened: Any, clock: Clock, moves: list[int]) -> None:
+    torn = Torn()
+    opened(torn.ask)
+    opened(torn.ask)
+    for seconds in moves:
+        clock.move(seconds)
+        opened(torn.ask_before)
+    clock.move(-HOUR)
+    opened(torn.check)
+    opened(torn.go_on)
+    for work in (torn.undo, torn.fork, torn.go_on, torn.undo, torn.undo, torn.undo, torn.go_on, torn.go_on):
+        clock.move(-20)
+        opened(work)
+
+
+@pytest.mark.parametrize("location", ["sqlite", "postgres"], indirect=True)
+def test_a_fork_of_a_thread_that_an_older_version_tore_apart_is_whole(opened: Any, clock: Clock) -> None:
+    torn = Torn()
+    opened(torn.ask)
+    for seconds in (-HOUR, 1, 1):
+        clock.move(seconds)
+        opened(torn.ask_before)
+    opened(torn.fork)

@@ -17,7 +17,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from chatcli.store.cached_history import CachedHistory
-from chatcli.store.checkpoint_ids import OrderedIds
+from chatcli.store.checkpoint_ids import BAD_LINKS, OrderedIds
 from chatcli.store.message_index import message_rows
 from chatcli.store.postgres.connection import as_postgres_error, parameters
 from chatcli.store.postgres.schema import ADD_MESSAGE
@@ -48,6 +48,11 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
         if found is not None:
             refuse_newer(found.checkpoint)
         return found
+
+    async def _bad_links(self, thread_id: str) -> list[bool]:
+        async with self._cursor() as cursor:
+            await cursor.execute(BAD_LINKS.format(thread="%s"), (thread_id,))
+            return [bool(row["found"]) for row in await cursor.fetchall()]
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

@@ -14,6 +14,7 @@ import psycopg
 from chatcli.message import MessageShown
 from chatcli.store.postgres.connection import as_postgres_error, connect, stored_version
 from chatcli.store.postgres.schema import REDUCED, SEARCHED, USAGE, VERSION
+from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     Exchange,
     ExchangeQueries,
@@ -21,7 +22,7 @@ from chatcli.store.threads import (
     Partial,
     Step,
     ThreadSummary,
-    branch_end,
+    branch_to,
     find_exchanges,
     refuse_taken,
     snippet,
@@ -129,9 +130,10 @@ class PostgresThreads:
         """See `Threads.fork`."""
         with self._use() as connection, connection.transaction():
             refuse_taken(new_id, taken=connection.execute(_FIND, (new_id,)).fetchone() is not None)
-            end = branch_end(thread_id, [row[0] for row in connection.execute(_IDS, (thread_id,))], checkpoint_id)
+            steps = in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
+            branch = branch_to(thread_id, steps, checkpoint_id)
             for copy in _COPIES:
-                connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+                connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[Answered]:
         """See `Threads.usage`."""
@@ -164,7 +166,7 @@ class PostgresThreads:
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
         with self._use() as connection:
-            return [Step(*row) for row in connection.execute(_STEPS, (thread_id,))]
+            return in_order(thread_id, [Step(*row) for row in connection.execute(_STEPS, (thread_id,))])
 
     @contextmanager
     def _use(self) -> Iterator[psycopg.Connection]:
@@ -344,8 +346,6 @@ INSERT INTO chatcli_journal (thread_id, question_id, text) VALUES (%s, %s, %s)
 ON CONFLICT (thread_id) DO UPDATE SET question_id = excluded.question_id, text = excluded.text
 """
 
-_IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id"
-
 _STEPS = """
 SELECT checkpoint_id, parent_checkpoint_id,
     coalesce((metadata ->> 'chatcli_turn')::integer, 0),
@@ -394,30 +394,21 @@ INSERT INTO chatcli_usage (thread_id, checkpoint_id, task_id, idx, entries) VALU
 ON CONFLICT DO NOTHING
 """
 
-_BRANCH = """
-WITH RECURSIVE branch (checkpoint_id) AS (
-    SELECT %(end)s::text
-    UNION
-    SELECT c.parent_checkpoint_id FROM branch JOIN checkpoints c
-    ON c.thread_id = %(thread)s AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.checkpoint_id
-    WHERE c.parent_checkpoint_id IS NOT NULL
-)
-"""
-_IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id IN (SELECT checkpoint_id FROM branch)"
+_IN_BRANCH = "thread_id = %(thread)s AND checkpoint_id = ANY(%(branch)s)"
 _COPIES = (
-    f"{_BRANCH} INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"  # noqa: S608 - constant text
+    "INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)"
     " SELECT DISTINCT %(new)s, b.checkpoint_ns, b.channel, b.version, b.type, b.blob"
-    " FROM branch JOIN checkpoints c ON c.thread_id = %(thread)s AND c.checkpoint_id = branch.checkpoint_id,"
-    " jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version), checkpoint_blobs b"
-    " WHERE b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
+    " FROM checkpoints c, jsonb_each_text(c.checkpoint -> 'channel_versions') AS used (channel, version),"
+    " checkpoint_blobs b WHERE c.thread_id = %(thread)s AND c.checkpoint_id = ANY(%(branch)s)"
+    " AND b.thread_id = %(thread)s AND b.checkpoint_ns = c.checkpoint_ns"
     " AND b.channel = used.channel AND b.version = used.version",
-    f"{_BRANCH} INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - as above
+    "INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - as above
     " checkpoint, metadata) SELECT %(new)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,"
     f" metadata FROM checkpoints WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
-    f"{_BRANCH} INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx,"  # noqa: S608 - as above
+    "INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx,"  # noqa: S608 - as above
     " channel, type, blob) SELECT %(new)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob"
     f" FROM checkpoint_writes WHERE {_IN_BRANCH}",
-    f"{_BRANCH} INSERT INTO chatcli_messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
+    "INSERT INTO chatcli_messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
     " SELECT %(new)s, message_id, checkpoint_id, role, text, interrupted FROM chatcli_messages"
     f" WHERE {_IN_BRANCH} ORDER BY id",
 )

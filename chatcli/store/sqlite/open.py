@@ -25,7 +25,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from chatcli.errors import StoreError
 from chatcli.runtime.sqlite import connect_as_possible
 from chatcli.store.cached_history import CachedHistory
-from chatcli.store.checkpoint_ids import OrderedIds
+from chatcli.store.checkpoint_ids import BAD_LINKS, OrderedIds
 from chatcli.store.errors import DamagedError, as_sqlite_failure, as_store_error, damaged_thread, is_damage
 from chatcli.store.message_index import message_rows
 from chatcli.store.serde import (
@@ -98,6 +98,10 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
         """See `BaseCheckpointSaver.aget_tuple`; raise DamagedError, which names the thread, for what can't be read."""
         with _naming(config):
             return _checked(await super().aget_tuple(config))
+
+    async def _bad_links(self, thread_id: str) -> list[bool]:
+        async with self.lock, self.conn.execute(BAD_LINKS.format(thread="?"), (thread_id,)) as rows:
+            return [bool(found) async for (found,) in rows]
 
     async def alist(
         self,

@@ -21,6 +21,7 @@ from chatcli.runtime.sqlite import READ_STEPS, ForeignSchemaError, Mode, check_s
 from chatcli.runtime.sqlite import connect as connect_file
 from chatcli.store.errors import FOREIGN, REPAIR, DamagedError, ReadOnlyError, as_sqlite_failure
 from chatcli.store.sqlite import schema
+from chatcli.store.step_order import in_order
 from chatcli.store.threads import (
     Exchange,
     ExchangeQueries,
@@ -28,7 +29,7 @@ from chatcli.store.threads import (
     Partial,
     Step,
     ThreadSummary,
-    branch_end,
+    branch_to,
     find_exchanges,
     refuse_taken,
     words_in,
@@ -154,10 +155,9 @@ class SqliteThreads:
         """See `Threads.fork`."""
         with self._connection() as connection:
             refuse_taken(new_id, taken=connection.execute(FIND, (new_id,)).fetchone() is not None)
-            ids = [row[0] for row in _typed(connection.execute(_IDS, (thread_id,)), str)]
-            end = branch_end(thread_id, ids, checkpoint_id)
+            branch = json.dumps(branch_to(thread_id, _steps(connection, thread_id), checkpoint_id))
             for copy in _COPIES:
-                connection.execute(copy, {"thread": thread_id, "new": new_id, "end": end})
+                connection.execute(copy, {"thread": thread_id, "new": new_id, "branch": branch})
 
     def usage(self, thread_id: str | None = None) -> list[Answered]:
         """See `Threads.usage`."""
@@ -198,8 +198,7 @@ class SqliteThreads:
     def steps(self, thread_id: str) -> list[Step]:
         """See `Threads.steps`."""
         with self._connection() as connection:
-            rows = _typed(connection.execute(_STEPS, (thread_id,)), str, (str, type(None)), int, str, str)
-            return [Step(*row) for row in rows]
+            return _steps(connection, thread_id)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -213,6 +212,11 @@ class SqliteThreads:
                 connection.close()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
             raise as_sqlite_failure(error) from error
+
+
+def _steps(connection: sqlite3.Connection, thread_id: str) -> list[Step]:
+    rows = _typed(connection.execute(_STEPS, (thread_id,)), str, (str, type(None)), int, str, str)
+    return in_order(thread_id, [Step(*row) for row in rows])
 
 
 def _typed(rows: Iterable[tuple[Any, ...]], *kinds: type | tuple[type, ...]) -> Iterator[tuple[Any, ...]]:
@@ -482,8 +486,6 @@ WHERE thread_id = :thread AND id < :id AND role = 'user' ORDER BY id DESC LIMIT 
 """,
 )
 
-_IDS = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id"
-
 _STEPS = """
 SELECT checkpoint_id, parent_checkpoint_id,
     coalesce(json_extract(CAST(metadata AS TEXT), '$.chatcli_turn'), 0),
@@ -529,23 +531,15 @@ _CHECKPOINT = (
     "SELECT type, checkpoint FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' AND checkpoint_id = ?"
 )
 
-_BRANCH = """
-WITH RECURSIVE branch (checkpoint_id) AS (
-    SELECT :end
-    UNION
-    SELECT c.parent_checkpoint_id FROM branch CROSS JOIN checkpoints c
-    ON c.thread_id = :thread AND c.checkpoint_ns = '' AND c.checkpoint_id = branch.checkpoint_id
-    WHERE c.parent_checkpoint_id IS NOT NULL
-)
-"""
+_IN_BRANCH = "thread_id = :thread AND checkpoint_id IN (SELECT value FROM json_each(:branch))"
 _COPIES = (
-    f"{_BRANCH} INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
+    "INSERT INTO checkpoints SELECT :new, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"  # noqa: S608 - constant text
     " checkpoint, metadata FROM checkpoints"
-    " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY checkpoint_id",
-    f"{_BRANCH} INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above
+    f" WHERE {_IN_BRANCH} ORDER BY checkpoint_id",
+    "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"  # noqa: S608 - as above
     " value) SELECT :new, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value FROM writes"
-    " WHERE thread_id = :thread AND checkpoint_id IN branch",
-    f"{_BRANCH} INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
+    f" WHERE {_IN_BRANCH}",
+    "INSERT INTO messages (thread_id, message_id, checkpoint_id, role, text, interrupted)"  # noqa: S608 - as above
     " SELECT :new, message_id, checkpoint_id, role, text, interrupted FROM messages"
-    " WHERE thread_id = :thread AND checkpoint_id IN branch ORDER BY id",
+    f" WHERE {_IN_BRANCH} ORDER BY id",
 )

@@ -20,8 +20,9 @@ There is no public way to tell the generator of an ID that another process made,
 IDs are imported by name from one module into another (tests/store/test_langgraph_names.py).
 """
 BAD_LINKS = """
-SELECT p.checkpoint_id IS NOT NULL AS found FROM checkpoints c LEFT JOIN checkpoints p
-ON p.thread_id = c.thread_id AND p.checkpoint_ns = '' AND p.checkpoint_id = c.parent_checkpoint_id
+SELECT p.checkpoint_id IS NOT NULL AND p.checkpoint_id != c.checkpoint_id AS found
+FROM checkpoints c LEFT JOIN checkpoints p ON p.thread_id = c.thread_id AND p.checkpoint_ns = ''
+    AND p.checkpoint_id = c.parent_checkpoint_id
 WHERE c.thread_id = {thread} AND c.checkpoint_ns = '' AND c.parent_checkpoint_id IS NOT NULL
 AND (p.checkpoint_id IS NULL OR p.checkpoint_id >= c.checkpoint_id)
 """

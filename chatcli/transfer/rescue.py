@@ -3,13 +3,17 @@
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from langchain_core.messages import BaseMessage
 
 from chatcli.config.thread_ids import check_stored_id
 from chatcli.errors import StoreError
 from chatcli.runtime.files import put_in_place, write_to_disk
+from chatcli.sessions.history import merged
 from chatcli.store.items import open_sqlite_items
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -22,24 +26,21 @@ from chatcli.store.sqlite.salvage import (
     Row,
     ThreadRows,
     ThreadValues,
-    current_branch,
+    branches,
     read_contents,
     read_values,
     rows_by_thread,
 )
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.transfer.document import ThreadDocument
-from chatcli.transfer.store_documents import import_documents
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
+from chatcli.transfer.store_documents import free_id, import_documents
 
 
 def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
     """Return what can be read of a thread of the damaged store at `path`, and how many of its rows can't be."""
     thread = rows_by_thread(read_contents(path)).get(thread_id, ThreadRows())
     read = read_values(thread, CompressedSerializer())
-    return _document(thread_id, thread, read), read.lost
+    return _document(thread_id, thread, read, next(iter(branches(read)), [])), read.lost
 
 
 async def rescue(path: Path) -> list[str]:
@@ -66,11 +67,11 @@ async def rescue(path: Path) -> list[str]:
         if not read.lost and _is_id(thread_id):
             whole[thread_id] = thread
             continue
-        document = _document(thread_id if _is_id(thread_id) else f"damaged-{number}", thread, read)
-        if document.messages or document.title:
-            documents.append(document)
-            kept = f"{len(document.messages)} of its messages are kept"
-            lines.append(f"the thread {document.thread_id} was damaged: {read.lost} rows can't be read, {kept}")
+        taken = {*threads, *(document.thread_id for document in documents)}
+        found = _documents(thread_id if _is_id(thread_id) else f"damaged-{number}", thread, read, taken)
+        documents += found
+        if found:
+            lines.append(_kept_line(found, read))
     if lost := len(contents.items) - len(items):
         lines.append(f"{lost} of the items that graphs keep can't be read, {len(items)} are kept")
     with staging_path(path) as staged:
@@ -91,13 +92,40 @@ def _is_id(thread_id: str) -> bool:
         return False
 
 
-def _document(thread_id: str, thread: ThreadRows, read: ThreadValues) -> ThreadDocument:
-    branch = list(current_branch(read))
-    messages: dict[str, BaseMessage] = {}
-    for name in reversed(branch):
-        messages |= {str(message.id): message for message in read.messages.get(name, ())}
-    state = next((read.states[name] for name in branch if read.states.get(name)), {})
-    facts = [read.facts.get(name, {}) for name in branch]
+def _documents(thread_id: str, thread: ThreadRows, read: ThreadValues, taken: set[str]) -> list[ThreadDocument]:
+    """Return the best branch of a damaged thread, and each other one that has messages of its own, under other IDs."""
+    documents: list[ThreadDocument] = []
+    kept: set[str | None] = set()
+    for branch in branches(read) or [[]]:
+        document = _document(thread_id, thread, read, branch)
+        own = {message.id for message in document.messages} - kept
+        if documents and own:
+            document = replace(document, thread_id=free_id(thread_id, taken))
+        if own or (not documents and document.title):
+            documents.append(document)
+            taken.add(document.thread_id)
+            kept |= own
+    return documents
+
+
+def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
+    """Return how much of a damaged thread is in `documents`."""
+    kept = len({message.id for document in documents for message in document.messages})
+    first, *others = (document.thread_id for document in documents)
+    line = f"the thread {first} was damaged: {read.lost} rows can't be read, "
+    line += f"{kept} of {kept + read.lost_messages} messages are kept"
+    return f"{line}; those of other branches are in {', '.join(others)}" if others else line
+
+
+def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Sequence[str]) -> ThreadDocument:
+    messages: dict[str | None, BaseMessage] = {}
+    for name in branch:
+        if stored := _stored(read.states.get(name, {})):
+            messages = {message.id: message for message in merged([*messages.values()], stored)}
+        messages |= {message.id: message for message in read.messages.get(name, ())}
+    newest_first = branch[::-1]
+    state = next((read.states[name] for name in newest_first if read.states.get(name)), {})
+    facts = [read.facts.get(name, {}) for name in newest_first]
     titles = [str(fact["chatcli_title"]) for fact in reversed(facts) if fact.get("chatcli_title")]
     models = [str(fact["chatcli_model"]) for fact in facts if fact.get("chatcli_model")]
     _, title, model, turns, made, used = thread.summary or (
@@ -114,13 +142,19 @@ def _document(thread_id: str, thread: ThreadRows, read: ThreadValues) -> ThreadD
         str(title),
         str(model),
         system if isinstance(system, str) else None,
-        list(messages.values()),
+        [*messages.values()],
         remembered_model=remembered if isinstance(remembered, str) else "",
         turns=cast("int", turns),
         created_at=str(made),
         updated_at=str(used),
         **_role(state),
     )
+
+
+def _stored(state: Mapping[str, Any]) -> list[BaseMessage]:
+    """Return the messages in the state of a checkpoint, which may be a full copy."""
+    found = getattr(state.get("messages"), "value", state.get("messages"))
+    return [message for message in found if isinstance(message, BaseMessage)] if isinstance(found, list) else []
 
 
 def _role(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
     taken = existing | {document.thread_id for document in documents}
     ids: dict[str, str] = {}
     for document in documents:
-        new = document.thread_id if document.thread_id not in existing else _free_id(document.thread_id, taken)
+        new = document.thread_id if document.thread_id not in existing else free_id(document.thread_id, taken)
         ids[document.thread_id] = new
         taken.add(new)
     async with store.staging() as staged:
@@ -87,7 +87,8 @@ def _without_graph(document: ThreadDocument) -> ThreadDocument:
     return replace(document, model="") if document.model.partition(":")[0] == GRAPH else document
 
 
-def _free_id(thread_id: str, taken: set[str]) -> str:
+def free_id(thread_id: str, taken: set[str]) -> str:
+    """Return `thread_id` with the first number at its end that makes it none of `taken`."""
     for number in count(2):
         suffix = f"-{number}"
         new = thread_id[: MAX_ID_LENGTH - len(suffix)] + suffix

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,11 +12,16 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from chatcli.conversation.backend import LocalBackend
 from chatcli.errors import StoreError
+from chatcli.graphs.chat.ask_node import MODEL_NODE
+from chatcli.graphs.chat.graph import build_graph
+from chatcli.sessions.history import read_turns
+from chatcli.sessions.thread import GraphThread
 from chatcli.store.compression import decompress
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.store.serde import CompressedSerializer
 from chatcli.store.sqlite.repair import find_damage
-from chatcli.store.sqlite.salvage import Row, read_contents
+from chatcli.store.sqlite.salvage import Row, read_contents, read_values, rows_by_thread
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents
 from tests.e2e.checks import assert_reported
@@ -223,3 +229,105 @@ def test_changed_bytes_anywhere_are_reported_and_repaired(tmp_path: Path) -> Non
             assert not missing
         kept = sum(len(asyncio.run(backend.messages(f"thread-{number}"))) for number in range(4))
         assert kept >= 40 - 20, seed
+
+
+def _every_message(path: Path) -> set[str]:
+    """Return the texts of all messages of the thread "long" that are readable page by page."""
+    values = [read_values(rows, CompressedSerializer()) for rows in rows_by_thread(read_contents(path)).values()]
+    return {message.text for read in values for found in read.messages.values() for message in found}
+
+
+def _shown(path: Path) -> set[str]:
+    backend = LocalBackend(StoreLocation(path))
+    texts = set()
+    for summary in backend.threads().recent():
+        texts |= {message.text for message in asyncio.run(backend.messages(summary.thread_id))}
+        for said in asyncio.run(backend.tree(summary.thread_id))[1].values():
+            texts |= {said.question, said.answer}
+    return texts
+
+
+@pytest.fixture(scope="module")
+def long_thread(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store with a thread of 30 turns, and one of 12 on three branches, two of which were undone."""
+    path = tmp_path_factory.mktemp("long") / "threads.db"
+
+    async def build() -> None:
+        documents = [
+            ThreadDocument(name, name, "openai:gpt", None, [each for n in range(turns) for each in _turn(name, n)])
+            for name, turns in (("long", 30), ("undone", 4))
+        ]
+        async with open_store(StoreLocation(path)) as store:
+            await import_documents(store, documents)
+            graph = build_graph(store.checkpointer)
+            thread = GraphThread(graph, store.threads, "undone", MODEL_NODE)
+            end = read_turns(store.threads.steps("undone"))[1].end
+            for branch in range(2):
+                await thread.go_to(thread.config(turn=2), end)
+                for number in range(4):
+                    question, answer = _turn(f"branch {branch}", number)
+                    config = thread.config(title="more", turn=3 + number)
+                    await graph.aupdate_state(config, {"messages": []}, as_node="__input__")
+                    await thread.keep_question(config, question)
+                    await thread.append(config, [answer])
+
+    asyncio.run(build())
+    return path
+
+
+def _turn(name: str, number: int) -> tuple[HumanMessage, AIMessage]:
+    noise = random.Random(f"{name} {number}").randbytes(300).hex()
+    return (
+        HumanMessage(f"{name}: question {number}", id=f"{name} q{number}"),
+        AIMessage(f"{name}: answer {number} {noise}", id=f"{name} a{number}"),
+    )
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_repair_keeps_every_message_that_is_readable(long_thread: Path, tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    data = bytearray(long_thread.read_bytes())
+    for _ in range(dice.choice((1, 1, 3, 20))):
+        data[dice.randrange(8192, len(data))] ^= dice.randrange(1, 256)
+    path = tmp_path / "threads.db"
+    path.write_bytes(data)
+    readable = _every_message(path)
+    assert len(readable) > 60
+    lines = LocalBackend(StoreLocation(path)).repair()
+    assert readable <= _shown(path), lines
+    assert not find_damage(path)
+
+
+def _checkpoints(path: Path, thread_id: str) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? ORDER BY checkpoint_id"
+        return [name for (name,) in connection.execute(query, (thread_id,))]
+
+
+@pytest.mark.parametrize("place", [3, 40, 80])
+@pytest.mark.parametrize("name", ["checkpoint_id", "parent_checkpoint_id"])
+def test_a_thread_with_a_changed_id_is_repaired_whole(long_thread: Path, tmp_path: Path, name: str, place: int) -> None:
+    path = tmp_path / "threads.db"
+    shutil.copy(long_thread, path)
+    changed = _checkpoints(path, "long")[place]
+    with closing(sqlite3.connect(path)) as connection:
+        query = f"UPDATE checkpoints SET {name} = 'f' || substr({name}, 2) WHERE checkpoint_id = ?"
+        connection.execute(query, (changed,))
+        connection.commit()
+    [line, _] = LocalBackend(StoreLocation(path)).repair()
+    assert line.endswith("60 of 60 messages are kept")
+    shown = asyncio.run(LocalBackend(StoreLocation(path)).messages("long"))
+    assert [message.text for message in shown] == [each.text for n in range(30) for each in _turn("long", n)]
+
+
+def test_undone_branches_are_kept(long_thread: Path, tmp_path: Path) -> None:
+    path = tmp_path / "threads.db"
+    shutil.copy(long_thread, path)
+    before = asyncio.run(LocalBackend(StoreLocation(path)).messages("undone"))
+    with closing(sqlite3.connect(path)) as connection:
+        query = "UPDATE checkpoints SET metadata = 'x' WHERE checkpoint_id = ?"
+        connection.execute(query, (_checkpoints(path, "undone")[2],))
+        connection.commit()
+    [line, _] = LocalBackend(StoreLocation(path)).repair()
+    assert line.endswith("24 of 24 messages are kept; those of other branches are in undone-2, undone-3")
+    assert asyncio.run(LocalBackend(StoreLocation(path)).messages("undone")) == before

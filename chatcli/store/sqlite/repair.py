@@ -6,6 +6,8 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from chatcli.errors import StoreError
@@ -15,6 +17,8 @@ from chatcli.store.compression import COMPRESSED, decompress
 from chatcli.store.errors import REPAIR, DamagedError, as_sqlite_failure
 from chatcli.store.sqlite import schema
 from chatcli.store.sqlite.threads import BUSY_TIMEOUT, connect
+from chatcli.store.step_order import in_order
+from chatcli.store.threads import Step
 
 _MAX_NAMED = 5
 
@@ -92,15 +96,16 @@ def _damaged_threads(connection: sqlite3.Connection) -> Iterator[str]:
             json.loads(metadata or b"{}")
         except (ValueError, TypeError):
             yield str(thread_id)
-    yield from (str(thread_id) for (thread_id,) in connection.execute(_WITHOUT_PARENT))
+    for thread_id, links in groupby(connection.execute(_LINKS), itemgetter(0)):
+        try:
+            in_order(str(thread_id), [Step(name, parent, 0, "", "") for _, name, parent in links])
+        except DamagedError:
+            yield str(thread_id)
 
 
-_WITHOUT_PARENT = """
-SELECT DISTINCT thread_id FROM checkpoints AS c
-WHERE checkpoint_ns = '' AND parent_checkpoint_id IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM checkpoints AS p
-    WHERE p.thread_id = c.thread_id AND p.checkpoint_ns = '' AND p.checkpoint_id = c.parent_checkpoint_id
-)
+_LINKS = """
+SELECT thread_id, checkpoint_id, parent_checkpoint_id FROM checkpoints WHERE checkpoint_ns = ''
+ORDER BY thread_id, checkpoint_id
 """
 
 

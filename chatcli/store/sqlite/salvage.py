@@ -6,6 +6,7 @@ leads to it, and are recognised by the types of their columns. What is read of a
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from langgraph.types import Overwrite
 from chatcli.events import INTERRUPTED
 from chatcli.store.errors import DamagedError
 from chatcli.store.serde import CompressedSerializer, check_checkpoint, check_metadata, check_write
+from chatcli.store.step_order import in_order
+from chatcli.store.threads import Step
 
 Value = int | float | str | bytes | None
 Row = Sequence[Value]
@@ -256,6 +259,7 @@ class ThreadValues:
     Attributes:
         unreadable: How many rows can't be read, or have a parent that is missing.
         lost: The same number, plus the messages that only the index has.
+        lost_messages: How many rows with messages can't be read, nor are these in the index.
 
     """
 
@@ -265,6 +269,7 @@ class ThreadValues:
     parents: Mapping[str, str | None]
     unreadable: int
     lost: int
+    lost_messages: int
 
 
 def has_unreadable(path: Path) -> bool:
@@ -293,20 +298,26 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
     facts: dict[str, Mapping[str, Any]] = {}
     parents: dict[str, str | None] = {}
     messages: dict[str, list[BaseMessage]] = {}
+    unread = Counter[str]()
     lost = 0
     for row in thread.checkpoints:
         _, namespace, name, parent, kind, value, metadata = row
+        state: dict[str, Any] = {"channel_values": {}}
+        read: dict[str, Any] = {}
         try:
-            state = serde.loads_typed((cast("str", kind), cast("bytes", value)))
-            check_checkpoint(state)
-            read = json.loads(cast("bytes", metadata or b"{}"))
-            check_metadata(read)
+            found = serde.loads_typed((cast("str", kind), cast("bytes", value)))
+            check_checkpoint(found)
+            state = found
+            labels = json.loads(cast("bytes", metadata or b"{}"))
+            check_metadata(labels)
+            read = labels
         except (DamagedError, ValueError, TypeError):
             lost += 1
-            state, read = {"channel_values": {}}, {}
         if namespace == "":
-            parents[str(name)] = None if parent is None else str(parent)
-            states[str(name)], facts[str(name)] = state["channel_values"], read
+            own = str(state.get("id", name))  # a changed byte in the name of the row is not in the checkpoint, too
+            lost += own != name
+            parents[own] = None if parent is None else str(parent)
+            states[own], facts[own] = state["channel_values"], read
     for row in sorted(thread.writes, key=lambda row: (str(row[2]), str(row[4]), str(row[3]), cast("int", row[5]))):
         _, namespace, name, _, _, _, channel, kind, value = row
         try:
@@ -314,19 +325,30 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
             check_write(channel, read)
         except DamagedError:
             lost += 1
+            unread[str(name)] += namespace == "" and channel == "messages"
             continue
         if namespace == "" and channel == "messages":
             messages.setdefault(str(name), []).extend(_messages_in(read))
-    lost += sum(parent is not None and parent not in parents for parent in parents.values())
+    lost += sum(parent is not None and parent not in parents for parent in parents.values()) or _is_circle(parents)
     unreadable = lost
     known = {message.id for found in messages.values() for message in found}
     for row in thread.messages:  # the index has a copy of the text
         _, message_id, name, role, text, cut = row
         if message_id not in known:
             lost += 1
+            unread[str(name)] -= 1
             messages.setdefault(str(name), []).append(_from_index(str(message_id), str(role), str(text), bool(cut)))
     lost += not thread.checkpoints
-    return ThreadValues(states, facts, messages, parents, unreadable, lost)
+    return ThreadValues(states, facts, messages, parents, unreadable, lost, (+unread).total())
+
+
+def _is_circle(parents: Mapping[str, str | None]) -> bool:
+    """Return whether a chain of `parents`, none of which is missing, has no beginning."""
+    try:
+        in_order("", [Step(name, parent, 0, "", "") for name, parent in sorted(parents.items())])
+    except DamagedError:
+        return True
+    return False
 
 
 def _messages_in(written: object) -> list[BaseMessage]:
@@ -341,17 +363,55 @@ def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage
     return AIMessage(text, id=message_id, response_metadata={"finish_reason": INTERRUPTED} if cut else {})
 
 
-def current_branch(read: ThreadValues) -> Iterator[str]:
-    """Yield the checkpoints of the current branch, the newest first; a missing one is skipped to the next older one."""
-    names = sorted({*read.parents, *read.messages}, reverse=True)
-    place = {name: number for number, name in enumerate(names)}
-    name: str | None = names[0] if names else None
-    while name is not None:
-        yield name
+def branches(read: ThreadValues) -> list[list[str]]:
+    """Return the branches of a damaged thread, each as its checkpoints from the beginning; the best one first.
+
+    That is the one with the newest checkpoint if it is whole, else the one with most messages. A checkpoint whose
+    parent can't be known follows the next older one of an earlier step.
+    """
+    names = sorted({*read.parents, *read.messages})
+    parents: dict[str, str | None] = {}
+    guessed: set[str] = set()
+    for place, name in enumerate(names):
+        parents[name] = read.parents.get(name)
         if read.facts.get(name, {}).get("chatcli_turn") == 0:  # the thread was emptied here
-            return
-        following = place[name] + 1
-        older = names[following] if following < len(names) else None
-        parent = read.parents.get(name, older)
-        is_known = parent is None or place.get(parent, 0) >= following
-        name = parent if is_known else older
+            parents[name] = None
+        elif not _is_parent(read, name, parents):
+            guessed.add(name)
+            parents[name] = _guessed_parent(read, names[:place], name)
+    ends = sorted(parents.keys() - parents.values(), reverse=True)
+    found = [_branch_to(end, parents) for end in ends]
+    if found and guessed.isdisjoint(found[0]):
+        return found
+    return sorted(found, key=lambda branch: sum(len(read.messages.get(name, ())) for name in branch), reverse=True)
+
+
+def _step(read: ThreadValues, name: str) -> int | None:
+    """Return how many steps the graph had done at a checkpoint, None if it can't be read."""
+    return cast("int | None", read.facts.get(name, {}).get("step"))
+
+
+def _is_parent(read: ThreadValues, name: str, parents: Mapping[str, str | None]) -> bool:
+    """Return whether the parent in `parents` of the checkpoint `name`, or that it has none, can be true."""
+    parent = parents[name]
+    if parent is None:
+        return name in read.parents and (_step(read, name) or 0) <= 0
+    return parent in parents and parent < name
+
+
+def _guessed_parent(read: ThreadValues, older: Sequence[str], name: str) -> str | None:
+    step = _step(read, name)
+    for candidate in reversed(older):
+        earlier = _step(read, candidate)
+        if step is None or earlier is None or earlier < step:
+            return candidate
+    return None
+
+
+def _branch_to(end: str, parents: Mapping[str, str | None]) -> list[str]:
+    branch: list[str] = []
+    name: str | None = end
+    while name is not None:
+        branch.append(name)
+        name = parents[name]
+    return branch[::-1]

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import langgraph.checkpoint.base.id as generator
@@ -18,6 +20,7 @@ from langgraph.types import Command, interrupt
 from chatcli.events import TurnFinished
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.sessions.history import current_branch
+from chatcli.store.checkpoint_ids import with_ordered_ids
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 from tests.store.conftest import Bench, open_bench
@@ -28,13 +31,13 @@ MOVES = [0, -20, -HOUR, 2 * HOUR, -YEAR, 20, 2 * YEAR, -2 * YEAR, -1]
 
 
 class Clock:
-    """The clock of this machine, moved by `offset` seconds."""
+    """A clock that goes on by a millisecond whenever it is read, moved by `offset` seconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, in_memory: bool) -> None:
         self.offset = 0
         self._in_memory = in_memory
-        real = time.time_ns
-        monkeypatch.setattr(time, "time_ns", lambda: real() + self.offset * 10**9)
+        ticks = count(time.time_ns(), 10**6)
+        monkeypatch.setattr(time, "time_ns", lambda: next(ticks) + self.offset * 10**9)
         self._monkeypatch = monkeypatch
 
     def move(self, seconds: int) -> None:
@@ -202,6 +205,26 @@ def test_a_user_graph_with_a_subgraph_after_the_clock_moved(opened: Any, clock: 
         assert all(child > parent for child, parent in found)
 
     opened(check)
+
+
+def test_a_graph_with_a_checkpointer_of_its_own_after_the_clock_stepped_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, in_memory=False)
+    config: Any = {"configurable": {"thread_id": "own"}}
+
+    async def ask(number: int) -> None:
+        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "own.db")) as own:
+            graph = user_graph().compile(checkpointer=with_ordered_ids(own))
+            await graph.ainvoke({"messages": [("user", f"question {number}")]}, config)
+        clock.move(-HOUR)
+        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "own.db")) as own:
+            graph = user_graph().compile(checkpointer=with_ordered_ids(own))
+            found = await graph.ainvoke(Command(resume="yes"), config)
+            assert len(found["messages"]) == 3 * (number + 1)
+
+    for number in range(3):
+        asyncio.run(ask(number))
 
 
 def as_before(bench: Bench) -> Bench:

@@ -279,7 +279,7 @@ class ThreadChanged:
 
 @dataclass(frozen=True, slots=True)
 class InputPrefilled:
-    """The next line begins with `text`, to be edited and sent.
+    """The next line begins with the question `text`, to be edited and sent.
 
     If that is `optional`, a line that was entered meanwhile is sent without it.
     """

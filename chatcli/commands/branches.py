@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from chatcli.commands.registry import Command, CommandContext, as_typed
+from chatcli.commands.registry import Command, CommandContext
 from chatcli.commands.tree import tree_rows
 from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
@@ -48,7 +48,7 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     for path in kept:
         yield Notice(f"{path} stays as it is: it has changed since, or can't be written", "warning")
     for question in questions[len(_questions(left)) :][:1]:  # none after an edit of the state
-        yield InputPrefilled(as_typed(question), optional=True)
+        yield InputPrefilled(question, optional=True)
 
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
@@ -81,7 +81,7 @@ async def edit(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     context.conversation.edit(branch[-back])
     for notice in _langflow_notice(context):
         yield notice
-    yield InputPrefilled(as_typed(questions[-back]))
+    yield InputPrefilled(questions[-back])
 
 
 async def fork(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

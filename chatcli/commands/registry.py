@@ -126,11 +126,6 @@ def parse_question(line: str) -> str:
     return line[1:] if line.startswith("//") else line
 
 
-def as_typed(question: str) -> str:
-    """Return the line that asks `question`, see `parse_question`."""
-    return f"/{question}" if question.startswith("/") else question
-
-
 async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncIterator[Event]:
     """Yield the events of the command `parsed`; a mistake of the user is a notice, never an exception."""
     command = context.registry.find(parsed.name)

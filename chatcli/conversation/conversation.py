@@ -98,6 +98,8 @@ class Conversation:
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
         self._branching: tuple[Turn, ...] = ()
         self.title_writer = TitleWriter()
+        self._kept: bool | None = None
+        """Whether the newest question, for which no session could be opened, is stored; None if one was."""
         self._waiting_notices: list[Notice] = []
         """Notices that came while no turn ran."""
 
@@ -185,6 +187,7 @@ class Conversation:
     async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
         """Store the question `text`, which was stopped before anything could be done about it."""
         yield TurnStarted(self.thread_id, str(self.model_name))
+        self._kept = False
         await self._keep((text, attachments))
         yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
@@ -244,18 +247,20 @@ class Conversation:
         self.title_writer.stop()
         try:
             session = await self.session()
+            await self.refuse_costly()
             if self._stopped:  # when it was open already
                 raise InterruptedTurnError("stopped before it began")
-            await self.refuse_costly()
         except ChatcliError as error:
             yield TurnStarted(self.thread_id, str(self.model_name))
             for notice in self.take_notices():  # they may say what the error comes from
                 yield notice
+            self._kept = False
             if asked is not None and not isinstance(error, UsageError | StoreError | CostError):
                 await self._keep(asked)
             yield self._ended_early(error, started)
             return
         self.turns += 1
+        self._kept = None
         session.watching = self.watch_state
         for turn in self._branching:
             await session.rewind_before(turn)
@@ -297,6 +302,7 @@ class Conversation:
             keeping.cancel()
         if not keeping.cancelled() and keeping.exception() is None:
             self.turns += 1
+            self._kept = True
 
     async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
         # The process can't end before these imports have, so waiting for them costs nothing.
@@ -318,6 +324,19 @@ class Conversation:
             self._opening.cancel()
         elif self._session is not None:
             self._session.interrupt()
+
+    async def take_back(self) -> bool:
+        """Return whether the question that was stopped last is no part of what the next one sends.
+
+        If its answer had not begun, it is left on a branch of its own; a Langflow flow can't go back.
+        """
+        if self.model_name.provider == LANGFLOW:
+            return False
+        if self._kept is False:
+            return True
+        with suppress(ChatcliError):
+            return await (await self.session()).take_back(began=self._kept is None)
+        return False
 
     async def open_thread(self, thread_id: str) -> list[MessageShown]:
         """Make `thread_id` the current thread, created with its first turn; return its messages so far.

@@ -80,8 +80,12 @@ async def _read_decision(
             return None
 
 
-async def read_key(keyboard: Keyboard, show: Callable[[Event], None], offered: KeysOffered) -> str:
+async def read_key(
+    keyboard: Keyboard, show: Callable[[Event], None], offered: KeysOffered, *, default: str = ""
+) -> str:
     """Return which of the keys that are `offered` is pressed; empty if the user leaves, or begins a line.
+
+    Enter alone is the key `default`, if there is one.
 
     A key counts from the moment that the keys are shown: the call was shown before. Nobody decides on what they have
     not seen yet.
@@ -94,6 +98,8 @@ async def read_key(keyboard: Keyboard, show: Callable[[Event], None], offered: K
             key = typed[:1] if typed[1:] in ("", "\r", "\n") else ""
             if key in offered.keys:
                 return key
+            if default and typed in ("\r", "\n"):
+                return default
             if typed in ("", _INTERRUPT, _END, _ESCAPE):
                 return ""
             if _is_words(typed):

@@ -11,14 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from chatcli.attachments.attachment import (
-    Attachment,
-    find_folders,
-    find_mentions,
-    find_resources,
-    missing_mentions,
-    read_attachment,
-)
+from chatcli.attachments.attachment import Attachment, read_attachment
 from chatcli.commands.all import all_commands
 from chatcli.commands.documents import add_documents, check_takes_documents
 from chatcli.commands.registry import (
@@ -35,7 +28,7 @@ from chatcli.config.providers import PROVIDERS, Provider
 from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
-from chatcli.errors import ChatcliError, UsageError
+from chatcli.errors import ChatcliError, InterruptedTurnError, UsageError
 from chatcli.events import (
     Choice,
     ChoicesOffered,
@@ -54,14 +47,19 @@ from chatcli.events import (
     ShellFinished,
     ShellOutput,
     TerminalEvent,
+    TextDelta,
+    ToolCallStarted,
     TreeOffered,
     TreeRow,
+    TurnInterrupted,
 )
 from chatcli.message import is_form
 from chatcli.rendering.renderer import Renderer, consume
 from chatcli.repl.decisions import is_decided_by_key, read_decisions, read_key
 from chatcli.repl.form import read_form_answer
+from chatcli.repl.mentions import Mentioned, find_mentioned, find_pasted
 from chatcli.repl.notify import BELL, is_waiting, news, notification
+from chatcli.repl.pastes import holds_folded, mark, plain, typed_mentions
 from chatcli.repl.picker import Picker, read_choice
 from chatcli.repl.prompt import Prompt
 from chatcli.repl.toolbar import Toolbar, thread_titles
@@ -150,28 +148,59 @@ class LineHandler:
         self._prompt = prompt
         self._interrupt = self.conversation.interrupt
         self._waiting = tuple(attachments)
+        self._line, self._stopped = "", False
+        """The line that was entered, with its marks, and whether Ctrl-C has stopped it."""
 
     async def handle(self, line: str) -> None:
         """Run the command in `line`, or ask the question."""
-        if command := parse_command(line):
-            await self._consume(run_command(command, self._context))
-        elif shell_line := parse_shell(line):
-            shell = ShellCommand(shell_line)
+        self._line = line
+        command, shell_line = parse_command(line), parse_shell(line)
+        if (command or shell_line) and holds_folded(line):
+            self._prefill(line)
+            self._renderer.render(Notice("a folded paste can't be part of a command: look at it by Ctrl-X Ctrl-E"))
+        elif command:
+            typed = ParsedCommand(plain(command.name), plain(command.arguments))
+            await self._consume(run_command(typed, self._context))
+        elif shell_line:
+            shell = ShellCommand(plain(shell_line))
             await self._consume(shell.run(), shell.interrupt)
         else:
-            await self._consume(self._ask(parse_question(line)))
+            question = parse_question(line)
+            if (pasted := await self._choose_pasted(question)) is None:
+                self._prefill(line)
+                self._renderer.render(Notice("nothing was sent"))
+            else:
+                await self._consume(self._ask(question, pasted))
 
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not parse_command(line) and not parse_shell(line):
-            await self._consume(self.conversation.keep(parse_question(line), self._waiting))
+            await self._consume(self.conversation.keep(plain(parse_question(line)), self._waiting))
+
+    def _prefill(self, line: str, *, optional: bool = True) -> None:
+        """Let the next line begin with the marked `line`, see `Prompt.prefill`."""
+        self._prompt.prefill(self._prompt.pastes.fold_again(line), optional=optional)
+
+    async def _choose_pasted(self, question: str) -> Mentioned | None:
+        """Return what pasted parts of `question` mention and the user wants to be attached; None to send nothing."""
+        pasted = await asyncio.to_thread(find_pasted, question, self.conversation.mcp_servers.names)
+        rows = await asyncio.to_thread(pasted.described)
+        if not rows:
+            return pasted
+        self._renderer.render(Notice("the pasted text names:"))
+        for row in rows:
+            self._renderer.render(Notice(f"  {row}"))
+        offered = KeysOffered({"y": "yes", "n": "no (Enter)"}, "Attach that?" if len(rows) == 1 else "Attach these?")
+        key = await read_key(self._prompt, self._renderer.render, offered, default="n")
+        return {"y": pasted, "n": Mentioned()}.get(key)
 
     async def ask_first(self, text: str, resources: Sequence[tuple[str, str]] = ()) -> None:
         """Ask the question of the command line, which is never read as a command or as an answer to a request.
 
         The `resources` of MCP servers, each by its server and its URI, go along with it.
         """
-        await self._consume(self._ask(text, typed=False, resources=resources))
+        self._line = mark(text)
+        await self._consume(self._ask(self._line, Mentioned(resources=tuple(resources)), typed=False))
 
     async def pick(self, offered: ChoicesOffered | TreeOffered) -> None:
         """Let the user choose from what is `offered`, and do it; in plain text, print instead."""
@@ -211,37 +240,55 @@ class LineHandler:
         """Stop what is running, and close the conversation."""
         await self.conversation.close()
 
-    async def _ask(
-        self, text: str, *, typed: bool = True, resources: Sequence[tuple[str, str]] = ()
-    ) -> AsyncGenerator[Event, None]:
-        """Ask `text`; if the user `typed` it, attach the files that it mentions as `@path`, and use folders `@DIR/`."""
+    async def _ask(self, question: str, pasted: Mentioned, *, typed: bool = True) -> AsyncGenerator[Event, None]:
+        """Ask `question`, which is marked, with the files that it mentions as `@path`, and use its folders `@DIR/`.
+
+        What pasted parts of it mention goes along only as far as it is in `pasted`. If it was not `typed`, it answers
+        no request. If Ctrl-C stops it before its answer begins, it is in the input line again.
+        """
+        waiting, text, servers = self._waiting, plain(question), self.conversation.mcp_servers
         try:
-            mentioned = await asyncio.to_thread(_read_mentioned, text) if typed and "@" in text else []
-            named = find_resources(text, self.conversation.mcp_servers.names) if typed and "@" in text else resources
-            mentioned += await self.conversation.mcp_servers.read_resources(named)
-            if typed and "@" in text and (folders := await asyncio.to_thread(find_folders, text)):
+            found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
+            mentioned = await asyncio.to_thread(lambda: list(map(read_attachment, (*found.files, *pasted.files))))
+            mentioned += await servers.read_resources([*found.resources, *pasted.resources])
+            if folders := [*found.folders, *pasted.folders]:
                 check_takes_documents(self.conversation)
                 yield await add_documents(self.conversation, folders)
         except ChatcliError as error:
             yield Notice(f"{error.message}. {error.remedy}".rstrip(), "error")
+            if isinstance(error, InterruptedTurnError):
+                self._prefill(self._line)
             return
-        if typed and "@" in text and (missing := await asyncio.to_thread(missing_mentions, text)):
+        if missing := found.missing:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield Notice(f"there is no file {names}: sent as text", "warning")
         if not self.conversation.takes_recall and any(each.kind == "recalled" for each in self._waiting):
             self._recall("", "")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        ask = self.conversation.ask_or_answer if typed else self.conversation.run_turn
-        async with aclosing(ask(text, attachments)) as events:
+        run = self.conversation.ask_or_answer if typed else self.conversation.run_turn
+        begun = False
+        async with aclosing((self.conversation.keep if self._stopped else run)(text, attachments)) as events:
             async for event in events:
                 yield event
+                begun |= isinstance(event, TextDelta | ToolCallStarted)
+        if self._stopped and not begun and isinstance(event, TurnInterrupted) and await self.conversation.take_back():
+            self._waiting = waiting
+            self._prefill(self._line)
+            self._prompt.skip_line_before_next()
+            yield Notice("no answer had begun: your question is in the input line again")
 
     async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()
         self._interrupt = interrupt or self.conversation.interrupt
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        self._stopped = False
+
+        def stop() -> None:
+            self._stopped = True
+            self._interrupt()
+
+        loop.add_signal_handler(signal.SIGINT, stop)
         try:
-            with busy(self._prompt, self._renderer.render, self._interrupt) as draft:
+            with busy(self._prompt, self._renderer.render, stop) as draft:
                 if starting := not self.conversation.is_started:
                     self._renderer.render(ProgramStarting(time.monotonic() - self.entered))
                 last = await consume(events, self._renderer, hides=is_decided_by_key)
@@ -274,7 +321,7 @@ class LineHandler:
             case ExitRequested():
                 self.leaving = True
             case InputPrefilled(text, optional):
-                self._prompt.prefill(self._prompt.pastes.fold_again(text), optional=optional)
+                self._prefill(mark(text), optional=optional)
             case EditorRequested(text, path):
                 await self._edit(text, path)
             case FileRequested() | RecallRequested():
@@ -351,7 +398,8 @@ class LineHandler:
     async def _edit(self, text: str, path: Path | None) -> None:
         """Let the user edit the file at `path`, or else the next line, which begins with `text`."""
         if path is None:
-            self._prompt.prefill(text, in_editor=True)
+            pasted = plain(self._line) != self._line
+            self._prompt.prefill(mark(text) if pasted else text, in_editor=True)
             return
         try:
             with self._prompt.given_away():
@@ -437,7 +485,3 @@ def _title(conversation: Conversation) -> str:
         found = conversation.backend.threads().find(conversation.thread_id)
         return "" if found is None else sanitize_line(found.title)
     return ""
-
-
-def _read_mentioned(text: str) -> list[Attachment]:
-    return [read_attachment(source) for source in find_mentions(text)]

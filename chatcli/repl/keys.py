@@ -1,6 +1,5 @@
-"""The keys of the input line, folded pastes, and replies of the terminal."""
+"""The keys of the input line, and replies of the terminal."""
 
-import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,13 @@ from prompt_toolkit.filters import (
 )
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
-from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from wcwidth import grapheme_boundary_before, iter_graphemes
+
+from chatcli.repl.pastes import PasteReader, Pastes, plain
 
 ASK_BACKGROUND = "\x1b]11;?\x07"
 """The request to the terminal for its background, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html#h3-Operating-System-Commands."""
@@ -41,54 +41,6 @@ REPORT_NO_FOCUS = "\x1b[?1004l"
 _FOCUS = re.compile(r"\x1b\[([IO])")
 """The terminal got or lost the focus."""
 _REPLY_BEGUN = re.compile(r"\x1b(?:\[(?:\?[\d;]*)?|\](?:1(?:1(?:;[rgba:0-9a-fA-F/]*\x1b?)?)?)?)\Z")
-
-FOLDED_LINES = 20
-FOLDED_CHARACTERS = 2000
-"""The number of lines or characters from which a paste is folded."""
-
-
-class Pastes:
-    """Pasted texts that are shown folded in the input line, as a sign such as `[pasted 300 lines]`."""
-
-    def __init__(self) -> None:
-        self.offered = ""
-        """The sign of the text that Ctrl-X Ctrl-O inserts."""
-        self._texts: dict[str, str] = {}
-
-    def fold(self, text: str) -> str:
-        """Return the text to insert for the pasted `text`: the same, or a short sign for it."""
-        lines = text.count("\n") + (not text.endswith("\n"))
-        if lines >= FOLDED_LINES:
-            return self.add(f"pasted {lines} lines", text)
-        if len(text) >= FOLDED_CHARACTERS:
-            return self.add(f"pasted {len(text)} characters", text)
-        return text
-
-    def add(self, what: str, text: str) -> str:
-        """Return a sign for `text` that describes it as `what`; each text has a different sign."""
-        names = itertools.chain([f"[{what}]"], (f"[{what} #{number}]" for number in itertools.count(2)))
-        sign = next(name for name in names if self._texts.get(name, text) == text)
-        self._texts[sign] = text
-        return sign
-
-    def unfold(self, line: str, mark: Callable[[str], str] = str) -> str:
-        """Return `line` with every sign replaced by its text, which `mark` may change."""
-        return self._replace(line, {sign: mark(text) for sign, text in self._texts.items() if sign in line})
-
-    def fold_again(self, line: str) -> str:
-        """Return `line` with the texts that have a sign replaced by it."""
-        return self._replace(line, {text: sign for sign, text in self._texts.items() if text in line})
-
-    @staticmethod
-    def _replace(line: str, replacements: Mapping[str, str]) -> str:
-        """Replace in one go, since a text may contain the sign of another; the longest first."""
-        longest_first = sorted(replacements, key=len, reverse=True)
-        pattern = "|".join(map(re.escape, longest_first))
-        return re.sub(pattern, lambda match: replacements[match.group()], line) if replacements else line
-
-    def ending(self, line: str) -> str:
-        """Return the sign at the end of `line`, empty if there is none; a sign is deleted as a whole."""
-        return next((sign for sign in self._texts if line.endswith(sign)), "")
 
 
 class Focus:
@@ -161,14 +113,17 @@ class LeavingHint:
         self.armed = False
 
 
-def write_in_editor(buffer: Buffer, focus: Focus) -> None:
-    """Open the line in the user's editor, and send it if it was changed there."""
+def write_in_editor(buffer: Buffer, focus: Focus, pastes: Pastes) -> None:
+    """Open the line in the user's editor, with the whole of its pastes, and send it if it was changed there."""
 
     async def edit() -> None:
-        before = buffer.text
+        line = buffer.text
+        buffer.text = before = plain(pastes.unfold(line))
         with focus.paused():
             await buffer.open_in_editor()
-        if buffer.text != before:
+        changed = buffer.text != before.removesuffix("\n")
+        buffer.text = pastes.edited(line, buffer.text) if changed else line
+        if changed:
             buffer.validate_and_handle()
 
     get_app().create_background_task(edit())
@@ -208,7 +163,8 @@ def line_keys(hint: LeavingHint, pastes: Pastes, focus: Focus) -> KeyBindings:
 def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
     @keys.add(Keys.BracketedPaste)
     def _paste(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text(pastes.fold(event.data.replace("\r\n", "\n").replace("\r", "\n")))
+        for piece in pastes.pieces(event.data):
+            event.current_buffer.insert_text(piece)
 
     @Condition
     def behind_sign() -> bool:
@@ -225,8 +181,7 @@ def _bind_pastes(keys: KeyBindings, pastes: Pastes, focus: Focus) -> None:
 
     @keys.add("c-x", "c-e")
     def _edit(event: KeyPressEvent) -> None:
-        event.current_buffer.text = pastes.unfold(event.current_buffer.text)
-        write_in_editor(event.current_buffer, focus)
+        write_in_editor(event.current_buffer, focus, pastes)
 
 
 def _cluster(buffer: Buffer, position: int) -> tuple[int, int]:
@@ -297,7 +252,7 @@ def _bind_graphemes(keys: KeyBindings) -> None:
     bind(delete_right, before_cluster, {"delete": inserting, "c-d": emacs_insert_mode, "x": vi_navigation_mode})
 
 
-class ReplyReader(PosixStdinReader):
+class ReplyReader(PasteReader):
     """Reads the keyboard; what the terminal itself says is passed on and is not read as keys.
 
     Nothing waits for a reply, so keys are never delayed by a slow terminal.
@@ -319,7 +274,7 @@ class ReplyReader(PosixStdinReader):
         on_focus: Callable[[bool], None],
         on_sixel: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(descriptor, encoding=encoding)
+        super().__init__(descriptor, encoding)
         self._on_background = on_background
         self._on_focus = on_focus
         self._on_sixel = on_sixel
@@ -360,6 +315,12 @@ def read_replies(
         return False
     source.stdin_reader = ReplyReader(source.fileno(), source.stdin.encoding, on_background, on_focus, on_sixel)
     return True
+
+
+def read_unmarked_pastes(source: Input) -> None:
+    """Read lines that arrive in one piece from `source` as a paste, since its terminal may not mark one."""
+    if isinstance(source, Vt100Input):
+        source.stdin_reader = PasteReader(source.fileno(), source.stdin.encoding, marks=False)
 
 
 def enter_raw_mode(source: Input) -> None:

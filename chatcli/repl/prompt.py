@@ -31,14 +31,15 @@ from chatcli.repl.keys import (
     ASK_BACKGROUND,
     Focus,
     LeavingHint,
-    Pastes,
     enter_raw_mode,
     learn_focus,
     learn_shift_enter,
     line_keys,
     read_replies,
+    read_unmarked_pastes,
     write_in_editor,
 )
+from chatcli.repl.pastes import PASTE_BEGIN, PASTE_END, Pastes, ShowPastes, plain
 from chatcli.text_lines import FRAMES, START_INTERVAL, starting_text
 
 GLYPH = "> "
@@ -49,9 +50,8 @@ _ESCAPE_SECONDS = 0.1
 _MUTE_TERMINALS = ("", "dumb", "linux", "unknown")
 
 
-_PASTE_BEGIN, _PASTE_END = "\x1b[200~", "\x1b[201~"
-"""Stand around a paste in the history's file, as terminals send it."""
-_KEPT_PASTE = re.compile(f"{re.escape(_PASTE_BEGIN)}(.*?){re.escape(_PASTE_END)}", re.DOTALL)
+_KEPT_PASTE = re.compile(f"{re.escape(PASTE_BEGIN)}(.*?){re.escape(PASTE_END)}", re.DOTALL)
+"""A folded paste in the history's file, as terminals send it."""
 
 
 class LineHistory(History):
@@ -70,7 +70,7 @@ class LineHistory(History):
 
     def append_string(self, string: str) -> None:
         """Add the line `string`."""
-        line = self._pastes.unfold(string)
+        line = plain(self._pastes.unfold(string))
         # A line that begins with /keys always may.
         if not (line.lstrip().startswith("/keys") or holds_secret(line)):
             super().append_string(string)
@@ -82,7 +82,7 @@ class LineHistory(History):
 
     def store_string(self, string: str) -> None:
         """Keep the line `string`."""
-        self._kept.store_string(self._pastes.unfold(string, lambda text: f"{_PASTE_BEGIN}{text}{_PASTE_END}"))
+        self._kept.store_string(self._pastes.unfold(string, lambda text: f"{PASTE_BEGIN}{text}{PASTE_END}"))
 
 
 def _file() -> History:
@@ -185,7 +185,7 @@ class Prompt:
         self._spaced, self._space_due = spaced, False
         self.use_theme(theme)
         self._prefill, self._optional, self._in_editor = "", False, False
-        self.pastes = Pastes()
+        self.pastes = Pastes(folds_all=os.environ.get("TERM") == "dumb")
         self.input = create_input(always_prefer_tty=True)
         self.output: Output = create_output(always_prefer_tty=True)
         mute = os.environ.get("TERM", "") in _MUTE_TERMINALS
@@ -195,6 +195,8 @@ class Prompt:
             lambda focused: self.focus.note(focused),
             on_sixel or (lambda: None),
         )
+        if mute:
+            read_unmarked_pastes(self.input)
         self.focus = Focus(self.output, reports=asks_focus and reads_replies and isinstance(self.output, Vt100_Output))
         """Whether the terminal is focused."""
         asked = (ASK_BACKGROUND if on_background is not None else "") + (ASK_ATTRIBUTES if on_sixel is not None else "")
@@ -221,6 +223,7 @@ class Prompt:
             tempfile_suffix=".md",
             history=LineHistory(self.pastes, keep=keep_history),
             prompt_continuation="  ",
+            input_processors=[ShowPastes()],
             style=DynamicStyle(lambda: self._style),
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,
             input=self.input,
@@ -297,7 +300,7 @@ class Prompt:
         self._space_due = True
 
     async def read(self) -> str:
-        """Return the next line, which may contain newlines.
+        """Return the next line, which may contain newlines; what was pasted is marked, see `pastes`.
 
         Raises:
             EOFError: The user wants to leave.
@@ -313,7 +316,7 @@ class Prompt:
         self._prefill, self._optional, self._in_editor = "", False, False
 
         def open_editor() -> None:
-            write_in_editor(self._session.default_buffer, self.focus)
+            write_in_editor(self._session.default_buffer, self.focus, self.pastes)
 
         line = await self._session.prompt_async(default=text, pre_run=open_editor if in_editor else None)
         return self.pastes.unfold(line)
@@ -424,6 +427,9 @@ class Prompt:
     def _take_early_keys(self) -> None:
         """Keep the keys that were typed before raw mode, when the terminal still turned Enter into a newline."""
         keys = self.input.read_keys() + self.input.flush_keys()
+        text = "".join(press.data for press in keys)
+        if "\n" in text.strip("\n"):  # nothing marks a paste yet
+            keys = [KeyPress(Keys.BracketedPaste, text)]
         entered = [KeyPress(Keys.ControlM) if key.key is Keys.ControlJ else key for key in keys]
         store_typeahead(self.input, entered)
 

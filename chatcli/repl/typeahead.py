@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from unicodedata import category
 
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
 from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
-from chatcli.repl.keys import Pastes, delete_left, delete_right, move_left, move_right
+from chatcli.repl.keys import delete_left, delete_right, move_left, move_right
+from chatcli.repl.pastes import Pastes, plain
 from chatcli.repl.prompt import Prompt, hold
 
 _MOVES = {
@@ -61,7 +62,7 @@ class Typeahead:
         if key in _MOVES:
             _MOVES[Keys(key)](buffer)
         elif key is Keys.BracketedPaste:
-            buffer.insert_text(self._pastes.fold(press.data.replace("\r\n", "\n").replace("\r", "\n")))
+            buffer.insert_text(plain(self._pastes.fold(press.data)))
         elif key is Keys.ControlJ or (key is Keys.ControlM and escaped):
             buffer.insert_text("\n")
         elif key is Keys.ControlM:
@@ -94,10 +95,13 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
     loop = asyncio.get_running_loop()
 
     def read_keys() -> None:
+        take(prompt.input.read_keys())
+
+    def take(keys: list[KeyPress], interrupt: Callable[[], object] = on_interrupt) -> None:
         before = draft.texts
-        for key in prompt.input.read_keys():
+        for key in keys:
             if key.key is Keys.ControlC:
-                on_interrupt()
+                interrupt()
             elif key.key is Keys.ControlZ:
                 suspend()
             else:
@@ -118,6 +122,8 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
         prompt.when_continued = take_screen
         try:
             with prompt.input.raw_mode(), prompt.input.attach(read_keys):
+                # What arrived together with the Enter of the line: a Ctrl-C among it is for what has not begun yet.
+                take(get_typeahead(prompt.input), lambda: loop.call_soon(on_interrupt))
                 yield draft
         finally:
             prompt.when_continued = None

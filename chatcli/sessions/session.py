@@ -80,6 +80,8 @@ class Session:
         """What can be stopped other than a turn."""
         self._stopped = False
         self._turn: RunningTurn | None = None
+        self._broken: tuple[str, str] | None = None
+        """The question of the turn that was stopped last, and the checkpoint at its end, if it came to be a turn."""
         self._given: dict[str, Any] = {}
         """The answers to some of several interrupts, by ID, until all are there."""
         self.watching = False
@@ -291,6 +293,19 @@ class Session:
             raise UsageError(f"there are {len(branch)} turns to undo, not {count}")
         await self.rewind_before(branch[-count])
 
+    async def take_back(self, *, began: bool) -> bool:
+        """Return whether the newest question is no part of what the next one sends; its branch stays.
+
+        If its turn `began` here, that is so unless something of the turn is stored behind the question.
+        """
+        if began and (self._broken is None or not self._broken[1]):  # nothing is stored
+            return True
+        messages = await self._thread.messages()
+        if began and self._broken is not None and (not messages or messages[-1].id != self._broken[0]):
+            return False
+        await self.rewind_before(current_branch(await self.turns())[-1])
+        return True
+
     async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":
         """Return the changes that take back what the newest `count` turns wrote to files of the current folder.
 
@@ -455,7 +470,7 @@ class Session:
         self, begin: Callable[[], Coroutine[Any, Any, RunningTurn | ApprovalRequested]]
     ) -> AsyncGenerator[Event, None]:
         """Run the turn that `begin` makes; a failure to make it becomes a failed turn."""
-        self._stopped = False
+        self._stopped, self._broken = False, None
         self._work = preparing = asyncio.create_task(contained(begin()))
         await asyncio.wait([preparing])
         self._work = None
@@ -484,6 +499,8 @@ class Session:
                 async for event in events:
                     if isinstance(event, TurnFinished):
                         self._finished()
+                    if isinstance(event, TurnInterrupted):
+                        self._broken = turn.asked, event.checkpoint_id
                     if isinstance(event, ApprovalRequested):
                         self._shown.add(event.interrupt_id)
                     if old is not None and isinstance(event, TurnFinished | TurnInterrupted):

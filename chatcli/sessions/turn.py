@@ -160,6 +160,11 @@ class RunningTurn:
             self.announce(event)
 
     @property
+    def asked(self) -> str:
+        """The ID of the question that the turn asks; empty if it goes on with another turn."""
+        return self._question_id if isinstance(self._input, Mapping) else ""
+
+    @property
     def _question_id(self) -> str:
         return str(self._question.id) if self._question is not None else ""
 

@@ -179,7 +179,7 @@ def test_a_title_is_bounded_and_printable(title: str, chat: Chat, fake: FakeOpen
     assert "1 to 200 printable characters" in refused.stderr
     tty = terminal("-t", "abc")
     tty.wait_for_prompt()
-    tty.send(f"\x1b[200~/rename {title}\x1b[201~\r")
+    tty.send(f"/rename \x1b[200~{title}\x1b[201~\r")
     tty.wait_for("1 to 200 printable characters")
     (thread,) = chat("threads", "list", "--json").json()
     assert thread["title"] == "one"

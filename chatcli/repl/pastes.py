@@ -182,4 +182,5 @@ class PasteReader(PosixStdinReader):
         ended, self._end_begun = PASTE_END in newest, newest[1 - len(PASTE_END) :]
         joined = last > start and (self._pasting or begin >= 0)
         self._pasting = text.rfind(PASTE_BEGIN) > last or (self._pasting and not ended)
-        return text[:start] + _MARKERS.sub(" ", text[start:last]) + text[last:] if joined else text
+        inner = _MARKERS.sub(" ", text[start:last].replace(PASTE_END + PASTE_BEGIN, ""))
+        return text[:start] + inner + text[last:] if joined else text

@@ -16,10 +16,11 @@ from prompt_toolkit.output import DummyOutput
 from rich.style import Style
 
 from chatcli.commands.all import all_commands
+from chatcli.commands.registry import parse_shell
 from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
-from chatcli.repl.pastes import Pastes, plain
+from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.loop import _is_answered
 from chatcli.repl.prompt import GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
@@ -64,14 +65,14 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
     """Give what types keys and returns the lines that the prompt made of them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    def type_and_read(*steps: str | Until, vi: bool = False, lines: int = 1) -> list[str]:
+    def type_and_read(*steps: str | Until, vi: bool = False, lines: int = 1, marked: bool = False) -> list[str]:
         async def scenario(pipe: PipeInput) -> list[str]:
             completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
             prompt = Prompt(completer, keep_history=True, vi=vi)
             typing = asyncio.create_task(type_in_steps(pipe, prompt._session.app, steps))
-            read = [plain(await asyncio.wait_for(prompt.read(), 60)) for _ in range(lines)]
+            read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
             await typing
-            return read
+            return read if marked else list(map(plain, read))
 
         with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
             monkeypatch.setattr(prompt_module, "create_input", lambda **_: pipe)
@@ -226,6 +227,95 @@ def test_a_folded_paste_is_recalled_folded(read: Read, recall: str) -> None:
 def test_a_secret_in_a_paste_is_not_kept(read: Read, tmp_path: Path) -> None:
     read(f"\x1b[200~{PASTED}\napi_key=hunter2\x1b[201~\rnext\r", lines=2)
     assert "hunter2" not in (tmp_path / "chatcli" / "history").read_text()
+
+
+ORDERS = "!touch x @notes.txt\nsecond"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "\r",
+        "\x1b[200~ or \x1b[201~\r",  # two pastes
+        "\x1b[D\x7f\x1b[1~\r",  # edited
+        "\x1f\x1b[200~" + ORDERS + "\x1b[201~\r",  # undone, and pasted again
+        "\x15\x7f\x15\x19\r",  # killed and yanked
+        "\x01\x1b<\x00\x1b>\x17\x19\r",  # selected, cut and yanked
+    ],
+)
+def test_a_paste_of_several_lines_gives_no_order_whatever_becomes_of_it(read: Read, keys: str) -> None:
+    (line,) = read(f"\x1b[200~{ORDERS}\x1b[201~", keys, marked=True)
+    assert plain(line).startswith("!touch x @notes.txt")
+    assert parse_shell(line) is None
+    assert "@" not in typed_mentions(line)
+
+
+@pytest.mark.parametrize("recall", ["\x1b[A", "\x12second"])
+def test_a_paste_that_is_recalled_gives_no_order(read: Read, recall: str) -> None:
+    paste, kept = f"\x1b[200~{ORDERS}\x1b[201~\r", Pastes().fold(ORDERS)
+    assert read(paste, remembers(kept), recall, "\r\r", lines=2, marked=True) == [kept, kept]
+    assert read(remembers(kept), recall, "\r\r", marked=True) == [kept]  # in another run
+    assert (plain(kept), parse_shell(kept)) == (ORDERS, None)
+
+
+def test_a_visible_paste_of_one_line_counts_as_typed_but_for_files(read: Read) -> None:
+    (line,) = read("\x1b[200~!ls @notes.txt\x1b[201~\r", marked=True)
+    assert plain(parse_shell(line) or "") == "ls @notes.txt"
+    assert "@" not in typed_mentions(line)
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\x1b[8m", "\u202e", "x" * 3000, "\u4e00" * 800])
+def test_a_paste_that_can_not_be_seen_as_a_whole_gives_no_order(read: Read, hidden: str) -> None:
+    (line,) = read(f"\x1b[200~!ls {hidden}\x1b[201~\r", marked=True)
+    assert parse_shell(line) is None
+
+
+def test_a_paste_does_not_bring_the_text_of_another_along(read: Read) -> None:
+    text = "x\n" * 30
+    pasted = "\x1b[200~see [pasted 30 lines]\x1b[201~\r"
+    assert read(f"\x1b[200~{text}\x1b[201~\r", remembers("[pasted 30 lines]"), pasted, lines=2)[1] == pasted[6:-7]
+
+
+@pytest.mark.parametrize("paste", ["see @one\n!two", "one\n" * 40])
+@pytest.mark.parametrize("changed", ["!ls @a\nb", "one\n!ls", ""])
+def test_what_the_editor_makes_of_a_paste_is_no_order(paste: str, changed: str) -> None:
+    pastes = Pastes()
+    line = pastes.edited(pastes.fold(paste), changed)
+    assert (plain(line), parse_shell(line), "@" in line) == (changed, None, False)
+
+
+def test_what_the_editor_makes_of_typed_text_is_typed() -> None:
+    pastes = Pastes()
+    assert pastes.edited("see @a", "!ls @a") == "!ls @a"
+    begun = pastes.edited("!" + pastes.fold("one\n" * 40), "!one\ntwo")
+    assert parse_shell(begun) == "one\ntwo"
+
+
+END_FIRST = "\x1b[200~safe\x1b[201~\r!touch x\r"
+
+
+@pytest.mark.parametrize(
+    ("sent", "lines"),
+    [
+        (f"{END_FIRST}\x1b[201~\r", ["safe \n!touch x\n"]),
+        (f"{END_FIRST}\x1b[200~\x1b[201~\r", ["safe \n!touch x\n "]),
+        (f"{END_FIRST}\x1b[200~more\x1b[201~\r", ["safe \n!touch x\n more"]),
+        ("\x1b[200~a\x1b[20\x1b[201~\x1b[200~1~\r!touch x\r\x1b[201~\r", ["a \n!touch x\n"]),
+    ],
+)
+def test_a_paste_that_holds_its_end_is_one(read: Read, sent: str, lines: list[str]) -> None:
+    found = read(sent, marked=True)
+    assert list(map(plain, found)) == lines
+    assert list(map(parse_shell, found)) == [None]
+
+
+@pytest.mark.parametrize("term", ["dumb", "linux"])
+def test_lines_that_arrive_at_once_are_one_where_pastes_have_no_marks(
+    read: Read, term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    (line,) = read("!touch x\rsecond\r", lambda app: bool(app.current_buffer.text), "\r", marked=True)
+    assert (plain(line), parse_shell(line)) == ("!touch x\nsecond\n", None)
 
 
 def test_a_paste_may_hold_the_sign_of_another() -> None:

@@ -44,16 +44,19 @@ class Turn:
 def read_turns(steps: Sequence[Step]) -> list[Turn]:
     """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of.
 
-    A turn begins with the checkpoint of its input; what follows up to the next input belongs to it. A checkpoint
+    A turn begins with the checkpoint of its input, or with the update that stores a question which was stopped before
+    it was asked: its number is larger than that before it. What follows up to the next input belongs to it. A checkpoint
     without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A summary of the oldest turns, or an
     edit of the state, begins a branch of its own: the turn that it was made after ends before it.
     """
     turn_of: dict[str, int | None] = {}
+    known: dict[str, int] = {}
     begun: list[Step] = []
     ends: dict[int, str] = {}
     summed_up: set[str | None] = set()
     for step in steps:
-        if step.source == "input":
+        known[step.checkpoint_id] = step.turn
+        if step.source == "input" or (step.source == "update" and step.turn > known.get(step.parent_id or "", 0)):
             begun.append(step)
             turn_of[step.checkpoint_id] = len(begun)
         else:

@@ -294,16 +294,19 @@ class Session:
         await self.rewind_before(branch[-count])
 
     async def take_back(self, *, began: bool) -> bool:
-        """Return whether the newest question is no part of what the next one sends; its branch stays.
+        """Return whether the question that was stopped last is no part of what the next one sends; its branch stays.
 
-        If its turn `began` here, that is so unless something of the turn is stored behind the question.
+        It stays where it is if something is stored behind it. A question whose turn never `began` is the newest one.
         """
         if began and (self._broken is None or not self._broken[1]):  # nothing is stored
             return True
-        messages = await self._thread.messages()
-        if began and self._broken is not None and (not messages or messages[-1].id != self._broken[0]):
+        messages, branch = await self._thread.messages(), current_branch(await self.turns())
+        if not messages or not branch or (self._broken is not None and messages[-1].id != self._broken[0]):
             return False
-        await self.rewind_before(current_branch(await self.turns())[-1])
+        before = await self._thread.messages(branch[-1].before) if branch[-1].before else []
+        if len(before) != len(messages) - 1:
+            return False
+        await self.rewind_before(branch[-1])
         return True
 
     async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":

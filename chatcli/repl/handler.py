@@ -271,11 +271,15 @@ class LineHandler:
             async for event in events:
                 yield event
                 begun |= isinstance(event, TextDelta | ToolCallStarted)
-        if self._stopped and not begun and isinstance(event, TurnInterrupted) and await self.conversation.take_back():
+        if self._is_unanswered(event, begun=begun) and await self.conversation.take_back():
             self._waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield Notice("no answer had begun: your question is in the input line again")
+
+    def _is_unanswered(self, last: Event, *, begun: bool) -> bool:
+        """Return whether Ctrl-C stopped the turn that ended with `last`, before an answer had `begun`."""
+        return self._stopped and not begun and isinstance(last, TurnInterrupted) and not last.content
 
     async def _consume(self, events: AsyncIterator[Event], interrupt: Callable[[], None] | None = None) -> None:
         loop, began = asyncio.get_running_loop(), time.monotonic()

@@ -95,13 +95,10 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
     loop = asyncio.get_running_loop()
 
     def read_keys() -> None:
-        take(prompt.input.read_keys())
-
-    def take(keys: list[KeyPress], interrupt: Callable[[], object] = on_interrupt) -> None:
         before = draft.texts
-        for key in keys:
+        for key in prompt.input.read_keys():
             if key.key is Keys.ControlC:
-                interrupt()
+                on_interrupt()
             elif key.key is Keys.ControlZ:
                 suspend()
             else:
@@ -122,8 +119,11 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
         prompt.when_continued = take_screen
         try:
             with prompt.input.raw_mode(), prompt.input.attach(read_keys):
-                # What arrived together with the Enter of the line: a Ctrl-C among it is for what has not begun yet.
-                take(get_typeahead(prompt.input), lambda: loop.call_soon(on_interrupt))
+                early = get_typeahead(prompt.input)
+                kept = [press for press in early if press.key is not Keys.ControlC]
+                store_typeahead(prompt.input, kept)
+                if kept != early:  # it arrived together with Enter: the work that it stops has not begun yet
+                    loop.call_soon(on_interrupt)
                 yield draft
         finally:
             prompt.when_continued = None

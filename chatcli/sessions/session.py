@@ -301,7 +301,7 @@ class Session:
         if began and (self._broken is None or not self._broken[1]):  # nothing is stored
             return True
         messages, branch = await self._thread.messages(), current_branch(await self.turns())
-        if not messages or not branch or (self._broken is not None and messages[-1].id != self._broken[0]):
+        if not messages or not branch or (began and self._broken and messages[-1].id != self._broken[0]):
             return False
         before = await self._thread.messages(branch[-1].before) if branch[-1].before else []
         if len(before) != len(messages) - 1:

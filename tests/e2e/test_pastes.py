@@ -1,6 +1,7 @@
 """Pasted text in a terminal: it gives no orders."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.e2e.conftest import OpenTerminal
 from tests.e2e.program import Home
 from tests.e2e.terminal import Terminal
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.steps import Gated
 
 LINES = "".join(f"\nline {number}" for number in range(200))
 
@@ -120,10 +122,6 @@ def test_the_output_of_a_command_names_no_files(home: Home, fake: FakeOpenAI, te
 
 
 def test_a_paste_during_an_answer_has_the_same_rules(home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
-    from threading import Event
-
-    from tests.fakes.steps import Gated
-
     gate = Event()
     fake.script(Gated("The first half", gate, " and the second."))
     tty = started(terminal)
@@ -150,4 +148,17 @@ def test_the_editor_gets_the_paste_and_what_it_returns_gives_no_order(
     fake.wait_for_requests(1)
     assert (home.work / "seen").read_text() == "@one\n" * 30
     assert fake.requests[0].last == "!touch pwned\nsecond"
+    assert not (home.work / "pwned").exists()
+
+
+@pytest.mark.executable
+def test_lines_that_are_pasted_before_the_prompt_appears_wait_there(
+    home: Home, fake: FakeOpenAI, terminal: OpenTerminal
+) -> None:
+    tty = terminal()
+    tty.send("!touch pwned\rsecond\r")
+    tty.wait_for("> !touch pwned\n  second")
+    tty.send_key("enter")
+    fake.wait_for_requests(1)
+    assert fake.requests[0].last == "!touch pwned\nsecond\n"
     assert not (home.work / "pwned").exists()

@@ -57,9 +57,7 @@ def test_a_question_that_was_taken_back_is_left_when_the_program_is(
 
 
 @pytest.mark.parametrize("rest", ["\nsecond", "\nline" * 200], ids=["visible", "folded"])
-def test_a_paste_comes_back_as_a_paste(
-    rest: str, home: Home, fake: FakeOpenAI, terminal: OpenTerminal
-) -> None:
+def test_a_paste_comes_back_as_a_paste(rest: str, home: Home, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     tty = stopped(fake, terminal, question=f"\x1b[200~!touch pwned{rest}\x1b[201~")
     tty.wait_for(lambda text: text.count("> !touch pwned\n  second") == 2 or text.endswith("> [pasted 201 lines]"))
     tty.send_key("enter")
@@ -137,9 +135,7 @@ def test_a_kill_leaves_the_question_pending(chat: Chat, fake: FakeOpenAI, termin
     assert fake.requests[-1].messages == [("user", "one\ntwo")]
 
 
-def test_a_question_stays_once_a_tool_has_run(
-    home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal
-) -> None:
+def test_a_question_stays_once_a_tool_has_run(home: Home, chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal) -> None:
     (home.work / "notes.txt").write_text("NOTES")
     fake.script(call("read_file", path="notes.txt"), Hang())
     tty = terminal("--tools", "-t", "work")

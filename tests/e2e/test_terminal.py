@@ -51,7 +51,7 @@ def test_an_indicator_stands_until_the_first_token(fake: FakeOpenAI, terminal: O
     tty.send_line("one")
     tty.wait_for("waiting for openai")
     tty.send_key("ctrl-c")
-    tty.wait_for_prompt()
+    tty.wait_for_prompt("one")
     assert "waiting for" not in tty.text()
 
 

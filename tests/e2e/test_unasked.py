@@ -79,7 +79,7 @@ def test_a_one_shot_that_is_stopped_during_the_imports_keeps_its_question(
     assert fake.requests[-1].messages == [("system", "Be brief."), ("user", "hello\nand now?")]
 
 
-def test_ctrl_c_during_the_imports_keeps_the_question(
+def test_ctrl_c_during_the_imports_takes_the_question_back_and_keeps_its_branch(
     chat: Chat, fake: FakeOpenAI, terminal: OpenTerminal, gate: Gate
 ) -> None:
     fake.default = Hang()
@@ -90,11 +90,14 @@ def test_ctrl_c_during_the_imports_keeps_the_question(
     tty.send_key("ctrl-c")
     gate.open()
     tty.wait_for("interrupted")
-    tty.wait_for_prompt()
+    tty.clear_prompt("hello")
     tty.send_key("ctrl-d")
     assert tty.exit_code() == 0
     assert "chat --thread work" in tty.lines()[-1]
-    assert said(chat, "work") == [("user", "hello")]
+    assert "hello" in chat("threads", "show", "work", "--tree").stdout
+    fake.default = echo
+    assert chat("-t", "work", "and now?").returncode == 0
+    assert fake.requests[-1].messages == [("user", "and now?")]
 
 
 def test_a_termination_during_the_imports_keeps_the_question(

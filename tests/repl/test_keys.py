@@ -20,8 +20,8 @@ from chatcli.commands.registry import parse_shell
 from chatcli.rendering.theme import find_theme
 from chatcli.repl import prompt as prompt_module
 from chatcli.repl.completion import LineCompleter
-from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.loop import _is_answered
+from chatcli.repl.pastes import Pastes, plain, typed_mentions
 from chatcli.repl.prompt import GLYPH_COLORS, Prompt
 from chatcli.repl.typeahead import Typeahead
 

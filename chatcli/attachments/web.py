@@ -1,12 +1,17 @@
 """Web pages and files, fetched within limits of size, time and address."""
 
-import ipaddress
 import socket
-import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from ipaddress import ip_address
+from typing import Any
 
 import httpx2
 
 from chatcli.errors import ContextError, NetworkError, UsageError
+from chatcli.runtime.addresses import is_public
+from chatcli.runtime.http import document_hooks, origin, within
 
 MAX_DOWNLOAD = 32 * 1024 * 1024
 """The largest download, in bytes."""
@@ -14,56 +19,190 @@ DEFAULT_SECONDS = 30.0
 """How long a whole fetch may take."""
 _MAX_REDIRECTS = 5
 
+Resolve = Callable[[str, int], list[str]]
+"""Returns the IP addresses of a host, for a port."""
 
-def fetch(url: str, *, allow_private: bool = False, timeout: float | None = None) -> bytes:
+
+class RedirectError(UsageError):
+    """The page is at another address, which the caller has to allow first.
+
+    Args:
+        url: The page that was asked for.
+        target: Where it redirects to.
+
+    """
+
+    def __init__(self, url: str, target: str) -> None:
+        super().__init__(f"{url} redirects to {target}")
+        self.target = target
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the IP addresses of `host`, the one to try first first."""
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+
+
+def fetch(
+    url: str,
+    *,
+    allow_private: bool = False,
+    timeout: float | None = None,
+    by_model: bool = False,
+    resolve: Resolve = resolve,
+) -> bytes:
     """Return the content of `url`.
 
     The user may name any host. A redirect to another one may not lead to an address of this machine or its network
-    unless `allow_private`: a page must not make chatcli read what only this machine can reach.
+    unless `allow_private`: a page must not make chatcli read what only this machine can reach. For a URL that is
+    named `by_model`, this is so for the name of its own host, too, and only a redirect to the same page is followed.
+    The address that was checked is the one that is connected to, except through a proxy, which looks up names itself.
 
     Raises:
-        UsageError: The page does not exist, or it redirects to an address that is not allowed.
+        UsageError: The page does not exist, or it is at an address that is not allowed.
+        RedirectError: It is at another address, and was named by a model.
         ContextError: It is larger than MAX_DOWNLOAD.
         NetworkError: The server can't be reached, fails, or takes longer than `timeout` seconds.
 
     """
     seconds = timeout or DEFAULT_SECONDS
-    deadline = time.monotonic() + seconds
+    download = _Download(url, allow_private, by_model, seconds, resolve)
     try:
-        address = httpx2.URL(url)
-        with httpx2.Client(timeout=seconds, headers={"User-Agent": "chatcli", "Accept": "*/*"}) as client:
-            for _ in range(_MAX_REDIRECTS + 1):
-                with client.stream("GET", address) as reply:
-                    if reply.has_redirect_location and reply.next_request is not None:
-                        address = reply.next_request.url
-                        _check_redirect(url, address, allow_private=allow_private)
-                        continue
-                    _check_status(url, reply)
-                    return _body(url, reply, deadline, seconds)
+        return within(seconds, download.read)
     except httpx2.TimeoutException:
         raise _too_slow(url, seconds) from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
         raise UsageError(f"{url} is not a URL that can be fetched: {error}") from None
     except httpx2.HTTPError as error:
         raise NetworkError(f"{url} can't be fetched: {error}", remedy="Check the address and the network.") from None
-    raise UsageError(f"{url} redirects more than {_MAX_REDIRECTS} times")
+    finally:
+        download.stopped = True
 
 
-def _check_redirect(url: str, address: httpx2.URL, *, allow_private: bool) -> None:
-    if address.scheme not in ("http", "https"):
-        raise UsageError(f"{url} redirects to a {address.scheme} address, which is not followed")
-    named = httpx2.URL(url)
-    if allow_private or (address.host, address.port) == (named.host, named.port):
-        return
+class _Download:
+    """One download, with the redirects on its way."""
+
+    def __init__(self, url: str, allow_private: bool, by_model: bool, seconds: float, resolve: Resolve) -> None:
+        self.stopped = False
+        """Set when nobody waits for it any more."""
+        self._url = url
+        self._allow_private = allow_private
+        self._by_model = by_model
+        self._seconds = seconds
+        self._resolve = resolve
+
+    def read(self) -> bytes:
+        """Return the content; this is called once."""
+        address = httpx2.URL(self._url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            target, body = self._ask(address)
+            if target is None:
+                return body
+            self._check_redirect(address, target)
+            address = target
+        raise UsageError(f"{self._url} redirects more than {_MAX_REDIRECTS} times")
+
+    def _ask(self, address: httpx2.URL) -> tuple[httpx2.URL | None, bytes]:
+        """Return the target of a redirect, or None and the content."""
+        options: dict[str, Any] = {"timeout": self._seconds, "event_hooks": document_hooks(2 * MAX_DOWNLOAD)}
+        options["headers"] = {"User-Agent": "chatcli", "Accept": "*/*"}
+        if _has_proxy(address):
+            with httpx2.Client(**options) as client, client.stream("GET", address) as reply:
+                return self._read_reply(address, reply)
+        *others, last = self._allowed(address)
+        # A client that is given a transport does not look for a proxy.
+        with httpx2.Client(**options, transport=httpx2.HTTPTransport()) as client:
+            for host in others:
+                try:
+                    with _connect(client, address, host) as reply:
+                        return self._read_reply(address, reply)
+                except httpx2.ConnectError:
+                    continue
+            with _connect(client, address, last) as reply:
+                return self._read_reply(address, reply)
+
+    def _allowed(self, address: httpx2.URL) -> list[str]:
+        """Return the IP addresses of the host of `address`.
+
+        Raises:
+            UsageError: One of them is private, and this host may have none.
+            httpx2.ConnectError: It has none.
+
+        """
+        if address.scheme not in ("http", "https") or not address.host:
+            raise httpx2.UnsupportedProtocol("it needs http:// or https://, and a host")
+        try:
+            found = self._resolve(address.host, address.port or (443 if address.scheme == "https" else 80))
+        except (OSError, UnicodeError) as error:
+            raise httpx2.ConnectError(str(error)) from error
+        if not self._may_be_private(address) and not all(map(is_public, found)):
+            verb = "has" if origin(address) == origin(httpx2.URL(self._url)) else "redirects to"
+            raise UsageError(
+                f"{self._url} {verb} the private address {address.host}, which is not followed",
+                remedy="If you trust it, allow it with --allow-private-urls.",
+            )
+        if not found:
+            raise httpx2.ConnectError("the host has no address")
+        return found
+
+    def _may_be_private(self, address: httpx2.URL) -> bool:
+        """Return whether the user named the host of `address`, or the model one whose address all could read."""
+        named = httpx2.URL(self._url)
+        is_named = (address.host, address.port) == (named.host, named.port)
+        return self._allow_private or (is_named and (not self._by_model or _is_address(address.host)))
+
+    def _check_redirect(self, address: httpx2.URL, target: httpx2.URL) -> None:
+        if target.scheme not in ("http", "https"):
+            raise UsageError(f"{self._url} redirects to a {target.scheme} address, which is not followed")
+        if self._by_model and not _is_same_page(address, target):
+            raise RedirectError(self._url, str(target))
+
+    def _read_reply(self, address: httpx2.URL, reply: httpx2.Response) -> tuple[httpx2.URL | None, bytes]:
+        if reply.has_redirect_location:
+            return address.join(reply.headers["location"]), b""
+        _check_status(self._url, reply)
+        body = bytearray()
+        for chunk in reply.iter_bytes():
+            body += chunk
+            if len(body) > MAX_DOWNLOAD:
+                raise ContextError(
+                    f"{self._url} is larger than {MAX_DOWNLOAD // 2**20} MiB, the limit of what is fetched",
+                    remedy="Download it, and send a part of it.",
+                )
+            if self.stopped:
+                break
+        return None, bytes(body)
+
+
+def _connect(client: httpx2.Client, address: httpx2.URL, host: str) -> AbstractContextManager[httpx2.Response]:
+    """Ask for `address` at its IP address `host`; the certificate has to be that of the name."""
+    extensions = {} if _is_address(address.host) else {"sni_hostname": address.host}
+    headers = {"Host": address.netloc.decode("ascii")}
+    return client.stream("GET", address.copy_with(host=host), headers=headers, extensions=extensions)
+
+
+def _has_proxy(address: httpx2.URL) -> bool:
+    proxies = urllib.request.getproxies()
+    if address.scheme not in proxies and "all" not in proxies:
+        return False
+    return not urllib.request.proxy_bypass(address.host)
+
+
+def _is_address(host: str) -> bool:
+    """Return whether `host` is an IP address or the name of this machine, as everybody who reads it knows."""
     try:
-        found = socket.getaddrinfo(address.host, address.port or address.scheme, type=socket.SOCK_STREAM)
-    except OSError:
-        return  # the request that follows fails in the same way and reports it
-    if any(not ipaddress.ip_address(str(place[4][0]).partition("%")[0]).is_global for place in found):
-        raise UsageError(
-            f"{url} redirects to the private address {address.host}, which is not followed",
-            remedy="If you trust it, allow it with --allow-private-urls.",
-        )
+        ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
+
+
+def _is_same_page(address: httpx2.URL, target: httpx2.URL) -> bool:
+    """Return whether `target` differs from `address` at most by https and by a slash at the end of the path."""
+    if target.host != address.host or target.query != address.query or target.userinfo:
+        return False
+    is_upgrade = (origin(address)[::2], origin(target)[::2]) == (("http", 80), ("https", 443))
+    same_place = is_upgrade or origin(address) == origin(target)
+    return same_place and target.path.rstrip("/") == address.path.rstrip("/")
 
 
 def _check_status(url: str, reply: httpx2.Response) -> None:
@@ -72,20 +211,6 @@ def _check_status(url: str, reply: httpx2.Response) -> None:
         raise NetworkError(failure, remedy="Try again later.")
     if not reply.is_success:
         raise UsageError(failure, remedy="Check the address.")
-
-
-def _body(url: str, reply: httpx2.Response, deadline: float, seconds: float) -> bytes:
-    body = bytearray()
-    for chunk in reply.iter_bytes():
-        body += chunk
-        if len(body) > MAX_DOWNLOAD:
-            raise ContextError(
-                f"{url} is larger than {MAX_DOWNLOAD // 2**20} MiB, the limit of what is fetched",
-                remedy="Download it, and send a part of it.",
-            )
-        if time.monotonic() > deadline:
-            raise _too_slow(url, seconds)
-    return bytes(body)
 
 
 def _too_slow(url: str, seconds: float) -> NetworkError:

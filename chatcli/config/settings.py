@@ -39,6 +39,8 @@ Notify = Literal["auto", "bell", "off"]
 Titles = Literal["auto", "model", "question"]
 ANSWER_SECONDS = 120.0
 """Seconds that a model may send nothing, retries included, unless --timeout is given."""
+KEPT_ALIVE_SECONDS = 600.0
+"""The same for a model's server that keeps the connection alive by what is no part of an answer."""
 LOCAL_ANSWER_SECONDS = 600.0
 """The same for the local model, in seconds: it reads a full window for more than a minute, on a busy machine longer."""
 TOOL_SECONDS = 60.0

@@ -13,6 +13,7 @@ from chatcli.config.grants import Grants
 from chatcli.config.settings import PLAIN_CHAT, Settings
 from chatcli.errors import StoreError, UsageError
 from chatcli.graphs.server.client import SERVER, ServerAddress, assistants, check_server
+from chatcli.runtime.addresses import open_key_warning
 from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, postgres_extra
 
 if TYPE_CHECKING:
@@ -264,6 +265,8 @@ class ServerBackend:
         await import_engine("server_engine", quiet=True)
         from chatcli.conversation.server_engine import ServerEngine
 
+        if self.server.key is not None and (warning := open_key_warning(self.server.url)):
+            announce(Notice(warning, "warning", urgent=True))
         return await ServerEngine.open(self, composed)
 
     def check(self) -> str:

@@ -1,18 +1,28 @@
 """Builds the model of a given name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatcli.config.providers import LANGFLOW, LMSTUDIO, LOCAL, OLLAMA, OPENAI, PROVIDERS
-from chatcli.config.settings import Settings
+from chatcli.config.settings import KEPT_ALIVE_SECONDS, Settings
 from chatcli.events import Notice, Progress
 from chatcli.models.names import ModelName
+from chatcli.runtime.addresses import open_key_warning
 
 if TYPE_CHECKING:
     from chatcli.models.model import Model
 
 
 def build_model(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> "Model":
+    """Return the model `name` with the limits that `settings` have for its answers; raises as `_build` does."""
+    model = _build(name, settings, announce)
+    if model.key is not None and (warning := open_key_warning(model.address)):
+        announce(Notice(warning, "warning", urgent=True))
+    return replace(model, silence=settings.timeout or KEPT_ALIVE_SECONDS, max_tokens=settings.max_tokens)
+
+
+def _build(name: ModelName, settings: Settings, announce: Callable[[Progress | Notice], None]) -> "Model":
     """Return the model `name`; this blocks while a server is asked for its models.
 
     `announce` gets the progress of a local model that is fetched and loaded, also from another thread.

@@ -21,6 +21,7 @@ from chatcli.errors import (
 )
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
+from chatcli.runtime.http import ElsewhereError, PageError
 from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400
@@ -123,8 +124,11 @@ def translate(error: Exception, endpoint: Endpoint) -> ChatcliError:
     variables = PROVIDERS[endpoint.name.provider].key_variables
     # A variable that only the client knows may point it at another server.
     address = endpoint.address if "://" in endpoint.address else sdk_errors.asked_host(error) or endpoint.address
-    failure = _path_failure(error, endpoint) or _classify(
-        error, f"{endpoint.name} at {address}", str(endpoint.name), variables
+    where = f"{endpoint.name} at {address}"
+    failure = (
+        _path_failure(error, endpoint)
+        or _final_failure(error, endpoint, where)
+        or _classify(error, where, str(endpoint.name), variables)
     )
     if isinstance(failure, AuthError) and endpoint.name.base_url and endpoint.key is None:
         failure.remedy = "No key was sent, as none was sent there before. To send it, name the server: --base-url URL"
@@ -242,6 +246,27 @@ def _path_failure(error: BaseException, endpoint: Endpoint) -> UsageError | None
         + (f" (HTTP {status})" if status is not None else ""),
         remedy=base_url_hint(endpoint),
     )
+
+
+def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> ChatcliError | None:
+    """Return the failure of a server that is none of a model, or that sends too much; None for another `error`.
+
+    The user can correct an address. What stands between chat and a provider's own server may go away.
+    """
+    limit = sdk_errors.limit(error)
+    if isinstance(limit, ElsewhereError):
+        return UsageError(
+            f"{where} can't be used: {limit}. That address gets neither the question nor the key",
+            remedy="If you trust it, name it: --base-url URL",
+        )
+    if limit is not None and not isinstance(limit, PageError):
+        return RefusedError(f"{where} can't be read: {limit}", remedy="Ask for less, or choose another server.")
+    if limit is None and not sdk_errors.is_not_http(error):
+        return None
+    reason = limit or "that is not an HTTP server"
+    if endpoint.base_url:
+        return UsageError(f"{where} can't be used: {reason}", remedy=base_url_hint(endpoint))
+    return NetworkError(f"{where} can't be used: {reason}", remedy="Check the network: does it ask for a login?")
 
 
 def base_url_hint(endpoint: Endpoint) -> str:

@@ -19,6 +19,7 @@ from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limi
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
 from chatcli.models.prices import known_window
+from chatcli.runtime.http import model_hooks
 from chatcli.runtime.parse import read_json
 
 # The packages of providers are imported inside the functions: each is installed only by its provider's extra.
@@ -110,15 +111,15 @@ def _check_cohere_events(client: Any) -> None:
         lines = response.aiter_lines
         response.aiter_lines = lambda: _check_lines(lines())  # type: ignore[method-assign]
 
+    hooks = model_hooks()
+    hooks["response"].append(check)
     key = client.cohere_api_key
     client.async_client = cohere.AsyncClient(
         api_key=key.get_secret_value() if hasattr(key, "get_secret_value") else key,
         client_name=client.user_agent,
         timeout=client.timeout_seconds,
         base_url=client.base_url,
-        httpx_client=httpx.AsyncClient(
-            timeout=client.timeout_seconds, follow_redirects=True, event_hooks={"response": [check]}
-        ),
+        httpx_client=httpx.AsyncClient(timeout=client.timeout_seconds, follow_redirects=True, event_hooks=hooks),
     )
 
 
@@ -232,6 +233,35 @@ AFTER_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
 """Called with the new client."""
 
 
+_OF_OPENAI = "root_async_client._client"
+HTTP_CLIENTS: Mapping[str, str] = {
+    "anthropic": "_async_client._client",
+    "azure_openai": _OF_OPENAI,
+    "deepseek": _OF_OPENAI,
+    "google_genai": "client.aio._api_client._async_httpx_client",
+    "google_vertexai": "client.aio._api_client._async_httpx_client",
+    "groq": "async_client._client._client",
+    "mistralai": "async_client",
+    OLLAMA: "_async_client._client",
+    "together": _OF_OPENAI,
+    "xai": _OF_OPENAI,
+}
+"""Where the clients of providers keep that of httpx. Cohere's is made here; the others have none, or hide it."""
+
+
+def _limit(client: BaseChatModel, path: str) -> None:
+    """Give the HTTP client at `path` inside of `client` our limits.
+
+    Few of langchain's clients take one, but `event_hooks` of each can be set.
+    `test_every_http_client_has_our_limits` fails when a path changes.
+    """
+    holder: Any = client
+    for name in filter(None, path.split(".")):
+        holder = getattr(holder, name, None)
+    if path and holder is not None:
+        holder.event_hooks = model_hooks()
+
+
 def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
     """Return the limits of a model of Ollama, and have each request ask for the window that they tell of.
 
@@ -312,6 +342,7 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
+    _limit(client, HTTP_CLIENTS.get(provider.prefix, ""))
     if after := AFTER_CLIENT.get(provider.prefix):
         after(client)
     return client

@@ -22,6 +22,7 @@ from chatcli.models.langflow_server import LangflowServer, text_of
 from chatcli.models.model import CONNECT_SECONDS, Limits, Model, StreamedModel
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.speakers import Speakers
+from chatcli.runtime.http import async_hooks
 from chatcli.runtime.parse import read_json
 
 USER = "User"
@@ -132,7 +133,7 @@ class FlowModel(StreamedModel):
         timeout = httpx2.Timeout(self.seconds, connect=min(self.seconds, CONNECT_SECONDS))
         url = f"{self.server.url}/api/v1/run/{quote(self.flow, safe='')}"
         async with (
-            httpx2.AsyncClient(timeout=timeout, headers=self.server.headers) as client,
+            httpx2.AsyncClient(timeout=timeout, headers=self.server.headers, event_hooks=async_hooks()) as client,
             client.stream("POST", url, params={"stream": "true"}, json=body) as reply,
         ):
             await self._check(reply)

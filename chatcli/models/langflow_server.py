@@ -15,6 +15,7 @@ from chatcli.config.providers import LANGFLOW, LANGFLOW_URL
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import Settings
 from chatcli.errors import AuthError, ChatcliError, MissingKeyError, NetworkError, RefusedError
+from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 from chatcli.text_lines import one_line
 
@@ -114,7 +115,7 @@ class LangflowServer:
         """Return the JSON at the path `what` below the flows; errors call it `name`."""
         try:
             address = f"{self.url}/api/v1/flows/{what}"
-            reply = httpx2.get(address, params=options, headers=self.headers, timeout=timeout)
+            reply = request("GET", address, seconds=timeout, params=options, headers=self.headers)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except httpx2.InvalidURL as error:

@@ -14,6 +14,7 @@ from langchain_core.outputs import ChatResult
 
 from chatcli.config.providers import LMSTUDIO, LOCAL, OPENAI
 from chatcli.config.secrets import Secret, redact, secrets_of
+from chatcli.config.settings import KEPT_ALIVE_SECONDS
 from chatcli.errors import RefusedError
 from chatcli.models.names import ModelName
 
@@ -128,6 +129,10 @@ class Model:
     """The server that the user named, as a thread remembers it: without a password; empty for the provider's own."""
     tokenizer: Tokenizer | None = None
     """The model's tokenizer, if it can be used without a download."""
+    silence: float = KEPT_ALIVE_SECONDS
+    """Seconds within which its server must bring something new, however it keeps the connection alive."""
+    max_tokens: int | None = None
+    """The limit of the answer that the user set."""
     keeps_conversation: bool = False
     """Whether its server keeps the conversation, so that only the newest question is sent."""
     close: Callable[[], Awaitable[None]] | None = None

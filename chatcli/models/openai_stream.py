@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from chatcli.runtime.http import Hooks, model_hooks
 from chatcli.runtime.parse import read_json
 
 TEXTS = ("content", "reasoning_content", "reasoning")
@@ -182,8 +183,6 @@ async def adapt_stream(response: httpx2.Response) -> None:
     transport ignores the proxies of the environment. `test_the_hook_replaces_what_the_client_reads` fails when httpx2
     changes here.
     """
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return
     content_type = response.headers.get("content-type", "")
     if content_type.startswith("text/event-stream"):
         assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -193,8 +192,11 @@ async def adapt_stream(response: httpx2.Response) -> None:
         response.stream = WholeAnswerStream(response.stream)
 
 
-STREAM_HOOKS = {"response": [adapt_stream]}
-"""The `event_hooks` of every HTTP client that talks to an OpenAI-compatible server."""
+def stream_hooks() -> Hooks:
+    """Return the `event_hooks` of every HTTP client that talks to an OpenAI-compatible server."""
+    hooks = model_hooks()
+    hooks["response"].append(adapt_stream)
+    return hooks
 
 
 class _AdaptedStream(httpx2.AsyncByteStream):

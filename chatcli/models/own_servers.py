@@ -3,7 +3,6 @@
 Anybody may listen on their ports. So what they answer is read up to a limit of time and size, and lists get no key.
 """
 
-import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from chatcli.config.secrets import Secret
+from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 
 LMSTUDIO_URL = "http://127.0.0.1:1234/v1"
@@ -25,7 +25,6 @@ OLLAMA_WINDOW = 4096
 """Ollama's default window in tokens; with much graphics memory, newer versions take a larger one."""
 WINDOW_SECONDS = 5.0
 """The most seconds that a server may take to say how much a model reads."""
-MOST_BYTES = 8_000_000
 MOST_MODELS = 200
 """The most models of a server that are listed."""
 _NAME_LENGTH = 200
@@ -162,35 +161,10 @@ def _ask(url: str, seconds: float, key: Secret | None = None, body: Mapping[str,
         ValueError: The answer is no JSON, too long or too slow.
 
     """
-    deadline = time.monotonic() + seconds
-    headers = {"Accept-Encoding": "identity"}  # what is packed may be a thousand times as long
-    if key is not None:
-        headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-    data = bytearray()
-    method = "GET" if body is None else "POST"
-    with (
-        # To read the certificates takes longer than all else here, and few of these servers have one.
-        httpx2.Client(
-            timeout=max(seconds, 0.01), trust_env=not _is_here(url), verify=not url.startswith("http:")
-        ) as client,
-        client.stream(method, url, headers=headers, json=body) as reply,
-    ):
-        reply.raise_for_status()
-        for part in reply.iter_raw():
-            data += part
-            if len(data) > MOST_BYTES or time.monotonic() > deadline:
-                raise ValueError("the answer is too long or too slow")
-    return read_json(bytes(data))
-
-
-def _is_here(url: str) -> bool:
-    """Return whether `url` is on this machine, so that no proxy is asked for it."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
+    headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+    reply = request("GET" if body is None else "POST", url, seconds=max(seconds, 0.01), headers=headers, json=body)
+    reply.raise_for_status()
+    return read_json(reply.content)
 
 
 def begin(ask: Callable[[], list[str]], seconds: float) -> Callable[[], list[str]]:

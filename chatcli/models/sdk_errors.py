@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chatcli.config.providers import PROVIDERS
+from chatcli.runtime.http import LimitError
 
 _TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
 _BREAKS = frozenset(
@@ -39,6 +40,9 @@ _CREDIT_WORDS = (
     "insufficient credits",  # OpenRouter
     "used all available credits",  # xAI
 )
+
+_NO_STATUS = "illegal status line"
+"""The words of h11, which reads HTTP for both libraries."""
 
 _PARSER_ERROR = "HttpProcessingError"
 """aiohttp's error for an answer that it can't read, with a status that no server sent."""
@@ -176,6 +180,21 @@ def _variables_of(error: BaseException) -> Iterator[str]:
             package = str(module).partition(".")[0].removeprefix("langchain_")
             if package in PROVIDERS:
                 yield from PROVIDERS[package].key_variables
+
+
+def limit(error: BaseException) -> LimitError | None:
+    """Return the limit of our HTTP client that a response went over, if that is what `error` comes from."""
+    return next((link for link in chain(error) if isinstance(link, LimitError)), None)
+
+
+def is_not_http(error: BaseException) -> bool:
+    """Return whether the server speaks another protocol, such as SSH, whose greeting came in place of a status."""
+    return any(_NO_STATUS in str(link) for link in chain(error))
+
+
+def is_final(error: BaseException) -> bool:
+    """Return whether the same request would get the same response, whatever the client calls the failure."""
+    return limit(error) is not None or is_not_http(error)
 
 
 def is_out_of_credit(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from chatcli.models.names import (
     resolve_model,
 )
 from chatcli.models.own_servers import LMSTUDIO_URL, begin, offered_by_lmstudio, pulled_by_ollama
+from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 
 SERVER_SECONDS = 5.0
@@ -111,7 +112,7 @@ def _served(url: str, settings: Settings) -> list[str]:
         return []
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        return served_names(httpx2.get(url, headers=headers, timeout=SERVER_SECONDS).content)
+        return served_names(request("GET", url, seconds=SERVER_SECONDS, headers=headers).content)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return []
 

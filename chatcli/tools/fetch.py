@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from langchain_core.tools import StructuredTool, ToolException
 
 from chatcli.attachments.html import readable
-from chatcli.attachments.web import fetch
+from chatcli.attachments.web import RedirectError, fetch
 from chatcli.errors import ChatcliError
 from chatcli.tools.tool import Arguments, Tool
 
@@ -29,7 +29,9 @@ def fetch_tool(seconds: float, *, allow_private: bool) -> Tool:
             url: The URL, with http:// or https://.
         """
         try:
-            data = await _in_thread(lambda: fetch(url, allow_private=allow_private, timeout=seconds))
+            data = await _in_thread(lambda: fetch(url, allow_private=allow_private, timeout=seconds, by_model=True))
+        except RedirectError as error:
+            return f"{error.message}\nNothing was read. To go there, fetch that URL."
         except ChatcliError as error:
             raise ToolException(error.message) from None
         if b"\0" in data[:1024]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from chatcli.runtime.http import LimitError, async_hooks
 from chatcli.runtime.parse import read_json
 
 RequestId = int | str
@@ -23,14 +24,14 @@ class AnsweringClient(httpx.AsyncClient):
     """An HTTP client that turns the failure of a request into an answer."""
 
     def __init__(self, headers: dict[str, str]) -> None:
-        super().__init__(headers=headers, timeout=_TIMEOUT)
+        super().__init__(headers=headers, timeout=_TIMEOUT, event_hooks=async_hooks())
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Return the answer to `request`; if it fails and a result is awaited, the answer is an error."""
         number = _request_id(request)
         try:
             response = await super().send(request, **options)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, LimitError) as error:
             return _instead(request, number, error)
         if response.status_code == httpx.codes.NOT_FOUND or response.has_redirect_location or number is None:
             return response  # the SDK handles these itself
@@ -60,8 +61,8 @@ class _Answer(httpx.AsyncByteStream):
                     yield part
             else:
                 yield _event(read_json(await self._response.aread()))
-        except httpx.TransportError as error:
-            reason = _transport_reason(error)
+        except (httpx.TransportError, LimitError) as error:
+            reason, resumable = _transport_reason(error), resumable and not isinstance(error, LimitError)
         except ValueError:
             reason = "the server's answer is not valid MCP"
         if not resumable:  # else the SDK asks for the rest, by the number of the last event
@@ -85,7 +86,7 @@ def _request_id(request: httpx.Request) -> RequestId | None:
     return number
 
 
-def _instead(request: httpx.Request, number: RequestId | None, error: httpx.TransportError) -> httpx.Response:
+def _instead(request: httpx.Request, number: RequestId | None, error: Exception) -> httpx.Response:
     """Return an answer to `request` in place of the one that `error` prevented.
 
     Raises:
@@ -100,7 +101,7 @@ def _instead(request: httpx.Request, number: RequestId | None, error: httpx.Tran
     return httpx.Response(httpx.codes.ACCEPTED if request.method == "POST" else httpx.codes.NO_CONTENT, request=request)
 
 
-def _transport_reason(error: httpx.TransportError) -> str:
+def _transport_reason(error: Exception) -> str:
     return f"the connection to the server failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 

@@ -17,6 +17,7 @@ from chatcli import __version__, paths
 from chatcli.config.mcp_servers import McpServer
 from chatcli.errors import ChatcliError, UsageError
 from chatcli.events import Notice, Progress
+from chatcli.runtime.addresses import open_key_warning
 from chatcli.text_lines import one_line
 from chatcli.tools.leash import leashed
 from chatcli.tools.mcp_host import Host
@@ -313,6 +314,8 @@ async def _connected(name: str, server: McpServer, host: Host) -> AsyncIterator[
         assert server.url is not None
         if server.type == "sse":
             raise UsageError("its transport, SSE, is no longer supported; give the URL of its streamable HTTP endpoint")
+        if server.headers and (warning := open_key_warning(server.url)):
+            host.announce(Notice(f"the MCP server {name}: {warning}", "warning", urgent=True))
         async with (
             AnsweringClient(dict(server.headers)) as client,
             streamable_http_client(server.url, http_client=client) as (read, write, _),

@@ -37,6 +37,7 @@ from chatcli.models.usable import SERVER_SECONDS, served_names
 from chatcli.rendering.build import build_renderer
 from chatcli.repl.prompt import ask_line
 from chatcli.roles import find_role
+from chatcli.runtime.http import async_hooks
 from chatcli.runtime.signals import leave_signals_to_python, silence_dead_terminal, take_signals
 from chatcli.sanitize import sanitize_line
 
@@ -289,9 +290,12 @@ async def _served(url: str, key: Secret | None) -> list[str]:
     shown = redact(url, [])  # it may hold a password
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        async with httpx2.AsyncClient(timeout=SERVER_SECONDS) as client:
+        async with (
+            asyncio.timeout(SERVER_SECONDS),
+            httpx2.AsyncClient(timeout=SERVER_SECONDS, event_hooks=async_hooks()) as client,
+        ):
             response = await client.get(f"{url}/models", headers=headers)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise NetworkError(f"{shown} can't be reached: {reason}", remedy="Does the server run?") from None
     if response.status_code in (401, 403):

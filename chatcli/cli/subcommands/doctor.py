@@ -196,9 +196,11 @@ def _reach(subject: str, url: str, path: str, setter: str) -> Finding:
     """Return whether the server at `url`, which `setter` sets, answers at `path`."""
     import httpx2
 
+    from chatcli.runtime.http import request
+
     shown = redact(url, [])  # it may hold a password
     try:
-        status = httpx2.get(f"{url}{path}", timeout=_REACH_SECONDS).status_code
+        status = request("GET", f"{url}{path}", seconds=_REACH_SECONDS).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         remedy = f"Check the address ({setter}) and that the server runs."
         return Finding(subject, "problem", f"{shown} can't be reached: {error}", remedy)

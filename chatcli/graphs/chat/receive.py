@@ -19,6 +19,13 @@ from chatcli.sessions.message_calls import finish_reason, whole_answer
 from chatcli.text_lines import one_line
 
 ATTEMPTS = 4
+MOST_CHARACTERS = 32_000_000
+"""The longest answer, pictures in it included."""
+_LONGEST_TOKEN = 256
+_ROOM = 64_000
+"""Characters that an answer may have besides: reasoning, and names of calls."""
+_LABELS = ("type", "index", "id", "role")
+"""Keys of a chunk whose values are no part of an answer, and come with every chunk."""
 _FIRST_PAUSE = 0.5
 """Seconds before the second attempt if the server names none; each further pause is twice as long."""
 _MAX_PAUSE = 8.0
@@ -41,7 +48,7 @@ async def receive(
     for attempt in range(1, ATTEMPTS):
         chunks: list[AIMessageChunk] = []
         try:
-            return await _receive_once(ask(), chunks)
+            return await _receive_once(ask(), chunks, model)
         except Exception as error:
             reason = _passing_reason(error)
             if reason is None or any(chunk.content for chunk in chunks):
@@ -54,21 +61,42 @@ async def receive(
                 raise
             report(f"{model.name}: {reason}; asking again in {pause:.0f} s")
         await asyncio.sleep(pause)
-    return await _receive_once(ask(), [])
+    return await _receive_once(ask(), [], model)
 
 
-async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk]) -> AIMessage:
+async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model) -> AIMessage:
     """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure.
+
+    Raises:
+        TimeoutError: The server brought nothing for `model.silence` seconds. Comments, pings, empty pieces and
+            statuses such as 102 bring nothing.
+        CutAnswerError: The answer is longer than any answer of `model.max_tokens` tokens.
+
+    """
+    async with asyncio.timeout(model.silence) as silence:
+        return await _read(stream, chunks, model, silence)
+
+
+async def _read(
+    stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model, silence: asyncio.Timeout
+) -> AIMessage:
+    """Return the complete answer of `stream`; put off the end of `silence` whenever it brings something.
 
     This is the only place where a client reads an answer, so an error without a meaning of its own is caused by what
     the server sent.
     """
+    now, length, most = asyncio.get_running_loop().time, 0, _longest_answer(model.max_tokens)
     try:
         async for message in stream:
             if isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
                 return whole_answer(message)  # the model does not stream
             assert isinstance(message, AIMessageChunk)
             chunks.append(message)
+            if brought := _length(message):
+                silence.reschedule(now() + model.silence)
+                length += brought
+                if length > most:
+                    raise _endless(model, length)
         if not chunks:
             raise BrokenAnswerError
         return whole_answer(chunks[0] + chunks[1:])
@@ -79,6 +107,34 @@ async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessa
         if is_unreadable(error, begun=begun):
             raise UnreadableAnswerError(begun=begun) from error
         raise
+
+
+def _longest_answer(max_tokens: int | None) -> int:
+    """Return the most characters that an answer of `max_tokens` tokens can have; no known token has more than 128."""
+    return MOST_CHARACTERS if max_tokens is None else min(_ROOM + _LONGEST_TOKEN * max_tokens, MOST_CHARACTERS)
+
+
+def _length(chunk: AIMessageChunk) -> int:
+    """Return the characters that `chunk` brings: of text, reasoning and calls, and any other block of content."""
+    if type(chunk.content) is str and chunk.content:
+        return len(chunk.content)  # nearly always
+    return _characters((chunk.content, chunk.additional_kwargs, chunk.tool_call_chunks))
+
+
+def _characters(value: object) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_characters(part) for name, part in value.items() if name not in _LABELS)
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
+
+
+def _endless(model: Model, length: int) -> CutAnswerError:
+    limit = "" if model.max_tokens is None else f", and the limit is {model.max_tokens} tokens (--max-tokens)"
+    return CutAnswerError(
+        f"{model.name} at {model.address} does not end its answer: {length:,} characters have come{limit}",
+        remedy="Choose another server or model.",
+    )
 
 
 def _wanted_pause(error: Exception) -> float | None:
@@ -116,7 +172,7 @@ def _too_long(model: Model, reason: str, wanted: float) -> NetworkError:
 def _passing_reason(error: Exception) -> str | None:
     """Return why a retry may help, or None; not every client raises langchain's errors."""
     status = sdk_errors.status(error)
-    if sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
+    if sdk_errors.is_final(error) or sdk_errors.is_out_of_credit(error) or isinstance(error, UnreadableAnswerError):
         return None
     if isinstance(error, ModelRateLimitError) or status == 429:
         return "the rate limit is reached"

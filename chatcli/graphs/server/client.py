@@ -66,8 +66,10 @@ def check_server(server: ServerAddress) -> None:
     """
     import httpx2
 
+    from chatcli.runtime.http import request
+
     try:
-        status = httpx2.get(f"{server.url}/ok", headers=server.headers, timeout=REACH_TIMEOUT).status_code
+        status = request("GET", f"{server.url}/ok", seconds=REACH_TIMEOUT, headers=server.headers).status_code
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise unreachable(server, error) from error
     if status != OK:
@@ -79,16 +81,20 @@ def build_client(server: ServerAddress) -> "LangGraphClient":
     import httpx
     from langgraph_sdk.client import LangGraphClient
 
+    from chatcli.runtime.http import MOST_BODY, async_hooks
+
     async def forget_stream(response: httpx.Response) -> None:
         # A run ends with its connection; without this the client would look for it for 19 s in vain.
         response.headers.pop("location", None)
 
+    hooks = async_hooks(MOST_BODY)  # a thread's state, in one piece, may hold every attachment
+    hooks["response"].append(forget_stream)
     return LangGraphClient(
         httpx.AsyncClient(
             base_url=server.url,
             headers=server.headers,
             timeout=httpx.Timeout(REQUEST_TIMEOUT, connect=REACH_TIMEOUT),
-            event_hooks={"response": [forget_stream]},
+            event_hooks=hooks,
         )
     )
 
@@ -98,8 +104,11 @@ def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
     import httpx
     from langgraph_sdk.client import SyncLangGraphClient
 
+    from chatcli.runtime.http import MOST_BODY, hooks
+
     timeout = httpx.Timeout(REQUEST_TIMEOUT, connect=REACH_TIMEOUT)
-    return SyncLangGraphClient(httpx.Client(base_url=server.url, headers=server.headers, timeout=timeout))
+    client = httpx.Client(base_url=server.url, headers=server.headers, timeout=timeout, event_hooks=hooks(MOST_BODY))
+    return SyncLangGraphClient(client)
 
 
 def assistants(server: ServerAddress) -> "list[Assistant]":
@@ -149,8 +158,12 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
         raise _refused(server, OK, "it sends no JSON") from error
 
 
-def unreachable(server: ServerAddress, error: Exception) -> NetworkError:
-    """Return the error for a server that does not answer."""
+def unreachable(server: ServerAddress, error: Exception) -> ChatcliError:
+    """Return the error for a server that does not answer, or that sends its clients to another one."""
+    from chatcli.runtime.http import ElsewhereError
+
+    if isinstance(error, ElsewhereError):
+        return _refused(server, OK, str(error))
     reason = one_line(str(error))[:MESSAGE_LENGTH] or type(error).__name__
     return NetworkError(
         f"the LangGraph server {server.shown} can't be reached: {reason}",

@@ -20,6 +20,7 @@ from chatcli.errors import AuthError, InterruptedTurnError, NetworkError, Refuse
 from chatcli.events import Progress
 from chatcli.models.local.pulled import HubFile, model_name
 from chatcli.models.local.weights import Weights
+from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
 
 _OFFICIAL_HUB = "https://huggingface.co"
@@ -137,7 +138,7 @@ def find_on_hub(file: HubFile) -> Weights:
         with httpx2.Client(timeout=STALL_SECONDS, headers=_hub_headers()) as client:
             facts = _ask_for_headers(client, file)
             if not _SHA256.fullmatch(facts[0]):
-                facts = _ask_api(client, file)
+                facts = _ask_api(file)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
         raise NetworkError(
             f"the model hub can't be asked for {file}: {str(error) or type(error).__name__}",
@@ -181,11 +182,11 @@ def _ask_for_headers(client: httpx2.Client, file: HubFile) -> _Facts:
     return sha256, int(size) if size.isdecimal() else 0, headers.get("X-Repo-Commit") or file.revision
 
 
-def _ask_api(client: httpx2.Client, file: HubFile) -> _Facts:
+def _ask_api(file: HubFile) -> _Facts:
     api = f"{_hub()}/api/models/{file.repository}"
     revision = quote(file.revision, safe="")
     for url in (f"{api}/revision/{revision}?blobs=true", f"{api}/tree/{revision}?recursive=true"):
-        response = client.get(url, follow_redirects=True)
+        response = request("GET", url, seconds=STALL_SECONDS, headers=_hub_headers(), follow_redirects=True)
         if response.status_code != httpx2.codes.OK:
             continue
         answer = read_json(response.content)

@@ -1,0 +1,268 @@
+"""HTTP within limits: the hooks that every HTTP client gets, and documents that are fetched whole.
+
+The hooks are the same for httpx and httpx2, and work in a client that somebody else makes, too.
+"""
+
+import sys
+import threading
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import httpx2
+
+from chatcli.runtime.addresses import is_this_machine
+
+MIB = 1 << 20
+MOST_BODY = 128 * MIB
+"""The most bytes of one response, after decompression: an answer of 100,000 tokens has some 40 MiB."""
+MOST_PIECE = 16 * MIB
+"""The most bytes of one event, of one line, and of a response that is no stream: readers hold it several times."""
+_DECODED_AT_ONCE = MIB
+_EVENTS = ("text/event-stream",)
+_LINES = ("application/x-ndjson", "application/jsonl", "application/json-lines", "application/stream+json")
+_EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
+_LINE_ENDS = (b"\n",)
+_PAGE_STARTS = (b"<!doctype html", b"<html")
+
+_Result = TypeVar("_Result")
+
+Hooks = dict[str, list[Callable[..., Any]]]
+"""The `event_hooks` of a client."""
+
+
+class LimitError(Exception):
+    """A response went over a limit. It is also an exception of the client's library: a `RequestError`."""
+
+
+class ElsewhereError(LimitError):
+    """The server redirects to another one, which gets neither the question nor the key."""
+
+
+class PageError(LimitError):
+    """The server answered with a web page."""
+
+
+def hooks(most: int = MOST_PIECE) -> Hooks:
+    """Return the hooks of a blocking client; a response that is no stream has at most `most` bytes."""
+    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most)]}
+
+
+def document_hooks(most: int) -> Hooks:
+    """Return the hooks of a blocking client that sends neither a question nor a key: it may be led elsewhere."""
+    return {"request": [_ask_for_gzip], "response": [partial(_bound, most=most, leaves=True)]}
+
+
+def async_hooks(most: int = MOST_PIECE, *, pages: bool = True) -> Hooks:
+    """Return the hooks of an asynchronous client; an event, and a response that is no stream, has at most `most` bytes.
+
+    Without `pages`, a web page is refused: the server has another purpose.
+    """
+
+    async def ask_for_gzip(request: Any) -> None:
+        _ask_for_gzip(request)
+
+    async def bound(response: Any) -> None:
+        _bound(response, most, pages=pages)
+
+    return {"request": [ask_for_gzip], "response": [bound]}
+
+
+def model_hooks() -> Hooks:
+    """Return the hooks of an asynchronous client that asks a model."""
+    return async_hooks(pages=False)
+
+
+def _ask_for_gzip(request: Any) -> None:
+    """Ask for no other compression: only zlib decompresses in pieces on every version of Python."""
+    if request.headers.get("accept-encoding") != "identity":
+        request.headers["accept-encoding"] = "gzip"
+
+
+def _bound(response: Any, most: int, *, pages: bool = True, leaves: bool = False) -> None:
+    """Limit `response`, whose body is not read yet.
+
+    Raises:
+        LimitError: It leads to another server, or is compressed in a way that was not asked for.
+
+    """
+    library = type(response).__module__.partition(".")[0]
+    if response.has_redirect_location and not leaves:
+        target = response.url.join(response.headers["location"])
+        if origin(target) != origin(response.url):
+            raise _error(library, ElsewhereError, f"it redirects to {target.copy_with(userinfo=b'', query=None)}")
+    codings = [coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    if any(coding not in ("gzip", "x-gzip") for coding in codings) or len(codings) > 1:
+        raise _error(library, LimitError, f"its answer is compressed by {', '.join(codings)}, and gzip was asked for")
+    if codings:
+        del response.headers["content-encoding"]
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    ends = _EVENT_ENDS if kind in _EVENTS else _LINE_ENDS if kind in _LINES else ()
+    response.stream = _stream_type(library)(
+        response.stream,
+        library,
+        most=MOST_BODY if ends else most,
+        most_piece=most,
+        ends=ends,
+        unpack=zlib.decompressobj(zlib.MAX_WBITS | 16) if codings else None,
+        pages=pages or not response.is_success,
+    )
+
+
+def origin(url: Any) -> tuple[str, str, int | None]:
+    """Return the scheme, the host and the port of a URL of httpx or httpx2."""
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, port
+
+
+class _BoundedStream:
+    """The body of a response, decompressed in pieces and counted."""
+
+    def __init__(
+        self,
+        stream: Any,
+        library: str,
+        *,
+        most: int,
+        most_piece: int,
+        ends: tuple[bytes, ...],
+        unpack: "zlib._Decompress | None",
+        pages: bool,
+    ) -> None:
+        self._stream = stream
+        self._library = library
+        self._most = most
+        self._most_piece = most_piece
+        self._ends = ends
+        self._unpack = unpack
+        self._pages = pages
+        self._length = 0
+        self._open = 0
+        """How many bytes of the last event have come."""
+        self._tail = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._stream:
+            yield from self._read(data)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._stream:
+            for part in self._read(data):
+                yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """How long the response took, once it is closed; httpx2 asks its stream."""
+        return getattr(self._stream, "elapsed", None)
+
+    def _read(self, data: bytes) -> Iterator[bytes]:
+        for part in (data,) if self._unpack is None else self._decode(self._unpack, data):
+            if not self._pages:
+                self._refuse_page(part)
+            self._length += len(part)
+            self._count_piece(part)
+            if self._length > self._most:
+                raise self._too_much("an answer", self._most)
+            if self._open > self._most_piece:
+                raise self._too_much("an event", self._most_piece)
+            yield part
+
+    def _decode(self, unpack: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        try:
+            while not unpack.eof:
+                part = unpack.decompress(data, _DECODED_AT_ONCE)
+                yield part
+                data = unpack.unconsumed_tail
+                if not data and len(part) < _DECODED_AT_ONCE:
+                    return
+        except zlib.error as error:
+            raise sys.modules[self._library].DecodingError(str(error)) from error
+
+    def _count_piece(self, part: bytes) -> None:
+        """Note how much has come since the last end of an event, which may lie across two parts."""
+        if not self._ends:
+            return
+        searched = self._tail + part
+        end = max(searched.rfind(end) for end in self._ends)
+        self._open = self._open + len(part) if end < 0 else len(searched) - end
+        self._tail = searched[-2:]
+
+    def _refuse_page(self, part: bytes) -> None:
+        start = part.lstrip()[:15].lower()
+        if start:
+            self._pages = True  # only the beginning decides
+        if start.startswith(_PAGE_STARTS):
+            raise _error(self._library, PageError, "it answers with a web page")
+
+    def _too_much(self, what: str, most: int) -> LimitError:
+        return _error(self._library, LimitError, f"it sent {what} of more than {most // MIB} MiB")
+
+
+@cache
+def _stream_type(library: str) -> type[_BoundedStream]:
+    """Return the type of streams that responses of `library` take."""
+    module = sys.modules[library]
+    return type("BoundedStream", (_BoundedStream, module.AsyncByteStream, module.SyncByteStream), {})
+
+
+def _error(library: str, kind: type[LimitError], reason: str) -> LimitError:
+    return type(kind.__name__, (kind, sys.modules[library].RequestError), {})(reason)
+
+
+def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: Any) -> httpx2.Response:
+    """Return the response to a request for `url`, read whole; `more` goes to `httpx2.Client.request`.
+
+    A connection that can't be made is tried again `retries` times.
+
+    Raises:
+        httpx2.HTTPError: The server can't be reached, sends too much, or takes longer than `seconds` in all.
+        httpx2.InvalidURL: `url` is none.
+
+    """
+    parts = httpx2.URL(url)
+    with httpx2.Client(
+        timeout=seconds,
+        event_hooks=hooks(),
+        transport=httpx2.HTTPTransport(retries=retries) if retries else None,
+        # To read the certificates takes longer than all else, and no proxy is asked for this machine.
+        verify=parts.scheme != "http",
+        trust_env=not is_this_machine(parts.host),
+    ) as client:
+        return within(seconds, lambda: client.request(method, url, **more))
+
+
+def within(seconds: float, work: Callable[[], _Result]) -> _Result:
+    """Return the result of `work`, which runs in a daemon thread.
+
+    A blocking client has a limit for each pause only, and none for the lookup of a name.
+
+    Raises:
+        httpx2.ReadTimeout: It takes longer than `seconds`.
+
+    """
+    results: list[_Result] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0))
+    if failures:
+        raise failures[0]
+    if not results:
+        raise httpx2.ReadTimeout(f"no whole answer within {seconds:g} seconds")
+    return results[0]

@@ -21,7 +21,7 @@ from chatcli.errors import (
 )
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.runtime.http import ElsewhereError, PageError
+from chatcli.runtime.http import ElsewhereError
 from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400
@@ -259,11 +259,14 @@ def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> Chat
             f"{where} can't be used: {limit}. That address gets neither the question nor the key",
             remedy="If you trust it, name it: --base-url URL",
         )
-    if limit is not None and not isinstance(limit, PageError):
+    if sdk_errors.is_page(error):
+        reason = "it answers with a web page"
+    elif limit is not None:
         return RefusedError(f"{where} can't be read: {limit}", remedy="Ask for less, or choose another server.")
-    if limit is None and not sdk_errors.is_not_http(error):
+    elif sdk_errors.is_not_http(error):
+        reason = "that is not an HTTP server"
+    else:
         return None
-    reason = limit or "that is not an HTTP server"
     if endpoint.base_url:
         return UsageError(f"{where} can't be used: {reason}", remedy=base_url_hint(endpoint))
     return NetworkError(f"{where} can't be used: {reason}", remedy="Check the network: does it ask for a login?")

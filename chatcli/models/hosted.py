@@ -19,7 +19,7 @@ from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, Endpoint, Limi
 from chatcli.models.names import ModelName, custom_url
 from chatcli.models.own_servers import ollama_key, ollama_url, ollama_window
 from chatcli.models.prices import known_window
-from chatcli.runtime.http import model_hooks
+from chatcli.runtime.http import MODEL_HOOKS
 from chatcli.runtime.parse import read_json
 
 # The packages of providers are imported inside the functions: each is installed only by its provider's extra.
@@ -111,15 +111,15 @@ def _check_cohere_events(client: Any) -> None:
         lines = response.aiter_lines
         response.aiter_lines = lambda: _check_lines(lines())  # type: ignore[method-assign]
 
-    hooks = model_hooks()
-    hooks["response"].append(check)
     key = client.cohere_api_key
     client.async_client = cohere.AsyncClient(
         api_key=key.get_secret_value() if hasattr(key, "get_secret_value") else key,
         client_name=client.user_agent,
         timeout=client.timeout_seconds,
         base_url=client.base_url,
-        httpx_client=httpx.AsyncClient(timeout=client.timeout_seconds, follow_redirects=True, event_hooks=hooks),
+        httpx_client=httpx.AsyncClient(
+            timeout=client.timeout_seconds, follow_redirects=True, event_hooks={"response": [check]}
+        ),
     )
 
 
@@ -181,6 +181,9 @@ def _spare_google_contents(client: Any) -> None:
 
 
 def _adapt_google(client: Any) -> None:
+    # Where aiohttp happens to be installed, the SDK takes that, for which there are no limits.
+    api = client.client._api_client
+    api._http_options.httpx_async_client = api._async_httpx_client
     _check_google_events(client)
     _spare_google_contents(client)
 
@@ -233,33 +236,39 @@ AFTER_CLIENT: Mapping[str, Callable[[BaseChatModel], None]] = {
 """Called with the new client."""
 
 
-_OF_OPENAI = "root_async_client._client"
+_OF_SDK = "async_client._client._client"
 HTTP_CLIENTS: Mapping[str, str] = {
     "anthropic": "_async_client._client",
-    "azure_openai": _OF_OPENAI,
-    "deepseek": _OF_OPENAI,
-    "google_genai": "client.aio._api_client._async_httpx_client",
-    "google_vertexai": "client.aio._api_client._async_httpx_client",
-    "groq": "async_client._client._client",
+    "azure_openai": _OF_SDK,
+    "cohere": "async_client._client_wrapper.httpx_client.httpx_client",
+    "deepseek": _OF_SDK,
+    "fireworks": _OF_SDK,
+    "google_genai": "client._api_client._async_httpx_client",
+    "google_vertexai": "client._api_client._async_httpx_client",
+    "groq": _OF_SDK,
     "mistralai": "async_client",
     OLLAMA: "_async_client._client",
-    "together": _OF_OPENAI,
-    "xai": _OF_OPENAI,
+    "openrouter": "client.sdk_configuration.async_client",
+    "perplexity": "async_client._client",
+    "together": _OF_SDK,
+    "xai": _OF_SDK,
 }
-"""Where the clients of providers keep that of httpx. Cohere's is made here; the others have none, or hide it."""
+"""Where the clients of providers keep that of httpx. The others have none, or hide it."""
 
 
-def _limit(client: BaseChatModel, path: str) -> None:
-    """Give the HTTP client at `path` inside of `client` our limits.
+def _limit_responses(client: BaseChatModel, path: str) -> None:
+    """Give the HTTP client at `path` inside of `client` our limits, after the hooks that it has.
 
-    Few of langchain's clients take one, but `event_hooks` of each can be set.
-    `test_every_http_client_has_our_limits` fails when a path changes.
+    Few of langchain's clients take one, but `event_hooks` of each can be set. Some share it.
+    `test_the_client_of_every_provider_has_limits` fails when a path changes.
     """
-    holder: Any = client
-    for name in filter(None, path.split(".")):
-        holder = getattr(holder, name, None)
-    if path and holder is not None:
-        holder.event_hooks = model_hooks()
+    http: Any = client
+    for name in path.split("."):
+        http = getattr(http, name)
+    http.event_hooks = {
+        event: [*(hook for hook in http.event_hooks[event] if hook not in ours), *ours]
+        for event, ours in MODEL_HOOKS.items()
+    }
 
 
 def _ollama_limits(name: ModelName, client: Any, settings: Settings) -> Limits:
@@ -342,9 +351,10 @@ def _client(name: ModelName, provider: Provider, credentials: Access, settings: 
     from langchain.chat_models import init_chat_model  # installed by every provider's extra, not by the base
 
     client: BaseChatModel = init_chat_model(name.model, model_provider=provider.known_as or provider.prefix, **options)
-    _limit(client, HTTP_CLIENTS.get(provider.prefix, ""))
     if after := AFTER_CLIENT.get(provider.prefix):
         after(client)
+    if path := HTTP_CLIENTS.get(provider.prefix):
+        _limit_responses(client, path)
     return client
 
 

@@ -17,7 +17,7 @@ from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageEr
 from chatcli.models.errors import base_url_hint, translate
 from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
-from chatcli.models.openai_stream import TEXTS, stream_hooks
+from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS
 from chatcli.models.own_servers import LMSTUDIO_URL, lmstudio_window, ollama_key, ollama_url, ollama_window
 from chatcli.runtime.http import request
 from chatcli.runtime.parse import read_json
@@ -121,7 +121,7 @@ def build_openai(name: ModelName, settings: Settings) -> Model:
         endpoint = Endpoint(name, public, own_key, base_url=public)
         timeout = settings.timeout or ANSWER_SECONDS
         name = ModelName(OPENAI, _served_model(endpoint, base_url, timeout) if public else DEFAULT_OPENAI_MODEL)
-    http = openai.DefaultAsyncHttpx2Client(event_hooks=stream_hooks())
+    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
     client = chat_client(name.model, base_url, key, settings, http)
     custom = base_url != OFFICIAL_BASE_URL
     return Model(
@@ -170,7 +170,7 @@ def _own_server_model(
 ) -> Model:
     """Return the model `name` of the server at the base URL `url`, which reads `window` tokens."""
     limits = Limits() if window is None else Limits(window=window, answer=settings.max_tokens or window // 4)
-    http = openai.DefaultAsyncHttpx2Client(event_hooks=stream_hooks())
+    http = openai.DefaultAsyncHttpx2Client(event_hooks=STREAM_HOOKS)
     return Model(
         name,
         chat_client(name.model, url, key or Secret(NO_KEY), settings, http),

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from chatcli.runtime.http import Hooks, model_hooks
+from chatcli.runtime.http import MODEL_HOOKS
 from chatcli.runtime.parse import read_json
 
 TEXTS = ("content", "reasoning_content", "reasoning")
@@ -192,11 +192,8 @@ async def adapt_stream(response: httpx2.Response) -> None:
         response.stream = WholeAnswerStream(response.stream)
 
 
-def stream_hooks() -> Hooks:
-    """Return the `event_hooks` of every HTTP client that talks to an OpenAI-compatible server."""
-    hooks = model_hooks()
-    hooks["response"].append(adapt_stream)
-    return hooks
+STREAM_HOOKS = {**MODEL_HOOKS, "response": [*MODEL_HOOKS["response"], adapt_stream]}
+"""The `event_hooks` of every HTTP client that talks to an OpenAI-compatible server."""
 
 
 class _AdaptedStream(httpx2.AsyncByteStream):

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chatcli.config.providers import PROVIDERS
-from chatcli.runtime.http import LimitError
+from chatcli.runtime.http import LimitError, PageError
 
 _TIMEOUTS = frozenset({"TimeoutException", "Timeout", "ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"})
 _BREAKS = frozenset(
@@ -192,9 +192,16 @@ def is_not_http(error: BaseException) -> bool:
     return any(_NO_STATUS in str(link) for link in chain(error))
 
 
+def is_page(error: BaseException) -> bool:
+    """Return whether the server answered with a web page."""
+    return isinstance(limit(error), PageError) or any(
+        type(link).__name__ in _UNREADABLE and "text/html" in str(link) for link in chain(error)
+    )
+
+
 def is_final(error: BaseException) -> bool:
     """Return whether the same request would get the same response, whatever the client calls the failure."""
-    return limit(error) is not None or is_not_http(error)
+    return limit(error) is not None or is_not_http(error) or is_page(error)
 
 
 def is_out_of_credit(error: BaseException) -> bool:

@@ -70,11 +70,6 @@ def async_hooks(most: int = MOST_PIECE, *, pages: bool = True) -> Hooks:
     return {"request": [ask_for_gzip], "response": [bound]}
 
 
-def model_hooks() -> Hooks:
-    """Return the hooks of an asynchronous client that asks a model."""
-    return async_hooks(pages=False)
-
-
 def _ask_for_gzip(request: Any) -> None:
     """Ask for no other compression: only zlib decompresses in pieces on every version of Python."""
     if request.headers.get("accept-encoding") != "identity":
@@ -110,6 +105,10 @@ def _bound(response: Any, most: int, *, pages: bool = True, leaves: bool = False
         unpack=zlib.decompressobj(zlib.MAX_WBITS | 16) if codings else None,
         pages=pages or not response.is_success,
     )
+
+
+MODEL_HOOKS = async_hooks(pages=False)
+"""The hooks of an asynchronous client that asks a model."""
 
 
 def origin(url: Any) -> tuple[str, str, int | None]:

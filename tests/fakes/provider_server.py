@@ -40,6 +40,7 @@ class FakeProvider:
         cut: Whether the connection ends in the middle of each answer.
         spoil: Makes of the events of an answer what is sent; None sends them as they are.
         content_type: What an answer is called; None names it rightly.
+        encoding: What an answer is said to be compressed by.
         others: JSON values by path, for what is asked besides answers: lists of models, a model's facts.
         asides: The requests for these so far, also for those that are not there.
 
@@ -56,6 +57,7 @@ class FakeProvider:
         self.cut = False
         self.spoil: Callable[[list[bytes]], list[bytes]] | None = None
         self.content_type: str | None = None
+        self.encoding = ""
         self.others: dict[str, object] = {}
         self.asides: list[ProviderRequest] = []
         self._closing = Event()
@@ -116,7 +118,9 @@ class FakeProvider:
             return
         content_type, events = _events(request, self.words)
         data = b"".join(events if self.spoil is None else self.spoil(events))
-        _send(handler, 200, self.content_type or content_type, data, sent=len(data) // 2 if self.cut else None)
+        content_type = self.content_type or content_type
+        sent = len(data) // 2 if self.cut else None
+        _send(handler, 200, content_type, data, sent=sent, encoding=self.encoding)
 
 
 def _body(text: bytes) -> dict[str, Any]:
@@ -131,8 +135,11 @@ def _send(
     data: bytes,
     retry_after: str | None = None,
     sent: int | None = None,
+    encoding: str = "",
 ) -> None:
     handler.send_response(status)
+    if encoding:
+        handler.send_header("Content-Encoding", encoding)
     if retry_after is not None:
         handler.send_header("Retry-After", retry_after)
     handler.send_header("Content-Type", content_type)

@@ -15,7 +15,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.models import openai_stream
 from chatcli.models.openai import WholeChatOpenAI, chat_client
-from chatcli.models.openai_stream import stream_hooks, BacklogStream, DeltaJoiner
+from chatcli.models.openai_stream import STREAM_HOOKS, BacklogStream, DeltaJoiner
 
 FRAME: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-fake"}
 
@@ -67,7 +67,7 @@ async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessag
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
 
     transport = httpx2.MockTransport(respond)
-    http = httpx2.AsyncClient(transport=transport, event_hooks=stream_hooks() if joined else {})
+    http = httpx2.AsyncClient(transport=transport, event_hooks=STREAM_HOOKS if joined else {})
     if joined:
         model = chat_client("gpt-fake", "http://server/v1", Secret("none"), Settings(), http)
     else:

@@ -24,6 +24,7 @@ from chatcli.graphs.chat.answer_schema import AnswerSchema, load_schema
 from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
+from chatcli.models.hosted import HTTP_CLIENTS
 from chatcli.models.names import ModelName, resolve_model
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
@@ -72,6 +73,8 @@ CASES = {
     "databricks": Case("databricks:fake"),
     "bedrock_converse": Case("bedrock_converse:anthropic.claude-3-haiku-20240307-v1:0", env=AWS),
 }
+LIMITED = ("openai", "lmstudio", *HTTP_CLIENTS)
+"""The providers whose HTTP client has our limits."""
 FAILURES: dict[str, tuple[int, dict[str, Any], ExitCode]] = {
     "a refused key": (401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}, ExitCode.AUTH),
     "an unknown model": (404, {"error": {"message": "The model does not exist"}}, ExitCode.REFUSED),
@@ -437,7 +440,23 @@ def test_a_page_in_place_of_an_answer(provider: str, fake: FakeProvider, monkeyp
     fake.spoil = lambda events: [b"<html><body>Bad gateway</body></html>"]
     last = ask(CASES[provider], fake, monkeypatch)[-1]
     assert isinstance(last, TurnFailed), last
-    assert last.error.exit_code == ExitCode.TEMPORARY, last.error.message
+    assert last.error.exit_code == (ExitCode.USAGE if provider in LIMITED else ExitCode.TEMPORARY), last.error.message
+    assert ("web page" in last.error.message) == (provider in LIMITED)
+    if provider in LIMITED:
+        assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("provider", LIMITED)
+def test_the_client_of_every_provider_has_limits(
+    provider: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip((PROVIDERS[provider].package or "langchain_openai").replace("-", "_"))
+    fake.encoding = "gzip, gzip"
+    last = ask(CASES[provider], fake, monkeypatch)[-1]
+    assert isinstance(last, TurnFailed), last
+    assert last.error.exit_code == ExitCode.REFUSED, last.error.message
+    assert "compressed by gzip, gzip" in last.error.message
+    assert [request.headers["accept-encoding"] for request in fake.requests] == ["gzip"]
 
 
 @pytest.mark.e2e

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from chatcli.models.openai_stream import stream_hooks, WholeAnswerStream, as_events
+from chatcli.models.openai_stream import STREAM_HOOKS, WholeAnswerStream, as_events
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 
@@ -24,7 +24,7 @@ def _model(body: bytes) -> tuple[ChatOpenAI, httpx2.AsyncClient]:
     def respond(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "application/json; charset=utf-8"}, content=pieces())
 
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond), event_hooks=stream_hooks())
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond), event_hooks=STREAM_HOOKS)
     return ChatOpenAI(model="gpt-fake", api_key=SecretStr("none"), http_async_client=http), http
 
 

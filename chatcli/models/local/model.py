@@ -17,7 +17,7 @@ from chatcli.models.local.weights import KNOWN_WEIGHTS
 from chatcli.models.model import Limits, Model, Tokenizer
 from chatcli.models.names import ModelName
 from chatcli.models.openai import NO_KEY, chat_client
-from chatcli.models.openai_stream import stream_hooks
+from chatcli.models.openai_stream import STREAM_HOOKS
 
 HISTORY = 1500
 """Tokens of history that are worth sending: two cores read some 110 a second before the answer begins."""
@@ -48,7 +48,7 @@ def build_local(name: ModelName, settings: Settings, announce: Callable[[Progres
         require_override(override, weights)
     server = LocalServer(weights, override=override, on_progress=announce, on_notice=announce)
     temperature = TEMPERATURE if settings.temperature is None and known else settings.temperature
-    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=stream_hooks())
+    http = httpx2.AsyncClient(transport=EmbeddedTransport(server), event_hooks=STREAM_HOOKS)
     client = chat_client(
         "embedded",
         EMBEDDED_URL,

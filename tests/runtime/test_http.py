@@ -1,0 +1,228 @@
+"""What a response may cost: memory and time. The servers are real sockets, and the readers real clients."""
+
+import asyncio
+import gzip
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+from chatcli.runtime.http import (
+    MODEL_HOOKS,
+    MOST_PIECE,
+    ElsewhereError,
+    LimitError,
+    PageError,
+    async_hooks,
+    hooks,
+    request,
+    within,
+)
+
+MIB = 1 << 20
+Send = Callable[[socket.socket], None]
+LIBRARIES = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+
+
+@contextmanager
+def server(*answers: Send) -> Iterator[str]:
+    """Serve one connection after another, each by the next of `answers`; yield the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answer in answers:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # the test has ended
+                return
+            with connection:
+                connection.recv(65536)
+                try:
+                    answer(connection)
+                except OSError:  # the client has left
+                    continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def reply(body: bytes, *fields: str, status: str = "200 OK") -> Send:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *fields])
+    return lambda connection: connection.sendall(f"{head}\r\n\r\n".encode() + body)
+
+
+def endless(head: bytes, piece: bytes) -> Send:
+    """Send `piece` until the client leaves."""
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+
+    return send
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+async def read(library: Any, url: str, **options: object) -> bytes:
+    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=20, **options) as client:
+        response = await client.get(url)
+        return bytes(response.content)
+
+
+@LIBRARIES
+def test_gzip_is_asked_for_and_read(library: Any) -> None:
+    text = b"a word " * 300_000  # more than is decompressed at once
+    with server(reply(gzip.compress(text), "Content-Encoding: gzip")) as url:
+        assert asyncio.run(read(library, url)) == text
+    with (
+        server(reply(gzip.compress(text), "Content-Encoding: gzip")) as url,
+        library.Client(event_hooks=hooks()) as client,
+    ):
+        assert client.get(url).content == text
+
+
+@LIBRARIES
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "deflate", "gzip, br", "unknown"])
+def test_other_compression_is_refused(library: Any, encoding: str) -> None:
+    with server(reply(b"x", f"Content-Encoding: {encoding}")) as url, pytest.raises(LimitError, match="gzip was asked"):
+        asyncio.run(read(library, url))
+
+
+@LIBRARIES
+def test_a_body_that_is_no_gzip_is_an_error_of_the_library(library: Any) -> None:
+    broken = reply(b"no gzip", "Content-Encoding: gzip")
+    with server(broken) as url, pytest.raises(library.DecodingError):
+        asyncio.run(read(library, url))
+
+
+READ = """
+import asyncio, resource, sys, httpx, httpx2
+from chatcli.runtime.http import MODEL_HOOKS, LimitError
+library = {"httpx": httpx, "httpx2": httpx2}[sys.argv[2]]
+async def read():
+    async with library.AsyncClient(event_hooks=MODEL_HOOKS, timeout=60) as client:
+        async with client.stream("GET", sys.argv[1]) as response:
+            lines = [len(line) async for line in response.aiter_lines()]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    asyncio.run(read())
+except LimitError as error:
+    print(error, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, sep="|")
+"""
+BOMB = gzip.compress(b"\0" * (300 * MIB), 9)
+COSTLY: dict[str, tuple[Send, str]] = {
+    "a bomb": (
+        reply(BOMB, "Content-Encoding: gzip", "Content-Type: application/json"),
+        "an answer of more than 16 MiB",
+    ),
+    "a bomb of one event": (
+        reply(BOMB, "Content-Encoding: gzip", "Content-Type: text/event-stream"),
+        "an event of more than 16 MiB",
+    ),
+    "an endless event": (endless(EVENTS + b"data: ", b"x" * MIB), "an event of more than 16 MiB"),
+    "an endless line": (
+        endless(EVENTS.replace(b"text/event-stream", b"application/x-ndjson"), b"x" * MIB),
+        "an event of more than 16 MiB",
+    ),
+    "an endless event of many lines": (endless(EVENTS, b"data: x\n" * 100_000), "an event of more than 16 MiB"),
+    "endless events": (endless(EVENTS, b"data: x\n\n" * 100_000), "an answer of more than 128 MiB"),
+}
+
+
+@pytest.mark.linux
+@LIBRARIES
+@pytest.mark.parametrize("case", COSTLY)
+def test_memory_stays_bounded(library: Any, case: str) -> None:
+    answer, words = COSTLY[case]
+    with server(answer) as url:
+        command = [sys.executable, "-c", textwrap.dedent(READ), url, library.__name__]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    said, grown = done.stdout.split("|")
+    assert words in said
+    assert int(grown) < (700 if case == "endless events" else 200), (
+        done.stdout
+    )  # in MiB; the test keeps each line's length
+
+
+@LIBRARIES
+def test_events_whose_end_is_cut_are_counted_one_by_one(library: Any) -> None:
+    event = b"data: " + b"x" * (MIB - 8) + b"\n\n"
+    body = event * 40
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(EVENTS)
+        for start in range(0, len(body), MIB - 1):  # the cut moves through the ends
+            connection.sendall(body[start : start + MIB - 1])
+
+    with server(send) as url:
+        assert asyncio.run(read(library, url)) == body
+
+
+@LIBRARIES
+def test_a_redirect_stays_within_the_origin(library: Any) -> None:
+    moved = reply(b"", "Location: /there", status="307 Temporary Redirect")
+    with server(moved, reply(b"fine")) as url:
+        assert asyncio.run(read(library, url, follow_redirects=True)) == b"fine"
+    asked: list[bool] = []
+    with server(lambda connection: asked.append(True)) as other:
+        for target in (other, other.replace("127.0.0.1", "localhost"), "https://127.0.0.1/", "//example.org/x"):
+            away = reply(b"", f"Location: {target}", status="307 Temporary Redirect")
+            for follows in (True, False):
+                with server(away) as url, pytest.raises(ElsewhereError, match="redirects to"):
+                    asyncio.run(read(library, url, follow_redirects=follows))
+    assert asked == []
+
+
+@LIBRARIES
+def test_a_page_is_no_answer_of_a_model(library: Any) -> None:
+    for page in (b"<!DOCTYPE html><p>Login", b"\n<html>"):
+        with server(reply(page)) as url, pytest.raises(PageError):
+            asyncio.run(read(library, url))
+    with server(reply(b"<html>", status="502 Bad Gateway")) as url:
+        assert asyncio.run(read(library, url)) == b"<html>"
+
+
+def test_a_limit_is_an_error_of_its_library() -> None:
+    for library in (httpx, httpx2):
+        with server(reply(b"x", "Content-Encoding: br")) as url, pytest.raises(library.RequestError):
+            asyncio.run(read(library, url))
+
+
+def test_a_document_has_a_total_time() -> None:
+    with server(endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n")) as url, pytest.raises(httpx2.ReadTimeout):
+        request("GET", url, seconds=0.5)
+    with server(endless(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as url, pytest.raises(httpx2.RemoteProtocolError):
+        request("GET", url, seconds=20)
+    with pytest.raises(httpx2.ReadTimeout, match=r"0\.1 seconds"):
+        within(0.1, threading.Event().wait)
+    with pytest.raises(ZeroDivisionError):
+        within(10, lambda: 1 / 0)
+
+
+def test_a_list_of_any_size_is_refused_above_the_limit() -> None:
+    with server(reply(b"x" * (MOST_PIECE + 1))) as url, pytest.raises(LimitError):
+        request("GET", url, seconds=20)
+    with server(reply(b"x" * (MOST_PIECE + 1))) as url:
+        hooked = async_hooks(2 * MOST_PIECE)
+
+        async def read_more() -> int:
+            async with httpx2.AsyncClient(event_hooks=hooked) as client:
+                return len((await client.get(url)).content)
+
+        assert asyncio.run(read_more()) == MOST_PIECE + 1

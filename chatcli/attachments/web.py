@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from chatcli.errors import ContextError, NetworkError, UsageError
-from chatcli.runtime.addresses import is_public
+from chatcli.runtime.addresses import is_public, is_this_machine
 from chatcli.runtime.http import document_hooks, origin, within
 
 MAX_DOWNLOAD = 32 * 1024 * 1024
@@ -181,6 +181,8 @@ def _connect(client: httpx2.Client, address: httpx2.URL, host: str) -> AbstractC
 
 
 def _has_proxy(address: httpx2.URL) -> bool:
+    if is_this_machine(address.host):
+        return False
     proxies = urllib.request.getproxies()
     if address.scheme not in proxies and "all" not in proxies:
         return False

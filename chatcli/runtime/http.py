@@ -3,6 +3,7 @@
 The hooks are the same for httpx and httpx2, and work in a client that somebody else makes, too.
 """
 
+import asyncio
 import sys
 import threading
 import zlib
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from chatcli.runtime.addresses import is_this_machine
+from chatcli.text_lines import one_line
 
 MIB = 1 << 20
 MOST_BODY = 128 * MIB
@@ -21,6 +23,8 @@ MOST_BODY = 128 * MIB
 MOST_PIECE = 16 * MIB
 """The most bytes of one event, of one line, and of a response that is no stream: readers hold it several times."""
 _DECODED_AT_ONCE = MIB
+_GREETING_SECONDS = 1.0
+_GREETING_BYTES = 80
 _EVENTS = ("text/event-stream",)
 _LINES = ("application/x-ndjson", "application/jsonl", "application/json-lines", "application/stream+json")
 _EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
@@ -237,6 +241,23 @@ def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: 
         trust_env=not is_this_machine(parts.host),
     ) as client:
         return within(seconds, lambda: client.request(method, url, **more))
+
+
+async def greeting(url: str) -> str:
+    """Return the line that the server at `url` sends unasked, as those of SSH and mail do; an HTTP server waits."""
+    parts = httpx2.URL(url)
+    if parts.scheme != "http":
+        return ""
+    try:
+        async with asyncio.timeout(_GREETING_SECONDS):
+            reader, writer = await asyncio.open_connection(parts.host, parts.port or 80)
+            try:
+                data = await reader.read(_GREETING_BYTES)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return ""
+    return one_line(data.decode("ascii", "replace"))
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatcli.attachments.attachment import read_attachment
-from chatcli.attachments.web import fetch
+from chatcli.attachments.web import RedirectError, fetch
 from chatcli.errors import ContextError, NetworkError, UsageError
 from tests.attachments.samples import pdf, picture
 from tests.fakes.web import FakeWeb
@@ -51,6 +51,74 @@ def test_a_redirect_to_another_private_address_is_not_followed(web: FakeWeb, oth
         fetch(f"{web.url}/moved")
 
 
+def port(web: FakeWeb) -> str:
+    return web.url.rpartition(":")[2]
+
+
+def test_the_address_that_was_checked_is_connected_to(web: FakeWeb, other: FakeWeb) -> None:
+    web.pages["/page"] = 200, {}, b"words"
+    answers = iter([["127.0.0.1"], ["203.0.113.1"]])
+    asked: list[tuple[str, int]] = []
+
+    def changing(host: str, number: int) -> list[str]:
+        asked.append((host, number))
+        return next(answers)
+
+    assert fetch(f"http://pages.example:{port(web)}/page", resolve=changing) == b"words"
+    assert asked == [("pages.example", int(port(web)))]
+    assert web.hosts == [f"pages.example:{port(web)}"]
+
+
+def test_another_address_of_a_host_is_tried(web: FakeWeb) -> None:
+    web.pages["/page"] = 200, {}, b"words"
+    address = f"http://pages.example:{port(web)}/page"
+    assert fetch(address, resolve=lambda host, number: ["127.0.0.9", "::1", "127.0.0.1"]) == b"words"
+    with pytest.raises(NetworkError):
+        fetch(address, resolve=lambda host, number: [])
+
+
+def test_a_name_may_not_lead_a_model_to_a_private_address(web: FakeWeb) -> None:
+    web.pages["/page"] = 200, {}, b"words"
+    address = f"http://pages.example:{port(web)}/page"
+    for found in (["127.0.0.1"], ["203.0.113.1", "127.0.0.1"], ["64:ff9b::7f00:1"], ["::ffff:127.0.0.1"]):
+        with pytest.raises(UsageError, match="private address"):
+            fetch(address, by_model=True, resolve=lambda host, number, found=found: found)  # type: ignore[misc]
+    assert web.hosts == []
+    assert fetch(address, by_model=True, allow_private=True, resolve=lambda host, number: ["127.0.0.1"]) == b"words"
+    assert fetch(f"{web.url}/page", by_model=True) == b"words"  # everybody sees where that leads
+
+
+def test_a_model_is_told_of_a_redirect(web: FakeWeb, other: FakeWeb) -> None:
+    web.pages |= {
+        "/page/": (200, {}, b"words"),
+        "/page": (301, {"Location": "/page/"}, b""),
+        "/moved": (301, {"Location": "/page/"}, b""),
+        "/asks": (301, {"Location": "/asks/?q=secret"}, b""),
+        "/away": (302, {"Location": f"{other.url}/secret"}, b""),
+    }
+    assert fetch(f"{web.url}/page", by_model=True) == b"words"
+    for path, target in (("/moved", f"{web.url}/page/"), ("/asks", f"{web.url}/asks/?q=secret")):
+        with pytest.raises(RedirectError) as caught:
+            fetch(web.url + path, by_model=True, allow_private=True)
+        assert caught.value.target == target
+    with pytest.raises(RedirectError):
+        fetch(f"{web.url}/away", by_model=True, allow_private=True)
+    assert other.hosts == []
+
+
+def test_a_proxy_looks_up_names_itself(web: FakeWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "http://pages.example/page"
+    web.pages[address] = 200, {}, b"by proxy"
+    monkeypatch.setenv("http_proxy", web.url)
+
+    def unknown(host: str, number: int) -> list[str]:
+        raise AssertionError(host)
+
+    assert fetch(address, resolve=unknown) == b"by proxy"
+    web.pages["/page"] = 200, {}, b"words"
+    assert fetch(f"{web.url}/page") == b"words"
+
+
 def test_a_redirect_that_never_ends_or_leaves_the_web_is_not_followed(web: FakeWeb) -> None:
     web.pages["/loop"] = 302, {"Location": "/loop"}, b""
     web.pages["/file"] = 302, {"Location": "file:///etc/passwd"}, b""
@@ -65,6 +133,8 @@ def test_a_page_has_limits_of_size_and_time(web: FakeWeb) -> None:
     with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
         fetch(f"{web.url}/slow", timeout=0.3)
     assert web.dripped == []
+    with pytest.raises(NetworkError, match=r"within 0\.3 seconds"):
+        fetch(f"{web.url}/interim", timeout=0.3)
 
 
 def test_a_missing_page_and_a_failing_server_have_different_errors(web: FakeWeb) -> None:

@@ -18,6 +18,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import (
     Answer,
     Drop,
+    Endless,
     Fail,
     Garbage,
     Hang,
@@ -55,7 +56,8 @@ REFUSALS: dict[str, tuple[Step, int]] = {
     "a persistent rate limit": (rate_limited(retry_after="0"), 75),
     "a failing server": (server_error(500), 75),
     "a bad gateway": (server_error(502), 75),
-    "no event stream": (Garbage(), 75),
+    "a web page": (Garbage(), 2),
+    "no event stream": (Garbage(b"It works!", "text/plain"), 75),
 }
 BREAKS: dict[str, Step] = {
     "a reset": Drop("Half an ans", "reset"),
@@ -96,6 +98,65 @@ def test_a_broken_answer_is_kept_as_a_partial_one(chat: Chat, fake: FakeOpenAI, 
     fake.default = Answer("Fine.")
     assert chat("-t", "work", "Go on.").stdout == "Fine.\n"
     assert fake.requests[-1].messages[-2:] == [("assistant", "Half an ans"), ("user", "Go on.")]
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+DELTA = b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "%b"}}]}\n\n'
+BRINGS_NOTHING: dict[str, Step] = {
+    "comments": Endless(EVENTS, b": waiting\n\n"),
+    "half a comment": Endless(EVENTS + b": ", b"x"),
+    "empty pieces": Endless(EVENTS, DELTA % b""),
+    "interim statuses": Endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "comments after a text": Endless(EVENTS + DELTA % b"Half", b": waiting\n\n"),
+}
+
+
+def test_a_stream_that_brings_nothing_ends_with_the_timeout(
+    chat: Chat, fake: FakeOpenAI, subtests: pytest.Subtests
+) -> None:
+    for name, step in BRINGS_NOTHING.items():
+        with subtests.test(name):
+            fake.default = step
+            result = chat("--timeout", "1", "hi")
+            assert_reported(result, 75)
+            assert "did not answer in time" in result.stderr
+    assert len(fake.requests) == len(BRINGS_NOTHING)
+
+
+def test_a_text_puts_the_timeout_off(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Answer("word " * 30, chunks=30, delay=0.1)
+    assert chat("--timeout", "1", "hi").stdout == "word " * 30 + "\n"
+
+
+def test_an_answer_far_beyond_max_tokens_ends(chat: Chat, fake: FakeOpenAI) -> None:
+    fake.default = Endless(EVENTS, DELTA % (b"x" * 10_000))
+    result = chat("--max-tokens", "50", "hi")
+    assert_reported(result, 4)
+    assert "does not end its answer" in result.stderr
+    assert "--max-tokens" in result.stderr
+    assert 50_000 < len(result.stdout) < 200_000
+    fake.default = Answer("y" * 60_000, chunks=10)  # reasoning and other characters have room
+    assert chat("--max-tokens", "50", "hi").returncode == 0
+
+
+def test_another_protocol_is_named_and_asked_once(chat: Chat, fake: FakeOpenAI) -> None:
+    for greeting in ("SSH-2.0-OpenSSH_9.2p1\r\n", "220 mail.example ESMTP\r\n\r\n"):
+        fake.greeting = greeting
+        result = chat("hi")
+        assert_reported(result, 2)
+        assert "not an HTTP server" in result.stderr
+    assert len(fake.requests) == 2
+
+
+def test_a_question_is_not_redirected_to_another_server(chat: Chat, fake: FakeOpenAI) -> None:
+    with FakeOpenAI() as other:
+        for status in (301, 302, 307, 308):
+            fake.default = Fail(status, {}, {"Location": f"{other.base_url}/chat/completions"})
+            result = chat("hi")
+            assert_reported(result, 2)
+            assert f"redirects to {other.base_url}" in result.stderr
+        assert other.requests == []
+    assert len(fake.requests) == 4
 
 
 SAID_OTHERWISE: dict[str, tuple[Step, int, str]] = {

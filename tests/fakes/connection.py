@@ -59,6 +59,17 @@ class Connection:
         event = f"data: {data}\n\n".encode()
         self._send(f"{len(event):x}\r\n".encode() + event + b"\r\n")
 
+    def send_text(self, text: str) -> None:
+        """Send `text` as it is."""
+        self._send(text.encode())
+
+    def send_endlessly(self, head: bytes, piece: bytes) -> None:
+        """Send `head`, and then `piece` every few milliseconds until the client closes."""
+        self._send(head)
+        while True:
+            self._send(piece)
+            self.pause(0.005)
+
     def end_body(self) -> None:
         """Mark a streamed body as complete."""
         self._send(b"0\r\n\r\n")

@@ -13,6 +13,7 @@ from tests.fakes.steps import (
     Answer,
     Calls,
     Drop,
+    Endless,
     Fail,
     Garbage,
     Gated,
@@ -35,6 +36,7 @@ class FakeOpenAI:
         disconnects: The chat requests that the client left before their answer was complete.
         default: The step of a request for which the script has none.
         models: What GET /v1/models lists.
+        greeting: What is sent unasked; then each request ends the connection, as with another protocol.
         key: The only key that is let in; None lets everybody in.
 
     """
@@ -45,6 +47,7 @@ class FakeOpenAI:
         self.default: Step = echo
         self.models = ["gpt-fake", "gpt-fake-mini"]
         self.key: str | None = None
+        self.greeting = ""
         self._script: deque[Step] = deque()
         self._changed = Condition()
         self._open: set[Connection] = set()
@@ -108,6 +111,8 @@ class FakeOpenAI:
     def _serve(self, connection: Connection) -> None:
         request: Request | None = None
         try:
+            if self.greeting:
+                connection.send_text(self.greeting)
             request = connection.read_request()
             if request is not None:
                 self._route(connection, request)
@@ -124,6 +129,9 @@ class FakeOpenAI:
             self._changed.notify_all()
 
     def _route(self, connection: Connection, request: Request) -> None:
+        if self.greeting:
+            self._note(self.requests, request)
+            return
         if request.path.partition("?")[0] == "/v1/chat/completions":
             with self._changed:
                 step = self._script.popleft() if self._script else self.default
@@ -146,6 +154,8 @@ class FakeOpenAI:
                 connection.send_json(status, body, headers)
             case Hang():
                 connection.wait_until_closed()
+            case Endless(head, piece):
+                connection.send_endlessly(head, piece)
             case Garbage(content, content_type):
                 connection.send_body(200, content, content_type)
             case Answer() if not request.body.get("stream"):

@@ -157,8 +157,16 @@ class Garbage:
     content_type: str = "text/html"
 
 
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """Sends `head`, bytes of any protocol, and then `piece` every few milliseconds until the client closes."""
+
+    head: bytes
+    piece: bytes
+
+
 Reply = Answer | Calls | Fail
-Step = Reply | Gated | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Reply]
+Step = Reply | Endless | Gated | StreamError | Drop | Hang | Stall | Garbage | Callable[[Request], Reply]
 
 
 def echo(request: Request) -> Answer:

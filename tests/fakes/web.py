@@ -11,10 +11,11 @@ Page = tuple[int, dict[str, str], bytes]
 
 
 class FakeWeb:
-    """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends.
+    """Serves `pages` by path; `/slow` drips for a minute, `/endless` never ends, `/interim` never begins.
 
     Attributes:
         pages: What is served.
+        hosts: The host that each request named.
         dripping: Set when a client has begun to wait for `/slow` or `/endless`.
         dripped: The paths of them that a client has waited for to the end.
 
@@ -22,12 +23,16 @@ class FakeWeb:
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
+        self.hosts: list[str] = []
         self.dripping = Event()
         self.dripped: list[str] = []
-        pages, dripping, dripped = self.pages, self.dripping, self.dripped
+        pages, hosts, dripping, dripped = self.pages, self.hosts, self.dripping, self.dripped
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                hosts.append(self.headers["Host"])
+                while self.path == "/interim":
+                    self.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
                 if self.path in ("/slow", "/endless"):
                     self._drip(*((600, 0.1, b".") if self.path == "/slow" else (10_000, 0, b"." * 65536)))
                     return

@@ -12,6 +12,7 @@ from chatcli import paths
 from chatcli.config.grants import Grants
 from chatcli.config.settings import PLAIN_CHAT, Settings
 from chatcli.errors import StoreError, UsageError
+from chatcli.events import Notice
 from chatcli.graphs.server.client import SERVER, ServerAddress, assistants, check_server
 from chatcli.runtime.addresses import open_key_warning
 from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, postgres_extra

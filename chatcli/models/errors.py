@@ -21,7 +21,7 @@ from chatcli.errors import (
 )
 from chatcli.models import sdk_errors
 from chatcli.models.model import Endpoint
-from chatcli.runtime.http import ElsewhereError
+from chatcli.runtime.http import ElsewhereError, greeting
 from chatcli.text_lines import one_line
 
 MAX_MESSAGE = 400
@@ -270,6 +270,23 @@ def _final_failure(error: BaseException, endpoint: Endpoint, where: str) -> Chat
     if endpoint.base_url:
         return UsageError(f"{where} can't be used: {reason}", remedy=base_url_hint(endpoint))
     return NetworkError(f"{where} can't be used: {reason}", remedy="Check the network: does it ask for a login?")
+
+
+def refuse_other_protocol(error: BaseException, endpoint: Endpoint) -> None:
+    """Raise an error if the server that the user named, and that gave no answer, does not speak HTTP.
+
+    A client says only that there was no answer, so this listens to the server again, for a second at most.
+
+    Raises:
+        UsageError: It speaks another protocol, in which the server speaks first.
+
+    """
+    no_answer = sdk_errors.is_break(error) or sdk_errors.is_timeout(error) or isinstance(error, TimeoutError)
+    if endpoint.base_url and no_answer and (said := greeting(endpoint.base_url)):
+        raise UsageError(
+            f"{endpoint.name} at {endpoint.address} can't be used: that is not an HTTP server; it says: {said}",
+            remedy=base_url_hint(endpoint),
+        ) from error
 
 
 def base_url_hint(endpoint: Endpoint) -> str:

@@ -14,7 +14,7 @@ from chatcli.config.providers import LMSTUDIO, OLLAMA, OPENAI
 from chatcli.config.secrets import Secret, redact
 from chatcli.config.settings import ANSWER_SECONDS, Settings
 from chatcli.errors import InternalError, MissingKeyError, RefusedError, UsageError
-from chatcli.models.errors import base_url_hint, translate
+from chatcli.models.errors import base_url_hint, refuse_other_protocol, translate
 from chatcli.models.model import ANSWER_ROOM, CAUTIOUS_TOKENIZER, CONNECT_SECONDS, Endpoint, Limits, Model, Tokenizer
 from chatcli.models.names import DEFAULT_OPENAI_MODEL, OFFICIAL_BASE_URL, ModelName, custom_url
 from chatcli.models.openai_stream import STREAM_HOOKS, TEXTS
@@ -270,6 +270,7 @@ def _served_model(endpoint: Endpoint, base_url: str, timeout: float) -> str:
         reply.raise_for_status()
         served = [str(entry["id"]) for entry in read_json(reply.content)["data"]]
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        refuse_other_protocol(error, endpoint)
         failure = translate(error, endpoint)
         if not isinstance(failure, RefusedError | UsageError | InternalError):
             raise failure from error

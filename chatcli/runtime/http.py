@@ -3,7 +3,7 @@
 The hooks are the same for httpx and httpx2, and work in a client that somebody else makes, too.
 """
 
-import asyncio
+import socket
 import sys
 import threading
 import zlib
@@ -218,7 +218,8 @@ def _stream_type(library: str) -> type[_BoundedStream]:
 
 
 def _error(library: str, kind: type[LimitError], reason: str) -> LimitError:
-    return type(kind.__name__, (kind, sys.modules[library].RequestError), {})(reason)
+    made: type[LimitError] = type(kind.__name__, (kind, sys.modules[library].RequestError), {})
+    return made(reason)
 
 
 def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: Any) -> httpx2.Response:
@@ -243,21 +244,16 @@ def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: 
         return within(seconds, lambda: client.request(method, url, **more))
 
 
-async def greeting(url: str) -> str:
+def greeting(url: str) -> str:
     """Return the line that the server at `url` sends unasked, as those of SSH and mail do; an HTTP server waits."""
     parts = httpx2.URL(url)
     if parts.scheme != "http":
         return ""
     try:
-        async with asyncio.timeout(_GREETING_SECONDS):
-            reader, writer = await asyncio.open_connection(parts.host, parts.port or 80)
-            try:
-                data = await reader.read(_GREETING_BYTES)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
+        with socket.create_connection((parts.host, parts.port or 80), _GREETING_SECONDS) as connection:
+            return one_line(connection.recv(_GREETING_BYTES).decode("ascii", "replace"))
+    except OSError:
         return ""
-    return one_line(data.decode("ascii", "replace"))
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:

@@ -142,10 +142,11 @@ def test_an_answer_far_beyond_max_tokens_ends(chat: Chat, fake: FakeOpenAI) -> N
 def test_another_protocol_is_named_and_asked_once(chat: Chat, fake: FakeOpenAI) -> None:
     for greeting in ("SSH-2.0-OpenSSH_9.2p1\r\n", "220 mail.example ESMTP\r\n\r\n"):
         fake.greeting = greeting
-        result = chat("hi")
-        assert_reported(result, 2)
-        assert "not an HTTP server" in result.stderr
-    assert len(fake.requests) == 2
+        for model in ([], ["-m", "openai:gpt-fake"]):  # the first asks for the list of models
+            result = chat(*model, "hi")
+            assert_reported(result, 2)
+            assert "not an HTTP server" in result.stderr
+    assert len(fake.requests) == 4
 
 
 def test_a_question_is_not_redirected_to_another_server(chat: Chat, fake: FakeOpenAI) -> None:

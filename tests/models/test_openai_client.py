@@ -22,9 +22,11 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from chatcli.config.settings import Settings
+from chatcli.events import Notice, Progress
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.models.openai import REASONING, WholeChatOpenAI
+from chatcli.runtime import addresses
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
 CHUNKS: list[dict[str, Any]] = [
@@ -130,3 +132,16 @@ def test_the_certificates_are_read_at_most_once(
     settings = Settings.load({"base_url": "http://127.0.0.1:1/v1"} if provider == "openai" else {})
     build_model(ModelName(provider, model), settings, lambda event: None)
     assert len(read) == times
+
+
+def test_a_key_over_http_to_another_machine_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_warned", set())
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-1")
+    told: list[Progress | Notice] = []
+    for url in ("http://127.0.0.1:9/v1", "https://10.9.8.7/v1", "http://10.9.8.7/v1", "http://10.9.8.7/v1"):
+        settings = Settings.load({"base_url": url})
+        build_model(ModelName("openai", "gpt-fake"), settings, told.append)
+    [notice] = told
+    assert isinstance(notice, Notice)
+    assert notice.urgent
+    assert notice.text.startswith("the key goes to 10.9.8.7 unencrypted")

@@ -11,11 +11,10 @@ from langchain_core.exceptions import ModelAPIError, ModelConnectionError, Model
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from chatcli.config.providers import LOCAL
-from chatcli.errors import CutAnswerError, NetworkError, RefusedError, UsageError
+from chatcli.errors import CutAnswerError, NetworkError, RefusedError
 from chatcli.models import sdk_errors
-from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, base_url_hint, is_unreadable
+from chatcli.models.errors import BrokenAnswerError, UnreadableAnswerError, is_unreadable, refuse_other_protocol
 from chatcli.models.model import Model
-from chatcli.runtime.http import greeting
 from chatcli.sessions.message_calls import finish_reason, whole_answer
 from chatcli.text_lines import one_line
 
@@ -53,7 +52,7 @@ async def receive(
         except Exception as error:
             begun = any(chunk.content for chunk in chunks)
             if attempt == 1 and not begun:
-                await _refuse_other_protocol(error, model)
+                await asyncio.to_thread(refuse_other_protocol, error, model.endpoint)
             reason = _passing_reason(error)
             if reason is None or begun:
                 raise
@@ -111,23 +110,6 @@ async def _read(
         if is_unreadable(error, begun=begun):
             raise UnreadableAnswerError(begun=begun) from error
         raise
-
-
-async def _refuse_other_protocol(error: Exception, model: Model) -> None:
-    """Raise an error if the server that the user named, and that gave no answer, speaks another protocol than HTTP.
-
-    HTTP's reader does not give what it got instead of a response, so the server is asked again, by silence.
-
-    Raises:
-        UsageError: It does.
-
-    """
-    no_answer = sdk_errors.is_break(error) or sdk_errors.is_timeout(error) or isinstance(error, TimeoutError)
-    if model.base_url and no_answer and (said := await greeting(model.address)):
-        raise UsageError(
-            f"{model.name} at {model.address} can't be used: that is not an HTTP server; it says: {said}",
-            remedy=base_url_hint(model.endpoint),
-        ) from error
 
 
 def _longest_answer(max_tokens: int | None) -> int:

@@ -27,6 +27,7 @@ from chatcli.models.local.memory import available_memory
 from chatcli.models.local.runtime import Endpoint, FileLock, Runtime
 from chatcli.models.local.weights import KNOWN_WEIGHTS, Weights
 from chatcli.paths import private_opener
+from chatcli.runtime.http import async_hooks
 
 # How long a thread of libgomp spins before it sleeps. The default of 300,000 rounds takes time from other programs,
 # such as the terminal: beside two busy programs on two cores, answers came at 2 to 12 tokens a second, and at 22 with
@@ -388,7 +389,9 @@ async def _answers(endpoint: Endpoint) -> bool:
     """Return whether a server with that key answers; `/health` needs no key, so it would prove nothing."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"}
     # No proxy from the environment: the loopback interface is never behind one.
-    async with httpx2.AsyncClient(verify=_NO_CERTIFICATES, trust_env=False, timeout=_PROBE_SECONDS) as client:
+    async with httpx2.AsyncClient(
+        verify=_NO_CERTIFICATES, trust_env=False, timeout=_PROBE_SECONDS, event_hooks=async_hooks()
+    ) as client:
         try:
             response = await client.get(f"{endpoint.base_url}/models", headers=headers)
         except httpx2.HTTPError:

@@ -66,3 +66,11 @@ def test_an_option_for_turns_here_goes_before_a_server_that_is_no_option(
 def test_what_the_app_decides_is_no_option(option: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="no effect on a LangGraph server"):
         choose_backend(Settings.load({**option, "url": URL}))
+
+
+def test_a_server_that_leads_elsewhere_gets_no_key() -> None:
+    with FakeWeb() as web, FakeWeb() as other:
+        web.pages["/ok"] = (307, {"Location": f"{other.url}/ok"}, b"")
+        with pytest.raises(UsageError, match=f"it redirects to {other.url}/ok"):
+            check_server(ServerAddress(web.url, Secret("lg-key-77")))
+        assert other.hosts == []

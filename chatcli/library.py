@@ -43,6 +43,7 @@ from chatcli.graphs.user.kinds import WANTED, Kind, kind_of, name_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import KINDS, GraphValues, plain_values
 from chatcli.runtime.program import Program
+from chatcli.sessions.requests import Ask, Resume
 
 if TYPE_CHECKING:
     from chatcli.attachments.attachment import Attachment
@@ -254,7 +255,7 @@ async def _events(
         attachments = await asyncio.to_thread(_read_files, files)
         if spec is not None:
             await conversation.open()
-        turn = conversation.run_turn(question, attachments) if question is not None else conversation.resume(resume)
+        turn = conversation.run(Ask(question, attachments) if question is not None else Resume(resume))
         async with aclosing(turn) as events:
             async for event in events:
                 if isinstance(event, StreamEvent):

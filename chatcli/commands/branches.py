@@ -11,6 +11,7 @@ from chatcli.config.providers import LANGFLOW
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.errors import UsageError
 from chatcli.events import ConfirmationRequested, DiffShown, Event, InputPrefilled, Listing, Notice, ThreadChanged
+from chatcli.sessions.requests import Continue, Retry
 
 if TYPE_CHECKING:
     from chatcli.message import MessageShown
@@ -53,19 +54,16 @@ async def undo(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 
 async def retry(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Ask the last question again; /history keeps its answer."""
-    conversation = context.conversation
-    session = await conversation.session()
-    conversation.title_writer.stop()
-    await conversation.refuse_costly()
-    for notice in (*_langflow_notice(context), *conversation.take_notices()):
+    for notice in _langflow_notice(context):
         yield notice
-    async for event in session.retry():
-        yield event
+    async with aclosing(context.conversation.run(Retry())) as events:
+        async for event in events:
+            yield event
 
 
 async def go_on(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Go on where the graph stopped at a breakpoint."""
-    async with aclosing(context.conversation.go_on()) as events:
+    async with aclosing(context.conversation.run(Continue())) as events:
         async for event in events:
             yield event
 

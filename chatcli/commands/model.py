@@ -16,6 +16,7 @@ from chatcli.graphs.values import KINDS, parse_place, shown_key, shown_value
 from chatcli.message import is_review
 from chatcli.models.prices import cost_listing, dollars, table_name
 from chatcli.roles import SHIPPED, Setup, find_role, read_role, role_files
+from chatcli.sessions.requests import Ask
 from chatcli.text_lines import one_line
 
 NO_ROLE = ("none", "off")
@@ -249,7 +250,7 @@ async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Even
         for request in await context.conversation.pending():
             yield request
         return
-    async with aclosing(context.conversation.ask_or_answer(arguments or "approve")) as events:
+    async with aclosing(context.conversation.run(Ask(arguments or "approve", typed=True))) as events:
         async for event in events:
             yield event
 

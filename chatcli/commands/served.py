@@ -8,6 +8,7 @@ from chatcli.commands.registry import Command, CommandContext
 from chatcli.errors import UsageError
 from chatcli.events import Event, Notice
 from chatcli.message import MessageShown
+from chatcli.sessions.requests import Ask
 from chatcli.tools.served import ServedPrompt
 
 
@@ -30,7 +31,7 @@ async def ask_prompt(name: str, context: CommandContext, arguments: str) -> Asyn
     prompt = prompts[prompt_name]
     text, attachments = await servers.read_prompt(prompt, prompt.read_arguments(arguments))
     yield MessageShown("user", text)
-    async with aclosing(conversation.run_turn(text, attachments)) as events:
+    async with aclosing(conversation.run(Ask(text, attachments))) as events:
         async for event in events:
             yield event
 

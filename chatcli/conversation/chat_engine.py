@@ -21,7 +21,7 @@ from chatcli.models.model import Model
 from chatcli.models.names import ModelName, custom_url
 from chatcli.roles import Setup, opening_model, opening_setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.errors import as_store_error
 from chatcli.store.open import Store, open_store
@@ -169,7 +169,7 @@ class ChatEngine(LocalEngine):
                 raise failure from error
             raise
 
-    async def keep_unasked(
+    async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started, and how it is to be answered.
@@ -184,7 +184,7 @@ class ChatEngine(LocalEngine):
         if name.model:
             setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
         thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
-        await keep_unasked(thread, name, text, attachments, setup_update(setup, stored or Setup()))
+        await store_unsent_question(thread, name, text, attachments, setup_update(setup, stored or Setup()))
 
     def _name(self, setup: Setup, stored: Setup | None, opening: Opening) -> ModelName:
         """Return the model that answers first on a thread that has `stored`."""

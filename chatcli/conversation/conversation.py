@@ -6,13 +6,12 @@ needed, or ahead of that by `warm_up`.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chatcli.attachments.attachment import Attachment
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
@@ -36,6 +35,7 @@ from chatcli.models.names import ModelName, resolve_model
 from chatcli.models.prices import dollars, has_price, spent, table_name
 from chatcli.roles import Setup, opening_model, switched_model
 from chatcli.runtime.exits import contained
+from chatcli.sessions.requests import Ask, TurnRequest
 
 if TYPE_CHECKING:
     from chatcli.graphs.chat.context import FittedContext
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
-Asked = tuple[str, Sequence[Attachment]]
-"""A question: its text, and what goes along with it."""
 OPEN_TIMEOUT = 2.0
 """Seconds that the engine gets to open when only a question is to be stored, not counting its imports."""
 
@@ -92,7 +90,7 @@ class Conversation:
         self._chosen_model: ModelName | None = None
         self._first = True
         self._warming: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._storing: asyncio.Task[None] | None = None
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.toolbox)
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
@@ -171,33 +169,12 @@ class Conversation:
             self._documents[thread_id] = documents
             self.announce(Notice(f"the thread's documents can't be remembered: {error.strerror or error}", "warning"))
 
-    def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Ask `text`, which `attachments` go along with, on the current thread; see `Session.run_turn`.
-
-        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure.
-        """
-        asked = text, attachments
-        return self._on_session(lambda session: session.run_turn(*asked), asked)
-
-    def ask_or_answer(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Ask `text`, or answer with it what the current thread waits for; see `Session.ask_or_answer`."""
-        asked = text, attachments
-        return self._on_session(lambda session: session.ask_or_answer(*asked), asked)
-
-    async def keep(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Store the question `text`, which was stopped before anything could be done about it."""
+    async def store_without_asking(self, question: Ask) -> AsyncGenerator[Event, None]:
+        """Store `question`, which was stopped before anything could be done about it."""
         yield TurnStarted(self.thread_id, str(self.model_name))
         self._kept = False
-        await self._keep((text, attachments))
+        await self._store_unsent(question)
         yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
-
-    def answer(self, text: str) -> AsyncGenerator[Event, None]:
-        """Answer with `text` what the current thread waits for; see `Session.answer` and `run_turn`."""
-        return self._on_session(lambda session: session.answer(text))
-
-    def go_on(self) -> AsyncGenerator[Event, None]:
-        """Go on where the graph of the current thread stopped; see `Session.resume` and `run_turn`."""
-        return self._on_session(lambda session: session.resume(None))
 
     async def stopped_notice(self) -> Notice | None:
         """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`.
@@ -207,13 +184,6 @@ class Conversation:
 
         """
         return await (await self.session()).stopped_notice()
-
-    def resume(self, value: Any) -> AsyncGenerator[Event, None]:
-        """Answer what the current thread waits for with `value`, or with one for each by its ID; None may go on.
-
-        See `Session.resume_with`.
-        """
-        return self._on_session(lambda session: session.resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the current thread waits for: the answers to these; see `Session.pending`.
@@ -235,12 +205,11 @@ class Conversation:
         """Return what the current thread waits for next; see `Session.open_request`, and `pending` for failures."""
         return await (await self.session()).open_request()
 
-    async def _on_session(
-        self, begin: "Callable[[Session], AsyncGenerator[Event, None]]", asked: Asked | None = None
-    ) -> AsyncGenerator[Event, None]:
-        """Yield the events of the turn that `begin` runs; what prevents it is the turn's failure.
+    async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        """Run the turn that `request` begins or goes on with on the current thread, and yield its events.
 
-        The question that is `asked` is stored all the same, unless the user has to mend the command line or the store.
+        What prevents the turn from starting (no key, a locked store) ends it with `TurnFailed` like any failure. Its
+        question is stored also then, unless the user has to mend the command line or the store.
         """
         started = time.monotonic()
         self._stopped = False
@@ -255,17 +224,16 @@ class Conversation:
             for notice in self.take_notices():  # they may say what the error comes from
                 yield notice
             self._kept = False
-            if asked is not None and not isinstance(error, UsageError | StoreError | CostError):
-                await self._keep(asked)
+            if isinstance(request, Ask) and not isinstance(error, UsageError | StoreError | CostError):
+                await self._store_unsent(request)
             yield self._ended_early(error, started)
             return
         self.turns += 1
         self._kept = None
         session.watching = self.watch_state
-        for turn in self._branching:
-            await session.rewind_before(turn)
-        self._branching = ()
-        async with aclosing(begin(session)) as events:
+        if isinstance(request, Ask):
+            await self._leave_edited_turn(session)
+        async with aclosing(session.run(request)) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
                     self.context_usage = event.context_tokens, event.context_budget
@@ -274,6 +242,12 @@ class Conversation:
                 for notice in () if isinstance(event, TurnStarted) else self.take_notices():
                     yield notice
                 yield event
+
+    async def _leave_edited_turn(self, session: "Session") -> None:
+        """Begin a branch, if the question that comes is an edited one."""
+        for turn in self._branching:
+            await session.rewind_before(turn)
+        self._branching = ()
 
     def _ended_early(self, error: ChatcliError, started: float) -> TurnInterrupted | TurnFailed:
         """Return the end of a turn that `error` kept from beginning."""
@@ -290,33 +264,33 @@ class Conversation:
     def _explained(self, error: ChatcliError) -> ChatcliError:
         return self._settings.credentials.explain(error, self.model_name.provider)
 
-    async def _keep(self, asked: Asked) -> None:
-        """Store the question that is `asked`, for which no session could be opened; a second interrupt gives it up."""
+    async def _store_unsent(self, question: Ask) -> None:
+        """Store `question`, for which no session could be opened; a second interrupt gives it up."""
         if self._branching:
             return
-        self._keeping = keeping = asyncio.create_task(contained(self._keep_unasked(*asked)))
+        self._storing = storing = asyncio.create_task(contained(self._open_and_store(question)))
         try:
-            await asyncio.wait([keeping])
+            await asyncio.wait([storing])
         finally:
-            self._keeping = None
-            keeping.cancel()
-        if not keeping.cancelled() and keeping.exception() is None:
+            self._storing = None
+            storing.cancel()
+        if not storing.cancelled() and storing.exception() is None:
             self.turns += 1
             self._kept = True
 
-    async def _keep_unasked(self, text: str, attachments: Sequence[Attachment]) -> None:
+    async def _open_and_store(self, question: Ask) -> None:
         # The process can't end before these imports have, so waiting for them costs nothing.
         await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
         engine = await asyncio.wait_for(self._engine.get(), OPEN_TIMEOUT)
         opening = Opening(self._first, self._chosen_model, self.model_name)
-        await engine.keep_unasked(self.thread_id, opening, text, attachments)
+        await engine.store_unsent_question(self.thread_id, opening, question.text, question.attachments)
         self._remember_documents(self.thread_id)
 
     def interrupt(self) -> None:
         """Stop the running turn, or the opening that it waits for; a second time, give up to store its question."""
         self._stopped = True
-        if self._keeping is not None:
-            self._keeping.cancel()
+        if self._storing is not None:
+            self._storing.cancel()
             return
         if self.mcp_servers.interrupt():
             return

@@ -70,7 +70,7 @@ class Engine(Protocol):
 
         """
 
-    async def keep_unasked(
+    async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started; see `sessions.question`.

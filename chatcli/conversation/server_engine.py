@@ -133,7 +133,7 @@ class ServerEngine:
     async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the app decides how it answers."""
 
-    async def keep_unasked(
+    async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Do nothing: the server stores what it is asked."""

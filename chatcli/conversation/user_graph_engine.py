@@ -33,7 +33,7 @@ from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.runtime.tracing import watch_tracing
-from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.checkpoint_ids import with_ordered_ids
@@ -135,13 +135,13 @@ class GraphEngine(LocalEngine):
     async def setup(self, thread_id: str) -> Setup | None:
         """Return None: the graph decides how it answers."""
 
-    async def keep_unasked(
+    async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
         remembered = GraphValues.read(self._backend.grants(thread_id).values)
         thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
-        await keep_unasked(thread, self._spec.model_name, text, attachments)
+        await store_unsent_question(thread, self._spec.model_name, text, attachments)
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
         """Return the thread `thread_id`, and the field of the graph's input that takes the question.

@@ -68,6 +68,7 @@ from chatcli.repl.typeahead import busy
 from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
+from chatcli.sessions.requests import Ask
 from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
@@ -175,7 +176,7 @@ class LineHandler:
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not parse_command(line) and not parse_shell(line):
-            await self._consume(self.conversation.keep(plain(parse_question(line)), self._waiting))
+            await self._consume(self.conversation.store_without_asking(Ask(plain(parse_question(line)), self._waiting)))
 
     def _prefill(self, line: str, *, optional: bool = True) -> None:
         """Let the next line begin with the marked `line`, see `Prompt.prefill`."""
@@ -265,9 +266,9 @@ class LineHandler:
         if not self.conversation.takes_recall and any(each.kind == "recalled" for each in self._waiting):
             self._recall("", "")
         attachments, self._waiting = (*self._waiting, *mentioned), ()
-        run = self.conversation.ask_or_answer if typed else self.conversation.run_turn
-        begun = False
-        async with aclosing((self.conversation.keep if self._stopped else run)(text, attachments)) as events:
+        asked, begun = Ask(text, attachments, typed=typed), False
+        run = self.conversation.store_without_asking if self._stopped else self.conversation.run
+        async with aclosing(run(asked)) as events:
             async for event in events:
                 yield event
                 begun |= isinstance(event, TextDelta | ToolCallStarted)
@@ -359,7 +360,7 @@ class LineHandler:
         else:
             return
         if answer is not None:
-            await self._consume(self.conversation.ask_or_answer(answer))
+            await self._consume(self.conversation.run(Ask(answer, typed=True)))
 
     async def _confirm(self, question: str, line: str, otherwise: str) -> None:
         if otherwise:

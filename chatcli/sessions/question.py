@@ -37,7 +37,7 @@ def build_question(text: str, attachments: Sequence[Attachment], model: Model | 
     return HumanMessage(cast("Any", content), id=str(uuid4()))
 
 
-async def keep_unasked(
+async def store_unsent_question(
     thread: GraphThread,
     name: ModelName,
     text: str,

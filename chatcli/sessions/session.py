@@ -1,7 +1,7 @@
 """A session: this process's hold on one thread, whatever graph runs it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -40,6 +40,7 @@ from chatcli.sessions.history import (
 from chatcli.sessions.interrupt_answers import read_answer, read_answers
 from chatcli.sessions.question import build_question
 from chatcli.sessions.repair import recover_unless_running, refuse_calls
+from chatcli.sessions.requests import AnswerInWords, Ask, Continue, Resume, Retry, TurnRequest
 from chatcli.sessions.state import MESSAGES, changes, plain_state
 from chatcli.sessions.thread import GraphThread, messages_of
 from chatcli.sessions.turn import RunningTurn, stopped_notice
@@ -105,50 +106,54 @@ class Session:
         """Who answers: what turns, and the index of threads, call it."""
         return self._name
 
-    def run_turn(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Ask `text` and yield the turn's events, in the order that `chatcli.events` guarantees.
+    async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        """Run the turn that `request` begins or goes on with, and yield its events in the order of `chatcli.events`.
 
-        The question is stored before it is sent, unless it can't be taken at all, or the thread waits for an answer
-        to an interrupt: then the turn fails. Whatever ends the turn early, the part of the answer that had arrived
-        is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer that
-        gives up closes the iterator (`aclose`).
+        What keeps the turn from beginning makes it fail. Whatever ends it early, the part of the answer that had
+        arrived is stored as a partial one. While another process has a turn on the thread, this one waits. A consumer
+        that gives up closes the iterator (`aclose`).
         """
-        return self._prepare(lambda: self._ask(text, attachments))
+        self._stopped, self._broken = False, None
+        self._work = preparing = asyncio.create_task(contained(self._prepare(request)))
+        await asyncio.wait([preparing])
+        self._work = None
+        name = str(self.name)
+        if not preparing.cancelled() and (problem := preparing.exception()) is not None:
+            yield TurnStarted(self.thread_id, name)
+            yield TurnFailed(self.thread_id, name, "", self._explain(problem))
+        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
+            yield TurnStarted(self.thread_id, name)
+            yield TurnInterrupted(self.thread_id, "", name, "", 0)
+        elif isinstance(result := preparing.result(), ApprovalRequested):
+            self._shown.add(result.interrupt_id)
+            yield result
+        else:
+            if self._stopped:  # it was stopped when the question was ready
+                result.interrupt()
+            async with aclosing(self._run(result)) as events:
+                async for event in events:
+                    yield event
 
-    def ask_or_answer(self, text: str, attachments: Sequence[Attachment] = ()) -> AsyncGenerator[Event, None]:
-        """Take `text` as a user at a prompt means it: as the answer to what the thread waits for, else as a question.
-
-        Of several interrupts each is answered by its own text; the turn goes on after the last one. See
-        `run_turn` for the events, and `interrupt_answers` for what a text means.
-        """
-        return self._prepare(lambda: self._ask_or_answer(text, attachments))
-
-    def answer(self, text: str) -> AsyncGenerator[Event, None]:
-        """Answer all that the thread waits for with `text`, and yield the events of the rest of the turn."""
-        return self._prepare(lambda: self._read_and_answer(text))
-
-    def resume(self, answers: Mapping[str, Any] | None) -> AsyncGenerator[Event, None]:
-        """Answer the interrupts that the thread waits for, and yield the events of the rest of the turn.
-
-        Args:
-            answers: The resume value of each interrupt, by its ID. What is not answered stays pending, but its node
-                runs again up to there. An answer to what is not pending makes the turn fail. None goes on where the
-                graph stopped at a breakpoint.
-
-        """
-        return self._prepare(self._go_on if answers is None else lambda: self._answer(answers))
+    async def _prepare(self, request: TurnRequest) -> RunningTurn | ApprovalRequested:
+        """Return the turn of `request`, or what is to be answered before it."""
+        match request:
+            case Ask(typed=False):
+                return await self._ask(request.text, request.attachments)
+            case Ask():
+                return await self._ask_or_answer(request.text, request.attachments)
+            case AnswerInWords():
+                return await self._read_and_answer(request.text)
+            case Resume():
+                return await self._resume(request.value)
+            case Continue():
+                return await self._go_on()
+            case Retry():
+                return await self._retry()
 
     async def stopped_notice(self) -> Notice | None:
         """Return what to tell the user where the thread's graph stopped at a breakpoint; None if it did not."""
         nodes = await self._thread.stopped_before()
         return stopped_notice(nodes) if nodes else None
-
-    def resume_with(self, value: Any) -> AsyncGenerator[Event, None]:
-        """Answer the only interrupt that the thread waits for with `value`, or several with a mapping by their IDs.
-
-        Where it waits for none, None goes on where the graph stopped.
-        """
-        return self._prepare(lambda: self._resume_with(value))
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
         """Return what the thread waits for: the answers to these; with `shown`, the caller shows them to the user."""
@@ -172,30 +177,6 @@ class Session:
         if request is not None:
             self._shown.add(request.interrupt_id)
         return request
-
-    async def retry(self) -> AsyncGenerator[Event, None]:
-        """Ask the last question again: on a new branch, or, when it was never answered, where it stands.
-
-        Raises:
-            UsageError: The thread has no question, waits for an answer to an interrupt, or its graph can't be run.
-
-        """
-        await self._refuse_pending()
-        self._context()  # refused before anything changes
-        snapshot = await self._thread.snapshot()
-        messages = messages_of(snapshot)
-        question = next(filter(is_question, reversed(messages)), None)
-        if question is None:
-            raise UsageError("there is no question to ask again")
-        if snapshot.next and not self._has_new_input():
-            turn = self._new_turn(None, question)
-        else:
-            await self.undo()
-            again = HumanMessage(question.content, id=str(uuid4()))  # with its files
-            turn = self._new_turn(await self._input(again), again)
-        async with aclosing(self._run(turn)) as events:
-            async for event in events:
-                yield event
 
     def interrupt(self) -> None:
         """Stop the running turn, which then ends with `TurnInterrupted`; without one, do nothing."""
@@ -416,7 +397,20 @@ class Session:
             await self._refuse_stopped()
         return await self._answer(read_answers(pending, text))
 
-    async def _resume_with(self, value: Any) -> RunningTurn:
+    async def _retry(self) -> RunningTurn:
+        await self._refuse_pending()
+        self._context()  # refused before anything changes
+        snapshot = await self._thread.snapshot()
+        question = next(filter(is_question, reversed(messages_of(snapshot))), None)
+        if question is None:
+            raise UsageError("there is no question to ask again")
+        if snapshot.next and not self._has_new_input():
+            return self._new_turn(None, question)
+        await self.undo()
+        again = HumanMessage(question.content, id=str(uuid4()))  # with its files
+        return self._new_turn(await self._input(again), again)
+
+    async def _resume(self, value: Any) -> RunningTurn:
         ids = [request.interrupt_id for request in await self._thread.pending()]
         if not ids:
             if value is None:
@@ -468,31 +462,6 @@ class Session:
                 f"the thread {self.thread_id} waits for an answer of yours",
                 remedy="Give it by --resume-with, or go back by /undo.",
             )
-
-    async def _prepare(
-        self, begin: Callable[[], Coroutine[Any, Any, RunningTurn | ApprovalRequested]]
-    ) -> AsyncGenerator[Event, None]:
-        """Run the turn that `begin` makes; a failure to make it becomes a failed turn."""
-        self._stopped, self._broken = False, None
-        self._work = preparing = asyncio.create_task(contained(begin()))
-        await asyncio.wait([preparing])
-        self._work = None
-        name = str(self.name)
-        if not preparing.cancelled() and (problem := preparing.exception()) is not None:
-            yield TurnStarted(self.thread_id, name)
-            yield TurnFailed(self.thread_id, name, "", self._explain(problem))
-        elif preparing.cancelled() or (self._stopped and not isinstance(preparing.result(), RunningTurn)):
-            yield TurnStarted(self.thread_id, name)
-            yield TurnInterrupted(self.thread_id, "", name, "", 0)
-        elif isinstance(result := preparing.result(), ApprovalRequested):
-            self._shown.add(result.interrupt_id)
-            yield result
-        else:
-            if self._stopped:  # it was stopped when the question was ready
-                result.interrupt()
-            async with aclosing(self._run(result)) as events:
-                async for event in events:
-                    yield event
 
     async def _run(self, turn: RunningTurn) -> AsyncGenerator[Event, None]:
         self._turn = turn

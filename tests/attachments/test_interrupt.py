@@ -10,6 +10,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import compose
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -49,8 +50,8 @@ async def _interrupted_then_asked(fake: FakeOpenAI) -> list[Event]:
         files.go.set()
 
     interrupting = asyncio.create_task(interrupt())
-    events = [event async for event in conversation.run_turn("the first", files)]
+    events = [event async for event in conversation.run(Ask("the first", files))]
     await interrupting
-    events += [event async for event in conversation.run_turn("the second")]
+    events += [event async for event in conversation.run(Ask("the second"))]
     await conversation.close()
     return events

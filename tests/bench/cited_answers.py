@@ -16,6 +16,7 @@ from chatcli.conversation.compose import compose
 from chatcli.documents.find import resolve_source
 from chatcli.events import TurnFinished
 from chatcli.models.local.weights import QWEN_LARGE
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.bench.corpora import CORPORA, QUESTIONS, Question
 from tests.models.local.shared_cache import cache_folder
@@ -45,7 +46,7 @@ async def ask(question: Question, model: str) -> TurnFinished:
     conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     conversation.use_documents([resolve_source(question.corpus)])
     begun = time.monotonic()
-    events = [event async for event in conversation.run_turn(question.text)]
+    events = [event async for event in conversation.run(Ask(question.text))]
     await conversation.close()
     end = events[-1]
     assert isinstance(end, TurnFinished), end

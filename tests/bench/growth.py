@@ -31,6 +31,7 @@ from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.runtime.garbage import put_off_collections, resume_collections
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 
@@ -97,7 +98,7 @@ async def run_ours(path: Path, turns: int) -> list[float]:
         session = ChatSession(build_graph(store.checkpointer), store.threads, THREAD, model, stored=Setup())
 
         async def ask(question: str) -> None:
-            async for _event in session.run_turn(question):
+            async for _event in session.run(Ask(question)):
                 pass
 
         return await timed(ask, turns)

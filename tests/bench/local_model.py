@@ -30,6 +30,7 @@ from chatcli.models.local import model as local
 from chatcli.models.local.client import LocalServer
 from chatcli.models.local.weights import QWEN, QWEN_LARGE, Weights, find_weights
 from chatcli.models.openai import chat_client
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.bench.everyday_tasks import CHOOSING, CONFIRMING, TASKS, Task
 from tests.models.local.shared_cache import cache_folder
@@ -125,7 +126,7 @@ async def ask_all(
 
 
 async def take_turn(conversation: Conversation, text: str) -> TurnFinished:
-    events = [event async for event in conversation.run_turn(text)]
+    events = [event async for event in conversation.run(Ask(text))]
     end = events[-1]
     assert isinstance(end, TurnFinished), end
     return end

@@ -26,6 +26,7 @@ from chatcli.graphs.chat.graph import build_graph
 from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.bench.growth import Author, InstantModel
@@ -45,7 +46,7 @@ async def take_turns(location: StoreLocation, thread: str, turns: int = 1) -> li
         session = ChatSession(build_graph(store.checkpointer), store.threads, thread, MODEL)
         for _ in range(turns):
             began = time.process_time()
-            async for _event in session.run_turn(f"a question {COMMON}"):
+            async for _event in session.run(Ask(f"a question {COMMON}")):
                 pass
             costs.append(1000 * (time.process_time() - began))
     return costs
@@ -143,10 +144,10 @@ def measure_users(users: int) -> None:
             async with open_store(backend.location) as store:
                 session = ChatSession(build_graph(store.checkpointer), store.threads, "one", MODEL)
                 for _ in range(3):
-                    async for _event in session.run_turn("a question"):
+                    async for _event in session.run(Ask("a question")):
                         pass
                 before, wall = _transactions(uri), time.monotonic()
-                async for _event in session.run_turn("a question"):
+                async for _event in session.run(Ask("a question")):
                     pass
                 return _connections(uri), _transactions(uri) - before, time.monotonic() - wall
 
@@ -154,7 +155,7 @@ def measure_users(users: int) -> None:
             async with open_store(backend.location) as store:
                 session = ChatSession(build_graph(store.checkpointer), store.threads, f"user-{number}", MODEL)
                 for _ in range(TURNS_AT_ONCE):
-                    async for _event in session.run_turn("a question"):
+                    async for _event in session.run(Ask("a question")):
                         pass
 
         async def crowd() -> float:

@@ -32,6 +32,7 @@ from chatcli.conversation.compose import compose
 from chatcli.rendering.json import JsonLinesRenderer
 from chatcli.rendering.plain import PlainRenderer
 from chatcli.rendering.renderer import Renderer, consume
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.bench.processes import Program, run_in_terminal
 from tests.e2e.program import EXECUTABLE, Home
@@ -75,7 +76,7 @@ def langgraph(url: str, model: str, **how: Any) -> AsyncIterator[object]:
 async def chat(url: str, model: str, renderer: Renderer) -> AsyncIterator[object]:
     settings = Settings(base_url=url, model=f"openai:{model}", openai_api_key=Secret("none"))
     conversation = compose(settings, "bench", backend=LocalBackend(StoreLocation())).conversation()
-    async with aclosing(conversation.run_turn("hi")) as events:
+    async with aclosing(conversation.run(Ask("hi"))) as events:
         yield await consume(events, renderer)
     await conversation.close()
 

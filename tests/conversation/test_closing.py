@@ -10,6 +10,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import compose
 from chatcli.events import TurnFinished
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 
 ANSWER = {
@@ -71,7 +72,7 @@ async def _ask_twice_and_close(server: Server) -> None:
     settings = Settings.load({"model": "openai:gpt-fake", "base_url": base_url})
     conversation = compose(settings, "work", backend=LocalBackend(StoreLocation())).conversation()
     for _ in range(2):
-        *_, end = [event async for event in conversation.run_turn("hello")]
+        *_, end = [event async for event in conversation.run(Ask("hello"))]
         assert isinstance(end, TurnFinished), end
     assert server.answered == 2
     assert not server.closed.is_set()  # the second turn took the first one's connection

@@ -38,6 +38,7 @@ from chatcli.graphs.chat.answer_schema import load_schema
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.message import Cited
 from chatcli.sessions.history import as_shown
+from chatcli.sessions.requests import AnswerInWords, Ask, Retry
 from chatcli.store.location import StoreLocation
 from chatcli.transfer.chatcli_json import as_json, read_json
 from tests.fakes.openai_server import FakeOpenAI
@@ -87,7 +88,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
 
 
 async def turn(conversation: Conversation, question: str) -> list[Event]:
-    return [event async for event in conversation.run_turn(question)]
+    return [event async for event in conversation.run(Ask(question))]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -338,7 +339,7 @@ def test_an_approval_that_another_process_answers_keeps_the_numbers(folder: Fold
         folder.fake.script(Answer("Install it [1]; nine hours [2]; and [3]."))
         second = folder.open("docs", store=store, tools=True, can_ask=True)
         await second.pending()
-        events = [event async for event in second.answer("reject")]
+        events = [event async for event in second.run(AnswerInWords("reject"))]
         cited = end(events).cited
         assert cited is not None
         assert [(each.number, each.path) for each in cited.citations] == [(1, "docs/setup.md"), (2, "docs/use.md")]
@@ -356,7 +357,7 @@ def test_retry_and_undo_look_again(folder: Folder) -> None:
         await turn(conversation, "Which colour has the housing?")
         folder.write("docs/setup.md", "# Colours\n\nThe housing is crimson.\n")
         session = await conversation.session()
-        events = [event async for event in session.retry()]
+        events = [event async for event in session.run(Retry())]
         cited = end(events).cited
         assert cited is not None
         assert cited.citations[0].quote == "# Colours\n\nThe housing is crimson."
@@ -586,12 +587,12 @@ def test_a_question_that_an_older_version_left_open_is_answered(folder: Folder) 
         assert isinstance((await turn(conversation, "What is teal?"))[-1], TurnFailed)
         session = await conversation.session()
         assert (await session._thread.snapshot()).next == (MODEL_NODE,)
-        events = [event async for event in session.retry()]
+        events = [event async for event in session.run(Retry())]
         assert end(events).cited is None
         folder.fake.script(Fail(400, {"error": {"message": "no"}}))
         await turn(conversation, "What is teal?")
         conversation.use_documents([resolve_source("docs")])
-        events = [event async for event in (await conversation.session()).retry()]
+        events = [event async for event in (await conversation.session()).run(Retry())]
         assert found(events)[0].passages
         assert end(events).cited is not None
         await conversation.close()

@@ -8,6 +8,7 @@ from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Hang
@@ -40,4 +41,4 @@ async def _interrupt_everywhere(fake: FakeOpenAI) -> None:
 
 
 async def _asked(conversation: Conversation) -> list[Event]:
-    return [event async for event in conversation.run_turn("hello")]
+    return [event async for event in conversation.run(Ask("hello"))]

@@ -13,6 +13,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import ApprovalRequested, Event, Notice, RecallRequested, TurnFinished
+from chatcli.sessions.requests import Ask
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
 
@@ -34,7 +35,7 @@ def converse(fake: FakeOpenAI, thread: str, **options: Any) -> Conversation:
 
 
 async def ask(conversation: Conversation, text: str) -> list[Event]:
-    return [event async for event in conversation.run_turn(text)]
+    return [event async for event in conversation.run(Ask(text))]
 
 
 async def command(conversation: Conversation, words: str) -> list[Event]:
@@ -114,7 +115,7 @@ def test_the_tool_is_offered_by_name_and_asks_once_a_thread(fake: FakeOpenAI) ->
     fake.script(call("search_threads", query="flux pump"), Answer("The flux pump."))
 
     async def approve() -> list[Event]:
-        return [event async for event in conversation.ask_or_answer("approve thread")]
+        return [event async for event in conversation.run(Ask("approve thread", typed=True))]
 
     asked, answered = run(conversation, ask(conversation, "which pump was it?"), approve())
     [request] = [event for event in asked if isinstance(event, ApprovalRequested)]

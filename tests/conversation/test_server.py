@@ -26,6 +26,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.models.names import ModelName
+from chatcli.sessions.requests import Ask, Resume, Retry
 from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
 
@@ -61,7 +62,7 @@ def run(langgraph_server: str) -> Run:
 
 
 async def ask(session: Session, text: str) -> list[Event]:
-    return [event async for event in session.run_turn(text)]
+    return [event async for event in session.run(Ask(text))]
 
 
 async def answered(session: Session, text: str) -> str:
@@ -73,7 +74,7 @@ async def answered(session: Session, text: str) -> str:
 async def stop_when(session: Session, text: str, stop: Callable[[], Any]) -> Event:
     """Ask `text`, call `stop` when the answer begins, and return the turn's end."""
     last: Event | None = None
-    async for event in session.run_turn(text):
+    async for event in session.run(Ask(text)):
         if isinstance(event, TextDelta) and not isinstance(last, TextDelta):
             await asyncio.to_thread(stop)
         last = event
@@ -83,7 +84,7 @@ async def stop_when(session: Session, text: str, stop: Callable[[], Any]) -> Eve
 
 async def give_up_waiting(session: Session, text: str) -> AsyncIterator[Event]:
     """Ask `text`, and stop the turn as soon as it has to wait for another."""
-    async for event in session.run_turn(text):
+    async for event in session.run(Ask(text)):
         if isinstance(event, Notice):
             session.interrupt()
         yield event
@@ -130,7 +131,7 @@ def test_going_back_and_branching(run: Run) -> None:
         assert await questions(session) == []
         assert "message 1" in await answered(session, "Eins?")
         assert [turn.title for turn in await session.turns() if turn.current] == ["Eins?"]
-        assert [event async for event in session.retry()]
+        assert [event async for event in session.run(Retry())]
         assert await questions(session) == ["Eins?"]
         await session.undo()
         assert await questions(session) == []
@@ -197,7 +198,7 @@ def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> N
         stopped = [event async for event in give_up_waiting(session, "Stopped?")]
         assert isinstance(stopped[-1], TurnInterrupted)
         events = []
-        async for event in session.run_turn("Mine?"):
+        async for event in session.run(Ask("Mine?")):
             events.append(event)
             if isinstance(event, Notice):
                 other.client.runs.cancel(thread["thread_id"], theirs["run_id"])
@@ -244,7 +245,7 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
         async with open_engine(langgraph_server, None) as elsewhere:  # the thread continues with the same assistant
             resumed = await elsewhere.session(session.thread_id, OPENING)
             assert await resumed.pending() == (request,)
-            *_, last = [event async for event in resumed.resume({request.interrupt_id: {"yes": True}})]
+            *_, last = [event async for event in resumed.run(Resume({request.interrupt_id: {"yes": True}}))]
         assert isinstance(last, TurnFinished)
         assert last.content == "The answer was {'yes': True}."
         assert await session.pending() == ()

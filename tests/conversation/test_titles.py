@@ -15,6 +15,7 @@ from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
 from chatcli.events import Event, TurnFailed, TurnFinished, TurnInterrupted
 from chatcli.models.prices import spent
+from chatcli.sessions.requests import Ask, Retry
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, Fail, Gated, Hang, TokenCount
 
@@ -32,7 +33,7 @@ class Prompt:
 
     async def ask(self, text: str) -> Event:
         self.ended.clear()
-        last = [event async for event in self.conversation.run_turn(text)][-1]
+        last = [event async for event in self.conversation.run(Ask(text))][-1]
         assert isinstance(last, TurnFinished | TurnFailed | TurnInterrupted)
         await self.conversation.begin_title(last)
         return last
@@ -149,7 +150,7 @@ def test_a_turn_stops_the_request_and_a_killed_process_leaves_no_second_one(fake
 
     async def resumed(prompt: Prompt) -> None:
         assert await prompt.asked_and_titled("again") == "hello"
-        assert len([turn async for turn in (await prompt.conversation.session()).retry()])
+        assert len([turn async for turn in (await prompt.conversation.session()).run(Retry())])
 
     at_prompt(fake, killed, thread="other")
     at_prompt(fake, resumed, thread="other")
@@ -182,7 +183,7 @@ def test_a_title_of_the_user_stays(fake: FakeOpenAI) -> None:
         assert prompt.title == "Mine"
 
     async def before(prompt: Prompt) -> None:
-        last = [event async for event in prompt.conversation.run_turn("hello")][-1]
+        last = [event async for event in prompt.conversation.run(Ask("hello"))][-1]
         assert isinstance(last, TurnFinished)
         prompt.conversation.backend.threads().rename("named", "Mine, too")
         await prompt.conversation.begin_title(last)
@@ -201,7 +202,7 @@ def test_a_turn_that_waits_or_fails_gets_no_title_yet(fake: FakeOpenAI) -> None:
         await prompt.ask("why is it blue?")
         assert len(fake.requests) == 2
         fake.script(ANSWER, TITLE)
-        last = [event async for event in prompt.conversation.ask_or_answer("approve")][-1]
+        last = [event async for event in prompt.conversation.run(Ask("approve", typed=True))][-1]
         assert isinstance(last, TurnFinished)
         await prompt.conversation.begin_title(last)
         await prompt.ended.wait()

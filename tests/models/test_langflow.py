@@ -14,6 +14,7 @@ from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.sessions.history import Turn, session_name
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.langflow_server import KEY, FakeLangflow, Reply, end, message, question, streamed
@@ -34,7 +35,7 @@ def ask(timeout: float = 0.1) -> list[Event]:
     async def run() -> list[Event]:
         async with open_store(StoreLocation(None)) as store:
             session = ChatSession(build_graph(store.checkpointer), store.threads, "a", model, timeout=timeout)
-            return [event async for event in session.run_turn("hi")]
+            return [event async for event in session.run(Ask("hi"))]
 
     return asyncio.run(run())
 

@@ -26,6 +26,7 @@ from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.hosted import HTTP_CLIENTS
 from chatcli.models.names import ModelName, resolve_model
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from tests.fakes.provider_server import ANSWER, TOKEN, FakeProvider, with_payload
@@ -137,7 +138,7 @@ def ask(
         async with open_store(StoreLocation(None)) as store:
             graph = GRAPH.copy({"checkpointer": store.checkpointer})
             session = ChatSession(graph, store.threads, "thread", model, schema=schema, timeout=timeout)
-            return [event for question in questions for event in [e async for e in session.run_turn(question)]]
+            return [event for question in questions for event in [e async for e in session.run(Ask(question))]]
 
     return asyncio.run(run())
 

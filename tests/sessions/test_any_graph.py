@@ -28,6 +28,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.models.names import ModelName
+from chatcli.sessions.requests import Ask, Resume
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
@@ -93,21 +94,21 @@ async def gather(events: AsyncIterator[Event]) -> list[Event]:
 def test_an_interrupt_ends_the_turn_and_is_answered_in_another() -> None:
     async def run() -> None:
         async for session in opened(asking()):
-            events = await gather(session.run_turn("hi"))
+            events = await gather(session.run(Ask("hi")))
             [request] = [event for event in events if isinstance(event, ApprovalRequested)]
             assert request.payload == {"question": "first?"}
             assert isinstance(events[-1], TurnFinished)
             assert events[-1].finish_reason == WAITING
             assert await session.pending() == (request,)
 
-            refused = (await gather(session.run_turn("what?")))[-1]
+            refused = (await gather(session.run(Ask("what?"))))[-1]
             assert isinstance(refused, TurnFailed)
             assert "--resume-with" in refused.error.remedy
 
-            events = await gather(session.resume({request.interrupt_id: "one"}))
+            events = await gather(session.run(Resume({request.interrupt_id: "one"})))
             [request] = [event for event in events if isinstance(event, ApprovalRequested)]
             assert request.payload == "second?"
-            last = (await gather(session.resume({request.interrupt_id: ["two"]})))[-1]
+            last = (await gather(session.run(Resume({request.interrupt_id: ["two"]}))))[-1]
             assert isinstance(last, TurnFinished)
             assert (last.content, last.messages_in_thread) == ("one and ['two']", 2)
             assert await session.pending() == ()
@@ -119,7 +120,7 @@ def test_an_interrupt_ends_the_turn_and_is_answered_in_another() -> None:
 def test_tool_calls_and_text_are_separate_events() -> None:
     async def run() -> None:
         async for session in opened(weighing()):
-            events = await gather(session.run_turn("How heavy?"))
+            events = await gather(session.run(Ask("How heavy?")))
             said = [event for event in events if isinstance(event, TextDelta | ToolCallStarted | ToolCallFinished)]
             assert said == [
                 TextDelta("Let me weigh it.", "call_tool"),
@@ -135,7 +136,7 @@ def test_a_turn_that_is_stopped_in_a_tool_leaves_a_thread_that_providers_take() 
     async def run() -> None:
         async for session in opened(weighing()):
             last: Event | None = None
-            async for event in session.run_turn("hang"):
+            async for event in session.run(Ask("hang")):
                 if isinstance(event, Notice):
                     session.interrupt()
                 last = event
@@ -154,9 +155,9 @@ def test_going_back_leaves_the_state_as_it_was() -> None:
     async def run() -> None:
         async for session in opened(asking()):
             for text in ("one", "two"):
-                await gather(session.run_turn(text))
+                await gather(session.run(Ask(text)))
                 while pending := await session.pending():
-                    await gather(session.resume({request.interrupt_id: text for request in pending}))
+                    await gather(session.run(Resume({request.interrupt_id: text for request in pending})))
             assert (await session._thread.snapshot()).values["asked"] == 2
             await session.undo()
             snapshot = await session._thread.snapshot()
@@ -179,7 +180,7 @@ def one_node(node: Any) -> StateGraph[Any]:
 
 async def last_event(builder: StateGraph[Any]) -> TurnFinished:
     async for session in opened(builder):
-        last = (await gather(session.run_turn("hi")))[-1]
+        last = (await gather(session.run(Ask("hi"))))[-1]
     assert isinstance(last, TurnFinished), last
     return last
 
@@ -257,8 +258,8 @@ async def on_late_store(node: Any, saver: LateSaver) -> Event:
     graph = node if not isinstance(node, StateGraph) else node.compile()
     thread = GraphThread(graph.copy(update={"checkpointer": saver}), store.threads, "t")
     session = Session(thread, ModelName("graph", "test"))
-    await gather(session.run_turn("the first question"))
-    return (await gather(session.run_turn("the second question")))[-1]
+    await gather(session.run(Ask("the first question")))
+    return (await gather(session.run(Ask("the second question"))))[-1]
 
 
 @pytest.mark.parametrize("kind", ["async", "sync", "functional"])

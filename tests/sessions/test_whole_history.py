@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Remove
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
+from chatcli.sessions.requests import Ask
 from tests.sessions.test_any_graph import gather, opened
 
 Written = list[BaseMessage]
@@ -40,11 +41,11 @@ def test_a_removed_message_is_shown_in_its_place(change: Any) -> None:
         builder = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak")
         async for session in opened(builder):
             for question in ("one", "two", "three"):
-                await gather(session.run_turn(question))
+                await gather(session.run(Ask(question)))
             shown = [message.text for message in await session.history() if message.role != "summary"]
             assert shown == ["one", "re: one", "two", "re: two", "three", "re: three"]
             await session.undo()
-            await gather(session.run_turn("four"))
+            await gather(session.run(Ask("four")))
             shown = [message.text for message in await session.history() if message.role != "summary"]
             assert shown == ["one", "re: one", "two", "re: two", "four", "re: four"]
 

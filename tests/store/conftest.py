@@ -18,6 +18,7 @@ from chatcli.graphs.chat.session import ChatSession
 from chatcli.models.build import build_model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 from tests.conftest import KEY
@@ -44,7 +45,7 @@ class Bench:
 
     async def ask(self, thread_id: str, text: str, *, system: str | None = None) -> list[Event]:
         """Run a turn; return its events."""
-        return [event async for event in self.session(thread_id, system=system).run_turn(text)]
+        return [event async for event in self.session(thread_id, system=system).run(Ask(text))]
 
 
 Run = Callable[[Callable[[Bench], Awaitable[None]]], None]

@@ -11,6 +11,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from chatcli.errors import StoppedGraphError, UsageError
 from chatcli.events import STOPPED, TurnFailed, TurnFinished
 from chatcli.models.names import ModelName
+from chatcli.sessions.requests import Ask, Resume
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
@@ -53,20 +54,20 @@ def test_a_stop_and_an_edit_stay_in_the_thread_and_in_its_fork(location: StoreLo
     async def work() -> None:
         async with open_store(location) as store:
             session = session_on(store, "t")
-            *_, end = [event async for event in session.run_turn("first")]
+            *_, end = [event async for event in session.run(Ask("first"))]
             assert isinstance(end, TurnFinished)
             assert end.finish_reason == STOPPED
             assert await session.edit_state("language", "Spanish") == "Spanish"
             await session.fork("u")
             for thread_id in ("t", "u"):
                 other = session_on(store, thread_id)  # as another process does
-                *_, refused = [event async for event in other.run_turn("second")]
+                *_, refused = [event async for event in other.run(Ask("second"))]
                 assert isinstance(refused, TurnFailed)
                 assert isinstance(refused.error, StoppedGraphError)
-                *_, end = [event async for event in other.resume(None)]
+                *_, end = [event async for event in other.run(Resume(None))]
                 assert isinstance(end, TurnFinished), end
                 assert (end.content, end.finish_reason) == ("with Spanish", "stop")
-                *_, refused = [event async for event in other.resume(None)]
+                *_, refused = [event async for event in other.run(Resume(None))]
                 assert isinstance(refused, TurnFailed)
                 assert isinstance(refused.error, UsageError)
             await session.edit_state("language", "French")
@@ -94,11 +95,11 @@ def test_a_process_that_went_on_and_was_killed_leaves_no_breakpoint(location: St
     async def work() -> None:
         async with open_store(location) as store:
             session = session_on(store, "t")
-            async for _ in session.run_turn("first"):
+            async for _ in session.run(Ask("first")):
                 pass
             asked, *_ = await thread_on(store, "t").messages()
             store.threads.journal.save("t", Partial(str(asked.id), "half of"))
-            *_, end = [event async for event in session.run_turn("second")]
+            *_, end = [event async for event in session.run(Ask("second"))]
             assert isinstance(end, TurnFinished), end
             shown = [message.text for message in await session.history()]
             assert shown == ["first", "0 before, in no language", "half of", "second", "1 before, in no language"]
@@ -111,12 +112,12 @@ def test_a_key_that_is_not_in_the_input_is_edited(location: StoreLocation) -> No
         async with open_store(location) as store:
             thread = GraphThread(counter.compile(checkpointer=store.checkpointer), store.threads, "t")
             session = Session(thread, ModelName("graph", "counter"))
-            *_, end = [event async for event in session.run_turn("first")]
+            *_, end = [event async for event in session.run(Ask("first"))]
             assert isinstance(end, TurnFinished)
             assert end.content == "counted 0"
             assert await session.edit_state("count", "7") == 7
             assert await session.edit_state("notes", '["mine"]') == ["mine"]
-            *_, end = [event async for event in session.run_turn("second")]
+            *_, end = [event async for event in session.run(Ask("second"))]
             assert isinstance(end, TurnFinished)
             assert end.content == "counted 7"
             assert await session.edit_state("count", "1") == 1

@@ -12,6 +12,7 @@ from chatcli.graphs.chat.session import ChatSession
 from chatcli.message import MessageShown
 from chatcli.models.model import Limits, Model
 from chatcli.models.names import ModelName
+from chatcli.sessions.requests import Ask
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import Store, open_store
 
@@ -24,7 +25,7 @@ def session_on(store: Store) -> ChatSession:
 
 
 async def ask(session: ChatSession, question: str) -> None:
-    async for _ in session.run_turn(question):
+    async for _ in session.run(Ask(question)):
         pass
 
 

@@ -16,6 +16,7 @@ from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import read_setup, read_values, setup_values
 from chatcli.message import MessageShown
 from chatcli.roles import Setup
+from chatcli.sessions.requests import Ask, Retry
 from chatcli.store.threads import MATCH_END, MATCH_START, Partial, find_thread
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import import_documents, read_document
@@ -65,7 +66,7 @@ def test_a_thread_stores_no_empty_setting_but_one_that_is_empty_again(run: Run) 
 
         async def ask(setup: Setup) -> tuple[Setup | None, str]:
             session.setup = setup
-            assert isinstance([event async for event in session.run_turn("hello")][-1], TurnFinished)
+            assert isinstance([event async for event in session.run(Ask("hello"))][-1], TurnFinished)
             sent = next((text for role, text in bench.server.requests[-1].messages if role == "system"), "")
             return await read_setup(bench.graph, "abc"), sent
 
@@ -273,7 +274,7 @@ def test_a_stopped_answer_is_kept_as_far_as_it_came(run: Run, server: FakeOpenAI
     async def work(bench: Bench) -> None:
         session = bench.session("abc")
         events = []
-        async for event in session.run_turn("hello"):
+        async for event in session.run(Ask("hello")):
             events.append(event)
             if getattr(event, "text", "") and "ans" in event.text:  # type: ignore[union-attr]  # only events with a text get here
                 session.interrupt()
@@ -292,7 +293,7 @@ def test_a_failed_question_stays(run: Run, server: FakeOpenAI) -> None:
     async def work(bench: Bench) -> None:
         await bench.ask("abc", "hello")
         assert await bench.session("abc").history() == [MessageShown("user", "hello")]
-        events = [event async for event in bench.session("abc").retry()]
+        events = [event async for event in bench.session("abc").run(Retry())]
         assert isinstance(events[-1], TurnFinished)
         assert [message.role for message in await bench.session("abc").history()] == ["user", "assistant"]
 

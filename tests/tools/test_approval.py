@@ -18,6 +18,7 @@ from chatcli.conversation.conversation import Conversation
 from chatcli.events import WAITING, ApprovalRequested, Event, ToolCallFinished, TurnFailed, TurnFinished
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph
+from chatcli.sessions.requests import Ask, Resume, Retry
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
 from chatcli.tools.tool import keep_rule
@@ -49,13 +50,13 @@ async def process(
 
 
 async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
-    return [event async for event in conversation.run_turn(text)]
+    return [event async for event in conversation.run(Ask(text))]
 
 
 async def answer(conversation: Conversation, reply: Any) -> list[Event]:
     [pending] = await conversation.pending()
     session = await conversation.session()
-    return [event async for event in session.resume({pending.interrupt_id: reply})]
+    return [event async for event in session.run(Resume({pending.interrupt_id: reply}))]
 
 
 def text_of(path: str) -> str:
@@ -218,7 +219,7 @@ def test_what_a_foreign_store_lets_run_is_asked_about_all_the_same(fake: FakeOpe
 
     async def run() -> None:
         async with process(fake) as conversation:
-            requested([event async for event in (await conversation.session()).retry()])
+            requested([event async for event in (await conversation.session()).run(Retry())])
         await forge_what_is_shown()
         async with process(fake) as conversation:
             [shown] = await conversation.pending()

@@ -23,6 +23,7 @@ from chatcli.events import (
     TurnFinished,
     TurnInterrupted,
 )
+from chatcli.sessions.requests import Ask
 from tests.e2e.program import wait_until
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, Calls, call
@@ -60,7 +61,7 @@ async def process(fake: FakeOpenAI, *allow: str) -> AsyncIterator[Conversation]:
 
 
 async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
-    return [event async for event in conversation.ask_or_answer(text)]
+    return [event async for event in conversation.run(Ask(text, typed=True))]
 
 
 def requested(events: list[Event]) -> ApprovalRequested:
@@ -159,7 +160,7 @@ def test_a_call_that_is_stopped_is_given_up_at_its_server(fake: FakeOpenAI) -> N
     async def run() -> None:
         async with process(fake) as conversation:
             events = []
-            async for event in conversation.run_turn("go"):
+            async for event in conversation.run(Ask("go")):
                 events.append(event)
                 if isinstance(event, ToolCallStarted):
                     await exists("waiting")

@@ -22,6 +22,7 @@ from chatcli.repl.form import read_form_answer
 from chatcli.runtime.program import current_program
 from chatcli.runtime.signals import take_signals
 from chatcli.sanitize import reveal
+from chatcli.sessions.requests import AnswerInWords, Ask
 
 _MOST_KEYS = 1024
 """Bytes that are read at once of what is typed."""
@@ -53,11 +54,11 @@ async def _answer(settings: Settings, conversation: Conversation, renderer: Rend
         if current_program().eager:
             await conversation.open()
         if request.answer is not None:
-            events = conversation.answer(request.answer)
+            events = conversation.run(AnswerInWords(request.answer))
         else:
             assert request.prompt is not None
             served = await conversation.mcp_servers.read_resources(request.resources)
-            events = conversation.run_turn(request.prompt, (*request.attachments, *served))
+            events = conversation.run(Ask(request.prompt, (*request.attachments, *served)))
         if not has_user(settings):
             return await consume(events, renderer)
         last = await consume(events, renderer, hides=is_decided_by_key)
@@ -101,7 +102,7 @@ async def play(
             if stopped:  # between two turns
                 return TurnInterrupted(conversation.thread_id, "", str(conversation.model_name), "", 0)
             renderer.render(MessageShown("user", text))
-            last = await consume(conversation.run_turn(text, attachments), renderer)
+            last = await consume(conversation.run(Ask(text, attachments)), renderer)
             attachments = ()
             waits = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
             if not isinstance(last, TurnFinished) or (waits and line != questions[-1][0]):
@@ -131,7 +132,7 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
         text = await _read_answer(conversation, renderer)
         if not text:
             return last
-        now = await consume(conversation.ask_or_answer(text), renderer, hides=is_decided_by_key)
+        now = await consume(conversation.run(Ask(text, typed=True)), renderer, hides=is_decided_by_key)
         if not (isinstance(now, TurnFailed) and isinstance(now.error, UsageError)):  # it was no answer: ask again
             last = now
     return last

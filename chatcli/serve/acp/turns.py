@@ -39,6 +39,7 @@ from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
 from chatcli.serve.acp.workspace import Terminal
 from chatcli.sessions.interrupt_answers import read_answer
+from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
 from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
@@ -261,7 +262,7 @@ class Turns:
         if self._recalled and not self.conversation.takes_recall:
             await self._recall("", "")
         attachments, self._recalled = (*self._recalled, *attachments), ()
-        return await self._follow(await self._show(self.conversation.run_turn(text, attachments), spending), spending)
+        return await self._follow(await self._show(self.conversation.run(Ask(text, attachments)), spending), spending)
 
     async def _settle(
         self, pending: Sequence[ApprovalRequested], question: tuple[str, Sequence[Attachment]], spending: Spending
@@ -283,7 +284,7 @@ class Turns:
             if not (answered or self._stop.is_set()):
                 return ""
             if not answered:
-                await self._show(self.conversation.keep(*question), spending)
+                await self._show(self.conversation.store_without_asking(Ask(*question)), spending)
             raise
         return reason if answered or reason != END or self._in_words else ""
 
@@ -300,9 +301,9 @@ class Turns:
             if outcome.stopped:
                 if not await self._goes_on(outcome.stopped):
                     return END
-                events = self.conversation.go_on()
+                events = self.conversation.run(Continue())
             elif (answers := await self._answer_or_refuse(outcome.waits_for)) is not None:
-                events = self.conversation.resume(answers)
+                events = self.conversation.run(Resume(answers))
             else:
                 return END
             outcome = await self._show(events, spending)

@@ -38,6 +38,7 @@ from chatcli.models.names import GRAPH
 from chatcli.rendering.json import cited_fields
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
+from chatcli.sessions.requests import Ask
 from chatcli.store.threads import MATCH_END, MATCH_START, Threads, ThreadSummary, find_thread
 from chatcli.text_lines import one_line
 from chatcli.transfer.export import ExportFormat, thread_lines
@@ -85,7 +86,7 @@ class Turn:
             approvals: list[ApprovalRequested] = []
             notices: list[str] = []
             done = 0
-            async with aclosing(conversation.run_turn(question)) as events:
+            async with aclosing(conversation.run(Ask(question))) as events:
                 async for event in events:
                     done = await self._show(event, done)
                     match event:

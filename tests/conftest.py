@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.weights import QWEN
@@ -30,9 +30,18 @@ MCP_SERVER = str(Path(__file__).parent / "fakes" / "mcp_server.py")
 # Under nohup, all that the tests start would ignore hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# An example that takes long on a busy machine is no failure.
-settings.register_profile("suite", deadline=None)
-settings.load_profile("suite")
+# The examples are other ones in each run, and one that fails is printed with the decorator that repeats it. To take
+# long on a busy machine is no failure, nor does each example need fixtures of its own.
+for _profile, _examples in {"desk": 60, "ci": 150, "weekly": 3000}.items():
+    settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        derandomize=False,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+settings.load_profile("ci" if "CI" in os.environ else "desk")
 
 # Without garbage collection, the imports of all modules of tests take half as long.
 gc.disable()
@@ -46,6 +55,17 @@ _PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflo
 _HELPER = Path(__file__).parent / "helper"
 _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
 """Files with the tests that take longest, more than ten seconds each."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the weekly run."""
+    parser.addoption("--weekly", action="store_true", help="run the long tests too, and properties with many examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the number of examples, before the modules of tests are imported."""
+    if config.getoption("weekly"):
+        settings.load_profile("weekly")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -65,11 +85,16 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that take most of the time, and start the longest first: no process works on alone at the end.
 
-    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks. Skip what only Linux can do.
+    `pytest -m "not e2e"` leaves out the marked ones, and answers while one thinks. Skip what only Linux can do, and
+    leave the long tests to the weekly run.
     """
+    if not config.getoption("weekly"):
+        long = {item for item in items if item.get_closest_marker("weekly")}
+        config.hook.pytest_deselected(items=list(long))
+        items[:] = [item for item in items if item not in long]
     for item in items:
         if (_is_linux_only(item) and sys.platform != "linux") or (item.path.parent == _HELPER and not is_supported()):
             item.add_marker(pytest.mark.skip(reason="only Linux has what it needs"))
@@ -122,6 +147,12 @@ def fake(home: Home) -> Iterator[FakeOpenAI]:
         home.env["OPENAI_BASE_URL"] = server.base_url
         home.env["OPENAI_API_KEY"] = KEY
         yield server
+
+
+@pytest.fixture(scope="session")
+def weekly(pytestconfig: pytest.Config) -> bool:
+    """Return whether this is the weekly run, in which tests repeat more often what they try."""
+    return bool(pytestconfig.getoption("weekly"))
 
 
 @pytest.fixture(scope="session")

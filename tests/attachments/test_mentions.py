@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.attachments.attachment import find_folders, find_mentions, missing_mentions
@@ -55,7 +55,6 @@ def test_a_missing_path_is_not_taken_for_a_name(line: str, missing: list[str]) -
 _PARTS = ["@", " ", "\n", "a.txt", '"', "```", "~", "/", "..", "\0", "(", ".", "x" * 300, "\ud800", "https://"]
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.sampled_from(_PARTS) | st.text(max_size=3)).map("".join))
 def test_any_line_may_be_typed(line: str) -> None:
     assert not set(find_mentions(line)) & set(missing_mentions(line))

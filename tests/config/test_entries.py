@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli import paths
@@ -17,13 +17,6 @@ from chatcli.config.entries import find_entry, find_written, known_keys, written
 from chatcli.config.settings import Settings
 from chatcli.errors import UsageError
 
-bounded = settings(
-    max_examples=80,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 _TOP = [
     "# the first line\n",
     'theme = "dark"  # for the evening\n',
@@ -125,7 +118,6 @@ def comments(text: str) -> list[str]:
     return [line[line.index("#") :].strip() for line in text.splitlines() if "#" in line]
 
 
-@bounded
 @given(before=files(), name=st.sampled_from(_NAMES), text=_TEXTS)
 def test_a_value_is_set_or_refused_and_everything_else_stays(config: Path, before: str, name: str, text: str) -> None:
     config.write_bytes(before.encode())
@@ -149,7 +141,6 @@ def test_a_value_is_set_or_refused_and_everything_else_stays(config: Path, befor
     assert [one for one in comments(before) if one not in comments(after) and one not in gone] == []
 
 
-@bounded
 @given(before=files(), name=st.sampled_from(_NAMES))
 def test_an_entry_is_removed_or_nothing_is(config: Path, before: str, name: str) -> None:
     config.write_bytes(before.encode())
@@ -164,7 +155,6 @@ def test_an_entry_is_removed_or_nothing_is(config: Path, before: str, name: str)
         find_written(name).remove()
 
 
-@bounded
 @given(
     text=st.text(max_size=30)
     | st.sampled_from(['"""', "'''\\", "\\u0000", "\0\x1b[31m", "\r\n", "\x85\u2028", "]\n[x]", "\ud800"])
@@ -183,7 +173,6 @@ def test_any_text_is_kept_as_it_is_or_refused(config: Path, text: str) -> None:
     assert (read.system, read.quiet) == (text, True)
 
 
-@bounded
 @given(name=st.text(min_size=1, max_size=8))
 def test_any_name_of_an_entry_is_kept_as_it_is_or_refused(config: Path, name: str) -> None:
     config.write_text("")

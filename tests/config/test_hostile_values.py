@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.config.mcp_servers import read_servers
@@ -19,8 +19,8 @@ from chatcli.graphs.user.spec import find_graph
 from chatcli.models.openai_stream import DeltaJoiner, as_events
 from chatcli.roles import read_role
 from chatcli.sessions.interrupt_answers import read_value as read_answer
+from tests.examples import few_examples
 
-bounded = settings(max_examples=150, derandomize=True, deadline=None, database=None)
 _ODD = ["{", "}", "[", "]", '"', "=", ":", ",", ".", "http://", "[x", "9" * 400, "1e999", "nan", "\0", "\n", "+++\n"]
 _ODD += [
     "system",
@@ -49,7 +49,7 @@ _SETTINGS = [(one.name, one.type) for one in fields(Settings) if not one.name.st
 
 
 @pytest.mark.parametrize(("name", "kind"), _SETTINGS, ids=[name for name, _ in _SETTINGS])
-@settings(bounded, max_examples=30)
+@few_examples
 @given(value=_VALUES.filter(lambda value: value is not None) | _WRITTEN)
 def test_any_value_of_a_setting_is_read_or_refused(name: str, kind: Any, value: object) -> None:
     try:
@@ -61,7 +61,6 @@ def test_any_value_of_a_setting_is_read_or_refused(name: str, kind: Any, value: 
     assert len(message) < 3000
 
 
-@bounded
 @given(_TEXTS)
 def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (parse_variables, parse_entry, check_thread_id):
@@ -72,7 +71,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             find(text)
 
 
-@bounded
 @given(text=_TEXTS, document=_WRITTEN)
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str, document: str) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -89,7 +87,6 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         find_graph(f"{folder / 'langgraph.json'}:a")
 
 
-@bounded
 @given(_WRITTEN, st.integers(1, 40))
 def test_any_stream_passes(document: str, size: int) -> None:
     data = document.encode("utf-8", "surrogatepass")

@@ -58,7 +58,7 @@ def test_a_conversation_that_is_closed_leaves_no_connection_to_the_model(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     with Server() as server:
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         serving.start()
         try:
             asyncio.run(_ask_twice_and_close(server))

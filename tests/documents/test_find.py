@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents import ignore
@@ -196,7 +196,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.lists(RULES, max_size=4), st.lists(RULES, max_size=2))
-@settings(max_examples=150, deadline=None)
 def test_rules_mean_what_git_says(repository: Path, rules: list[str], inner: list[str]) -> None:
     (repository / ".gitignore").write_text("\n".join(rules))
     (repository / "a" / ".gitignore").write_text("\n".join(inner))

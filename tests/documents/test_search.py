@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents.index import DocumentIndex
@@ -113,7 +113,6 @@ def test_nothing_of_a_question_is_syntax(searched: DocumentIndex, question: str)
     assert searched.search(question)[0].passage.path.stem == "timeout"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_any_text_is_a_question(searched: DocumentIndex, question: str) -> None:
     for match in searched.search(question):

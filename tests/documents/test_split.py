@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.documents.passage import Passage
@@ -104,13 +104,11 @@ def check(passages: list[Passage], text: str) -> set[int]:
 
 
 @given(TEXTS, st.sampled_from(ENDINGS))
-@settings(max_examples=400, deadline=None)
 def test_a_passage_is_what_stands_in_its_lines_and_none_overlap(text: str, ending: str) -> None:
     check(read(ending, text.replace("\0", "")), text.replace("\0", ""))
 
 
 @given(TEXTS, st.sampled_from(KEEP_ALL))
-@settings(max_examples=300, deadline=None)
 def test_every_line_that_is_not_blank_is_in_a_passage(text: str, ending: str) -> None:
     text = text.replace("\0", "")
     found = check(read(ending, text), text)
@@ -118,7 +116,6 @@ def test_every_line_that_is_not_blank_is_in_a_passage(text: str, ending: str) ->
 
 
 @given(TEXTS, st.sampled_from(KEEP_ALL))
-@settings(max_examples=100, deadline=None)
 def test_the_parts_of_a_long_line_are_all_of_it(text: str, ending: str) -> None:
     text = text.replace("\0", "")
     passages = read(ending, text)
@@ -274,7 +271,6 @@ def test_a_notebook_in_one_line_keeps_each_cell() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["code", "markdown"]), st.one_of(st.text(), st.lists(st.text())))), st.booleans()
 )
-@settings(max_examples=150, deadline=None)
 def test_what_a_notebook_says_is_kept(cells: list[tuple[str, str | list[str]]], indented: bool) -> None:
     text = _notebook(*cells, indent=1 if indented else None)
     passages = read(".ipynb", text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from pydantic import SecretStr
@@ -79,7 +79,6 @@ async def _answer(body: bytes, cuts: Sequence[int], *, joined: bool) -> AIMessag
     return answer
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data(), body=STREAMS)
 def test_a_joined_stream_makes_an_equal_message(data: st.DataObject, body: bytes) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(body) - 1), max_size=8)))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -42,7 +42,6 @@ def test_styles_survive_wrapping() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z", "M"]) | st.just(" ")), st.integers(2, 30))
-@settings(derandomize=True, deadline=None)
 def test_no_part_is_too_wide_and_only_spaces_are_lost(text: str, width: int) -> None:
     parts = wrap(line(text[:5], text[5:]), width)
     assert all(width_of(part) <= width for part in parts)
@@ -50,7 +49,6 @@ def test_no_part_is_too_wide_and_only_spaces_are_lost(text: str, width: int) -> 
 
 
 @given(st.text(st.characters(exclude_categories=["C"])), st.integers(2, 30))
-@settings(derandomize=True, deadline=None)
 def test_folding_loses_nothing(text: str, width: int) -> None:
     parts = fold(line(text[:5], text[5:]), width)
     assert "".join(map(plain_text, parts)) == text

@@ -2,7 +2,7 @@ import re
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.rendering.markdown.stream import MarkdownStream
@@ -34,7 +34,6 @@ def texts(lines: list[Line]) -> list[str]:
 
 
 @given(DOCUMENTS, st.lists(st.integers(1, 12), min_size=1, max_size=10), st.sampled_from([20, 40, 80, 200]))
-@settings(derandomize=True, max_examples=400, deadline=None)
 def test_streamed_is_rendered_at_once(document: str, sizes: list[int], width: int) -> None:
     assert stream(cut(document, sizes), width) == render_markdown(document, width)
 
@@ -51,14 +50,12 @@ def test_the_whole_corpus_in_pieces_of(size: int, width: int) -> None:
     st.lists(st.sampled_from([*"ab \n\t-*_`~#>|[](){}<>!\\$1.:=+&;x^/", *MARKUP]), max_size=100).map("".join),
     st.lists(st.integers(1, 6), min_size=1),
 )
-@settings(derandomize=True, max_examples=500, deadline=None)
 def test_line_noise_is_rendered_alike(noise: str, sizes: list[int]) -> None:
     if "]:" not in noise:  # a link definition may come late, see below
         assert texts(stream(cut(noise, sizes), 40)) == texts(render_markdown(noise, 40))
 
 
 @given(st.text(max_size=60))
-@settings(derandomize=True, max_examples=300, deadline=None)
 def test_code_loses_nothing(text: str) -> None:
     lines = [line.expandtabs(4) for line in sanitize(text.replace("`", "")).split("\n")]
     for language in ("python", "html", "json", "console", "nosuchlanguage"):

@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.rendering import theme
@@ -38,7 +38,6 @@ def test_a_change_above_the_last_line_is_synchronized() -> None:
 
 
 @given(st.lists(st.tuples(LINES, st.integers(0, 9)), max_size=8))
-@settings(derandomize=True, max_examples=300, deadline=None)
 def test_the_screen_shows_the_last_lines_of_each_kind(updates: list[tuple[list[str], int]]) -> None:
     terminal = Terminal(20, 60)
     painter = Painter(terminal.console)
@@ -55,7 +54,6 @@ def test_the_screen_shows_the_last_lines_of_each_kind(updates: list[tuple[list[s
 
 
 @given(st.lists(st.integers(0, 12), max_size=12), st.integers(2, 6))
-@settings(derandomize=True, max_examples=200, deadline=None)
 def test_what_scrolled_off_is_never_repeated(counts: list[int], height: int) -> None:
     terminal = Terminal(20, height)
     painter = Painter(terminal.console)
@@ -115,7 +113,6 @@ def test_a_folded_line_that_grows_is_wrapped_by_the_terminal(step: int) -> None:
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 65), max_size=4), st.booleans(), st.integers(0, 9)), max_size=8))
-@settings(derandomize=True, max_examples=300, deadline=None)
 def test_what_is_copied_is_the_lines_before_they_were_folded(updates: list[tuple[list[int], bool, int]]) -> None:
     terminal = Terminal(20, 60)
     wrapped = WrappingTerminal(terminal)

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatcli.sanitize import MAX_SEQUENCE, Sanitizer, sanitize, sanitize_line
@@ -61,7 +61,6 @@ def test_a_sequence_that_is_never_closed_swallows_no_text(dirty: str, clean: str
 
 
 @given(NASTY, st.lists(st.integers(1, 5), min_size=1, max_size=20))
-@settings(derandomize=True, max_examples=1000, deadline=None)
 @example("\x1b]8;;\x1b", [1])
 def test_nothing_dangerous_passes_however_the_text_is_cut(text: str, sizes: list[int]) -> None:
     whole = sanitize(text)

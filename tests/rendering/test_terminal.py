@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -75,7 +75,6 @@ def test_the_scrollback_is_the_whole_answer(width: int, height: int, size: int) 
 
 @pytest.mark.usefixtures("_paint_always")
 @given(st.lists(st.sampled_from(SIMPLE), max_size=6).map("\n".join), st.lists(st.integers(1, 9), min_size=1))
-@settings(derandomize=True, max_examples=100, deadline=None)
 def test_any_answer_in_any_pieces_is_the_whole_answer(text: str, sizes: list[int]) -> None:
     terminal = Terminal(60, 30)
     screen = renderer(terminal)
@@ -93,7 +92,6 @@ def test_any_answer_in_any_pieces_is_the_whole_answer(text: str, sizes: list[int
     st.lists(st.sampled_from(["", "typed", "two\nlines", "long " * 40]), min_size=1, max_size=5),
     st.sampled_from([6, 12, 30]),
 )
-@settings(derandomize=True, max_examples=100, deadline=None)
 def test_what_is_typed_meanwhile_leaves_no_trace(text: str, sizes: list[int], drafts: list[str], height: int) -> None:
     terminal = Terminal(60, height)
     screen = renderer(terminal)

@@ -69,7 +69,10 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
         async def scenario(pipe: PipeInput) -> list[str]:
             completer = LineCompleter(all_commands(), {"thread": lambda: THREADS})
             prompt = Prompt(completer, keep_history=True, vi=vi)
-            typing = asyncio.create_task(type_in_steps(pipe, prompt._session.app, steps))
+            app = prompt._session.app
+            if vi:  # no step ends within the keys of one command, so nothing is to be waited for after Escape
+                app.ttimeoutlen = app.timeoutlen = 0
+            typing = asyncio.create_task(type_in_steps(pipe, app, steps))
             read = [await asyncio.wait_for(prompt.read(), 60) for _ in range(lines)]
             await typing
             return read if marked else list(map(plain, read))

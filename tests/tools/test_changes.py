@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import ToolException
 
@@ -303,7 +303,6 @@ def patched(text: str, diff: str) -> str:
     return new + "\n".join(old[at:])
 
 
-@settings(max_examples=300, deadline=None)
 @given(LINES, LINES, LINES, LINES)
 def test_a_diff_says_what_is_done_and_a_record_gives_back_what_was_there(
     begin: list[str], old: list[str], new: list[str], end: list[str]

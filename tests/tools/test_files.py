@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.config.secret_files import is_secret_path
@@ -164,7 +164,6 @@ def test_a_line_as_long_as_the_file_is_cut(tmp_path: Path) -> None:
 
 
 @given(st.text(min_size=1, max_size=8), st.sampled_from([".env", "id_rsa", "my.key", "x_history", ".ssh"]), st.data())
-@settings(max_examples=200, derandomize=True, deadline=None)
 def test_a_secret_name_is_found_whatever_its_case_and_whatever_stands_around_it(
     other: str, name: str, data: st.DataObject
 ) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli import paths
@@ -163,7 +163,6 @@ WORDS = (
 
 
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=5), st.lists(st.sampled_from(WORDS), max_size=5))
-@settings(max_examples=300, derandomize=True, deadline=None)
 def test_the_offered_rule_is_for_this_command_or_for_a_harmless_one(words: list[str], others: list[str]) -> None:
     command, other = " ".join(words), " ".join(others)
     rule = suggest_rule(TOOLS["run_shell"], {"command": command})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
@@ -91,9 +91,6 @@ def look_at(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(data=st.data())
 def test_a_wrong_value_anywhere_is_refused_or_read(kind: str, tmp_path: Path, data: st.DataObject) -> None:
     changed = json.loads(json.dumps(FILES[kind]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -20,6 +20,7 @@ from chatcli.transfer import chatcli_json as own
 from chatcli.transfer.document import MAX_DEPTH, ThreadDocument
 from chatcli.transfer.read_file import MAX_BYTES, read_documents
 from chatcli.transfer.store_documents import import_documents, read_document
+from tests.examples import few_examples
 
 Write = Callable[[ThreadDocument], Iterator[str]]
 
@@ -78,7 +79,6 @@ def documents(draw: st.DrawFn) -> ThreadDocument:
 
 
 @pytest.mark.parametrize("write", [own.as_json, own.as_jsonl])
-@settings(max_examples=60, deadline=None)
 @given(document=documents())
 def test_what_is_written_is_read_again(
     write: Write, tmp_path_factory: pytest.TempPathFactory, document: ThreadDocument
@@ -89,7 +89,7 @@ def test_what_is_written_is_read_again(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
-@settings(max_examples=25, deadline=None)
+@few_examples
 @given(document=documents())
 def test_what_is_imported_is_exported_again(
     kind: str, tmp_path_factory: pytest.TempPathFactory, document: ThreadDocument

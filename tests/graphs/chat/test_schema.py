@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
@@ -110,7 +110,6 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(schema=_VALUES, answer=_VALUES)
 def test_any_schema_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, schema: Any, answer: Any) -> None:
     folder = tmp_path_factory.getbasetemp()

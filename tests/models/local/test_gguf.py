@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcli.errors import UsageError
@@ -91,7 +91,6 @@ def test_every_beginning_of_a_header_is_refused(file: Path) -> None:
             read_header(file)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.integers(0, len(gguf_file(CHAT)) - 1), st.binary(min_size=1, max_size=9))
 def test_damage_anywhere_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, place: int, new: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "damaged.gguf"

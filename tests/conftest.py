@@ -46,11 +46,21 @@ settings.load_profile("ci" if "CI" in os.environ else "desk")
 # Without garbage collection, the imports of all modules of tests take half as long.
 gc.disable()
 
-_PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache"}
+_PROGRAMS = {"chat", "terminal", "forks", "home", "postgres", "langgraph_server", "other", "weights_cache", "worker"}
 """Fixtures of tests that run the program, a server or a model."""
-_CLIENTS = [Path(__file__).parent / "models" / name for name in ("test_providers.py", "test_watsonx.py")]
-"""The SDKs of all providers against a real server: importing them takes longer than any unit."""
-_PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")), *_CLIENTS]
+_HEAVY = [
+    Path(__file__).parent / name
+    for name in (
+        "models/test_providers.py",
+        "models/test_watsonx.py",
+        "runtime/test_deferred_packages.py",
+        "tools/test_leash.py",
+        "tools/test_mcp_everything.py",
+        "tools/test_mcp_questions.py",
+    )
+]
+"""Units that take longer than all others: the SDKs of all providers, other processes."""
+_PLACES = [*(Path(__file__).parent / name for name in ("e2e", "helper", "langflow", "models/local")), *_HEAVY]
 
 _HELPER = Path(__file__).parent / "helper"
 _LONG = {"test_sigkill.py", "test_local_model.py", "test_scripts_recipes.py", "test_doubts.py", "test_llm_versions.py"}
@@ -111,7 +121,7 @@ def _is_linux_only(item: pytest.Item) -> bool:
 @pytest.fixture(autouse=True)
 def _few_certificates(request: pytest.FixtureRequest) -> None:
     """Let the clients of units read one certificate."""
-    if request.node.get_closest_marker("e2e") is None or request.path in _CLIENTS:
+    if request.node.get_closest_marker("e2e") is None or request.path in _HEAVY:
         request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(ONE_CERTIFICATE))
 
 

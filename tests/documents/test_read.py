@@ -168,6 +168,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(worker:
     assert worker.extract("pdf", pdf("Hello.")) == ["Hello."]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("by_kernel", [True, False], ids=["kernel", "watching"])
 def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read(
     monkeypatch: pytest.MonkeyPatch, by_kernel: bool
@@ -203,6 +204,7 @@ def test_nothing_is_imported_from_the_current_folder_and_no_key_is_passed_on(
     assert "sk-secret" not in (tmp_path / "environment").read_text()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_process_ends_with_its_parent(busy: bool) -> None:
     read_end, write_end = os.pipe()  # its end is seen when the last process that has it is gone

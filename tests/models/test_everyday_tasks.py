@@ -42,6 +42,7 @@ def test_json_is_found_in_text(answer: str) -> None:
     assert json_equal({"a": "x"})(answer)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "body",
     [

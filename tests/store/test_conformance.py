@@ -329,8 +329,8 @@ def test_an_odd_id_is_stored_as_it_is(run: Run, thread_id: str) -> None:
     run(work)
 
 
-def test_a_message_of_10_mb_is_whole(run: Run, server: FakeOpenAI) -> None:
-    text = "wörd 🐍 " * (10_000_000 // 11)
+def test_a_message_of_megabytes_is_whole(run: Run, server: FakeOpenAI, weekly: bool) -> None:
+    text = "wörd 🐍 " * ((10_000_000 if weekly else 2_000_000) // 11)
     server.script(Answer(text, chunks=3))
 
     async def work(bench: Bench) -> None:

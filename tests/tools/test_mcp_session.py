@@ -43,6 +43,7 @@ def test_a_cancelled_request_is_cancelled_at_the_server_by_its_own_id() -> None:
     assert (note.method, (note.params or {})["requestId"]) == ("notifications/cancelled", ping.id)
 
 
+@pytest.mark.e2e
 def test_a_server_over_http_that_died_is_connected_to_again_and_no_request_is_sent_twice(tmp_path: Path) -> None:
     said: list[str] = []
     host = Host("web", lambda event: said.append(event.text if isinstance(event, Notice) else event.label))

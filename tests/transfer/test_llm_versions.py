@@ -83,7 +83,7 @@ def check(folder: Path) -> None:
     assert set(threads["call it"].left_out) == {"schema"}
 
 
-@pytest.mark.parametrize("version", [BEFORE, AFTER])
+@pytest.mark.parametrize("version", [pytest.param(BEFORE, marks=pytest.mark.weekly), AFTER])
 def test_everything_that_is_logged_is_read(tmp_path: Path, server: FakeOpenAI, version: str) -> None:
     converse(program(version, tmp_path, server), server)
     before = (tmp_path / "logs.db").read_bytes()

@@ -2,4 +2,4 @@
 
 from hypothesis import settings
 
-few_examples = settings(max_examples=max(1, settings.default.max_examples // 4))
+few_examples = settings(max_examples=max(1, settings().max_examples // 4))

@@ -12,7 +12,6 @@ from chatcli import paths
 from chatcli.config.grants import Grants
 from chatcli.config.settings import PLAIN_CHAT, Settings
 from chatcli.errors import StoreError, UsageError
-from chatcli.events import Notice
 from chatcli.graphs.server.client import SERVER, ServerAddress, assistants, check_server
 from chatcli.runtime.addresses import open_key_warning
 from chatcli.store.location import MEMORY, POSTGRES, SQLITE, StoreLocation, postgres_extra
@@ -267,6 +266,8 @@ class ServerBackend:
         from chatcli.conversation.server_engine import ServerEngine
 
         if self.server.key is not None and (warning := open_key_warning(self.server.url)):
+            from chatcli.events import Notice  # which the first prompt does without
+
             announce(Notice(warning, "warning", urgent=True))
         return await ServerEngine.open(self, composed)
 

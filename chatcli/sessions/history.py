@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from chatcli.documents.citations import cited_in, for_people
 from chatcli.events import INTERRUPTED, Said
 from chatcli.message import Cited, MessageShown, call_text, human_role, result_text
+from chatcli.store.step_order import MENDED
 from chatcli.store.threads import Step
 
 COMPACTED = "/compact"
@@ -45,9 +46,10 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
     """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of.
 
     A turn begins with the checkpoint of its input, or with the update that stores a question which was stopped before
-    it was asked: its number is larger than that before it. What follows up to the next input belongs to it. A
-    checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A summary of the oldest
-    turns, or an edit of the state, begins a branch of its own: the turn that it was made after ends before it.
+    it was asked: it has the question's title and a larger number than what is before it. What follows up to the next
+    input belongs to it. A checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A
+    summary of the oldest turns, or an edit of the state, begins a branch of its own: the turn that it was made after
+    ends before it.
     """
     turn_of: dict[str, int | None] = {}
     known: dict[str, int] = {}
@@ -56,7 +58,8 @@ def read_turns(steps: Sequence[Step]) -> list[Turn]:
     summed_up: set[str | None] = set()
     for step in steps:
         known[step.checkpoint_id] = step.turn
-        if step.source == "input" or (step.source == "update" and step.turn > known.get(step.parent_id or "", 0)):
+        is_stored = step.source == "update" and step.title not in ("", MENDED)
+        if step.source == "input" or (is_stored and step.turn > known.get(step.parent_id or "", 0)):
             begun.append(step)
             turn_of[step.checkpoint_id] = len(begun)
         else:

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
-
-from langchain_core.messages import BaseMessage
+from typing import TYPE_CHECKING, Any, cast
 
 from chatcli.config.thread_ids import check_stored_id
 from chatcli.errors import StoreError
@@ -27,6 +25,7 @@ from chatcli.store.sqlite.salvage import (
     ThreadRows,
     ThreadValues,
     branches,
+    messages_of,
     read_contents,
     read_values,
     rows_by_thread,
@@ -34,6 +33,9 @@ from chatcli.store.sqlite.salvage import (
 from chatcli.store.sqlite.staging import staging_path
 from chatcli.transfer.document import ThreadDocument
 from chatcli.transfer.store_documents import free_id, import_documents
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 
 def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
@@ -120,8 +122,10 @@ def _kept_line(documents: Sequence[ThreadDocument], read: ThreadValues) -> str:
 def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Sequence[str]) -> ThreadDocument:
     messages: dict[str | None, BaseMessage] = {}
     for name in branch:
-        if stored := _stored(read.states.get(name, {})):
-            messages = {message.id: message for message in merged([*messages.values()], stored)}
+        if stored := messages_of(read.states.get(name, {})):
+            # A message without an ID is written with one made of its checkpoint's, and gets another in the state.
+            lasting = [each for key, each in messages.items() if (key or "").rpartition("-")[0] not in read.parents]
+            messages = {message.id: message for message in merged(lasting, stored)}
         messages |= {message.id: message for message in read.messages.get(name, ())}
     newest_first = branch[::-1]
     state = next((read.states[name] for name in newest_first if read.states.get(name)), {})
@@ -149,12 +153,6 @@ def _document(thread_id: str, thread: ThreadRows, read: ThreadValues, branch: Se
         updated_at=str(used),
         **_role(state),
     )
-
-
-def _stored(state: Mapping[str, Any]) -> list[BaseMessage]:
-    """Return the messages in the state of a checkpoint, which may be a full copy."""
-    found = getattr(state.get("messages"), "value", state.get("messages"))
-    return [message for message in found if isinstance(message, BaseMessage)] if isinstance(found, list) else []
 
 
 def _role(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -332,6 +332,7 @@ def read_values(thread: ThreadRows, serde: CompressedSerializer) -> ThreadValues
     lost += sum(parent is not None and parent not in parents for parent in parents.values()) or _is_circle(parents)
     unreadable = lost
     known = {message.id for found in messages.values() for message in found}
+    known |= {message.id for state in states.values() for message in messages_of(state)}
     for row in thread.messages:  # the index has a copy of the text
         _, message_id, name, role, text, cut = row
         if message_id not in known:
@@ -349,6 +350,12 @@ def _is_circle(parents: Mapping[str, str | None]) -> bool:
     except DamagedError:
         return True
     return False
+
+
+def messages_of(state: Mapping[str, Any]) -> list[BaseMessage]:
+    """Return the messages in the state of a checkpoint, which may be a full copy."""
+    found = getattr(state.get("messages"), "value", state.get("messages"))
+    return [message for message in found if isinstance(message, BaseMessage)] if isinstance(found, list) else []
 
 
 def _messages_in(written: object) -> list[BaseMessage]:

@@ -1,0 +1,78 @@
+"""Try whether the tests notice faults: `python -m tests.mutation [NAME...]`.
+
+Each fault of `faults.py`, or each whose file or words contain a NAME, is made in a temporary copy of this tree, where
+the tests that should notice it run. The exit code is 1 if a fault survives, or no longer applies.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.mutation.faults import FAULTS, Fault
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 300
+"""Time for the tests of one fault; a fault that makes them hang is noticed, too."""
+_PYTEST = (sys.executable, "-m", "pytest", "-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider")
+
+
+def main(names: Sequence[str]) -> int:
+    """Try the faults with one of `names`, or all; return the exit code."""
+    chosen = [each for each in FAULTS if not names or any(name in f"{each.file} {each.what}" for name in names)]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = _copied(Path(folder))
+        unbroken = _tests(copy, sorted({test for each in chosen for test in each.tests}))
+        if unbroken.returncode:
+            print(f"{unbroken.stdout}without any fault, these tests fail")
+            return 1
+        results = [_try(copy, each) for each in chosen]
+    print(f"{results.count('killed')} of {len(results)} faults are noticed")
+    return int(results.count("killed") != len(chosen) or not chosen)
+
+
+def _copied(folder: Path) -> Path:
+    copy = folder / "tree"
+    left_out = shutil.ignore_patterns("__pycache__", ".*", "bench", "pictures")
+    for name in ("chatcli", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=left_out)
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, copy)
+    return copy
+
+
+def _try(copy: Path, fault: Fault) -> str:
+    """Make `fault` in `copy`, run its tests, and undo it; return and print what came of it."""
+    path = copy / fault.file
+    whole = path.read_text(encoding="utf-8")
+    result = "does not apply"
+    if whole.count(fault.old) == 1:
+        _write(path, whole.replace(fault.old, fault.new))
+        try:
+            # 1: a test failed; 2: a module of tests could not even be imported.
+            result = "killed" if _tests(copy, fault.tests).returncode in (1, 2) else "survived"
+        except subprocess.TimeoutExpired:
+            result = "killed"
+        _write(path, whole)
+    print(f"{result:8} {fault.file}: {fault.what}", flush=True)
+    return result
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    # Python takes a compiled module for current that has the same size and the same second.
+    Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def _tests(copy: Path, tests: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    # Before the folder of the editable installation.
+    env = {**os.environ, "PYTHONPATH": str(copy)}
+    return subprocess.run([*_PYTEST, *tests], cwd=copy, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

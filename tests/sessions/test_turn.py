@@ -1,0 +1,232 @@
+"""How a turn ends, whatever cuts it short, and what it adds up to."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+from chatcli.errors import InternalError
+from chatcli.events import (
+    NO_ANSWER,
+    STOPPED,
+    WAITING,
+    ApprovalRequested,
+    Event,
+    Notice,
+    TextDelta,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    Usage,
+)
+from chatcli.sessions.message_calls import NO_RESULT
+from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.session import Session
+from chatcli.sessions.turn import RunningTurn, _merged, stopped_notice
+from chatcli.store.usage import Tokens
+from tests.sessions.test_any_graph import gather, one_node, opened, weighing
+
+TWO = StateGraph(MessagesState)
+TWO.add_node("one", lambda state: {"messages": [AIMessage("One.")]}).add_edge(START, "one")
+TWO.add_node("two", lambda state: {"messages": [AIMessage("Two.")]}).add_edge("one", "two")
+
+
+def says(text: str, **fields: Any) -> StateGraph[Any]:
+    return one_node(lambda state: {"messages": [AIMessage(text, **fields)]})
+
+
+def notices(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.text, event.level) for event in events if isinstance(event, Notice)]
+
+
+async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
+    async for session in opened(builder, **options):
+        return await gather(session.run_turn("q"))
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason", "notice"),
+    [
+        ({}, "stop", []),
+        ({"finish_reason": "stop"}, "stop", []),
+        (
+            {"finish_reason": "length"},
+            "length",
+            [("the answer was cut at its length limit; --max-tokens sets it", "warning")],
+        ),
+        ({"stop_reason": "refusal"}, "content_filter", []),
+    ],
+)
+def test_a_turn_ends_for_the_reason_that_the_model_gave(
+    metadata: dict[str, str], reason: str, notice: list[tuple[str, str]]
+) -> None:
+    events = asyncio.run(turn_of(says("Hi", response_metadata=metadata)))
+    assert events[0] == TurnStarted("t", "graph:test")
+    end = events[-1]
+    assert isinstance(end, TurnFinished)
+    assert (end.finish_reason, end.content, end.messages_in_thread) == (reason, "Hi", 2)
+    assert notices(events) == notice
+
+
+def test_a_graph_without_an_answer_says_so() -> None:
+    events = asyncio.run(turn_of(one_node(lambda state: {})))
+    assert isinstance(events[-1], TurnFinished)
+    assert events[-1].finish_reason == NO_ANSWER
+    assert notices(events) == [("the graph ended without an answer", "warning")]
+
+
+def test_a_turn_at_a_breakpoint_says_where_it_stopped() -> None:
+    events = asyncio.run(turn_of(TWO, interrupt_before=["two"]))
+    assert isinstance(events[-1], TurnFinished)
+    assert (events[-1].finish_reason, events[-1].content) == (STOPPED, "One.")
+    assert events[-2] == stopped_notice(["two"])
+    assert "before two;" in stopped_notice(["two"]).text
+
+
+def test_what_a_graph_waits_for_comes_last_and_its_breakpoint_is_none() -> None:
+    def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(interrupt("sure?"))]}
+
+    events = asyncio.run(turn_of(one_node(ask)))
+    assert isinstance(events[-1], TurnFinished)
+    assert events[-1].finish_reason == WAITING
+    assert isinstance(events[-2], ApprovalRequested)
+    assert notices(events) == []
+
+
+def test_the_usage_and_the_price_are_of_all_answers_of_the_turn() -> None:
+    usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_token_details": {"cache_read": 4}}
+    answers = [AIMessage("a", usage_metadata=usage), AIMessage("b", usage_metadata={**usage, "total_tokens": 16})]
+    priced: list[Tokens] = []
+
+    async def run() -> TurnFinished:
+        async for session in opened(one_node(lambda state: {"messages": answers})):
+            graph_input = {"messages": [HumanMessage("q", id="q")]}
+
+            def cost(tokens: Tokens) -> float:
+                priced.append(tokens)
+                return 0.25
+
+            events = [event async for event in RunningTurn(session._thread, "graph:test", graph_input, cost=cost).run()]
+        assert isinstance(events[-1], TurnFinished)
+        return events[-1]
+
+    end = asyncio.run(run())
+    assert (end.usage, end.cost_usd, priced) == (Usage(20, 10, 31), 0.25, [Tokens(20, 10, 8)])
+
+
+def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
+    def fail(state: MessagesState) -> dict[str, Any]:
+        raise KeyError("the node's own fault")
+
+    builder = StateGraph(MessagesState).add_sequence([("one", TWO.nodes["one"].runnable), ("fail", fail)])
+    builder.add_edge(START, "one")
+
+    async def run() -> None:
+        async for session in opened(builder):
+            end = (await gather(session.run_turn("q")))[-1]
+            assert isinstance(end, TurnFailed)
+            assert isinstance(end.error, InternalError)
+            assert (end.content, end.model) == ("One.", "graph:test")
+            assert [message.text for message in await session._thread.messages()] == ["q", "One."]
+            assert not session.running
+            assert session._thread.threads.locks.try_lock("t")
+
+    asyncio.run(run())
+
+
+def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
+    async def run() -> None:
+        async for session in opened(says("never")):
+            question = HumanMessage("q", id="q")
+            turn = RunningTurn(session._thread, "graph:test", {"messages": [question]}, question)
+            turn.interrupt()
+            events = [event async for event in turn.run()]
+            assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
+            snapshot = await session._thread.snapshot()
+            assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
+            assert (snapshot.metadata or {})["chatcli_title"] == "q"
+
+    asyncio.run(run())
+
+
+def test_a_turn_waits_while_another_process_has_one() -> None:
+    async def run() -> None:
+        async for session in opened(says("Hi")):
+            held = [True, False]
+            locks = session._thread.threads.locks
+
+            class Held:
+                """The locks of a store whose thread another process has at first."""
+
+                def try_lock(self, thread_id: str) -> bool:
+                    return not held.pop(0) and locks.try_lock(thread_id)
+
+                def unlock(self, thread_id: str) -> None:
+                    locks.unlock(thread_id)
+
+            session._thread.threads.locks = Held()
+            events = await gather(session.run_turn("q"))
+            assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
+            assert held == []
+            assert isinstance(events[-1], TurnFinished)
+
+    asyncio.run(run())
+
+
+def test_text_that_piled_up_is_joined_unless_something_is_between() -> None:
+    async def run(*events: Event) -> list[Event]:
+        arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        for event in (*events, None):
+            arrived.put_nowait(event)
+        return [event async for event in _merged(arrived)]
+
+    a, b, notice = TextDelta("a", "n"), TextDelta("b", "n"), Notice("x")
+    other, draft = TextDelta("c", "m"), TextDelta("d", "m", draft=True)
+    assert asyncio.run(run(a, b)) == [TextDelta("ab", "n")]
+    assert asyncio.run(run(a, notice, b, other, draft, draft)) == [
+        *(a, notice, b, other, TextDelta("dd", "m", draft=True))
+    ]
+
+
+async def _questions(session: Session) -> list[str]:
+    return [message.text for message in await session._thread.messages() if message.type == "human"]
+
+
+@pytest.mark.parametrize("state", ["empty", "waits", "stopped"])
+def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(state: str) -> None:
+    def ask(state: Mapping[str, Any]) -> dict[str, Any]:
+        return {"messages": [AIMessage(interrupt("sure?"))]}
+
+    async def run() -> None:
+        stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
+        async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
+            if state != "empty":
+                await gather(session.run_turn("first"))
+            await keep_unasked(session._thread, session.name, "q", [])
+            assert await _questions(session) == (["q"] if state == "empty" else ["first"])
+            assert session._thread.threads.locks.try_lock("t")
+
+    asyncio.run(run())
+
+
+def test_a_consumer_that_gives_up_ends_the_turn() -> None:
+    async def run() -> None:
+        async for session in opened(weighing()):
+            events = session.run_turn("hang")
+            async for event in events:
+                if isinstance(event, Notice):
+                    break
+            await events.aclose()
+            assert not session.running
+            texts = [message.text for message in await session._thread.messages()]
+            assert texts == ["hang", "Let me weigh it.", NO_RESULT]
+            assert session._thread.threads.locks.try_lock("t")
+
+    asyncio.run(run())

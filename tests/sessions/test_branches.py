@@ -2,23 +2,29 @@
 
 import asyncio
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from chatcli.events import Said
+from chatcli.events import INTERRUPTED, Said
 from chatcli.sessions.history import (
     COMPACTED,
+    EDITED,
     TAKEN_OVER,
     Turn,
+    as_shown,
     before_edit,
     branch_ends,
     branch_to,
     current_branch,
     end_after,
+    heard_before,
     new_messages,
+    newest_turn,
     read_said,
     read_turns,
     said_around,
     said_in,
+    session_name,
     whole_history,
 )
 from chatcli.store.threads import Step
@@ -158,3 +164,63 @@ def test_a_summary_that_was_taken_over_replaces_nothing() -> None:
         assert await whole_history([*talk(1), taken], steps, read) == [*talk(1), taken]
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("title", [COMPACTED, EDITED])
+def test_what_begins_a_branch_does_so_with_all_of_its_checkpoints(title: str) -> None:
+    steps = [
+        Step("a", None, 1, "one", "input"),
+        Step("b", "a", 1, "one", "loop"),
+        Step("s", "b", 1, title, "update"),
+        Step("t", "s", 1, "", "update"),  # an edit takes three
+    ]
+    [one] = read_turns(steps)
+    assert (one.end, one.current) == ("b", True)
+    assert read_turns([*steps, Step("c", "t", 2, "two", "input")])[1].before == "t"
+    assert before_edit(steps) == ("b" if title == EDITED else None)
+    assert before_edit([]) is None
+
+
+def test_a_server_that_can_not_go_back_hears_another_name_after_each_time() -> None:
+    one, two, three, four, five = TURNS
+    for branch, name in [([one], "t"), ([one, two], "t"), ([one, two, three], "t"), ([one, two, four], "t-4")]:
+        assert session_name("t", branch) == name
+    assert session_name("t", [one, five]) == "t-5"
+    assert session_name("t", [five]) == "t-5"
+
+
+def test_messages_are_shown_with_what_became_of_them() -> None:
+    call = {"name": "weigh", "args": {"what": "a cat"}, "id": "1"}
+    messages = [
+        HumanMessage("q"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("4 kg", tool_call_id="1"),
+        ToolMessage("no scales", tool_call_id="2", name="measure", status="error"),
+        ToolMessage("x", tool_call_id="3"),
+        AIMessage("It wei", response_metadata={"finish_reason": INTERRUPTED}),
+        HumanMessage("a summary", additional_kwargs={"lc_source": "summarization"}),
+        AIMessage(""),
+    ]
+    assert [(shown.role, shown.text, shown.interrupted) for shown in as_shown(messages)] == [
+        ("user", "q", False),
+        ("tool", 'weigh(what="a cat") → 4 kg', False),
+        ("tool", "measure ✗ no scales", False),
+        ("tool", "tool → x", False),
+        ("assistant", "It wei", True),
+        ("summary", "a summary", False),
+        ("assistant", "", False),
+    ]
+    assert newest_turn(messages) == 0  # a summary is no question
+    assert newest_turn([*messages, HumanMessage("r")]) == len(messages)
+    assert newest_turn([AIMessage("x")]) == 0
+
+
+def test_the_newest_whole_answer_says_who_has_heard_the_thread() -> None:
+    def answer(maker: str, **more: str) -> AIMessage:
+        return AIMessage("x", response_metadata={"model_provider": maker, **more})
+
+    assert heard_before([HumanMessage("q")], "a")
+    assert heard_before([answer("b"), answer("a"), HumanMessage("q")], "a")
+    assert not heard_before([answer("a"), answer("b")], "a")
+    assert heard_before([answer("a"), answer("", finish_reason=INTERRUPTED)], "a")
+    assert not heard_before([answer("b"), answer("", finish_reason=INTERRUPTED)], "a")

@@ -133,6 +133,7 @@ def test_what_is_no_unfinished_turn_gets_nothing_of_the_journal(tmp_path: Path, 
         (None, [("x", "Hel")], ["q", "Hel..."]),
         (None, [("x", "one"), ("y", "two")], ["q", "one\n\ntwo..."]),
         (AIMessage("Hello", id="a"), [("a", "Hello"), ("b", "By")], ["q", "Hello", "By..."]),
+        (AIMessage("Hello", id="a"), [("a", "Hel")], ["q", "Hello"]),
         # A node may have stored what it streamed as its own message.
         (AIMessage("Hello", id="a"), [("x", "Hello"), ("b", "By")], ["q", "Hello", "By..."]),
         (AIMessage("", id="a", tool_calls=[CALL]), [("a", "")], ["q", "", NO_RESULT]),

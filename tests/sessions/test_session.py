@@ -1,0 +1,232 @@
+"""What a session does to its thread: edits of the state, going back, and the answers to what the graph waits for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+
+from chatcli.errors import UnansweredRequestError, UsageError
+from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.sessions.session import Session
+from tests.sessions.test_any_graph import Counted, asking, gather, opened
+
+
+def count(state: Counted) -> dict[str, Any]:
+    asked = (state.get("asked") or 0) + 1
+    return {"messages": [AIMessage(f"answer {asked}")], "asked": asked}
+
+
+COUNTING = StateGraph(Counted).add_node("count", count).add_edge(START, "count")
+
+
+def both(state: Counted) -> dict[str, Any]:
+    return {"messages": [AIMessage(interrupt(f"{len(state['messages'])}?"))]}
+
+
+TWO_ASK = StateGraph(Counted).add_node("one", both).add_node("two", both).add_edge(START, "one").add_edge(START, "two")
+
+
+async def texts(session: Session) -> list[str]:
+    return [shown.text for shown in await session.history()]
+
+
+def end_of(events: list[Event]) -> TurnFinished:
+    assert isinstance(events[-1], TurnFinished), events
+    return events[-1]
+
+
+def failure(events: list[Event]) -> str:
+    assert isinstance(events[-1], TurnFailed), events
+    return events[-1].error.message
+
+
+async def _undo(session: Session) -> None:
+    await session.undo()
+
+
+async def _rewind(session: Session) -> None:
+    await session.rewind((await session.turns())[-1])
+
+
+@pytest.mark.parametrize("back", [_undo, _rewind])
+def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            await gather(session.run_turn("one"))
+            assert await session.edit_state("asked", "7") == 7
+            assert len(await session.turns()) == 1
+            await back(session)
+            assert (await session.state())["asked"] == 1
+            assert await texts(session) == ["one", "answer 1"]
+            await session.edit_state("asked", "7")
+            await session.edit_state("asked", "8")
+            await session.undo(2)
+            assert (await session.state())["asked"] == 1
+            await session.edit_state("asked", "7")
+            assert end_of(await gather(session.run_turn("two"))).content == "answer 8"
+            await session.undo()
+            assert (await session.state())["asked"] == 7  # the question was asked after the edit
+            await session.undo(2)
+            assert (await session.state(), await texts(session)) == ({}, [])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "text", "words"),
+    [
+        (True, "nothing", "1", "has no key nothing"),
+        (True, "messages", "[]", "has no key messages"),
+        (True, "asked", "many", "does not fit"),
+        (False, "asked", "1", "no state yet"),
+    ],
+)
+def test_an_edit_that_can_not_be_made_is_refused(name: str, text: str, words: str, *, asked: bool) -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            if asked:
+                await gather(session.run_turn("one"))
+            before = await session._thread.checkpoint_id()
+            with pytest.raises(UsageError, match=words):
+                await session.edit_state(name, text)
+            assert await session._thread.checkpoint_id() == before
+            assert session._thread.threads.locks.try_lock("t")
+
+    asyncio.run(run())
+
+
+def test_no_more_turns_are_undone_than_there_are() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            for text in ("one", "two", "three"):
+                await gather(session.run_turn(text))
+            for count in (0, 4, -1):
+                with pytest.raises(UsageError, match=f"there are 3 turns to undo, not {count}"):
+                    await session.undo(count)
+            await session.undo(2)
+            assert await texts(session) == ["one", "answer 1"]
+            await gather(session.run_turn("four"))
+            turns = await session.turns()
+            assert [(turn.title, turn.parent, turn.current) for turn in turns] == [
+                *(("one", None, True), ("two", 1, False), ("three", 2, False), ("four", 1, True))
+            ]
+            assert await session._thread.turn_number(new=False) == 2
+            await session.rewind(turns[2])
+            assert (await texts(session))[-1] == "answer 3"
+            assert await session._thread.turn_number(new=False) == 3
+            await session.rewind(None)
+            assert (await texts(session), await session._thread.turn_number(new=False)) == ([], 0)
+
+    asyncio.run(run())
+
+
+def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            with pytest.raises(UsageError, match="no question"):
+                await gather(session.retry())
+            await gather(session.run_turn("one"))
+            assert end_of(await gather(session.retry())).content == "answer 1"
+            assert [turn.parent for turn in await session.turns()] == [None, None]
+            session.interrupt()  # without a turn, it does nothing
+            question = (await session._thread.messages())[0]
+            await session.rewind(None)
+            await session._thread.keep_question(session._thread.config(session.name, turn=1), question)  # type: ignore[arg-type]
+            assert end_of(await gather(session.retry())).content == "answer 1"
+            assert await texts(session) == ["one", "answer 1"]
+
+    asyncio.run(run())
+
+
+def test_nobody_answers_what_he_has_not_seen() -> None:
+    async def run() -> None:
+        async for session in opened(asking()):
+            await gather(session.run_turn("hi"))
+            other = Session(session._thread, session.name)  # as in another process
+            [shown] = await gather(other.ask_or_answer("yes"))
+            assert isinstance(shown, ApprovalRequested)
+            assert (await other.open_request()) == shown
+            events = await gather(other.ask_or_answer("yes"))
+            assert [event.payload for event in events if isinstance(event, ApprovalRequested)] == ["second?"]
+            assert end_of(await gather(other.ask_or_answer("no"))).content == "yes and no"
+            assert await other.open_request() is None
+            third = Session(session._thread, session.name)
+            await gather(third.run_turn("again"))
+            fourth = Session(session._thread, session.name)
+            await fourth.pending(shown=False)
+            assert isinstance((await gather(fourth.ask_or_answer("yes")))[0], ApprovalRequested)
+            fifth = Session(session._thread, session.name)
+            await fifth.pending()
+            assert end_of(await gather(fifth.ask_or_answer("yes"))).finish_reason == "interrupt"
+
+    asyncio.run(run())
+
+
+def test_a_turn_goes_on_when_all_of_several_requests_are_answered() -> None:
+    async def run() -> None:
+        async for session in opened(TWO_ASK):
+            events = await gather(session.run_turn("hi"))
+            first, second = (event for event in events if isinstance(event, ApprovalRequested))
+            assert await gather(session.ask_or_answer("yes")) == [second]
+            assert await session.open_request() == second
+            end_of(await gather(session.ask_or_answer("no")))
+            assert sorted(await texts(session)) == ["hi", "no", "yes"]
+            assert await session.pending() == ()
+            await gather(session.run_turn("again"))
+            pending = await session.pending()
+            assert "waits for 2 answers" in failure(await gather(session.resume_with("yes")))
+            assert "waits for" in failure(await gather(session.resume({})))
+            assert "waits for" in failure(await gather(session.resume({"unknown": 1})))
+            end_of(await gather(session.resume_with({request.interrupt_id: "yes" for request in pending})))
+            assert "waits for no answer" in failure(await gather(session.resume({first.interrupt_id: "x"})))
+
+    asyncio.run(run())
+
+
+def test_what_waits_refuses_a_question_another_try_and_an_edit() -> None:
+    async def run() -> None:
+        async for session in opened(asking()):
+            await gather(session.run_turn("hi"))
+            failed = (await gather(session.run_turn("what?")))[-1]
+            assert isinstance(failed, TurnFailed)
+            assert isinstance(failed.error, UnansweredRequestError)
+            for refused in (lambda: gather(session.retry()), lambda: session.edit_state("asked", "1")):
+                with pytest.raises(UnansweredRequestError):
+                    await refused()
+            assert await texts(session) == ["hi"]
+            [request] = await session.pending()
+            end_of(await gather(session.answer("one")))
+            end_of(await gather(session.resume_with("two")))
+            assert (await texts(session))[-1] == "one and two"
+            assert "nothing to go on" in failure(await gather(session.resume(None)))
+            assert "nothing to go on" in failure(await gather(session.answer("null")))
+
+    asyncio.run(run())
+
+
+def test_a_turn_that_is_stopped_while_it_is_prepared_asks_nothing() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            events = session.run_turn("one")
+            begun = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            session.interrupt()
+            assert isinstance(await begun, TurnStarted)
+            assert isinstance((await gather(events))[-1], TurnInterrupted)
+            assert "answer 1" not in await texts(session)
+            assert end_of(await gather(session.run_turn("two"))).content == "answer 1"
+
+    asyncio.run(run())
+
+
+def test_a_watched_session_says_what_a_turn_changed() -> None:
+    async def run() -> None:
+        async for session in opened(COUNTING):
+            session.watching = True
+            events = await gather(session.run_turn("one"))
+            assert events[-2] == Notice("state: asked = 1")
+
+    asyncio.run(run())

@@ -7,18 +7,22 @@ the tests that should notice it run. The exit code is 1 if a fault survives, or 
 import importlib.util
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import langchain_openai  # noqa: F401 - once for all runs
+import langgraph.graph  # noqa: F401
+import pytest
+
 from tests.mutation.faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 300
+SECONDS = 60
 """Time for the tests of one fault; a fault that makes them hang is noticed, too."""
-_PYTEST = (sys.executable, "-m", "pytest", "-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider")
+_OPTIONS = ("-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider")
 
 
 def main(names: Sequence[str]) -> int:
@@ -26,9 +30,8 @@ def main(names: Sequence[str]) -> int:
     chosen = [each for each in FAULTS if not names or any(name in f"{each.file} {each.what}" for name in names)]
     with tempfile.TemporaryDirectory() as folder:
         copy = _copied(Path(folder))
-        unbroken = _tests(copy, sorted({test for each in chosen for test in each.tests}))
-        if unbroken.returncode:
-            print(f"{unbroken.stdout}without any fault, these tests fail")
+        if _tests(copy, sorted({test for each in chosen for test in each.tests})):
+            print(f"{(copy.parent / 'log').read_text()}without any fault, these tests fail")
             return 1
         results = [_try(copy, each) for each in chosen]
     print(f"{results.count('killed')} of {len(results)} faults are noticed")
@@ -52,10 +55,7 @@ def _try(copy: Path, fault: Fault) -> str:
     result = "does not apply"
     if whole.count(fault.old) == 1:
         _write(path, whole.replace(fault.old, fault.new))
-        try:
-            result = "killed" if _tests(copy, fault.tests).returncode else "survived"
-        except subprocess.TimeoutExpired:
-            result = "killed"
+        result = "killed" if _tests(copy, fault.tests) else "survived"
         _write(path, whole)
     print(f"{result:8} {fault.file}: {fault.what}", flush=True)
     return result
@@ -67,11 +67,21 @@ def _write(path: Path, text: str) -> None:
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def _tests(copy: Path, tests: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+def _tests(copy: Path, tests: Sequence[str]) -> int:
+    """Run `tests` in `copy`; return the exit code. A fork of this process has done most of the imports already."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    signal.alarm(SECONDS)
+    os.chdir(copy)
+    log = os.open(copy.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     # Before the folder of the editable installation.
-    env = {**os.environ, "PYTHONPATH": str(copy)}
-    command = [*_PYTEST, *tests]
-    return subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+    os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    os._exit(pytest.main([*_OPTIONS, *tests]))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
 from chatcli.store.open import open_store
+from chatcli.store.sqlite.threads import SqliteLocks
 from chatcli.store.threads import Partial
 
 CALL = {"name": "weigh", "args": {}, "id": "c1", "type": "tool_call"}
@@ -244,8 +245,9 @@ def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
         async with open_store(StoreLocation(tmp_path / "threads.db")) as store:
 
             async def slow(state: Noted) -> dict[str, Any]:
-                while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:
-                    await asyncio.sleep(0.001)
+                async with asyncio.timeout(20):
+                    while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:
+                        await asyncio.sleep(0.001)
                 seen.append(partial)
                 if stop:
                     session.interrupt()
@@ -261,7 +263,7 @@ def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
             assert store.threads.journal.read("t") is None
             assert isinstance(last, TurnInterrupted if stop else TurnFinished)
             assert await stored(thread) == ["q", "Hello, world", *([] if stop else ["Bye"])]
-            assert store.threads.locks.try_lock("t")  # it is free again
+            assert SqliteLocks(tmp_path / "threads.db").try_lock("t")  # it is free again
 
     asyncio.run(run())
 

@@ -1,0 +1,216 @@
+"""Which calls run without a question, and what an approval is of; no server is started."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from langchain_core.messages import ToolCall
+from langchain_core.tools import StructuredTool
+
+from chatcli import paths
+from chatcli.config.mcp_servers import McpServer
+from chatcli.config.settings import Settings
+from chatcli.errors import UsageError
+from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules
+from chatcli.tools.toolbox import Toolbox, build_toolbox
+
+
+
+@dataclass
+class Served:
+    """What a session with a server has after it was opened."""
+
+    name: str
+    tools: list[StructuredTool] = field(default_factory=list)
+    problem: str = ""
+
+
+def runnable(name: str, hints: Mapping[str, Any] | None = None) -> StructuredTool:
+    return StructuredTool.from_function(lambda: "", name=name, description="x", metadata=hints and dict(hints))
+
+
+def served(*sessions: Served, builtin: Sequence[Tool] = ()) -> dict[str, Tool]:
+    toolbox = Toolbox(named=builtin)
+    toolbox.sessions = list(sessions)  # type: ignore[arg-type]
+    return {tool.full_name: tool for tool in toolbox._served()}
+
+
+def call(name: str = "weigh", **more: Any) -> ToolCall:
+    return ToolCall(name=name, args={"what": "a cat"}, id="1", type="tool_call") | more  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("hints", "asks"),
+    [
+        (None, True),
+        ({}, True),
+        ({"readOnlyHint": True, "openWorldHint": False}, False),
+        ({"readOnlyHint": True}, True),  # it may send what it is given to anybody
+        ({"readOnlyHint": True, "openWorldHint": True}, True),
+        ({"readOnlyHint": True, "openWorldHint": None}, True),
+        ({"readOnlyHint": True, "openWorldHint": 0}, True),
+        ({"readOnlyHint": False, "openWorldHint": False}, True),
+        ({"openWorldHint": False}, True),
+        ({"readOnlyHint": "true", "openWorldHint": False}, True),
+        ({"readOnlyHint": 1, "openWorldHint": False}, True),
+    ],
+)
+def test_only_a_tool_that_reads_its_servers_own_data_runs_unasked(hints: Any, *, asks: bool) -> None:
+    [tool] = served(Served("s", [runnable("look", hints)])).values()
+    assert tool.asks({}) is asks
+    assert Toolbox().may_run(tool, call("look"), []) is not asks
+    assert Rules().allows(tool, {}) is not asks
+
+
+def test_a_servers_tool_has_a_name_that_providers_take_and_no_other_has() -> None:
+    one = Served("one", [runnable("look"), runnable("a b/c"), runnable("x" * 80)])
+    two = Served("two", [runnable("look"), runnable("weigh")])
+    assert list(served(one, two, builtin=[Tool(runnable("weigh"))])) == [
+        *("one/one_look", "one/a_b_c", f"one/{'x' * 64}", "two/two_look", "two/two_weigh")
+    ]
+
+
+def test_an_approval_is_of_one_call() -> None:
+    toolbox, tool = Toolbox(), Tool(runnable("weigh"))
+    toolbox.approve(call(), "digest")
+    assert toolbox.may_run(tool, call(), [])
+    assert toolbox.may_run(tool, call(id="2"), [])
+    assert toolbox.approved_file(call()) == "digest"
+    for other in (call("look"), call(args={"what": "a dog"}), call(args={})):
+        assert not toolbox.may_run(tool, other, [])
+        assert toolbox.approved_file(other) is None
+    assert not Toolbox().may_run(tool, call(), [])  # nor does it hold in another process
+    assert toolbox.may_run(tool, call("other"), ["weigh"])  # by a rule of the thread
+    assert Toolbox(rules=Rules(["weigh"])).may_run(tool, call(), [])
+
+
+REQUEST = {"action_requests": [{"name": "weigh", "args": {"what": "a cat"}, "diff": "d", "file_sha256": "f"}]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"action_requests": []},
+        {"action_requests": [{**REQUEST["action_requests"][0], "args": {"what": "a dog"}}]},
+        {"action_requests": [{**REQUEST["action_requests"][0], "name": "look"}]},
+        {"action_requests": [{**REQUEST["action_requests"][0], "diff": "e"}]},
+        {"action_requests": [{**REQUEST["action_requests"][0], "file_sha256": "g"}]},
+        {"action_requests": REQUEST["action_requests"] * 2},
+        {"type": "mcp_form"},
+    ],
+)
+def test_a_reply_counts_for_what_was_shown_alone(other: dict[str, Any]) -> None:
+    toolbox = Toolbox()
+    signed = toolbox.sign("approve", REQUEST)
+    assert toolbox.read(signed, {**REQUEST, "problem": "again"}) == "approve"
+    for wrong, request in [
+        *((signed, other), (toolbox.sign("approve", other), REQUEST), (signed | {"token": "x"}, REQUEST)),
+        *(("approve", REQUEST), ({"reply": "approve"}, REQUEST), ({"reply": "approve", "token": None}, REQUEST)),
+    ]:
+        with pytest.raises(ValueError, match="what was shown is not"):
+            toolbox.read(wrong, request)
+    with pytest.raises(ValueError, match="what was shown is not"):
+        Toolbox().read(signed, REQUEST)  # in another process
+
+
+def test_a_form_is_answered_as_it_was_shown() -> None:
+    toolbox, form = Toolbox(), {"type": "mcp_form", "message": "Name?"}
+    signed = toolbox.sign({"name": "x"}, form)
+    assert toolbox.read(signed, {**form, "problem": "again"}) == {"name": "x"}
+    with pytest.raises(ValueError, match="what was shown is not"):
+        toolbox.read(signed, {**form, "message": "Password?"})
+
+
+def test_a_server_that_can_not_be_used_is_told_and_a_disabled_one_is_none() -> None:
+    toolbox = Toolbox({"off": McpServer(command="x", disabled=True), "on": McpServer(command="x")})
+    assert (toolbox.starting, toolbox.empty) == (["on"], False)
+    assert Toolbox({"off": McpServer(command="x", disabled=True)}).empty
+    assert not Toolbox(builtin=True).empty
+    toolbox.sessions = [Served("on", problem="it ended"), Served("well")]  # type: ignore[list-item]
+    assert [line for line in toolbox.problems() if "left out" in line] == ["the MCP server on is left out: it ended"]
+
+
+@pytest.mark.parametrize(
+    ("options", "tools", "servers", "everything"),
+    [
+        ({}, False, True, False),
+        ({"tools": True}, True, True, False),
+        ({"tools": False, "recall": True, "yes": True}, False, False, True),
+        ({"yes": True}, False, True, True),
+    ],
+)
+def test_the_settings_switch_tools_on(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, tools: bool, servers: bool, everything: bool
+) -> None:
+    monkeypatch.setattr(Settings, "servers", lambda self: {"s": McpServer(command="x")})
+    threads: Any = None
+    toolbox = build_toolbox(Settings(**options), threads, lambda event: None, can_ask=True)
+    assert bool(toolbox._builtin) is tools
+    assert toolbox.starting == (["s"] if servers else [])
+    assert toolbox.rules.everything is everything
+
+
+def _write(path: str) -> str:
+    """Write."""
+    return path
+
+
+WRITES = Tool(StructuredTool.from_function(_write, name="write"), changes=True)
+FACT = Tool(runnable("remember"), always_asks=True)
+HARMLESS = Tool(runnable("list"), asks=lambda arguments: False)
+OURS = Tool(runnable("weigh"), subject=lambda arguments: str(arguments.get("what")))
+THEIRS = Tool(runnable("weigh"), server="s")
+
+
+@pytest.mark.parametrize(
+    ("tool", "rules", "everything", "allowed"),
+    [
+        (HARMLESS, [], False, True),
+        (OURS, [], False, False),
+        (OURS, [], True, True),
+        (OURS, ["weigh"], False, True),
+        (OURS, ["look"], False, False),
+        (OURS, ["weigh:a c*"], False, True),
+        (OURS, ["weigh:a d*"], False, False),
+        (OURS, ["look:*"], False, False),
+        (THEIRS, ["s/weigh"], False, True),
+        (THEIRS, ["t/weigh"], False, False),
+        (WRITES, ["*", "write", "write:*"], False, False),
+        (WRITES, [], True, True),
+        (FACT, ["*", "remember"], False, False),
+        (FACT, [], True, False),
+    ],
+)
+def test_a_call_is_allowed_by_a_rule_by_yes_or_since_it_is_harmless(
+    tool: Tool, rules: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any, *, everything: bool, allowed: bool
+) -> None:
+    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path)
+    arguments = {"what": "a cat"}
+    assert Rules(rules, everything=everything).allows(tool, arguments) is allowed
+    assert Rules(everything=everything).allows(tool, arguments, rules) is allowed
+    for rule in rules:
+        keep_rule(rule)
+        keep_rule(rule)
+    assert kept_rules() == rules
+    assert Rules(everything=everything).allows(tool, arguments) is allowed
+
+
+def test_comments_and_blank_lines_are_no_rules(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(paths, "config_dir", lambda: tmp_path)
+    paths.rules_file().write_text("# weigh\n\n  look  \n")
+    assert kept_rules() == ["look"]
+
+
+def test_a_server_that_is_not_there_is_an_error_with_its_reason() -> None:
+    async def run() -> None:
+        toolbox = Toolbox()
+        await toolbox._opened()
+        toolbox.sessions = [Served("s", problem="it ended")]  # type: ignore[list-item]
+        with pytest.raises(UsageError, match="the MCP server s can't be used: it ended"):
+            await toolbox.session("s")
+        toolbox.sessions = [well := Served("s")]  # type: ignore[list-item]
+        assert await toolbox.session("s") is well
+
+    asyncio.run(run())

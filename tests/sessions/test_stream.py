@@ -108,7 +108,9 @@ def test_the_last_reason_to_stop_counts_and_an_answer_that_says_none_changes_not
     reader = AnswerReader()
     read(reader, piece("", response_metadata={"stop_reason": "tool_use"}))
     assert reader.finish_reason == "tool_calls"
-    read(reader, piece("x", "n", response_metadata={"stop_reason": "max_tokens", LANGFLOW: {"a": "b"}}), piece("y", "n"))
+    read(
+        reader, piece("x", "n", response_metadata={"stop_reason": "max_tokens", LANGFLOW: {"a": "b"}}), piece("y", "n")
+    )
     assert (reader.finish_reason, reader.flow) == ("length", {"a": "b"})
 
 

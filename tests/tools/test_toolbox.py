@@ -17,7 +17,6 @@ from chatcli.tools.tool import Rules, Tool, keep_rule, kept_rules
 from chatcli.tools.toolbox import Toolbox, build_toolbox
 
 
-
 @dataclass
 class Served:
     """What a session with a server has after it was opened."""

@@ -118,10 +118,10 @@ def test_a_tighter_budget_is_one_of_the_bounds() -> None:
 
 
 def test_all_of_the_budget_is_used_in_a_long_thread() -> None:
-    fitted = fit([10] * 1001, turn(400))
-    assert fitted.tokens == 390  # a question, an answer, ... and the newest question
-    assert len(fitted.left_out) == 1001 - 39
-    assert sent(fit([1] * 1001, turn(400))).split()[0] == "602"  # small ones too
+    fitted = fit([40] * 1001, turn(400))
+    assert fitted.tokens == 360  # whole turns
+    assert len(fitted.left_out) == 1001 - 9
+    assert sent(fit([1] * 1001, turn(400))).split()[0] == "602"  # small messages too
 
 
 def test_a_question_beyond_the_budget_but_not_the_limit_is_sent_alone_with_the_prompt() -> None:
@@ -157,7 +157,11 @@ def test_a_question_is_refused_before_the_thread_is_read() -> None:
 def test_the_limit_of_a_request_leaves_room_for_the_answer() -> None:
     assert Limits(window=100, answer=30).request == 70
     assert (Limits().request, Limits(window=10, answer=30).request) == (None, 1)
-    assert (request_limit(turn(window=100), 30), request_limit(turn(10), 30), request_limit(turn(), 30)) == (70, 1, None)
+    assert (request_limit(turn(window=100), 30), request_limit(turn(10), 30), request_limit(turn(), 30)) == (
+        70,
+        1,
+        None,
+    )
 
 
 def test_the_prompt_is_the_threads_and_what_is_known_beside_it() -> None:
@@ -251,9 +255,7 @@ def test_a_summary_goes_on_from_the_last_one_unless_it_is_of_another_branch() ->
         server.default = Answer("more")
         state = ChatState(messages=talk(*[1] * 9), summary="old", summarised="1")
         assert asyncio.run(compact_state(state, summing_up(server)))["summarised"] == "5"
-        assert server.requests[0].last == (
-            "Summary of what came before:\nold\n\nhuman: c\nai: d\nhuman: e\nai: f\n"
-        )
+        assert server.requests[0].last == ("Summary of what came before:\nold\n\nhuman: c\nai: d\nhuman: e\nai: f\n")
         asyncio.run(compact_state({**state, "summarised": "elsewhere"}, summing_up(server)))
         assert server.requests[1].last.startswith("human: a\n")
     with pytest.raises(UsageError, match="nothing to compact"):

@@ -203,7 +203,9 @@ def test_what_is_forgotten_is_that_folder_alone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["1", "true", " TRUE ", "t", "y", "yes", "on"])
-def test_the_variable_trusts_the_current_folder_alone(folder: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_trusts_the_current_folder_alone(
+    folder: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     below = folder / "below"
     below.mkdir()
     monkeypatch.setenv("CHATCLI_TRUST", value)

@@ -1,6 +1,6 @@
 """Try whether the tests notice faults: `python -m tests.mutation [NAME...]`.
 
-Each fault of `faults.py`, or each whose file or words contain a NAME, is made in a temporary copy of this tree, where
+Each fault of `faults.toml`, or each whose file or words contain a NAME, is made in a temporary copy of this tree, where
 the tests that should notice it run. The exit code is 1 if a fault survives, or no longer applies.
 """
 

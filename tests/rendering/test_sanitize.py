@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatcli.sanitize import MAX_SEQUENCE, Sanitizer, sanitize, sanitize_line
+from chatcli.sanitize import MAX_SEQUENCE, Sanitizer, reveal, sanitize, sanitize_line
 from tests.rendering.work import calls
 
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -82,6 +82,12 @@ def test_flush_starts_again() -> None:
     assert sanitizer.feed("a\x1b]0;open") == "a"
     assert sanitizer.flush() == "0;open"
     assert sanitizer.feed("b") == "b"
+    assert sanitizer.feed("c\r") == "c\n"
+    assert sanitizer.flush() == ""
+    assert sanitizer.feed("\nd") == "\nd"  # of another text: no half of a line end
+    assert sanitizer.feed("\x1b[3") == ""
+    assert sanitizer.flush() == ""
+    assert sanitizer.feed("1m") == "1m"
 
 
 @pytest.mark.parametrize("part", ["\x1b]", "\x1b]0;", "\x9d", "\x1b[1"])
@@ -98,3 +104,17 @@ def test_work_is_linear_in_the_length_of_an_attack(part: str, size: int) -> None
 
 def test_a_line_has_no_line_breaks() -> None:
     assert sanitize_line(" a\nb\x1b[31m\tc\r\n") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ("a\tb \u3000中é", "a\tb \u3000中é"),
+        ("rm\x1b[8m -rf", "rm<U+001B>[8m -rf"),
+        ("a\nb\rc\x00", "a<U+000A>b<U+000D>c<U+0000>"),
+        ("a\u202eb\u200bc\u2028", "a<U+202E>b<U+200B>c<U+2028>"),
+        ("\ud800\U000e0041", "<U+D800><U+E0041>"),
+    ],
+)
+def test_what_is_approved_hides_nothing(hidden: str, shown: str) -> None:
+    assert reveal(hidden) == shown

@@ -19,7 +19,7 @@ from chatcli.events import (
     TurnInterrupted,
     TurnStarted,
 )
-from chatcli.rendering.plain import PlainRenderer, request_lines
+from chatcli.rendering.plain import PlainRenderer, action_lines, decision_lines, request_lines
 from chatcli.rendering.terminal.renderer import TerminalRenderer
 from tests.rendering.screen import Clock, Terminal, finished
 
@@ -150,3 +150,26 @@ def test_a_call_to_be_approved_is_on_the_terminal_where_errors_go_to_a_file() ->
     renderer.render(KeysOffered({"y": "once"}))
     assert terminal.lines() == ["weigh()", "y once"]
     assert errors.getvalue() == ""
+
+
+def test_a_call_that_is_approved_is_shown_whole() -> None:
+    command = f"echo {'x' * 500}\x1b[8m; rm -rf ~ \u202e#"
+    action = {
+        "name": "run_shell",
+        "args": {"command": command},
+        "description": f"one\n\n{'two' * 100}",
+        "rule": "r\x1b",
+    }
+    call, *rest = action_lines(action)
+    assert call == (f'run_shell(command="echo {"x" * 500}\\u001b[8m; rm -rf ~ <U+202E>#")', "bold")
+    assert rest == [("  one", ""), (f"  {'two' * 100}", "")]
+    review = {"action_name": "run_shell", "scopes": ["thread", "always"]}
+    lines = request_lines(ApprovalRequested("i", {"action_requests": [action], "review_configs": [review]}))
+    assert lines[0] == call[0]
+    assert "approve thread or always: every call like r<U+001B>" in lines
+    assert "t and a allow every call like r<U+001B>" in [
+        line for line, _ in decision_lines(DecisionRequested({**action, "scopes": ["thread"]}, 1, 1, ""))
+    ]
+    diff = "--- a\n+++ a\n@@ -1 +1 @@\n-x\n+y\x1b[8m"
+    changed = action_lines({"name": "write_file", "args": {"path": "a", "content": "y"}, "diff": diff})
+    assert [line for line, _ in changed] == ['write_file(path="a")', *diff.replace("\x1b", "<U+001B>").split("\n")]

@@ -147,6 +147,27 @@ def test_a_file_is_written_to_the_disk_by_what_the_file_system_has(tmp_path: Pat
         write_to_disk(file_of_nothing(), full_sync)
 
 
+def test_a_file_is_whole_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real_fsync = tmp_path / "file", os.fsync
+    path.write_text("old")
+    seen: list[tuple[str, str, int]] = []
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            [draft] = [other for other in tmp_path.iterdir() if other != path]
+            seen.append((draft.read_text(), path.read_text(), mode(draft)))
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr("chatcli.runtime.files.write_to_disk.__defaults__", (None,))
+    path.chmod(0o640)
+    replace_privately(path, ["one ", "two"], keep_mode=True)
+    assert seen == [("one two", "old", 0o640)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def file_of_nothing() -> int:
     descriptor = os.open(os.devnull, os.O_RDONLY)
     os.close(descriptor)

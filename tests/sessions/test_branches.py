@@ -1,6 +1,7 @@
 """A thread's tree of turns, read off its checkpoints."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -100,6 +101,8 @@ def talk(*numbers: int) -> list[BaseMessage]:
 
 def test_the_ends_of_branches_begin_with_the_current_one() -> None:
     assert [turn.number for turn in branch_ends(TURNS)] == [5, 4, 3]
+    older = [replace(turn, current=turn.number in (1, 2, 3)) for turn in TURNS]
+    assert [turn.number for turn in branch_ends(older)] == [3, 5, 4]
     assert [turn.number for turn in branch_to(TURNS[2], TURNS)] == [1, 2, 3]
     assert end_after(TURNS[1], TURNS).number == 4
     assert end_after(TURNS[4], TURNS).number == 5

@@ -57,7 +57,7 @@ def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) -> None:
         async for session in opened(COUNTING):
             await gather(session.run_turn("one"))
             assert await session.edit_state("asked", "7") == 7
-            assert len(await session.turns()) == 1
+            assert (len(await session.turns()), await session._thread.turn_number(new=False)) == (1, 1)
             await back(session)
             assert (await session.state())["asked"] == 1
             assert await texts(session) == ["one", "answer 1"]

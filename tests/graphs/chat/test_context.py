@@ -111,6 +111,12 @@ def test_the_budget_is_the_smallest_bound_less_the_tools(
     assert fit([5], context, reserved=reserved).budget == budget
 
 
+def test_the_prompt_takes_a_part_of_the_budget() -> None:
+    fitted = fit([10] * 5, turn(50), system="s" * 10)
+    assert (sent(fitted), fitted.tokens) == (f"{'s' * 10} 2 3 4", 40)
+    assert len(fit([10] * 5, turn(60), system="s" * 10).messages) == 6
+
+
 def test_a_tighter_budget_is_one_of_the_bounds() -> None:
     assert sent(fit([10] * 5, turn(), tighter=30)) == "2 3 4"
     assert sent(fit([10] * 5, turn(50), tighter=30)) == "2 3 4"

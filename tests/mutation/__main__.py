@@ -20,8 +20,8 @@ import pytest
 from tests.mutation.faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
-"""Time for the tests of one fault; a fault that makes them hang is noticed, too."""
+SECONDS = 120
+"""Time for the tests of one fault; one that makes them hang is noticed, too."""
 _OPTIONS = ("-n0", "-x", "-q", "--no-header", "-p", "no:cacheprovider")
 
 
@@ -55,7 +55,7 @@ def _try(copy: Path, fault: Fault) -> str:
     result = "does not apply"
     if whole.count(fault.old) == 1:
         _write(path, whole.replace(fault.old, fault.new))
-        result = "killed" if _tests(copy, fault.tests) else "survived"
+        result = "killed" if _tests(copy, fault.tests, seconds=SECONDS) else "survived"
         _write(path, whole)
     print(f"{result:8} {fault.file}: {fault.what}", flush=True)
     return result
@@ -67,12 +67,15 @@ def _write(path: Path, text: str) -> None:
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
-def _tests(copy: Path, tests: Sequence[str]) -> int:
-    """Run `tests` in `copy`; return the exit code. A fork of this process has done most of the imports already."""
+def _tests(copy: Path, tests: Sequence[str], *, seconds: int = 0) -> int:
+    """Run `tests` in `copy`, at most `seconds` if not 0; return the exit code, negative for a signal.
+
+    A fork of this process has done most of the imports already.
+    """
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     os.chdir(copy)
     log = os.open(copy.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from chatcli.events import INTERRUPTED, WAITING, Event, Notice, TurnFinished, TurnInterrupted
+from chatcli.events import INTERRUPTED, Event, Notice, TurnFinished, TurnInterrupted
 from chatcli.models.names import ModelName
 from chatcli.sessions import turn
 from chatcli.sessions.message_calls import NO_RESULT
@@ -99,7 +99,7 @@ def test_a_killed_turn_ends_with_what_the_journal_has(
             assert bool(snapshot.next) == (len(found) == (1 if written is None else 2))  # nothing was added
             assert snapshot.values["topic"] == "cats"
             if not snapshot.next:
-                assert (snapshot.metadata or {})["chatcli_turn"] == 1  # of the question
+                assert dict(snapshot.metadata or {})["chatcli_turn"] == 1  # of the question
             assert not await recover(thread, thread.config())
 
     asyncio.run(run())
@@ -162,11 +162,11 @@ def test_the_same_text_in_an_earlier_turn_is_another_one(tmp_path: Path) -> None
             await keep_turn(thread, thread.config("graph:test", title="again"), question, [], {"topic": "dogs"})
             snapshot = await thread.snapshot()
             assert (snapshot.next, snapshot.values["topic"]) == (("first",), "dogs")
-            assert (snapshot.metadata or {})["chatcli_turn"] == 2
+            assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
             await keep_turn(thread, thread.config(), question, [("x", "Hello, world")], {})
             assert (await stored(thread))[-2:] == ["again", "Hello, world..."]
             snapshot = await thread.snapshot()
-            assert (snapshot.metadata or {})["chatcli_turn"] == 2
+            assert dict(snapshot.metadata or {})["chatcli_turn"] == 2
             await keep_turn(thread, thread.config(), question, [("x", "more")], {})  # nothing is pending
             assert (await stored(thread))[-1] == "Hello, world..."
 
@@ -246,7 +246,7 @@ def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
 
             async def slow(state: Noted) -> dict[str, Any]:
                 async with asyncio.timeout(20):
-                    while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:
+                    while (partial := await asyncio.to_thread(store.threads.journal.read, "t")) is None:  # noqa: ASYNC110
                         await asyncio.sleep(0.001)
                 seen.append(partial)
                 if stop:

@@ -32,7 +32,7 @@ def said(message: BaseMessage, node: str = "model", ns: tuple[str, ...] = (), **
 
 def piece(text: str, message_id: str = "m", node: str = "model", ns: tuple[str, ...] = (), **fields: Any) -> Any:
     """Return what a model streams."""
-    return said(AIMessageChunk(text, id=message_id, **fields), node, ns)
+    return said(AIMessageChunk(content=text, id=message_id, **fields), node, ns)
 
 
 def own(text: str, message_id: str, node: str = "model", ns: tuple[str, ...] = (), **metadata: Any) -> dict[str, Any]:
@@ -77,11 +77,11 @@ def test_a_node_that_has_written_has_ended_its_own_messages_alone() -> None:
     assert texts(read(reader, wrote({}, "one"))) == "\n\nb"
 
 
-@pytest.mark.parametrize("mark", ["lc_internal_call", "lc_source"])
-def test_what_middleware_asks_a_model_for_itself_is_not_the_answer(mark: str) -> None:
+@pytest.mark.parametrize("mark", [{"lc_internal_call": True}, {"lc_source": "summarization"}])
+def test_what_middleware_asks_a_model_for_itself_is_not_the_answer(mark: dict[str, Any]) -> None:
     reader = AnswerReader()
-    summary = AIMessageChunk("a summary", id="s", usage_metadata=usage(5, 2))
-    assert read(reader, said(summary, **{mark: True})) == []
+    summary = AIMessageChunk(content="a summary", id="s", usage_metadata=usage(5, 2))
+    assert read(reader, said(summary, **mark)) == []
     assert (reader.content, reader.usage) == ("", Usage())
     assert read(reader, said(HumanMessage("not an answer"))) == []
 
@@ -117,8 +117,8 @@ def test_the_last_reason_to_stop_counts_and_an_answer_that_says_none_changes_not
 @pytest.mark.parametrize(
     "message",
     [
-        AIMessageChunk("", id="m", additional_kwargs={"reasoning_content": "Hm."}),
-        AIMessageChunk([{"type": "reasoning", "reasoning": "Hm."}], id="m"),
+        AIMessageChunk(content="", id="m", additional_kwargs={"reasoning_content": "Hm."}),
+        AIMessageChunk(content=[{"type": "reasoning", "reasoning": "Hm."}], id="m"),
     ],
 )
 def test_reasoning_is_no_text(message: AIMessage) -> None:

@@ -28,6 +28,7 @@ from chatcli.sessions.message_calls import NO_RESULT
 from chatcli.sessions.question import keep_unasked
 from chatcli.sessions.session import Session
 from chatcli.sessions.turn import RunningTurn, _merged, stopped_notice
+from chatcli.store.threads import NoLocks
 from chatcli.store.usage import Tokens
 from tests.sessions.test_any_graph import gather, one_node, opened, weighing
 
@@ -150,30 +151,29 @@ def test_a_turn_that_is_stopped_before_it_began_keeps_its_question() -> None:
             assert [type(event) for event in events] == [TurnStarted, TurnInterrupted]
             snapshot = await session._thread.snapshot()
             assert ([message.text for message in snapshot.values["messages"]], snapshot.next) == (["q"], ("speak",))
-            assert (snapshot.metadata or {})["chatcli_title"] == "q"
+            assert dict(snapshot.metadata or {})["chatcli_title"] == "q"
 
     asyncio.run(run())
+
+
+class HeldAtFirst(NoLocks):
+    """The locks of a store whose thread another process has at first."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def try_lock(self, thread_id: str) -> bool:
+        self.tries += 1
+        return self.tries > 2
 
 
 def test_a_turn_waits_while_another_process_has_one() -> None:
     async def run() -> None:
         async for session in opened(says("Hi")):
-            held = [True, False]
-            locks = session._thread.threads.locks
-
-            class Held:
-                """The locks of a store whose thread another process has at first."""
-
-                def try_lock(self, thread_id: str) -> bool:
-                    return not held.pop(0) and locks.try_lock(thread_id)
-
-                def unlock(self, thread_id: str) -> None:
-                    locks.unlock(thread_id)
-
-            session._thread.threads.locks = Held()
+            locks = session._thread.threads.locks = HeldAtFirst()  # type: ignore[misc]
             events = await gather(session.run_turn("q"))
             assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
-            assert held == []
+            assert locks.tries == 3
             assert isinstance(events[-1], TurnFinished)
 
     asyncio.run(run())

@@ -228,6 +228,28 @@ def test_a_file_that_has_changed_since_it_was_shown_is_not_written(root: Path) -
     assert (root.parent / "outside.txt").read_text() == "outside\n"
 
 
+@pytest.mark.parametrize(("path", "meanwhile"), [("src/main.py", "one\ntwo\nthree\n"), ("new", "of somebody else\n")])
+def test_a_file_that_changes_while_it_is_written_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch, path: str, meanwhile: str
+) -> None:
+    change, real_fsync = written(root, path), os.fsync
+    drafts: list[bytes] = []
+
+    def fsync(descriptor: int) -> None:
+        real_fsync(descriptor)
+        drafts.extend(other.read_bytes() for other in (root / path).parent.glob(f".{Path(path).name}-*"))
+        (root / path).unlink(missing_ok=True)
+        (root / path).write_text(meanwhile)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr("chatcli.runtime.files.write_to_disk.__defaults__", (None,))
+    with pytest.raises(ToolException, match="has changed since"):
+        change.write()
+    assert (root / path).read_text() == meanwhile
+    assert drafts == [b"new\n"]  # it was whole on the disk before it would have taken its place
+    assert not list((root / path).parent.glob(".*-*"))
+
+
 def test_no_rule_allows_a_change_and_only_yes_runs_it_unasked(root: Path) -> None:
     for each in change_tools(root):
         assert not Rules(["*", each.name, f"{each.name}:*"]).allows(each, {"path": "x"}, ["*"])

@@ -209,7 +209,7 @@ def test_a_server_that_is_not_there_is_an_error_with_its_reason() -> None:
         toolbox.sessions = [Served("s", problem="it ended")]  # type: ignore[list-item]
         with pytest.raises(UsageError, match="the MCP server s can't be used: it ended"):
             await toolbox.session("s")
-        toolbox.sessions = [well := Served("s")]  # type: ignore[list-item]
-        assert await toolbox.session("s") is well
+        toolbox.sessions = [Served("s")]  # type: ignore[list-item]
+        assert await toolbox.session("s") == toolbox.sessions[0]
 
     asyncio.run(run())

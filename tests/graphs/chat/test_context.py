@@ -234,7 +234,8 @@ def test_a_server_that_keeps_the_conversation_gets_the_newest_question_alone() -
 def summing_up(server: FakeOpenAI, **limits: Any) -> TurnContext:
     settings = Settings(base_url=server.base_url, openai_api_key=Secret("sk-none"))
     model = build_model(NAME, settings, lambda _: None)
-    return replace(turn(limits.pop("budget", None)), model=replace(model, limits=Limits(**limits)))
+    context: TurnContext = turn(limits.pop("budget", None))
+    return replace(context, model=replace(model, limits=Limits(**limits)))
 
 
 @pytest.mark.parametrize(

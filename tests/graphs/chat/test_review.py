@@ -10,7 +10,7 @@ from langgraph.graph import END
 from langgraph.types import Send
 
 from chatcli import paths
-from chatcli.graphs.chat.approval_node import APPROVE_NODE, review_calls
+from chatcli.graphs.chat.approval_node import APPROVE_NODE, _action, _read_decisions, review_calls
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.state import ChatState, TurnContext
 from chatcli.graphs.chat.tools_node import MAX_RESULT, _change, _room, next_node
@@ -153,6 +153,54 @@ def test_only_the_file_that_the_user_saw_a_change_of_is_written(
     assert (path.read_text() == "new\n") is written
     assert ("has changed since this was shown" in result.text) is not written
     assert (result.artifact is not None) is written
+
+
+EDIT = {"type": "edit", "edited_action": {"name": "weigh", "args": {"what": "a dog"}}}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("perhaps", "", {}, None, 5, [], ["approve"] * 2, [None], {"decisions": ["approve", "reject"]}),
+        *(
+            {"type": "x"},
+            {"type": "approve", "scope": "ever"},
+            {"type": "edit"},
+            EDIT | {"edited_action": {"args": {}}},
+        ),
+        EDIT | {"edited_action": {"name": "look", "args": {}}},
+        EDIT | {"edited_action": {"name": "weigh", "args": {"what": "\ud800"}}},
+    ],
+)
+def test_what_is_no_decision_decides_nothing(reply: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        _read_decisions(reply, [call(1)], TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("reply", "decision"),
+    [
+        (" Approve", {"type": "approve", "scope": "once"}),
+        ({"decisions": [{"type": "reject"}]}, {"type": "reject", "scope": "once"}),
+        ([{"type": "approve", "scope": "always"}], {"type": "approve", "scope": "always"}),
+        (EDIT, {**EDIT, "scope": "once"}),
+    ],
+)
+def test_a_decision_is_of_each_call_or_of_all(reply: Any, decision: dict[str, Any]) -> None:
+    assert _read_decisions(reply, [call(1)], TOOLS) == [decision]
+    if not isinstance(reply, list) and "decisions" not in reply:
+        assert _read_decisions(reply, [call(1), call(2)], TOOLS) == [decision] * 2
+
+
+def test_a_change_that_could_not_be_shown_is_not_made_when_it_becomes_possible(tmp_path: Path) -> None:
+    made = call(1, "edit_file", path="a", old_text="one", new_text="1")
+    tool = next(tool for tool in change_tools(tmp_path) if tool.name == "edit_file")
+    toolbox, action = Toolbox(), _action(made, tool)
+    assert "It can't be done now: There is no file a." in action["description"]
+    toolbox.approve(made, action.get("file_sha256"))
+    (tmp_path / "a").write_text("one\n")
+    assert "has changed since this was shown" in _change(tool, made, toolbox).text
+    assert (tmp_path / "a").read_text() == "one\n"
 
 
 def test_the_next_step_is_the_user_the_tools_the_model_or_the_end() -> None:

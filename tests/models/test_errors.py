@@ -106,13 +106,9 @@ def test_our_own_error_stays() -> None:
 
 
 def test_no_message_holds_the_key_or_is_too_long() -> None:
-    for error in (
-        HttpError(400, f"{'x' * 600}{KEY}"),
-        HttpError(400, f"{'x' * 340}{KEY}"),
-        HttpError(401, f"key {KEY}"),
-    ):
-        failure = translate(error, PLACE)
-        assert KEY[:6] not in failure.message
+    for size in range(300, 360):  # somewhere the key stands where the message is cut
+        failure = translate(HttpError(400, f"{'x' * size}{KEY}"), PLACE)
+        assert KEY[:3] not in failure.message
         assert len(failure.message) <= MAX_MESSAGE
     assert "key ***" in translate(HttpError(401, f"key {KEY}"), PLACE).message
     assert translate(HttpError(401), PLACE).remedy == "Check the key (OPENAI_API_KEY) and its permissions."

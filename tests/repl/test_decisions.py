@@ -76,6 +76,11 @@ def test_no_other_key_decides(typed: str) -> None:
     assert typist.unread_texts == []
 
 
+@pytest.mark.parametrize("typed", ["", "\x03", "\x04", "\x1b"])
+def test_a_key_after_the_user_left_decides_nothing(typed: str) -> None:
+    assert decided(Typist(typed, "y"), request("weigh")) is None
+
+
 @pytest.mark.parametrize("typed", ["Y", "q", "yy", "yes", "approve\r", "/undo", "\ny\n", "\x1b[Ay\ny", "1", "é"])
 def test_words_begin_a_line(typed: str) -> None:
     typist = Typist(typed)

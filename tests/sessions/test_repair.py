@@ -16,6 +16,7 @@ from chatcli.models.names import ModelName
 from chatcli.sessions import turn
 from chatcli.sessions.message_calls import NO_RESULT
 from chatcli.sessions.repair import keep_turn, recover, recover_unless_running, unanswered_calls
+from chatcli.sessions.requests import Ask
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
 from chatcli.store.location import StoreLocation
@@ -111,7 +112,7 @@ def test_what_is_no_unfinished_turn_gets_nothing_of_the_journal(tmp_path: Path, 
         async with opened(tmp_path) as thread:
             session = Session(thread, ModelName("graph", "test"))
             if case in ("waits", "ended"):
-                await gather(session.run_turn("ask" if case == "waits" else "q"))
+                await gather(session.run(Ask("ask" if case == "waits" else "q")))
                 before = await thread.messages()
                 thread.threads.journal.save("t", Partial(str(before[0].id), "Hel"))
             else:
@@ -157,7 +158,7 @@ def test_a_turn_that_is_cut_short_keeps_what_is_not_stored_yet(
 def test_the_same_text_in_an_earlier_turn_is_another_one(tmp_path: Path) -> None:
     async def run() -> None:
         async with opened(tmp_path) as thread:
-            await gather(Session(thread, ModelName("graph", "test")).run_turn("q"))
+            await gather(Session(thread, ModelName("graph", "test")).run(Ask("q")))
             question = HumanMessage("again", id="q2")
             await keep_turn(thread, thread.config("graph:test", title="again"), question, [], {"topic": "dogs"})
             snapshot = await thread.snapshot()
@@ -176,7 +177,7 @@ def test_the_same_text_in_an_earlier_turn_is_another_one(tmp_path: Path) -> None
 def test_a_turn_that_waits_for_an_answer_is_left_alone(tmp_path: Path) -> None:
     async def run() -> None:
         async with opened(tmp_path) as thread:
-            await gather(Session(thread, ModelName("graph", "test")).run_turn("ask"))
+            await gather(Session(thread, ModelName("graph", "test")).run(Ask("ask")))
             [question, _] = await thread.messages()
             assert isinstance(question, HumanMessage)
             for asked in (question, None):
@@ -257,7 +258,7 @@ def test_the_journal_is_written_during_a_turn_and_cleared_after_it(
             builder = StateGraph(Noted).add_sequence([first, slow]).add_edge(START, "first")
             thread = GraphThread(builder.compile(checkpointer=store.checkpointer), store.threads, "t")
             session = Session(thread, ModelName("graph", "test"))
-            last = (await gather(session.run_turn("q")))[-1]
+            last = (await gather(session.run(Ask("q"))))[-1]
             [question, *_] = await thread.messages()
             assert seen == [Partial(str(question.id), "Hello, world")]
             assert store.threads.journal.read("t") is None
@@ -273,7 +274,7 @@ def test_a_turn_begins_with_the_repair_of_the_last_one_and_says_so(tmp_path: Pat
         async with opened(tmp_path) as thread:
             await ask(thread)
             thread.threads.journal.save("t", Partial("q", "Hel"))
-            events = await gather(Session(thread, ModelName("graph", "test")).run_turn("next"))
+            events = await gather(Session(thread, ModelName("graph", "test")).run(Ask("next")))
             assert [event.text for event in events if isinstance(event, Notice)] == [
                 "the last answer was cut short; what had arrived of it is kept"
             ]

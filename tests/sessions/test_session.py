@@ -10,6 +10,7 @@ from langgraph.types import interrupt
 
 from chatcli.errors import UnansweredRequestError, UsageError
 from chatcli.events import ApprovalRequested, Event, Notice, TurnFailed, TurnFinished, TurnInterrupted, TurnStarted
+from chatcli.sessions.requests import AnswerInWords, Ask, Resume, Retry
 from chatcli.sessions.session import Session
 from tests.sessions.test_any_graph import Counted, asking, gather, opened
 
@@ -55,7 +56,7 @@ async def _rewind(session: Session) -> None:
 def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) -> None:
     async def run() -> None:
         async for session in opened(COUNTING):
-            await gather(session.run_turn("one"))
+            await gather(session.run(Ask("one")))
             assert await session.edit_state("asked", "7") == 7
             assert (len(await session.turns()), await session._thread.turn_number(new=False)) == (1, 1)
             await back(session)
@@ -66,7 +67,7 @@ def test_an_edit_of_the_state_is_a_branch_that_is_left_first(back: Any) -> None:
             await session.undo(2)
             assert (await session.state())["asked"] == 1
             await session.edit_state("asked", "7")
-            assert end_of(await gather(session.run_turn("two"))).content == "answer 8"
+            assert end_of(await gather(session.run(Ask("two")))).content == "answer 8"
             await session.undo()
             assert (await session.state())["asked"] == 7  # the question was asked after the edit
             await session.undo(2)
@@ -88,7 +89,7 @@ def test_an_edit_that_can_not_be_made_is_refused(name: str, text: str, words: st
     async def run() -> None:
         async for session in opened(COUNTING):
             if asked:
-                await gather(session.run_turn("one"))
+                await gather(session.run(Ask("one")))
             before = await session._thread.checkpoint_id()
             with pytest.raises(UsageError, match=words):
                 await session.edit_state(name, text)
@@ -101,13 +102,13 @@ def test_no_more_turns_are_undone_than_there_are() -> None:
     async def run() -> None:
         async for session in opened(COUNTING):
             for text in ("one", "two", "three"):
-                await gather(session.run_turn(text))
+                await gather(session.run(Ask(text)))
             for count in (0, 4, -1):
                 with pytest.raises(UsageError, match=f"there are 3 turns to undo, not {count}"):
                     await session.undo(count)
             await session.undo(2)
             assert await texts(session) == ["one", "answer 1"]
-            await gather(session.run_turn("four"))
+            await gather(session.run(Ask("four")))
             turns = await session.turns()
             assert [(turn.title, turn.parent, turn.current) for turn in turns] == [
                 *(("one", None, True), ("two", 1, False), ("three", 2, False), ("four", 1, True))
@@ -125,16 +126,15 @@ def test_no_more_turns_are_undone_than_there_are() -> None:
 def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> None:
     async def run() -> None:
         async for session in opened(COUNTING):
-            with pytest.raises(UsageError, match="no question"):
-                await gather(session.retry())
-            await gather(session.run_turn("one"))
-            assert end_of(await gather(session.retry())).content == "answer 1"
+            assert "no question" in failure(await gather(session.run(Retry())))
+            await gather(session.run(Ask("one")))
+            assert end_of(await gather(session.run(Retry()))).content == "answer 1"
             assert [turn.parent for turn in await session.turns()] == [None, None]
             session.interrupt()  # without a turn, it does nothing
             question = (await session._thread.messages())[0]
             await session.rewind(None)
             await session._thread.keep_question(session._thread.config(session.name, turn=1), question)  # type: ignore[arg-type]
-            assert end_of(await gather(session.retry())).content == "answer 1"
+            assert end_of(await gather(session.run(Retry()))).content == "answer 1"
             assert await texts(session) == ["one", "answer 1"]
 
     asyncio.run(run())
@@ -143,23 +143,23 @@ def test_a_question_is_asked_again_on_a_new_branch_or_where_it_waits() -> None:
 def test_nobody_answers_what_he_has_not_seen() -> None:
     async def run() -> None:
         async for session in opened(asking()):
-            await gather(session.run_turn("hi"))
+            await gather(session.run(Ask("hi")))
             other = Session(session._thread, session.name)  # as in another process
-            [shown] = await gather(other.ask_or_answer("yes"))
+            [shown] = await gather(other.run(Ask("yes", typed=True)))
             assert isinstance(shown, ApprovalRequested)
             assert (await other.open_request()) == shown
-            events = await gather(other.ask_or_answer("yes"))
+            events = await gather(other.run(Ask("yes", typed=True)))
             assert [event.payload for event in events if isinstance(event, ApprovalRequested)] == ["second?"]
-            assert end_of(await gather(other.ask_or_answer("no"))).content == "yes and no"
+            assert end_of(await gather(other.run(Ask("no", typed=True)))).content == "yes and no"
             assert await other.open_request() is None
             third = Session(session._thread, session.name)
-            await gather(third.run_turn("again"))
+            await gather(third.run(Ask("again")))
             fourth = Session(session._thread, session.name)
             await fourth.pending(shown=False)
-            assert isinstance((await gather(fourth.ask_or_answer("yes")))[0], ApprovalRequested)
+            assert isinstance((await gather(fourth.run(Ask("yes", typed=True))))[0], ApprovalRequested)
             fifth = Session(session._thread, session.name)
             await fifth.pending()
-            assert end_of(await gather(fifth.ask_or_answer("yes"))).finish_reason == "interrupt"
+            assert end_of(await gather(fifth.run(Ask("yes", typed=True)))).finish_reason == "interrupt"
 
     asyncio.run(run())
 
@@ -167,20 +167,20 @@ def test_nobody_answers_what_he_has_not_seen() -> None:
 def test_a_turn_goes_on_when_all_of_several_requests_are_answered() -> None:
     async def run() -> None:
         async for session in opened(TWO_ASK):
-            events = await gather(session.run_turn("hi"))
+            events = await gather(session.run(Ask("hi")))
             first, second = (event for event in events if isinstance(event, ApprovalRequested))
-            assert await gather(session.ask_or_answer("yes")) == [second]
+            assert await gather(session.run(Ask("yes", typed=True))) == [second]
             assert await session.open_request() == second
-            end_of(await gather(session.ask_or_answer("no")))
+            end_of(await gather(session.run(Ask("no", typed=True))))
             assert sorted(await texts(session)) == ["hi", "no", "yes"]
             assert await session.pending() == ()
-            await gather(session.run_turn("again"))
+            await gather(session.run(Ask("again")))
             pending = await session.pending()
-            assert "waits for 2 answers" in failure(await gather(session.resume_with("yes")))
-            assert "waits for" in failure(await gather(session.resume({})))
-            assert "waits for" in failure(await gather(session.resume({"unknown": 1})))
-            end_of(await gather(session.resume_with({request.interrupt_id: "yes" for request in pending})))
-            assert "waits for no answer" in failure(await gather(session.resume({first.interrupt_id: "x"})))
+            assert "waits for 2 answers" in failure(await gather(session.run(Resume("yes"))))
+            assert "waits for" in failure(await gather(session.run(Resume({}))))
+            assert "waits for" in failure(await gather(session.run(Resume({"unknown": 1}))))
+            end_of(await gather(session.run(Resume({request.interrupt_id: "yes" for request in pending}))))
+            assert "waits for no answer" in failure(await gather(session.run(Resume({first.interrupt_id: "x"}))))
 
     asyncio.run(run())
 
@@ -188,20 +188,19 @@ def test_a_turn_goes_on_when_all_of_several_requests_are_answered() -> None:
 def test_what_waits_refuses_a_question_another_try_and_an_edit() -> None:
     async def run() -> None:
         async for session in opened(asking()):
-            await gather(session.run_turn("hi"))
-            failed = (await gather(session.run_turn("what?")))[-1]
+            await gather(session.run(Ask("hi")))
+            failed = (await gather(session.run(Ask("what?"))))[-1]
             assert isinstance(failed, TurnFailed)
             assert isinstance(failed.error, UnansweredRequestError)
-            with pytest.raises(UnansweredRequestError):
-                await gather(session.retry())
+            assert "waits for an answer" in failure(await gather(session.run(Retry())))
             with pytest.raises(UnansweredRequestError):
                 await session.edit_state("asked", "1")
             assert await texts(session) == ["hi"]
-            end_of(await gather(session.answer("one")))
-            end_of(await gather(session.resume_with("two")))
+            end_of(await gather(session.run(AnswerInWords("one"))))
+            end_of(await gather(session.run(Resume("two"))))
             assert (await texts(session))[-1] == "one and two"
-            assert "nothing to go on" in failure(await gather(session.resume(None)))
-            assert "nothing to go on" in failure(await gather(session.answer("null")))
+            assert "nothing to go on" in failure(await gather(session.run(Resume(None))))
+            assert "nothing to go on" in failure(await gather(session.run(AnswerInWords("null"))))
 
     asyncio.run(run())
 
@@ -209,14 +208,14 @@ def test_what_waits_refuses_a_question_another_try_and_an_edit() -> None:
 def test_a_turn_that_is_stopped_while_it_is_prepared_asks_nothing() -> None:
     async def run() -> None:
         async for session in opened(COUNTING):
-            events = session.run_turn("one")
+            events = session.run(Ask("one"))
             begun = asyncio.ensure_future(anext(events))
             await asyncio.sleep(0)
             session.interrupt()
             assert isinstance(await begun, TurnStarted)
             assert isinstance((await gather(events))[-1], TurnInterrupted)
             assert "answer 1" not in await texts(session)
-            assert end_of(await gather(session.run_turn("two"))).content == "answer 1"
+            assert end_of(await gather(session.run(Ask("two")))).content == "answer 1"
 
     asyncio.run(run())
 
@@ -225,7 +224,7 @@ def test_a_watched_session_says_what_a_turn_changed() -> None:
     async def run() -> None:
         async for session in opened(COUNTING):
             session.watching = True
-            events = await gather(session.run_turn("one"))
+            events = await gather(session.run(Ask("one")))
             assert events[-2] == Notice("state: asked = 1")
 
     asyncio.run(run())

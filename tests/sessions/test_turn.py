@@ -25,7 +25,8 @@ from chatcli.events import (
     Usage,
 )
 from chatcli.sessions.message_calls import NO_RESULT
-from chatcli.sessions.question import keep_unasked
+from chatcli.sessions.question import store_unsent_question
+from chatcli.sessions.requests import Ask
 from chatcli.sessions.session import Session
 from chatcli.sessions.turn import RunningTurn, _merged, stopped_notice
 from chatcli.store.threads import NoLocks
@@ -47,7 +48,7 @@ def notices(events: list[Event]) -> list[tuple[str, str]]:
 
 async def turn_of(builder: StateGraph[Any], **options: Any) -> list[Event]:
     async for session in opened(builder, **options):
-        return await gather(session.run_turn("q"))
+        return await gather(session.run(Ask("q")))
     raise AssertionError
 
 
@@ -131,7 +132,7 @@ def test_a_failure_keeps_what_had_arrived_and_the_question() -> None:
 
     async def run() -> None:
         async for session in opened(builder):
-            end = (await gather(session.run_turn("q")))[-1]
+            end = (await gather(session.run(Ask("q"))))[-1]
             assert isinstance(end, TurnFailed)
             assert isinstance(end.error, InternalError)
             assert (end.content, end.model) == ("One.", "graph:test")
@@ -171,7 +172,7 @@ def test_a_turn_waits_while_another_process_has_one() -> None:
     async def run() -> None:
         async for session in opened(says("Hi")):
             locks = session._thread.threads.locks = HeldAtFirst()  # type: ignore[misc]
-            events = await gather(session.run_turn("q"))
+            events = await gather(session.run(Ask("q")))
             assert notices(events) == [("another chat is answering on this thread; waiting for it", "info")]
             assert locks.tries == 3
             assert isinstance(events[-1], TurnFinished)
@@ -207,8 +208,8 @@ def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(st
         stops = {"interrupt_before": ["two"]} if state == "stopped" else {}
         async for session in opened(one_node(ask) if state == "waits" else TWO, **stops):
             if state != "empty":
-                await gather(session.run_turn("first"))
-            await keep_unasked(session._thread, session.name, "q", [])
+                await gather(session.run(Ask("first")))
+            await store_unsent_question(session._thread, session.name, "q", [])
             assert await _questions(session) == (["q"] if state == "empty" else ["first"])
 
     asyncio.run(run())
@@ -217,7 +218,7 @@ def test_a_question_that_was_never_asked_is_stored_unless_it_may_be_an_answer(st
 def test_a_consumer_that_gives_up_ends_the_turn() -> None:
     async def run() -> None:
         async for session in opened(weighing()):
-            events = session.run_turn("hang")
+            events = session.run(Ask("hang"))
             async for event in events:
                 if isinstance(event, Notice):
                     break

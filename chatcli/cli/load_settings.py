@@ -31,9 +31,6 @@ def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = Fal
         starts_conversation: Whether the command line asks nothing itself. Then a user at a terminal is asked once
             whether to trust the `.env`.
 
-    Raises:
-        UsageError: A value is impossible, or the config file can't be read.
-
     """
     settings = Settings.load(dict(options))
     if not (starts_conversation and _has_user(settings)):

@@ -35,12 +35,7 @@ async def change_documents(context: CommandContext, arguments: str) -> AsyncIter
 
 
 def check_takes_documents(conversation: Conversation) -> None:
-    """Refuse documents where another program answers.
-
-    Raises:
-        UsageError: A graph, a LangGraph server or a Langflow flow answers.
-
-    """
+    """Refuse documents where another program answers."""
     if not conversation.takes_documents:
         raise UsageError(
             f"{conversation.model_name} takes no documents: it has its own", remedy="They are for a model: /model NAME"
@@ -48,12 +43,7 @@ def check_takes_documents(conversation: Conversation) -> None:
 
 
 async def add_documents(conversation: Conversation, paths: list[str]) -> Notice:
-    """Add `paths` to the documents of the current thread, and return what to tell the user.
-
-    Raises:
-        UsageError: Nothing is there.
-
-    """
+    """Add `paths` to the documents of the current thread, and return what to tell the user."""
     from chatcli.documents.find import resolve_source, shown_path  # late: few conversations have documents
 
     found = await asyncio.to_thread(lambda: [resolve_source(path) for path in paths])

@@ -53,24 +53,13 @@ class Backend(Protocol):
         """The bytes that a store's file takes; 0 where there is no file."""
 
     def threads(self) -> "Threads":
-        """Return the threads, without what it takes to run a turn.
-
-        Raises:
-            UsageError: It is a store in memory: this process has just started, so it has no threads. Or what the
-                store needs is not installed.
-
-        """
+        """Return the threads, without what it takes to run a turn; refuse a store in memory, which has none yet."""
 
     def grants(self, thread_id: str) -> Grants:
         """Return what the user granted the thread `thread_id`."""
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
-        """Open what runs turns; it reports progress and notices through `announce`, from any thread.
-
-        Raises:
-            ChatcliError: The backend, or the graph that is to answer, can't be used.
-
-        """
+        """Open what runs turns; it reports progress and notices through `announce`, from any thread."""
 
     def check(self) -> str:
         """Use the backend once, and return a line about it for `chat doctor`."""
@@ -80,10 +69,6 @@ class Backend(Protocol):
 
         Returns:
             A line for each damaged thread, and one that names the file that was kept.
-
-        Raises:
-            UsageError: It is no SQLite store.
-            StoreError: The store can't be used; it is left as it was.
 
         """
 
@@ -110,9 +95,6 @@ class Backend(Protocol):
 
         Returns:
             The new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
-
-        Raises:
-            UsageError: Something is wrong with the file, or the backend takes no threads.
 
         """
 
@@ -321,10 +303,6 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
 
     An option for turns here overrides a server that the environment or the config file names. A store in memory that is
     `shared` is the same for all that ask for one in this process.
-
-    Raises:
-        UsageError: An option has no effect on a server, or the store's URI is of no known kind or can't be read.
-
     """
     local = any(map(settings.is_option, _LOCAL_OPTIONS))
     if settings.url is None or (local and not settings.is_option("url")):

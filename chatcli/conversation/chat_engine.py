@@ -58,13 +58,7 @@ class ChatEngine(LocalEngine):
     async def open(
         cls, backend: LocalBackend, composed: Composition, on_progress: Callable[[Progress | Notice], None]
     ) -> "ChatEngine":
-        """Open the store of `backend`, and make what the turns of the run that is `composed` need.
-
-        Raises:
-            StoreError: The store can't be used.
-            UsageError: The file of MCP servers can't be read.
-
-        """
+        """Open the store of `backend`, and make what the turns of the run that is `composed` need."""
         settings, embedded = composed.settings, composed.embedded
         if not embedded:
             await asyncio.to_thread(watch_tracing)
@@ -91,12 +85,7 @@ class ChatEngine(LocalEngine):
         )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
-        """Return the model `name`, built once; `temperature` is for where the user chose none.
-
-        Raises:
-            ChatcliError: It has no key, or is not installed.
-
-        """
+        """Return the model `name`, built once; `temperature` is for where the user chose none."""
         settings = self._settings.at_remembered(name.base_url) if name.base_url else self._settings
         if settings.temperature is None and temperature is not None:
             settings = replace(settings, temperature=temperature)
@@ -110,13 +99,7 @@ class ChatEngine(LocalEngine):
         return self._models[name, temperature]
 
     async def session(self, thread_id: str, opening: Opening) -> ChatSession:
-        """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for.
-
-        Raises:
-            StoreError: The store can't be read.
-            ChatcliError: The model has no key, or the role is unknown.
-
-        """
+        """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for."""
         settings = self._settings
         values = await self._values(thread_id)
         stored = None if values is None else setup_of(values)
@@ -152,12 +135,7 @@ class ChatEngine(LocalEngine):
         return self._grants.setdefault(thread_id, self._backend.grants(thread_id))
 
     async def setup(self, thread_id: str) -> Setup | None:
-        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
-
-        Raises:
-            StoreError: The store can't be read.
-
-        """
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it."""
         values = await self._values(thread_id)
         return None if values is None else setup_of(values)
 
@@ -172,12 +150,7 @@ class ChatEngine(LocalEngine):
     async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
-        """Store the question `text`, for which no turn was started, and how it is to be answered.
-
-        Raises:
-            ChatcliError: The store can't be used, or the role is unknown.
-
-        """
+        """Store the question `text`, for which no turn was started, and how it is to be answered."""
         stored = await self.setup(thread_id)
         setup = opening_setup(self._settings, stored, first=opening.first)
         name = self._name(setup, stored, opening)

@@ -104,10 +104,6 @@ def compose(
         backend: The backend, where it is not that of the settings.
         graph: The graph that answers, where a program gives it.
 
-    Raises:
-        UsageError: A model, role, graph or document is not known, an option has no effect on what answers, or the store
-            names a graph that the user has not named for this thread.
-
     """
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()
@@ -124,12 +120,7 @@ def compose(
 
 
 def who_answers(settings: Settings, backend: Backend, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return what answers on a new thread: the app of a server, the user's `graph`, or a model.
-
-    Raises:
-        UsageError: The name of a model or of a role is not known.
-
-    """
+    """Return what answers on a new thread: the app of a server, the user's `graph`, or a model."""
     if not backend.runs_here:
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:

@@ -57,6 +57,8 @@ OPEN_TIMEOUT = 2.0
 class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
+    Whatever needs the store or the model raises a `ChatcliError` where it can't be used; nothing is changed then.
+
     Args:
         composed: What the run consists of. An option adds its documents to the first thread; new threads begin with
             them.
@@ -177,21 +179,11 @@ class Conversation:
         yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
     async def stopped_notice(self) -> Notice | None:
-        """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`.
-
-        Raises:
-            ChatcliError: The store can't be used, or the model has no key.
-
-        """
+        """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`."""
         return await (await self.session()).stopped_notice()
 
     async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
-        """Return what the current thread waits for: the answers to these; see `Session.pending`.
-
-        Raises:
-            ChatcliError: The store can't be used, or the model has no key.
-
-        """
+        """Return what the current thread waits for: the answers to these; see `Session.pending`."""
         return await (await self.session()).pending(shown=shown)
 
     async def refuse_calls(self) -> bool:
@@ -313,13 +305,7 @@ class Conversation:
         return False
 
     async def open_thread(self, thread_id: str) -> list[MessageShown]:
-        """Make `thread_id` the current thread, created with its first turn; return its messages so far.
-
-        Raises:
-            ValueError: It is no thread ID.
-            ChatcliError: The store can't be used; the current thread stays.
-
-        """
+        """Make `thread_id` the current thread, created with its first turn; return its messages so far."""
         check_thread_id(thread_id)
         session = await self._session_on(thread_id)
         messages = await session.history()
@@ -347,12 +333,7 @@ class Conversation:
             raise BadGraphError(error) from error
 
     async def session(self) -> "Session":
-        """Return the hold on the current thread.
-
-        Raises:
-            ChatcliError: The store can't be used, or the model has no key.
-
-        """
+        """Return the hold on the current thread."""
         if self._session is None:
             self._opening = asyncio.create_task(contained(self._session_on(self.thread_id)))
             try:
@@ -368,13 +349,7 @@ class Conversation:
         return self._session
 
     async def document(self) -> "ThreadDocument":
-        """Return all that is stored of the current thread.
-
-        Raises:
-            UsageError: Nothing is stored of it yet.
-            StoreError: The store can't be used.
-
-        """
+        """Return all that is stored of the current thread."""
         return await (await self._engine.get()).document(self.thread_id)
 
     async def threads(self) -> "Threads":
@@ -390,12 +365,7 @@ class Conversation:
         self._branching = ()
 
     async def use_model(self, name: str) -> ModelName:
-        """Let the model `name` answer from the next turn on.
-
-        Raises:
-            ChatcliError: There is no such model, or it has no key; the current one stays.
-
-        """
+        """Let the model `name` answer from the next turn on."""
         resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
         session = await self._chat() if self._session is not None else None
         engine = await self._engine.get()
@@ -408,21 +378,11 @@ class Conversation:
         return model_name
 
     async def setup(self) -> Setup:
-        """Return how the current thread is answered.
-
-        Raises:
-            ChatcliError: The store or the model can't be used.
-
-        """
+        """Return how the current thread is answered."""
         return (await self._chat()).setup
 
     async def use_setup(self, setup: Setup) -> None:
-        """Let the current thread be answered as `setup` says, from the next turn on, which stores it.
-
-        Raises:
-            ChatcliError: The store or the model can't be used; the thread's setup stays.
-
-        """
+        """Let the current thread be answered as `setup` says, from the next turn on, which stores it."""
         session = await self._chat()
         name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
         session.model = await (await self._engine.get()).model(name, setup.temperature)
@@ -430,12 +390,7 @@ class Conversation:
         self.model_name = name
 
     async def values_session(self) -> "ValuesSession | None":
-        """Return the hold on the current thread where a graph takes values beside the messages; None for a model.
-
-        Raises:
-            ChatcliError: The store can't be used, or what answers can't.
-
-        """
+        """Return the hold on the current thread where a graph takes values beside the messages; None for a model."""
         session = await self.session()
         from chatcli.graphs.values_session import ValuesSession
 
@@ -476,23 +431,13 @@ class Conversation:
         return await (await self._chat()).take_over(turn)
 
     async def answered(self) -> "list[Answered]":
-        """Return what the answers of the current thread used, on all of its branches.
-
-        Raises:
-            StoreError: The store can't be used.
-
-        """
+        """Return what the answers of the current thread used, on all of its branches."""
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 
     async def refuse_costly(self) -> None:
         """Refuse to ask the model where the current thread has cost more than the user's bound.
 
         What has no known price is no part of that; the user gets a notice, once for each model.
-
-        Raises:
-            CostError: It has.
-            ChatcliError: The store or the model can't be used.
-
         """
         if self.max_cost is None or self.has_own_graph:
             return
@@ -514,13 +459,7 @@ class Conversation:
         self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
 
     async def toolbox(self) -> "Toolbox":
-        """Return what the model may call.
-
-        Raises:
-            UsageError: A user graph answers, which has its own tools.
-            ChatcliError: The store or the model can't be used.
-
-        """
+        """Return what the model may call."""
         return (await self._chat()).toolbox
 
     async def allowed(self) -> list[str]:

@@ -39,7 +39,8 @@ class Opening:
 class Engine(Protocol):
     """What runs turns: a graph, and the store that its threads are in.
 
-    There is one for the plain chat, one for a user graph and one for a LangGraph server.
+    There is one for the plain chat, one for a user graph and one for a LangGraph server. What can't be used (the store,
+    the model, the app) raises a `ChatcliError`.
     """
 
     @property
@@ -47,47 +48,21 @@ class Engine(Protocol):
         """The threads of the store."""
 
     async def session(self, thread_id: str, opening: Opening) -> "Session":
-        """Return a hold on the thread `thread_id`, which need not exist.
-
-        Raises:
-            ChatcliError: The store can't be read, or the model or the app that answers can't be used.
-
-        """
+        """Return a hold on the thread `thread_id`, which need not exist."""
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
-        """Return the model `name`, built once; `temperature` is for where the user chose none.
-
-        Raises:
-            ChatcliError: It has no key, is not installed, or the user can't choose this engine's models.
-
-        """
+        """Return the model `name`, built once; `temperature` is for where the user chose none."""
 
     async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how the thread `thread_id` is answered, None where nothing is stored of it.
-
-        Raises:
-            StoreError: The store can't be read.
-
-        """
+        """Return how the thread `thread_id` is answered, None where nothing is stored of it."""
 
     async def store_unsent_question(
         self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
     ) -> None:
-        """Store the question `text`, for which no turn was started; see `sessions.question`.
-
-        Raises:
-            ChatcliError: The store can't be used.
-
-        """
+        """Store the question `text`, for which no turn was started."""
 
     async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`.
-
-        Raises:
-            UsageError: Nothing is stored of it.
-            StoreError: The store can't be read.
-
-        """
+        """Return all that is stored of the thread `thread_id`."""
 
     async def close(self) -> None:
         """Close the store and what the models hold."""
@@ -125,12 +100,7 @@ class LazyEngine:
         return opened is not None and opened.done() and not opened.cancelled() and opened.exception() is None
 
     async def get(self) -> Engine:
-        """Return the open engine.
-
-        Raises:
-            ChatcliError: It can't be opened.
-
-        """
+        """Return the open engine."""
         failed = self._opening is not None and self._opening.done() and self._opening.exception() is not None
         if self._opening is None or failed:
             self._opening = asyncio.create_task(self._open(asyncio.get_running_loop()))
@@ -171,7 +141,7 @@ class LocalEngine:
         self._resources = resources
 
     async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that is stored of the thread `thread_id`; see `Engine.document`."""
+        """Return all that is stored of the thread `thread_id`."""
         from chatcli.transfer.store_documents import read_document
 
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)

@@ -21,10 +21,12 @@ Result = TypeVar("Result")
 class McpServers:
     """The MCP servers of the settings, while the plain chat answers; a graph has none. One is asked at a time.
 
+    What asks a server raises `InterruptedTurnError` where `interrupt` stopped it, else a `ChatcliError` where it fails.
+
     Args:
         settings: The user's choices.
         has_own_graph: Returns whether a graph answers now.
-        toolbox: Returns what holds the servers' sessions; for failures see `Conversation.toolbox`.
+        toolbox: Returns what holds the servers' sessions.
 
     """
 
@@ -51,25 +53,19 @@ class McpServers:
         return (await self._toolbox()).starting
 
     async def resources(self, server: str) -> "list[ServedResource]":
-        """Return the resources that `server` lists; for failures see `read_resources`."""
+        """Return the resources that `server` lists."""
         return await self._ask(server, lambda offers, session: offers.list_resources(session))
 
     async def prompts(self, server: str) -> "list[ServedPrompt]":
-        """Return the prompts that `server` lists; for failures see `read_resources`."""
+        """Return the prompts that `server` lists."""
         return await self._ask(server, lambda offers, session: offers.list_prompts(session))
 
     async def read_prompt(self, prompt: "ServedPrompt", values: dict[str, str]) -> tuple[str, list[Attachment]]:
-        """Return the question that `prompt` makes of `values`, and its files; for failures see `read_resources`."""
+        """Return the question that `prompt` makes of `values`, and its files."""
         return await self._ask(prompt.server, lambda offers, session: offers.read_prompt(session, prompt, values))
 
     async def read_resources(self, named: Iterable[tuple[str, str]]) -> list[Attachment]:
-        """Return the resources that are `named`, each by its server and its URI; those of other servers are left out.
-
-        Raises:
-            InterruptedTurnError: `interrupt` stopped it.
-            ChatcliError: A server can't be used, or a resource can't be attached.
-
-        """
+        """Return the resources that are `named` by server and URI; those of servers that are not used are left out."""
         read: list[Attachment] = []
         for server, uri in named:
             if server in self.names:

@@ -67,12 +67,7 @@ class ServerEngine:
 
     @classmethod
     async def open(cls, backend: ServerBackend, composed: Composition) -> "ServerEngine":
-        """Ask the server of `backend` for its assistants, and connect to it.
-
-        Raises:
-            ChatcliError: The server does not answer, refuses the key, or has no such assistant.
-
-        """
+        """Ask the server of `backend` for its assistants, and connect to it."""
         server, settings = backend.server, composed.settings
         await asyncio.to_thread(check_server, server)
         found = await asyncio.to_thread(assistants, server)
@@ -83,21 +78,11 @@ class ServerEngine:
         return cls(backend, found, chosen, build_client(server), ServerThreads(server), settings.timeout, given)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
-        """Refuse: the app has its own models.
-
-        Raises:
-            UsageError: Always.
-
-        """
+        """Refuse: the app has its own models."""
         raise UsageError("the app on the server chooses its model itself")
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
-        """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on.
-
-        Raises:
-            ChatcliError: The server can't be used, or what the app takes and gives can't be found in its schemas.
-
-        """
+        """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on."""
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
         if assistant["assistant_id"] not in self._schemas:
@@ -139,13 +124,7 @@ class ServerEngine:
         """Do nothing: the server stores what it is asked."""
 
     async def document(self, thread_id: str) -> "ThreadDocument":
-        """Return all that the server has of the newest state of the thread `thread_id`.
-
-        Raises:
-            UsageError: There is no such thread.
-            ChatcliError: The server can't be used.
-
-        """
+        """Return all that the server has of the newest state of the thread `thread_id`."""
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
         return await asyncio.to_thread(server_document, self._backend.server, summary)
 
@@ -162,32 +141,17 @@ def server_tree(server: ServerAddress, thread_id: str) -> tuple[list[Turn], dict
 
 
 def server_messages(server: ServerAddress, thread_id: str) -> list[MessageShown]:
-    """Return the questions and answers of the thread `thread_id` on `server`.
-
-    Raises:
-        ChatcliError: The server can't be used.
-
-    """
+    """Return the questions and answers of the thread `thread_id` on `server`."""
     return as_shown(_messages(server, thread_id))
 
 
 def server_state(server: ServerAddress, thread_id: str) -> dict[str, Any]:
-    """Return what the state of the thread `thread_id` on `server` has beside the messages.
-
-    Raises:
-        ChatcliError: The server can't be used.
-
-    """
+    """Return what the state of the thread `thread_id` on `server` has beside the messages."""
     return plain_state(ServerThreads(server).values(thread_id))
 
 
 def server_document(server: ServerAddress, summary: ThreadSummary) -> "ThreadDocument":
-    """Return what `server` has of the newest state of the thread of `summary`.
-
-    Raises:
-        ChatcliError: The server can't be used.
-
-    """
+    """Return what `server` has of the newest state of the thread of `summary`."""
     # Imported here, since it imports the plain chat's graph too.
     from chatcli.transfer.store_documents import document_of
 

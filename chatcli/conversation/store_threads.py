@@ -29,12 +29,7 @@ from chatcli.transfer.store_documents import import_documents, read_document
 
 
 def repair(path: Path) -> list[str]:
-    """Rebuild the index of the SQLite store at `path`, or rescue what can be read; see `stored_threads.repair_store`.
-
-    Raises:
-        StoreError: The store can't be used; it is left as it was.
-
-    """
+    """Rebuild the index of the SQLite store at `path`, or rescue what can be read of it."""
 
     async def reopen() -> None:
         async with open_store(StoreLocation(path)):
@@ -52,12 +47,7 @@ def repair(path: Path) -> list[str]:
 
 
 async def read_messages(location: StoreLocation, thread_id: str) -> list[MessageShown]:
-    """Return the questions and answers of the stored thread `thread_id`.
-
-    Raises:
-        StoreError: The store can't be used.
-
-    """
+    """Return the questions and answers of the stored thread `thread_id`."""
     async with open_store(location) as store:
         thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
         unstored = await recover_unless_running(thread)
@@ -65,12 +55,7 @@ async def read_messages(location: StoreLocation, thread_id: str) -> list[Message
 
 
 async def read_tree(location: StoreLocation, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
-    """Return the turns of the stored thread `thread_id`, and what is said in them by number.
-
-    Raises:
-        StoreError: The store can't be used.
-
-    """
+    """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
     async with open_store(location) as store:
         thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
         turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
@@ -84,10 +69,6 @@ async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]
     """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
 
     Objects of a graph's classes become their fields; no such class is imported.
-
-    Raises:
-        StoreError: The store can't be used.
-
     """
     logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
     async with open_store(location) as store:
@@ -100,23 +81,13 @@ async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]
 
 
 async def read_thread_setup(location: StoreLocation, thread_id: str) -> Setup | None:
-    """Return how the stored thread `thread_id` is answered, None where nothing is stored of it.
-
-    Raises:
-        StoreError: The store can't be used.
-
-    """
+    """Return how the stored thread `thread_id` is answered, None where nothing is stored of it."""
     async with open_store(location) as store:
         return await read_setup(build_graph(store.checkpointer), thread_id)
 
 
 async def read_whole(location: StoreLocation, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
-    """Return what can be read of the thread of `summary`, and what is missing; see `stored_threads.read_whole_thread`.
-
-    Raises:
-        StoreError: The store can't be used.
-
-    """
+    """Return what can be read of the thread of `summary`, and a line about what is missing."""
     try:
         async with open_store(location) as store:
             graph = build_graph(store.checkpointer)
@@ -132,13 +103,7 @@ async def read_whole(location: StoreLocation, summary: ThreadSummary) -> tuple[T
 
 
 async def import_threads(location: StoreLocation, path: Path) -> tuple[dict[str, str], str]:
-    """Store the threads of the file at `path`; see `stored_threads.import_file`.
-
-    Raises:
-        UsageError: Something is wrong with the file; nothing was stored.
-        StoreError: The store can't be used; nothing was stored.
-
-    """
+    """Store the threads of the file at `path`; return their new IDs, and a line about what was left out."""
     documents = read_documents(path)
     async with open_store(location) as store:
         ids = await import_documents(store, documents)

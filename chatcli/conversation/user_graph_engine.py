@@ -71,11 +71,6 @@ class GraphEngine(LocalEngine):
         """Load the graph that is `composed`, off the loop's thread so that typing goes on, and open the store.
 
         From then on until `close`, what it prints is announced instead, unless it is embedded in its own program.
-
-        Raises:
-            UsageError: The graph can't be loaded.
-            StoreError: The store can't be used.
-
         """
         spec, location, embedded = composed.graph, backend.location, composed.embedded
         assert spec is not None
@@ -100,12 +95,7 @@ class GraphEngine(LocalEngine):
         return cls(graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings))
 
     async def session(self, thread_id: str, opening: Opening) -> Session:
-        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it.
-
-        Raises:
-            UsageError: See `_thread`.
-
-        """
+        """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
         grants = self._grants.setdefault(thread_id, self._backend.grants(thread_id))
         if self._spec.target is None:  # an object can't be found again by its name
             with suppress(OSError):  # then the thread needs --graph the next time
@@ -124,12 +114,7 @@ class GraphEngine(LocalEngine):
         )
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
-        """Refuse: the graph chooses its own models.
-
-        Raises:
-            UsageError: Always.
-
-        """
+        """Refuse: the graph chooses its own models."""
         raise UsageError("a graph chooses its own models: change them in its code")
 
     async def setup(self, thread_id: str) -> Setup | None:
@@ -144,12 +129,7 @@ class GraphEngine(LocalEngine):
         await store_unsent_question(thread, self._spec.model_name, text, attachments)
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
-        """Return the thread `thread_id`, and the field of the graph's input that takes the question.
-
-        Raises:
-            UsageError: The graph takes no messages, and has no field that is clearly the question's or the answer's.
-
-        """
+        """Return the thread `thread_id`, and the field of the graph's input that takes the question."""
         shape = find_shape(self._graph, self._spec.name, values)
         if shape is None:
             return GraphThread(self._graph, self.threads, thread_id), MESSAGES

@@ -29,12 +29,7 @@ _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def read_page(topic: str) -> str:
-    """Return the Markdown of the page `topic`, without its comments, which are for tests.
-
-    Raises:
-        UsageError: There is no such topic.
-
-    """
+    """Return the Markdown of the page `topic`, without its comments, which are for tests."""
     name = topic.strip().lower()
     if name not in TOPICS:
         near = nearest_topics(name)

@@ -12,10 +12,6 @@ def take_streams() -> tuple[int, int]:
     """Return descriptors for standard input and output; from now on, input is empty and output goes to stderr.
 
     So nothing that a graph, a library or a child process prints gets between the messages.
-
-    Raises:
-        UsageError: One of the two is closed.
-
     """
     try:
         reading, writing = os.dup(0), os.dup(1)

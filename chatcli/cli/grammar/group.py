@@ -142,10 +142,6 @@ class PromptGroup(TyperGroup):
         """Return the sub-command that the user, asked on the terminal, means by the word at `place`; empty for none.
 
         They are asked only about a word that is alone, or before what is an action of that sub-command.
-
-        Raises:
-            typer.Abort: They answer with Ctrl-D.
-
         """
         meant = near_subcommand(args[place], tuple(self.commands))
         streams = (sys.stdin, sys.stdout, sys.stderr)

@@ -20,12 +20,7 @@ from chatcli.runtime.signals import leave_signals_to_python
 
 
 def fits_helper(settings: Settings, *, continue_: bool = False) -> bool:
-    """Return whether a one-shot with these settings only asks a model: it runs no user graph and no tools.
-
-    Raises:
-        ChatcliError: The store can't be read.
-
-    """
+    """Return whether a one-shot with these settings only asks a model: it runs no user graph and no tools."""
     elsewhere = settings.graph or settings.url or settings.resume_with or settings.script
     tools = settings.tools or settings.recall or settings.mcp_file or settings.mcp_servers
     if not settings.helper or elsewhere or tools:
@@ -147,9 +142,6 @@ def start(
         continue_: Whether to continue the thread used last.
         resume: Whether the user chooses a thread first.
         interactive: Whether to stay in the conversation after the answer.
-
-    Raises:
-        ChatcliError: The command line contradicts itself, or something can't be read.
 
     """
     request = read_request(settings, words, from_stdin=from_stdin)

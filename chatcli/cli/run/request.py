@@ -47,10 +47,6 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
     """Return what the command line asks; read all that it names before anything is opened or sent.
 
     With `from_stdin`, the prompt is read from standard input, even when that is a terminal.
-
-    Raises:
-        ChatcliError: Something can't be read, or the prompt is empty.
-
     """
     if settings.file.count(STDIN) + (settings.script == STDIN) + from_stdin > 1:
         raise UsageError("standard input can be read once only", remedy='Give "-" once.')
@@ -86,12 +82,7 @@ def read_request(settings: Settings, words: list[str], *, from_stdin: bool = Fal
 
 
 def prompt_text(words: list[str], piped: str | None) -> str:
-    """Return the prompt: the words of the command line, then the piped text in a labelled block.
-
-    Raises:
-        UsageError: Both are empty.
-
-    """
+    """Return the prompt: the words of the command line, then the piped text in a labelled block."""
     prompt = " ".join(words).strip()
     text = piped if piped is not None and piped.strip() else None
     if prompt and text:
@@ -105,7 +96,7 @@ def prompt_text(words: list[str], piped: str | None) -> str:
 
 
 def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = False) -> str | None:
-    """Return the whole of `stream`, or None when it is closed or a terminal; see `read_text`.
+    """Return the whole of `stream`, or None when it is closed or a terminal.
 
     With `terminal_too`, a terminal is read as well.
     """
@@ -120,13 +111,9 @@ def read_pipe(stream: BinaryIO | None, *, quiet: bool, terminal_too: bool = Fals
 
 
 def read_text(stream: BinaryIO, *, quiet: bool) -> str:
-    """Return the whole of `stream`, read as UTF-8.
+    """Return the whole of `stream`, read as UTF-8; refuse one that is longer than any model accepts.
 
     Undecodable bytes are replaced, and reported on stderr unless `quiet`.
-
-    Raises:
-        ContextError: It is longer than any model accepts, and than should be kept in memory.
-
     """
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -189,12 +176,7 @@ def _is_pipe() -> bool:
 
 
 def read_script(source: str, *, quiet: bool) -> list[Question]:
-    """Return the questions of the script `source`, a path or "-" for stdin; empty lines do not count.
-
-    Raises:
-        UsageError: The script can't be read, or holds no question.
-
-    """
+    """Return the questions of the script `source`, a path or "-" for stdin; empty lines do not count."""
     try:
         if source == STDIN:
             text = read_text(sys.stdin.buffer, quiet=quiet) if sys.stdin is not None else ""

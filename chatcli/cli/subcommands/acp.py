@@ -62,12 +62,7 @@ def acp(ctx: typer.Context, **options: Any) -> None:
 
 
 def begin(settings: Settings, thread_id: str, stored: bool, workspace: "Workspace") -> "Conversation":
-    """Return the conversation of a session on `thread_id`, whose tools work in `workspace`.
-
-    Raises:
-        UsageError: What is to answer can't be used.
-
-    """
+    """Return the conversation of a session on `thread_id`, whose tools work in `workspace`."""
     composed = compose(settings, thread_id, stored=stored)
     if composed.graph_notice:
         print(composed.graph_notice, file=sys.stderr)

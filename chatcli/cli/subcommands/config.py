@@ -122,12 +122,7 @@ def unset(
 
 
 def _check_use(entry: Entry, value: Any) -> None:
-    """Refuse a `value` that every later run would refuse.
-
-    Raises:
-        UsageError: It names no model, no role or no store.
-
-    """
+    """Refuse a `value` that every later run would refuse."""
     try:
         settings = Settings.load()
     except ChatcliError:  # this may be what mends it

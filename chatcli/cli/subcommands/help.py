@@ -81,12 +81,7 @@ def _render(page: str, settings: Settings) -> str:
 
 
 def _show_in_pager(text: str) -> bool:
-    """Show `text` in the user's pager; return False where it fits the screen or there is no pager.
-
-    Raises:
-        UsageError: `$PAGER` can't be read as a command.
-
-    """
+    """Show `text` in the user's pager; return False where it fits the screen or there is no pager."""
     if text.count("\n") < shutil.get_terminal_size().lines:
         return False
     try:

@@ -70,12 +70,7 @@ def ask_key(provider: Provider) -> Secret:
 
 
 def check_key(key: Secret) -> None:
-    """Refuse a `key` that can't be one.
-
-    Raises:
-        UsageError: It is empty, or has characters that no key has.
-
-    """
+    """Refuse a `key` that can't be one."""
     if not key.get_secret_value():
         raise UsageError("the key is empty: nothing was kept")
     if not key.is_sendable():

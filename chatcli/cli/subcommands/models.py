@@ -172,12 +172,7 @@ def remove(
 
 
 def pull_local_model(name: ModelName, settings: Settings, renderer: Renderer) -> None:
-    """Fetch the weights of the local model `name`, unless the cache has them.
-
-    Raises:
-        ChatcliError: No source could be reached, or the disk is full.
-
-    """
+    """Fetch the weights of the local model `name`, unless the cache has them."""
     from chatcli.models.local.fetch import fetch
 
     weights = find_model(name.model, settings.local_model)

@@ -122,12 +122,7 @@ class Agent:
         await pipes.send({"jsonrpc": "2.0", "id": first["id"], "result": result})
 
     async def handle(self, method: str, params: Any, is_notification: bool) -> Any:
-        """Return the result of a request.
-
-        Raises:
-            RequestError: It failed.
-
-        """
+        """Return the result of a request."""
         handler = self._handlers.get(method)
         if handler is None:
             if is_notification:
@@ -287,13 +282,7 @@ class Agent:
         return session
 
     async def _open(self, session_id: str, params: Mapping[str, Any], *, stored: bool) -> "EditorSession":
-        """Open the session on a thread, in place of one that is open on it.
-
-        Raises:
-            RequestError: There is no such thread, or the parameters can't be used.
-            ChatcliError: The settings in the folder can't be used, or a key is missing.
-
-        """
+        """Open the session on a thread, in place of one that is open on it."""
         try:
             check_thread_id(session_id)
         except ValueError as error:

@@ -55,7 +55,7 @@ class Choice:
 
 
 class Asker:
-    """Asks for one session.
+    """Asks for one session. `StoppedError` ends a question where the user stops the turn, or the editor is gone.
 
     Args:
         client: The editor.
@@ -74,7 +74,6 @@ class Asker:
 
         Raises:
             InWordsError: It was shown as a text, and the next prompt answers it.
-            StoppedError: The user stopped the turn.
 
         """
         if is_review(request.payload):
@@ -104,7 +103,6 @@ class Asker:
 
         Raises:
             UnableError: The editor can't ask.
-            StoppedError: The user stopped the turn.
 
         """
         options = [_option("yes", yes, "allow_once"), _option("no", no, "reject_once")]
@@ -170,13 +168,7 @@ class Asker:
         return [shown_text(description)] if description else []
 
     async def _form(self, request: ApprovalRequested) -> Any:
-        """Return what the user fills into a form.
-
-        Raises:
-            UnableError: The editor has no forms.
-            InWordsError: The user declined.
-
-        """
+        """Return what the user fills into a form."""
         offered = self._client.capabilities.get("elicitation")
         if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
             raise UnableError
@@ -207,14 +199,7 @@ class Asker:
         return _in_words(request, value) if isinstance(value, str) else value
 
     async def _choice(self, request: ApprovalRequested) -> Any:
-        """Return which of the request's own options the user chooses.
-
-        Raises:
-            UnableError: It has none, or the editor can't ask.
-            InWordsError: The user would rather answer in words.
-            StoppedError: The user stopped the turn.
-
-        """
+        """Return which of the request's own options the user chooses."""
         choices = choices_of(request)
         if not choices:
             raise UnableError
@@ -229,13 +214,7 @@ class Asker:
         return choices[int(chosen.removeprefix("choice-"))].value
 
     async def _permission(self, call: Fields, options: Sequence[Fields]) -> str:
-        """Return the ID of the option that the user chooses for `call`.
-
-        Raises:
-            UnableError: The editor can't ask.
-            StoppedError: The user stopped the turn.
-
-        """
+        """Return the ID of the option that the user chooses for `call`."""
         own = call["toolCallId"] not in self._updates.calls  # a question, which is no call of a tool
         if own:
             await self._update({"sessionUpdate": "tool_call", **call, "status": "pending"})

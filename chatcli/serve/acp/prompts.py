@@ -20,11 +20,6 @@ def read_prompt(blocks: Any, settings: Settings, workspace: Workspace) -> tuple[
     """Return the text of the prompt `blocks`, its attachments, and a line for each link that could not be followed.
 
     What is linked is named in the text where it stands. This blocks: call it in a thread.
-
-    Raises:
-        RequestError: The blocks are not those of a prompt.
-        ChatcliError: No model takes an embedded file.
-
     """
     if not isinstance(blocks, Sequence) or isinstance(blocks, str):
         raise invalid("prompt must be a list of content blocks")

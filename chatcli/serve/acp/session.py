@@ -79,23 +79,12 @@ class EditorSession:
             await (await self.turns()).show_open_requests()
 
     async def use_mode(self, mode: str) -> None:
-        """Let the mode `mode` decide which calls of tools run unasked.
-
-        Raises:
-            RequestError: There is no such mode.
-
-        """
+        """Let the mode `mode` decide which calls of tools run unasked."""
         await self._choose_mode(mode)
         await self._client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self._options()})
 
     async def use_option(self, name: str, value: Any) -> Fields:
-        """Set the option `name`, and return all options.
-
-        Raises:
-            RequestError: There is no such option or value.
-            ChatcliError: The model can't be used.
-
-        """
+        """Set the option `name`, and return all options."""
         if name not in ("mode", "model") or not isinstance(value, str):
             raise invalid(f"there is no option {name!r}")
         if name == "mode":

@@ -139,12 +139,7 @@ class Turns:
             await self._asker.show(request)
 
     async def replay(self) -> None:
-        """Show the thread's messages again, and its list of what is to be done.
-
-        Raises:
-            ChatcliError: The store or what answers can't be used.
-
-        """
+        """Show the thread's messages again, and its list of what is to be done."""
         session = await self.conversation.session()
         for update in history(await session.messages(), self._updates):
             await self._update(update)
@@ -328,12 +323,7 @@ class Turns:
         raise error
 
     def _answer_in_words(self, pending: Sequence[ApprovalRequested], text: str) -> bool:
-        """Let `text` answer the first of `pending` that is open; return whether it did.
-
-        Raises:
-            UsageError: The user was asked for words, and these are no answer.
-
-        """
+        """Let `text` answer the first of `pending` that is open; return whether it did."""
         request = next((request for request in pending if request.interrupt_id not in self._answers), None)
         if request is None:
             return False
@@ -348,12 +338,7 @@ class Turns:
         return True
 
     async def _answer_or_refuse(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
-        """Return what `_answer_all` returns; where the user dismisses a question about calls, these are refused.
-
-        Raises:
-            StoppedError: The user stopped the turn, or dismissed a question.
-
-        """
+        """Return what `_answer_all` returns; where the user dismisses a question about calls, these are refused."""
         try:
             answers = await self._answer_all(requests)
             self._check_stop()
@@ -387,12 +372,7 @@ class Turns:
         return answers
 
     async def _interruptible(self, asking: Any) -> Any:
-        """Await a question to the user, which `cancel` ends.
-
-        Raises:
-            StoppedError: It was cancelled.
-
-        """
+        """Await a question to the user, which `cancel` ends."""
         self._check_stop()
         self._asking = asyncio.ensure_future(asking)
         try:

@@ -70,12 +70,7 @@ class Turn:
             self._conversation.interrupt()
 
     async def run(self) -> Result:
-        """Ask, and return the answer.
-
-        Raises:
-            ChatcliError: There is no whole answer.
-
-        """
+        """Ask, and return the answer."""
         question = self._arguments["question"]
         if not question.strip():
             raise UsageError("the question is empty")
@@ -149,12 +144,7 @@ class Answers:
 
     @asynccontextmanager
     async def conversation(self, arguments: dict[str, Any]) -> AsyncIterator[Conversation]:
-        """Yield a conversation on the thread of the `arguments` of `ask`, alone on it in this process.
-
-        Raises:
-            ChatcliError: An argument can't be what it is.
-
-        """
+        """Yield a conversation on the thread of the `arguments` of `ask`, alone on it in this process."""
         thread_id = await self._thread(arguments.get("thread"))
         documents = await self._allowed(arguments.get("documents"))
         composed = replace(self._composed, thread_id=thread_id)
@@ -274,12 +264,7 @@ class Answers:
             stopped = True
 
     async def _allowed(self, named: Sequence[str] | None) -> list[str] | None:
-        """Return the documents `named` by the other program, resolved; None if it names none.
-
-        Raises:
-            UsageError: One of them is not below what the user named by --docs or indexed.
-
-        """
+        """Return the documents `named` by the other program, resolved; None if it names none."""
         return await asyncio.to_thread(self._check_documents, named) if named else None
 
     def _check_documents(self, named: Sequence[str]) -> list[str]:

@@ -61,10 +61,6 @@ async def serve_http(server: ChatServer, port: int, token: str, *, shows_token: 
 
     Only this machine can connect, and only with the `token`; a page in a browser can't, since the names of the host and
     of the origin are checked.
-
-    Raises:
-        UsageError: The port can't be used.
-
     """
     try:
         listening = socket.create_server((HOST, port))

@@ -72,12 +72,7 @@ def _settle(written: "asyncio.Future[None]", problem: OSError | None) -> None:
 
 
 async def serve_stdio(server: ChatServer) -> bool:
-    """Serve the client on standard input and output until it closes one of them; return whether a signal ended it.
-
-    Raises:
-        UsageError: One of them is closed already.
-
-    """
+    """Serve the client on standard input and output until it closes one of them; return whether a signal ended it."""
     source, target = take_streams()
     loop, writer = asyncio.get_running_loop(), _Writer(target)
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)

@@ -30,6 +30,36 @@ _LOCAL_OPTIONS = ("store", "no_save", "model", "base_url", "graph")
 """Options that choose another backend than a server."""
 
 
+class ThreadReader(Protocol):
+    """Reads the threads of a backend without what it takes to run a turn."""
+
+    async def messages(self, thread_id: str) -> "list[MessageShown]":
+        """Return the questions and answers of a stored thread; this needs no model."""
+
+    async def state(self, thread_id: str) -> dict[str, Any]:
+        """Return what the state of a stored thread has beside the messages; this needs no graph."""
+
+    async def setup(self, thread_id: str) -> "Setup | None":
+        """Return how a stored thread of the plain chat is answered; None where nothing is stored of it."""
+
+    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
+        """Return the turns of a stored thread, on all branches, and what is said in them by number.
+
+        A server tells only what is said on the current branch.
+        """
+
+    async def document(self, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
+        """Return all that can be read of the thread of `summary`, and a text about what is missing."""
+
+    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
+        """Store the threads of the file at `path`, all or none.
+
+        Returns:
+            The new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
+
+        """
+
+
 class Backend(Protocol):
     """Where threads are kept and what runs their turns: a store of this machine, or a LangGraph server.
 
@@ -72,31 +102,8 @@ class Backend(Protocol):
 
         """
 
-    async def messages(self, thread_id: str) -> "list[MessageShown]":
-        """Return the questions and answers of a stored thread; this needs no model."""
-
-    async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return what the state of a stored thread has beside the messages; this needs no graph."""
-
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how a stored thread of the plain chat is answered; None where nothing is stored of it."""
-
-    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
-        """Return the turns of a stored thread, on all branches, and what is said in them by number.
-
-        A server tells only what is said on the current branch.
-        """
-
-    async def document(self, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
-        """Return all that can be read of the thread of `summary`, and a text about what is missing."""
-
-    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
-        """Store the threads of the file at `path`, all or none.
-
-        Returns:
-            The new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
-
-        """
+    def reader(self) -> ThreadReader:
+        """Return the reader of its stored threads, which can also import some."""
 
 
 @dataclass(frozen=True)
@@ -180,44 +187,11 @@ class LocalBackend:
 
         return repair(self.location.path)
 
-    async def messages(self, thread_id: str) -> "list[MessageShown]":
-        """Return the questions and answers of a stored thread."""
-        from chatcli.conversation.store_threads import read_messages
+    def reader(self) -> ThreadReader:
+        """Return the reader of the store."""
+        from chatcli.conversation.store_threads import StoreReader
 
-        return await read_messages(self.location, thread_id)
-
-    async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return what the state of a stored thread has beside the messages."""
-        from chatcli.conversation.store_threads import read_values
-
-        return await read_values(self.location, thread_id)
-
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return how a stored thread of the plain chat is answered."""
-        from chatcli.conversation.store_threads import read_thread_setup
-
-        return await read_thread_setup(self.location, thread_id)
-
-    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
-        """Return the turns of a stored thread, and what is said in them by number."""
-        from chatcli.conversation.store_threads import read_tree
-
-        return await read_tree(self.location, thread_id)
-
-    async def document(self, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
-        """Return all that can be read of the thread of `summary`, and a text about what is missing."""
-        from chatcli.conversation.store_threads import read_whole
-
-        return await read_whole(self.location, summary)
-
-    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
-        """Store the threads of the file at `path`."""
-        from chatcli.conversation.store_threads import import_threads
-
-        ids, left_out = await import_threads(self.location, path)
-        for new_id in ids.values():  # a deleted thread may have had this ID
-            self.grants(new_id).forget()
-        return ids, left_out
+        return StoreReader(self.location)
 
 
 @dataclass(frozen=True)
@@ -263,39 +237,11 @@ class ServerBackend:
         """Refuse: the server has its own tools."""
         raise UsageError("only a SQLite store can be repaired here", remedy="A LangGraph server has its own tools.")
 
-    async def messages(self, thread_id: str) -> "list[MessageShown]":
-        """Return the questions and answers of a thread."""
-        from chatcli.conversation.server_engine import server_messages
+    def reader(self) -> ThreadReader:
+        """Return the reader of the threads on the server."""
+        from chatcli.conversation.server_engine import ServerReader
 
-        return server_messages(self.server, thread_id)
-
-    async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return what the state of a thread has beside the messages."""
-        from chatcli.conversation.server_engine import server_state
-
-        return server_state(self.server, thread_id)
-
-    async def setup(self, thread_id: str) -> "Setup | None":
-        """Return None: the app decides how it answers."""
-
-    async def tree(self, thread_id: str) -> "tuple[list[Turn], dict[int, Said]]":
-        """Return the turns of a thread, and what is said on its current branch by number."""
-        from chatcli.conversation.server_engine import server_tree
-
-        return server_tree(self.server, thread_id)
-
-    async def document(self, summary: "ThreadSummary") -> "tuple[ThreadDocument, str]":
-        """Return what the server has of the newest state of the thread of `summary`."""
-        from chatcli.conversation.server_engine import server_document
-
-        return server_document(self.server, summary), ""
-
-    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
-        """Refuse: only the server's app knows how its states are made."""
-        raise UsageError(
-            "threads are not imported into a LangGraph server: only its app knows how its states are made",
-            remedy="Import them into a store here: --store sqlite:///PATH.",
-        )
+        return ServerReader(self.server)
 
 
 def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:

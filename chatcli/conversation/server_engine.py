@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -126,40 +127,55 @@ class ServerEngine:
     async def document(self, thread_id: str) -> "ThreadDocument":
         """Return all that the server has of the newest state of the thread `thread_id`."""
         summary = await asyncio.to_thread(find_thread, self.threads, thread_id)
-        return await asyncio.to_thread(server_document, self._backend.server, summary)
+        return await asyncio.to_thread(_document, self.threads, summary)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
 
-def server_tree(server: ServerAddress, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
-    """Return the turns of the thread on `server`, and what is said in those of the current branch by number."""
-    threads = ServerThreads(server)
-    turns = read_turns(threads.steps(thread_id))
-    return turns, read_said(current_branch(turns), messages_from_json(threads.values(thread_id)))
+class ServerReader:
+    """The threads on `server`; see `chatcli.conversation.backend.ThreadReader`."""
+
+    def __init__(self, server: ServerAddress) -> None:
+        self._threads = ServerThreads(server)
+
+    async def messages(self, thread_id: str) -> list[MessageShown]:
+        """Return the questions and answers of a thread."""
+        return as_shown(self._messages(thread_id))
+
+    async def state(self, thread_id: str) -> dict[str, Any]:
+        """Return the state of a thread without its messages."""
+        return plain_state(self._threads.values(thread_id))
+
+    async def setup(self, thread_id: str) -> Setup | None:
+        """Return None: the app decides how it answers."""
+
+    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+        """Return the turns of a thread, and what is said in those of its current branch by number."""
+        turns = read_turns(self._threads.steps(thread_id))
+        return turns, read_said(current_branch(turns), self._messages(thread_id))
+
+    async def document(self, summary: ThreadSummary) -> "tuple[ThreadDocument, str]":
+        """Return the newest state of the thread of `summary`, of which nothing is missing."""
+        return _document(self._threads, summary), ""
+
+    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
+        """Refuse: only the server's app knows how its states are made."""
+        raise UsageError(
+            "threads are not imported into a LangGraph server: only its app knows how its states are made",
+            remedy="Import them into a store here: --store sqlite:///PATH.",
+        )
+
+    def _messages(self, thread_id: str) -> list[BaseMessage]:
+        return messages_from_json(self._threads.values(thread_id))
 
 
-def server_messages(server: ServerAddress, thread_id: str) -> list[MessageShown]:
-    """Return the questions and answers of the thread `thread_id` on `server`."""
-    return as_shown(_messages(server, thread_id))
-
-
-def server_state(server: ServerAddress, thread_id: str) -> dict[str, Any]:
-    """Return what the state of the thread `thread_id` on `server` has beside the messages."""
-    return plain_state(ServerThreads(server).values(thread_id))
-
-
-def server_document(server: ServerAddress, summary: ThreadSummary) -> "ThreadDocument":
-    """Return what `server` has of the newest state of the thread of `summary`."""
+def _document(threads: ServerThreads, summary: ThreadSummary) -> "ThreadDocument":
     # Imported here, since it imports the plain chat's graph too.
     from chatcli.transfer.store_documents import document_of
 
-    return document_of(summary, {"messages": _messages(server, summary.thread_id)})
-
-
-def _messages(server: ServerAddress, thread_id: str) -> list[BaseMessage]:
-    return messages_from_json(ServerThreads(server).values(thread_id))
+    return document_of(summary, {"messages": messages_from_json(threads.values(summary.thread_id))})
 
 
 def _choose(found: Sequence[Assistant], name: str) -> Assistant:

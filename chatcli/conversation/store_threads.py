@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chatcli.config.grants import Grants
 from chatcli.events import Said
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import build_graph, read_setup, with_empty_fields
@@ -46,65 +47,70 @@ def repair(path: Path) -> list[str]:
     return asyncio.run(rescue(path))
 
 
-async def read_messages(location: StoreLocation, thread_id: str) -> list[MessageShown]:
-    """Return the questions and answers of the stored thread `thread_id`."""
-    async with open_store(location) as store:
-        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
-        unstored = await recover_unless_running(thread)
-        return as_shown([*await thread.history(), *unstored])
+class StoreReader:
+    """The threads of the store at `location`; see `chatcli.conversation.backend.ThreadReader`."""
 
+    def __init__(self, location: StoreLocation) -> None:
+        self._location = location
 
-async def read_tree(location: StoreLocation, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
-    """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
-    async with open_store(location) as store:
-        thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
-        turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
-        said: dict[int, Said] = {}
-        async for found in said_in(turns, thread.messages):
-            said |= found
-        return turns, said
-
-
-async def read_values(location: StoreLocation, thread_id: str) -> dict[str, Any]:
-    """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
-
-    Objects of a graph's classes become their fields; no such class is imported.
-    """
-    logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
-    async with open_store(location) as store:
-        newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
-        if newest is None:
-            return {}
-        values = plain_state(newest.checkpoint["channel_values"])
-        model = str(newest.metadata.get("chatcli_model", ""))
-        return with_empty_fields(values) if model and not model.startswith(f"{GRAPH}:") else values
-
-
-async def read_thread_setup(location: StoreLocation, thread_id: str) -> Setup | None:
-    """Return how the stored thread `thread_id` is answered, None where nothing is stored of it."""
-    async with open_store(location) as store:
-        return await read_setup(build_graph(store.checkpointer), thread_id)
-
-
-async def read_whole(location: StoreLocation, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
-    """Return what can be read of the thread of `summary`, and a line about what is missing."""
-    try:
-        async with open_store(location) as store:
-            graph = build_graph(store.checkpointer)
-            thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
+    async def messages(self, thread_id: str) -> list[MessageShown]:
+        """Return the questions and answers of the stored thread `thread_id`."""
+        async with open_store(self._location) as store:
+            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
             unstored = await recover_unless_running(thread)
-            document = await read_document(store, summary)
-            return replace(document, messages=[*document.messages, *unstored]), ""
-    except DamagedError as error:
-        if location.path is None:
-            raise
-        document, lost = read_damaged(location.path, summary.thread_id)
-        return document, f"{error.message}; {lost} of its rows are missing here"
+            return as_shown([*await thread.history(), *unstored])
 
+    async def tree(self, thread_id: str) -> tuple[list[Turn], dict[int, Said]]:
+        """Return the turns of the stored thread `thread_id`, and what is said in them by number."""
+        async with open_store(self._location) as store:
+            thread = GraphThread(build_graph(store.checkpointer), store.threads, thread_id, MODEL_NODE)
+            turns = read_turns(await asyncio.to_thread(store.threads.steps, thread_id))
+            said: dict[int, Said] = {}
+            async for found in said_in(turns, thread.messages):
+                said |= found
+            return turns, said
 
-async def import_threads(location: StoreLocation, path: Path) -> tuple[dict[str, str], str]:
-    """Store the threads of the file at `path`; return their new IDs, and a line about what was left out."""
-    documents = read_documents(path)
-    async with open_store(location) as store:
-        ids = await import_documents(store, documents)
-    return ids, left_out_line(documents)
+    async def state(self, thread_id: str) -> dict[str, Any]:
+        """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
+
+        Objects of a graph's classes become their fields; no such class is imported.
+        """
+        logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)  # it warns of each such class
+        async with open_store(self._location) as store:
+            newest = await store.checkpointer.aget_tuple(
+                {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+            )
+            if newest is None:
+                return {}
+            values = plain_state(newest.checkpoint["channel_values"])
+            model = str(newest.metadata.get("chatcli_model", ""))
+            return with_empty_fields(values) if model and not model.startswith(f"{GRAPH}:") else values
+
+    async def setup(self, thread_id: str) -> Setup | None:
+        """Return how the stored thread `thread_id` is answered, None where nothing is stored of it."""
+        async with open_store(self._location) as store:
+            return await read_setup(build_graph(store.checkpointer), thread_id)
+
+    async def document(self, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
+        """Return what can be read of the thread of `summary`, and a line about what is missing."""
+        try:
+            async with open_store(self._location) as store:
+                graph = build_graph(store.checkpointer)
+                thread = GraphThread(graph, store.threads, summary.thread_id, MODEL_NODE)
+                unstored = await recover_unless_running(thread)
+                document = await read_document(store, summary)
+                return replace(document, messages=[*document.messages, *unstored]), ""
+        except DamagedError as error:
+            if self._location.path is None:
+                raise
+            document, lost = read_damaged(self._location.path, summary.thread_id)
+            return document, f"{error.message}; {lost} of its rows are missing here"
+
+    async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
+        """Store the threads of the file at `path`; return their new IDs, and a line about what was left out."""
+        documents = read_documents(path)
+        async with open_store(self._location) as store:
+            ids = await import_documents(store, documents)
+        for new_id in ids.values():  # a deleted thread may have had this ID
+            Grants(self._location.key, new_id).forget()
+        return ids, left_out_line(documents)

@@ -219,15 +219,15 @@ def test_changed_bytes_anywhere_are_reported_and_repaired(tmp_path: Path, weekly
         _try(lambda threads=threads: threads.find("thread-1"))
         _try(lambda threads=threads: threads.search("answer"))
         _try(lambda threads=threads: threads.newest_messages("thread-1", 5))
-        _try(lambda backend=backend: asyncio.run(backend.messages("thread-0")))
+        _try(lambda backend=backend: asyncio.run(backend.reader().messages("thread-0")))
         backend.repair()
         assert not find_damage(path)
         listed = {summary.thread_id: summary for summary in threads.recent()}
         assert {f"thread-{number}" for number in range(4)} <= set(listed), seed
         for summary in listed.values():
-            _, missing = asyncio.run(backend.document(summary))
+            _, missing = asyncio.run(backend.reader().document(summary))
             assert not missing
-        kept = sum(len(asyncio.run(backend.messages(f"thread-{number}"))) for number in range(4))
+        kept = sum(len(asyncio.run(backend.reader().messages(f"thread-{number}"))) for number in range(4))
         assert kept >= 40 - 20, seed
 
 
@@ -241,8 +241,8 @@ def _shown(path: Path) -> set[str]:
     backend = LocalBackend(StoreLocation(path))
     texts = set()
     for summary in backend.threads().recent():
-        texts |= {message.text for message in asyncio.run(backend.messages(summary.thread_id))}
-        for said in asyncio.run(backend.tree(summary.thread_id))[1].values():
+        texts |= {message.text for message in asyncio.run(backend.reader().messages(summary.thread_id))}
+        for said in asyncio.run(backend.reader().tree(summary.thread_id))[1].values():
             texts |= {said.question, said.answer}
     return texts
 
@@ -316,18 +316,18 @@ def test_a_thread_with_a_changed_id_is_repaired_whole(long_thread: Path, tmp_pat
         connection.commit()
     [line, _] = LocalBackend(StoreLocation(path)).repair()
     assert line.endswith("60 of 60 messages are kept")
-    shown = asyncio.run(LocalBackend(StoreLocation(path)).messages("long"))
+    shown = asyncio.run(LocalBackend(StoreLocation(path)).reader().messages("long"))
     assert [message.text for message in shown] == [each.text for n in range(30) for each in _turn("long", n)]
 
 
 def test_undone_branches_are_kept(long_thread: Path, tmp_path: Path) -> None:
     path = tmp_path / "threads.db"
     shutil.copy(long_thread, path)
-    before = asyncio.run(LocalBackend(StoreLocation(path)).messages("undone"))
+    before = asyncio.run(LocalBackend(StoreLocation(path)).reader().messages("undone"))
     with closing(sqlite3.connect(path)) as connection:
         query = "UPDATE checkpoints SET metadata = 'x' WHERE checkpoint_id = ?"
         connection.execute(query, (_checkpoints(path, "undone")[2],))
         connection.commit()
     [line, _] = LocalBackend(StoreLocation(path)).repair()
     assert line.endswith("24 of 24 messages are kept; those of other branches are in undone-2, undone-3")
-    assert asyncio.run(LocalBackend(StoreLocation(path)).messages("undone")) == before
+    assert asyncio.run(LocalBackend(StoreLocation(path)).reader().messages("undone")) == before

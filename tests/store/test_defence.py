@@ -125,7 +125,7 @@ def _search(path: Path) -> None:
 
 
 def _state(path: Path) -> None:
-    asyncio.run(LocalBackend(StoreLocation(path)).state("thread"))
+    asyncio.run(LocalBackend(StoreLocation(path)).reader().state("thread"))
 
 
 def _repair(path: Path) -> None:
@@ -195,7 +195,9 @@ def test_a_schema_that_chatcli_did_not_write_is_refused_and_its_threads_are_resc
             open_it(store)
         assert store.read_bytes() == before
     _repair(store)
-    assert [message.text for message in asyncio.run(LocalBackend(StoreLocation(store)).messages("thread"))] == [
+    assert [
+        message.text for message in asyncio.run(LocalBackend(StoreLocation(store)).reader().messages("thread"))
+    ] == [
         "question",
         "answer",
     ]
@@ -251,7 +253,7 @@ def test_a_value_is_read_up_to_a_size(store: Path) -> None:
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("UPDATE writes SET value = ?, type = 'msgpack+zlib' WHERE channel = 'messages'", (bomb,))
     with pytest.raises(StoreError, match="the thread thread is damaged"):
-        asyncio.run(LocalBackend(StoreLocation(store)).messages("thread"))
+        asyncio.run(LocalBackend(StoreLocation(store)).reader().messages("thread"))
 
 
 def test_sqlite_is_opened_in_one_module() -> None:
@@ -287,10 +289,10 @@ def _use_checkpoints(path: Path) -> list[Callable[[], object]]:
     backend = LocalBackend(StoreLocation(path))
     summary = ThreadSummary("thread", "", "", 1, "", "")
     return [
-        lambda: asyncio.run(backend.messages("thread")),
-        lambda: asyncio.run(backend.state("thread")),
-        lambda: asyncio.run(backend.tree("thread")),
-        lambda: asyncio.run(backend.document(summary)),
+        lambda: asyncio.run(backend.reader().messages("thread")),
+        lambda: asyncio.run(backend.reader().state("thread")),
+        lambda: asyncio.run(backend.reader().tree("thread")),
+        lambda: asyncio.run(backend.reader().document(summary)),
     ]
 
 
@@ -338,7 +340,7 @@ def test_one_changed_byte_of_the_header_is_repaired(store: Path) -> None:
         for mask in (0x01, 0x68):
             store.write_bytes(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
             LocalBackend(StoreLocation(store)).repair()
-            said = asyncio.run(LocalBackend(StoreLocation(store)).messages("thread"))
+            said = asyncio.run(LocalBackend(StoreLocation(store)).reader().messages("thread"))
             assert [message.text for message in said] == ["question", "answer"], (place, mask)
             for left in store.parent.glob("threads.db?*"):
                 left.unlink()

@@ -152,8 +152,8 @@ def _read_all(path: Path) -> None:
     threads = backend.threads()
     (summary,) = threads.recent()
     assert [match.thread_id for match in threads.search("question")] == ["thread"]
-    assert [message.text for message in asyncio.run(backend.messages("thread"))] == ["question", "answer"]
-    document, missing = asyncio.run(backend.document(summary))
+    assert [message.text for message in asyncio.run(backend.reader().messages("thread"))] == ["question", "answer"]
+    document, missing = asyncio.run(backend.reader().document(summary))
     assert len(document.messages) == 2
     assert missing == ""
     assert find_damage(path) == ""

@@ -97,7 +97,7 @@ def _first_model(composed: Composition) -> ModelName | None:
     from chatcli.roles import Setup, opening_model
 
     # Only now, since it takes LangGraph: the index also has the models of threads from elsewhere, which remember none.
-    first = opening_model(settings, asyncio.run(composed.backend.setup(composed.thread_id)) or Setup())
+    first = opening_model(settings, asyncio.run(composed.backend.reader().setup(composed.thread_id)) or Setup())
     return None if first.base_url else first
 
 

@@ -93,18 +93,18 @@ def show(
     backend = choose_backend(settings)
     summary = find_thread(backend.threads(), thread)
     wants_messages = not (state or tree) or common.wants_json(settings, as_json=as_json)
-    messages = asyncio.run(backend.messages(summary.thread_id)) if wants_messages else []
+    messages = asyncio.run(backend.reader().messages(summary.thread_id)) if wants_messages else []
     printed, shown = _as_json(summary, messages), list[Event](() if state or tree else messages)
     if tree:
         from chatcli.commands.tree import tree_as_json, tree_listing
 
-        turns, said = asyncio.run(backend.tree(summary.thread_id))
+        turns, said = asyncio.run(backend.reader().tree(summary.thread_id))
         printed["tree"] = tree_as_json(turns, said)
         shown.append(tree_listing(turns, said))
     if state:
         from chatcli.commands.state import state_listing
 
-        printed["state"] = values = asyncio.run(backend.state(summary.thread_id))
+        printed["state"] = values = asyncio.run(backend.reader().state(summary.thread_id))
         shown.append(state_listing(values))
     common.show_or_print_json(settings, printed, *shown, as_json=as_json)
 
@@ -349,7 +349,7 @@ def export(
         if not common.has_terminal():
             raise UsageError(f"{output} exists", remedy="Replace it with --force, or name another file.")
         common.confirm(f"Replace {sanitize_line(str(output))}?")
-    document, missing = asyncio.run(backend.document(summary))
+    document, missing = asyncio.run(backend.reader().document(summary))
     lines = thread_lines(document, chosen)
     if output is None:
         for line in lines:
@@ -384,7 +384,7 @@ def import_(
     settings = common.settings_of(ctx, store, url)
     backend = choose_backend(settings)
     backend.threads()  # refuses a store in memory, which would be gone at once
-    imported, left_out = asyncio.run(backend.import_file(file))
+    imported, left_out = asyncio.run(backend.reader().import_file(file))
     found = [{"thread_id": new, "original_id": old} for old, new in imported.items()]
     renamed = []
     if common.wants_json(settings, as_json=as_json):

@@ -215,7 +215,7 @@ class Answers:
     async def read_thread(self, arguments: dict[str, Any]) -> Result:
         """Return messages of a thread."""
         summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread"]))
-        messages = await self._backend.messages(summary.thread_id)
+        messages = await self._backend.reader().messages(summary.thread_id)
         end = max(len(messages) - arguments.get("skip", 0), 0)
         shown = [
             {"role": one.role, "content": one.text, "interrupted": one.interrupted, **cited_fields(one.cited)}
@@ -228,7 +228,7 @@ class Answers:
         summary = await self._with_threads(lambda threads: threads.find(thread_id))
         if summary is None:
             return None
-        document, _ = await self._backend.document(summary)
+        document, _ = await self._backend.reader().document(summary)
         return await asyncio.to_thread(lambda: "\n".join(thread_lines(document, ExportFormat.MD)))
 
     async def search_documents(self, arguments: dict[str, Any]) -> Result:

@@ -2,10 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from chatcli.commands.registry import Command, CommandContext
+from chatcli.conversation.conversation import Conversation
 from chatcli.errors import UsageError
 from chatcli.events import EditorRequested, Event, Notice
+
+if TYPE_CHECKING:
+    from chatcli.memory.known import Knowledge
 
 USAGE = "list | add TEXT | edit | forget N... | off | on"
 
@@ -21,7 +26,8 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
     rest = rest.partition(" ")[2].strip() if project else rest
     if word in ("", "list") and not rest:
         yield facts.listing(await asyncio.to_thread(facts.all_facts, context.folder))
-        if not await context.conversation.remembers():
+        knowledge = await _knowledge(context.conversation)
+        if knowledge is None or not knowledge.memory:
             yield Notice("the memory is off; /memory on sends facts again")
     elif word == "add" and rest:
         yield Notice(f"remembered: {(await asyncio.to_thread(facts.add, rest, place)).text}")
@@ -32,10 +38,15 @@ async def change_memory(context: CommandContext, arguments: str) -> AsyncIterato
             yield Notice(f"forgotten: {fact.text}")
     elif word in ("on", "off") and not rest:
         await asyncio.to_thread(facts.switch, on=word == "on")
-        await context.conversation.use_memory(on=word == "on")
+        if (knowledge := await _knowledge(context.conversation)) is not None:
+            knowledge.memory = word == "on"
         yield Notice(f"the memory is {word}, in this conversation and in later ones")
     else:
         raise UsageError(f"/memory takes {USAGE}", remedy="For example: /memory add I use metric units")
+
+
+async def _knowledge(conversation: Conversation) -> "Knowledge | None":
+    return None if conversation.has_own_graph else (await conversation.chat_session()).knowledge
 
 
 COMMANDS = (Command("memory", "[WORD]", change_memory),)

@@ -62,7 +62,7 @@ async def _offer_models(context: CommandContext) -> ChoicesOffered:
 
 async def show_context(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """List the messages sent with the next question."""
-    fitted = await context.conversation.context()
+    fitted = await (await context.conversation.chat_session()).context()
     known = fitted.known
     groups = (("summed up", fitted.summed_up), ("left out", fitted.left_out), ("sent", fitted.messages))
     rows = [
@@ -97,7 +97,7 @@ async def compact(context: CommandContext, arguments: str) -> AsyncIterator[Even
 async def choose_role(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Use the role NAME, or "none"; without NAME, pick one."""
     conversation = context.conversation
-    setup = await conversation.setup()
+    setup = (await conversation.chat_session()).setup
     if not arguments:
         yield await asyncio.to_thread(_offer_roles, setup)
         return
@@ -139,11 +139,13 @@ async def set_variable(context: CommandContext, arguments: str) -> AsyncIterator
         conversation.max_cost = None if bound.strip().lower() in NO_ROLE else parse_bound(bound)
         yield Notice(_described_bound(conversation.max_cost))
         return
-    session = await conversation.values_session()
-    if session is not None:
+    from chatcli.graphs.values_session import ValuesSession  # imports LangGraph, which the session needs too
+
+    session = await conversation.session()
+    if isinstance(session, ValuesSession):
         yield await _set_value(session, arguments) if arguments else _values_table(session)
         return
-    setup = await conversation.setup()
+    setup = (await conversation.chat_session()).setup
     if arguments:
         name, value = parse_variable(arguments)
         setup = setup.with_variables({**setup.variables, name: value})
@@ -201,7 +203,7 @@ def _values_table(session: "ValuesSession") -> Event:
 async def set_system(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Set the system prompt; without TEXT, show it."""
     conversation = context.conversation
-    setup = await conversation.setup()
+    setup = (await conversation.chat_session()).setup
     if arguments:
         setup = setup.with_system(arguments)
         await conversation.use_setup(setup)
@@ -212,7 +214,8 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
     """List the tools, and the calls that run without asking."""
     from chatcli.tools.tool import kept_rules  # imports langchain, which the engine imports too
 
-    toolbox = await context.conversation.toolbox()
+    session = await context.conversation.chat_session()
+    toolbox = session.toolbox
     if toolbox.empty:
         yield Notice(
             "no tools are switched on: use --tools for the built-in ones, --recall to search past threads,"
@@ -228,7 +231,7 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
         yield Notice(problem, "warning")
     rules = [
         *((rule, "this run") for rule in toolbox.rules.given),
-        *((rule, "this thread") for rule in await context.conversation.allowed()),
+        *((rule, "this thread") for rule in await session.allowed()),
         *((rule, f"always, in {paths.rules_file()}") for rule in kept_rules()),
     ]
     if toolbox.rules.everything:
@@ -241,13 +244,14 @@ async def show_tools(context: CommandContext, arguments: str) -> AsyncIterator[E
 
 async def approve(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Answer the pending request; without ANSWER, approve calls."""
-    pending = await context.conversation.pending(shown=False)
+    session = await context.conversation.session()
+    pending = await session.pending(shown=False)
     if not pending:
-        if (stopped := await context.conversation.stopped_notice()) is not None:
+        if (stopped := await session.stopped_notice()) is not None:
             raise UsageError(stopped.text)
         raise UsageError("this thread is not waiting for an answer")
     if not arguments and not is_review(pending[0].payload):
-        for request in await context.conversation.pending():
+        for request in await session.pending():
             yield request
         return
     async with aclosing(context.conversation.run(Ask(arguments or "approve", typed=True))) as events:

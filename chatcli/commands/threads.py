@@ -50,10 +50,11 @@ async def open_thread(context: CommandContext, arguments: str) -> AsyncIterator[
         return
     messages = await context.conversation.open_thread(arguments)
     yield ThreadChanged(arguments, tuple(messages))
-    pending = await context.conversation.pending()
+    session = await context.conversation.session()
+    pending = await session.pending()
     for request in pending:
         yield request
-    if (stopped := await context.conversation.stopped_notice()) is not None:
+    if (stopped := await session.stopped_notice()) is not None:
         yield stopped
     elif not pending and messages and messages[-1].role == "user":
         yield Notice("the last question has no answer; /retry asks it again")

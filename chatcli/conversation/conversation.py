@@ -21,7 +21,6 @@ from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
     WAITING,
-    ApprovalRequested,
     Event,
     Notice,
     TerminalEvent,
@@ -38,15 +37,12 @@ from chatcli.runtime.exits import contained
 from chatcli.sessions.requests import Ask, TurnRequest
 
 if TYPE_CHECKING:
-    from chatcli.graphs.chat.context import FittedContext
     from chatcli.graphs.chat.session import ChatSession
     from chatcli.graphs.values import Kind
-    from chatcli.graphs.values_session import ValuesSession
     from chatcli.sessions.history import Turn
     from chatcli.sessions.session import Session
     from chatcli.store.threads import Threads
     from chatcli.store.usage import Answered
-    from chatcli.tools.toolbox import Toolbox
     from chatcli.transfer.document import ThreadDocument
 
 
@@ -93,7 +89,7 @@ class Conversation:
         self._first = True
         self._warming: asyncio.Task[None] | None = None
         self._storing: asyncio.Task[None] | None = None
-        self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.toolbox)
+        self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
         self._branching: tuple[Turn, ...] = ()
@@ -178,24 +174,12 @@ class Conversation:
         await self._store_unsent(question)
         yield TurnInterrupted(self.thread_id, "", str(self.model_name), "", 0)
 
-    async def stopped_notice(self) -> Notice | None:
-        """Return what to tell the user where the current thread's graph stopped; see `Session.stopped_notice`."""
-        return await (await self.session()).stopped_notice()
-
-    async def pending(self, *, shown: bool = True) -> tuple[ApprovalRequested, ...]:
-        """Return what the current thread waits for: the answers to these; see `Session.pending`."""
-        return await (await self.session()).pending(shown=shown)
-
     async def refuse_calls(self) -> bool:
-        """Refuse the calls that the current thread asks about; see `Session.refuse_calls`, for failures `pending`."""
+        """Refuse the calls that the current thread asks about; return whether there were any."""
         refused = await (await self.session()).refuse_calls()
         if not self.has_own_graph:
-            await (await self.toolbox()).stop_served()
+            await (await self.chat_session()).toolbox.stop_served()
         return refused
-
-    async def open_request(self) -> ApprovalRequested | None:
-        """Return what the current thread waits for next; see `Session.open_request`, and `pending` for failures."""
-        return await (await self.session()).open_request()
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
         """Run the turn that `request` begins or goes on with on the current thread, and yield its events.
@@ -367,7 +351,7 @@ class Conversation:
     async def use_model(self, name: str) -> ModelName:
         """Let the model `name` answer from the next turn on."""
         resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
-        session = await self._chat() if self._session is not None else None
+        session = await self.chat_session() if self._session is not None else None
         engine = await self._engine.get()
         setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
         model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._first_thread)
@@ -377,24 +361,13 @@ class Conversation:
             session.model = model
         return model_name
 
-    async def setup(self) -> Setup:
-        """Return how the current thread is answered."""
-        return (await self._chat()).setup
-
     async def use_setup(self, setup: Setup) -> None:
         """Let the current thread be answered as `setup` says, from the next turn on, which stores it."""
-        session = await self._chat()
+        session = await self.chat_session()
         name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
         session.model = await (await self._engine.get()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
-
-    async def values_session(self) -> "ValuesSession | None":
-        """Return the hold on the current thread where a graph takes values beside the messages; None for a model."""
-        session = await self.session()
-        from chatcli.graphs.values_session import ValuesSession
-
-        return session if isinstance(session, ValuesSession) else None
 
     def settable(self) -> "Iterable[tuple[Kind, str, str]]":
         """Return the kind, key and type of each value that the graph takes; none until the thread is open."""
@@ -405,30 +378,16 @@ class Conversation:
         """Return the type of each key of the graph's state; none until the thread is open."""
         return {} if self._session is None else self._session.declared_names()
 
-    async def context(self) -> "FittedContext":
-        """Return what the next turn would send in addition to its question; see `ChatSession.context`."""
-        return await (await self._chat()).context()
-
-    async def remembers(self) -> bool:
-        """Return whether remembered facts are sent. Raises what `session` raises."""
-        knowledge = None if self.has_own_graph else (await self._chat()).knowledge
-        return knowledge is not None and knowledge.memory
-
-    async def use_memory(self, *, on: bool) -> None:
-        """Send remembered facts from the next question on, or none. Raises what `session` raises."""
-        if not self.has_own_graph and (knowledge := (await self._chat()).knowledge) is not None:
-            knowledge.memory = on
-
     async def compact(self) -> str:
-        """Let the model summarise all turns but the newest, and return the summary; see `ChatSession.compact`."""
+        """Let the model summarise all turns but the newest, and return the summary."""
         self.title_writer.stop()
         await self.refuse_costly()
-        return await (await self._chat()).compact()
+        return await (await self.chat_session()).compact()
 
     async def take_over(self, turn: "Turn") -> str:
-        """Let the model summarise what the branch of `turn` has besides, and return it; see `ChatSession.take_over`."""
+        """Let the model summarise what the branch of `turn` has besides, and return the summary."""
         await self.refuse_costly()
-        return await (await self._chat()).take_over(turn)
+        return await (await self.chat_session()).take_over(turn)
 
     async def answered(self) -> "list[Answered]":
         """Return what the answers of the current thread used, on all of its branches."""
@@ -441,7 +400,7 @@ class Conversation:
         """
         if self.max_cost is None or self.has_own_graph:
             return
-        model, thread_id, answers = (await self._chat()).model, self.thread_id, await self.answered()
+        model, thread_id, answers = (await self.chat_session()).model, self.thread_id, await self.answered()
         total, known, table = await asyncio.to_thread(lambda: (spent(answers), has_price(model), table_name()))
         if total.cost_usd > self.max_cost:
             raise CostError(
@@ -457,14 +416,6 @@ class Conversation:
         else:
             why = f"of {total.unpriced} of this thread's {total.turns} turns the price is not known (prices: {table})"
         self.announce(Notice(f"{why}: --max-cost can't bound what it costs", "warning"))
-
-    async def toolbox(self) -> "Toolbox":
-        """Return what the model may call."""
-        return (await self._chat()).toolbox
-
-    async def allowed(self) -> list[str]:
-        """Return the rules of tool calls that run unasked in the current thread; for failures see `toolbox`."""
-        return await (await self._chat()).allowed()
 
     async def begin_title(self, last: TerminalEvent) -> None:
         """Let the model write the title of the current thread, whose newest turn ended with `last`, if it may.
@@ -482,7 +433,7 @@ class Conversation:
             return
         with suppress(ChatcliError):
             await self.refuse_costly()
-            self.title_writer.begin(await self._chat(), await self.threads())
+            self.title_writer.begin(await self.chat_session(), await self.threads())
 
     async def close(self) -> None:
         """Stop what runs and close the engine."""
@@ -508,8 +459,8 @@ class Conversation:
             self._keep_documents(thread_id, documents)
         self._adds_documents = False
 
-    async def _chat(self) -> "ChatSession":
-        """Return the hold on the current thread, where it is the plain chat's."""
+    async def chat_session(self) -> "ChatSession":
+        """Return the hold on the current thread; refuse a graph or a server, which is no plain chat."""
         session = await self.session()
         from chatcli.graphs.chat.session import ChatSession
 

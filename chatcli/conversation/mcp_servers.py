@@ -11,9 +11,9 @@ from chatcli.config.settings import TOOL_SECONDS, Settings
 from chatcli.errors import InterruptedTurnError, UsageError
 
 if TYPE_CHECKING:
+    from chatcli.graphs.chat.session import ChatSession
     from chatcli.tools.mcp_session import McpSession
     from chatcli.tools.served import ServedPrompt, ServedResource
-    from chatcli.tools.toolbox import Toolbox
 
 Result = TypeVar("Result")
 
@@ -26,16 +26,19 @@ class McpServers:
     Args:
         settings: The user's choices.
         has_own_graph: Returns whether a graph answers now.
-        toolbox: Returns what holds the servers' sessions.
+        chat_session: Returns the hold on the thread, whose toolbox has the servers' sessions.
 
     """
 
     def __init__(
-        self, settings: Settings, has_own_graph: Callable[[], bool], toolbox: "Callable[[], Awaitable[Toolbox]]"
+        self,
+        settings: Settings,
+        has_own_graph: Callable[[], bool],
+        chat_session: "Callable[[], Awaitable[ChatSession]]",
     ) -> None:
         self._settings = settings
         self._has_own_graph = has_own_graph
-        self._toolbox = toolbox
+        self._chat_session = chat_session
         self._asking: asyncio.Task[Any] | None = None
 
     @cached_property
@@ -50,7 +53,7 @@ class McpServers:
 
     async def starting(self) -> list[str]:
         """Return the servers that are started when one is used next."""
-        return (await self._toolbox()).starting
+        return (await self._chat_session()).toolbox.starting
 
     async def resources(self, server: str) -> "list[ServedResource]":
         """Return the resources that `server` lists."""
@@ -81,7 +84,7 @@ class McpServers:
 
     async def _ask(self, server: str, ask: "Callable[[Any, McpSession], Awaitable[Result]]") -> Result:
         async def work() -> Result:
-            session = await (await self._toolbox()).session(server)
+            session = await (await self._chat_session()).toolbox.session(server)
             async with asyncio.timeout(self._settings.tool_timeout or TOOL_SECONDS):
                 return await ask(await asyncio.to_thread(import_module, "chatcli.tools.mcp_offers"), session)
 

@@ -347,7 +347,7 @@ class LineHandler:
     async def decide(self) -> None:
         """Let the user decide by keys on the calls that the thread waits for, or fill in the form of a server."""
         try:
-            request = await self.conversation.open_request()
+            request = await (await self.conversation.session()).open_request()
         except ChatcliError as error:
             self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
             return

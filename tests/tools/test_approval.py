@@ -54,7 +54,7 @@ async def ask(conversation: Conversation, text: str = "go") -> list[Event]:
 
 
 async def answer(conversation: Conversation, reply: Any) -> list[Event]:
-    [pending] = await conversation.pending()
+    [pending] = await (await conversation.session()).pending()
     session = await conversation.session()
     return [event async for event in session.run(Resume({pending.interrupt_id: reply}))]
 
@@ -99,7 +99,7 @@ def test_an_approval_outlives_the_process_and_nothing_runs_twice(fake: FakeOpenA
             ]
             assert isinstance(events[-1], TurnFinished)
             assert events[-1].content == "done"
-            assert await conversation.pending() == ()
+            assert await (await conversation.session()).pending() == ()
 
     asyncio.run(first())
     assert not Path("runs").exists()
@@ -138,7 +138,7 @@ def test_an_approval_holds_once_for_the_thread_or_always(fake: FakeOpenAI) -> No
                 requested(await ask(conversation))
                 assert isinstance((await answer(conversation, decision))[-1], TurnFinished)
             assert (await ask(conversation))[-1].content == "done"  # type: ignore[union-attr]
-            assert await conversation.allowed() == ["run_shell:ls *"]
+            assert await (await conversation.chat_session()).allowed() == ["run_shell:ls *"]
         async with process(fake) as conversation:
             assert (await ask(conversation))[-1].content == "done"  # type: ignore[union-attr]
         async with process(fake, "other") as conversation:
@@ -222,7 +222,7 @@ def test_what_a_foreign_store_lets_run_is_asked_about_all_the_same(fake: FakeOpe
             requested([event async for event in (await conversation.session()).run(Retry())])
         await forge_what_is_shown()
         async with process(fake) as conversation:
-            [shown] = await conversation.pending()
+            [shown] = await (await conversation.session()).pending()
             assert shown.payload["action_requests"][0]["args"] == {"command": "ls"}
             again = requested(await answer(conversation, "approve"))
             assert [action["args"]["command"] for action in again["action_requests"]] == ["touch one"]
@@ -249,7 +249,7 @@ def test_a_rule_for_a_thread_is_in_no_store(fake: FakeOpenAI) -> None:
         async with process(fake) as conversation:
             requested(await ask(conversation))
             await answer(conversation, [{"type": "approve", "scope": "thread"}])
-            assert await conversation.allowed() == ["run_shell:ls *"]
+            assert await (await conversation.chat_session()).allowed() == ["run_shell:ls *"]
         async with open_store(StoreLocation(Path("threads.db"))) as store:
             newest = await store.checkpointer.aget_tuple({"configurable": {"thread_id": "work"}})
             assert newest is not None
@@ -257,7 +257,7 @@ def test_a_rule_for_a_thread_is_in_no_store(fake: FakeOpenAI) -> None:
 
     async def ask_in_a_copy() -> None:
         async with process(fake, store="sqlite:///other.db") as conversation:
-            assert await conversation.allowed() == []
+            assert await (await conversation.chat_session()).allowed() == []
             requested(await ask(conversation))
 
     asyncio.run(allow())

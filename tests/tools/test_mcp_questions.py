@@ -127,7 +127,7 @@ def test_an_answer_in_a_later_process_is_asked_for_again_since_its_call_is_gone(
 
     async def second() -> None:
         async with process(fake) as conversation:
-            await conversation.pending()  # shown
+            await (await conversation.session()).pending()  # shown
             requested(await ask(conversation, '{"name": "Ada", "age": 36}'))
             assert '"Eve"' in results(await ask(conversation, '{"name": "Eve", "age": 36}'))[0]
 

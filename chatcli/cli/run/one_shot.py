@@ -140,7 +140,7 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
 
 async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
     """Return what the user answers to what the thread waits for, empty for nothing."""
-    keyboard, request = _Keyboard(conversation), await conversation.open_request()
+    keyboard, request = _Keyboard(conversation), await (await conversation.session()).open_request()
     if request is not None and is_decided_by_key(request):
         decisions = await read_decisions(keyboard, renderer.render, request)
         if decisions is not None or not keyboard.begun:

@@ -51,12 +51,13 @@ async def _show_pending(
     """
     own = conversation.has_own_graph
     tools = bool(settings.tools or settings.mcp_servers or settings.mcp_file)
-    requests = await conversation.pending() if own or tools or unanswered else ()
+    session = await conversation.session() if own or tools or unanswered else None
+    requests = await session.pending() if session is not None else ()
     reviews = [request for request in requests if is_review(request.payload)]
     for request in requests:
         if request not in reviews:
             renderer.render(request)
-    if own and (stopped := await conversation.stopped_notice()) is not None:
+    if own and session is not None and (stopped := await session.stopped_notice()) is not None:
         renderer.render(stopped)
     elif unanswered and not requests:
         renderer.render(Notice("the last question has no answer; /retry asks it again"))

@@ -103,7 +103,7 @@ class EditorSession:
             raise invalid(f"there is no mode {mode!r}")
         self._mode = mode
         if self._prompts:  # it holds from the next call of a tool, also in the prompt that runs
-            (await self.conversation.toolbox()).rules.everything = mode == "auto"
+            (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
 
     async def prompt(self, blocks: Any) -> Fields:
         """Run a prompt, and return why it ended; for failures see `Turns.run`."""

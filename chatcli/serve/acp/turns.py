@@ -133,7 +133,7 @@ class Turns:
 
     async def show_open_requests(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it."""
-        for request in await self.conversation.pending():
+        for request in await (await self.conversation.session()).pending():
             if not is_review(request.payload):  # about calls, the user is asked when the next prompt comes
                 self._in_words.add(request.interrupt_id)
             await self._asker.show(request)
@@ -145,7 +145,7 @@ class Turns:
             await self._update(update)
         if todos := read_todos(await session.state()):
             await self._update(plan_of(todos))
-        waiting = await self.conversation.pending()
+        waiting = await session.pending()
         if not any(is_review(request.payload) for request in waiting):
             for update in self._updates.end_calls():
                 await self._update(update)
@@ -179,7 +179,7 @@ class Turns:
         spending = Spending()
         self._check_stop()
         if mode is not None:
-            (await self.conversation.toolbox()).rules.everything = mode == "auto"
+            (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
         try:
             command = parse_command(text)
             if command is not None and self._commands.has(command.name):
@@ -241,16 +241,17 @@ class Turns:
 
     async def _ask(self, text: str, attachments: Sequence[Attachment], spending: Spending) -> str:
         """Ask `text`, or answer with it what the thread waits for; then go on until nothing is waited for."""
-        pending = list(await self.conversation.pending(shown=False))
+        session = await self.conversation.session()
+        pending = list(await session.pending(shown=False))
         if pending and (reason := await self._settle(pending, (text, attachments), spending)):
             return reason
         if pending:
             await self._update(text_chunk("\n\n"))  # between its answer and that to the question
-        if (notice := await self.conversation.stopped_notice()) is not None:
+        if (notice := await session.stopped_notice()) is not None:
             reason = await self._follow(Outcome(stopped=notice.text), spending)
             if reason != END or self._in_words:
                 return reason
-            if (notice := await self.conversation.stopped_notice()) is not None:
+            if (notice := await session.stopped_notice()) is not None:
                 await self._update(text_chunk(f"{notice.text}\n"))
                 return END
         self._check_stop()
@@ -356,7 +357,7 @@ class Turns:
         ids = {request.interrupt_id for request in requests}
         self._answers = {key: value for key, value in self._answers.items() if key in ids}
         self._in_words &= ids
-        await self.conversation.pending()  # the user sees them now
+        await (await self.conversation.session()).pending()  # the user sees them now
         for request in requests:
             if request.interrupt_id in self._answers:
                 continue
@@ -398,7 +399,9 @@ class Turns:
                 if isinstance(event, TurnFinished):
                     spending.add(event)
                     await self._show_usage(event)
-                    if event.finish_reason == STOPPED and (notice := await self.conversation.stopped_notice()):
+                    if event.finish_reason == STOPPED and (
+                        notice := await (await self.conversation.session()).stopped_notice()
+                    ):
                         outcome.stopped = notice.text
                 outcome.last = event
         return outcome
@@ -450,7 +453,7 @@ class Turns:
             await asyncio.to_thread(backend.grants(self.id).name_folder, str(self._updates.root))
 
     async def _toolbox(self) -> Toolbox | None:
-        return None if self.conversation.has_own_graph else await self.conversation.toolbox()
+        return None if self.conversation.has_own_graph else (await self.conversation.chat_session()).toolbox
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

@@ -103,9 +103,7 @@ def chat(ctx: typer.Context, **options: Any) -> None:
 def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Context:
     """Return the context that Typer makes of `chat ARGS`; do nothing yet.
 
-    Args:
-        args: The arguments.
-        resilient: Whether to print nothing, and to ignore what is wrong.
+    A `resilient` reading prints nothing, and ignores what is wrong.
 
     Raises:
         typer.TyperException: The arguments are wrong.

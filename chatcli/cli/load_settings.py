@@ -26,11 +26,7 @@ _READ_OF_VALUE = 2000
 def load_settings(options: Mapping[str, Any], *, starts_conversation: bool = False) -> Settings:
     """Return the settings of `options` and all other sources; report what is left out of a `.env`.
 
-    Args:
-        options: Those of the command line; None for each one that was not given.
-        starts_conversation: Whether the command line asks nothing itself. Then a user at a terminal is asked once
-            whether to trust the `.env`.
-
+    If the command line `starts_conversation`, a user at a terminal is asked once whether to trust the `.env`.
     """
     settings = Settings.load(dict(options))
     if not (starts_conversation and _has_user(settings)):
@@ -65,12 +61,9 @@ def report_dotenv(dotenv: Dotenv) -> None:
 
 
 def shown_settings(variables: Mapping[str, str], *, for_graphs: bool = False) -> list[tuple[str, str, str]]:
-    """Return what a `.env` with `variables` sets, in a form that is safe to print: name, value, remark.
+    """Return the settings of a `.env` with `variables`, safe to print: name, value, remark.
 
-    Args:
-        variables: What it sets.
-        for_graphs: Whether the graphs of a project get all of it.
-
+    The graphs of a project get all of it; in other folders chat's own variables alone are read.
     """
     rows = []
     for name, value in variables.items():

@@ -72,10 +72,7 @@ class Command:
 class CommandRegistry:
     """All commands, in the order of `/help`; finds them by name and alias.
 
-    Args:
-        commands: The commands.
-        find_other: Returns the command of a name that is none of theirs, None if there is none.
-
+    `find_other` returns the command of a name that is none of theirs, None if there is none.
     """
 
     def __init__(

@@ -54,9 +54,7 @@ class ThreadReader(Protocol):
     async def import_file(self, path: Path) -> tuple[dict[str, str], str]:
         """Store the threads of the file at `path`, all or none.
 
-        Returns:
-            The new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
-
+        Return the new ID of each thread by its ID in the file, and a line that names what was left out, "" for nothing.
         """
 
 
@@ -97,9 +95,7 @@ class Backend(Protocol):
     def repair(self) -> list[str]:
         """Rebuild the index of the store; keep what can be read of a damaged one, and its old file next to it.
 
-        Returns:
-            A line for each damaged thread, and one that names the file that was kept.
-
+        Return a line for each damaged thread, and one that names the file that was kept.
         """
 
     def reader(self) -> ThreadReader:

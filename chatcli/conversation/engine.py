@@ -77,10 +77,7 @@ OpenEngine = Callable[[Announce], Awaitable[Engine]]
 class LazyEngine:
     """An engine that is opened when it is first needed, at most once at a time; after a failure, it is tried again.
 
-    Args:
-        open_engine: Opens the engine.
-        announce: Takes what the engine reports, in the loop's thread.
-
+    What it reports goes to `announce`, in the loop's thread.
     """
 
     def __init__(self, open_engine: OpenEngine, announce: Callable[[Progress | Notice], None]) -> None:
@@ -127,13 +124,7 @@ class LazyEngine:
 
 
 class LocalEngine:
-    """The base of the engines whose graph runs in this process, on an open store.
-
-    Args:
-        store: Where the threads are.
-        resources: What is closed with the engine: the store, and what the graph holds.
-
-    """
+    """The base of the engines whose graph runs in this process, on an open store; `resources` are closed with it."""
 
     def __init__(self, store: "Store", resources: AsyncExitStack) -> None:
         self.threads: Threads = store.threads

@@ -22,12 +22,6 @@ class McpServers:
     """The MCP servers of the settings, while the plain chat answers; a graph has none. One is asked at a time.
 
     What asks a server raises `InterruptedTurnError` where `interrupt` stopped it, else a `ChatcliError` where it fails.
-
-    Args:
-        settings: The user's choices.
-        has_own_graph: Returns whether a graph answers now.
-        chat_session: Returns the hold on the thread, whose toolbox has the servers' sessions.
-
     """
 
     def __init__(

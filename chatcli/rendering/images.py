@@ -50,11 +50,9 @@ class Cells(NamedTuple):
 
 
 class Pictures:
-    """Draws images on `console`, and keeps those that the user attached, which an answer may show by their names.
+    """Draws images on `console` by `protocol`, which is empty if the terminal shows none.
 
-    Attributes:
-        protocol: How the terminal shows images; empty if it shows none.
-
+    It keeps those that the user attached, which an answer may show by their names.
     """
 
     def __init__(self, console: "Console", protocol: Protocol) -> None:

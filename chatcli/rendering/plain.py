@@ -180,12 +180,7 @@ def _json(value: object) -> str:
 class PlainRenderer:
     """Writes the answer to `out` as it arrives, with one newline at its end; notices, progress and errors to `err`.
 
-    Args:
-        out: The stream for answers, listings and past messages.
-        err: The stream for everything else.
-        quiet: Whether to write answers and errors only.
-        lists_sources: Whether the documents that an answer cites are listed after it.
-
+    With `quiet`, only answers and errors. With `lists_sources`, the documents that an answer cites follow it.
     """
 
     def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False, lists_sources: bool = True) -> None:

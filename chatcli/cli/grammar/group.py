@@ -40,14 +40,7 @@ EXIT_CODES = (
 
 
 class Subcommand(TyperCommand):
-    """A sub-command whose Typer app, `app` in its own module, is imported when it is used.
-
-    Args:
-        name: What the user types.
-        module: The module, imported once the command line names this command.
-        help: The line that `chat --help` and a shell's completion show; the module has the rest.
-
-    """
+    """A sub-command whose Typer app, `app` in its own `module`, is imported when the command line names it."""
 
     def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002 - the name that Typer gives it
         super().__init__(name, help=help, rich_markup_mode=None)

@@ -135,14 +135,8 @@ def start(
 ) -> ExitCode:
     """Ask the prompt `words`, or start a conversation; return the exit code.
 
-    Args:
-        settings: The user's choices.
-        words: The words of the prompt on the command line.
-        from_stdin: Whether `-` takes its place: the prompt is read from standard input, even from a terminal.
-        continue_: Whether to continue the thread used last.
-        resume: Whether the user chooses a thread first.
-        interactive: Whether to stay in the conversation after the answer.
-
+    With `from_stdin`, the prompt is read from standard input, even from a terminal. `continue_` goes on with the thread
+    used last, `resume` lets the user choose one, and `interactive` stays in the conversation after the answer.
     """
     request = read_request(settings, words, from_stdin=from_stdin)
     request = replace(request, resume=resume, stays=interactive or resume or not request.asks)

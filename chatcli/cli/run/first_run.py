@@ -51,10 +51,6 @@ def choose_first(settings: Settings) -> Settings | ExitCode:
     """Let the user choose what answers, unless they did before; return the new settings, or the exit code to leave.
 
     They keep the local model, which is fetched, a key, or the URL of a server. Leaving changes nothing.
-
-    Args:
-        settings: Those of a conversation at a terminal; they name no model, no server and no key.
-
     """
     if settings.role and find_role(settings.role).model:
         return settings

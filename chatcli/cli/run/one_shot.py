@@ -82,12 +82,7 @@ def _exit_code(last: Event | None) -> ExitCode:
 async def play(
     conversation: Conversation, renderer: Renderer, questions: Sequence[Question], attachments: Sequence[Attachment]
 ) -> Event | None:
-    """Ask the questions in order, the first with `attachments`; stop at a turn that does not finish.
-
-    Returns:
-        The last event of the last turn.
-
-    """
+    """Ask the questions, the first with `attachments`, until a turn does not finish; return the last event."""
     stopped = False
 
     def stop() -> None:
@@ -151,12 +146,7 @@ async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
 
 
 class _Keyboard:
-    """The terminal of a one-shot: a line as the terminal edits it, or single keys.
-
-    Args:
-        conversation: What signals interrupt while nothing is read.
-
-    """
+    """The terminal of a one-shot: a line as the terminal edits it, or single keys."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation

@@ -164,13 +164,9 @@ class BlockRenderer:
         }
 
     def blocks(self, nodes: Sequence[SyntaxTreeNode], width: int, number: int | None = None) -> list[Line]:
-        """Return the lines of neighbouring blocks, with the blank lines between them.
+        """Return the lines of neighbouring blocks, `width` cells wide, with the blank lines between them.
 
-        Args:
-            nodes: The blocks.
-            width: The width of the screen, in cells.
-            number: The number of the first item, if the first block continues a list whose first items are finished.
-
+        `number` is that of the first item, if the first block continues a list whose first items are finished.
         """
         lines: list[Line] = []
         for index, node in enumerate(nodes):

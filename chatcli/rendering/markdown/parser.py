@@ -29,10 +29,7 @@ _NAME = re.compile(r"\w{2,}")
 def parse(source: str, references: Mapping[str, Any]) -> tuple[list[SyntaxTreeNode], dict[str, Any]]:
     """Return the top-level blocks of `source`, and the link definitions known after it.
 
-    Args:
-        source: Markdown that ends with a whole line, or with the whole text.
-        references: The link definitions of the text before `source`.
-
+    The source ends with a whole line, or with the whole text; `references` are the link definitions before it.
     """
     environment: dict[str, Any] = {"references": dict(references)}
     tree = SyntaxTreeNode(_PARSER.parse(source, environment))

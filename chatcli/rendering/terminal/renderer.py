@@ -38,18 +38,10 @@ _KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.Docu
 
 
 class TerminalRenderer:
-    """Shows events on a terminal.
+    """Shows events on a terminal: answers, listings and past messages on `console`, all else on `err_console`.
 
-    Args:
-        console: The terminal of answers, listings and past messages.
-        err_console: The terminal of notices, progress and errors; often the same one.
-        markdown: Whether answers are rendered; otherwise they are written as they come.
-        quiet: Whether to show answers and errors only.
-        theme: The colours.
-        code_theme: The style of Pygments for code.
-        movable: Whether lines can be drawn again; None to find out from `console`.
-        clock: Returns seconds that never go back.
-
+    The two are often the same. Without `markdown`, answers are written as they come. `movable` says whether lines can
+    be drawn again, None to find out from `console`; `code_theme` is a style of Pygments; `clock` never goes back.
     """
 
     def __init__(

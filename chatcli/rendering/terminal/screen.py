@@ -27,18 +27,7 @@ _RESET = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m"
 
 
 class Screen:
-    """Shows the answer in progress, and prints other output above it.
-
-    Args:
-        console: The terminal of answers, listings and past messages.
-        err_console: The terminal of notices and errors; often the same one.
-        theme: The colours.
-        code_theme: The style of Pygments for code.
-        markdown: Whether answers are rendered; otherwise they are written as they come.
-        movable: Whether the cursor can be moved, so that lines can be drawn again.
-        clock: Returns seconds that never go back.
-
-    """
+    """Shows the answer in progress, and prints other output above it; the arguments are those of `TerminalRenderer`."""
 
     def __init__(
         self,

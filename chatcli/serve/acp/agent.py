@@ -50,15 +50,10 @@ Reread = Callable[[Path], Settings]
 
 
 class Agent:
-    """What an editor talks to.
+    """The agent that an editor talks to.
 
-    Args:
-        settings: The settings of the command line.
-        provider: The provider of the model that answers first, empty for a graph or a server.
-        reread: Returns the settings in the folder of a session.
-        begin: Begins a conversation.
-        report: Gets each failure, for the log.
-
+    It reads the settings in the folder of a session by `reread`, opens its conversation by `begin`, and gives each
+    failure to `report`, for the log. The `provider` of the model that answers first is empty for a graph or a server.
     """
 
     def __init__(
@@ -441,10 +436,7 @@ def _pairs(given: Any) -> dict[str, str]:
 def serve(agent: Agent, stop: Callable[[Callable[[], None]], None]) -> None:
     """Let `agent` answer on stdin and stdout until the editor is gone.
 
-    Args:
-        agent: The agent.
-        stop: Gets what ends it, to be called when a signal asks for that; it runs in the event loop.
-
+    `stop` gets the function that ends it, to be called in the event loop when a signal asks for that.
     """
     reading, writing = take_streams()
 

@@ -55,14 +55,7 @@ class Choice:
 
 
 class Asker:
-    """Asks for one session. `StoppedError` ends a question where the user stops the turn, or the editor is gone.
-
-    Args:
-        client: The editor.
-        session_id: The session.
-        updates: What the session has shown.
-
-    """
+    """Asks for one session. `StoppedError` ends a question where the user stops the turn, or the editor is gone."""
 
     def __init__(self, client: Client, session_id: str, updates: Updates) -> None:
         self._client = client

@@ -19,16 +19,7 @@ if TYPE_CHECKING:
 
 
 class EditorSession:
-    """One session.
-
-    Args:
-        client: The editor.
-        conversation: The conversation on the session's thread.
-        settings: The settings in the session's folder.
-        workspace: The session's folder, and what the editor offers for it.
-        folder: The folder as the editor named it.
-
-    """
+    """One session; its `folder` is named as the editor names it."""
 
     def __init__(
         self, client: Client, conversation: Conversation, settings: Settings, workspace: Workspace, folder: Path
@@ -36,10 +27,10 @@ class EditorSession:
         self.id = conversation.thread_id
         self.conversation = conversation
         self.settings = settings
-        self._client = client
-        self._workspace = workspace
-        self._folder = folder
-        self._commands = OfferedCommands()
+        self.client = client
+        self.workspace = workspace
+        self.folder = folder
+        self.commands = OfferedCommands()
         self._turns: Turns | None = None
         self._making = asyncio.Lock()
         self._lock = asyncio.Lock()
@@ -51,9 +42,10 @@ class EditorSession:
     def state(self) -> Fields:
         """Return the modes and options of the session, as a client gets them when it is opened."""
         modes = {"modes": mode_state(self._mode)} if self._has_tools else {}
-        return {**modes, "configOptions": self._options()}
+        return {**modes, "configOptions": self.options()}
 
-    def _options(self) -> list[Fields]:
+    def options(self) -> list[Fields]:
+        """Return the options that the user of the editor can set, in the protocol's form."""
         modes = [mode_option(self._mode)] if self._has_tools else []
         return [*modes, model_option(self.conversation, self.settings)]
 
@@ -65,23 +57,23 @@ class EditorSession:
 
     async def announce(self) -> None:
         """Send the slash commands."""
-        offered = self._commands.shown(self.conversation)
-        await self._client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
+        offered = self.commands.shown(self.conversation)
+        await self.client.update(self.id, {"sessionUpdate": "available_commands_update", "availableCommands": offered})
 
     async def replay(self) -> None:
-        """Show the thread's messages again; see `Turns.replay`."""
+        """Show the thread's messages again, and its list of what is to be done."""
         async with self._lock:
             await (await self.turns()).replay()
 
     async def show_open_requests(self) -> None:
-        """Show what the thread waits for; see `Turns.show_open_requests`."""
+        """Show what the thread waits for, so that the next prompt can answer it."""
         async with self._lock:
             await (await self.turns()).show_open_requests()
 
     async def use_mode(self, mode: str) -> None:
         """Let the mode `mode` decide which calls of tools run unasked."""
         await self._choose_mode(mode)
-        await self._client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self._options()})
+        await self.client.update(self.id, {"sessionUpdate": "config_option_update", "configOptions": self.options()})
 
     async def use_option(self, name: str, value: Any) -> Fields:
         """Set the option `name`, and return all options."""
@@ -89,14 +81,14 @@ class EditorSession:
             raise invalid(f"there is no option {name!r}")
         if name == "mode":
             await self._choose_mode(value)
-            await self._client.update(self.id, {"sessionUpdate": "current_mode_update", "currentModeId": value})
+            await self.client.update(self.id, {"sessionUpdate": "current_mode_update", "currentModeId": value})
         elif value != str(self.conversation.model_name):
             if self.conversation.has_own_graph:
                 raise invalid(f"{self.conversation.model_name} answers, and has a model of its own")
             await self.conversation.use_model(value)
             if self._turns is not None:
                 self._turns.shown_model = str(self.conversation.model_name)
-        return {"configOptions": self._options()}
+        return {"configOptions": self.options()}
 
     async def _choose_mode(self, mode: str) -> None:
         if not self._has_tools or mode not in ("ask", "auto"):
@@ -106,7 +98,7 @@ class EditorSession:
             (await self.conversation.chat_session()).toolbox.rules.everything = mode == "auto"
 
     async def prompt(self, blocks: Any) -> Fields:
-        """Run a prompt, and return why it ended; for failures see `Turns.run`."""
+        """Run a prompt, and return why it ended."""
         stop = asyncio.Event()
         self._prompts.add(stop)
         try:
@@ -136,24 +128,16 @@ class EditorSession:
             await self.conversation.close()
 
     async def turns(self) -> "Turns":
-        """Return what runs the prompts."""
+        """Return the runner of the prompts."""
         async with self._making:
             if self._turns is None:
                 turns_type = await asyncio.to_thread(import_turns)
-                self._turns = turns_type(
-                    self._client,
-                    self.conversation,
-                    self.settings,
-                    self._workspace,
-                    self._folder,
-                    self._commands,
-                    self._options,
-                )
+                self._turns = turns_type(self)
             return self._turns
 
 
 def import_turns() -> "type[Turns]":
-    """Return what runs prompts; the first call takes as long as importing LangGraph."""
+    """Return the class that runs prompts; the first call takes as long as importing LangGraph."""
     from chatcli.serve.acp.turns import Turns
 
     return Turns

@@ -1,11 +1,10 @@
 """The prompts of a session: questions, answers to what its thread waits for, and slash commands."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import ToolException
 from langgraph.errors import GraphRecursionError
@@ -14,8 +13,6 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
 from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
-from chatcli.config.settings import Settings
-from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
 from chatcli.events import (
     STOPPED,
@@ -33,8 +30,7 @@ from chatcli.events import (
 from chatcli.message import is_review
 from chatcli.models.prices import spent
 from chatcli.serve.acp.asking import Asker, InWordsError, read_words, words_decide
-from chatcli.serve.acp.client import Client, DismissedError, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import OfferedCommands
+from chatcli.serve.acp.client import DismissedError, Fields, StoppedError, invalid
 from chatcli.serve.acp.prompts import read_prompt
 from chatcli.serve.acp.updates import Updates, diff, history, plan_of, text_chunk
 from chatcli.serve.acp.workspace import Terminal
@@ -43,7 +39,9 @@ from chatcli.sessions.requests import Ask, Continue, Resume
 from chatcli.sessions.stream import read_todos
 from chatcli.tools.changes import plan
 from chatcli.tools.toolbox import Toolbox
-from chatcli.tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from chatcli.serve.acp.session import EditorSession
 
 END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
 _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
@@ -82,44 +80,23 @@ class Outcome:
 
 
 class Turns:
-    """Runs one prompt after the other.
+    """Runs the prompts of `session`, one after the other."""
 
-    Args:
-        client: The editor.
-        conversation: The conversation on the session's thread.
-        settings: The settings in the session's folder.
-        workspace: The session's folder, and what the editor offers for it.
-        folder: The folder as the editor named it.
-        commands: The slash commands.
-        options: Returns the session's options.
-
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        conversation: Conversation,
-        settings: Settings,
-        workspace: Workspace,
-        folder: Path,
-        commands: OfferedCommands,
-        options: Callable[[], list[Fields]],
-    ) -> None:
-        self.id = conversation.thread_id
-        self.conversation = conversation
-        self.settings = settings
-        self.shown_model = str(conversation.model_name)
+    def __init__(self, session: "EditorSession") -> None:
+        self.id = session.id
+        self.conversation = session.conversation
+        self.settings = session.settings
+        self.shown_model = str(session.conversation.model_name)
         """The model as the editor shows it."""
-        self._client = client
-        self._workspace = workspace
-        self._updates = Updates(folder)
-        if isinstance(workspace.terminal, Terminal):
-            workspace.terminal.shown = self._updates.shown
-        self._asker = Asker(client, self.id, self._updates)
+        self._session = session
+        self._workspace = session.workspace
+        self._updates = Updates(session.folder)
+        if isinstance(session.workspace.terminal, Terminal):
+            session.workspace.terminal.shown = self._updates.shown
+        self._asker = Asker(session.client, self.id, self._updates)
         self.closing = False
         """Whether the session ends: then a question that is open is not answered by it."""
-        self._commands = commands
-        self._options = options
+        self._commands = session.commands
         self._stop = asyncio.Event()
         """What stops the prompt that runs."""
         self._asking: asyncio.Task[Any] | None = None
@@ -156,12 +133,9 @@ class Turns:
             self._asking.cancel()
 
     async def run(self, blocks: Any, stop: asyncio.Event, mode: str | None) -> Fields:
-        """Run the prompt `blocks`, and return why it ended.
+        """Run the prompt `blocks` until `stop` is set, and return why it ended.
 
-        Args:
-            blocks: The content blocks, as they came.
-            stop: Set when the prompt is to stop.
-            mode: The mode that decides which calls of tools run unasked, None where there are no tools.
+        The `mode` decides which calls of tools run unasked; it is None where there are no tools.
 
         Raises:
             StoppedError: It was stopped.
@@ -442,7 +416,7 @@ class Turns:
             await self._remember_folder()
         if str(self.conversation.model_name) != self.shown_model:
             self.shown_model = str(self.conversation.model_name)
-            await self._update({"sessionUpdate": "config_option_update", "configOptions": self._options()})
+            await self._update({"sessionUpdate": "config_option_update", "configOptions": self._session.options()})
 
     async def _remember_folder(self) -> None:
         """Remember the session's folder, by which editors list sessions."""
@@ -465,7 +439,7 @@ class Turns:
         if shown and isinstance(terminal, Terminal) and update["toolCallId"] in terminal.calls:
             terminal.calls.discard(update["toolCallId"])
             update.pop("content", None)  # the terminal stays in its place
-        await self._client.update(self.id, update)
+        await self._session.client.update(self.id, update)
 
 
 async def _events_of(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:

@@ -140,12 +140,7 @@ class OpenCall:
 
 @dataclass
 class Updates:
-    """Turns the events of a session into updates.
-
-    Args:
-        root: The session's folder.
-
-    """
+    """Turns the events of a session into updates; `root` is its folder."""
 
     root: Path
     calls: dict[str, OpenCall] = field(default_factory=dict)

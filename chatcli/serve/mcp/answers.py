@@ -120,12 +120,7 @@ class Turn:
 
 
 class Answers:
-    """What the tools read and run: one engine for all turns, and the threads of its place.
-
-    Args:
-        composed: The run of the server, whose thread is not used.
-
-    """
+    """The work of the tools: one engine for all turns, and the threads of its backend."""
 
     def __init__(self, composed: Composition) -> None:
         self._composed = composed

@@ -52,12 +52,8 @@ _DOTS = re.compile(r"\.{1,2}")
 class ChatServer:
     """Serves any number of clients; `sdk` is the SDK's server, which a transport runs.
 
-    A builder's program has neither documents nor roles.
-
-    Args:
-        open_answers: Makes what answers; it is called at most once, in a thread.
-        clean: Takes keys out of a text.
-
+    A builder's program has neither documents nor roles. `open_answers` is called at most once, in a thread; `clean`
+    takes keys out of a text.
     """
 
     def __init__(self, open_answers: "Callable[[], Answers]", clean: Callable[[str], str]) -> None:

@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from chatcli.config.thread_ids import check_thread_id
 from chatcli.errors import BadGraphError, ChatcliError, ExitCallError, InterruptedTurnError, UsageError
@@ -64,6 +64,28 @@ StreamEvent = (
     | TurnFailed
 )
 """An event of `stream`; its `type` is that of `--format jsonl`."""
+
+
+class GraphArguments(TypedDict, total=False):
+    """What a program gives its graph, as arguments of `run`, `command`, `ask` and `stream`."""
+
+    context: Values | None
+    configurable: Values | None
+    input: Values | None
+    input_key: str | None
+    output_key: str | None
+
+
+class TurnArguments(GraphArguments, total=False):
+    """The arguments of `ask` and `stream` besides the graph and the question."""
+
+    model: str | None
+    thread: str | None
+    name: str | None
+    files: Sequence[str | Path]
+    resume: Any
+    store: str | None
+
 
 _NOT_GIVEN: Any = object()
 _MAX_NAME = 100
@@ -125,22 +147,7 @@ class Answer:
         return self.content
 
 
-async def ask(
-    graph: object = None,
-    question: str | None = None,
-    *,
-    model: str | None = None,
-    thread: str | None = None,
-    name: str | None = None,
-    files: Sequence[str | Path] = (),
-    resume: Any = _NOT_GIVEN,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
-    store: str | None = None,
-) -> Answer:
+async def ask(graph: object = None, question: str | None = None, **arguments: Unpack[TurnArguments]) -> Answer:
     """Ask `question` on a thread, and return the whole answer.
 
     It runs in the caller's event loop, prints nothing, and touches neither signals, logging nor warnings. Cancelled, it
@@ -170,23 +177,8 @@ async def ask(
         RuntimeError: The turn failed; see `TurnError` for what the exception has.
 
     """
-    events = stream(
-        graph,
-        question,
-        model=model,
-        thread=thread,
-        name=name,
-        files=files,
-        resume=resume,
-        context=context,
-        configurable=configurable,
-        input=input,
-        input_key=input_key,
-        output_key=output_key,
-        store=store,
-    )
     approvals = []
-    async with aclosing(events):
+    async with aclosing(stream(graph, question, **arguments)) as events:
         async for event in events:
             match event:
                 case ApprovalRequested():
@@ -211,12 +203,8 @@ def stream(
     name: str | None = None,
     files: Sequence[str | Path] = (),
     resume: Any = _NOT_GIVEN,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
     store: str | None = None,
+    **given: Unpack[GraphArguments],
 ) -> AsyncGenerator[StreamEvent, None]:
     """Ask `question` on a thread, and yield what happens as it happens; the arguments are those of `ask`.
 
@@ -230,9 +218,7 @@ def stream(
             is.
 
     """
-    values = plain_values(
-        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
-    )
+    values = plain_values(**given)
     spec = spec_of(graph, model, name, values, thread)
     options = options_of(model, thread, store, values)
     if (question is None) == (resume is _NOT_GIVEN):

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from chatcli.errors import BadGraphError
 from chatcli.graphs.user.kinds import Kind, kind_of
 from chatcli.graphs.user.spec import GraphSpec
 from chatcli.graphs.values import plain_values
-from chatcli.library import Values, as_python_error, claim_name, options_of, program_of, spec_of
+from chatcli.library import GraphArguments, as_python_error, claim_name, options_of, program_of, spec_of
 from chatcli.runtime.program import Program, running
 
 _COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,12 +29,8 @@ def run(
     model: str | None = None,
     thread: str | None = None,
     name: str | None = None,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
     store: str | None = None,
+    **given: Unpack[GraphArguments],
 ) -> int:
     """Talk with `graph` at this terminal, until the user leaves; in a pipe, answer what comes through it.
 
@@ -45,13 +41,9 @@ def run(
         model: `provider:model`, in place of `graph`: the plain chat with it.
         thread: The thread to resume, or to create; a new one by default.
         name: What the graph is called, by default its own name.
-        context: Fields of the graph's runtime context.
-        configurable: Keys of the `configurable` of the runs' config.
-        input: Keys of the graph's input beside the question.
-        input_key: The key of the input that takes the question, where the graph's schema does not say.
-        output_key: The key of the output that is the answer, likewise.
         store: Where threads are kept, as `sqlite:///PATH`, `postgresql://...` or `memory:`; by default where `chat`
             keeps them.
+        given: What the graph gets: `context`, `configurable`, `input`, `input_key` and `output_key`, as in `ask`.
 
     Returns:
         The exit code: 0, or that of what failed, which was printed. See `chat help scripts`.
@@ -63,9 +55,7 @@ def run(
 
     """
     _check_main_thread("run")
-    values = plain_values(
-        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
-    )
+    values = plain_values(**given)
     spec = spec_of(graph, model, name, values, thread)
     options = options_of(model, thread, store, values)
     claim_name(spec, store, given=name is not None)
@@ -79,11 +69,7 @@ def command(
     version: str | None = None,
     help: str | None = None,  # noqa: A002 - as the option is called
     store: str | None = None,
-    context: Values | None = None,
-    configurable: Values | None = None,
-    input: Values | None = None,  # noqa: A002 - as the option is called
-    input_key: str | None = None,
-    output_key: str | None = None,
+    **given: Unpack[GraphArguments],
 ) -> Callable[..., int]:
     """Return the function that runs the program `name`: the whole command line of `chat`, on `graph` alone.
 
@@ -96,23 +82,17 @@ def command(
         version: What `--version` prints; by default that of the installed package that has the command.
         help: The first lines of `--help`.
         store: Where threads are kept if the user does not say; by default a file in the user's data folder of `name`.
-        context: Fields of the graph's runtime context; an option of the user goes before each.
-        configurable: Keys of the `configurable` of the runs' config, likewise.
-        input: Keys of the graph's input beside the question, likewise.
-        input_key: The key of the input that takes the question, where the graph's schema does not say.
-        output_key: The key of the output that is the answer, where the schema does not say.
+        given: What the graph gets, as in `ask`; an option of the user goes before each.
 
     Raises:
         TypeError: `graph` is no graph.
         ValueError: The graph can't be used, or an argument can't be what it is.
 
     """
-    values = plain_values(
-        context=context, configurable=configurable, input=input, input_key=input_key, output_key=output_key
-    )
+    values = plain_values(**given)
     spec = spec_of(graph, None, _checked_command(name), values)
     assert spec is not None
-    given = options_of(None, None, store, values)
+    settings = options_of(None, None, store, values)
     claim_name(spec, f"program {name}", given=True)
 
     def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,7 +102,7 @@ def command(
             program_of(spec, name),
             version=_version(name) if version is None else version,
             help=f"Chat with {name}." if help is None else inspect.cleandoc(help),
-            settings={"store": _store_of(name), **given},
+            settings={"store": _store_of(name), **settings},
         )
         if arguments is not None:
             return _at_terminal(program, list(arguments), {})

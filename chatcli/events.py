@@ -337,12 +337,12 @@ class ProgramStarting:
 
 
 @dataclass(frozen=True, slots=True)
-class ScreenLeft:
+class ScreenSuspended:
     """Something else is about to use the screen: the user's shell, while this process is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
-class ScreenTaken:
+class ScreenResumed:
     """The screen is this process's again, or has another size."""
 
 
@@ -518,8 +518,8 @@ TextEvent = (
 ScreenEvent = (
     DraftChanged
     | ProgramStarting
-    | ScreenLeft
-    | ScreenTaken
+    | ScreenSuspended
+    | ScreenResumed
     | ScreenCleared
     | PlainToggled
     | ThemeChosen

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from chatcli import __version__
 from chatcli.cli.grammar.completion import run_completion, variable
-from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, fit_program, spare_pydantic
+from chatcli.cli.grammar.group import READS_STDIN, PromptGroup, restrict_to_program, skip_pydantic_coercion
 from chatcli.cli.grammar.options import takes_options
 from chatcli.errors import ExitCode, UsageError
 from chatcli.runtime.options import OTHER
@@ -118,7 +118,7 @@ def read_command_line(args: list[str], *, resilient: bool = False) -> typer.Cont
 def _command() -> TyperGroup:
     program = current_program()
     command = _chat_command() if program is CHAT else _made_command()
-    fit_program(command, program)
+    restrict_to_program(command, program)
     return command
 
 
@@ -129,7 +129,7 @@ def _chat_command() -> TyperGroup:
 
 
 def _made_command() -> TyperGroup:
-    spare_pydantic()
+    skip_pydantic_coercion()
     command = get_command(app)
     assert isinstance(command, TyperGroup)
     return command

@@ -95,7 +95,7 @@ def _can_ask(dotenv: Dotenv) -> bool:
 def _ask_instructions() -> None:
     """Ask about the project's instructions that are not trusted, unless the answer was no before."""
     folder = Path.cwd()
-    names = (place / name for place in (folder, *folder.parents) for name in trust.INSTRUCTIONS)
+    names = (above / name for above in (folder, *folder.parents) for name in trust.INSTRUCTIONS)
     if not any(map(os.path.lexists, names)):
         return
     from chatcli.memory.instructions import read_instructions, shown_lines

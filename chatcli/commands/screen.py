@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from chatcli.attachments.clipboard import read_image
+from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Command, CommandContext
-from chatcli.commands.served import prompt_rows
 from chatcli.config.settings import THEMES
 from chatcli.conversation.effective_settings import Effective, effective_settings
 from chatcli.errors import ChatcliError, UsageError

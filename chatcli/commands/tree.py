@@ -56,7 +56,7 @@ def tree_rows(turns: "Sequence[Turn]") -> Iterator[TreeRow]:
     def following(number: int | None, depth: int) -> "list[tuple[Turn, int, bool]]":
         # The branch that continues at this depth is popped last, so that the others are shown before it.
         ordered = sorted(children.get(number, ()), key=lambda turn: (not turn.current, -turn.number))
-        return [(turn, depth + (place > 0), place > 0) for place, turn in enumerate(ordered)]
+        return [(turn, depth + (index > 0), index > 0) for index, turn in enumerate(ordered)]
 
     pending = following(None, 0)
     while pending:

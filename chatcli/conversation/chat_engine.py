@@ -10,7 +10,7 @@ from chatcli.attachments.attachment import Attachment
 from chatcli.config.grants import Grants, note_endpoint
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, Opening
+from chatcli.conversation.engine import LocalEngine, SessionRequest
 from chatcli.events import Notice, Progress
 from chatcli.graphs.chat.ask_node import MODEL_NODE
 from chatcli.graphs.chat.graph import ChatGraph, build_graph, read_values, setup_of, setup_update
@@ -98,14 +98,14 @@ class ChatEngine(LocalEngine):
             self._note_endpoint(model)
         return self._models[name, temperature]
 
-    async def session(self, thread_id: str, opening: Opening) -> ChatSession:
+    async def session(self, thread_id: str, request: SessionRequest) -> ChatSession:
         """Return a hold on the thread `thread_id`, answered as it has stored, or as the user asks for."""
         settings = self._settings
         values = await self._values(thread_id)
         stored = None if values is None else setup_of(values)
         rules = (values or {}).get("allowed")
-        setup = opening_setup(settings, stored, first=opening.first)
-        name = self._name(setup, stored, opening)
+        setup = opening_setup(settings, stored, first=request.is_first_thread)
+        name = self._name(setup, stored, request)
         return ChatSession(
             self._graph,
             self.threads,
@@ -148,22 +148,22 @@ class ChatEngine(LocalEngine):
             raise
 
     async def store_unsent_question(
-        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+        self, thread_id: str, request: SessionRequest, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started, and how it is to be answered."""
         stored = await self.setup(thread_id)
-        setup = opening_setup(self._settings, stored, first=opening.first)
-        name = self._name(setup, stored, opening)
+        setup = opening_setup(self._settings, stored, first=request.is_first_thread)
+        name = self._name(setup, stored, request)
         if name.model:
             setup = setup.with_model(str(name), name.base_url or custom_url(self._settings, name.provider))
         thread = GraphThread(self._graph, self.threads, thread_id, MODEL_NODE)
         await store_unsent_question(thread, name, text, attachments, setup_update(setup, stored or Setup()))
 
-    def _name(self, setup: Setup, stored: Setup | None, opening: Opening) -> ModelName:
+    def _name(self, setup: Setup, stored: Setup | None, request: SessionRequest) -> ModelName:
         """Return the model that answers first on a thread that has `stored`."""
-        if opening.first:
-            return opening.chosen or opening_model(self._settings, setup)
-        return opening_model(self._settings, stored, first=False) if stored and stored.model else opening.current
+        if request.is_first_thread:
+            return request.chosen_model or opening_model(self._settings, setup)
+        return opening_model(self._settings, stored, first=False) if stored and stored.model else request.current_model
 
     def _note_endpoint(self, model: Model) -> None:
         """Note that the user has named the server of `model`, so that threads may go on there.

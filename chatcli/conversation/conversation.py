@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from chatcli.config.providers import LANGFLOW, LOCAL, PROVIDERS
 from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LazyEngine, OpenEngine, Opening
+from chatcli.conversation.engine import LazyEngine, OpenEngine, SessionRequest
 from chatcli.conversation.mcp_servers import McpServers
 from chatcli.conversation.titles import TitleWriter
 from chatcli.errors import BadGraphError, ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
@@ -258,8 +258,8 @@ class Conversation:
         # The process can't end before these imports have, so waiting for them costs nothing.
         await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
         engine = await asyncio.wait_for(self._engine.get(), OPEN_TIMEOUT)
-        opening = Opening(self._first, self._chosen_model, self.model_name)
-        await engine.store_unsent_question(self.thread_id, opening, question.text, question.attachments)
+        request = SessionRequest(self._first, self._chosen_model, self.model_name)
+        await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
         self._remember_documents(self.thread_id)
 
     def interrupt(self) -> None:
@@ -408,9 +408,9 @@ class Conversation:
                 f" {dollars(self.max_cost)}: raise it with --max-cost, in a conversation with /set max_cost=USD, or"
                 " begin a new thread"
             )
-        if (known and total.complete) or (place := (thread_id, str(model.name))) in self._unbounded:
+        if (known and total.complete) or (asked := (thread_id, str(model.name))) in self._unbounded:
             return
-        self._unbounded.add(place)
+        self._unbounded.add(asked)
         if not known:
             why = f"{model.name} has no known price (prices: {table})"
         else:
@@ -445,8 +445,8 @@ class Conversation:
         await self._engine.close()
 
     async def _session_on(self, thread_id: str) -> "Session":
-        opening = Opening(self._first, self._chosen_model, self.model_name)
-        session = await (await self._engine.get()).session(thread_id, opening)
+        request = SessionRequest(self._first, self._chosen_model, self.model_name)
+        session = await (await self._engine.get()).session(thread_id, request)
         self.model_name, self._first = session.name, False
         self._remember_documents(thread_id)
         if session.name.provider == LANGFLOW and self.backend.grants(thread_id).documents:

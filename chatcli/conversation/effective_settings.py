@@ -39,10 +39,10 @@ def effective_settings(settings: Settings) -> dict[str, Effective]:
         if name in current_program().without:
             continue
         value, source = getattr(settings, name), settings.source(name)
-        used = _USED.get(name)
-        if used is not None:
+        resolve = _RESOLVERS.get(name)
+        if resolve is not None:
             with suppress(ChatcliError):  # the value can't be used; the command that needs it reports why
-                value, source = used(settings, value, source)
+                value, source = resolve(settings, value, source)
         found[user_name(name)] = Effective(_shown(value, settings.credentials.redact), source)
     return found
 
@@ -83,11 +83,11 @@ def _shown(value: Any, redact: Callable[[str], str]) -> Any:
             return redact(str(value))
 
 
-Used = tuple[Any, str]
+Resolved = tuple[Any, str]
 """A value and its source, before what is secret is hidden."""
 
 
-def _model(settings: Settings, _value: Any, source: str) -> Used:
+def _model(settings: Settings, _value: Any, source: str) -> Resolved:
     if not choose_backend(settings).runs_here:
         return None, settings.source("url")
     if settings.graph is not None:
@@ -102,25 +102,25 @@ def _answering(settings: Settings) -> ModelName:
     )
 
 
-def _store(settings: Settings, _value: Any, source: str) -> Used:
+def _store(settings: Settings, _value: Any, source: str) -> Resolved:
     uri = choose_backend(settings).store_uri
     if uri is None:
         return None, settings.source("url")
     return uri, settings.source("no_save") if settings.no_save else source
 
 
-def _timeout(settings: Settings, value: float | None, source: str) -> Used:
+def _timeout(settings: Settings, value: float | None, source: str) -> Resolved:
     default = LOCAL_ANSWER_SECONDS if _answering(settings).provider == LOCAL else ANSWER_SECONDS
     return value or default, source
 
 
-def _tool_timeout(settings: Settings, value: float | None, source: str) -> Used:
+def _tool_timeout(settings: Settings, value: float | None, source: str) -> Resolved:
     if value is None and settings.timeout is not None:
         return settings.timeout, settings.source("timeout")
     return value or TOOL_SECONDS, source
 
 
-def _local_model(settings: Settings, value: Path | None, source: str) -> Used:
+def _local_model(settings: Settings, value: Path | None, source: str) -> Resolved:
     if value is not None:
         return value, source
     name = _answering(settings)
@@ -128,12 +128,12 @@ def _local_model(settings: Settings, value: Path | None, source: str) -> Used:
     return weights.cache_file, source
 
 
-def _format(settings: Settings, value: str | None, source: str) -> Used:
+def _format(settings: Settings, value: str | None, source: str) -> Resolved:
     plain = settings.plain or settings.schema_file is not None or not sys.stdout.isatty()
     return value or ("text" if plain else "markdown"), source
 
 
-def _color(settings: Settings, value: str, source: str) -> Used:
+def _color(settings: Settings, value: str, source: str) -> Resolved:
     if value == "auto":
         for variable, meant in (("NO_COLOR", "never"), ("FORCE_COLOR", "always")):
             if os.environ.get(variable):
@@ -141,17 +141,17 @@ def _color(settings: Settings, value: str, source: str) -> Used:
     return value, source
 
 
-def _plain(settings: Settings, value: bool, source: str) -> Used:
+def _plain(settings: Settings, value: bool, source: str) -> Resolved:
     return value, "environment ACCESSIBLE" if value and source == DEFAULT else source
 
 
-def _openai_key(settings: Settings, value: Secret | None, source: str) -> Used:
+def _openai_key(settings: Settings, value: Secret | None, source: str) -> Resolved:
     if value is None and settings.credentials.has_key(OPENAI):
         return Secret(HIDDEN), "chat keys"
     return value, source
 
 
-def _named(settings: Settings, value: dict[str, Any], source: str) -> Used:
+def _named(settings: Settings, value: dict[str, Any], source: str) -> Resolved:
     """Hide what its name calls a key, in a table or in the tables in it."""
     return {name: _hidden_by_name(name, part) for name, part in value.items()}, source
 
@@ -162,12 +162,12 @@ def _hidden_by_name(name: str, part: Any) -> Any:
     return HIDDEN if names_secret(name) else part
 
 
-def _given(settings: Settings, value: dict[str, Any], source: str) -> Used:
+def _given(settings: Settings, value: dict[str, Any], source: str) -> Resolved:
     """Hide what a graph is given: nobody knows which of it is a key."""
     return dict.fromkeys(value, HIDDEN), source
 
 
-_USED: dict[str, Callable[[Settings, Any, str], Used]] = {
+_RESOLVERS: dict[str, Callable[[Settings, Any, str], Resolved]] = {
     "model": _model,
     "store": _store,
     "timeout": _timeout,

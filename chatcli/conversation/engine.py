@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """How a thread is opened: `first` for the one that the program begins on, which takes the command line's options.
+class SessionRequest:
+    """How a thread is opened: the first one of the program takes the command line's options."""
 
-    `chosen` is the model that the user has chosen since, and `current` the one that answered last.
-    """
-
-    first: bool
-    chosen: ModelName | None
-    current: ModelName
+    is_first_thread: bool
+    chosen_model: ModelName | None
+    """The model that the user has chosen since the program began."""
+    current_model: ModelName
+    """The model that answered last."""
 
 
 class Engine(Protocol):
@@ -47,7 +46,7 @@ class Engine(Protocol):
     def threads(self) -> Threads:
         """The threads of the store."""
 
-    async def session(self, thread_id: str, opening: Opening) -> "Session":
+    async def session(self, thread_id: str, request: SessionRequest) -> "Session":
         """Return a hold on the thread `thread_id`, which need not exist."""
 
     async def model(self, name: ModelName, temperature: float | None = None) -> "Model":
@@ -57,7 +56,7 @@ class Engine(Protocol):
         """Return how the thread `thread_id` is answered, None where nothing is stored of it."""
 
     async def store_unsent_question(
-        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+        self, thread_id: str, request: SessionRequest, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
 

@@ -13,7 +13,7 @@ from langgraph_sdk.schema import Assistant
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.backend import ServerBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import Opening
+from chatcli.conversation.engine import SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Said
 from chatcli.graphs.answers import MESSAGES
@@ -82,7 +82,7 @@ class ServerEngine:
         """Refuse: the app has its own models."""
         raise UsageError("the app on the server chooses its model itself")
 
-    async def session(self, thread_id: str, opening: Opening) -> Session:
+    async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on."""
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
@@ -92,7 +92,7 @@ class ServerEngine:
         found = self._schemas[assistant["assistant_id"]]
         grants = self._backend.grants(thread_id)
         remembered = GraphValues.read(await asyncio.to_thread(lambda: grants.values))
-        given = self._given.for_thread(remembered, first=opening.first)
+        given = self._given.for_thread(remembered, first=request.is_first_thread)
         shape = find_shape(assistant["name"], found, given)
         schemas = ServerSchemas(found, shape.question or MESSAGES if shape is not None else MESSAGES)
         graph = ServerGraph(assistant["assistant_id"], self._backend.server, self._client, assistant["name"])
@@ -111,7 +111,7 @@ class ServerEngine:
             ModelName(SERVER, assistant["name"]),
             schemas,
             given=self._given,
-            first=opening.first,
+            first=request.is_first_thread,
             remembered=remembered,
             remember=lambda values: grants.name_values(values.as_json()),
         )
@@ -120,7 +120,7 @@ class ServerEngine:
         """Return None: the app decides how it answers."""
 
     async def store_unsent_question(
-        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+        self, thread_id: str, request: SessionRequest, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Do nothing: the server stores what it is asked."""
 

@@ -15,7 +15,7 @@ from langgraph.store.base import BaseStore
 from chatcli.attachments.attachment import Attachment
 from chatcli.conversation.backend import LocalBackend
 from chatcli.conversation.compose import Composition
-from chatcli.conversation.engine import LocalEngine, Opening
+from chatcli.conversation.engine import LocalEngine, SessionRequest
 from chatcli.errors import UsageError
 from chatcli.events import Notice, Progress
 from chatcli.graphs.answers import MESSAGES
@@ -94,20 +94,20 @@ class GraphEngine(LocalEngine):
             kept = resources.pop_all()
         return cls(graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings))
 
-    async def session(self, thread_id: str, opening: Opening) -> Session:
+    async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
         grants = self._grants.setdefault(thread_id, self._backend.grants(thread_id))
         if self._spec.target is None:  # an object can't be found again by its name
             with suppress(OSError):  # then the thread needs --graph the next time
                 await asyncio.to_thread(grants.name_graph, self._spec.label)
         remembered = GraphValues.read(grants.values)
-        thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
+        thread, question = self._thread(thread_id, self._given.for_thread(remembered, first=request.is_first_thread))
         return ValuesSession(
             thread,
             self._spec.model_name,
             GraphSchemas(self._graph, question),
             given=self._given,
-            first=opening.first,
+            first=request.is_first_thread,
             remembered=remembered,
             remember=lambda values: grants.name_values(values.as_json()),
             explain=partial(running_failure, spec=self._spec),
@@ -121,11 +121,11 @@ class GraphEngine(LocalEngine):
         """Return None: the graph decides how it answers."""
 
     async def store_unsent_question(
-        self, thread_id: str, opening: Opening, text: str, attachments: Sequence[Attachment]
+        self, thread_id: str, request: SessionRequest, text: str, attachments: Sequence[Attachment]
     ) -> None:
         """Store the question `text`, for which no turn was started."""
         remembered = GraphValues.read(self._backend.grants(thread_id).values)
-        thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=opening.first))
+        thread, _ = self._thread(thread_id, self._given.for_thread(remembered, first=request.is_first_thread))
         await store_unsent_question(thread, self._spec.model_name, text, attachments)
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:

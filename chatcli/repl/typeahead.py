@@ -11,7 +11,7 @@ from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from chatcli.events import DraftChanged, Event, ScreenLeft, ScreenTaken
+from chatcli.events import DraftChanged, Event, ScreenResumed, ScreenSuspended
 from chatcli.repl.keys import delete_left, delete_right, move_left, move_right
 from chatcli.repl.pastes import Pastes, plain
 from chatcli.repl.prompt import Prompt, hold
@@ -107,12 +107,12 @@ def busy(prompt: Prompt, show: Callable[[Event], None], on_interrupt: Callable[[
             show(DraftChanged(draft.texts))
 
     def suspend() -> None:
-        show(ScreenLeft())
+        show(ScreenSuspended())
         prompt.suspend()
-        show(ScreenTaken())
+        show(ScreenResumed())
 
     def take_screen() -> None:
-        show(ScreenTaken())
+        show(ScreenResumed())
 
     with prompt.bracketed_paste():
         loop.add_signal_handler(signal.SIGWINCH, take_screen)

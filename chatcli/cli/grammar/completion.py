@@ -60,12 +60,12 @@ def _join_words() -> str:
     words = os.environ.get("COMP_WORDS", "").split("\n")
     current = int(os.environ.get("COMP_CWORD", "0"))
     joined: list[str] = []
-    place, done = 0, ""
+    index, done = 0, ""
     for index, word in enumerate(words):
         glued = index > 1 and (word in (":", "=") or words[index - 1] in (":", "="))
         before = joined.pop() if glued and joined else ""
         joined.append(before + word)
         if index == current:
-            place, done = len(joined) - 1, before + word if word in (":", "=") else before
-    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = "\n".join(joined), str(place)
+            index, done = len(joined) - 1, before + word if word in (":", "=") else before
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = "\n".join(joined), str(index)
     return done

@@ -90,10 +90,10 @@ class PromptGroup(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own
         """Leave the prompt's words in `ctx.args`, or a sub-command and its arguments to `TyperGroup`."""
-        place = self._first_word(ctx, args)
-        first = None if place is None else args[place]
-        if place is not None and not ctx.resilient_parsing and (meant := self._ask_what_is_meant(args, place)):
-            args, first = [*args[:place], meant, *args[place + 1 :]], meant
+        index = self._first_word(ctx, args)
+        first = None if index is None else args[index]
+        if index is not None and not ctx.resilient_parsing and (meant := self._ask_what_is_meant(args, index)):
+            args, first = [*args[:index], meant, *args[index + 1 :]], meant
         if first in self.commands:
             ctx.meta[SUBCOMMAND] = first
             return super().parse_args(ctx, args)
@@ -131,19 +131,19 @@ class PromptGroup(TyperGroup):
         escaped = before > 0 and args[before - 1] == "--"
         return before if words and not escaped else None
 
-    def _ask_what_is_meant(self, args: list[str], place: int) -> str:
-        """Return the sub-command that the user, asked on the terminal, means by the word at `place`; empty for none.
+    def _ask_what_is_meant(self, args: list[str], index: int) -> str:
+        """Return the sub-command that the user, asked on the terminal, means by the word at `index`; empty for none.
 
         They are asked only about a word that is alone, or before what is an action of that sub-command.
         """
-        meant = near_subcommand(args[place], tuple(self.commands))
+        meant = near_subcommand(args[index], tuple(self.commands))
         streams = (sys.stdin, sys.stdout, sys.stderr)
         if not meant or not all(stream is not None and stream.isatty() for stream in streams):
             return ""
         words = [word for option, word in split(args) if option in (WORD, ESCAPED)]
         if len(words) > 1 and words[1] not in _actions(self.commands[meant]):
             return ""
-        line = " ".join((current_program().name, meant, *args[place + 1 : place + 2]))
+        line = " ".join((current_program().name, meant, *args[index + 1 : index + 2]))
         print(f"did you mean `{line}`? [y/N: send as a question] ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
@@ -151,7 +151,7 @@ class PromptGroup(TyperGroup):
         return meant if answer.strip().lower() in ("y", "yes") else ""
 
 
-def fit_program(group: TyperGroup, program: Program) -> None:
+def restrict_to_program(group: TyperGroup, program: Program) -> None:
     """Take out of `group` what `program` does not have, and give it the program's name and help."""
     if program is CHAT:
         return
@@ -180,7 +180,7 @@ def _write_section(formatter: Any, heading: str, rows: Sequence[tuple[str, str]]
         formatter.write_dl(rows, col_max=40)
 
 
-def spare_pydantic() -> None:
+def skip_pydantic_coercion() -> None:
     """Make Typer skip the coercion of text and of options that were not given.
 
     It builds a pydantic validator for every parameter, even one that was not given, which doubles the time of a quick

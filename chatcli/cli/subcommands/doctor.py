@@ -158,8 +158,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         except ChatcliError as error:
             yield Finding(f"key of {provider}", "problem", error.message, error.remedy)
         else:
-            place = "in the environment or .env" if is_set else f"kept in the {kept[provider]}"
-            yield Finding(f"key of {provider}", "ok", place)
+            origin = "in the environment or .env" if is_set else f"kept in the {kept[provider]}"
+            yield Finding(f"key of {provider}", "ok", origin)
     if not known:
         yield Finding("keys", "ok", "none; the local model needs none")
 

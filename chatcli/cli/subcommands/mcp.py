@@ -22,7 +22,7 @@ from chatcli.runtime.options import scoped
 from chatcli.runtime.program import command
 
 if TYPE_CHECKING:
-    from chatcli.serve.mcp.answers import Answers
+    from chatcli.serve.mcp.service import McpService
 
 TOKEN = "CHATCLI_MCP_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the token; without it, one is made."""
@@ -75,12 +75,12 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
     """Serve until the client is gone, or a signal ends it; return the exit code."""
     if not settings.debug:
         logging.getLogger().addHandler(logging.NullHandler())  # the SDK's log has requests and tracebacks
-    open_answers = _opener(settings)
+    open_service = _opener(settings)
     from chatcli.runtime.exits import exits_contained
     from chatcli.serve.mcp.server import ChatServer
 
     async def serve() -> bool:
-        server = ChatServer(open_answers, settings.credentials.redact)
+        server = ChatServer(open_service, settings.credentials.redact)
         with exits_contained():
             if port is None:
                 from chatcli.serve.mcp.stdio import serve_stdio
@@ -100,13 +100,13 @@ def _serve(settings: Settings, port: int | None, token: str) -> ExitCode:
 
 
 def _opener(settings: Settings) -> Any:
-    """Return what makes the answers of the server; wrong options are refused here, before it starts."""
+    """Return the function that opens the server's service; wrong options are refused here, before it starts."""
     # Shared, so that one turn finds the threads of another.
     composed = compose(settings, backend=choose_backend(settings, shared=True))
 
-    def open_answers() -> "Answers":
-        from chatcli.serve.mcp.answers import Answers
+    def open_service() -> "McpService":
+        from chatcli.serve.mcp.service import McpService
 
-        return Answers(composed)
+        return McpService(composed)
 
-    return open_answers
+    return open_service

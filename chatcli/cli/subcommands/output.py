@@ -54,7 +54,7 @@ def format_settings(options: Mapping[str, Any]) -> Settings:
 
 
 def threads_of(settings: Settings) -> Threads:
-    """Return the threads of the place that `settings` choose."""
+    """Return the threads of the backend that `settings` choose."""
     return choose_backend(settings).threads()
 
 

@@ -164,7 +164,7 @@ def _short_names(names: list[str]) -> list[str]:
     ordered = sorted(names)
     shared = dict.fromkeys(names, 0)
     for one, other in pairwise(ordered):
-        length = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+        length = next((index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
         shared[one], shared[other] = max(shared[one], length), max(shared[other], length)
     return [name[: max(NAME_WIDTH, shared[name] + 1)] for name in names]
 

@@ -46,12 +46,12 @@ def trust(
     if list_:
         _list(settings, as_json=as_json)
         return
-    place = (folder or Path()).expanduser().resolve()
+    resolved = (folder or Path()).expanduser().resolve()
     try:
         if remove:
-            _remove(place)
+            _remove(resolved)
         else:
-            _trust(settings, place, yes=yes)
+            _trust(settings, resolved, yes=yes)
     except OSError as error:
         raise StoreError(f"{store.state_path()} can't be written: {error.strerror}") from None
 

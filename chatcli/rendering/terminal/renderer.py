@@ -29,8 +29,8 @@ from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 _INPUT_LINE = (
     events.DraftChanged,
-    events.ScreenLeft,
-    events.ScreenTaken,
+    events.ScreenSuspended,
+    events.ScreenResumed,
     events.SixelReported,
 )  # they do not change the answer area
 _PIECES = (events.TextDelta, events.ReasoningDelta)
@@ -134,7 +134,7 @@ class TerminalRenderer:
             self._screen.reasoning.finish()
             self._tool_lines.finish(event)
         elif not self._quiet:
-            with self._screen.aside():
+            with self._screen.interleaved():
                 self._screen.print_note(self._calls.finish(event), "dim")
         if not self._tool_lines.open:
             self._wait("waiting for the model")
@@ -156,7 +156,7 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.DiffShown) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             self._screen.print_lines(diff_lines(event.diff))
 
     @_show.register
@@ -185,7 +185,7 @@ class TerminalRenderer:
     @_show.register
     def _(self, event: events.Notice) -> None:
         if not self._quiet or event.level == "error" or event.urgent:
-            with self._screen.aside():
+            with self._screen.interleaved():
                 self._screen.print_note(sanitize(event.text), _NOTICE_STYLES[event.level])
 
     @_show.register
@@ -213,27 +213,27 @@ class TerminalRenderer:
             if event.finished:
                 self._wait("waiting for the model")
         elif line := self._progress_lines.line(event):
-            with self._screen.aside():
+            with self._screen.interleaved():
                 self._screen.print_note(line, "dim")
 
     @_show.register
     def _(self, event: events.Listing) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             self._screen.print_listing(event)
 
     @_show.register
     def _(self, event: MessageShown) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             self._screen.print_message(event)
 
     @_show.register
     def _(self, event: events.MatchShown) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             self._screen.print_match(event)
 
     @_show.register
     def _(self, event: events.ThreadChanged) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             for message in event.messages:
                 self._screen.print_message(message)
             if not self._quiet:
@@ -241,7 +241,7 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.ScreenCleared) -> None:
-        with self._screen.aside():
+        with self._screen.interleaved():
             self._screen.console.clear()
 
     @_show.register
@@ -256,12 +256,12 @@ class TerminalRenderer:
             self._waiting.start_program(event.seconds)
 
     @_show.register
-    def _(self, event: events.ScreenLeft) -> None:
-        self._screen.make_room()
+    def _(self, event: events.ScreenSuspended) -> None:
+        self._screen.suspend()
 
     @_show.register
-    def _(self, event: events.ScreenTaken) -> None:
-        self._screen.go_on()
+    def _(self, event: events.ScreenResumed) -> None:
+        self._screen.resume()
 
     @_show.register
     def _(self, event: events.ShellOutput) -> None:

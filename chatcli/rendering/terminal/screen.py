@@ -98,21 +98,21 @@ class Screen:
             self.console.file.flush()
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def interleaved(self) -> Iterator[None]:
         """Make room for other output in a `with` block, and continue the answer below it."""
         self.reasoning.finish()
-        self.make_room()
+        self.suspend()
         yield
-        self.go_on()
+        self.resume()
 
-    def make_room(self) -> None:
+    def suspend(self) -> None:
         """Suspend the answer, and remove the lines that are not finished."""
         if self.answer:
             self.answer.suspend()
         if self._movable:
             self.tail.clear()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Show the lines that are not finished again, and continue the answer."""
         if self._movable:
             self.tail.restore()
@@ -121,9 +121,9 @@ class Screen:
 
     def print_note(self, text: str, style: str) -> None:
         """Print `text`, which is sanitised, on the terminal of errors."""
-        self.make_room()
+        self.suspend()
         self.err_console.print(Text(text, style=self._theme.resolve(Style.parse(style))))
-        self.go_on()
+        self.resume()
 
     def print_lines(self, lines: Sequence[tuple[str, str]]) -> None:
         """Print `lines`, which are safe and which the user must see, each with its style, on a terminal.
@@ -131,21 +131,21 @@ class Screen:
         That is the one of errors, unless these go to a file. The terminal wraps them, so that what is copied is what
         stands there.
         """
-        self.make_room()
+        self.suspend()
         styled = (Text(line, style=self._theme.resolve(Style.parse(style))) for line, style in lines)
         console = self.err_console if self.err_console.is_terminal else self.console
         console.print(Text("\n").join(styled), soft_wrap=True)
-        self.go_on()
+        self.resume()
 
     def print_image(self, data: bytes) -> None:
         """Show an image if the terminal can."""
         if self.markdown and self.pictures.protocol:
-            self.make_room()
+            self.suspend()
             self.pictures.draw(data)
-            self.go_on()
+            self.resume()
 
     def print_message(self, event: MessageShown) -> None:
-        """Print a past message; call it inside `aside`."""
+        """Print a past message; call it inside `interleaved`."""
         text = sanitize(unmarked(event.text))
         if event.role == "user":
             glyph = (_PROMPT, self._theme.resolve(Style(bold=True, color="cyan")))
@@ -176,7 +176,7 @@ class Screen:
             self._print(Text(sanitize_line(line), style=style + Style(link=link), overflow="fold"))
 
     def print_match(self, event: MatchShown) -> None:
-        """Print a search result; call it inside `aside`."""
+        """Print a search result; call it inside `interleaved`."""
         snippet = Text(f"{event.role}: ", style="dim")
         for text, matching in event.parts:
             # Each part is sanitised alone: an escape sequence can't continue in the next part.
@@ -186,7 +186,7 @@ class Screen:
         self.console.print()
 
     def print_listing(self, listing: Listing) -> None:
-        """Print a table; call it inside `aside`. Text in brackets is not read as rich's markup."""
+        """Print a table; call it inside `interleaved`. Text in brackets is not read as rich's markup."""
         if listing.title:  # not as the table's, which is wrapped to the width of a narrow table
             self.console.print(Text(sanitize_line(listing.title), style="bold"))
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -204,7 +204,7 @@ class Screen:
         return PipedMarkdown(self.console, self._theme, self._code_theme)
 
     def _print(self, text: Text) -> None:
-        self.make_room()
+        self.suspend()
         self.console.print(text)
 
 

@@ -184,18 +184,18 @@ class Agent:
 
     async def _new(self, params: Mapping[str, Any]) -> Fields:
         session = await self._open(new_thread_id(), params, stored=False)
-        self._after(session.announce())
+        self._run_after_response(session.announce())
         return {"sessionId": session.id, **session.state()}
 
     async def _load(self, params: Mapping[str, Any]) -> Fields:
         session = await self._open(_text(params, "sessionId"), params, stored=True)
         await session.replay()
-        self._after(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_open_requests())
         return session.state()
 
     async def _resume(self, params: Mapping[str, Any]) -> Fields:
         session = await self._open(_text(params, "sessionId"), params, stored=True)
-        self._after(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_open_requests())
         return session.state()
 
     async def _fork(self, params: Mapping[str, Any]) -> Fields:
@@ -213,7 +213,7 @@ class Agent:
         elif not fresh:
             raise unknown_session(origin)
         session = await self._open(new, params, stored=not fresh)
-        self._after(session.announce(), session.show_open_requests())
+        self._run_after_response(session.announce(), session.show_open_requests())
         return {"sessionId": new, **session.state()}
 
     async def _list(self, params: Mapping[str, Any]) -> Fields:
@@ -333,7 +333,7 @@ class Agent:
             )
             raise settings.credentials.explain(missing, provider)
 
-    def _after(self, *actions: Awaitable[None]) -> None:
+    def _run_after_response(self, *actions: Awaitable[None]) -> None:
         """Run `actions` one after the other, once the request that runs is answered."""
 
         async def act() -> None:

@@ -78,8 +78,8 @@ def locations_of(arguments: Mapping[str, Any], root: Path) -> list[Fields]:
         path = arguments.get(key)
         if isinstance(path, str) and path and "\n" not in path and "://" not in path:
             line = next((arguments[key] for key in _LINES if type(arguments.get(key)) is int), None)
-            place: Fields = {"path": str(root / path)}
-            return [{**place, "line": line} if line is not None and line > 0 else place]
+            location: Fields = {"path": str(root / path)}
+            return [{**location, "line": line} if line is not None and line > 0 else location]
     return []
 
 
@@ -178,7 +178,7 @@ class Updates:
             case TurnFinished() | TurnInterrupted():
                 yield from _sources(event.cited)
             case ChoicesOffered() | ThreadChanged() | EditorRequested():
-                yield from self._in_place(event)
+                yield from self._instead(event)
             case _:
                 yield from self._aside(event)
 
@@ -248,20 +248,20 @@ class Updates:
 
     def _search(self, event: DocumentsFound) -> Fields:
         self._searches += 1
-        places = []
+        locations = []
         for each in event.passages:
-            place: Fields = {"path": absolute_path(each.path)}
-            places.append(place if each.start_line is None else {**place, "line": each.start_line})
+            location: Fields = {"path": absolute_path(each.path)}
+            locations.append(location if each.start_line is None else {**location, "line": each.start_line})
         return {
             "sessionUpdate": "tool_call",
             "toolCallId": f"documents-{id(self):x}-{self._searches}",
             "title": f"{len(event.passages)} passages of documents for: {event.query}",
             "kind": "search",
             "status": "completed",
-            "locations": places,
+            "locations": locations,
         }
 
-    def _in_place(self, event: ChoicesOffered | ThreadChanged | EditorRequested) -> Iterator[Fields]:
+    def _instead(self, event: ChoicesOffered | ThreadChanged | EditorRequested) -> Iterator[Fields]:
         """Yield what is shown in place of what a terminal does."""
         match event:
             case ChoicesOffered():

@@ -27,9 +27,7 @@ from chatcli.serve.mcp.tools import ASK, LIST_THREADS, READ_THREAD, SEARCH_DOCUM
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
-    from chatcli.serve.mcp.answers import Answers, Result
-
-Work = Callable[["Answers", dict[str, Any]], Awaitable["Result"]]
+    from chatcli.serve.mcp.service import McpService, Result
 
 INSTRUCTIONS = (
     "This keeps its user's conversations with language models as threads. `ask` begins or continues a thread;"
@@ -52,17 +50,17 @@ _DOTS = re.compile(r"\.{1,2}")
 class ChatServer:
     """Serves any number of clients; `sdk` is the SDK's server, which a transport runs.
 
-    A builder's program has neither documents nor roles. `open_answers` is called at most once, in a thread; `clean`
+    A builder's program has neither documents nor roles. `open_service` is called at most once, in a thread; `clean`
     takes keys out of a text.
     """
 
-    def __init__(self, open_answers: "Callable[[], Answers]", clean: Callable[[str], str]) -> None:
+    def __init__(self, open_service: "Callable[[], McpService]", clean: Callable[[str], str]) -> None:
         program = current_program()
         self._of_chat = program is CHAT
         self._tools = {name: tool for name, tool in TOOLS.items() if self._of_chat or tool is not SEARCH_DOCUMENTS}
-        self._open_answers = open_answers
+        self._open_service = open_service
         self._clean = clean
-        self._opening: asyncio.Task[Answers] | None = None
+        self._opening: asyncio.Task[McpService] | None = None
         self._turns: set[asyncio.Task[Result]] = set()
         self._stop_turns: set[Callable[[], None]] = set()
         self.sdk: Server[Any, Any] = Server(
@@ -95,16 +93,16 @@ class ChatServer:
             if self._opening.exception() is None:
                 await self._opening.result().close()
 
-    async def _answers(self) -> "Answers":
+    async def _service(self) -> "McpService":
         if self._opening is None:
             self._opening = asyncio.create_task(asyncio.to_thread(self._import_and_open))
         return await asyncio.shield(self._opening)
 
-    def _import_and_open(self) -> "Answers":
-        import_module("chatcli.serve.mcp.answers")
-        answers = self._open_answers()
+    def _import_and_open(self) -> "McpService":
+        import_module("chatcli.serve.mcp.service")
+        service = self._open_service()
         resume_collections()
-        return answers
+        return service
 
     def _guarded(self, handle: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[types.ServerResult]]:
         """Return the SDK's form of `handle`, whose failure is an error of the protocol, in one or two lines."""
@@ -165,20 +163,20 @@ class ChatServer:
     async def _run(self, name: str, arguments: dict[str, Any]) -> "Result":
         if name == ASK.name:
             return await self._ask(arguments)
-        answers = await self._answers()
+        service = await self._service()
         works: dict[str, Callable[[dict[str, Any]], Awaitable[Result]]] = {
-            LIST_THREADS.name: answers.list_threads,
-            SEARCH_THREADS.name: answers.search_threads,
-            READ_THREAD.name: answers.read_thread,
-            SEARCH_DOCUMENTS.name: answers.search_documents,
+            LIST_THREADS.name: service.list_threads,
+            SEARCH_THREADS.name: service.search_threads,
+            READ_THREAD.name: service.read_thread,
+            SEARCH_DOCUMENTS.name: service.search_documents,
         }
         return await works[name](arguments)
 
     async def _ask(self, arguments: dict[str, Any]) -> "Result":
         """Run a turn in a task of its own: a client that cancels, or dies, stops it as Ctrl-C does."""
         report = _Progress(self.sdk)
-        answers = await self._answers()
-        turn = answers.turn(arguments, report)
+        service = await self._service()
+        turn = service.turn(arguments, report)
         task = asyncio.create_task(turn.run())
         self._turns.add(task)
         self._stop_turns.add(turn.interrupt)
@@ -201,7 +199,7 @@ class ChatServer:
 
     async def _list_resources(self, request: types.ListResourcesRequest) -> types.ListResourcesResult:
         begin = _cursor(request.params.cursor if request.params is not None else None)
-        found = await (await self._answers()).recent(begin + PAGE + 1)
+        found = await (await self._service()).recent(begin + PAGE + 1)
         resources = [
             types.Resource.model_validate(
                 {
@@ -231,7 +229,7 @@ class ChatServer:
     async def _read_resource(self, request: types.ReadResourceRequest) -> types.ReadResourceResult:
         uri = request.params.uri
         thread_id = unquote(str(uri).removeprefix(SCHEME))
-        text = await (await self._answers()).markdown(thread_id) if str(uri).startswith(SCHEME) else None
+        text = await (await self._service()).markdown(thread_id) if str(uri).startswith(SCHEME) else None
         if text is None:
             message = f"there is no resource {one_line(str(uri), _MAX_PROBLEM)}"
             raise McpError(types.ErrorData(code=_NOT_FOUND, message=message, data={"uri": str(uri)[:_MAX_PROBLEM]}))
@@ -241,7 +239,7 @@ class ChatServer:
     async def _complete(self, request: types.CompleteRequest) -> types.CompleteResult:
         values: list[str] = []
         if isinstance(request.params.ref, types.ResourceTemplateReference) and request.params.argument.name == "id":
-            values = await (await self._answers()).starting_with(request.params.argument.value, PAGE)
+            values = await (await self._service()).starting_with(request.params.argument.value, PAGE)
         return types.CompleteResult(completion=types.Completion(values=values))
 
     # Prompts
@@ -303,8 +301,8 @@ def _problem(arguments: dict[str, Any], schema: dict[str, Any]) -> str:
     error = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(arguments)), None)
     if error is None:
         return ""
-    place = ".".join(map(str, error.absolute_path))
-    return one_line(f"{place}: {error.message}" if place else error.message, _MAX_PROBLEM)
+    path = ".".join(map(str, error.absolute_path))
+    return one_line(f"{path}: {error.message}" if path else error.message, _MAX_PROBLEM)
 
 
 def _cursor(text: str | None) -> int:

@@ -1,4 +1,4 @@
-"""What the tools of `chat mcp` do, without the protocol. Importing this module imports what a conversation needs.
+"""The work of the tools of `chat mcp`, without the protocol. Importing this module imports what a conversation needs.
 
 The arguments come from another program, and are no better than its model: they name no file that the user has not
 named or indexed, choose no server, allow no tool and delete nothing.
@@ -53,11 +53,11 @@ _MAX_PAYLOAD = 500
 """Characters of what a thread waits for, in a text."""
 
 
-class Turn:
+class AskCall:
     """One call of `ask`, which can be stopped; it then keeps the part of the answer that has arrived."""
 
-    def __init__(self, answers: "Answers", arguments: dict[str, Any], report: Report) -> None:
-        self._answers = answers
+    def __init__(self, service: "McpService", arguments: dict[str, Any], report: Report) -> None:
+        self._service = service
         self._arguments = arguments
         self._report = report
         self._conversation: Conversation | None = None
@@ -74,7 +74,7 @@ class Turn:
         question = self._arguments["question"]
         if not question.strip():
             raise UsageError("the question is empty")
-        async with self._answers.conversation(self._arguments) as conversation:
+        async with self._service.conversation(self._arguments) as conversation:
             self._conversation = conversation
             if self._stopped:
                 raise InterruptedTurnError("the turn was stopped before it began")
@@ -119,7 +119,7 @@ class Turn:
         return done
 
 
-class Answers:
+class McpService:
     """The work of the tools: one engine for all turns, and the threads of its backend."""
 
     def __init__(self, composed: Composition) -> None:
@@ -129,9 +129,9 @@ class Answers:
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of each thread that is asked; the turns on one come one after the other."""
 
-    def turn(self, arguments: dict[str, Any], report: Report) -> Turn:
+    def turn(self, arguments: dict[str, Any], report: Report) -> AskCall:
         """Return the turn that the `arguments` of `ask` ask for, to be run."""
-        return Turn(self, arguments, report)
+        return AskCall(self, arguments, report)
 
     async def close(self) -> None:
         """Close the store, the models and the tools; no turn may run any more."""
@@ -179,7 +179,7 @@ class Answers:
         return _Borrowed(await self._engine.get())
 
     async def _with_threads(self, work: Callable[[Threads], _T]) -> _T:
-        """Return what `work` returns for the threads of the place; it may block."""
+        """Return what `work` returns for the threads of the backend; it may block."""
         if not self._backend.keeps_threads:
             return work((await self._engine.get()).threads)
         return await asyncio.to_thread(lambda: work(self._backend.threads()))

@@ -365,7 +365,7 @@ def _reference(target: Any) -> "weakref.ref[Any] | Callable[[], Any]":
 
 
 def _nodes(target: Any) -> object:
-    """Return what a graph has in common with itself when it is made again: its nodes and their code."""
+    """Return the parts of a graph that stay the same when it is made again: its nodes and their code."""
     nodes = getattr(getattr(target, "builder", target), "nodes", None)
     return {name: _code(node) for name, node in nodes.items()} if isinstance(nodes, Mapping) else _code(target)
 

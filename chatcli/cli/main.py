@@ -53,7 +53,7 @@ def run(args: list[str], options: Mapping[str, Any] = NO_OPTIONS) -> int:
 
 
 def _bad_surroundings(error: OSError) -> UsageError | None:
-    """Return what the user has to correct if `error` comes from the current folder or the certificates, else None."""
+    """Return the error for the user if `error` comes from the current folder or the certificates, else None."""
     try:
         Path.cwd()
     except OSError:

@@ -121,7 +121,7 @@ def _offer_roles(setup: Setup) -> ChoicesOffered:
 
 
 def _about_role(path: Path) -> str:
-    """Return what the role in the file `path` is for; one that can't be used is reported once it is picked."""
+    """Return the description of the role in the file `path`; picking one that can't be used reports why."""
     shipped = path.parent == SHIPPED
     whose = "shipped" if shipped else "yours"
     with suppress(ChatcliError):
@@ -188,7 +188,7 @@ async def _set_value(session: "ValuesSession", text: str) -> Notice:
 
 
 def _values_table(session: "ValuesSession") -> Event:
-    """Return what the graph gets from the user, and what else it takes."""
+    """Return the values that the graph gets from the user, and the others that it takes."""
     types, values = session.schemas.types(), session.values
     given = {(kind, key): shown_value(key, value) for kind in KINDS for key, value in values.of(kind).items()}
     rows = [

@@ -37,7 +37,7 @@ class ThreadReader(Protocol):
         """Return the questions and answers of a stored thread; this needs no model."""
 
     async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return what the state of a stored thread has beside the messages; this needs no graph."""
+        """Return the state of a stored thread without its messages; this needs no graph."""
 
     async def setup(self, thread_id: str) -> "Setup | None":
         """Return how a stored thread of the plain chat is answered; None where nothing is stored of it."""
@@ -84,7 +84,7 @@ class Backend(Protocol):
         """Return the threads, without what it takes to run a turn; refuse a store in memory, which has none yet."""
 
     def grants(self, thread_id: str) -> Grants:
-        """Return what the user granted the thread `thread_id`."""
+        """Return the user's grants of the thread `thread_id`."""
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
         """Open what runs turns; it reports progress and notices through `announce`, from any thread."""
@@ -140,7 +140,7 @@ class LocalBackend:
         return SqliteThreads(self.location.path)
 
     def grants(self, thread_id: str) -> Grants:
-        """Return what the user granted the thread `thread_id`."""
+        """Return the user's grants of the thread `thread_id`."""
         return Grants(self.location.key, thread_id)
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":
@@ -207,7 +207,7 @@ class ServerBackend:
         return ServerThreads(self.server)
 
     def grants(self, thread_id: str) -> Grants:
-        """Return what the user granted the thread `thread_id`."""
+        """Return the user's grants of the thread `thread_id`."""
         return Grants(f"{SERVER} {self.server.shown}", thread_id)
 
     async def open_engine(self, composed: "Composition", announce: "Announce") -> "Engine":

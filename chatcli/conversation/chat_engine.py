@@ -124,7 +124,7 @@ class ChatEngine(LocalEngine):
         )
 
     def _granted(self, thread_id: str, foreign_rules: object) -> Grants:
-        """Return what the user granted the thread; report the rules that its store has, which don't count."""
+        """Return the user's grants of the thread; report the rules that its store has, which are not used."""
         if isinstance(foreign_rules, list) and foreign_rules:
             named = ", ".join(map(str, foreign_rules[:3])) + (", ..." if len(foreign_rules) > 3 else "")
             notice = (

@@ -120,7 +120,7 @@ def compose(
 
 
 def who_answers(settings: Settings, backend: Backend, graph: "GraphSpec | None" = None) -> ModelName:
-    """Return what answers on a new thread: the app of a server, the user's `graph`, or a model."""
+    """Return the name of the answerer on a new thread: the app of a server, the user's `graph`, or a model."""
     if not backend.runs_here:
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:

@@ -390,7 +390,7 @@ class Conversation:
         return await (await self.chat_session()).take_over(turn)
 
     async def answered(self) -> "list[Answered]":
-        """Return what the answers of the current thread used, on all of its branches."""
+        """Return the usage of each answer of the current thread, on all of its branches."""
         return await asyncio.to_thread((await self.threads()).usage, self.thread_id)
 
     async def refuse_costly(self) -> None:

@@ -33,7 +33,7 @@ class Effective:
 
 
 def effective_settings(settings: Settings) -> dict[str, Effective]:
-    """Return what is in effect by the names of the settings; keys, passwords and the like are `***`."""
+    """Return the effective value of each setting by its name; keys, passwords and the like are `***`."""
     found = {}
     for name in Settings.names():
         if name in current_program().without:

@@ -71,7 +71,7 @@ class StoreReader:
             return turns, said
 
     async def state(self, thread_id: str) -> dict[str, Any]:
-        """Return what the newest checkpoint of the thread `thread_id` has beside the messages, without its graph.
+        """Return the newest state of the thread `thread_id` without its messages; no graph is needed.
 
         Objects of a graph's classes become their fields; no such class is imported.
         """
@@ -92,7 +92,7 @@ class StoreReader:
             return await read_setup(build_graph(store.checkpointer), thread_id)
 
     async def document(self, summary: ThreadSummary) -> tuple[ThreadDocument, str]:
-        """Return what can be read of the thread of `summary`, and a line about what is missing."""
+        """Return the readable part of the thread of `summary`, and a line about the missing part."""
         try:
             async with open_store(self._location) as store:
                 graph = build_graph(store.checkpointer)

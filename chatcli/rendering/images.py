@@ -132,7 +132,7 @@ def _open(data: bytes) -> "Image.Image | None":
 
 
 def picture(data: bytes, protocol: Protocol, cells: Cells) -> str:
-    """Return what shows the image `data` from the start of an empty line, and leaves the cursor below it.
+    """Return the text that shows the image `data` from the start of an empty line, and leaves the cursor below it.
 
     It is never larger than it is, nor than the screen. The result is empty if it can't be shown.
     """

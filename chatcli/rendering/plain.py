@@ -384,7 +384,7 @@ def format_amount(amount: int, unit: str) -> str:
 
 
 def progress_text(event: Progress) -> str:
-    """Return what a call of a tool is doing, on one line: `fake/search: reading b.txt 40 %`."""
+    """Return the progress of a tool call on one line: `fake/search: reading b.txt 40 %`."""
     detail = f": {sanitize_line(event.detail)}" if event.detail else ""
     return f"{sanitize_line(event.label)}{detail}{f' {event.done} %' if event.total else ''}"
 

@@ -28,7 +28,7 @@ def take_streams() -> tuple[int, int]:
 
 
 def read_lines(descriptor: int) -> Iterator[bytes]:
-    """Yield what comes from `descriptor`, line by line, without the newlines; leave out blank lines.
+    """Yield the lines that come from `descriptor`, without their newlines; leave out blank lines.
 
     Raises:
         OSError: It can't be read.

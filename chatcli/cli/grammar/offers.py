@@ -100,7 +100,7 @@ def written_config_keys(incomplete: str) -> list[Offer]:
 
 
 def config_values(key: str, incomplete: str) -> list[Offer]:
-    """Return what the key `key` of config.toml may be, where that is a list."""
+    """Return the values that the key `key` of config.toml may have, where there is a list."""
     try:
         entry = find_entry(key)
     except ChatcliError:
@@ -145,7 +145,7 @@ def files(incomplete: str) -> list[Offer]:
 
 
 def documents(incomplete: str) -> list[Offer]:
-    """Return what is in the index of documents."""
+    """Return the sources in the index of documents."""
     from chatcli.documents.find import shown_path
     from chatcli.documents.index import DocumentIndex
 

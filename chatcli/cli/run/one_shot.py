@@ -134,7 +134,7 @@ async def answer_waiting(conversation: Conversation, renderer: Renderer, last: E
 
 
 async def _read_answer(conversation: Conversation, renderer: Renderer) -> str:
-    """Return what the user answers to what the thread waits for, empty for nothing."""
+    """Return the user's answer to the pending request, empty for none."""
     keyboard, request = _Keyboard(conversation), await (await conversation.session()).open_request()
     if request is not None and is_decided_by_key(request):
         decisions = await read_decisions(keyboard, renderer.render, request)
@@ -167,7 +167,7 @@ class _Keyboard:
             termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
 
     async def keys(self) -> str:
-        """Return what is typed next, empty for Ctrl-C."""
+        """Return the keys that are typed next, empty for Ctrl-C."""
         self._typed = await self._read(lambda: os.read(sys.stdin.fileno(), _MOST_KEYS).decode(errors="replace"))
         return self._typed
 
@@ -192,7 +192,7 @@ class _Keyboard:
         return f"{begun}{line}".strip() if line else None
 
     async def _read(self, read: Callable[[], str]) -> str:
-        """Return what `read` reads, empty for a signal; then let signals interrupt the conversation again."""
+        """Return the text that `read` reads, empty for a signal; then let signals interrupt the conversation again."""
         loop = asyncio.get_running_loop()
         typed: asyncio.Future[str] = loop.create_future()
 

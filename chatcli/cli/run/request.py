@@ -44,7 +44,7 @@ class Request:
 
 
 def read_request(settings: Settings, words: list[str], *, from_stdin: bool = False) -> Request:
-    """Return what the command line asks; read all that it names before anything is opened or sent.
+    """Return the request of the command line; read all that it names before anything is opened or sent.
 
     With `from_stdin`, the prompt is read from standard input, even when that is a terminal.
     """

@@ -74,7 +74,7 @@ def path() -> None:
 
 
 def _offer_values(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Return what the setting on the command line may be; where there is no list, fish gets files as the others do."""
+    """Return the values of the setting on the command line; where there is no list, fish gets files as others do."""
     return offer("config_values", ctx.params.get("key") or "")(incomplete) or offer_files(incomplete)
 
 

@@ -187,7 +187,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _setter(settings: Settings, key: str) -> str:
-    """Return what sets the setting `key` here, in words."""
+    """Return the command or the source that sets `key` here."""
     source = settings.source(key)
     return f"`chat config set {key} URL`" if source == "config file" else source
 

@@ -47,7 +47,7 @@ class DataImages:
         return "".join(shown)
 
     def flush(self) -> str:
-        """Return what is left at the end of the text: the address of an image that is not complete."""
+        """Return the rest at the end of the text: the address of an image that is not complete."""
         return "" if self._held is None else f"{self._address(complete=False)})"
 
     def _skip_text(self, text: str, shown: list[str]) -> str:

@@ -107,7 +107,7 @@ def _formula_end(source: str, start: int, limit: int) -> int:
 
 
 def display_end(line: str) -> str:
-    """Return what closes the formula that `line` begins but does not end; empty if it begins none."""
+    """Return the mark that closes the formula that `line` begins but does not end; empty if it begins none."""
     if not line.startswith(_DISPLAYS) or (closing := _MATH_ENDS[line[:2]])[-1] in line[2:]:
         return ""
     return "" if _WORDS.search(line) and not _LATEX.search(line, 2) else closing

@@ -170,7 +170,7 @@ class MarkdownStream:
         return finished, self._open_lines()
 
     def extension(self, text: str) -> str | None:
-        """Return what `text`, the piece fed last, adds to the last of the open lines; None if it may change more.
+        """Return the text that `text`, the piece fed last, adds to the last open line; None if it may change more.
 
         All pieces since the last `advance` must have been extensions. The line's colours may change, and markup that
         was begun before may end with it: the next `advance` shows that.

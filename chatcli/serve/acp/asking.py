@@ -144,7 +144,7 @@ class Asker:
     async def _content(
         self, action: Mapping[str, Any], name: str, arguments: Mapping[str, Any], toolbox: Toolbox | None
     ) -> list[Fields]:
-        """Return what the user has to see of a call: the change that it makes, or what its server says about it."""
+        """Return the parts of a call that the user has to see: its change of a file, or its server's description."""
         tool = toolbox.tools.get(name) if toolbox is not None else None
         if tool is not None and tool.changes and action.get("diff"):
             # The tool runs only if the file is as it is now: see `Toolbox.approve`.
@@ -161,7 +161,7 @@ class Asker:
         return [shown_text(description)] if description else []
 
     async def _form(self, request: ApprovalRequested) -> Any:
-        """Return what the user fills into a form."""
+        """Return the values that the user fills into a form."""
         offered = self._client.capabilities.get("elicitation")
         if not isinstance(offered, Mapping) or (offered and not self._client.offers("elicitation", "form")):
             raise UnableError
@@ -300,7 +300,7 @@ def choices_of(request: ApprovalRequested) -> list[Choice]:
 
 
 def payload_text(payload: Any) -> str:
-    """Return what a graph asks, in Markdown: a text as it is, of an object and a list each part in a line."""
+    """Return the question of a graph in Markdown: a text as it is, an object or a list with a line for each part."""
     match payload:
         case str():
             return payload

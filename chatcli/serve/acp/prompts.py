@@ -99,7 +99,7 @@ def path_of(uri: str) -> Path | None:
 
 
 def _name(uri: str, root: Path) -> str:
-    """Return what the resource is called in the question: its path, relative where it is in the session's folder."""
+    """Return the name of the resource in the question: its path, relative where it is in the session's folder."""
     path = path_of(uri)
     if path is None:
         return uri

@@ -313,7 +313,7 @@ class Turns:
         return True
 
     async def _answer_or_refuse(self, requests: Sequence[ApprovalRequested]) -> dict[str, Any] | None:
-        """Return what `_answer_all` returns; where the user dismisses a question about calls, these are refused."""
+        """Return the answers of `_answer_all`; where the user dismisses a question about calls, these are refused."""
         try:
             answers = await self._answer_all(requests)
             self._check_stop()

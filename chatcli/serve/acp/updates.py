@@ -262,7 +262,7 @@ class Updates:
         }
 
     def _instead(self, event: ChoicesOffered | ThreadChanged | EditorRequested) -> Iterator[Fields]:
-        """Yield what is shown in place of what a terminal does."""
+        """Yield the updates that replace an action of a terminal."""
         match event:
             case ChoicesOffered():
                 for printed in event.printed:

@@ -297,7 +297,7 @@ def _refused(message: str) -> McpError:
 
 
 def _problem(arguments: dict[str, Any], schema: dict[str, Any]) -> str:
-    """Return what is wrong with `arguments` by `schema`, empty for nothing."""
+    """Return the first problem of `arguments` by `schema`, empty for none."""
     error = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(arguments)), None)
     if error is None:
         return ""

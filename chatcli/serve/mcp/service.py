@@ -179,7 +179,7 @@ class McpService:
         return _Borrowed(await self._engine.get())
 
     async def _with_threads(self, work: Callable[[Threads], _T]) -> _T:
-        """Return what `work` returns for the threads of the backend; it may block."""
+        """Return the result of `work` on the threads of the backend; it may block."""
         if not self._backend.keeps_threads:
             return work((await self._engine.get()).threads)
         return await asyncio.to_thread(lambda: work(self._backend.threads()))

@@ -289,29 +289,6 @@ class InputPrefilled:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveRequested:
-    """The user asked for the thread in the file `path`, in the format that its name says."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class FileRequested:
-    """The file or URL `source`, or the `data` of that name, is to be attached to the next question."""
-
-    source: str
-    data: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RecallRequested:
-    """`text`, what past threads say about `words`, goes along with the next question; empty: what waits is dropped."""
-
-    words: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class EditorRequested:
     """The user's editor is to open on `text`, for the next line, or on the file at `path`."""
 
@@ -537,6 +514,6 @@ InputEvent = (
     | TreeOffered
 )
 """Something that the user types or chooses next."""
-CommandEvent = ThreadChanged | FileRequested | RecallRequested | SaveRequested | ClipboardFilled | ExitRequested
+CommandEvent = ThreadChanged | ClipboardFilled | ExitRequested
 """Something else that a slash command does."""
 Event = TurnEvent | TerminalEvent | TextEvent | ScreenEvent | InputEvent | CommandEvent

@@ -1,9 +1,12 @@
 """Commands about texts and the screen: /copy, /save, /file, /paste, /editor, /help, /plain, /theme, /config, /clear."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from chatcli.attachments.attachment import read_attachment
 from chatcli.attachments.clipboard import read_image
 from chatcli.commands.mcp_prompts import prompt_rows
 from chatcli.commands.registry import Command, CommandContext
@@ -17,16 +20,15 @@ from chatcli.events import (
     EditorRequested,
     Event,
     ExitRequested,
-    FileRequested,
     Listing,
     Notice,
     PlainToggled,
-    SaveRequested,
     ScreenCleared,
     ThemeChosen,
 )
 from chatcli.manual import read_page, unfold
 from chatcli.message import MessageShown
+from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 _THEMES = {
     "auto": "by the terminal's background",
@@ -144,20 +146,46 @@ async def copy(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
 
 async def save(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Save this thread as FILE: .md, .json, .jsonl or .html."""
-    yield SaveRequested(await asyncio.to_thread(_new_file, arguments))
+    path = await asyncio.to_thread(_new_file, arguments)
+    try:
+        document = await context.conversation.document()
+        await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
+    except (ChatcliError, OSError) as error:
+        yield Notice(f"{path} was not written: {error}", "error")
+    else:
+        yield Notice(f"saved to {path}")
 
 
 async def attach(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Attach a file or a URL to the next question."""
     if not arguments:
         raise UsageError("/file takes a path or a URL", remedy="For example: /file notes.txt")
-    yield FileRequested(arguments)
+    yield await _attach(context, arguments)
 
 
 async def paste(context: CommandContext, arguments: str) -> AsyncIterator[Event]:
     """Attach the image in the clipboard to the next question."""
     media_type, data = await asyncio.to_thread(read_image)
-    yield FileRequested(f"pasted.{media_type.removeprefix('image/')}", data)
+    yield await _attach(context, f"pasted.{media_type.removeprefix('image/')}", data)
+
+
+async def _attach(context: CommandContext, source: str, data: bytes = b"") -> Notice:
+    """Let the file or URL `source`, or the `data` of that name, go along with the next question."""
+    settings = context.settings
+    attachment = await asyncio.to_thread(
+        read_attachment, source, data=data, allow_private=settings.allow_private_urls, timeout=settings.timeout
+    )
+    if data:
+        attachment = replace(attachment, name=_free_name(source, {each.name for each in context.waiting}))
+    context.waiting = (*context.waiting, attachment)
+    return Notice(f"{attachment.name} is sent with the next question")
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """Return `name`, or with a number, as `pasted-2.png`, if it is `taken`."""
+    stem, dot, ending = name.rpartition(".")
+    names = itertools.chain([name], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
+    return next(each for each in names if each not in taken)
 
 
 async def write_in_editor(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -3,19 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import Command, CommandContext
 from chatcli.config.providers import LOCAL
 from chatcli.config.thread_ids import check_title
 from chatcli.errors import UsageError
-from chatcli.events import (
-    Choice,
-    ChoicesOffered,
-    ConfirmationRequested,
-    Event,
-    Notice,
-    RecallRequested,
-    ThreadChanged,
-)
+from chatcli.events import Choice, ChoicesOffered, ConfirmationRequested, Event, Notice, ThreadChanged
 from chatcli.runtime.program import command
 from chatcli.store.recall import FEW_CHARACTERS, MAX_CHARACTERS, recall
 from chatcli.store.threads import ThreadSummary, delete_threads
@@ -85,7 +78,7 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
     if not arguments:
         raise UsageError("/recall takes words", remedy="For example: /recall database migration")
     if arguments == "off":
-        yield RecallRequested("", "")
+        yield drop_recalled(context)
         return
     if not conversation.takes_recall:
         raise UsageError(
@@ -102,7 +95,16 @@ async def recall_threads(context: CommandContext, arguments: str) -> AsyncIterat
     told = f"{count} excerpt{'' if count == 1 else 's'} of past threads, about {tokens:,} tokens"
     rows = "".join(f"\n  {line}" for line in found.lines())
     yield Notice(f"sent with the next question: {told}; /recall off drops that{rows}")
-    yield RecallRequested(arguments, found.text)
+    size = len(found.text.encode(errors="replace"))
+    attachment = Attachment(arguments, "recalled", "text/plain", text=found.text, size=size)
+    context.waiting = (*context.waiting, attachment)
+
+
+def drop_recalled(context: CommandContext) -> Notice:
+    """Send nothing of past threads with the next question; return the line that says so."""
+    left = tuple(each for each in context.waiting if each.kind != "recalled")
+    dropped, context.waiting = len(left) < len(context.waiting), left
+    return Notice("what was recalled is not sent" if dropped else "nothing recalled is waiting")
 
 
 async def delete_thread(context: CommandContext, arguments: str) -> AsyncIterator[Event]:

@@ -2,13 +2,11 @@
 
 import asyncio
 import codecs
-import itertools
 import os
 import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from chatcli.attachments.attachment import Attachment, read_attachment
@@ -22,6 +20,7 @@ from chatcli.commands.registry import (
     parse_shell,
     run_command,
 )
+from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import LIST
 from chatcli.config.credentials import save_key
 from chatcli.config.providers import PROVIDERS, Provider
@@ -36,14 +35,11 @@ from chatcli.events import (
     EditorRequested,
     Event,
     ExitRequested,
-    FileRequested,
     InputPrefilled,
     KeyRequested,
     KeysOffered,
     Notice,
     ProgramStarting,
-    RecallRequested,
-    SaveRequested,
     ShellFinished,
     ShellOutput,
     TerminalEvent,
@@ -69,7 +65,6 @@ from chatcli.runtime.editor import edit_in_editor
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
-from chatcli.transfer.export import ExportFormat, format_of, thread_lines, write_file
 
 KEPT = 1_000_000
 """The most characters of a command's output that are kept for a question; the end of a longer output is kept."""
@@ -130,13 +125,10 @@ class LineHandler:
         context: The conversation that the lines go to, and what the slash commands use.
         renderer: Shows the events.
         prompt: The input line, for commands that change it.
-        attachments: The files that are sent with the first question.
 
     """
 
-    def __init__(
-        self, context: CommandContext, renderer: Renderer, prompt: Prompt, attachments: Sequence[Attachment] = ()
-    ) -> None:
+    def __init__(self, context: CommandContext, renderer: Renderer, prompt: Prompt) -> None:
         self.conversation = context.conversation
         self.leaving = False
         """Whether the user wants to leave."""
@@ -148,7 +140,6 @@ class LineHandler:
         self._renderer = renderer
         self._prompt = prompt
         self._interrupt = self.conversation.interrupt
-        self._waiting = tuple(attachments)
         self._line, self._stopped = "", False
         """The line that was entered, with its marks, and whether Ctrl-C has stopped it."""
 
@@ -176,7 +167,8 @@ class LineHandler:
     async def keep(self, line: str) -> None:
         """Store the question `line` without asking it; do nothing if `line` is a command."""
         if not parse_command(line) and not parse_shell(line):
-            await self._consume(self.conversation.store_without_asking(Ask(plain(parse_question(line)), self._waiting)))
+            question = Ask(plain(parse_question(line)), self._context.waiting)
+            await self._consume(self.conversation.store_without_asking(question))
 
     def _prefill(self, line: str, *, optional: bool = True) -> None:
         """Let the next line begin with the marked `line`, see `Prompt.prefill`."""
@@ -247,7 +239,7 @@ class LineHandler:
         What pasted parts of it mention goes along only as far as it is in `pasted`. If it was not `typed`, it answers
         no request. If Ctrl-C stops it before its answer begins, it is in the input line again.
         """
-        waiting, text, servers = self._waiting, plain(question), self.conversation.mcp_servers
+        waiting, text, servers = self._context.waiting, plain(question), self.conversation.mcp_servers
         try:
             found = await asyncio.to_thread(find_mentioned, typed_mentions(question), servers.names)
             mentioned = await asyncio.to_thread(lambda: list(map(read_attachment, (*found.files, *pasted.files))))
@@ -263,9 +255,9 @@ class LineHandler:
         if missing := found.missing:
             names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             yield Notice(f"there is no file {names}: sent as text", "warning")
-        if not self.conversation.takes_recall and any(each.kind == "recalled" for each in self._waiting):
-            self._recall("", "")
-        attachments, self._waiting = (*self._waiting, *mentioned), ()
+        if not self.conversation.takes_recall and any(each.kind == "recalled" for each in waiting):
+            yield drop_recalled(self._context)
+        attachments, self._context.waiting = (*self._context.waiting, *mentioned), ()
         asked, begun = Ask(text, attachments, typed=typed), False
         run = self.conversation.store_without_asking if self._stopped else self.conversation.run
         async with aclosing(run(asked)) as events:
@@ -273,7 +265,7 @@ class LineHandler:
                 yield event
                 begun |= isinstance(event, TextDelta | ToolCallStarted)
         if self._is_unanswered(event, begun=begun) and await self.conversation.take_back():
-            self._waiting = waiting
+            self._context.waiting = waiting
             self._prefill(self._line)
             self._prompt.skip_line_before_next()
             yield Notice("no answer had begun: your question is in the input line again")
@@ -329,10 +321,6 @@ class LineHandler:
                 self._prefill(mark(text), optional=optional)
             case EditorRequested(text, path):
                 await self._edit(text, path)
-            case FileRequested() | RecallRequested():
-                await self._send_along(last)
-            case SaveRequested(path):
-                await self._save(path)
             case ShellFinished() if last.output.strip():
                 self._offer(last)
             case ChoicesOffered() | TreeOffered():
@@ -374,32 +362,6 @@ class LineHandler:
         else:
             self._renderer.render(Notice("nothing was changed"))
 
-    async def _send_along(self, wanted: FileRequested | RecallRequested) -> None:
-        """Keep a file or what was recalled for the next question."""
-        if isinstance(wanted, FileRequested):
-            await self._attach(wanted.source, wanted.data)
-        else:
-            self._recall(wanted.words, wanted.text)
-
-    async def _attach(self, source: str, data: bytes) -> None:
-        settings = self._context.settings
-        names = {attachment.name for attachment in self._waiting}
-        try:
-            attachment = await asyncio.to_thread(
-                read_attachment,
-                source,
-                data=data,
-                allow_private=settings.allow_private_urls,
-                timeout=settings.timeout,
-            )
-            if data:
-                attachment = replace(attachment, name=_free_name(source, names))
-        except ChatcliError as error:
-            self._renderer.render(Notice(f"{error.message}. {error.remedy}".rstrip(), "error"))
-            return
-        self._waiting = (*self._waiting, attachment)
-        self._renderer.render(Notice(f"{attachment.name} is sent with the next question"))
-
     async def _edit(self, text: str, path: Path | None) -> None:
         """Let the user edit the file at `path`, or else the next line, which begins with `text`."""
         if path is None:
@@ -411,24 +373,6 @@ class LineHandler:
                 await asyncio.to_thread(edit_in_editor, path)
         except UsageError as error:
             self._renderer.render(Notice(f"{error.message}. {error.remedy}", "error"))
-
-    def _recall(self, words: str, text: str) -> None:
-        if text:
-            size = len(text.encode(errors="replace"))
-            self._waiting = (*self._waiting, Attachment(words, "recalled", "text/plain", text=text, size=size))
-            return
-        left = tuple(each for each in self._waiting if each.kind != "recalled")
-        dropped, self._waiting = len(self._waiting) - len(left), left
-        self._renderer.render(Notice("what was recalled is not sent" if dropped else "nothing recalled is waiting"))
-
-    async def _save(self, path: Path) -> None:
-        try:
-            document = await self.conversation.document()
-            await asyncio.to_thread(write_file, path, thread_lines(document, format_of(path) or ExportFormat.MD))
-        except (ChatcliError, OSError) as error:
-            self._renderer.render(Notice(f"{path} was not written: {error}", "error"))
-        else:
-            self._renderer.render(Notice(f"saved to {path}"))
 
     def _offer(self, shell: ShellFinished) -> None:
         """Keep the output of a command for the next question; it is sent only if the user inserts it."""
@@ -465,21 +409,14 @@ def build_handler(
     state.on_change, state.on_theme = prompt.refresh, prompt.use_theme
     if toolbar:
         prompt.toolbar = state.text
-    context = CommandContext(conversation, all_commands(), settings)
-    handler = LineHandler(context, state.watch(renderer), prompt, attachments)
+    context = CommandContext(conversation, all_commands(), settings, waiting=tuple(attachments))
+    handler = LineHandler(context, state.watch(renderer), prompt)
     # The local model's server ends what it reads before it begins the question that is typed now.
     prompt.on_typing = conversation.title_writer.stop
     if toolbar:
         handler.on_open = state.learn_cost
         conversation.title_writer.on_end = state.learn_titles
     return handler
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """Return `name`, or with a number, as `pasted-2.png`, if it is `taken`."""
-    stem, dot, ending = name.rpartition(".")
-    names = itertools.chain([name], (f"{stem}-{number}{dot}{ending}" for number in itertools.count(2)))
-    return next(each for each in names if each not in taken)
 
 
 def _title(conversation: Conversation) -> str:

@@ -12,7 +12,7 @@ from chatcli.commands.registry import CommandContext, ParsedCommand, run_command
 from chatcli.config.settings import Settings
 from chatcli.conversation.compose import compose
 from chatcli.conversation.conversation import Conversation
-from chatcli.events import ApprovalRequested, Event, Notice, RecallRequested, TurnFinished
+from chatcli.events import ApprovalRequested, Event, Notice, TurnFinished
 from chatcli.sessions.requests import Ask
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fakes.steps import Answer, call
@@ -38,8 +38,8 @@ async def ask(conversation: Conversation, text: str) -> list[Event]:
     return [event async for event in conversation.run(Ask(text))]
 
 
-async def command(conversation: Conversation, words: str) -> list[Event]:
-    context = CommandContext(conversation, all_commands(), Settings())
+async def command(conversation: Conversation, words: str, context: CommandContext | None = None) -> list[Event]:
+    context = context or CommandContext(conversation, all_commands(), Settings())
     return [event async for event in run_command(ParsedCommand("recall", words), context)]
 
 
@@ -68,25 +68,30 @@ def run(conversation: Conversation, *steps: Any) -> list[list[Event]]:
 def test_recall_shows_what_is_found_and_leaves_the_current_thread_out(fake: FakeOpenAI) -> None:
     past(fake)
     conversation = converse(fake, "new")
+    kept, dropped = (CommandContext(conversation, all_commands(), Settings()) for _ in range(2))
     fake.script(Answer("Hello."))
-    _, found, nothing, none, off = run(
+    _, [notice], nothing, none, _, off, again = run(
         conversation,
         ask(conversation, "hello flux"),
-        command(conversation, "flux pump"),
+        command(conversation, "flux pump", kept),
         command(conversation, "hello"),
         command(conversation, ""),
-        command(conversation, "off"),
+        command(conversation, "flux pump", dropped),
+        command(conversation, "off", dropped),
+        command(conversation, "off", dropped),
     )
-    notice, requested = found
     assert isinstance(notice, Notice)
-    assert isinstance(requested, RecallRequested)
+    [recalled] = kept.waiting
+    assert (recalled.name, recalled.kind) == ("flux pump", "recalled")
     assert notice.text.splitlines()[1:] == ["  old: which pump do we take?"]
     assert notice.text.startswith("sent with the next question: 1 excerpt of past threads, about ")
-    assert "thread old (which pump do we take?)" in requested.text
-    assert "AI: We chose the flux pump." in requested.text
+    assert "thread old (which pump do we take?)" in recalled.text
+    assert "AI: We chose the flux pump." in recalled.text
     assert nothing == [Notice("no other thread has these words")]
     assert [type(each) for each in none] == [Notice]
-    assert off == [RecallRequested("", "")]
+    assert off == [Notice("what was recalled is not sent")]
+    assert again == [Notice("nothing recalled is waiting")]
+    assert dropped.waiting == ()
 
 
 @pytest.mark.parametrize(

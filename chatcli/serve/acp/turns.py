@@ -11,6 +11,7 @@ from langgraph.errors import GraphRecursionError
 
 from chatcli.attachments.attachment import Attachment
 from chatcli.commands.registry import CommandContext, ParsedCommand, parse_command, parse_question, run_command
+from chatcli.commands.threads import drop_recalled
 from chatcli.commands.tree import LIST
 from chatcli.config.providers import PROVIDERS
 from chatcli.errors import ChatcliError, CutAnswerError, MissingKeyError, UsageError
@@ -20,7 +21,6 @@ from chatcli.events import (
     ConfirmationRequested,
     Event,
     KeyRequested,
-    RecallRequested,
     ToolCallStarted,
     TreeOffered,
     TurnFailed,
@@ -105,8 +105,9 @@ class Turns:
         self._in_words: set[str] = set()
         """The requests that a prompt answers."""
         self._title = ""
-        self._recalled: tuple[Attachment, ...] = ()
-        """What the next question gets of past threads."""
+        self._context = CommandContext(
+            self.conversation, session.commands.registry, self.settings, folder=self._workspace.root
+        )
 
     async def show_open_requests(self) -> None:
         """Show what the thread waits for, so that the next prompt can answer it."""
@@ -169,13 +170,12 @@ class Turns:
 
     async def _obey(self, line: str, spending: Spending) -> str:
         """Run the slash command in `line`."""
-        context = CommandContext(self.conversation, self._commands.registry, self.settings, folder=self._workspace.root)
         while line:
             command = parse_command(line)
             assert command is not None
             if command.name == "docs":
                 command = ParsedCommand(command.name, self._in_folder(command.arguments))
-            outcome = await self._show(_events_of(run_command(command, context)), spending)
+            outcome = await self._show(_events_of(run_command(command, self._context)), spending)
             line = ""
             match outcome.last:
                 case ConfirmationRequested(question, yes, otherwise):
@@ -190,22 +190,11 @@ class Turns:
                     raise MissingKeyError(f"{title} needs a key", remedy=f"Set {variable}.", provider=provider)
                 case TreeOffered():
                     line = f"/tree {LIST}"
-                case RecallRequested(words, recalled):
-                    await self._recall(words, recalled)
                 case TurnFinished() | TurnFailed() | TurnInterrupted():
                     return await self._follow(outcome, spending)
                 case _:
                     pass
         return END
-
-    async def _recall(self, words: str, text: str) -> None:
-        """Keep what past threads say about `words` for the next question; without a text, drop what is kept."""
-        dropped, self._recalled = self._recalled, ()
-        if text:
-            self._recalled = (Attachment(words, "recalled", "text/plain", text=text, size=len(text.encode())),)
-        else:
-            said = "what was recalled is not sent" if dropped else "nothing recalled is waiting"
-            await self._update(text_chunk(f"{said}\n", "agent_thought_chunk"))
 
     def _in_folder(self, arguments: str) -> str:
         """Return the arguments of /docs with a path in the session's folder, not in the process's."""
@@ -229,9 +218,10 @@ class Turns:
                 await self._update(text_chunk(f"{notice.text}\n"))
                 return END
         self._check_stop()
-        if self._recalled and not self.conversation.takes_recall:
-            await self._recall("", "")
-        attachments, self._recalled = (*self._recalled, *attachments), ()
+        if self._context.waiting and not self.conversation.takes_recall:
+            for update in self._updates.of(drop_recalled(self._context)):
+                await self._update(update)
+        attachments, self._context.waiting = (*self._context.waiting, *attachments), ()
         return await self._follow(await self._show(self.conversation.run(Ask(text, attachments)), spending), spending)
 
     async def _settle(

@@ -32,13 +32,9 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        print(_version_line())
+        program = current_program()
+        print(f"{program.name} {__version__ if program is CHAT else program.version}".rstrip())
         raise typer.Exit
-
-
-def _version_line() -> str:
-    program = current_program()
-    return f"{program.name} {__version__ if program is CHAT else program.version}".rstrip()
 
 
 def given_settings(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Define slash commands, find them in typed lines, and run them."""
 
 import difflib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -128,7 +128,7 @@ def parse_question(line: str) -> str:
     return line[1:] if line.startswith("//") else line
 
 
-async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncIterator[Event]:
+async def run_command(parsed: ParsedCommand, context: CommandContext) -> AsyncGenerator[Event, None]:
     """Yield the events of the command `parsed`; a mistake of the user is a notice, never an exception."""
     command = context.registry.find(parsed.name)
     if command is None:

@@ -96,14 +96,8 @@ def compose(
 ) -> Composition:
     """Return the run that the settings describe.
 
-    Args:
-        settings: The user's choices.
-        thread_id: The thread to begin on; None for a new one.
-        stored: Whether that thread may exist. It then goes on with the graph that it began with, unless an option of
-            the plain chat is given.
-        backend: The backend, where it is not that of the settings.
-        graph: The graph that answers, where a program gives it.
-
+    It begins on a new thread, or on `thread_id`. If that may be `stored`, it goes on with the graph that it began with,
+    unless an option of the plain chat is given. A program may give the `graph` that answers.
     """
     backend = backend or choose_backend(settings)
     thread = thread_id or new_thread_id()
@@ -125,6 +119,11 @@ def who_answers(settings: Settings, backend: Backend, graph: "GraphSpec | None" 
         return ModelName(SERVER, settings.assistant or "")
     if graph is not None:
         return graph.model_name
+    return answering_model(settings)
+
+
+def answering_model(settings: Settings) -> ModelName:
+    """Return the model that answers on a new thread of the plain chat."""
     if not settings.role:
         return choose_model(settings)
     from chatcli.roles import opening_model, opening_setup

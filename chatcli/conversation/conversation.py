@@ -81,7 +81,7 @@ class Conversation:
         self._documents: dict[str, tuple[str, ...]] = {}
         """The documents of threads whose grants can't be stored, by thread."""
         self._settings = settings
-        self._engine = LazyEngine(open_engine, self.announce)
+        self.engine = LazyEngine(open_engine, self.announce)
         self._session: Session | None = None
         self._opening: asyncio.Task[Session] | None = None
         self._stopped = False
@@ -92,7 +92,8 @@ class Conversation:
         self.mcp_servers = McpServers(settings, lambda: self.has_own_graph, self.chat_session)
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where the conversation runs, once it has begun, for what asks it from another thread."""
-        self._branching: tuple[Turn, ...] = ()
+        self._branching: Turn | None = None
+        """The turn in whose place the next question begins a branch."""
         self.title_writer = TitleWriter()
         self._kept: bool | None = None
         """Whether the newest question, for which no session could be opened, is stored; None if one was."""
@@ -108,20 +109,10 @@ class Conversation:
 
     async def _learn_model(self) -> None:
         """Learn which model the thread to begin on remembers, so that it is shown before the first turn."""
-        stored = await (await self._engine.get()).setup(self.thread_id)
+        stored = await (await self.engine.get()).setup(self.thread_id)
         shown = (self._first, self._chosen_model, self._settings.is_option("role")) == (True, None, False)
         if stored is not None and shown and self.thread_id == self._first_thread:
             self.model_name = opening_model(self._settings, stored)
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether the engine is being opened just now."""
-        return self._engine.is_opening
-
-    @property
-    def is_started(self) -> bool:
-        """Whether the engine is open."""
-        return self._engine.is_open
 
     @property
     def has_own_graph(self) -> bool:
@@ -207,8 +198,9 @@ class Conversation:
         self.turns += 1
         self._kept = None
         session.watching = self.watch_state
-        if isinstance(request, Ask):
-            await self._leave_edited_turn(session)
+        if isinstance(request, Ask) and self._branching is not None:
+            await session.rewind_before(self._branching)
+            self._branching = None
         async with aclosing(session.run(request)) as events:
             async for event in events:
                 if isinstance(event, TurnFinished):
@@ -218,12 +210,6 @@ class Conversation:
                 for notice in () if isinstance(event, TurnStarted) else self.take_notices():
                     yield notice
                 yield event
-
-    async def _leave_edited_turn(self, session: "Session") -> None:
-        """Begin a branch, if the question that comes is an edited one."""
-        for turn in self._branching:
-            await session.rewind_before(turn)
-        self._branching = ()
 
     def _ended_early(self, error: ChatcliError, started: float) -> TurnInterrupted | TurnFailed:
         """Return the end of a turn that `error` kept from beginning."""
@@ -257,7 +243,7 @@ class Conversation:
     async def _open_and_store(self, question: Ask) -> None:
         # The process can't end before these imports have, so waiting for them costs nothing.
         await asyncio.to_thread(import_module, "chatcli.graphs.chat.session")
-        engine = await asyncio.wait_for(self._engine.get(), OPEN_TIMEOUT)
+        engine = await asyncio.wait_for(self.engine.get(), OPEN_TIMEOUT)
         request = SessionRequest(self._first, self._chosen_model, self.model_name)
         await engine.store_unsent_question(self.thread_id, request, question.text, question.attachments)
         self._remember_documents(self.thread_id)
@@ -334,25 +320,25 @@ class Conversation:
 
     async def document(self) -> "ThreadDocument":
         """Return all that is stored of the current thread."""
-        return await (await self._engine.get()).document(self.thread_id)
+        return await (await self.engine.get()).document(self.thread_id)
 
     async def threads(self) -> "Threads":
         """Return the threads of the store."""
-        return (await self._engine.get()).threads
+        return (await self.engine.get()).threads
 
     def edit(self, turn: "Turn") -> None:
         """Let the next question begin a new branch in place of `turn`."""
-        self._branching = (turn,)
+        self._branching = turn
 
     def cancel_edit(self) -> None:
         """Let the next question be a question like any other."""
-        self._branching = ()
+        self._branching = None
 
     async def use_model(self, name: str) -> ModelName:
         """Let the model `name` answer from the next turn on."""
         resolve_model(name, self._settings)  # a name that can't be is refused before anything is opened
         session = await self.chat_session() if self._session is not None else None
-        engine = await self._engine.get()
+        engine = await self.engine.get()
         setup = session.current_setup if session is not None else await engine.setup(self.thread_id) or Setup()
         model_name = switched_model(name, self._settings, setup, first=self.thread_id == self._first_thread)
         model = await engine.model(model_name, setup.temperature if session is not None else None)
@@ -365,7 +351,7 @@ class Conversation:
         """Let the current thread be answered as `setup` says, from the next turn on, which stores it."""
         session = await self.chat_session()
         name = resolve_model(setup.model, self._settings) if setup.model != session.setup.model else self.model_name
-        session.model = await (await self._engine.get()).model(name, setup.temperature)
+        session.model = await (await self.engine.get()).model(name, setup.temperature)
         session.setup = setup
         self.model_name = name
 
@@ -442,11 +428,11 @@ class Conversation:
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.wait([self._warming])
-        await self._engine.close()
+        await self.engine.close()
 
     async def _session_on(self, thread_id: str) -> "Session":
         request = SessionRequest(self._first, self._chosen_model, self.model_name)
-        session = await (await self._engine.get()).session(thread_id, request)
+        session = await (await self.engine.get()).session(thread_id, request)
         self.model_name, self._first = session.name, False
         self._remember_documents(thread_id)
         if session.name.provider == LANGFLOW and self.backend.grants(thread_id).documents:

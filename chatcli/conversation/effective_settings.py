@@ -12,12 +12,11 @@ from chatcli.config.providers import LANGFLOW_URL, LOCAL, OPENAI
 from chatcli.config.secrets import HIDDEN, Secret, names_secret
 from chatcli.config.settings import ANSWER_SECONDS, DEFAULT, LOCAL_ANSWER_SECONDS, TOOL_SECONDS, Settings, user_name
 from chatcli.conversation.backend import choose_backend
+from chatcli.conversation.compose import answering_model
 from chatcli.errors import ChatcliError
 from chatcli.helper.eligible import is_supported
 from chatcli.models.local.choice import default_weights
 from chatcli.models.local.pulled import find_model
-from chatcli.models.names import ModelName, choose_model
-from chatcli.roles import opening_model, opening_setup
 from chatcli.runtime.program import current_program
 
 
@@ -92,14 +91,7 @@ def _model(settings: Settings, _value: Any, source: str) -> Resolved:
         return None, settings.source("url")
     if settings.graph is not None:
         return None, settings.source("graph")
-    return str(_answering(settings)), source
-
-
-def _answering(settings: Settings) -> ModelName:
-    """Return the model that answers on a new thread."""
-    return (
-        opening_model(settings, opening_setup(settings, None, first=True)) if settings.role else choose_model(settings)
-    )
+    return str(answering_model(settings)), source
 
 
 def _store(settings: Settings, _value: Any, source: str) -> Resolved:
@@ -110,7 +102,7 @@ def _store(settings: Settings, _value: Any, source: str) -> Resolved:
 
 
 def _timeout(settings: Settings, value: float | None, source: str) -> Resolved:
-    default = LOCAL_ANSWER_SECONDS if _answering(settings).provider == LOCAL else ANSWER_SECONDS
+    default = LOCAL_ANSWER_SECONDS if answering_model(settings).provider == LOCAL else ANSWER_SECONDS
     return value or default, source
 
 
@@ -123,7 +115,7 @@ def _tool_timeout(settings: Settings, value: float | None, source: str) -> Resol
 def _local_model(settings: Settings, value: Path | None, source: str) -> Resolved:
     if value is not None:
         return value, source
-    name = _answering(settings)
+    name = answering_model(settings)
     weights = find_model(name.model) if name.provider == LOCAL else default_weights()
     return weights.cache_file, source
 

@@ -369,11 +369,8 @@ def listing_lines(listing: Listing) -> list[str]:
     """Return a table as aligned columns, two spaces apart, without its title, which only screens show."""
     table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
     widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(map(_pad, row, widths)).rstrip() for row in table]
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
+    padded = ([text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)] for row in table)
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def format_amount(amount: int, unit: str) -> str:

@@ -286,7 +286,7 @@ class LineHandler:
         loop.add_signal_handler(signal.SIGINT, stop)
         try:
             with busy(self._prompt, self._renderer.render, stop) as draft:
-                if starting := not self.conversation.is_started:
+                if starting := not self.conversation.engine.is_open:
                     self._renderer.render(ProgramStarting(time.monotonic() - self.entered))
                 last = await consume(events, self._renderer, hides=is_decided_by_key)
                 if starting:

@@ -104,7 +104,7 @@ class Toolbar:
         if tokens:
             price = f", {dollars(cost)}" if cost else ""
             parts.append(f"{_count(tokens)} tokens{price} so far")
-        if self._conversation.is_starting:
+        if self._conversation.engine.is_opening:
             parts.append("starting")
         return f" {' · '.join(parts)}"[:columns]
 

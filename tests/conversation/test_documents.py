@@ -338,7 +338,7 @@ def test_an_approval_that_another_process_answers_keeps_the_numbers(folder: Fold
         folder.fake._script.clear()
         folder.fake.script(Answer("Install it [1]; nine hours [2]; and [3]."))
         second = folder.open("docs", store=store, tools=True, can_ask=True)
-        await second.pending()
+        await (await second.session()).pending()
         events = [event async for event in second.run(AnswerInWords("reject"))]
         cited = end(events).cited
         assert cited is not None

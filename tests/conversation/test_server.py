@@ -11,7 +11,7 @@ import pytest
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import ServerBackend
 from chatcli.conversation.compose import compose
-from chatcli.conversation.engine import Opening
+from chatcli.conversation.engine import SessionRequest
 from chatcli.conversation.server_engine import ServerEngine
 from chatcli.errors import GraphError, NetworkError, UsageError
 from chatcli.events import (
@@ -30,7 +30,7 @@ from chatcli.sessions.requests import Ask, Resume, Retry
 from chatcli.sessions.session import Session
 from tests.langgraph_server import OtherProgram
 
-OPENING = Opening(first=True, chosen=None, current=ModelName("langgraph", ""))
+FIRST = SessionRequest(True, None, ModelName("langgraph", ""))
 
 Work = Callable[[Session], Awaitable[None]]
 Run = Callable[..., None]
@@ -54,7 +54,7 @@ def run(langgraph_server: str) -> Run:
     def run_on_session(work: Work, assistant: str | None = None, silence: float | None = None) -> None:
         async def go() -> None:
             async with open_engine(langgraph_server, assistant, silence) as engine:
-                await work(await engine.session(f"thread-{secrets.token_hex(4)}", OPENING))
+                await work(await engine.session(f"thread-{secrets.token_hex(4)}", FIRST))
 
         asyncio.run(go())
 
@@ -148,7 +148,7 @@ def test_a_fork_goes_on_by_itself(run: Run, langgraph_server: str) -> None:
         new_id = f"fork-{secrets.token_hex(4)}"
         await session.fork(new_id, (await session.turns())[0])
         async with open_engine(langgraph_server, None) as elsewhere:
-            forked = await elsewhere.session(new_id, OPENING)
+            forked = await elsewhere.session(new_id, FIRST)
             assert await questions(forked) == ["One?"]
             await ask(forked, "Zwei?")
             assert await questions(forked) == ["One?", "Zwei?"]
@@ -243,7 +243,7 @@ def test_an_approval_waits_on_the_server(run: Run, langgraph_server: str) -> Non
         refused = (await ask(session, "Another?"))[-1]
         assert isinstance(refused, TurnFailed)
         async with open_engine(langgraph_server, None) as elsewhere:  # the thread continues with the same assistant
-            resumed = await elsewhere.session(session.thread_id, OPENING)
+            resumed = await elsewhere.session(session.thread_id, FIRST)
             assert await resumed.pending() == (request,)
             *_, last = [event async for event in resumed.run(Resume({request.interrupt_id: {"yes": True}}))]
         assert isinstance(last, TurnFinished)
@@ -268,7 +268,7 @@ def test_tool_calls_are_reported(run: Run) -> None:
 def test_an_assistant_is_found_by_name_or_the_error_lists_them(langgraph_server: str) -> None:
     async def opened(assistant: str | None) -> str:
         async with open_engine(langgraph_server, assistant) as engine:
-            return str((await engine.session("any", OPENING)).name)
+            return str((await engine.session("any", FIRST)).name)
 
     assert asyncio.run(opened(None)) == "langgraph:echo"
     assert asyncio.run(opened("approve")) == "langgraph:approve"

@@ -42,8 +42,8 @@ def asked(payload: Any, schema: dict[str, Any] | None = None) -> ApprovalRequest
 )
 def test_choices(payload: Any, schema: Any, labels: list[str], values: list[Any]) -> None:
     choices = choices_of(asked(payload, schema))
-    assert [choice.label for choice in choices] == labels
-    assert [choice.value for choice in choices] == values
+    assert list(choices) == labels
+    assert list(choices.values()) == values
 
 
 @pytest.mark.parametrize(

@@ -188,11 +188,7 @@ def skip_pydantic_coercion() -> None:
     that has no effect any more.
     """
     for kind in (TyperOption, TyperArgument):
-        kind.get_runtime_param = _coercion  # type: ignore[assignment, method-assign]
-
-
-def _coercion(parameter: TyperOption | TyperArgument) -> "_Coercion":
-    return _Coercion()
+        kind.get_runtime_param = lambda parameter: _Coercion()  # type: ignore[assignment, method-assign, return-value]
 
 
 def _whole_number(value: Any, limits: Any) -> int | None:

@@ -5,7 +5,7 @@ They go to a shell that evaluates them, and titles can hold any text: only harml
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -34,6 +34,33 @@ Offer = tuple[str, str]
 """A value and its help text."""
 
 
+def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
+    """Return the names that begin with the typed text and are safe in a shell."""
+    return [(name, "") for name in names if name.startswith(incomplete) and _SAFE_NAME.fullmatch(name)]
+
+
+def _any_of(names: Callable[[], Iterable[str]]) -> Callable[[str], list[Offer]]:
+    """Return the completion that offers `names`, or nothing where they can't be read."""
+
+    def complete(incomplete: str) -> list[Offer]:
+        with contextlib.suppress(ChatcliError):  # not reported here: the command that follows does it
+            return _fitting(names(), incomplete)
+        return []
+
+    return complete
+
+
+local_models = _any_of(lambda: (str(ModelName(LOCAL, model)) for model in (*LOCAL_MODELS, *pulled_models())))
+providers = _any_of(lambda: (row.prefix for row in PROVIDERS.values() if not row.keyless))
+kept_keys = _any_of(credentials.kept_keys)
+topics = _any_of(lambda: TOPICS)
+schemas = _any_of(lambda: NAMES)
+written_config_keys = _any_of(written_keys)
+code_themes = _any_of(values.code_themes)
+roles = _any_of(role_files)
+own_roles = _any_of(lambda: (name for name, path in role_files().items() if path.parent != SHIPPED))
+
+
 def threads(incomplete: str) -> list[Offer]:
     """Return the newest threads whose IDs begin with the typed text, with their titles."""
     try:
@@ -53,33 +80,6 @@ def models(incomplete: str) -> list[Offer]:
     return _fitting(names, incomplete)
 
 
-def local_models(incomplete: str) -> list[Offer]:
-    """Return the local models: the known ones, and those that were pulled."""
-    return _fitting([str(ModelName(LOCAL, model)) for model in (*LOCAL_MODELS, *pulled_models())], incomplete)
-
-
-def providers(incomplete: str) -> list[Offer]:
-    """Return the providers that take a key."""
-    return _fitting([row.prefix for row in PROVIDERS.values() if not row.keyless], incomplete)
-
-
-def kept_keys(incomplete: str) -> list[Offer]:
-    """Return the providers whose key is saved."""
-    with contextlib.suppress(ChatcliError):
-        return _fitting(credentials.kept_keys(), incomplete)
-    return []
-
-
-def topics(incomplete: str) -> list[Offer]:
-    """Return the topics of the manual."""
-    return _fitting(TOPICS, incomplete)
-
-
-def schemas(incomplete: str) -> list[Offer]:
-    """Return the names of the JSON Schemas."""
-    return _fitting(NAMES, incomplete)
-
-
 def words_of(setting: str, incomplete: str) -> list[Offer]:
     """Return the words that the setting `setting` takes."""
     kind = next(one.type for one in fields(Settings) if one.name == setting)
@@ -90,13 +90,6 @@ def config_keys(incomplete: str) -> list[Offer]:
     """Return the keys of config.toml, with the entries of tables that are in it."""
     written = (name for name, _ in written_config_keys("") if name.partition(".")[0] in known_keys())
     return _fitting(dict.fromkeys((*known_keys(), *written)), incomplete)
-
-
-def written_config_keys(incomplete: str) -> list[Offer]:
-    """Return the keys that stand in config.toml."""
-    with contextlib.suppress(ChatcliError):
-        return _fitting(written_keys(), incomplete)
-    return []
 
 
 def config_values(key: str, incomplete: str) -> list[Offer]:
@@ -116,21 +109,6 @@ def config_values(key: str, incomplete: str) -> list[Offer]:
         if values.is_a(bool, entry.kind)
         else words_of(entry.setting, incomplete)
     )
-
-
-def code_themes(incomplete: str) -> list[Offer]:
-    """Return the themes of code."""
-    return _fitting(values.code_themes(), incomplete)
-
-
-def roles(incomplete: str) -> list[Offer]:
-    """Return the roles by name; no file of theirs is read."""
-    return _fitting(role_files(), incomplete)
-
-
-def own_roles(incomplete: str) -> list[Offer]:
-    """Return the roles that the user wrote: the only ones that can be deleted."""
-    return _fitting([name for name, path in role_files().items() if path.parent != SHIPPED], incomplete)
 
 
 def files(incomplete: str) -> list[Offer]:
@@ -153,8 +131,3 @@ def documents(incomplete: str) -> list[Offer]:
         sources = [one.source for one in index.sources()]
         return _fitting(sources if incomplete.startswith("/") else map(shown_path, sources), incomplete)
     return []
-
-
-def _fitting(names: Iterable[str], incomplete: str) -> list[Offer]:
-    """Return the names that begin with the typed text and are safe in a shell."""
-    return [(name, "") for name in names if name.startswith(incomplete) and _SAFE_NAME.fullmatch(name)]

@@ -150,14 +150,8 @@ def start(
         code = _converse(settings, request, continue_=continue_)
     except SystemExit as end:  # asyncio lets it through, out of any task; its code is none of ours
         raise ExitCallError(end) from end
-    if not request.stays and code is ExitCode.OK and current_program() is CHAT:
-        _start_helper(settings)
-    return code
-
-
-def _start_helper(settings: Settings) -> None:
-    """Start the helper, if it could have run this one-shot."""
-    if fits_helper(settings):
-        from chatcli.helper.spawn import spawn_helper
+    if not request.stays and code is ExitCode.OK and current_program() is CHAT and fits_helper(settings):
+        from chatcli.helper.spawn import spawn_helper  # it could have run this one-shot, and may run the next one
 
         spawn_helper()
+    return code

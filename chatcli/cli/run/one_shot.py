@@ -101,15 +101,11 @@ async def play(
             attachments = ()
             waits = isinstance(last, TurnFinished) and last.finish_reason in (WAITING, STOPPED)
             if not isinstance(last, TurnFinished) or (waits and line != questions[-1][0]):
-                _print_line(line, conversation.thread_id)
+                print(f"the script stopped at line {line}; its thread is {conversation.thread_id}", file=sys.stderr)
                 break
     finally:
         await conversation.close()
     return last
-
-
-def _print_line(line: int, thread_id: str) -> None:
-    print(f"the script stopped at line {line}; its thread is {thread_id}", file=sys.stderr)
 
 
 def has_user(settings: Settings) -> bool:

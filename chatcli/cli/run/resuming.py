@@ -8,12 +8,11 @@ from contextlib import suppress
 from chatcli.config.grants import public_url
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import Backend
-from chatcli.conversation.compose import recorded_model
+from chatcli.conversation.compose import recorded_graph, recorded_model
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import ChatcliError
 from chatcli.events import Notice, ThreadChanged
 from chatcli.message import MessageShown, is_form, is_review
-from chatcli.models.names import GRAPH
 from chatcli.rendering.renderer import Renderer
 from chatcli.runtime.program import command, current_program
 
@@ -79,8 +78,8 @@ def resume_command(settings: Settings, backend: Backend, thread_id: str, *, answ
         words += [f"--{option.replace('_', '-')}", "URL" if secret else value]
         if secret:
             remark = "  (URL: the one that you gave; it holds a password or a key, so it is not shown)"
-    if settings.is_option("graph") and settings.graph and _needs_graph(backend, thread_id):
-        words += ["--graph", settings.graph]
+    if settings.is_option("graph") and settings.graph and not recorded_graph(recorded_model(backend, thread_id)):
+        words += ["--graph", settings.graph]  # the index has none, as where the graph keeps its own threads
     if answer and settings.is_option("tools") and settings.tools:
         words.append("--tools")
     if answer and settings.is_option("mcp_file") and settings.mcp_file is not None:
@@ -94,11 +93,6 @@ def resume_hint(settings: Settings, backend: Backend, thread_id: str) -> str:
     if not current_program().name:
         return f"This conversation is the thread {thread_id}."
     return f"Resume this conversation with: {resume_command(settings, backend, thread_id)}"
-
-
-def _needs_graph(backend: Backend, thread_id: str) -> bool:
-    """Return whether the command must name the graph: the index has none, as where the graph keeps its own threads."""
-    return recorded_model(backend, thread_id).partition(":")[0] != GRAPH
 
 
 def print_waiting_hint(settings: Settings, backend: Backend, thread_id: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,12 +22,12 @@ from chatcli.cli.subcommands.output import (
 from chatcli.config.settings import Settings
 from chatcli.documents.find import resolve_source, shown_path
 from chatcli.documents.index import DocumentIndex, IndexedSource, Updated
-from chatcli.documents.passage import Found
 from chatcli.documents.sources import absolute_path, match_sources
 from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
 from chatcli.message import Citation
 from chatcli.rendering.build import build_renderer
+from chatcli.rendering.json import passage_fields
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.text_lines import format_minute, format_size
 
@@ -93,10 +93,12 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
             raise typer.Exit(ExitCode.INTERRUPTED)
         found = documents.search(" ".join(words), sources, limit=limit) if sources else []
     if wants_json(settings, as_json=as_json):
-        print_json(settings, [_as_json(one) for one in found], as_json=as_json)
+        print_json(settings, list(map(passage_fields, found)), as_json=as_json)
         return
     for number, one in enumerate(found):
-        print(f"{'' if not number else chr(10)}{sanitize_line(_place(one))}  {one.score:.2f}")
+        passage = one.passage
+        shown = Citation(0, shown_path(passage.path), passage.start_line, passage.end_line, passage.page, "")
+        print(f"{'' if not number else chr(10)}{sanitize_line(shown.place)}  {one.score:.2f}")
         print(sanitize(one.passage.text))
 
 
@@ -206,23 +208,6 @@ def _report_skipped(skipped: "Sequence[tuple[Path, str]]", *, all_of_them: bool)
         print(sanitize_line(f"skipped: {shown_path(path)}: {reason}"), file=sys.stderr)
     if rest := len(skipped) - len(named):
         print(f"skipped: {rest:,} more; `chat --debug docs index` names all", file=sys.stderr)
-
-
-def _place(found: Found) -> str:
-    passage = found.passage
-    return Citation(0, shown_path(passage.path), passage.start_line, passage.end_line, passage.page, "").place
-
-
-def _as_json(found: Found) -> dict[str, Any]:
-    passage = found.passage
-    return {
-        "path": shown_path(passage.path),
-        "start_line": passage.start_line,
-        "end_line": passage.end_line,
-        "page": passage.page,
-        "text": passage.text,
-        "score": round(found.score, 4),
-    }
 
 
 def _minute(source: IndexedSource) -> str:

@@ -47,7 +47,12 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     settings = settings_of(ctx)
     usable = usable_models(settings)
     rows = tuple(
-        (model.alias or str(model.name), "default" if model.default else "", _source(model)) for model in usable
+        (
+            model.alias or str(model.name),
+            "default" if model.default else "",
+            f"alias of {model.name}" if model.alias else model.source,
+        )
+        for model in usable
     )
     table = Listing("Models", ("model", "", "from"), rows)
     show_or_print_json(settings, [_as_json(model) for model in usable], table, as_json=as_json)
@@ -93,10 +98,6 @@ def _as_json(model: UsableModel) -> dict[str, object]:
         "source": model.source,
         "download_bytes": model.download_bytes,
     }
-
-
-def _source(model: UsableModel) -> str:
-    return f"alias of {model.name}" if model.alias else model.source
 
 
 @app.command()

@@ -23,7 +23,7 @@ from chatcli.errors import UsageError
 from chatcli.events import Event, Listing, MatchShown, Notice
 from chatcli.message import MessageShown
 from chatcli.models.prices import Spent, spent_by_thread, table_name
-from chatcli.rendering.json import cited_fields
+from chatcli.rendering.json import message_fields
 from chatcli.sanitize import sanitize_line
 from chatcli.store.threads import MATCH_END, MATCH_START, Match, Threads, ThreadSummary, delete_threads, find_thread
 from chatcli.text_lines import cells, cut, format_age, format_minute
@@ -170,10 +170,7 @@ def _short_names(names: list[str]) -> list[str]:
 
 
 def _as_json(summary: ThreadSummary, messages: list[MessageShown]) -> dict[str, object]:
-    shown = [
-        {"role": m.role, "content": m.text, "interrupted": m.interrupted, **cited_fields(m.cited)} for m in messages
-    ]
-    return {**dataclasses.asdict(summary), "messages": shown}
+    return {**dataclasses.asdict(summary), "messages": list(map(message_fields, messages))}
 
 
 def _parts(snippet: str) -> tuple[tuple[str, bool], ...]:

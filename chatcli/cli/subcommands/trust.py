@@ -49,7 +49,9 @@ def trust(
     resolved = (folder or Path()).expanduser().resolve()
     try:
         if remove:
-            _remove(resolved)
+            if not store.forget(resolved):
+                raise UsageError(f"{resolved} is not trusted", remedy="See `chat trust --list`.")
+            print(f"{reveal(str(resolved))} is not trusted any more", file=sys.stderr)
         else:
             _trust(settings, resolved, yes=yes)
     except OSError as error:
@@ -106,12 +108,6 @@ def _is_trusted(file: store.FolderFile) -> bool:
     except (OSError, ValueError) as error:
         print(f"note: {store.state_path()} can't be read and begins again: {error}", file=sys.stderr)
         return False
-
-
-def _remove(folder: Path) -> None:
-    if not store.forget(folder):
-        raise UsageError(f"{folder} is not trusted", remedy="See `chat trust --list`.")
-    print(f"{reveal(str(folder))} is not trusted any more", file=sys.stderr)
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:

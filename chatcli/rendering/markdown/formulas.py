@@ -97,15 +97,15 @@ class _Reader:
         self._depth = 0
         self._constructs: dict[str, Callable[[], _Atom]] = {
             "{": self._group,
-            "\\left": self._left,
-            "\\right": self._right,
-            "\\middle": self._middle,
+            "\\left": lambda: _atom(self._delimiter(), Kind.OPEN),
+            "\\right": lambda: _atom(self._delimiter(), Kind.CLOSE),
+            "\\middle": lambda: _atom(self._delimiter(), Kind.RELATION),
             "\\sqrt": self._root,
             "\\binom": self._binomial,
             "\\dbinom": self._binomial,
             "\\boxed": self._group_argument,
-            "\\pmod": self._modulus,
-            "\\tag": self._tag,
+            "\\pmod": lambda: _atom(f"(mod {_join(self._argument())})", Kind.INNER),
+            "\\tag": lambda: _atom(f"  ({self._raw_argument()})", Kind.SPACE),
             "\\not": self._negated,
             "\\begin": self._environment,
             "'": lambda: _atom("′", Kind.CLOSE),
@@ -258,15 +258,6 @@ class _Reader:
             raise _NoText
         return text
 
-    def _left(self) -> _Atom:
-        return _atom(self._delimiter(), Kind.OPEN)
-
-    def _right(self) -> _Atom:
-        return _atom(self._delimiter(), Kind.CLOSE)
-
-    def _middle(self) -> _Atom:
-        return _atom(self._delimiter(), Kind.RELATION)
-
     def _fraction(self) -> _Atom:
         above, below = self._argument(), self._argument()
         numerator, denominator = _join(above), _join(below)
@@ -305,12 +296,6 @@ class _Reader:
     def _distance(self) -> _Atom:
         self._raw_argument()
         return _atom(" ", Kind.SPACE)
-
-    def _modulus(self) -> _Atom:
-        return _atom(f"(mod {_join(self._argument())})", Kind.INNER)
-
-    def _tag(self) -> _Atom:
-        return _atom(f"  ({self._raw_argument()})", Kind.SPACE)
 
     def _negated(self) -> _Atom:
         negated = NEGATED.get(self._next_visible())

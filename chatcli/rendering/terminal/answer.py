@@ -2,8 +2,8 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from rich.console import Console
 
@@ -23,23 +23,25 @@ COST_FACTOR = 9
 """The pause after a repaint, as a multiple of the time that the repaint took."""
 
 
-class Answer(Protocol):
+class Answer(ABC):
     """Shows one answer, from its first piece to its end."""
 
+    @abstractmethod
     def feed(self, text: str) -> None:
         """Show the next piece of the answer, which has no control characters except newline and tab."""
 
-    def suspend(self) -> None:
+    def suspend(self) -> None:  # noqa: B027 - where no line is open, or the tail removes it, there is nothing to do
         """Make room for other output: the cursor goes to the start of an empty line."""
 
-    def resume(self) -> None:
+    def resume(self) -> None:  # noqa: B027 - likewise
         """Continue after other output, which has ended its last line."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Show the rest, and end the line."""
 
 
-class PlainAnswer:
+class PlainAnswer(Answer):
     """Writes the answer as it arrives, without moving the cursor."""
 
     def __init__(self, console: Console) -> None:
@@ -57,9 +59,6 @@ class PlainAnswer:
         """End the line, if one is open."""
         if self._line_open:
             self.feed("\n")
-
-    def resume(self) -> None:
-        """Do nothing: the next piece begins a new line."""
 
     def finish(self) -> None:
         """End the line, if one is open."""
@@ -119,7 +118,7 @@ class Repaint:
         self._due = now + max(interval, COST_FACTOR * min(before, self._cost))
 
 
-class MarkdownAnswer:
+class MarkdownAnswer(Answer):
     """Renders the Markdown of an answer while it arrives: each finished block once, the open end repeatedly.
 
     A piece that only makes the last line longer is added to it at once, without rendering the open end.
@@ -218,7 +217,7 @@ class MarkdownAnswer:
         return self._stream.in_code
 
 
-class TextLines:
+class TextLines(Answer):
     """Shows text as it arrives, without Markdown, in the tail of the screen."""
 
     def __init__(self, tail: Tail) -> None:
@@ -231,25 +230,17 @@ class TextLines:
         finished = self._rows(complete)
         self._tail.update([*finished, *(self._rows([self._partial]) if self._partial else [])], len(finished))
 
-    def suspend(self) -> None:
-        """Do nothing: the tail removes the lines."""
-
-    def resume(self) -> None:
-        """Do nothing: the tail shows its lines again."""
-
     def finish(self) -> None:
         """End the line, if one is open."""
         if self._partial:
             self.feed("\n")
 
     def _rows(self, texts: Sequence[str]) -> list[Line]:
-        return [row for text in texts for row in self._fold(text)]
-
-    def _fold(self, text: str) -> list[Line]:
-        return fold((Run(text.expandtabs(8), PLAIN),), self._tail.width, copied_whole=True)
+        lines = ((Run(text.expandtabs(8), PLAIN),) for text in texts)
+        return [row for line in lines for row in fold(line, self._tail.width, copied_whole=True)]
 
 
-class PipedMarkdown:
+class PipedMarkdown(Answer):
     """Renders the Markdown of an answer where lines can't be drawn again: each block is written when it is finished."""
 
     def __init__(self, console: Console, theme: Theme, code_theme: str = CODE_THEME) -> None:
@@ -262,12 +253,6 @@ class PipedMarkdown:
         """Add `text`, and write the blocks that are finished."""
         self._stream.feed(self._images.feed(text))
         self._write(self._stream.advance(self._console.width, self._console.height)[0])
-
-    def suspend(self) -> None:
-        """Do nothing: no line is open."""
-
-    def resume(self) -> None:
-        """Do nothing: no line is open."""
 
     def finish(self) -> None:
         """Write what is left."""

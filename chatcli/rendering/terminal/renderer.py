@@ -27,12 +27,8 @@ from chatcli.rendering.theme import CODE_THEME, TERMINAL, Theme
 from chatcli.sanitize import Sanitizer, sanitize, sanitize_line
 
 _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
-_INPUT_LINE = (
-    events.DraftChanged,
-    events.ScreenSuspended,
-    events.ScreenResumed,
-    events.SixelReported,
-)  # they do not change the answer area
+# They do not change the answer area.
+_INPUT_LINE = (events.DraftChanged, events.ScreenSuspended, events.ScreenResumed, events.SixelReported)
 _PIECES = (events.TextDelta, events.ReasoningDelta)
 _KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound, events.TurnStarted)
 
@@ -155,11 +151,6 @@ class TerminalRenderer:
         self._screen.print_lines([(keys_line(event), "bold")])
 
     @_show.register
-    def _(self, event: events.DiffShown) -> None:
-        with self._screen.interleaved():
-            self._screen.print_lines(diff_lines(event.diff))
-
-    @_show.register
     def _(self, event: events.TurnFinished) -> None:
         # The calls of a turn that waits are shown whole next, when the user decides on them.
         self._end_turn(event, "" if event.finish_reason == events.WAITING else "has no result")
@@ -217,27 +208,24 @@ class TerminalRenderer:
                 self._screen.print_note(line, "dim")
 
     @_show.register
-    def _(self, event: events.Listing) -> None:
+    def _(
+        self, event: events.DiffShown | events.Listing | MessageShown | events.MatchShown | events.ThreadChanged
+    ) -> None:
         with self._screen.interleaved():
-            self._screen.print_listing(event)
-
-    @_show.register
-    def _(self, event: MessageShown) -> None:
-        with self._screen.interleaved():
-            self._screen.print_message(event)
-
-    @_show.register
-    def _(self, event: events.MatchShown) -> None:
-        with self._screen.interleaved():
-            self._screen.print_match(event)
-
-    @_show.register
-    def _(self, event: events.ThreadChanged) -> None:
-        with self._screen.interleaved():
-            for message in event.messages:
-                self._screen.print_message(message)
-            if not self._quiet:
-                self._screen.print_note(f"thread {sanitize_line(event.thread_id)}", "dim")
+            match event:
+                case events.DiffShown():
+                    self._screen.print_lines(diff_lines(event.diff))
+                case events.Listing():
+                    self._screen.print_listing(event)
+                case MessageShown():
+                    self._screen.print_message(event)
+                case events.MatchShown():
+                    self._screen.print_match(event)
+                case events.ThreadChanged():
+                    for message in event.messages:
+                        self._screen.print_message(message)
+                    if not self._quiet:
+                        self._screen.print_note(f"thread {sanitize_line(event.thread_id)}", "dim")
 
     @_show.register
     def _(self, event: events.ScreenCleared) -> None:

@@ -6,7 +6,6 @@ forms, else a choice where the request offers some, else a text, which the next 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from acp.exceptions import RequestError
@@ -44,14 +43,6 @@ class InWordsError(Exception):
 
 class UnableError(InWordsError):
     """The editor has no way to ask this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An answer to choose, by its label."""
-
-    label: str
-    value: Any
 
 
 class Asker:
@@ -188,7 +179,7 @@ class Asker:
             raise InWordsError
         value = content[_FIELD]
         if choices:
-            return next((choice.value for choice in choices if choice.label == value), value)
+            return choices.get(value, value)
         return _in_words(request, value) if isinstance(value, str) else value
 
     async def _choice(self, request: ApprovalRequested) -> Any:
@@ -196,7 +187,7 @@ class Asker:
         choices = choices_of(request)
         if not choices:
             raise UnableError
-        options = [_option(f"choice-{number}", each.label, "allow_once") for number, each in enumerate(choices)]
+        options = [_option(f"choice-{number}", label, "allow_once") for number, label in enumerate(choices)]
         options.append(_option(_IN_WORDS, "Answer in words", "reject_once"))
         title = _title(request.payload)
         call: Fields = {"toolCallId": f"interrupt-{request.interrupt_id}", "title": title, "kind": "other"}
@@ -204,7 +195,7 @@ class Asker:
         chosen = await self._permission({**call, "content": content}, options)
         if chosen == _IN_WORDS:
             raise InWordsError
-        return choices[int(chosen.removeprefix("choice-"))].value
+        return [*choices.values()][int(chosen.removeprefix("choice-"))]
 
     async def _permission(self, call: Fields, options: Sequence[Fields]) -> str:
         """Return the ID of the option that the user chooses for `call`."""
@@ -258,45 +249,44 @@ def words_decide(request: ApprovalRequested, text: str) -> Any:
 
 def read_words(request: ApprovalRequested, text: str) -> Any:
     """Return the value that `text`, a prompt, gives as the answer to `request`."""
-    for choice in choices_of(request):
-        if choice.label.casefold() == text.strip().casefold():
-            return choice.value
+    for label, value in choices_of(request).items():
+        if label.casefold() == text.strip().casefold():
+            return value
     return _in_words(request, text)
 
 
-def form_of(request: ApprovalRequested) -> tuple[Fields, list[Choice]]:
+def form_of(request: ApprovalRequested) -> tuple[Fields, dict[str, Any]]:
     """Return the schema of the form that answers `request`, and the choices in it, by their labels."""
     schema = request.response_schema or {}
     properties = schema.get("properties")
     if isinstance(properties, Mapping) and properties and all(map(_is_simple, properties.values())):
         required = [name for name in schema.get("required", ()) if name in properties]
-        return {"type": "object", "properties": dict(properties), "required": required}, []
+        return {"type": "object", "properties": dict(properties), "required": required}, {}
     choices = choices_of(request)
     field: Fields
     if choices and schema.get("type") != "boolean":
-        field = {"type": "string", "title": "Answer", "enum": [choice.label for choice in choices]}
+        field = {"type": "string", "title": "Answer", "enum": [*choices]}
     elif _is_simple(schema):
-        field, choices = {"title": "Answer", **schema}, []
+        field, choices = {"title": "Answer", **schema}, {}
     else:
-        field, choices = {"type": "string", "title": "Answer"}, []
+        field, choices = {"type": "string", "title": "Answer"}, {}
     return {"type": "object", "properties": {_FIELD: field}, "required": [_FIELD]}, choices
 
 
-def choices_of(request: ApprovalRequested) -> list[Choice]:
-    """Return the answers that `request` offers: a list, or that in an object's `options`; empty for none."""
+def choices_of(request: ApprovalRequested) -> dict[str, Any]:
+    """Return the answers that `request` offers, by label: a list, or that in an object's `options`; empty for none."""
     schema, payload = request.response_schema or {}, request.payload
     if schema.get("type") == "boolean":
-        return [Choice("Yes", value=True), Choice("No", value=False)]
+        return {"Yes": True, "No": False}
     listed: Any = schema.get("enum")
     if listed is None and isinstance(payload, Mapping):
         listed = next((payload[key] for key in _CHOICES if isinstance(payload.get(key), list)), None)
     elif listed is None:
         listed = payload
     if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_CHOICES:
-        return []
-    choices = [choice for each in listed if (choice := _choice_of(each)) is not None]
-    labels = {choice.label for choice in choices}
-    return choices if len(choices) == len(listed) == len(labels) else []
+        return {}
+    choices = dict(choice for each in listed if (choice := _choice_of(each)) is not None)
+    return choices if len(choices) == len(listed) else {}
 
 
 def payload_text(payload: Any) -> str:
@@ -318,7 +308,8 @@ def _title(payload: Any) -> str:
     return one_line(asked, MAX_LABEL) if isinstance(asked, str) else "Choose an answer"
 
 
-def _choice_of(item: Any) -> Choice | None:
+def _choice_of(item: Any) -> tuple[str, Any] | None:
+    """Return the label and the value of `item`, None if it is no choice."""
     value: Any
     if isinstance(item, str | int | float):
         label, value = str(item), item
@@ -329,7 +320,7 @@ def _choice_of(item: Any) -> Choice | None:
     else:
         return None
     fits = 1 <= len(label) <= MAX_LABEL and "\n" not in label
-    return Choice(label, value) if fits else None
+    return (label, value) if fits else None
 
 
 def _is_simple(schema: Any) -> bool:

@@ -1,7 +1,8 @@
 """The prompts of a session: questions, answers to what its thread waits for, and slash commands."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from chatcli.events import (
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
+    Usage,
 )
 from chatcli.message import is_review
 from chatcli.models.prices import spent
@@ -47,26 +49,16 @@ END, CANCELLED, REFUSAL = "end_turn", "cancelled", "refusal"
 _REASONS = {"length": "max_tokens", "max_tokens": "max_tokens", "content_filter": REFUSAL, "refusal": REFUSAL}
 
 
-@dataclass(slots=True)
-class Spending:
-    """What the turns of one prompt used."""
+class Spending(Counter[str]):
+    """The tokens that the turns of one prompt used."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-
-    def add(self, event: TurnFinished) -> None:
-        """Add what a turn used."""
-        self.input_tokens += event.usage.input_tokens
-        self.output_tokens += event.usage.output_tokens
-        self.total_tokens += event.usage.total_tokens
+    def add(self, used: Usage) -> None:
+        """Add the tokens of a turn."""
+        self.update(inputTokens=used.input_tokens, outputTokens=used.output_tokens, totalTokens=used.total_tokens)
 
     def as_json(self) -> Fields:
-        """Return it in the protocol's form; nothing where nobody counted."""
-        if not self.total_tokens:
-            return {}
-        counts = {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
-        return {"usage": {**counts, "totalTokens": self.total_tokens}}
+        """Return them in the protocol's form; nothing where nobody counted."""
+        return {"usage": dict(self)} if self["totalTokens"] else {}
 
 
 @dataclass(slots=True)
@@ -175,7 +167,7 @@ class Turns:
             assert command is not None
             if command.name == "docs":
                 command = ParsedCommand(command.name, self._in_folder(command.arguments))
-            outcome = await self._show(_events_of(run_command(command, self._context)), spending)
+            outcome = await self._show(run_command(command, self._context), spending)
             line = ""
             match outcome.last:
                 case ConfirmationRequested(question, yes, otherwise):
@@ -361,7 +353,7 @@ class Turns:
                     for update in self._updates.of(event):
                         await self._update(update)
                 if isinstance(event, TurnFinished):
-                    spending.add(event)
+                    spending.add(event.usage)
                     await self._show_usage(event)
                     if event.finish_reason == STOPPED and (
                         notice := await (await self.conversation.session()).stopped_notice()
@@ -430,9 +422,3 @@ class Turns:
             terminal.calls.discard(update["toolCallId"])
             update.pop("content", None)  # the terminal stays in its place
         await self._session.client.update(self.id, update)
-
-
-async def _events_of(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
-    """Yield `events`, in the form that can be closed."""
-    async for event in events:
-        yield event

@@ -110,9 +110,11 @@ class Terminal:
                 await self._end("terminal/kill", terminal)
         result = await self._ask("terminal/output", terminalId=terminal)
         output = str(result.get("output", "")) if isinstance(result, Mapping) else ""
-        code = _exit_code(status) if ended else None
+        code = status.get("exitCode") if isinstance(status, Mapping) else None
+        if ended and not isinstance(code, int):
+            code = _SIGNALLED
         note = "[the first part is left out]\n" if isinstance(result, Mapping) and result.get("truncated") else ""
-        return Finished(note + output, code)
+        return Finished(note + output, code if ended else None)
 
     async def _ask(self, method: str, **params: Any) -> Any:
         return await self._client.request(method, sessionId=self._session_id, **params)
@@ -122,8 +124,3 @@ class Terminal:
         asking = asyncio.ensure_future(self._ask(method, terminalId=terminal))
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([asking], timeout=KILL_SECONDS)
-
-
-def _exit_code(status: Any) -> int:
-    code = status.get("exitCode") if isinstance(status, Mapping) else None
-    return code if isinstance(code, int) else _SIGNALLED

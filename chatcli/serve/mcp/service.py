@@ -19,7 +19,7 @@ from chatcli.config.thread_ids import check_thread_id, new_thread_id
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.conversation import Conversation
 from chatcli.conversation.engine import Engine, LazyEngine
-from chatcli.documents.find import find_files, resolve_source, shown_path
+from chatcli.documents.find import find_files, resolve_source
 from chatcli.documents.index import DocumentIndex
 from chatcli.errors import ChatcliError, CostError, InterruptedTurnError, StoreError, UsageError
 from chatcli.events import (
@@ -35,7 +35,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.models.names import GRAPH
-from chatcli.rendering.json import cited_fields
+from chatcli.rendering.json import cited_fields, message_fields, passage_fields
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
@@ -212,10 +212,7 @@ class McpService:
         summary = await self._with_threads(lambda threads: find_thread(threads, arguments["thread"]))
         messages = await self._backend.reader().messages(summary.thread_id)
         end = max(len(messages) - arguments.get("skip", 0), 0)
-        shown = [
-            {"role": one.role, "content": one.text, "interrupted": one.interrupted, **cited_fields(one.cited)}
-            for one in messages[max(end - arguments.get("limit", 50), 0) : end]
-        ]
+        shown = list(map(message_fields, messages[max(end - arguments.get("limit", 50), 0) : end]))
         return {**dataclasses.asdict(summary), "messages": shown, "total": len(messages)}, ""
 
     async def markdown(self, thread_id: str) -> str | None:
@@ -241,17 +238,7 @@ class McpService:
                     )
                 index.update(sources, stop=lambda: stopped)
                 found = index.search(arguments["text"], sources, limit=arguments.get("limit", 10))
-            return [
-                {
-                    "path": shown_path(one.passage.path),
-                    "start_line": one.passage.start_line,
-                    "end_line": one.passage.end_line,
-                    "page": one.passage.page,
-                    "text": one.passage.text,
-                    "score": round(one.score, 4),
-                }
-                for one in found
-            ]
+            return list(map(passage_fields, found))
 
         try:
             return {"passages": await asyncio.to_thread(search)}, ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,22 +19,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+@dataclass(eq=False)
 class McpServers:
     """The MCP servers of the settings, while the plain chat answers; a graph has none. One is asked at a time.
 
     What asks a server raises `InterruptedTurnError` where `interrupt` stopped it, else a `ChatcliError` where it fails.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        has_own_graph: Callable[[], bool],
-        chat_session: "Callable[[], Awaitable[ChatSession]]",
-    ) -> None:
-        self._settings = settings
-        self._has_own_graph = has_own_graph
-        self._chat_session = chat_session
-        self._asking: asyncio.Task[Any] | None = None
+    _settings: Settings
+    _has_own_graph: Callable[[], bool]
+    _chat_session: "Callable[[], Awaitable[ChatSession]]"
+    _asking: asyncio.Task[Any] | None = None
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,27 +45,18 @@ if TYPE_CHECKING:
     from chatcli.transfer.document import ThreadDocument
 
 
+@dataclass(eq=False)
 class ServerEngine:
     """The assistants on a server, which runs and stores the turns."""
 
-    def __init__(
-        self,
-        backend: ServerBackend,
-        found: Sequence[Assistant],
-        chosen: Assistant | None,
-        client: LangGraphClient,
-        threads: ServerThreads,
-        timeout: float | None,
-        given: GivenValues,
-    ) -> None:
-        self.threads = threads
-        self._backend = backend
-        self._found = found
-        self._chosen = chosen
-        self._client = client
-        self._timeout = timeout
-        self._given = given
-        self._schemas: dict[str, Mapping[str, Any]] = {}
+    _backend: ServerBackend
+    _found: Sequence[Assistant]
+    _chosen: Assistant | None
+    _client: LangGraphClient
+    threads: ServerThreads
+    _timeout: float | None
+    _given: GivenValues
+    _schemas: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     async def open(cls, backend: ServerBackend, composed: Composition) -> "ServerEngine":

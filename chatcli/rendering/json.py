@@ -4,23 +4,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
+from chatcli import events
 from chatcli.errors import ChatcliError, InterruptedTurnError
-from chatcli.events import (
-    ApprovalRequested,
-    DocumentsFound,
-    Event,
-    Listing,
-    Notice,
-    Progress,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-)
 from chatcli.message import Cited, MessageShown
 from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
@@ -29,17 +14,17 @@ if TYPE_CHECKING:
     from chatcli.documents.passage import Found
 
 _LINES = (
-    TurnStarted,
-    DocumentsFound,
-    TextDelta,
-    ReasoningDelta,
-    ToolCallStarted,
-    ToolCallFinished,
-    ApprovalRequested,
-    Notice,
-    TurnFinished,
-    TurnInterrupted,
-    TurnFailed,
+    events.TurnStarted,
+    events.DocumentsFound,
+    events.TextDelta,
+    events.ReasoningDelta,
+    events.ToolCallStarted,
+    events.ToolCallFinished,
+    events.ApprovalRequested,
+    events.Notice,
+    events.TurnFinished,
+    events.TurnInterrupted,
+    events.TurnFailed,
 )
 _ALWAYS = ("text", "interrupt_id", "payload")
 
@@ -66,7 +51,7 @@ class _Streams:
             self._err.write(f"{sanitize(line)}\n")
         self._err.flush()
 
-    def _print_progress(self, event: Progress) -> None:
+    def _print_progress(self, event: events.Progress) -> None:
         line = self._progress.line(event)
         if line:
             self._print(line)
@@ -83,29 +68,29 @@ class JsonRenderer(_Streams):
         self._quiet = quiet
         self._requests: list[dict[str, Any]] = []
 
-    def render(self, event: Event) -> None:
+    def render(self, event: events.Event) -> None:
         """Write the object that `event` completes, if it completes one; the caller handles a broken pipe."""
         match event:
-            case ApprovalRequested():
+            case events.ApprovalRequested():
                 self._requests.append(_fields(event))
-            case TurnFinished():
+            case events.TurnFinished():
                 self._write({**_answer(event), **({"approvals": self._requests} if self._requests else {})})
                 self._requests = []
-            case TurnInterrupted():
+            case events.TurnInterrupted():
                 stopped = InterruptedTurnError("interrupted")
                 self._fail(event.thread_id, stopped, {"content": event.content, **cited_fields(event.cited)})
-            case TurnFailed():
+            case events.TurnFailed():
                 content = {"content": event.content} if event.content else {}
                 self._fail(event.thread_id, event.error, {**content, **cited_fields(event.cited)})
-            case Notice(passing=True) if not self._err.isatty():
+            case events.Notice(passing=True) if not self._err.isatty():
                 pass
-            case Notice(level=level, urgent=False) if self._quiet and level != "error":
+            case events.Notice(level=level, urgent=False) if self._quiet and level != "error":
                 pass
-            case Notice():
+            case events.Notice():
                 self._print(notice_text(event))
-            case Progress():
+            case events.Progress():
                 self._print_progress(event)
-            case Listing():
+            case events.Listing():
                 keys = ["_".join(column.lower().split()) for column in event.columns]
                 self._write([dict(zip(keys, row, strict=True)) for row in event.rows])
             case _:
@@ -122,39 +107,39 @@ class JsonLinesRenderer(_Streams):
     `Progress` is written to `err` as readable lines, since the JSON format has no such type.
     """
 
-    def render(self, event: Event) -> None:
+    def render(self, event: events.Event) -> None:
         """Write `event` if the JSON format has its type; the caller handles a broken pipe."""
         if isinstance(event, _LINES):
             self._write({"type": event.type, **_fields(event)})
-        elif isinstance(event, Progress):
+        elif isinstance(event, events.Progress):
             self._print_progress(event)
-        if isinstance(event, Notice) and event.urgent:
+        if isinstance(event, events.Notice) and event.urgent:
             self._print(notice_text(event))
-        if isinstance(event, TurnFailed):
+        if isinstance(event, events.TurnFailed):
             self._print(*error_lines(event.error))
 
 
-def _fields(event: Event) -> dict[str, Any]:
-    if isinstance(event, TurnFailed):
+def _fields(event: events.Event) -> dict[str, Any]:
+    if isinstance(event, events.TurnFailed):
         error = _error(event.error)
         failed = {"thread_id": event.thread_id, "model": event.model, "content": event.content, "error": error}
         return {**failed, **cited_fields(event.cited)}
-    if isinstance(event, TurnFinished | TurnInterrupted):
+    if isinstance(event, events.TurnFinished | events.TurnInterrupted):
         fields = asdict(event)
         del fields["cited"]
         if fields.get("memory_used", ()) is None:
             del fields["memory_used"]
         return {**fields, **cited_fields(event.cited)}
-    if isinstance(event, Notice):
+    if isinstance(event, events.Notice):
         return {"text": event.text, "level": event.level}
-    if isinstance(event, TextDelta | ApprovalRequested):
+    if isinstance(event, events.TextDelta | events.ApprovalRequested):
         fields = asdict(event)
         fields.pop("among", None)  # the other requests follow
         return {key: value for key, value in fields.items() if key in _ALWAYS or value}
     return asdict(event)
 
 
-def _answer(event: TurnFinished) -> dict[str, Any]:
+def _answer(event: events.TurnFinished) -> dict[str, Any]:
     own: dict[str, Any] = {} if event.langflow is None else {"langflow": asdict(event.langflow)}
     own |= {} if event.output is None else {"output": event.output}
     own |= cited_fields(event.cited)

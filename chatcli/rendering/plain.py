@@ -6,26 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from chatcli import events
 from chatcli.errors import ChatcliError
-from chatcli.events import (
-    ApprovalRequested,
-    DecisionRequested,
-    DiffShown,
-    Event,
-    KeysOffered,
-    Listing,
-    MatchShown,
-    Notice,
-    Progress,
-    TerminalEvent,
-    TextDelta,
-    ThreadChanged,
-    ToolCallFinished,
-    ToolCallStarted,
-    TurnFailed,
-    TurnFinished,
-    TurnInterrupted,
-)
 from chatcli.fences import unmarked
 from chatcli.message import (
     DECISIONS,
@@ -56,11 +38,11 @@ class OpenCalls:
 
     _calls: dict[str, str] = field(default_factory=dict)
 
-    def start(self, event: ToolCallStarted) -> None:
+    def start(self, event: events.ToolCallStarted) -> None:
         """Remember a call that has begun."""
         self._calls[event.call_id] = sanitize_line(call_text(event.name, event.arguments))
 
-    def finish(self, event: ToolCallFinished) -> str:
+    def finish(self, event: events.ToolCallFinished) -> str:
         """Remove a call that has ended, and return its line with the result."""
         call = self._calls.pop(event.call_id, sanitize_line(event.name))
         return f"{call} {sanitize_line(result_text(event.content, failed=event.status == 'error'))}"
@@ -77,7 +59,7 @@ class OpenCalls:
         return lines
 
 
-def request_lines(request: ApprovalRequested) -> list[str]:
+def request_lines(request: events.ApprovalRequested) -> list[str]:
     """Return the request of a graph and how to answer it, with its ID if the graph waits for several answers."""
     lines = [f"Interrupt {sanitize_line(request.interrupt_id)}:"] if request.among > 1 else []
     if is_form(request.payload):
@@ -134,7 +116,7 @@ def diff_lines(diff: str) -> list[tuple[str, str]]:
     ]
 
 
-def decision_lines(event: DecisionRequested) -> list[tuple[str, str]]:
+def decision_lines(event: events.DecisionRequested) -> list[tuple[str, str]]:
     """Return the call that the user is to decide on by a key, as lines with their styles."""
     lines = [(f"error: {sanitize_line(event.problem)}", "red")] if event.problem else []
     lines += [(f"call {event.number} of {event.among}:", "dim")] if event.among > 1 else []
@@ -144,7 +126,7 @@ def decision_lines(event: DecisionRequested) -> list[tuple[str, str]]:
     return lines
 
 
-def keys_line(event: KeysOffered) -> str:
+def keys_line(event: events.KeysOffered) -> str:
     """Return the line that offers keys."""
     keys = ", ".join(f"{key} {meaning}" for key, meaning in event.keys.items())
     return f"{sanitize_line(event.question)} {keys}".lstrip()
@@ -196,45 +178,45 @@ class PlainRenderer:
         self._answered = False
         self._node = ""
 
-    def render(self, event: Event) -> None:
+    def render(self, event: events.Event) -> None:
         """Show `event`; the caller handles a broken pipe."""
         match event:
-            case TextDelta(draft=True) if not self._out.isatty():
+            case events.TextDelta(draft=True) if not self._out.isatty():
                 pass  # a program gets the answer alone, at the end
-            case TextDelta():
+            case events.TextDelta():
                 self._print_node(event)
                 self._write_answer(self._sanitizer.feed(event.text))
-            case ToolCallStarted():
+            case events.ToolCallStarted():
                 self._calls.start(event)
-            case ToolCallFinished():
+            case events.ToolCallFinished():
                 self._print(self._calls.finish(event))
-            case ApprovalRequested():
+            case events.ApprovalRequested():
                 self._request(event)
-            case DecisionRequested() | DiffShown():
+            case events.DecisionRequested() | events.DiffShown():
                 self._print_call(event)
-            case KeysOffered():
+            case events.KeysOffered():
                 self._print(keys_line(event), "error")
-            case TurnFinished() | TurnInterrupted() | TurnFailed():
+            case events.TurnFinished() | events.TurnInterrupted() | events.TurnFailed():
                 self._end_turn(event)
             case _:
                 self._render_aside(event)
 
-    def _render_aside(self, event: Event) -> None:
+    def _render_aside(self, event: events.Event) -> None:
         """Show an event that is not part of the answer."""
         match event:
-            case Notice(passing=True) if not self._err.isatty():
+            case events.Notice(passing=True) if not self._err.isatty():
                 pass
-            case Notice():
+            case events.Notice():
                 self._print(notice_text(event), "error" if event.urgent else event.level)
-            case Progress():
+            case events.Progress():
                 line = self._progress.line(event)
                 if line:
                     self._print(line)
-            case Listing():
+            case events.Listing():
                 self._show("".join(f"{line}\n" for line in listing_lines(event)))
-            case MessageShown() | MatchShown():
+            case MessageShown() | events.MatchShown():
                 self._show(message_block(event) if isinstance(event, MessageShown) else match_block(event))
-            case ThreadChanged():
+            case events.ThreadChanged():
                 self._print(f"thread {sanitize_line(event.thread_id)}")
                 self._show("".join(message_block(message) for message in event.messages))
             case _:
@@ -257,24 +239,24 @@ class PlainRenderer:
             self._line_open = False
             self._show("\n")
 
-    def _print_node(self, event: TextDelta) -> None:
+    def _print_node(self, event: events.TextDelta) -> None:
         """Print the name of the node to `err` when another node continues the answer; `out` gets the answer only."""
         if self._answered and event.node != self._node:
             self._print(f"[{event.node}]")
         self._node = event.node
 
-    def _request(self, event: ApprovalRequested) -> None:
+    def _request(self, event: events.ApprovalRequested) -> None:
         for line in self._calls.clear():
             self._print(f"{line} waits")
         for line in request_lines(event):
             self._print(line, "error")  # shown with `quiet` too: the user has to answer
 
-    def _print_call(self, event: DecisionRequested | DiffShown) -> None:
-        lines = decision_lines(event) if isinstance(event, DecisionRequested) else diff_lines(event.diff)
+    def _print_call(self, event: events.DecisionRequested | events.DiffShown) -> None:
+        lines = decision_lines(event) if isinstance(event, events.DecisionRequested) else diff_lines(event.diff)
         for line, _ in lines:
             self._print(line, "error")
 
-    def _end_turn(self, event: TerminalEvent) -> None:
+    def _end_turn(self, event: events.TerminalEvent) -> None:
         self._write_answer(self._sanitizer.flush())
         if not self._answered:  # a model that does not stream
             self._write_answer(sanitize(event.content))
@@ -284,9 +266,9 @@ class PlainRenderer:
         self._answered = False
         for line in self._calls.clear():
             self._print(f"{line} was interrupted")
-        if isinstance(event, TurnInterrupted):
+        if isinstance(event, events.TurnInterrupted):
             self._print("[interrupted]")
-        elif isinstance(event, TurnFailed):
+        elif isinstance(event, events.TurnFailed):
             for line in error_lines(event.error):
                 self._print(line, "error")
 
@@ -320,7 +302,7 @@ class PlainRenderer:
 class ScriptRenderer(PlainRenderer):
     """Writes each question after `User: `, and its answer, as it arrives, after `AI: `."""
 
-    def render(self, event: Event) -> None:
+    def render(self, event: events.Event) -> None:
         """Show `event`; the caller handles a broken pipe."""
         if isinstance(event, MessageShown):
             self._show(f"User: {sanitize_line(event.text)}\n")
@@ -331,7 +313,7 @@ class ScriptRenderer(PlainRenderer):
         super()._write_answer(f"AI: {text}" if text and not self._answered else text)
 
 
-def notice_text(notice: Notice) -> str:
+def notice_text(notice: events.Notice) -> str:
     """Return the text of a notice, with its level unless that is "info"; not sanitised."""
     return notice.text if notice.level == "info" else f"{notice.level}: {notice.text}"
 
@@ -358,14 +340,14 @@ def source_lines(cited: Cited | None) -> list[str]:
     return [] if cited is None else [sanitize_line(line) for line, _ in cited.lines()]
 
 
-def match_block(match: MatchShown) -> str:
+def match_block(match: events.MatchShown) -> str:
     """Return a search result as a block: its thread, its speaker, its text, and a blank line."""
     speaker = SPEAKERS.get(match.role, sanitize_line(match.role))
     snippet = sanitize_line("".join(text for text, _ in match.parts))
     return f"{sanitize_line(match.thread_id)}  {sanitize_line(match.title)}\n{speaker}: {snippet}\n\n"
 
 
-def listing_lines(listing: Listing) -> list[str]:
+def listing_lines(listing: events.Listing) -> list[str]:
     """Return a table as aligned columns, two spaces apart, without its title, which only screens show."""
     table = [tuple(sanitize_line(cell) for cell in row) for row in (listing.columns, *listing.rows)]
     widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
@@ -380,7 +362,7 @@ def format_amount(amount: int, unit: str) -> str:
     return f"{amount:,} files" if unit == "files" else format_size(amount)
 
 
-def progress_text(event: Progress) -> str:
+def progress_text(event: events.Progress) -> str:
     """Return the progress of a tool call on one line: `fake/search: reading b.txt 40 %`."""
     detail = f": {sanitize_line(event.detail)}" if event.detail else ""
     return f"{sanitize_line(event.label)}{detail}{f' {event.done} %' if event.total else ''}"
@@ -392,7 +374,7 @@ class ProgressLines:
     def __init__(self) -> None:
         self._shown_percent: dict[str, int] = {}  # label -> the last percentage shown
 
-    def line(self, event: Progress) -> str | None:
+    def line(self, event: events.Progress) -> str | None:
         """Return the line to show for `event`; None if there is nothing new."""
         label = sanitize_line(event.label)
         percent = 100 * event.done // event.total if event.unit and event.total else 0

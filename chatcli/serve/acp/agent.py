@@ -85,8 +85,10 @@ class Agent:
             "session/delete": self._delete,
             "session/close": self._close,
             "session/set_mode": self._set_mode,
-            "session/set_config_option": self._set_option,
-            "session/prompt": self._prompt,
+            "session/set_config_option": lambda params: self._session(params).use_option(
+                _text(params, "configId"), params.get("value")
+            ),
+            "session/prompt": lambda params: self._session(params).prompt(params.get("prompt")),
             "session/cancel": self._cancel,
         }
 
@@ -259,12 +261,6 @@ class Agent:
     async def _set_mode(self, params: Mapping[str, Any]) -> Fields:
         await self._session(params).use_mode(_text(params, "modeId"))
         return {}
-
-    async def _set_option(self, params: Mapping[str, Any]) -> Fields:
-        return await self._session(params).use_option(_text(params, "configId"), params.get("value"))
-
-    async def _prompt(self, params: Mapping[str, Any]) -> Fields:
-        return await self._session(params).prompt(params.get("prompt"))
 
     async def _cancel(self, params: Mapping[str, Any]) -> None:
         if (session := self._sessions.get(str(params.get("sessionId")))) is not None:

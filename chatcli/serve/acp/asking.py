@@ -6,6 +6,7 @@ forms, else a choice where the request offers some, else a text, which the next 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from acp.exceptions import RequestError
@@ -45,13 +46,13 @@ class UnableError(InWordsError):
     """The editor has no way to ask this."""
 
 
+@dataclass(eq=False)
 class Asker:
     """Asks for one session. `StoppedError` ends a question where the user stops the turn, or the editor is gone."""
 
-    def __init__(self, client: Client, session_id: str, updates: Updates) -> None:
-        self._client = client
-        self._session_id = session_id
-        self._updates = updates
+    _client: Client
+    _session_id: str
+    _updates: Updates
 
     async def ask(self, request: ApprovalRequested, toolbox: Toolbox | None) -> Any:
         """Return the user's answer to `request`, the value that the graph gets.

@@ -5,27 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chatcli import events
 from chatcli.documents.sources import absolute_path
-from chatcli.events import (
-    ChoicesOffered,
-    DiffShown,
-    DocumentsFound,
-    EditorRequested,
-    Event,
-    Listing,
-    Notice,
-    Progress,
-    ReasoningDelta,
-    ShellOutput,
-    TextDelta,
-    ThreadChanged,
-    TodosChanged,
-    ToolCallFinished,
-    ToolCallStarted,
-    TurnFinished,
-    TurnInterrupted,
-    TurnStarted,
-)
 from chatcli.fences import unmarked
 from chatcli.message import Cited, MessageShown, call_text, human_role
 from chatcli.rendering.plain import ProgressLines, diff_lines
@@ -116,7 +97,7 @@ def plan_of(todos: Sequence[Mapping[str, Any]]) -> Fields:
     return {"sessionUpdate": "plan", "entries": entries}
 
 
-def listing_text(listing: Listing) -> str:
+def listing_text(listing: events.Listing) -> str:
     """Return a table in Markdown."""
 
     def row(cells: Sequence[str]) -> str:
@@ -156,28 +137,28 @@ class Updates:
     _node: str = ""
     _spoke: bool = False
 
-    def of(self, event: Event) -> Iterator[Fields]:
+    def of(self, event: events.Event) -> Iterator[Fields]:
         """Yield the updates for `event`; nothing for what an editor has no place for."""
         match event:
-            case TurnStarted():
+            case events.TurnStarted():
                 self._node, self._spoke = "", False
-            case TextDelta():
+            case events.TextDelta():
                 between = "\n\n" if self._spoke and event.node != self._node else ""
                 self._node, self._spoke = event.node, True
                 yield text_chunk(between + event.text)
-            case ReasoningDelta():
+            case events.ReasoningDelta():
                 yield text_chunk(event.text, THOUGHT)
-            case ToolCallStarted():
+            case events.ToolCallStarted():
                 yield self.start(event.call_id, event.name, event.arguments)
-            case ToolCallFinished():
+            case events.ToolCallFinished():
                 yield from self._finish(event)
-            case TodosChanged():
+            case events.TodosChanged():
                 yield plan_of(event.todos)
-            case DocumentsFound():
+            case events.DocumentsFound():
                 yield self._search(event)
-            case TurnFinished() | TurnInterrupted():
+            case events.TurnFinished() | events.TurnInterrupted():
                 yield from _sources(event.cited)
-            case ChoicesOffered() | ThreadChanged() | EditorRequested():
+            case events.ChoicesOffered() | events.ThreadChanged() | events.EditorRequested():
                 yield from self._instead(event)
             case _:
                 yield from self._aside(event)
@@ -225,7 +206,7 @@ class Updates:
                 return call
         return None
 
-    def _finish(self, event: ToolCallFinished) -> Iterator[Fields]:
+    def _finish(self, event: events.ToolCallFinished) -> Iterator[Fields]:
         if event.call_id in self.hidden:
             return
         # One that began in an earlier prompt was shown again when it was asked about.
@@ -246,7 +227,7 @@ class Updates:
             update["content"] = [shown_text(event.content)]
         yield update
 
-    def _search(self, event: DocumentsFound) -> Fields:
+    def _search(self, event: events.DocumentsFound) -> Fields:
         self._searches += 1
         locations = []
         for each in event.passages:
@@ -261,37 +242,39 @@ class Updates:
             "locations": locations,
         }
 
-    def _instead(self, event: ChoicesOffered | ThreadChanged | EditorRequested) -> Iterator[Fields]:
+    def _instead(
+        self, event: events.ChoicesOffered | events.ThreadChanged | events.EditorRequested
+    ) -> Iterator[Fields]:
         """Yield the updates that replace an action of a terminal."""
         match event:
-            case ChoicesOffered():
+            case events.ChoicesOffered():
                 for printed in event.printed:
                     yield from self._aside(printed)
                 if not any(choice.argument for choice in event.choices):  # each is named as it is given
                     yield text_chunk(f"{listing_text(event.listing)}\n\nChoose one: `/{event.command} NAME`\n")
-            case ThreadChanged():
+            case events.ThreadChanged():
                 yield text_chunk("The thread is now at another turn; the messages above stay shown.\n")
-            case EditorRequested(path=Path() as path):
+            case events.EditorRequested(path=Path() as path):
                 yield text_chunk(f"The facts are in {path}\n")
             case _:
                 pass
 
-    def _aside(self, event: Event) -> Iterator[Fields]:
+    def _aside(self, event: events.Event) -> Iterator[Fields]:
         match event:
-            case Notice():
+            case events.Notice():
                 mark = "" if event.level == "info" else f"{event.level}: "
                 yield text_chunk(f"{mark}{event.text}\n", THOUGHT)
-            case Progress():
+            case events.Progress():
                 if line := self._progress.line(event):
                     yield text_chunk(f"{line}\n", THOUGHT)
-            case Listing():
+            case events.Listing():
                 yield text_chunk(f"{listing_text(event)}\n")
             case MessageShown():
                 yield text_chunk(f"{event.text}\n")
-            case DiffShown():
+            case events.DiffShown():
                 shown = "\n".join(line for line, _ in diff_lines(event.diff))
                 yield text_chunk(f"```diff\n{shown}\n```\n")
-            case ShellOutput():
+            case events.ShellOutput():
                 yield text_chunk(event.text)
             case _:
                 pass
@@ -319,7 +302,7 @@ def history(messages: Sequence[Any], updates: Updates) -> Iterator[Fields]:
                 yield updates.start(str(call["id"]), call["name"], call["args"])
         elif message.type == "tool":
             name = message.name or ""
-            event = ToolCallFinished(message.tool_call_id, name, str(message.text), message.status)
+            event = events.ToolCallFinished(message.tool_call_id, name, str(message.text), message.status)
             yield from updates.of(event)
 
 

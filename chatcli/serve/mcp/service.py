@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -53,15 +53,15 @@ _MAX_PAYLOAD = 500
 """Characters of what a thread waits for, in a text."""
 
 
+@dataclass(eq=False)
 class AskCall:
     """One call of `ask`, which can be stopped; it then keeps the part of the answer that has arrived."""
 
-    def __init__(self, service: "McpService", arguments: dict[str, Any], report: Report) -> None:
-        self._service = service
-        self._arguments = arguments
-        self._report = report
-        self._conversation: Conversation | None = None
-        self._stopped = False
+    _service: "McpService"
+    _arguments: dict[str, Any]
+    _report: Report
+    _conversation: Conversation | None = None
+    _stopped: bool = False
 
     def interrupt(self) -> None:
         """Stop it, as Ctrl-C does."""

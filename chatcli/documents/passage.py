@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,17 @@ class Found:
 
     passage: Passage
     score: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `chat docs search` and the tool of `chat mcp` print it."""
+        from chatcli.documents.find import shown_path  # late: most of those who have passages search no folders
+
+        passage = self.passage
+        return {
+            "path": shown_path(passage.path),
+            "start_line": passage.start_line,
+            "end_line": passage.end_line,
+            "page": passage.page,
+            "text": passage.text,
+            "score": round(self.score, 4),
+        }

@@ -2,16 +2,13 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from chatcli import events
 from chatcli.errors import ChatcliError, InterruptedTurnError
 from chatcli.message import Cited, MessageShown
 from chatcli.rendering.plain import ProgressLines, error_lines, notice_text
 from chatcli.sanitize import sanitize
-
-if TYPE_CHECKING:
-    from chatcli.documents.passage import Found
 
 _LINES = (
     events.TurnStarted,
@@ -174,21 +171,6 @@ def message_fields(message: MessageShown) -> dict[str, Any]:
     """Return a message of a thread as JSON."""
     shown = {"role": message.role, "content": message.text, "interrupted": message.interrupted}
     return {**shown, **cited_fields(message.cited)}
-
-
-def passage_fields(found: "Found") -> dict[str, Any]:
-    """Return a passage that a search found as JSON."""
-    from chatcli.documents.find import shown_path  # late: few runs search documents
-
-    passage = found.passage
-    return {
-        "path": shown_path(passage.path),
-        "start_line": passage.start_line,
-        "end_line": passage.end_line,
-        "page": passage.page,
-        "text": passage.text,
-        "score": round(found.score, 4),
-    }
 
 
 def _error(error: ChatcliError) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from chatcli.errors import ExitCode, UsageError
 from chatcli.events import Listing, Progress
 from chatcli.message import Citation
 from chatcli.rendering.build import build_renderer
-from chatcli.rendering.json import passage_fields
 from chatcli.sanitize import sanitize, sanitize_line
 from chatcli.text_lines import format_minute, format_size
 
@@ -93,7 +92,7 @@ def search(ctx: typer.Context, words: Words, docs: Docs = None, limit: Limit = 1
             raise typer.Exit(ExitCode.INTERRUPTED)
         found = documents.search(" ".join(words), sources, limit=limit) if sources else []
     if wants_json(settings, as_json=as_json):
-        print_json(settings, list(map(passage_fields, found)), as_json=as_json)
+        print_json(settings, [one.as_json() for one in found], as_json=as_json)
         return
     for number, one in enumerate(found):
         passage = one.passage

@@ -35,7 +35,7 @@ from chatcli.events import (
     TurnInterrupted,
 )
 from chatcli.models.names import GRAPH
-from chatcli.rendering.json import cited_fields, message_fields, passage_fields
+from chatcli.rendering.json import cited_fields, message_fields
 from chatcli.runtime.program import command
 from chatcli.sanitize import sanitize_line
 from chatcli.sessions.requests import Ask
@@ -238,7 +238,7 @@ class McpService:
                     )
                 index.update(sources, stop=lambda: stopped)
                 found = index.search(arguments["text"], sources, limit=arguments.get("limit", 10))
-            return list(map(passage_fields, found))
+            return [one.as_json() for one in found]
 
         try:
             return {"passages": await asyncio.to_thread(search)}, ""

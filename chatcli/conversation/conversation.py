@@ -54,12 +54,7 @@ class Conversation:
     """The current thread and model; changes of either take effect with the next turn.
 
     Whatever needs the store or the model raises a `ChatcliError` where it can't be used; nothing is changed then.
-
-    Args:
-        composed: What the run consists of. An option adds its documents to the first thread; new threads begin with
-            them.
-        open_engine: Opens the engine, at most once at a time; tried again after a failure.
-
+    The documents that an option names are added to those of the first thread; new threads begin with them.
     """
 
     def __init__(self, composed: Composition, open_engine: OpenEngine) -> None:

@@ -53,9 +53,7 @@ def run_completion(command: "TyperGroup") -> None:
 def _join_words() -> str:
     """Undo what bash does to `local:qwen`: three words to it, since `:` and `=` end a word there.
 
-    Returns:
-        The text before the last of them in the word at the cursor, which bash keeps itself.
-
+    Return the text before the last of them in the word at the cursor, which bash keeps itself.
     """
     words = os.environ.get("COMP_WORDS", "").split("\n")
     current = int(os.environ.get("COMP_CWORD", "0"))

@@ -19,11 +19,7 @@ PAST_MESSAGES = 6
 """Number of messages of a resumed thread that are shown."""
 
 
-async def run_interactive(
-    composed: Composition,
-    renderer: Renderer,
-    request: Request,
-) -> ExitCode:
+async def run_interactive(composed: Composition, renderer: Renderer, request: Request) -> ExitCode:
     """Ask the `request` of the run that is `composed`, then what the user types; return the exit code.
 
     The conversation begins once the prompt is shown, unless something is shown before it.

@@ -23,11 +23,8 @@ _ADDRESS = re.compile(r"data:image/\w+;\d+;(\d+x\d+|broken);([\d.]+)(\w+)")
 class DataImages:
     """Replaces the data of each image in a text that arrives in pieces by a short address, and keeps the image.
 
-    What looks like an image in code stays as it is written.
-
-    Args:
-        is_code: Returns whether a block of code is open after the text that it gets, the next piece of the result.
-
+    What looks like an image in code stays as it is written: `is_code` returns whether a block of code is open after
+    the text that it gets, the next piece of the result.
     """
 
     def __init__(self, is_code: Callable[[str], bool]) -> None:

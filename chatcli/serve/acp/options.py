@@ -9,22 +9,20 @@ from chatcli.models.local.pulled import find_model, pulled_models
 from chatcli.models.names import LOCAL_MODELS, ModelName, resolve_model
 from chatcli.serve.acp.client import Fields
 
-MODES = (
-    ("ask", "Ask", "Calls of tools that can change or send something ask first."),
-    ("auto", "Run everything", "All calls of tools run without asking."),
-)
+MODES = {
+    "ask": {"name": "Ask", "description": "Calls of tools that can change or send something ask first."},
+    "auto": {"name": "Run everything", "description": "All calls of tools run without asking."},
+}
 
 
 def mode_state(current: str) -> Fields:
     """Return the modes, of which `current` is the one that holds."""
-    modes = [{"id": mode, "name": name, "description": description} for mode, name, description in MODES]
-    return {"currentModeId": current, "availableModes": modes}
+    return {"currentModeId": current, "availableModes": [{"id": mode, **about} for mode, about in MODES.items()]}
 
 
 def mode_option(current: str) -> Fields:
     """Return the modes as an option, which newer editors show in place of them."""
-    options = [{"value": mode, "name": name, "description": description} for mode, name, description in MODES]
-    return _option("mode", "Mode", current, options)
+    return _option("mode", "Mode", current, [{"value": mode, **about} for mode, about in MODES.items()])
 
 
 def model_option(conversation: Conversation, settings: Settings) -> Fields:

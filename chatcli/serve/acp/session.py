@@ -11,7 +11,7 @@ from chatcli.config.settings import Settings
 from chatcli.conversation.conversation import Conversation
 from chatcli.errors import InterruptedTurnError
 from chatcli.serve.acp.client import Client, Fields, StoppedError, invalid
-from chatcli.serve.acp.options import OfferedCommands, mode_option, mode_state, model_option
+from chatcli.serve.acp.options import MODES, OfferedCommands, mode_option, mode_state, model_option
 from chatcli.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class EditorSession:
         return {"configOptions": self.options()}
 
     async def _choose_mode(self, mode: str) -> None:
-        if not self._has_tools or mode not in ("ask", "auto"):
+        if not self._has_tools or mode not in MODES:
             raise invalid(f"there is no mode {mode!r}")
         self._mode = mode
         if self._prompts:  # it holds from the next call of a tool, also in the prompt that runs

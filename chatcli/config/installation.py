@@ -5,9 +5,13 @@ environment.
 """
 
 import os
+import re
 import shlex
 import shutil
 import sys
+import sysconfig
+from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,23 @@ DISTRIBUTION = "threadchat"
 """The name of the distribution; `chatcli` is that of somebody else's."""
 LOCAL_MACHINES = frozenset((("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")))
 """The systems and processors that the extra `local` is for, as its markers in pyproject.toml say."""
+
+
+_OTHER_NAMES = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu",
+    "fitz": "pymupdf",
+    "PIL": "pillow",
+    "psycopg2": "psycopg2-binary",
+    "sklearn": "scikit-learn",
+    "tavily": "tavily-python",
+    "yaml": "pyyaml",
+}
+"""The distributions that are not called as the modules that they bring."""
 
 
 def is_local_possible(system: str = sys.platform, machine: str = "") -> bool:
@@ -49,6 +70,32 @@ def add_command(requirement: str) -> str:
     if _is_pipx():
         return _command("pipx", "inject", Path(sys.prefix).name, requirement)
     return _command(*_installer(), requirement)
+
+
+def requirement_of(module: str, wanted: Iterable[str] = ()) -> str:
+    """Return the package that `module`, which can't be imported, comes from; empty if the module's package is here.
+
+    Args:
+        module: Its full name.
+        wanted: Requirements, of which one that names this package takes precedence: it may have a version.
+
+    """
+    top = module.partition(".")[0]
+    found = find_spec(top)
+    if found is not None and not _is_shared(found):
+        return ""
+    name = _OTHER_NAMES.get(top, top if found is None else module)
+    return next((each for each in wanted if _plain_name(each) == _plain_name(name)), _plain_name(name))
+
+
+def _is_shared(package: ModuleSpec) -> bool:
+    """Return whether several installed distributions have parts of `package`, such as `google`."""
+    folders = package.submodule_search_locations or ()
+    return package.origin is None and any(folder.startswith(sysconfig.get_path("purelib")) for folder in folders)
+
+
+def _plain_name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
 
 
 def _command(*words: str) -> str:

@@ -33,6 +33,7 @@ from chatcli.models.model import Model
 from chatcli.models.names import ModelName
 from chatcli.roles import Setup
 from chatcli.runtime.tracing import watch_tracing
+from chatcli.runtime.worker_threads import WorkerThreads
 from chatcli.sessions.question import store_unsent_question
 from chatcli.sessions.session import Session
 from chatcli.sessions.thread import GraphThread
@@ -77,6 +78,7 @@ class GraphEngine(LocalEngine):
         share_memory = composed.settings.share_memory
         async with AsyncExitStack() as resources:
             if not embedded:
+                asyncio.get_running_loop().set_default_executor(WorkerThreads())
                 resources.enter_context(redirect_stdout(PrintedLines(announce)))
             found = await asyncio.to_thread(_load, spec, announce)
             if not embedded:
@@ -130,7 +132,7 @@ class GraphEngine(LocalEngine):
 
     def _thread(self, thread_id: str, values: GraphValues) -> tuple[GraphThread, str]:
         """Return the thread `thread_id`, and the field of the graph's input that takes the question."""
-        shape = find_shape(self._graph, self._spec.name, values)
+        shape = find_shape(self._graph, self._spec.title, values)
         if shape is None:
             return GraphThread(self._graph, self.threads, thread_id), MESSAGES
         graph = with_messages(self._graph, shape)

@@ -57,11 +57,6 @@ _OVERFLOW_WORDS = (
     "too many tokens",
     "reduce the length of the messages",
 )
-_SDKS = frozenset(
-    {"openai", "anthropic", "httpx", "httpx2", "httpcore", "groq", "mistralai", "cohere", "botocore", "ollama"}
-    | {"google", "requests", "aiohttp", "together", "fireworks"}
-)
-"""The packages whose exceptions come from a model's server; langchain's own are in `langchain_core.exceptions`."""
 _KEY_WORDS = (
     "API_KEY_INVALID",
     "API key not valid",
@@ -142,20 +137,15 @@ def shorten(message: str) -> str:
 
 
 def translate_foreign(error: BaseException, owner: str) -> ChatcliError | None:
-    """Return the error of a user graph's model among the causes of `error`; None if no provider raised one.
+    """Return the error of a user graph's model; None if no client of a model raised `error` itself.
 
     `owner` names the graph. The message is neither redacted nor shortened yet.
     """
-    for link in sdk_errors.chain(error):
-        if isinstance(link, Exception) and _is_of_provider(link):
-            return _classify(link, f"a model of {owner}", f"a model of {owner}", ())
-    return None
-
-
-def _is_of_provider(error: Exception) -> bool:
-    """Return whether a provider's package raised `error`: a program's own OSError has nothing to do with models."""
-    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return bool(packages & _SDKS) or isinstance(error, langchain.ModelError | ConnectionError | TimeoutError)
+    if not (isinstance(error, langchain.ModelError) or sdk_errors.is_of_model_client(error)):
+        return None
+    assert isinstance(error, Exception)
+    failure = _classify(error, f"a model of {owner}", f"a model of {owner}", ())
+    return None if isinstance(failure, InternalError) else failure
 
 
 def _classify(error: Exception, where: str, name: str, variables: tuple[str, ...]) -> ChatcliError:

@@ -44,6 +44,12 @@ _CREDIT_WORDS = (
 _NO_STATUS = "illegal status line"
 """The words of h11, which reads HTTP for both libraries."""
 
+_MODEL_CLIENTS = (
+    *("langchain_core.language_models", "langchain_core.embeddings", "openai", "anthropic", "groq", "mistralai"),
+    *("cohere", "ollama", "together", "fireworks", "google.genai", "google.generativeai", "google.ai"),
+)
+"""The packages that only ask models. Every chat model of langchain is called by the first one."""
+
 _PARSER_ERROR = "HttpProcessingError"
 """aiohttp's error for an answer that it can't read, with a status that no server sent."""
 
@@ -56,6 +62,16 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__
+
+
+def is_of_model_client(error: BaseException) -> bool:
+    """Return whether a client of a model raised `error`: one of its classes, or any from within a call of the client.
+
+    An error of an HTTP library, or of Python, may as well come from a graph's own code.
+    """
+    classes = [kind.__module__ for kind in type(error).__mro__]
+    callers = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(f"{module}.".startswith(f"{client}.") for client in _MODEL_CLIENTS for module in (*classes, *callers))
 
 
 def status(error: BaseException) -> int | None:

@@ -131,9 +131,10 @@ def test_what_a_project_lacks_is_named_beside_the_import_that_fails_for_it(chat:
     refused = chat("--graph", "needy", "hi")
     assert refused.returncode == 2, refused
     assert refused.stdout == ""
-    warned, failed = refused.stderr.splitlines()[:2]
+    warned, failed, remedy = refused.stderr.splitlines()
     assert warned.startswith("warning: langgraph.json depends on a-package-that-nobody-has: not installed here")
-    assert failed.startswith("error: the graph 'graph' can't be loaded: ModuleNotFoundError")
+    assert failed.startswith("error: the graph 'needy' can't be loaded: ModuleNotFoundError")
+    assert remedy.startswith("Install it: ")
 
 
 def test_a_key_read_from_the_environment_while_loading_is_exit_3(chat: Chat, project: dict[str, Any]) -> None:
@@ -174,7 +175,7 @@ def test_a_missing_key_of_the_graphs_model_is_exit_3(chat: Chat, project: dict[s
     assert refused.returncode == 3, refused
     assert refused.json()["error"] == {
         "code": "auth",
-        "message": "the graph 'graph' needs a key that is not set: OPENAI_API_KEY",
+        "message": "the graph 'agent' needs a key that is not set: OPENAI_API_KEY",
         "retryable": False,
     }
 

@@ -21,23 +21,31 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 import chatcli
+from chatcli.config.installation import add_command, requirement_of
 from chatcli.config.secrets import redact, secrets_of
 from chatcli.errors import AuthError, ChatcliError, ExitCallError, GraphError, UsageError, limit_of
 from chatcli.graphs.user.env_file import explain_missing_key
 from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.kinds import WANTED, Kind, NotAGraphError, kind_of
-from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.user.spec import GraphSpec, dependencies_of
 from chatcli.graphs.user.wrap import wrap_function, wrap_runnable
 from chatcli.models.errors import shorten, translate_foreign
-from chatcli.models.sdk_errors import missing_key
+from chatcli.models.sdk_errors import chain, missing_key
 from chatcli.runtime.exits import exits_contained
 from chatcli.store.errors import as_store_error
 from chatcli.text_lines import one_line
 
 MAX_REASON = 300
 """Characters of an exception's message that are shown."""
+MAX_NODE = 80
+_TASK = re.compile(r"During task with name '(.+)' and id '")
+"""The note that LangGraph adds to an exception, for each task that it leaves."""
+_STORES = ("chatcli.store.", "langgraph.checkpoint.", "langgraph.store.")
+"""The packages that keep threads, and what graphs remember."""
 _OF_CHAT = re.compile(r"(?<!\S)`?(-m\b|--(?!store|debug)\w|chat (keys|models|-m))")
 _OURS = str(Path(chatcli.__file__).parent)
+_CALLERS = (_OURS, *(str(Path(sysconfig.get_path("purelib"), name)) for name in ("langgraph", "langchain_core")))
+"""The folders of what calls a graph's code."""
 _LIBRARIES = (_OURS, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")))
 
 AnyPregel = Pregel[Any, Any, Any, Any]
@@ -55,7 +63,7 @@ def loading_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
         return missing
     if (limit := limit_of(error)) is not None:
         return limit
-    return UsageError(f"the graph {spec.name!r} can't be loaded: {describe(error)}")
+    return UsageError(f"the graph {spec.title!r} can't be loaded: {describe(error)}", remedy=_install(error, spec))
 
 
 @contextmanager
@@ -70,35 +78,83 @@ def loading(spec: GraphSpec) -> Iterator[None]:
 
 def running_failure(error: BaseException, spec: GraphSpec) -> ChatcliError:
     """Return the error that ended a turn of the graph of `spec`: a provider's, the store's, or the graph's own."""
+    error = _only_error(error)
     failure: ChatcliError
-    owner = f"the graph {spec.name!r}"
+    owner = f"the graph {spec.title!r}"
     if isinstance(error, ExitCallError):
-        failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}", remedy=error.remedy)
+        failure = GraphError(f"{owner} failed{_in_node(error)}: {describe(error)}", remedy=error.remedy)
     elif isinstance(error, ChatcliError):
         failure = error
     elif isinstance(error, GraphRecursionError):
         failure = GraphError(
-            f"the graph {spec.name!r} was stopped: it took too many steps without reaching its end",
+            f"{owner} was stopped: it took too many steps without reaching its end",
             remedy="Look for a loop in it, or give it a larger recursion_limit by graph.with_config().",
         )
     elif is_invalid_resume(error):
         failure = UsageError(f"the answer is not what the graph expects: {_line(error)}", remedy="Answer it again.")
     elif (missing := _missing_key(error, spec)) is not None:
         failure = missing
-    elif (known := limit_of(error) or as_store_error(error) or translate_foreign(error, owner)) is not None:
+    elif (known := limit_of(error) or _store_failure(error) or _model_failure(error, owner)) is not None:
         failure = type(known)(shorten(_redact(known.message)), remedy=_fitting(known.remedy))
     else:
-        failure = GraphError(f"the graph {spec.name!r} failed: {describe(error)}")
+        failure = GraphError(f"{owner} failed{_in_node(error)}: {describe(error)}", remedy=_install(error, spec))
     if failure is not error:
         failure.__cause__ = error
     return failure
+
+
+def _only_error(error: BaseException) -> BaseException:
+    """Return the one error in `error`, an asyncio.TaskGroup's; `error` itself where it holds several, or is none."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error.exceptions[0].__notes__ = [*getattr(error.exceptions[0], "__notes__", ()), *_notes(error)]
+        error = error.exceptions[0]
+    return error
+
+
+def _notes(error: BaseException) -> list[str]:
+    return [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+
+
+def _in_node(error: BaseException) -> str:
+    """Return the words for the node that raised `error`, with the nodes around it; empty where LangGraph names none."""
+    names = [found.group(1) for note in _notes(error) if (found := _TASK.match(note))]
+    return f" in the node {one_line(_redact('/'.join(reversed(names))), MAX_NODE)}" if names else ""
+
+
+def _store_failure(error: BaseException) -> ChatcliError | None:
+    """Return `error` as a failure of the store, unless it is that of a node that uses a database or files itself."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    by_node = _in_node(error) and not any(module.startswith(_STORES) for module in modules)
+    return None if by_node else as_store_error(error)
+
+
+def _model_failure(error: BaseException, owner: str) -> ChatcliError | None:
+    """Return the failure of a model that `error` is, or that a library raised it for; None if it is the graph's own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if (failure := translate_foreign(seen, owner)) is not None:
+            return failure
+        seen = None if _is_raised_by_user(seen) else seen.__cause__
+    return None
+
+
+def _is_raised_by_user(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not is_in_library(frames[-1].filename)
+
+
+def _install(error: BaseException, spec: GraphSpec) -> str:
+    """Return how to install the package whose lack `error` reports; empty if it reports something else."""
+    absent = next((each.name for each in chain(error) if isinstance(each, ModuleNotFoundError) and each.name), "")
+    requirement = requirement_of(absent, dependencies_of(spec.project)) if absent else ""
+    return f"Install it: {add_command(requirement)}" if requirement else ""
 
 
 def _missing_key(error: BaseException, spec: GraphSpec) -> AuthError | None:
     variable = missing_key(error)
     if not variable:
         return None
-    message = f"the graph {spec.name!r} needs a key that is not set: {variable}"
+    message = f"the graph {spec.title!r} needs a key that is not set: {variable}"
     failure = AuthError(message, remedy=f"Set it in the environment: export {variable}=...")
     return explain_missing_key(failure, variable, spec)
 
@@ -120,7 +176,7 @@ def find_place(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, SyntaxError) and error.filename:
         return error.filename, error.lineno or 0
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
-    frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], (_OURS,))]
+    frames = [frame for frame in frames if not frame[0].startswith("<") and not _in(frame[0], _CALLERS)]
     own = [frame for frame in frames if not is_in_library(frame[0])]
     # The user graph may be an installed package.
     return next((found[-1] for found in (own, frames) if found), None)
@@ -198,12 +254,12 @@ async def make_graph(
         UsageError: It is not a graph, or can't be created.
 
     """
-    kind = kind_of(found, repr(spec.name))
+    kind = kind_of(found, repr(spec.title))
     if kind is Kind.FACTORY:
         assert callable(found)
         with loading(spec):
             found = await call_factory(found, resources, store)
-        kind = kind_of(found, f"what {spec.name!r} returned")
+        kind = kind_of(found, f"what {spec.title!r} returned")
     graph = as_graph(found, kind, spec)
     if not isinstance(graph.checkpointer, BaseCheckpointSaver):
         graph = graph.copy(update={"checkpointer": checkpointer})
@@ -218,14 +274,14 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
 
     """
     if kind is Kind.FACTORY:
-        raise NotAGraphError(f"{spec.name!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
+        raise NotAGraphError(f"{spec.title!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
     if kind is not Kind.GRAPH:
         found = wrap_function(found) if kind is Kind.FUNCTION else wrap_runnable(found)
     if isinstance(found, StateGraph):
         try:
             found = found.compile()
         except ValueError as error:  # the builder is not complete
-            raise UsageError(f"the graph {spec.name!r} can't be compiled: {error}") from error
+            raise UsageError(f"the graph {spec.title!r} can't be compiled: {error}") from error
     assert isinstance(found, Pregel)
     return found
 

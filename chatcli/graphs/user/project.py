@@ -21,7 +21,7 @@ from chatcli.errors import UsageError
 from chatcli.graphs.user.env_file import environment_of
 from chatcli.graphs.user.factory import call_factory
 from chatcli.graphs.user.load import describe, import_graph, loading
-from chatcli.graphs.user.spec import GraphSpec
+from chatcli.graphs.user.spec import GraphSpec, dependencies_of
 from chatcli.runtime.exits import exits_contained
 from chatcli.sanitize import sanitize_line
 from chatcli.store.items import ItemOptions
@@ -76,7 +76,7 @@ def _module_path(spec: GraphSpec) -> tuple[list[Path], list[str]]:
     """Return the folders that modules are imported from, and a line for each dependency that is missing."""
     roots = [spec.folder, *([spec.path.parent, *_sources(spec.path)] if spec.path is not None else [])]
     missing: list[str] = []
-    for dependency in _texts(spec.project.get("dependencies")):
+    for dependency in dependencies_of(spec.project):
         local = spec.folder / dependency
         if dependency.startswith(".") or local.is_dir():
             roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
@@ -188,7 +188,3 @@ def _embedding(spec: GraphSpec, embed: str) -> Any:
             return thread.submit(asyncio.run, found(texts)).result()
 
     return wait
-
-
-def _texts(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

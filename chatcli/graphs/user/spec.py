@@ -34,9 +34,20 @@ class GraphSpec:
     target: object = field(default=None, repr=False, compare=False)
 
     @property
+    def title(self) -> str:
+        """The name for messages: that in langgraph.json where the graph was named by it."""
+        return self.label.rpartition(":")[2] if self.target is None else self.name
+
+    @property
     def model_name(self) -> ModelName:
         """The name in turns and in the index of threads, from which the graph can be found again in any folder."""
         return ModelName(GRAPH, self.label)
+
+
+def dependencies_of(project: Mapping[str, Any]) -> list[str]:
+    """Return the dependencies that `project`, the content of a langgraph.json, lists."""
+    listed = project.get("dependencies")
+    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
 
 
 def find_graph(spec: str) -> GraphSpec:

@@ -283,12 +283,14 @@ class AnswerReader:
         """Read a message that a node wrote as plain data, which does not come as a message."""
         try:
             [made] = convert_to_messages([message])
-        except (ValueError, NotImplementedError):  # none after all: the state's own affair
+        except (ValueError, LookupError, TypeError, NotImplementedError):  # none after all: the state's own affair
             return
         if isinstance(made, AIMessage):
             made.id = made.id or f"{node} {len(self._streamed)}"
             yield from self._read_message(made, node)
             yield from self._read_calls(made)
+        elif isinstance(made, ToolMessage) and made.tool_call_id in self._calls:
+            yield from self._read_result(made)
 
     def _read_calls(self, message: AIMessage) -> Iterator[StreamEvent]:
         for call in message.tool_calls:

@@ -78,7 +78,7 @@ class TextDelta:
     """The next piece of the answer; untrusted text, cut anywhere.
 
     `node` is the node of the user graph that writes it, after the nodes of its outer graphs; empty elsewhere. A `draft`
-    is what a model writes in a graph whose answer is known at its end only.
+    is taken for an intermediate text while it arrives: the end of the turn says what the answer is.
     """
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
@@ -88,21 +88,31 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class IntermediateText:
+    """A whole message of a user graph's `node`, which has come as `TextDelta` and is no part of the answer."""
+
+    text: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The next piece of the model's reasoning, apart from the answer; untrusted text."""
+    """The next piece of the model's reasoning, apart from the answer; untrusted text. `node` is as in `TextDelta`."""
 
     type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
     text: str
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStarted:
-    """The model calls the tool `name`; the arguments are the model's own, untrusted."""
+    """The model of `node` calls the tool `name`; the arguments are the model's own, untrusted."""
 
     type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
     call_id: str
     name: str
     arguments: Mapping[str, Any]
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,8 @@ class ToolCallFinished:
     name: str
     content: str
     status: Literal["success", "error"] = "success"
+    node: str = ""
+    """The node whose model called it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,7 +498,9 @@ class ExitRequested:
 
 TerminalEvent = TurnFinished | TurnInterrupted | TurnFailed
 """The last event of a turn."""
-AnswerEvent = DocumentsFound | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallFinished | TodosChanged
+AnswerEvent = (
+    DocumentsFound | TextDelta | IntermediateText | ReasoningDelta | ToolCallStarted | ToolCallFinished | TodosChanged
+)
 TurnEvent = TurnStarted | AnswerEvent | ApprovalRequested
 TextEvent = (
     Notice | ImageAttached | Progress | Listing | DiffShown | MessageShown | MatchShown | ShellOutput | ShellFinished

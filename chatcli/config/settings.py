@@ -53,7 +53,7 @@ GRAPH_VALUES = scoped("graph")
 """The settings that only a user graph and a server take."""
 NOT_OF_A_PROGRAM = frozenset(
     (
-        *(*scoped("model", "chat"), "input_key", "output_key", "mcp_servers", "aliases", "openai_base_url"),
+        *(*scoped("model", "chat"), "input_key", "output_key", "node", "mcp_servers", "aliases", "openai_base_url"),
         *("openai_api_key", "langflow_url", "local_model", "langgraph_api_key", "titles"),
     )
 )
@@ -138,6 +138,7 @@ class Settings:
     input: ValueTable = field(default_factory=ValueTable, repr=False)
     input_key: str | None = None
     output_key: str | None = None
+    node: tuple[str, ...] = ()
     resume_with: str | None = None
     schema_file: Path | None = field(default=None, metadata=_variables("CHATCLI_SCHEMA"))
     timeout: Annotated[float, positive] | None = None

@@ -12,6 +12,7 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import Assistant
 
 from chatcli.attachments.attachment import Attachment
+from chatcli.config.settings import Settings
 from chatcli.conversation.backend import ServerBackend
 from chatcli.conversation.compose import Composition
 from chatcli.conversation.engine import SessionRequest
@@ -54,7 +55,7 @@ class ServerEngine:
     _chosen: Assistant | None
     _client: LangGraphClient
     threads: ServerThreads
-    _timeout: float | None
+    _settings: Settings
     _given: GivenValues
     _schemas: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -68,7 +69,7 @@ class ServerEngine:
             raise UsageError("the LangGraph server has no assistants", remedy="Its langgraph.json names its graphs.")
         chosen = None if server.assistant is None else _choose(found, server.assistant)
         given = GivenValues.of_settings(settings)
-        return cls(backend, found, chosen, build_client(server), ServerThreads(server), settings.timeout, given)
+        return cls(backend, found, chosen, build_client(server), ServerThreads(server), settings, given)
 
     async def model(self, name: ModelName, temperature: float | None = None) -> Model:
         """Refuse: the app has its own models."""
@@ -95,7 +96,8 @@ class ServerEngine:
             thread_id,
             uuid=uuid,
             graph_id=assistant["graph_id"],
-            timeout=self._timeout,
+            timeout=self._settings.timeout,
+            answer_nodes=self._settings.node,
             state_schema=schemas.state,
         )
         return ValuesSession(

@@ -57,12 +57,14 @@ class GraphEngine(LocalEngine):
         resources: AsyncExitStack,
         backend: LocalBackend,
         given: GivenValues,
+        nodes: Collection[str],
     ) -> None:
         super().__init__(store, resources)
         self._graph = graph
         self._spec = spec
         self._backend = backend
         self._given = given
+        self._nodes = nodes
         self._grants: dict[str, Grants] = {}
 
     @classmethod
@@ -94,7 +96,9 @@ class GraphEngine(LocalEngine):
                 graph = graph.copy(update={"store": SharedMemory(graph.store)})
             graph, store = await _settle_store(graph, store, announce, stored_types(graph, spec))
             kept = resources.pop_all()
-        return cls(graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings))
+        return cls(
+            graph, spec, store, kept, backend, GivenValues.of_settings(composed.settings), composed.settings.node
+        )
 
     async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`, and remember that the user named the graph for it."""
@@ -134,10 +138,11 @@ class GraphEngine(LocalEngine):
         """Return the thread `thread_id`, and the field of the graph's input that takes the question."""
         shape = find_shape(self._graph, self._spec.title, values)
         if shape is None:
-            return GraphThread(self._graph, self.threads, thread_id), MESSAGES
+            return GraphThread(self._graph, self.threads, thread_id, answer_nodes=self._nodes), MESSAGES
         graph = with_messages(self._graph, shape)
         name = str(self._spec.model_name)
-        return AnswerThread(graph, self.threads, thread_id, shape=shape, name=name), shape.question or MESSAGES
+        thread = AnswerThread(graph, self.threads, thread_id, shape=shape, name=name, answer_nodes=self._nodes)
+        return thread, shape.question or MESSAGES
 
 
 class PrintedLines(io.TextIOBase):

@@ -1,6 +1,7 @@
 """Order the pieces of messages that arrive at the same time: one message is shown to its end, the others wait."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chatcli.events import TextDelta
 
@@ -28,7 +29,7 @@ class Speakers:
         if not self._current:
             self._current = message_id
             if self._spoken:
-                yield TextDelta(SEPARATOR, piece.node)
+                yield replace(piece, text=SEPARATOR)
         self._spoken = True
         yield piece
 

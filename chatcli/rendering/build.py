@@ -34,7 +34,8 @@ def build_renderer(settings: Settings) -> Renderer:
             plain = PlainRenderer if settings.script is None else ScriptRenderer
             # An answer by a schema is JSON, and nothing stands after it.
             listed = settings.schema_file is None
-            return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed)
+            chosen = bool(settings.node)
+            return plain(sys.stdout, sys.stderr, quiet=settings.quiet, lists_sources=listed, chosen_nodes=chosen)
 
 
 def _wants_terminal(settings: Settings) -> bool:

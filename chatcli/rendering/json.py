@@ -23,7 +23,8 @@ _LINES = (
     events.TurnInterrupted,
     events.TurnFailed,
 )
-_ALWAYS = ("text", "interrupt_id", "payload")
+_OPTIONAL = ("node", "draft", "response_schema")
+"""The fields that a line has only where they say something."""
 
 
 class _Streams:
@@ -129,11 +130,9 @@ def _fields(event: events.Event) -> dict[str, Any]:
         return {**fields, **cited_fields(event.cited)}
     if isinstance(event, events.Notice):
         return {"text": event.text, "level": event.level}
-    if isinstance(event, events.TextDelta | events.ApprovalRequested):
-        fields = asdict(event)
-        fields.pop("among", None)  # the other requests follow
-        return {key: value for key, value in fields.items() if key in _ALWAYS or value}
-    return asdict(event)
+    fields = asdict(event)
+    fields.pop("among", None)  # the other requests follow
+    return {key: value for key, value in fields.items() if key not in _OPTIONAL or value}
 
 
 def _answer(event: events.TurnFinished) -> dict[str, Any]:

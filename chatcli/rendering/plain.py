@@ -162,14 +162,27 @@ def _json(value: object) -> str:
 class PlainRenderer:
     """Writes the answer to `out` as it arrives, with one newline at its end; notices, progress and errors to `err`.
 
-    With `quiet`, only answers and errors. With `lists_sources`, the documents that an answer cites follow it.
+    With `quiet`, only answers and errors. With `lists_sources`, the documents that an answer cites follow it. With
+    `chosen_nodes`, the user chose the nodes of a graph whose text is the answer: that is known at once.
     """
 
-    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False, lists_sources: bool = True) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        err: TextIO,
+        *,
+        quiet: bool = False,
+        lists_sources: bool = True,
+        chosen_nodes: bool = False,
+    ) -> None:
         self._out = out
         self._err = err
         self._quiet = quiet
         self._lists_sources = lists_sources
+        self._waits = not chosen_nodes and not out.isatty()
+        """Whether text of a graph's node is kept back: what is the answer of it is known at the end."""
+        self._aside = ""
+        """The open line of an intermediate text."""
         self._sanitizer = Sanitizer()
         self._progress = ProgressLines()
         self._calls = OpenCalls()
@@ -181,11 +194,10 @@ class PlainRenderer:
     def render(self, event: events.Event) -> None:
         """Show `event`; the caller handles a broken pipe."""
         match event:
-            case events.TextDelta(draft=True) if not self._out.isatty():
-                pass  # a program gets the answer alone, at the end
             case events.TextDelta():
-                self._print_node(event)
-                self._write_answer(self._sanitizer.feed(event.text))
+                self._read_text(event)
+            case events.IntermediateText() if self._waits:
+                self._print_aside(f"{event.text}\n", event.node)
             case events.ToolCallStarted():
                 self._calls.start(event)
             case events.ToolCallFinished():
@@ -239,11 +251,33 @@ class PlainRenderer:
             self._line_open = False
             self._show("\n")
 
+    def _read_text(self, event: events.TextDelta) -> None:
+        if self._waits and event.node:
+            return
+        if event.node != self._node:
+            self._end_aside()
+        if event.draft:
+            self._print_aside(event.text, event.node)
+        else:
+            self._print_node(event)
+            text = event.text if self._answered or not event.node else event.text.lstrip("\n")  # after a draft
+            self._write_answer(self._sanitizer.feed(text))
+        self._node = event.node
+
+    def _print_aside(self, text: str, node: str) -> None:
+        """Print the lines of an intermediate text, each with its node; an unfinished one waits for its end."""
+        *lines, self._aside = f"{self._aside}{text}".split("\n")
+        for line in filter(str.strip, lines):
+            self._print(f"[{node}] {line}")
+
+    def _end_aside(self) -> None:
+        if self._aside:
+            self._print_aside("\n", self._node)
+
     def _print_node(self, event: events.TextDelta) -> None:
         """Print the name of the node to `err` when another node continues the answer; `out` gets the answer only."""
         if self._answered and event.node != self._node:
             self._print(f"[{event.node}]")
-        self._node = event.node
 
     def _request(self, event: events.ApprovalRequested) -> None:
         for line in self._calls.clear():
@@ -257,6 +291,7 @@ class PlainRenderer:
             self._print(line, "error")
 
     def _end_turn(self, event: events.TerminalEvent) -> None:
+        self._end_aside()
         self._write_answer(self._sanitizer.flush())
         if not self._answered:  # a model that does not stream
             self._write_answer(sanitize(event.content))

@@ -187,6 +187,9 @@ BY_HEADING = {
         ),
         Option("--input-key KEY", "The key of the graph's input that takes the question.", "graph"),
         Option("--output-key KEY", "The key of the graph's output that is the answer.", "graph"),
+        Option(
+            "--node NAME", "Take the text of this node as the answer, and stream it; repeatable.", "graph", kind=list
+        ),
         Option("--share-memory", "Let the graph read remembered facts in its store.", "chat"),
         Option("--url URL", "A LangGraph server: its app answers, and it keeps the threads.", "chat"),
         Option("--assistant NAME", "The assistant of that server; default: its first.", "chat"),

@@ -4,18 +4,19 @@ The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/la
 """
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
-from langgraph.types import Interrupt
+from langgraph.types import Interrupt, Overwrite
 
 from chatcli.config.providers import LANGFLOW
 from chatcli.events import (
     AnswerEvent,
     ApprovalRequested,
+    IntermediateText,
     Notice,
     Progress,
     ReasoningDelta,
@@ -62,10 +63,23 @@ class _StreamedMessage:
     repeated_by: set[str] = field(default_factory=set)
     """The tasks that have done so: the node's, and those of the nodes that run its graph."""
     pieces: list[str] = field(default_factory=list)
+    draft: bool | None = None
+    """Whether it is taken for an intermediate text; None before its first piece."""
+    depth: int | None = None
+    """How deep the outermost graph is that has it in its state: 0 for the graph itself, None for no graph yet."""
+    stored: str | None = None
+    """Its text in that state, which a node may have changed."""
+    dropped: bool = False
+    """Whether it is no part of the answer."""
 
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def writer(self) -> str:
+        """What tells the run of its node from others."""
+        return self.task or str(self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +103,32 @@ class AnswerReader:
 
     Args:
         named: Whether each text carries the name of its node.
-        drafts: Whether what models write may differ from the answer, which comes last.
+        nodes: The nodes whose text is the answer; none where that is what the graph adds to its state.
+        may_answer: Returns whether a node, named after those around it, may be the last one before the graph's end.
 
     """
 
-    def __init__(self, *, named: bool = False, drafts: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        named: bool = False,
+        nodes: Collection[str] = (),
+        may_answer: Callable[[Sequence[str]], bool] = lambda path: True,
+    ) -> None:
         self._named = named
-        self._drafts = drafts
+        self._nodes = nodes
+        self._may_answer = may_answer
+        self._finished_nodes: set[str] = set()
+        """The nodes of the graph itself that have written to its state."""
         self._answer: str | None = None
         self.output: Any = None
         """What the graph returned, as JSON, where that is more than the answer."""
         self._streamed: dict[str, _StreamedMessage] = {}
+        self._held: dict[str, None] = {}
+        """The IDs of the messages in the graph's state, in its order."""
         self._speakers = Speakers()
-        self._calls: dict[str, str] = {}
+        self._calls: dict[str, tuple[str, str]] = {}
+        """The name of each call's tool, and the node whose model called it."""
         self._finished_calls: set[str] = set()
         self._early_results: list[ToolMessage] = []
         self.finish_reason = ""
@@ -129,12 +156,19 @@ class AnswerReader:
         """The answer, or else the text that has arrived."""
         if self._answer is not None:
             return self._answer
-        return SEPARATOR.join(text for streamed in self._streamed.values() if (text := streamed.text))
+        arrived = [key for key in self._streamed if key not in self._held]
+        answers = [one for key in (*self._held, *arrived) if not (one := self._streamed[key]).dropped]
+        return SEPARATOR.join(filter(None, (one.text if one.stored is None else one.stored for one in answers)))
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """The messages that have arrived, whole or in part, in order: the ID and the text of each."""
-        return [(message_id, text) for message_id, streamed in self._streamed.items() if (text := streamed.text)]
+        return [(key, one.text) for key, one in self._streamed.items() if one.text and not one.dropped]
+
+    @property
+    def silent_nodes(self) -> list[str]:
+        """The nodes that wrote text which is no part of the answer."""
+        return list(dict.fromkeys(_label(one.node) for one in self._streamed.values() if one.dropped and one.text))
 
     @property
     def newest(self) -> str:
@@ -146,12 +180,7 @@ class AnswerReader:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
         if part["type"] == ANSWER:
             yield from self._read_answer(part["data"])
-            return
-        for event in self._read(part):
-            yield self._as_draft(event)
-
-    def _read(self, part: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        if part["type"] == "custom":
+        elif part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
             message, metadata = part["data"]
@@ -165,9 +194,8 @@ class AnswerReader:
             for name, update in part["data"].items():
                 if name == INTERRUPT:
                     self._read_interrupts(update)
-                # A list, where a node returned several commands.
-                for each in update if isinstance(update, list) else [update]:
-                    yield from self._read_update(each, (part["ns"], name))
+                else:
+                    yield from self._read_updates(update, (part["ns"], name))
             yield from self._read_early_results()
 
     def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[StreamEvent]:
@@ -179,20 +207,27 @@ class AnswerReader:
     def finish(self) -> Iterator[StreamEvent]:
         """Yield what was kept back; the stream has ended."""
         yield from self._read_early_results()
-        for event in self._speakers.end_all():
-            yield self._as_draft(event)
+        yield from self._speakers.end_all()
 
-    def _as_draft(self, event: StreamEvent) -> StreamEvent:
-        return replace(event, draft=True) if self._drafts and isinstance(event, TextDelta) else event
+    def complete(self) -> Iterator[StreamEvent]:
+        """Yield what is no part of the answer after all; the graph has ended as it should."""
+        if self._nodes:
+            return
+        for streamed in self._streamed.values():
+            ended = streamed.depth != 0 and _path(streamed.node)[0] in self._finished_nodes
+            if ended and not streamed.dropped and streamed.text.strip() != (self._answer or "").strip():
+                yield from self._drop(streamed)
 
     def _read_answer(self, answer: Answer) -> Iterator[StreamEvent]:
         """Read the answer that a graph returned; it is shown unless a model has just written it."""
         yield from self.finish()
-        shown = [text.strip() for _, text in self.messages]
-        self._answer, self.output = answer.text, answer.output
+        self.output = answer.output
+        if self._nodes:
+            return
+        shown = [streamed.text.strip() for streamed in self._streamed.values() if streamed.text and not streamed.draft]
+        self._answer = answer.text
         if answer.text and answer.text.strip() not in (*shown[-1:], SEPARATOR.join(shown)):
-            for event in self._speakers.say(ANSWER, TextDelta(answer.text, ANSWER if shown else "")):
-                yield event if event.text == answer.text else self._as_draft(event)
+            yield from self._speakers.say(ANSWER, TextDelta(answer.text, ANSWER if self._streamed else ""))
 
     def _read_report(self, data: object) -> Iterator[StreamEvent]:
         """Read what a node itself reported: our own nodes' facts, or whatever a user's node has to say."""
@@ -230,17 +265,57 @@ class AnswerReader:
             streamed = self._streamed[message_id] = _StreamedMessage(node, task, by_model)
             if repeats:
                 return
+        label = _label(node) if self._named else ""
         for reasoning in _reasoning(message):
-            yield ReasoningDelta(reasoning)
+            yield ReasoningDelta(reasoning, label)
         if text := message.text:
+            if streamed.draft is None:
+                streamed.draft = self._is_draft(streamed, text)
             streamed.pieces.append(text)
-            yield from self._speakers.say(message_id, TextDelta(text, _label(node) if self._named else ""))
+            yield from self._speakers.say(message_id, TextDelta(text, label, streamed.draft))
         if message.usage_metadata:
             self._add_usage(message)
         self.flow = message.response_metadata.get(LANGFLOW, self.flow)
         self.finish_reason = finish_reason(message) or self.finish_reason
         if whole or getattr(message, "chunk_position", None) == "last":
             yield from self._speakers.end(message_id)
+
+    def _is_draft(self, streamed: _StreamedMessage, text: str) -> bool:
+        """Return whether a message that begins with `text` is taken for an intermediate one, until the graph ends."""
+        path = _path(streamed.node)
+        if self._nodes:
+            streamed.dropped = not any(
+                name in self._nodes for name in (path[-1], *("/".join(path[:end]) for end in range(1, len(path) + 1)))
+            )
+            return streamed.dropped
+        if not self._named or not (streamed.by_model or streamed.node[0]):
+            return False  # what a node itself adds to the graph's state
+        return (streamed.by_model and text.lstrip().startswith("{")) or not self._may_answer(path)
+
+    def _settle(self, node: Node, updates: Sequence[object]) -> Iterator[IntermediateText]:
+        """Yield what was written in the run of `node` that ends with `updates`, and is not in the state after it."""
+        if not self._named or self._nodes or not all(each is None or isinstance(each, Mapping) for each in updates):
+            return
+        depth = len(node[0])
+        if not depth:
+            self._finished_nodes.add(node[1])
+        inside = [one for one in self._streamed.values() if one.node == node or _within(one, node, "")]
+        writers = {one.writer for one in inside if one.depth is not None and one.depth <= depth}
+        for streamed in inside:
+            if streamed.repeated_by & writers:
+                streamed.depth = depth
+        waiting = [one for one in inside if not one.dropped and (one.depth is None or one.depth > depth)]
+        if len({"|".join(one.task.split("|")[: depth + 1]) for one in waiting}) > 1:
+            return  # the node runs several times at once, and an update does not say which run it ends
+        values = [value for each in updates if isinstance(each, Mapping) for value in each.values()]
+        for streamed in waiting:
+            if streamed.text.strip() not in [value.strip() for value in values if isinstance(value, str)]:
+                yield from self._drop(streamed)
+
+    def _drop(self, streamed: _StreamedMessage) -> Iterator[IntermediateText]:
+        streamed.dropped = True
+        if streamed.text:
+            yield IntermediateText(streamed.text, _label(streamed.node))
 
     def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
         """Return whether a message that a node writes is what was shown already, each time once.
@@ -259,8 +334,16 @@ class AnswerReader:
             if repeated and message.text == "".join(streamed.text for streamed in repeated):
                 for streamed in repeated:
                     streamed.repeated_by.add(by)
+                    streamed.dropped = False
                 return True
         return False
+
+    def _read_updates(self, update: object, node: Node) -> Iterator[StreamEvent]:
+        # A list, where a node returned several commands.
+        updates = update if isinstance(update, list) else [update]
+        for each in updates:
+            yield from self._read_update(each, node)
+        yield from self._settle(node, updates)
 
     def _read_update(self, update: object, node: Node) -> Iterator[StreamEvent]:
         """Read what a node wrote: its messages are whole now, and so are their tool calls."""
@@ -268,9 +351,11 @@ class AnswerReader:
             self._todos_depth = len(node[0])  # a graph that is called may have a list of its own
             yield TodosChanged(todos)
         written = update.get("messages") if isinstance(update, Mapping) else None
+        written = written.value if isinstance(written, Overwrite) else written
         for message in written if isinstance(written, list | tuple) else [written]:
             # Of this turn alone: a subgraph returns the whole conversation to its parent.
             if isinstance(message, AIMessage) and message.id in self._streamed:
+                self._hold(message, node)
                 yield from self._read_calls(message)
             elif isinstance(message, ToolMessage) and message.tool_call_id in self._calls:
                 yield from self._read_result(message)
@@ -288,23 +373,36 @@ class AnswerReader:
         if isinstance(made, AIMessage):
             made.id = made.id or f"{node} {len(self._streamed)}"
             yield from self._read_message(made, node)
+            self._hold(made, node)
             yield from self._read_calls(made)
         elif isinstance(made, ToolMessage) and made.tool_call_id in self._calls:
             yield from self._read_result(made)
+
+    def _hold(self, message: AIMessage, node: Node) -> None:
+        """Note that the state of the graph of `node` has `message`."""
+        streamed, depth = self._streamed[str(message.id)], len(node[0])
+        if not depth and streamed.pieces:
+            self._held[str(message.id)] = None
+        if streamed.depth is None or depth <= streamed.depth:
+            streamed.depth = depth
+            streamed.dropped = streamed.dropped and bool(self._nodes)
+            if streamed.pieces and message.text != streamed.text:
+                streamed.stored = message.text
 
     def _read_calls(self, message: AIMessage) -> Iterator[StreamEvent]:
         for call in message.tool_calls:
             call_id = str(call["id"])
             if call_id not in self._calls:
-                self._calls[call_id] = call["name"]
-                yield ToolCallStarted(call_id, call["name"], call["args"])
+                label = _label(self._streamed[str(message.id)].node) if self._named else ""
+                self._calls[call_id] = call["name"], label
+                yield ToolCallStarted(call_id, call["name"], call["args"], label)
 
     def _read_result(self, message: ToolMessage) -> Iterator[ToolCallFinished]:
         call_id = message.tool_call_id
         if call_id not in self._finished_calls:
             self._finished_calls.add(call_id)
-            name = self._calls.get(call_id) or message.name or ""
-            yield ToolCallFinished(call_id, name, message.text, message.status)
+            name, node = self._calls.get(call_id, (message.name or "", ""))
+            yield ToolCallFinished(call_id, name, message.text, message.status, node)
 
     def _read_early_results(self) -> Iterator[StreamEvent]:
         for result in self._early_results:
@@ -368,10 +466,15 @@ def _within(streamed: _StreamedMessage, node: Node, task: str) -> bool:
     return streamed.node[0][: len(namespace)] == namespace and bool(inside) and inside[0].partition(":")[0] == name
 
 
-def _label(node: Node) -> str:
-    """Return what a node is called: with the nodes that its graph runs in, without their tasks' IDs."""
+def _path(node: Node) -> list[str]:
+    """Return the name of a node after those of the nodes that its graph runs in, without their tasks' IDs."""
     namespace, name = node
-    return "/".join([*(part.partition(":")[0] for part in namespace), name])
+    return [*(part.partition(":")[0] for part in namespace), name]
+
+
+def _label(node: Node) -> str:
+    """Return what a node is called."""
+    return "/".join(_path(node))
 
 
 def _reasoning(message: BaseMessage) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import (
     empty_checkpoint,
 )
 from langgraph.errors import InvalidUpdateError
-from langgraph.graph import END, START
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
@@ -131,6 +131,7 @@ class GraphThread:
         id: The thread's.
         node: The graph's node that answers; None for a graph whose nodes are its own affair.
         configurable: What the user gives each run in its config.
+        answer_nodes: The nodes whose text is the answer; none where that is what the graph adds to its state.
 
     """
 
@@ -139,6 +140,7 @@ class GraphThread:
     id: str
     node: str | None = None
     configurable: Mapping[str, Any] = field(default_factory=dict)
+    answer_nodes: Collection[str] = field(default=(), kw_only=True)
 
     def config(self, model: "ModelName | str" = "", *, title: str = "", turn: int | None = None) -> RunnableConfig:
         """Return a run's config; the store's index and a thread's tree are made from its metadata."""
@@ -274,10 +276,20 @@ class GraphThread:
                 return True
         return False
 
-    @property
-    def has_drafts(self) -> bool:
-        """Whether what models write during a turn may differ from the answer."""
-        return False
+    def may_answer(self, path: Sequence[str]) -> bool:
+        """Return whether the node `path`, the last of these names after those around it, may be the graph's last one.
+
+        That is True where the graph does not say.
+        """
+        graph: Any = self.graph
+        for name in path:
+            builder = getattr(graph, "builder", None)
+            if not isinstance(builder, StateGraph) or name not in builder.nodes:
+                return True
+            if not _may_end(builder, name):
+                return False
+            graph = builder.nodes[name].runnable
+        return True
 
     @property
     def runs_here(self) -> bool:
@@ -434,3 +446,17 @@ def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
         inner = next_nodes(task.state) if isinstance(task.state, StateSnapshot) else ()
         names += [f"{task.name}/{name}" for name in inner] or [task.name]
     return tuple(dict.fromkeys(names or snapshot.next))
+
+
+def _may_end(builder: StateGraph[Any, Any, Any, Any], name: str) -> bool:
+    """Return whether nothing but hooks of langchain's middleware need to follow the node `name` of a graph."""
+    node = builder.nodes[name]
+    following = [end for start, end in builder.edges if start == name]
+    if not isinstance(node.runnable, Pregel):  # a graph names where its own nodes may lead, and may end all the same
+        following += node.ends or ()
+    for branch in builder.branches.get(name, {}).values():
+        following += [END] if branch.ends is None else branch.ends.values()
+    following += [end for starts, end in builder.waiting_edges if name in starts]
+    return not following or any(
+        end == END or (".after_" in end and end in builder.nodes and _may_end(builder, end)) for end in following
+    )

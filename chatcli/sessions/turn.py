@@ -76,7 +76,7 @@ class RunningTurn:
         self._context = context
         self._cost = cost
         self._explain = explain
-        self._reader = AnswerReader(named=thread.node is None, drafts=thread.has_drafts)
+        self._reader = AnswerReader(named=thread.node is None, nodes=thread.answer_nodes, may_answer=thread.may_answer)
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -110,10 +110,16 @@ class RunningTurn:
             if end.finish_reason == STOPPED:
                 yield stopped_notice(self._stopped_before)
             elif end.finish_reason == NO_ANSWER:
-                yield Notice("the graph ended without an answer", "warning")
+                yield self._no_answer()
             for request in as_requests(self._reader.interrupts.values()):
                 yield request
         yield end
+
+    def _no_answer(self) -> Notice:
+        if not (nodes := self._thread.answer_nodes):
+            return Notice("the graph ended without an answer", "warning")
+        others = one_line(", ".join(self._reader.silent_nodes), MAX_NODES) or "none"
+        return Notice(f"no text came from the node {', '.join(nodes)}; nodes that wrote text: {others}", "warning")
 
     def interrupt(self) -> None:
         """Stop it, also before it has started: it then ends with `TurnInterrupted`."""
@@ -148,11 +154,14 @@ class RunningTurn:
             async for part in thread.stream(self._input, config, self._context):
                 for event in self._reader.read(part):
                     self.announce(event)
+            for event in self._reader.complete():
+                self.announce(event)
             await self._read_unstreamed()
 
     async def _read_unstreamed(self) -> None:
         """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
-        if self._thread.node is not None or self._reader.content or isinstance(self._input, Command):
+        by_state = self._thread.node is None and not self._thread.answer_nodes
+        if not by_state or self._reader.content or isinstance(self._input, Command):
             return
         messages = await self._thread.messages()
         new = [message for message in messages[newest_turn(messages) :] if message.id not in self._held]

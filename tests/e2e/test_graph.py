@@ -167,21 +167,22 @@ def test_only_the_answer_is_on_stdout(chat: Chat) -> None:
     assert sorted(answer.stderr.splitlines()) == ["printed by a node", "progress: thinking"]
 
 
-def test_tool_calls_and_nodes_are_told_apart(chat: Chat) -> None:
-    events = ok(chat(*spec("tools"), "-t", "t", "--format", "jsonl", "hi")).events()
+@pytest.mark.parametrize("name", ["tools", "raw_tools"])
+def test_tool_calls_and_nodes_are_told_apart(chat: Chat, name: str) -> None:
+    events = ok(chat(*spec(name), "-t", "t", "--format", "jsonl", "hi")).events()
     valid_events(events)
     assert [(event["type"], event.get("node") or event.get("name")) for event in events] == [
         ("turn_started", None),
         ("text_delta", "plan"),
-        ("tool_call_started", "weigh"),
-        ("tool_call_finished", "weigh"),
+        ("tool_call_started", "plan"),
+        ("tool_call_finished", "plan"),
         ("text_delta", "team/conclude"),
         ("turn_finished", None),
     ]
     assert events[2]["arguments"] == {"what": "a cat"}
     assert events[-1]["content"] == "Let me see.\n\nIt weighs 4 kg."
 
-    answer = ok(chat(*spec("tools"), "hi"))
+    answer = ok(chat(*spec(name), "hi"))
     assert answer.stdout == "Let me see.\n\nIt weighs 4 kg.\n"
     assert 'weigh(what="a cat") → a cat: 4 kg' in answer.stderr
     assert 'Tool: weigh(what="a cat") → a cat: 4 kg' in ok(chat("threads", "show", "t")).stdout
@@ -304,7 +305,7 @@ def test_time_travel_keeps_the_whole_state(chat: Chat, terminal: OpenTerminal) -
 
 @pytest.mark.executable
 def test_a_node_that_is_stopped_leaves_the_text_that_had_arrived(chat: Chat) -> None:
-    running = chat.start(*spec("slow"), "-t", "t", "slow")
+    running = chat.start(*spec("slow"), "--node", "speak", "-t", "t", "slow")
     running.wait_for_output("It begins")
     running.signal(signal.SIGINT)
     assert running.finish().returncode == 130
@@ -313,7 +314,7 @@ def test_a_node_that_is_stopped_leaves_the_text_that_had_arrived(chat: Chat) -> 
         ("slow", False),
         ("It begins", True),
     ]
-    assert ok(chat("-t", "t", "quick")).stdout == "It begins\n\nand ends.\n"
+    assert ok(chat("-t", "t", "quick")).stdout == "and ends.\n"
 
 
 def test_neither_a_folder_nor_an_imported_file_names_the_code_to_run(chat: Chat) -> None:

@@ -76,7 +76,7 @@ def test_nodes_that_answer_at_the_same_time_are_shown_one_after_the_other(chat: 
     assert len(set(nodes)) == 2
     texts = ok(chat(*spec("both"), "go"))
     assert texts.stdout == f"{fake.default.text}\n\n{fake.default.text}\n"
-    assert texts.stderr in ("[left]\n", "[right]\n")
+    assert texts.stderr == ""
 
 
 def test_a_summary_is_no_words_of_the_user_and_hides_no_turn(chat: Chat, fake: FakeOpenAI) -> None:

@@ -204,7 +204,8 @@ def test_a_program_gets_the_answer_alone_and_a_terminal_all_that_is_written(chat
     assert answer(chat(*spec("rag"), "--json", "sky"))["content"] == "found: a search for sky"
     events = ok(chat(*spec("rag"), "--format", "jsonl", "sky")).events()
     valid_events(events)
-    assert {event["draft"] for event in events if event["type"] == "text_delta"} == {True}
+    texts = [(event["node"], event.get("draft", False)) for event in events if event["type"] == "text_delta"]
+    assert {*texts} == {("rewrite", True), ("answer", False)}
 
     assert ok(chat(*spec("counted"), "a b")).stdout == '{"words": 2}\n'
     found = answer(chat(*spec("counted"), "--json", "a b"))

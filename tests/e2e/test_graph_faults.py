@@ -27,7 +27,7 @@ def line_of(words: str) -> int:
         ("denied", "PermissionError: [Errno 13] Permission denied: 'archive.txt'", "raise error"),
         ("grouped", "TimeoutError: one of several", 'raise TimeoutError("one'),
         ("rephrasing", "RuntimeError: the plan has no first step", "raise RuntimeError"),
-        ("going_on", "KeyError: 'fallback'", 'os.environ["fallback"]'),
+        ("going_on", "KeyError: 'FALLBACK'", 'os.environ["FALLBACK"]'),
     ],
 )
 def test_a_nodes_own_error_is_its_own(chat: Chat, name: str, text: str, code: str) -> None:

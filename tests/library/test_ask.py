@@ -356,7 +356,9 @@ def test_a_graph_that_ends_the_program_fails_its_turn_alone(place: str) -> None:
 
     failed, answer = asyncio.run(both())
     assert isinstance(failed, RuntimeError)
-    assert re.search(r"'graph' failed in the node \S+: it ended the program by sys\.exit\(3\) \(.*exits\.py, line \d+\)", str(failed))
+    assert re.search(
+        r"'graph' failed in the node \S+: it ended the program by sys\.exit\(3\) \(.*exits\.py, line \d+\)", str(failed)
+    )
     assert answer.content == "still here"
 
 

@@ -12,6 +12,7 @@ from chatcli.events import (
     DecisionRequested,
     DiffShown,
     Event,
+    IntermediateText,
     KeysOffered,
     TextDelta,
     ToolCallFinished,
@@ -72,14 +73,15 @@ def test_a_call_that_runs_is_shown_until_it_ends() -> None:
 
 
 def test_off_a_terminal_the_answer_alone_is_on_stdout() -> None:
-    out, err = off_terminal(*CALLS, finished())
-    assert out == "Let me see.\n\nIt weighs 4 kg.\n\nIndeed.\n"
-    refused, weighed, node = err.splitlines()
+    aside = IntermediateText("Is it a cat?\n\nIt is.", "check")
+    out, err = off_terminal(*CALLS, aside, finished("It weighs 4 kg."))
+    assert out == "It weighs 4 kg.\n"
+    refused, weighed, *asides = err.splitlines()
     assert "✗" in refused
     assert weighed.startswith('weigh(what="a cat") → 4 kg and more')
     assert weighed.endswith("characters)")
-    assert node == "[check]"
-    assert off_terminal(*CALLS, finished(), quiet=True)[1] == ""
+    assert asides == ["[check] Is it a cat?", "[check] It is."]
+    assert off_terminal(*CALLS, aside, finished(), quiet=True)[1] == ""
 
 
 @pytest.mark.parametrize(

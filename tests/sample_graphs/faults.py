@@ -79,7 +79,7 @@ def ask_and_go_on(state: Any) -> Any:
     try:
         return ask(state)
     except Exception:  # noqa: BLE001 - as in many a graph
-        return {"messages": [AIMessage(os.environ["fallback"])]}
+        return {"messages": [AIMessage(os.environ["FALLBACK"])]}
 
 
 asking = _builder(ask)

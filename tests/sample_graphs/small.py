@@ -74,13 +74,26 @@ def weigh(state: MessagesState) -> dict[str, Any]:
     return {"messages": [ToolMessage("a cat: 4 kg", tool_call_id="call-1", name="weigh")]}
 
 
-tools = StateGraph(MessagesState)
-tools.add_node("plan", lambda state: {"messages": [AIMessage("Let me see.", tool_calls=[WEIGH])]})
-tools.add_node("weigh", weigh)
-tools.add_node("team", builder_of(lambda state: {"messages": [AIMessage("It weighs 4 kg.")]}, "conclude").compile())
-tools.add_edge(START, "plan")
-tools.add_edge("plan", "weigh")
-tools.add_edge("weigh", "team")
+def weigh_plainly(state: MessagesState) -> dict[str, Any]:
+    """Give the result as plain data, as LangGraph's memory agent does."""
+    return {"messages": [{"role": "tool", "content": "a cat: 4 kg", "tool_call_id": "call-1"}]}
+
+
+def _weighing(result: Any) -> StateGraph[Any]:
+    builder = StateGraph(MessagesState)
+    builder.add_node("plan", lambda state: {"messages": [AIMessage("Let me see.", tool_calls=[WEIGH])]})
+    builder.add_node("weigh", result)
+    builder.add_node(
+        "team", builder_of(lambda state: {"messages": [AIMessage("It weighs 4 kg.")]}, "conclude").compile()
+    )
+    builder.add_edge(START, "plan")
+    builder.add_edge("plan", "weigh")
+    builder.add_edge("weigh", "team")
+    return builder
+
+
+tools = _weighing(weigh)
+raw_tools = _weighing(weigh_plainly)
 
 
 def approve(state: MessagesState) -> dict[str, Any]:

@@ -124,8 +124,8 @@ def test_tool_calls_and_text_are_separate_events() -> None:
             said = [event for event in events if isinstance(event, TextDelta | ToolCallStarted | ToolCallFinished)]
             assert said == [
                 TextDelta("Let me weigh it.", "call_tool"),
-                ToolCallStarted("call-1", "weigh", {"what": "a cat"}),
-                ToolCallFinished("call-1", "weigh", "4 kg"),
+                ToolCallStarted("call-1", "weigh", {"what": "a cat"}, "call_tool"),
+                ToolCallFinished("call-1", "weigh", "4 kg", node="call_tool"),
                 TextDelta("\n\nIt weighs 4 kg.", "conclude"),
             ]
 

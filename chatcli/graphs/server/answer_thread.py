@@ -28,11 +28,6 @@ class ServerAnswerThread(ServerThread):
 
     shape: GraphShape = field(kw_only=True)
 
-    @property
-    def has_drafts(self) -> bool:
-        """Whether what models write during a turn may differ from the answer."""
-        return True
-
     async def stream(
         self, graph_input: Any, config: RunnableConfig, context: Any = None
     ) -> AsyncIterator[Mapping[str, Any]]:

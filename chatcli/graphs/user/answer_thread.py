@@ -79,11 +79,6 @@ class AnswerThread(GraphThread):
     shape: GraphShape = field(kw_only=True)
     name: str = ""
 
-    @property
-    def has_drafts(self) -> bool:
-        """Whether what models write during a turn may differ from the answer."""
-        return True
-
     async def stream(
         self, graph_input: Any, config: RunnableConfig, context: Any = None
     ) -> AsyncIterator[Mapping[str, Any]]:

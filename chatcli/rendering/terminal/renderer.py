@@ -30,6 +30,10 @@ _NOTICE_STYLES = {"info": "dim", "warning": "yellow", "error": "red"}
 # They do not change the answer area.
 _INPUT_LINE = (events.DraftChanged, events.ScreenSuspended, events.ScreenResumed, events.SixelReported)
 _PIECES = (events.TextDelta, events.ReasoningDelta)
+_END_DRAFT = (
+    *(events.ToolCallStarted, events.ToolCallFinished, events.ApprovalRequested, events.TurnFinished),
+    *(events.TurnInterrupted, events.TurnFailed),
+)
 _KEEPS_WAITING = (*_INPUT_LINE, events.Notice, events.ImageAttached, events.DocumentsFound, events.TurnStarted)
 
 
@@ -69,6 +73,8 @@ class TerminalRenderer:
         self._answered = False
         """Whether a part of the turn's answer was shown."""
         self._node = ""
+        self._draft = ""
+        """The open line of an intermediate text."""
 
     def render(self, event: events.Event) -> None:
         """Show `event`."""
@@ -78,11 +84,14 @@ class TerminalRenderer:
             self._waiting.delay(f"{self._model} is answering")
         elif not (isinstance(event, _KEEPS_WAITING) or self._is_of_call(event)):
             self._waiting.stop()
+        if isinstance(event, _END_DRAFT):
+            self._end_draft()
         self._show(event)
 
     def close(self) -> None:
         """Keep the text that has arrived, and restore the terminal."""
         self._waiting.stop()
+        self._end_draft()
         self._progress_line.erase()
         try:
             self._end_answer("")
@@ -101,11 +110,16 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: events.TextDelta) -> None:
+        if event.draft:
+            self._show_draft(event)
+            return
+        self._end_draft()
         if event.node != self._node and self._answered:
             self._end_answer("")
             self._screen.print_note(f"[{sanitize_line(event.node)}]", "dim")
         self._node = event.node
-        text = self._sanitizer.feed(event.text)
+        written = event.text if self._answered or not event.node else event.text.lstrip("\n")  # after a draft
+        text = self._sanitizer.feed(written)
         if text:
             self._tool_lines.end("")
             self._feed_answer(text)
@@ -293,6 +307,23 @@ class TerminalRenderer:
         self._answered = True
         begun = self._screen.answer is not None
         self._screen.open_answer().feed(text if begun else self._screen.as_written(text))
+
+    def _show_draft(self, event: events.TextDelta) -> None:
+        """Show the whole lines of an intermediate text, dim, with its node."""
+        if self._quiet:
+            return
+        if event.node != self._node:
+            self._end_draft()
+        self._node = event.node
+        *lines, self._draft = f"{self._draft}{event.text}".split("\n")
+        for line in filter(str.strip, lines):
+            self._end_answer("")
+            self._tool_lines.end("")
+            self._screen.print_note(sanitize_line(f"[{event.node}] {line}"), "dim")
+
+    def _end_draft(self) -> None:
+        if self._draft:
+            self._show_draft(events.TextDelta("\n", self._node, draft=True))
 
     def _end_answer(self, content: str) -> None:
         """Finish the answer in progress; show `content` if none of it came as deltas."""

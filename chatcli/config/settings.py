@@ -21,7 +21,16 @@ from chatcli.config.grants import check_named
 from chatcli.config.providers import PROVIDERS
 from chatcli.config.secrets import Secret
 from chatcli.config.thread_ids import check_thread_id
-from chatcli.config.values import ValueTable, http_url, not_negative, positive, read_value, style_of_code, tool_rules
+from chatcli.config.values import (
+    HeaderTable,
+    ValueTable,
+    http_url,
+    not_negative,
+    positive,
+    read_value,
+    style_of_code,
+    tool_rules,
+)
 from chatcli.errors import UsageError
 from chatcli.runtime.options import OPTIONS, scoped
 from chatcli.runtime.program import Program, command, current_program
@@ -114,6 +123,7 @@ class Settings:
     # A LangGraph server; hidden, since a URL may hold a password too.
     url: Annotated[str, http_url] | None = field(default=None, repr=False)
     assistant: str | None = None
+    header: HeaderTable = field(default_factory=HeaderTable, repr=False)
     langgraph_api_key: Secret | None = field(default=None, metadata=_variables(*SERVER_KEY_VARIABLES))
     quiet: bool = False
     color: ColorMode = "auto"

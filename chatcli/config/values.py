@@ -35,8 +35,15 @@ class TypedText(str):
             return [str(self)]
 
 
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+
+
 class ValueTable(dict[str, Any]):
     """Values by key; those that were typed as `KEY=VALUE` are `TypedText`."""
+
+
+class HeaderTable(dict[str, Secret]):
+    """HTTP headers by name."""
 
 
 def read_value(kind: Any, value: object) -> Any:
@@ -292,6 +299,23 @@ def _typed_table(value: object) -> ValueTable:
     return table
 
 
+def _headers(value: object) -> HeaderTable:
+    """Read what `_table` does; no message repeats a text of it, which may be a key."""
+    if isinstance(value, str):
+        try:
+            value = read_json(value) if value.lstrip().startswith("{") else [value]
+        except ValueError:
+            value = None
+    if isinstance(value, list | tuple):
+        value = {name: text for name, _, text in (str(item).partition("=") for item in value)}
+    if not isinstance(value, dict):
+        raise ValueError("headers, each NAME=VALUE, or a JSON object")
+    table = HeaderTable({str(name): read_value(Secret, text) for name, text in value.items()})
+    if not all(_HEADER_NAME.fullmatch(name) and text and text.is_sendable() for name, text in table.items()):
+        raise ValueError("headers, each NAME=VALUE, of characters that HTTP allows")
+    return table
+
+
 def _tables(value: object) -> dict[str, dict[str, Any]]:
     """Return a table of tables; `value` is one, a text with a JSON object or one `TABLE.KEY=VALUE`, or a list."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
@@ -326,4 +350,5 @@ _READERS: dict[Any, Callable[[object], Any]] = {
     tuple: _list,
     dict: _table,
     ValueTable: _typed_table,
+    HeaderTable: _headers,
 }

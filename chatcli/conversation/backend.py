@@ -248,9 +248,12 @@ def choose_backend(settings: Settings, *, shared: bool = False) -> Backend:
     """
     local = any(map(settings.is_option, _LOCAL_OPTIONS))
     if settings.url is None or (local and not settings.is_option("url")):
+        settings.refuse_options(("header",), "a store on this machine: it is for a server", "Give --url.")
         return LocalBackend(_choose_store(settings, shared))
     settings.refuse_options((*_LOCAL_OPTIONS, *PLAIN_CHAT), "a LangGraph server, whose app has its own")
-    return ServerBackend(ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant))
+    return ServerBackend(
+        ServerAddress(settings.url, settings.langgraph_api_key, settings.assistant, tuple(settings.header.items()))
+    )
 
 
 def _choose_store(settings: Settings, shared: bool) -> StoreLocation:

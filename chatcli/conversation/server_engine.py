@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import BaseMessage
 from langgraph_sdk.client import LangGraphClient
@@ -78,12 +79,16 @@ class ServerEngine:
     async def session(self, thread_id: str, request: SessionRequest) -> Session:
         """Return a hold on the thread `thread_id`: without another choice, its last assistant goes on."""
         uuid, metadata = await asyncio.to_thread(self.threads.identify, thread_id)
+        grants = self._backend.grants(thread_id)
+        if mine := await asyncio.to_thread(lambda: grants.graph):  # a server may list them in another order
+            metadata = {**metadata, "assistant_id": mine}
         assistant = self._chosen or _recorded(self._found, metadata) or self._found[0]
+        with suppress(OSError):  # then the server alone knows
+            await asyncio.to_thread(grants.name_graph, assistant["assistant_id"])
         if assistant["assistant_id"] not in self._schemas:
             found = await asyncio.to_thread(app_schemas, self._backend.server, assistant)
             self._schemas[assistant["assistant_id"]] = found
         found = self._schemas[assistant["assistant_id"]]
-        grants = self._backend.grants(thread_id)
         remembered = GraphValues.read(await asyncio.to_thread(lambda: grants.values))
         given = self._given.for_thread(remembered, first=request.is_first_thread)
         shape = find_shape(assistant["name"], found, given)
@@ -178,14 +183,28 @@ def _choose(found: Sequence[Assistant], name: str) -> Assistant:
         for assistant in found:
             if assistant[key] == name:
                 return assistant
-    names = list(dict.fromkeys(assistant["name"] for assistant in found))
-    raise UsageError(f"the LangGraph server has no assistant {name!r}", remedy=f"It has: {', '.join(names[:10])}.")
+    raise UsageError(f"the LangGraph server has no assistant {name!r}", remedy=f"It has: {_names(found)}.")
 
 
 def _recorded(found: Sequence[Assistant], metadata: Mapping[str, Any]) -> Assistant | None:
-    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none of these."""
-    for key in ("assistant_id", "graph_id"):
+    """Return the assistant that a thread's metadata names, or one of its graph; None where it names none.
+
+    Raises:
+        UsageError: The server has neither any more: another one must not answer unasked.
+
+    """
+    named = {key: metadata[key] for key in ("assistant_id", "graph_id") if metadata.get(key)}
+    for key, value in named.items():
         for assistant in found:
-            if assistant[key] == metadata.get(key):
+            if cast("Mapping[str, Any]", assistant)[key] == value:
                 return assistant
+    if named:
+        raise UsageError(
+            f"the assistant that answered on this thread is gone from the LangGraph server: {[*named.values()][-1]}",
+            remedy=f"Choose another one: --assistant NAME. It has: {_names(found)}.",
+        )
     return None
+
+
+def _names(found: Sequence[Assistant]) -> str:
+    return ", ".join(list(dict.fromkeys(assistant["name"] for assistant in found))[:10])

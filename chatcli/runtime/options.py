@@ -192,6 +192,9 @@ BY_HEADING = {
         ),
         Option("--share-memory", "Let the graph read remembered facts in its store.", "chat"),
         Option("--url URL", "A LangGraph server: its app answers, and it keeps the threads.", "chat"),
+        Option(
+            "--header NAME=VALUE", "Send this header with every request to that server; repeatable.", "chat", kind=list
+        ),
         Option("--assistant NAME", "The assistant of that server; default: its first.", "chat"),
     ),
     "Other": (

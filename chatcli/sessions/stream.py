@@ -41,6 +41,9 @@ INTERRUPT = "__interrupt__"
 ANSWER = "answer"
 """The type of the stream part that a thread adds at its end where the answer is not what the messages say."""
 
+REJOINED = "rejoined"
+"""The type of the stream part that says that the connection broke and the run is joined again."""
+
 StreamEvent = AnswerEvent | Notice | Progress
 Node = tuple[tuple[str, ...], str]
 """A node: the namespace of its graph, and its name."""
@@ -149,6 +152,8 @@ class AnswerReader:
         """What the graph waits for, by the interrupts' IDs."""
         self.paused = False
         """Whether the graph stopped at one of its breakpoints, which ask nothing."""
+        self.has_gap = False
+        """Whether parts of the stream may not have arrived."""
         self._todos_depth = sys.maxsize
 
     @property
@@ -180,6 +185,9 @@ class AnswerReader:
         """Yield the events of `part`, a stream part of one of `STREAM_MODES`, or of the type `ANSWER`."""
         if part["type"] == ANSWER:
             yield from self._read_answer(part["data"])
+        elif part["type"] == REJOINED:
+            self.has_gap = True
+            yield Notice("the connection to the server broke; joining the run again")
         elif part["type"] == "custom":
             yield from self._read_report(part["data"])
         elif part["type"] == "messages":
@@ -199,10 +207,15 @@ class AnswerReader:
             yield from self._read_early_results()
 
     def read_stored(self, messages: Sequence[BaseMessage]) -> Iterator[StreamEvent]:
-        """Yield the answers among `messages`, which the state holds and no stream part had."""
+        """Yield the answers among `messages`, those of the state, that no stream part had; the others are whole now."""
         for message in messages:
             if isinstance(message, AIMessage) and message.text:
-                yield from self._read_message(message, ((), ""))
+                if message.id not in self._streamed:
+                    yield from self._read_message(message, ((), ""))
+                self._hold(message, ((), ""))
+        for streamed in self._streamed.values():
+            if self.has_gap and streamed.depth != 0 and not streamed.dropped:  # a step that was run again
+                yield from self._drop(streamed)
 
     def finish(self) -> Iterator[StreamEvent]:
         """Yield what was kept back; the stream has ended."""

@@ -161,7 +161,8 @@ class RunningTurn:
     async def _read_unstreamed(self) -> None:
         """Show an answer that a graph wrote in a way that LangGraph does not stream, such as `Overwrite`."""
         by_state = self._thread.node is None and not self._thread.answer_nodes
-        if not by_state or self._reader.content or isinstance(self._input, Command):
+        complete = self._reader.content and not self._reader.has_gap
+        if not by_state or complete or isinstance(self._input, Command):
             return
         messages = await self._thread.messages()
         new = [message for message in messages[newest_turn(messages) :] if message.id not in self._held]

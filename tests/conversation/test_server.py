@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -189,6 +190,77 @@ def test_an_answer_that_another_program_stops_is_no_whole_answer(run: Run, other
     run(work)
 
 
+class Road:
+    """The way to a server, which can be interrupted: `cut` breaks the connections that are open."""
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
+        self._open: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+        self._open.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
+        self._open += [writer, back]
+        await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+def test_a_run_whose_connection_breaks_is_joined_again(langgraph_server: str) -> None:
+    async def go() -> None:
+        road = Road(langgraph_server)
+        async with road as url, open_engine(url, None) as engine:
+            session = await engine.session(f"thread-{secrets.token_hex(4)}", OPENING)
+            events: list[Event] = []
+            async for event in session.run_turn("Count up to the end"):
+                events.append(event)
+                if sum(isinstance(each, TextDelta) for each in events) in (2, 5):
+                    road.cut()
+            end = events[-1]
+            assert isinstance(end, TurnFinished), end
+            said = "You said: Count up to the end (message 1, somebody)"
+            assert end.content == "".join(each.text for each in events if isinstance(each, TextDelta)) == said
+            assert "the connection to the server broke; joining the run again" in [
+                each.text for each in events if isinstance(each, Notice)
+            ]
+
+    asyncio.run(go())
+
+
+def test_a_thread_keeps_its_assistant(langgraph_server: str, other: OtherProgram) -> None:
+    thread = f"thread-{secrets.token_hex(4)}"
+
+    async def answerer(assistant: str | None) -> str:
+        async with open_engine(langgraph_server, assistant) as engine:
+            engine._found = [*reversed(engine._found)]  # as another server may list them
+            session = await engine.session(thread, OPENING)
+            await answered(session, "Hello?")
+            return str(session.name)
+
+    assert asyncio.run(answerer("echo")) == "langgraph:echo"
+    (there,) = other.client.threads.search(metadata={"chatcli_thread": thread})
+    other.client.runs.wait(there["thread_id"], "count", input={})
+    assert asyncio.run(answerer(None)) == "langgraph:echo"
+
+
 def test_turns_wait_for_another_programs_run(run: Run, other: OtherProgram) -> None:
     async def work(session: Session) -> None:
         await ask(session, "Hello?")
@@ -257,8 +329,8 @@ def test_tool_calls_are_reported(run: Run) -> None:
     async def work(session: Session) -> None:
         events = await ask(session, "The weather?")
         called, answered = [event for event in events if isinstance(event, ToolCallStarted | ToolCallFinished)]
-        assert called == ToolCallStarted("call-1", "forecast", {"city": "Rome"})
-        assert answered == ToolCallFinished("call-1", "forecast", "Rome: sunny")
+        assert called == ToolCallStarted("call-1", "forecast", {"city": "Rome"}, "look_up")
+        assert answered == ToolCallFinished("call-1", "forecast", "Rome: sunny", node="look_up")
         assert isinstance(events[-1], TurnFinished)
         assert events[-1].content == "I looked: Rome: sunny"
 

@@ -1,7 +1,7 @@
 """A LangGraph server: its address, clients for it, and its failures as our errors."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,8 @@ from chatcli.errors import AuthError, ChatcliError, NetworkError, RefusedError, 
 from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
-    import httpx
     from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
-    from langgraph_sdk.schema import Assistant
+    from langgraph_sdk.schema import Assistant, RunCreateMetadata
 
 SERVER = "langgraph"
 """The provider in the name of a server's assistant: `langgraph:NAME`."""
@@ -37,12 +36,14 @@ class ServerAddress:
         url: Its URL, without a slash at the end.
         key: The key of its API, sent as `x-api-key`; None if it needs none.
         assistant: The name or ID of an assistant, None for the server's first.
+        own_headers: What the user adds to the headers of every request.
 
     """
 
     url: str = field(repr=False)
     key: Secret | None = None
     assistant: str | None = None
+    own_headers: tuple[tuple[str, Secret], ...] = ()
 
     @property
     def shown(self) -> str:
@@ -52,7 +53,14 @@ class ServerAddress:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
-        return {} if self.key is None else {"x-api-key": self.key.get_secret_value()}
+        key = () if self.key is None else (("x-api-key", self.key),)
+        return {name.lower(): text.get_secret_value() for name, text in (*key, *self.own_headers)}
+
+    def line(self, text: str) -> str:
+        """Return `text`, which came from the server, in one line and without the key and the headers."""
+        secrets = [text for _, text in self.own_headers] + ([self.key] if self.key is not None else [])
+        words = [Secret(word) for one in secrets for word in one.get_secret_value().split()]
+        return one_line(redact(text, [*secrets, *words]))[:MESSAGE_LENGTH]
 
 
 def check_server(server: ServerAddress) -> None:
@@ -69,27 +77,46 @@ def check_server(server: ServerAddress) -> None:
     from chatcli.runtime.http import request
 
     try:
-        status = request("GET", f"{server.url}/ok", seconds=REACH_TIMEOUT, headers=server.headers).status_code
+        response = request("GET", f"{server.url}/ok", seconds=REACH_TIMEOUT, headers=server.headers)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise unreachable(server, error) from error
-    if status != OK:
-        raise _refused(server, status, f"status {status}")
+    if response.status_code != OK:
+        raise _refused(server, response.status_code, _server_message(response))
+
+
+@dataclass(slots=True)
+class StartedRun:
+    """A run that a stream has begun: its ID, and that of the newest event that has arrived of it."""
+
+    id: str = ""
+    newest_event: str | None = None
+
+    def __call__(self, created: "RunCreateMetadata") -> None:
+        """Take what the server says about the run that it created."""
+        self.id = created["run_id"]
 
 
 def build_client(server: ServerAddress) -> "LangGraphClient":
     """Return a client for `server`, which, unlike LangGraph's own, neither looks for keys nor retries."""
     import httpx
-    from langgraph_sdk.client import LangGraphClient
+    from langgraph_sdk.client import LangGraphClient, RunsClient
 
     from chatcli.runtime.http import MOST_BODY, async_hooks
 
     async def forget_stream(response: httpx.Response) -> None:
-        # A run ends with its connection; without this the client would look for it for 19 s in vain.
+        # We join a run again ourselves, for as long as the user allows; the client would do it for 19 s.
         response.headers.pop("location", None)
+
+    class Runs(RunsClient):
+        """Notes the newest event of a run where the callback `on_run_created` is a `StartedRun`."""
+
+        def stream(self, *args: Any, on_run_created: Any = None, **options: Any) -> AsyncIterator[Any]:
+            parts = super().stream(*args, on_run_created=on_run_created, **options)
+            return noted(parts, on_run_created) if isinstance(on_run_created, StartedRun) else parts
 
     hooks = async_hooks(MOST_BODY)  # a thread's state, in one piece, may hold every attachment
     hooks["response"].append(forget_stream)
-    return LangGraphClient(
+    client = LangGraphClient(
         httpx.AsyncClient(
             base_url=server.url,
             headers=server.headers,
@@ -97,6 +124,15 @@ def build_client(server: ServerAddress) -> "LangGraphClient":
             event_hooks=hooks,
         )
     )
+    client.runs = Runs(client.http)
+    return client
+
+
+async def noted(parts: AsyncIterator[Any], run: StartedRun) -> AsyncIterator[Any]:
+    """Yield the stream's `parts` of `run`, and note there the newest one."""
+    async for part in parts:
+        run.newest_event = part.id or run.newest_event
+        yield part
 
 
 def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
@@ -151,7 +187,9 @@ def server_failures(server: ServerAddress) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        raise _refused(server, error.response.status_code, _server_message(error)) from error
+        raise _refused(
+            server, error.response.status_code, _server_message(error.response, str(getattr(error, "message", "")))
+        ) from error
     except httpx.HTTPError as error:
         raise unreachable(server, error) from error
     except json.JSONDecodeError as error:
@@ -164,7 +202,7 @@ def unreachable(server: ServerAddress, error: Exception) -> ChatcliError:
 
     if isinstance(error, ElsewhereError):
         return _refused(server, OK, str(error))
-    reason = one_line(str(error))[:MESSAGE_LENGTH] or type(error).__name__
+    reason = server.line(str(error)) or type(error).__name__
     return NetworkError(
         f"the LangGraph server {server.shown} can't be reached: {reason}",
         remedy="Check the address (--url) and that the server runs.",
@@ -172,12 +210,17 @@ def unreachable(server: ServerAddress, error: Exception) -> ChatcliError:
 
 
 def _refused(server: ServerAddress, status: int, reason: str) -> ChatcliError:
-    where = f"the LangGraph server {server.shown}"
+    where, reason = f"the LangGraph server {server.shown}", server.line(reason)
     match status:
-        case 401 | 403:
-            remedy = "Set LANGGRAPH_API_KEY (or LANGSMITH_API_KEY) to its key."
-            what = "refuses the key" if server.key is not None else "asks for a key"
+        case 401:
+            what = "does not accept the key or the headers" if server.headers else "wants to know who asks"
+            remedy = (
+                "Set LANGGRAPH_API_KEY (or LANGSMITH_API_KEY) to its key, or send what it wants: --header NAME=VALUE"
+            )
             return AuthError(f"{where} {what}: {reason}", remedy=remedy)
+        case 403:
+            remedy = "Ask who runs it for access, or use another key or --header."
+            return AuthError(f"{where} does not allow you this: {reason}", remedy=remedy)
         case 400 | 413 | 422:
             return RefusedError(f"{where} refuses the request: {reason}")
         case 408 | 409 | 425 | 429:  # 409: another run is on the thread
@@ -190,7 +233,8 @@ def _refused(server: ServerAddress, status: int, reason: str) -> ChatcliError:
             )
 
 
-def _server_message(error: "httpx.HTTPStatusError") -> str:
-    """Return the server's message, in one line."""
-    text = one_line(str(getattr(error, "message", "")))
-    return text[:MESSAGE_LENGTH] or f"status {error.response.status_code}"
+def _server_message(response: Any, said: str = "") -> str:
+    """Return what the server says about a request that it rejects, `said` by its JSON; else its status in words."""
+    wanted = response.headers.get("www-authenticate", "")
+    words = said or f"status {response.status_code} {response.reason_phrase}".rstrip()
+    return f"{words} (it takes {wanted})" if wanted else words

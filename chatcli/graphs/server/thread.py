@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -11,21 +12,20 @@ import httpx
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages, messages_from_dict
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel.remote import RemoteException, RemoteGraph
-from langgraph.types import Interrupt, StateSnapshot
+from langgraph.types import Interrupt, StateSnapshot, StreamMode
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import NotFoundError
-from langgraph_sdk.schema import RunCreateMetadata
+from langgraph_sdk.errors import InternalServerError, NotFoundError
 
+from chatcli.config.settings import ANSWER_SECONDS
 from chatcli.errors import ChatcliError, GraphError, MissingFieldError, NetworkError
 from chatcli.events import ApprovalRequested
-from chatcli.graphs.server.client import MESSAGE_LENGTH, ServerAddress, server_failures
+from chatcli.graphs.server.client import ServerAddress, StartedRun, noted, server_failures
 from chatcli.graphs.server.schemas import TYPES
 from chatcli.graphs.server.threads import ServerThreads
 from chatcli.sessions.history import current_branch, read_turns
 from chatcli.sessions.state import StateKey, plain_state
-from chatcli.sessions.stream import INTERRUPT, STREAM_MODES, as_requests
+from chatcli.sessions.stream import INTERRUPT, REJOINED, STREAM_MODES, as_requests
 from chatcli.sessions.thread import GraphThread, next_nodes
-from chatcli.text_lines import one_line
 
 if TYPE_CHECKING:
     from chatcli.models.names import ModelName
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _REFUSALS = ("TypeError", "ValidationError", "KeyError")
 """The exceptions when a field is missing: of a constructor, or where a TypedDict is read."""
+JOIN_INTERVAL = 0.5
+"""Seconds between two attempts to join a run again."""
 STOP_TIMEOUT = 5.0
 """Seconds to wait until a stopped run ends on the server."""
 
@@ -98,7 +100,7 @@ class ServerGraph(RemoteGraph):
         """Return the error to show for the app's exception `error`."""
         raised = error.args[0] if error.args else {}
         data = raised if isinstance(raised, dict) else {"message": raised}
-        message = one_line(f"{data.get('error', 'error')}: {data.get('message', '')}")[:MESSAGE_LENGTH]
+        message = self.server.line(f"{data.get('error', 'error')}: {data.get('message', '')}")
         if data.get("error") in _REFUSALS and (missing := await self._missing_fields(message)) is not None:
             return missing
         return GraphError(
@@ -165,7 +167,8 @@ class ServerThread(GraphThread):
         question: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Yield what `stream` does, with the parts of the modes `more`; keep `question` in the server's store."""
-        runs: list[RunCreateMetadata] = []
+        run = StartedRun()
+        modes: list[StreamMode] = [*STREAM_MODES, *more]
         if await self._prepare(question):
             notice = "another client's run is on this thread; waiting for it"
             yield {"type": "custom", "ns": (), "data": {"notice": notice}}
@@ -173,25 +176,77 @@ class ServerThread(GraphThread):
             graph_input,
             config,
             context=context,
-            stream_mode=[*STREAM_MODES, *more],
+            stream_mode=modes,
             subgraphs=True,
             version="v2",
-            on_disconnect="cancel",
+            on_disconnect="continue",  # else it could not be joined again
+            stream_resumable=True,
             multitask_strategy="enqueue",
             durability="async",  # "sync" fails on apps with a subgraph that has no checkpointer
-            on_run_created=runs.append,
+            on_run_created=run,
         )
         with server_failures(self.graph.server):
             try:
-                async with aclosing(cast("AsyncGenerator[Mapping[str, Any], None]", stream)) as parts:
-                    while (part := await self._next(parts)) is not None:
+                async with aclosing(self._parts(stream, run, modes)) as parts:
+                    async for part in parts:
                         yield _part_from_json(part)
             except RemoteException as error:
                 raise await self.graph.failure(error) from error
             except (asyncio.CancelledError, GeneratorExit, NetworkError, httpx.TransportError):
-                await self._stop(runs)
+                await self._stop(run)
                 raise
-            await self._check(runs)
+
+    async def _parts(
+        self, parts: AsyncIterator[Mapping[str, Any]], run: StartedRun, modes: Sequence[str]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield `parts` of the `run`; where the connection breaks, join it again for as long as the user waits."""
+        broken_since: float | None = None
+        while True:
+            try:
+                async with aclosing(cast("AsyncGenerator[Mapping[str, Any], None]", parts)) as arriving:
+                    while (part := await self._next(arriving)) is not None:
+                        yield part
+                if not await self._goes_on(run):
+                    return
+                raise httpx.RemoteProtocolError("the stream ended before the run")
+            except NotFoundError:
+                if broken_since is None:
+                    raise
+                lost = f"the LangGraph server {self.graph.server.shown} no longer knows the run"
+                raise NetworkError(lost, remedy="Ask again: /retry.") from None
+            except (httpx.TransportError, InternalServerError) as error:
+                if not run.id or (isinstance(error, InternalServerError) and broken_since is None):
+                    raise
+                if broken_since is None:
+                    yield {"type": REJOINED, "ns": (), "data": None}
+                broken_since = broken_since or time.monotonic()
+                if time.monotonic() - broken_since > (self.timeout or ANSWER_SECONDS):
+                    raise
+            await asyncio.sleep(JOIN_INTERVAL)
+            parts = self._join(run, modes)
+
+    async def _join(self, run: StartedRun, modes: Sequence[str]) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield what the server has of `run` after the newest event that has arrived."""
+        # Without modes, which would leave out the messages of those that were streamed before.
+        stream = self.graph.api.runs.join_stream(self.uuid, run.id, last_event_id=run.newest_event)
+        async for part in noted(stream, run):
+            mode, *namespace = part.event.split("|")
+            if mode == "error":
+                raise RemoteException(part.data)
+            if mode in modes:
+                yield {"type": mode, "ns": tuple(namespace), "data": part.data}
+
+    async def _goes_on(self, run: StartedRun) -> bool:
+        """Return whether the server is not done with `run`, though its stream has ended.
+
+        Raises:
+            NetworkError: The run is not complete: one that another client stops ends without an error.
+
+        """
+        status = (await self.graph.api.runs.get(self.uuid, run.id))["status"] if run.id else "success"
+        if status not in ("success", "pending", "running"):
+            raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
+        return status != "success"
 
     async def pending(self) -> tuple[ApprovalRequested, ...]:
         """See `GraphThread.pending`."""
@@ -263,19 +318,12 @@ class ServerThread(GraphThread):
             problem = f"the app {self.graph.name} said nothing for {self.timeout:g} s"
             raise NetworkError(problem, remedy="Try again, or allow more with --timeout.") from None
 
-    async def _stop(self, runs: list[RunCreateMetadata]) -> None:
-        """Cancel the run and wait for its end; a closed connection alone cancels it only if the server notices."""
-        for run in runs:
+    async def _stop(self, run: StartedRun) -> None:
+        """Cancel `run` and wait for its end; a closed connection does not cancel it."""
+        if run.id:
             with suppress(httpx.HTTPError, TimeoutError):  # it has ended, or the server is gone
                 async with asyncio.timeout(STOP_TIMEOUT):
-                    await self.graph.api.runs.cancel(self.uuid, run["run_id"], wait=True)
-
-    async def _check(self, runs: list[RunCreateMetadata]) -> None:
-        """Raise NetworkError unless the run is complete: a run that another client stops ends without an error."""
-        for run in runs:
-            status = (await self.graph.api.runs.get(self.uuid, run["run_id"]))["status"]
-            if status != "success":
-                raise NetworkError(f"the run was stopped on the server (status {status})", remedy="Ask again: /retry.")
+                    await self.graph.api.runs.cancel(self.uuid, run.id, wait=True)
 
 
 def _part_from_json(part: Mapping[str, Any]) -> Mapping[str, Any]:

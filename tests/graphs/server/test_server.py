@@ -1,6 +1,7 @@
 """Which server is meant, and what one that can't be used comes to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from chatcli.config.secrets import Secret
 from chatcli.config.settings import Settings
 from chatcli.conversation.backend import LocalBackend, ServerBackend, choose_backend
 from chatcli.errors import AuthError, ChatcliError, NetworkError, UsageError
-from chatcli.graphs.server.client import ServerAddress, assistants, check_server
+from chatcli.graphs.server.client import ServerAddress, app_schemas, assistants, check_server
 from tests.fakes.web import FakeWeb
 
 URL = "http://127.0.0.1:2024"
@@ -40,6 +41,39 @@ def test_a_server_that_is_no_langgraph_server_is_reported() -> None:
         check_server(server)
         with pytest.raises(UsageError, match="does not answer like a LangGraph server"):
             assistants(server)
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "wants to know who asks"), (403, "does not allow you this")])
+def test_the_reason_of_a_refusal_is_said_without_the_headers(status: int, words: str) -> None:
+    headers = (("Authorization", Secret("Bearer tk-4f1e-77")),)
+    assistant: Any = {"assistant_id": "a"}
+    with FakeWeb() as web:
+        web.pages["/ok"] = (status, {"www-authenticate": "Bearer"}, b"")
+        with pytest.raises(AuthError, match=rf"{words}: status {status} .*it takes Bearer"):
+            check_server(ServerAddress(web.url))
+        page = b'{"detail": "the token tk-4f1e-77 has expired"}'
+        web.pages["/assistants/a/schemas"] = (status, {"content-type": "application/json"}, page)
+        server = ServerAddress(web.url, own_headers=headers)
+        with pytest.raises(AuthError, match=r"the token \*\*\* has expired"):
+            app_schemas(server, assistant)
+        assert "tk-4f1e-77" not in repr(server)
+
+
+def test_headers_go_with_every_request_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load({"url": URL, "header": ["Authorization=Bearer tk-4f1e-77", "X-Tenant=cats"]})
+    backend = choose_backend(settings)
+    assert isinstance(backend, ServerBackend)
+    assert backend.server.headers == {"authorization": "Bearer tk-4f1e-77", "x-tenant": "cats"}
+    assert "tk-4f1e-77" not in f"{settings!r} {backend!r}"
+    with pytest.raises(UsageError) as refused:
+        Settings.load({"url": URL, "header": ["Authorization: Bearer tk-4f1e-77"]})
+    assert "tk-4f1e-77" not in refused.value.message
+    with pytest.raises(UsageError, match="--header has no effect"):
+        choose_backend(Settings.load({"header": ["a=b"]}))
+    monkeypatch.setenv("CHATCLI_HEADER", '{"Authorization": "Bearer tk-4f1e-78"}')
+    from_environment = choose_backend(Settings.load({"url": URL}))
+    assert isinstance(from_environment, ServerBackend)
+    assert from_environment.server.headers == {"authorization": "Bearer tk-4f1e-78"}
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.base import BaseStore
 
 from chatcli.attachments.attachment import Attachment
@@ -204,7 +205,11 @@ async def _settle_store(
     except NotImplementedError:  # it has blocking methods alone, which LangGraph can't call in an event loop
         announce(Notice(f"the graph's {kind} has no async methods: the store keeps its threads"))
         return graph.copy(update={"checkpointer": store.checkpointer}), store
-    announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
+    if isinstance(own, InMemorySaver):
+        ends = "its threads end with this program. To keep them, leave `checkpointer` out"
+        announce(Notice(f"the graph keeps its threads in memory ({kind}): {ends}", "warning"))
+    else:
+        announce(Notice(f"the graph keeps its threads itself ({kind}), not in the store"))
     ordered = with_ordered_ids(own)
     return graph.copy(update={"checkpointer": ordered}), foreign_store(ordered)
 

@@ -230,7 +230,7 @@ def test_a_run_whose_connection_breaks_is_joined_again(langgraph_server: str) ->
         async with road as url, open_engine(url, None) as engine:
             session = await engine.session(f"thread-{secrets.token_hex(4)}", OPENING)
             events: list[Event] = []
-            async for event in session.run_turn("Count up to the end"):
+            async for event in session.run(Ask("Count up to the end")):
                 events.append(event)
                 if sum(isinstance(each, TextDelta) for each in events) in (2, 5):
                     road.cut()

@@ -31,7 +31,10 @@ def test_an_agent_calls_its_tools_and_streams(chat: Chat, fake: FakeOpenAI) -> N
     assert "text_delta" in kinds[places[-1] :]
     assert done.events()[-1]["content"] == "Let me see.\n\nIt weighs 4 kg."
     assert done.events()[-1]["usage"]["total_tokens"] > 0
-    assert "the graph keeps its threads itself (InMemorySaver)" in done.events()[1]["text"]
+    kept = (
+        "the graph keeps its threads in memory (InMemorySaver): its threads end with this program. To keep them, leave"
+    )
+    assert kept in done.events()[1]["text"]
 
     fake.default = unauthorized()
     assert chat(*spec("agent"), "hi").returncode == 3

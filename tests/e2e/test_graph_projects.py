@@ -276,3 +276,20 @@ def test_items_expire_as_the_project_asks(chat: Chat, project: dict[str, Any]) -
     assert "'default_ttl': 0.0001" in told.stdout, told
     assert "store" not in told.stderr
     assert "store.ttl is not used: the store is in memory" in chat("--graph", "waiting", "--no-save", "hi").stderr
+
+
+def test_a_dependency_that_is_a_package_itself_is_found_by_its_name(chat: Chat, project: dict[str, Any]) -> None:
+    libs = chat.home.work / "libs" / "common"
+    libs.mkdir(parents=True)
+    (libs / "__init__.py").write_text("WORD = 'flat'\n")
+    app = chat.home.work / "apps" / "speaker"
+    app.mkdir(parents=True)
+    (app / "speak.py").write_text(
+        "from common import WORD\n"
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "graph = StateGraph(MessagesState).add_node('say', lambda state: {'messages': [('assistant', WORD)]})\n"
+        "graph.add_edge(START, 'say')\n"
+    )
+    speaker = {"graphs": {"speaker": "./speak.py:graph"}, "dependencies": [".", "../../libs/common"]}
+    (app / "langgraph.json").write_text(json.dumps(speaker))
+    assert chat("--graph", "apps/speaker/langgraph.json:speaker", "hi").stdout == "flat\n"

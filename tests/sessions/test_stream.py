@@ -263,7 +263,7 @@ def test_what_a_node_says_itself_is_no_repetition_of_its_own_words() -> None:
         ([], "42", [TextDelta("42")]),
         (["41", "42"], " 42\n", []),
         (["4", "2"], "4\n\n2", []),
-        (["42", "no"], "42", [TextDelta("\n\n", ANSWER, draft=True), TextDelta("42", ANSWER)]),
+        (["42", "no"], "42", [TextDelta("\n\n", ANSWER), TextDelta("42", ANSWER)]),
         (["42"], None, []),
         (["42"], "", []),
     ],
@@ -271,11 +271,10 @@ def test_what_a_node_says_itself_is_no_repetition_of_its_own_words() -> None:
 def test_an_answer_that_is_no_message_is_shown_unless_a_model_has_just_written_it(
     written: list[str], answer: str | None, shown: list[TextDelta]
 ) -> None:
-    reader = AnswerReader(drafts=True)
+    reader = AnswerReader()
     for number, text in enumerate(written):
         [*_, delta] = read(reader, said(AIMessage(text, id=str(number))))
         assert isinstance(delta, TextDelta)
-        assert delta.draft
     part = {"type": ANSWER, "ns": (), "data": Answer(answer, {"a": 1})}
     assert read(reader, part) == shown
     assert reader.output == {"a": 1}

@@ -79,6 +79,8 @@ def _module_path(spec: GraphSpec) -> tuple[list[Path], list[str]]:
     for dependency in dependencies_of(spec.project):
         local = spec.folder / dependency
         if dependency.startswith(".") or local.is_dir():
+            if (local / "__init__.py").is_file():  # it is the package itself, not a folder of packages
+                roots.insert(0, local.resolve().parent)  # the last to be searched
             roots += [local.resolve(), *([local.resolve() / "src"] if (local / "src").is_dir() else [])]
             if not local.is_dir():
                 missing.append(f"{PROJECT_FILE}: there is no folder {dependency}")

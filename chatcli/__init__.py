@@ -1,10 +1,35 @@
 """chatcli: chat with language models in a terminal, on threads that last; and this terminal for any LangGraph app.
 
-The four functions of `__all__` are the whole public face; whatever else can be imported may change at any time.
+The names of `__all__` are the whole public face: four functions, what they return and raise, and the events of a turn.
+Whatever else can be imported may change at any time.
 """
 
 __version__ = "0.1.0"
-__all__ = ["ask", "command", "run", "stream"]
+__all__ = [
+    "Answer",
+    "ApprovalRequested",
+    "ChatcliError",
+    "Notice",
+    "ReasoningDelta",
+    "StreamEvent",
+    "TextDelta",
+    "ToolCallFinished",
+    "ToolCallStarted",
+    "TurnError",
+    "TurnFailed",
+    "TurnFinished",
+    "TurnInterrupted",
+    "TurnStarted",
+    "Usage",
+    "ask",
+    "command",
+    "run",
+    "stream",
+]
+_MODULES = {"command": "cli.programs", "run": "cli.programs", "ChatcliError": "errors"} | dict.fromkeys(
+    ("Answer", "StreamEvent", "TurnError", "ask", "stream"), "library"
+)
+"""The modules of the public names; that of the others is `events`."""
 
 
 def __getattr__(name: str) -> object:
@@ -14,8 +39,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     # No import statement: the modules below, which need the version, do not import the library. Types: __init__.pyi.
-    module = "cli.programs" if name in ("command", "run") else "library"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'events')}"), name)
 
 
 def __dir__() -> list[str]:

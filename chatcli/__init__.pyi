@@ -1,6 +1,40 @@
 # What type checkers read in place of the lazy imports of __init__.py.
 from chatcli.cli.programs import command, run
-from chatcli.library import ask, stream
+from chatcli.errors import ChatcliError
+from chatcli.events import (
+    ApprovalRequested,
+    Notice,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    Usage,
+)
+from chatcli.library import Answer, StreamEvent, TurnError, ask, stream
 
 __version__: str
-__all__ = ["ask", "command", "run", "stream"]
+__all__ = [
+    "Answer",
+    "ApprovalRequested",
+    "ChatcliError",
+    "Notice",
+    "ReasoningDelta",
+    "StreamEvent",
+    "TextDelta",
+    "ToolCallFinished",
+    "ToolCallStarted",
+    "TurnError",
+    "TurnFailed",
+    "TurnFinished",
+    "TurnInterrupted",
+    "TurnStarted",
+    "Usage",
+    "ask",
+    "command",
+    "run",
+    "stream",
+]

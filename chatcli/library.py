@@ -1,6 +1,7 @@
 """The library: turns of a LangGraph app in the event loop of another program, and what its programs share with them.
 
-`chatcli.run`, `chatcli.command` (`chatcli.cli.programs`), `chatcli.ask` and `chatcli.stream` are the whole public face.
+`chatcli.run`, `chatcli.command` (`chatcli.cli.programs`), `chatcli.ask`, `chatcli.stream` and their types
+are the whole public face.
 
 What a graph may be, for all of them:
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from operator import add
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, assert_type
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -673,7 +673,10 @@ def test_run_is_refused_where_a_loop_runs() -> None:
 def test_the_package_has_types() -> None:
     package = Path(chatcli.__file__).parent
     assert (package / "py.typed").exists()
-    assert (package / "__init__.pyi").exists()
+    stub = (package / "__init__.pyi").read_text()
+    for name in chatcli.__all__:
+        assert getattr(chatcli, name) is not None
+        assert f'"{name}"' in stub
 
 
 async def typed_program() -> str:
@@ -681,9 +684,13 @@ async def typed_program() -> str:
     answer = await chatcli.ask(reply, "hi", thread="t", context={"user": "me"})
     total: int = answer.usage.total_tokens
     finished = ""
+    assert_type(answer, chatcli.Answer)
     async for event in chatcli.stream(reply, "hi"):
         if event.type == "text_delta":
+            assert_type(event, chatcli.TextDelta)
             finished += event.text
+        elif isinstance(event, chatcli.ToolCallStarted):
+            finished += event.node
         elif event.type == "turn_finished":
             finished = event.checkpoint_id
     code: int = chatcli.run(reply, model=None)

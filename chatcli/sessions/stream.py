@@ -393,9 +393,10 @@ class AnswerReader:
 
     def _hold(self, message: AIMessage, node: Node) -> None:
         """Note that the state of the graph of `node` has `message`."""
-        streamed, depth = self._streamed[str(message.id)], len(node[0])
+        key, depth = message.id or f"{node}", len(node[0])
+        streamed = self._streamed[key]
         if not depth and streamed.pieces:
-            self._held[str(message.id)] = None
+            self._held[key] = None
         if streamed.depth is None or depth <= streamed.depth:
             streamed.depth = depth
             streamed.dropped = streamed.dropped and bool(self._nodes)

@@ -228,7 +228,7 @@ def test_a_run_whose_connection_breaks_is_joined_again(langgraph_server: str) ->
     async def go() -> None:
         road = Road(langgraph_server)
         async with road as url, open_engine(url, None) as engine:
-            session = await engine.session(f"thread-{secrets.token_hex(4)}", OPENING)
+            session = await engine.session(f"thread-{secrets.token_hex(4)}", FIRST)
             events: list[Event] = []
             async for event in session.run(Ask("Count up to the end")):
                 events.append(event)
@@ -251,7 +251,7 @@ def test_a_thread_keeps_its_assistant(langgraph_server: str, other: OtherProgram
     async def answerer(assistant: str | None) -> str:
         async with open_engine(langgraph_server, assistant) as engine:
             engine._found = [*reversed(engine._found)]  # as another server may list them
-            session = await engine.session(thread, OPENING)
+            session = await engine.session(thread, FIRST)
             await answered(session, "Hello?")
             return str(session.name)
 

@@ -52,12 +52,7 @@ class GraphShape:
     is_chat: bool = False
 
     def build(self, messages: Sequence[BaseMessage], other_input: Mapping[str, Any]) -> Any:
-        """Return the graph's input: the last of `messages` is the question, `other_input` are its other fields.
-
-        Raises:
-            UsageError: The question, or the whole input, is not of the type that the graph takes.
-
-        """
+        """Return the graph's input: the last of `messages` is the question, `other_input` are its other fields."""
         *_, question = messages
         value = self._as_taken(messages if self.whole_thread else [question])
         if self.question is None:
@@ -116,12 +111,7 @@ class GraphShape:
         )
 
     def read(self, value: Any) -> Answer:
-        """Return the answer that is in `value`, the graph's output.
-
-        Raises:
-            UsageError: The output has no field of the name that the user gave.
-
-        """
+        """Return the answer that is in `value`, the graph's output."""
         held = as_fields(value)
         if self.answer is None or held is None:
             return read_answer(value)
@@ -135,13 +125,9 @@ class GraphShape:
         return answer_in(held, self.answer)
 
     def read_turn(self, value: Any, since: Sequence[BaseMessage], *, is_new: bool) -> Answer:
-        """Return the answer of a turn that left the output `value`, and the messages `since` its question.
+        """Return the answer of a turn that left the output `value`, and the messages `since` its question in the state.
 
-        Args:
-            value: The output.
-            since: The messages that the graph's own state has of the turn.
-            is_new: Whether the graph has written the answer in this turn.
-
+        `is_new`: whether the graph has written the answer in this turn.
         """
         if not is_new:
             return Answer(None, None)
@@ -163,18 +149,10 @@ def new_answers(answer: Answer, messages: Sequence[BaseMessage], since: Sequence
 def shape_of_state(
     name: str, taken: Mapping[str, Any], given: Mapping[str, Any], values: GraphValues, required: Collection[str]
 ) -> GraphShape | None:
-    """Return what a graph takes and gives whose input and output have these fields; None for one of messages alone.
+    """Return what the graph `name` takes and gives; None for one of messages alone.
 
-    Args:
-        name: The graph's, for messages.
-        taken: The types of the fields of its input.
-        given: The types of the fields of its output.
-        values: What the user has chosen.
-        required: The fields of the input that have no default.
-
-    Raises:
-        UsageError: The field for the question or the answer can't be found, or it is not there.
-
+    `taken` and `given` are the types of the fields of its input and output, `required` the fields of the input that
+    have no default, `values` what the user has chosen.
     """
     fields_in, fields_out = _public(taken), _public(given)
     question = _choose_question(name, fields_in, values, required=required)
@@ -200,19 +178,10 @@ def shape_of_entrypoint(
     values: GraphValues,
     required: Collection[str],
 ) -> GraphShape:
-    """Return what a functional entrypoint takes and gives, whose parameter is of the type `hint`.
+    """Return what the functional entrypoint `name` takes, whose parameter is of the type `hint`, and gives.
 
-    Args:
-        name: Its name, for messages.
-        hint: The type; Any where it does not say.
-        taken: The types of the fields of `hint`, none where it has none.
-        given: The same of what it returns.
-        values: What the user has chosen.
-        required: The fields of `hint` that have no default.
-
-    Raises:
-        UsageError: The key for the question can't be found, or a key is not there.
-
+    `hint` is Any where it does not say; `taken` are the types of its fields, `required` those without a default,
+    `given` the fields of what it returns, `values` what the user has chosen.
     """
     answer = values.output_key
     if answer is not None and (out := _public(given)):

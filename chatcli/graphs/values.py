@@ -108,10 +108,8 @@ def plain_values(
 ) -> GraphValues:
     """Return what a program gives a graph, checked as far as that can be done without the graph's schemas.
 
-    Raises:
-        TypeError: A group is not a mapping, or a key is not a text.
-        ValueError: A value is not JSON, or the key is one by which a run finds its thread.
-
+    Raises TypeError where a group is not a mapping or a key not a text; ValueError for a value that is not JSON, and
+    for the keys by which a run finds its thread.
     """
     given: dict[str, Mapping[str, Any] | None] = {"context": context, "configurable": configurable, "input": input}
     for kind, values in given.items():
@@ -142,12 +140,7 @@ def reserved(key: str) -> str:
 
 
 def parse_place(text: str) -> tuple[Kind, str, str]:
-    """Read `KEY=VALUE`, `configurable.KEY=VALUE` or `input.KEY=VALUE`; return the kind, the key, and the value.
-
-    Raises:
-        ValueError: It has another form.
-
-    """
+    """Read `KEY=VALUE`, `configurable.KEY=VALUE` or `input.KEY=VALUE` into kind, key and value, or raise ValueError."""
     name, value = parse_typed(text)
     kind, dot, key = name.partition(".")
     if dot and key and kind in KINDS:

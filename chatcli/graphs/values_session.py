@@ -51,21 +51,11 @@ class Schemas(Protocol):
 
 
 class ValuesSession(Session):
-    """Runs turns on one thread of a graph, each with the values that the user gave.
+    """Runs turns on one thread of a graph whose `schemas` say what it takes, each with the values that the user gave.
 
     Values are checked when a turn begins, so that `/set` can still mend what the command line got wrong. A turn that
-    is refused stores and remembers nothing.
-
-    Args:
-        thread: Where the turns are stored.
-        name: Who answers.
-        schemas: What the graph takes.
-        given: What this run gives.
-        first: Whether the run begins on this thread.
-        remembered: What the user gave the thread before.
-        remember: Remembers what the user gave it; called off the loop's thread.
-        explain: Turns what ends a turn early into the error that the user sees.
-
+    is refused stores and remembers nothing. This run gives the values `given`, `first` on its first thread; the user
+    gave the thread the values `remembered` before. `remember` is called off the loop's thread.
     """
 
     def __init__(
@@ -97,12 +87,7 @@ class ValuesSession(Session):
         self._notices: list[Notice] = []
 
     async def set_value(self, kind: Kind, key: str, value: Any) -> None:
-        """Give the graph `value` from the next turn on.
-
-        Raises:
-            UsageError: The graph does not take it.
-
-        """
+        """Give the graph `value` from the next turn on."""
         self.values = self.values.with_value(kind, key, self.schemas.settle(kind, key, value))
         self._unsettled.discard((kind, key))
         if kind == "input":

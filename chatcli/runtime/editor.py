@@ -9,12 +9,7 @@ from chatcli.errors import UsageError
 
 
 def edit_in_editor(path: Path) -> None:
-    """Open `path` in $VISUAL or $EDITOR, and wait until the user has closed it.
-
-    Raises:
-        UsageError: The editor can't be started, or failed.
-
-    """
+    """Open `path` in $VISUAL or $EDITOR, and wait until the user has closed it."""
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     try:
         code = subprocess.run([*editor, str(path)], check=False).returncode  # noqa: S603 - the editor is the user's

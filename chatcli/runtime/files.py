@@ -24,19 +24,10 @@ MAX_SETTINGS_BYTES = 16_000_000
 
 
 def replace_privately(path: Path, parts: Iterable[str], *, keep_mode: bool = False) -> None:
-    """Write `parts`, one after the other, to `path` in place of the old content, which stays on failure.
+    """Write `parts`, UTF-8 text, to `path` in place of the old content, which stays on failure.
 
     A symbolic link stays a link: the file that it leads to is replaced. A pipe or a device is written to. The owner
-    of an older file stays where this process may give files away.
-
-    Args:
-        path: The file; its folder has to exist.
-        parts: The text, in UTF-8.
-        keep_mode: Whether the mode of an older file stays. Otherwise, and for a new file, it is 0600.
-
-    Raises:
-        OSError: The disk is full, or the folder does not exist or is not writable.
-
+    of an older file stays where this process may give files away, its mode with `keep_mode`; otherwise that is 0600.
     """
     old = path.stat() if path.exists() else None
     if old is not None and not stat.S_ISREG(old.st_mode):
@@ -113,16 +104,9 @@ def write_to_disk(descriptor: int, full_sync: int | None = FULL_SYNC) -> None:
 
 
 def read_file(path: Path, *, pipe: bool = False) -> bytes:
-    """Return the content of `path`, a file of settings.
+    """Return the content of `path`, a file of settings; raise ValueError beyond `MAX_SETTINGS_BYTES`.
 
-    Args:
-        path: The file.
-        pipe: Whether it may be a pipe, such as `<(command)`; any other pipe would be waited for without end.
-
-    Raises:
-        OSError: It can't be read, or it is a pipe or a socket.
-        ValueError: It is larger than `MAX_SETTINGS_BYTES`.
-
+    With `pipe`, it may be one such as `<(command)`. Any other pipe would be waited for without end: OSError.
     """
     with open(path, "rb", opener=None if pipe else _without_waiting) as file:
         content = file.read(MAX_SETTINGS_BYTES + 1)
@@ -140,13 +124,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the file at `path`, or an empty one when there is no such file.
-
-    Raises:
-        OSError: The file can't be read.
-        ValueError: The file is damaged: it holds no JSON object.
-
-    """
+    """Return the JSON object in the file at `path`, an empty one without a file; raise ValueError if it holds none."""
     try:
         data = read_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -160,10 +138,6 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Let `change` alter the JSON object in the file at `path`; a damaged file counts as empty.
 
     One process at a time does this, since another one would lose what this one adds.
-
-    Raises:
-        OSError: The file can't be written; it stays as it was.
-
     """
     import json  # for the few runs that write
 
@@ -178,12 +152,7 @@ def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock on the private `folder`, which is made if there is none; hold it.
-
-    Raises:
-        OSError: There is no such folder, and it can't be made.
-
-    """
+    """Wait until no other process holds the lock on the private `folder`, which is made if there is none; hold it."""
     opened = os.open(paths.private_dir(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)

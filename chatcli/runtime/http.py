@@ -81,12 +81,7 @@ def _ask_for_gzip(request: Any) -> None:
 
 
 def _bound(response: Any, most: int, *, pages: bool = True, leaves: bool = False) -> None:
-    """Limit `response`, whose body is not read yet.
-
-    Raises:
-        LimitError: It leads to another server, or is compressed in a way that was not asked for.
-
-    """
+    """Limit `response`, whose body is not read yet."""
     library = type(response).__module__.partition(".")[0]
     if response.has_redirect_location and not leaves:
         target = response.url.join(response.headers["location"])
@@ -225,12 +220,8 @@ def _error(library: str, kind: type[LimitError], reason: str) -> LimitError:
 def request(method: str, url: str, *, seconds: float, retries: int = 0, **more: Any) -> httpx2.Response:
     """Return the response to a request for `url`, read whole; `more` goes to `httpx2.Client.request`.
 
-    A connection that can't be made is tried again `retries` times.
-
-    Raises:
-        httpx2.HTTPError: The server can't be reached, sends too much, or takes longer than `seconds` in all.
-        httpx2.InvalidURL: `url` is none.
-
+    A connection that can't be made is tried again `retries` times. Raises httpx2.HTTPError, also if it takes longer
+    than `seconds` in all, and httpx2.InvalidURL.
     """
     parts = httpx2.URL(url)
     with httpx2.Client(
@@ -257,13 +248,9 @@ def greeting(url: str) -> str:
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
-    """Return the result of `work`, which runs in a daemon thread.
+    """Return the result of `work`, which runs in a daemon thread; raise httpx2.ReadTimeout after `seconds`.
 
     A blocking client has a limit for each pause only, and none for the lookup of a name.
-
-    Raises:
-        httpx2.ReadTimeout: It takes longer than `seconds`.
-
     """
     results: list[_Result] = []
     failures: list[BaseException] = []

@@ -17,11 +17,9 @@ class TooDeepError(ValueError):
 
 
 def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) -> Any:
-    """Return the value of `text`; `options` are those of `json.loads`.
+    """Return the value of `text`; raise ValueError, as a TooDeepError where it is nested too deeply.
 
-    Raises:
-        ValueError: It is no JSON, or, as a TooDeepError, nested too deeply.
-
+    `options` are those of `json.loads`.
     """
     import json  # few runs read any
 
@@ -36,12 +34,7 @@ def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) 
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Return the table of `text`.
-
-    Raises:
-        ValueError: It is no TOML, or, as a TooDeepError, nested too deeply.
-
-    """
+    """Return the table of `text`; raise ValueError, as a TooDeepError where it is nested too deeply."""
     import tomllib
 
     try:
@@ -53,12 +46,7 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def check_depth(value: Any, max_depth: int = MAX_DEPTH) -> None:
-    """Refuse a `value` of lists and tables that is nested too deeply.
-
-    Raises:
-        TooDeepError: It is.
-
-    """
+    """Raise TooDeepError for a `value` of lists and tables that is nested too deeply."""
     level: list[Any] = [value]
     for _ in range(max_depth):
         level = [part for one in level for part in _parts(one) if isinstance(part, dict | list)]
@@ -72,12 +60,7 @@ def _parts(value: Any) -> Any:
 
 
 def inflate(blob: bytes, most: int, dictionary: bytes = b"") -> bytes:
-    """Return what zlib made `blob` of, perhaps with a `dictionary`.
-
-    Raises:
-        zlib.error: It is not such data, damaged, or it gets longer than `most` bytes.
-
-    """
+    """Return the data that zlib made `blob` of; raise zlib.error if it can't, or if there is more than `most` bytes."""
     import zlib  # as json above
 
     stream = zlib.decompressobj(zdict=dictionary)

@@ -45,12 +45,8 @@ def is_survived(number: int) -> bool:
 def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
     """Let the signals that ask to stop end the process at once, until an event loop handles them; unblock them.
 
-    An exception would not do: in the middle of an import, or while asyncio makes its loop, it may be lost or become
-    another one. Nothing needs to be cleaned up yet.
-
-    Args:
-        on_end: Called with the exit code before the end.
-
+    `on_end` is called with the exit code before the end. An exception would not do: in the middle of an import, or
+    while asyncio makes its loop, it may be lost or become another one. Nothing needs to be cleaned up yet.
     """
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -63,21 +63,11 @@ def connect(
     isolation_level: Literal["IMMEDIATE"] | None = None,
     check_same_thread: bool = True,
 ) -> sqlite3.Connection:
-    """Return a connection to the database in `file`, which has to exist.
+    """Return a connection to the database in `file`, which has to exist; a link is followed.
 
-    Args:
-        file: The database. A link is followed.
-        check: Called with the connection and the path without links, before anybody else reads; see `check_schema`.
-        timeout: Seconds to wait for another process's write.
-        mode: Whether it is written.
-        steps: The most steps that all queries may take together; None for any number.
-        isolation_level: See `sqlite3.connect`.
-        check_same_thread: See `sqlite3.connect`.
-
-    Raises:
-        StoreError: A file lies beside it that chatcli did not write, or `check` raised it.
-        sqlite3.Error: It can't be opened.
-
+    `check` is called with the connection and the path without links, before anybody else reads (`check_schema`).
+    `timeout` is in seconds, to wait for another process's write; `steps` are the most that all queries may take
+    together, None for any number. The rest is as in `sqlite3.connect`.
     """
     target = check_side_files(file)
     name = str(target).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -111,18 +101,8 @@ def unchecked(connection: sqlite3.Connection, file: Path) -> None:
 def connect_as_possible(file: Path, version: int, opener: Opener) -> sqlite3.Connection:
     """Return a connection to the database in `file`, only for queries where nothing can be written.
 
-    All that is committed is seen, also what is still in the log.
-
-    Args:
-        file: The database.
-        version: The `user_version` with which it can be read as it is; of another, a copy is brought up to date.
-        opener: Opens the file or its copy, and reads.
-
-    Raises:
-        OSError: There is no room for a copy.
-        StoreError: See `connect`.
-        sqlite3.Error: See `connect`.
-
+    All that is committed is seen, also what is still in the log. `opener` opens the file or its copy, and reads: with
+    another `user_version` than `version`, a copy is brought up to date. Raises OSError where there is no room for it.
     """
     if not is_read_only(file):
         return opener(file, mode="rw")
@@ -160,9 +140,7 @@ def is_read_only(file: Path) -> bool:
 def check_side_files(file: Path) -> Path:
     """Return the path without links of the database in `file`.
 
-    Raises:
-        StoreError: It is no file, or a file lies beside it on which SQLite would act, and which chatcli did not write.
-
+    Refuse what is no file, or has a file beside it on which SQLite would act, and which chatcli did not write.
     """
     target = Path(os.path.realpath(file))
     for name in dict.fromkeys((str(file.absolute()), str(target))):
@@ -229,14 +207,7 @@ class _Budget:
 
 
 def check_schema(connection: sqlite3.Connection, file: Path, known: str) -> None:
-    """Raise ForeignSchemaError unless the schema has plain tables and indexes alone, beside what is `known`.
-
-    Args:
-        connection: A connection to the database in `file`.
-        file: The database.
-        known: The statements that may have made something else.
-
-    """
+    """Raise ForeignSchemaError unless the schema has only plain tables and indexes, and what is `known`."""
     for name, statement in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"):
         # Not by the row's type and name, which may lie: SQLite runs the statement.
         tokens = _tokens(statement) if isinstance(statement, str) else ()

@@ -15,11 +15,7 @@ _QUALIFIERS = (Required, NotRequired, ReadOnly)
 def type_hints(of: Any, *, extras: bool = True, names: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """Return the type hints of a class or function; None if one can't be read: it may be for type checkers alone.
 
-    Args:
-        of: The class or function.
-        extras: Whether `Annotated[...]` stays.
-        names: What else the hints may name.
-
+    With `extras`, `Annotated[...]` stays; `names` is what else the hints may name.
     """
     try:
         return get_type_hints(of, localns=dict(names or {}) or None, include_extras=extras)

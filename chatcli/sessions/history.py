@@ -246,13 +246,9 @@ def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
 async def whole_history(
     messages: Sequence[BaseMessage], steps: Sequence[Step], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> list[BaseMessage]:
-    """Return `messages`, which a thread's state holds, with what was removed from it on this branch.
+    """Return `messages`, those of the newest of `steps`, with those that were removed from the state on this branch.
 
-    Args:
-        messages: Those of the newest of `steps`.
-        steps: The thread's checkpoints, the oldest first.
-        read: Returns the messages at a checkpoint.
-
+    `read` returns the messages at a checkpoint.
     """
     questions = sum(map(is_question, messages))
     summarised = any(

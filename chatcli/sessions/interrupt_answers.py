@@ -20,10 +20,6 @@ def read_answers(pending: Sequence[ApprovalRequested], text: str) -> dict[str, A
     """Return the resume value of each interrupt that `text` answers, by its ID.
 
     `text` answers the only one, or it is a JSON object that gives each answer by the interrupt's ID.
-
-    Raises:
-        UsageError: Nothing is pending, several are, or a review is answered by something else than a decision.
-
     """
     value = read_value(text)
     ids = [request.interrupt_id for request in pending]
@@ -39,12 +35,7 @@ def read_answers(pending: Sequence[ApprovalRequested], text: str) -> dict[str, A
 
 
 def read_answer(request: ApprovalRequested, text: str) -> Any:
-    """Return the resume value of `request` that `text` means.
-
-    Raises:
-        UsageError: It reviews tool calls, and `text` is no decision.
-
-    """
+    """Return the resume value of `request` that `text` means; for a review of tool calls, a decision."""
     value = read_value(text)
     if not is_review(request.payload):
         return value
@@ -70,12 +61,7 @@ def decide(key: str, action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_value(text: str) -> Any:
-    """Return what `text` is as JSON, where that is an object or a list, else the text itself.
-
-    Raises:
-        UsageError: It is nested too deeply.
-
-    """
+    """Return the value of `text` as JSON, if that is an object or a list; else the text itself."""
     try:
         value = read_json(text)
     except TooDeepError as error:

@@ -1,4 +1,4 @@
-"""The message that a turn asks, made of its text and its attachments, also when the turn never began."""
+"""Builds a turn's question, and stores it if the turn never starts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,6 @@ def build_question(text: str, attachments: Sequence[Attachment], model: Model | 
 
     Blocks: images are shrunk and PDFs read here. Without a `model`, of which a graph may have several, images go
     along as they are and PDFs as their text.
-
-    Raises:
-        RefusedError: The model can't take a file.
-        UsageError: A file can't be read as what it is.
-
     """
     for attachment in attachments:
         if model is not None and attachment.kind == "image" and takes(model, "image") is False:
@@ -46,13 +41,9 @@ async def store_unsent_question(
 ) -> None:
     """Store the question `text` in the thread, where it is pending then, as after any other turn that was cut short.
 
-    `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread, wait.
-    Where the thread waits for an answer, or its graph stopped at a breakpoint, nothing is stored: the text may be that
-    answer. Nor is it on a server, which stores what it is asked.
-
-    Raises:
-        TimeoutError: The store or the other process takes too long.
-
+    `other_input`, the rest of what the graph gets, is stored too. While another process has a turn on the thread, wait,
+    and raise TimeoutError after `TIMEOUT`. Where the thread waits for an answer, or its graph stopped at a breakpoint,
+    nothing is stored: the text may be that answer. Nor is it on a server, which stores what it is asked.
     """
     if not thread.runs_here:
         return

@@ -31,15 +31,10 @@ async def keep_turn(
     answers: Sequence[tuple[str, str]],
     other_input: Mapping[str, Any],
 ) -> None:
-    """Store what a turn has not stored itself.
+    """Store what a turn has not stored itself: its `question`, None where it answered an interrupt, or its `answers`.
 
-    Args:
-        thread: Where it ran.
-        config: The updates' config.
-        question: What it asked, None where it answered an interrupt.
-        answers: Its messages, in order: the ID of each message, and its text as far as it came.
-        other_input: What else the graph gets, which is stored with the question.
-
+    These are its messages, in order: the ID of each, and its text as far as it came. `other_input` is stored with the
+    question.
     """
     snapshot = await thread.snapshot()
     messages = messages_of(snapshot)

@@ -54,14 +54,10 @@ NOTHING = "null"
 
 
 class Session:
-    """Runs turns on one thread of any graph whose state holds `messages`.
+    """Runs turns on one thread of any graph whose state holds `messages`; `name` answers.
 
-    Args:
-        thread: Where the turns are stored.
-        name: Who answers.
-        explain: Turns what ends a turn early into the error that the user sees.
-        context: Makes what each turn's graph runs with in addition to its state; raises UsageError where it can't.
-
+    `explain` turns what ends a turn early into the error that the user sees. `context` makes what each turn's graph
+    runs with in addition to its state; it raises UsageError where it can't.
     """
 
     def __init__(
@@ -213,17 +209,9 @@ class Session:
         return {name: key.type_name for name, key in (await self._thread.state_keys()).items()}
 
     async def edit_state(self, name: str, text: str) -> Any:
-        """Set the key `name` of the state as LangGraph's `update_state` does, and return its value after that.
+        """Set the key `name` of the state to `text`, JSON or else a text, and return its value after that.
 
-        A reducer of the graph combines the value with the old one. `undo` leaves the edit first.
-
-        Args:
-            name: The key.
-            text: The value, JSON or else a text.
-
-        Raises:
-            UsageError: There is no such key, the value does not fit, or the thread can't be edited now.
-
+        As in LangGraph's `update_state`, a reducer of the graph combines it with the old one. `undo` leaves it first.
         """
         if self._thread.node is not None:
             raise UsageError("the chat keeps nothing to edit", remedy="Change it by /role, /set, /system or /model.")
@@ -259,10 +247,6 @@ class Session:
         """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
 
         An edit of the state after the newest turn counts as one, and so does the summary of another branch.
-
-        Raises:
-            UsageError: There are fewer turns.
-
         """
         while count >= 1 and (before := await self._before_edit()) is not None:
             await self._leave_edit(before)
@@ -335,12 +319,7 @@ class Session:
             await self._thread.go_to(self._thread.config(self.name, turn=depth), checkpoint_id)
 
     async def fork(self, new_id: str, turn: Turn | None = None) -> None:
-        """Make the thread `new_id` of the current branch, or of that up to `turn`.
-
-        Raises:
-            UsageError: The thread `new_id` exists, or this one is empty.
-
-        """
+        """Make the thread `new_id`, which must not exist, of the current branch, or of that up to `turn`."""
         async with self._thread.hold():
             await asyncio.to_thread(self._thread.threads.fork, self.thread_id, new_id, turn.end if turn else None)
 

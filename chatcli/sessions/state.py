@@ -38,12 +38,7 @@ class StateKey:
         return type_name(self.hint)
 
     def read(self, text: str) -> Any:
-        """Return the value that `text` gives: JSON, or else the text itself.
-
-        Raises:
-            UsageError: It is not of the type.
-
-        """
+        """Return the value that `text` gives, JSON or else the text; raise UsageError if it is not of the type."""
         try:
             readings = [read_json(text), text]
         except TooDeepError as error:

@@ -87,13 +87,9 @@ class _StreamedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a graph whose output is not messages.
+    """The answer of a graph whose output is not messages; `text` is None where the messages of the turn say it.
 
-    Attributes:
-        text: The answer; None where it is what the messages of the turn say.
-        output: The whole output as JSON; None where it is no more than the text.
-        messages: The messages in the output.
-
+    `output` is the whole output as JSON, None where it is no more than the text; `messages` are those in it.
     """
 
     text: str | None
@@ -104,11 +100,8 @@ class Answer:
 class AnswerReader:
     """Reads one turn's stream parts and gathers what they say of the whole answer.
 
-    Args:
-        named: Whether each text carries the name of its node.
-        nodes: The nodes whose text is the answer; none where that is what the graph adds to its state.
-        may_answer: Returns whether a node, named after those around it, may be the last one before the graph's end.
-
+    If `named`, each text carries the name of its node. The text of `nodes` is the answer; without them, what the graph
+    adds to its state. `may_answer` says whether a node, named after those around it, may be the last one.
     """
 
     def __init__(

@@ -125,14 +125,9 @@ class GraphThread:
     a subclass: it overrides `stream`, `_newest`, `empty` and `go_to`, which are the only ones that need more of the
     graph than reading and updating its state.
 
-    Attributes:
-        graph: The compiled app; its checkpointer holds the thread.
-        threads: The store's threads.
-        id: The thread's.
-        node: The graph's node that answers; None for a graph whose nodes are its own affair.
-        configurable: What the user gives each run in its config.
-        answer_nodes: The nodes whose text is the answer; none where that is what the graph adds to its state.
-
+    The checkpointer of `graph` holds the thread. `node` is the one that answers, None for a graph whose nodes are its
+    own affair. `configurable` is what the user gives each run in its config. The text of `answer_nodes` is the answer;
+    without them, what the graph adds to its state.
     """
 
     graph: AnyGraph
@@ -320,12 +315,7 @@ class GraphThread:
         """
 
     async def edit(self, config: RunnableConfig, values: Mapping[str, Any]) -> None:
-        """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the beginning.
-
-        Raises:
-            UsageError: LangGraph can't place the update, since several nodes have run at the same time.
-
-        """
+        """Write `values` as LangGraph's `update_state` does; what is pending stays so. `config` labels the start."""
         snapshot = await self.snapshot()
         if snapshot.next:
             stopped = await self.stopped_before()

@@ -1,4 +1,4 @@
-"""One turn: runs the graph on a question, and makes the one end of it, whatever cuts it short."""
+"""Runs one turn and emits exactly one terminal event, even if the turn is cancelled or fails."""
 
 import asyncio
 import time
@@ -44,18 +44,11 @@ JOURNAL_INTERVAL = 0.5
 
 
 class RunningTurn:
-    """A turn on `thread`, run once.
+    """A turn on `thread`, run once; `name` answers: `provider:model` or `graph:NAME`.
 
-    Args:
-        thread: Where it is stored.
-        name: Who answers, as `provider:model` or `graph:NAME`.
-        graph_input: What the graph gets: a new turn's state, None to go on where the thread stands, or the command
-            that resumes it.
-        question: What is asked; None where an interrupt is answered.
-        context: What the graph runs with in addition to its state, if it takes anything.
-        cost: Prices the turn's usage in US dollars, where it can be.
-        explain: Turns what ended the turn early into the error that the user sees.
-
+    `graph_input` is a new turn's state, None to go on where the thread stands, or the command that resumes it. Where
+    that answers an interrupt, `question` is None. `context` is what the graph runs with in addition to its state,
+    `cost` prices the turn's usage in US dollars, `explain` returns the error that the user sees.
     """
 
     def __init__(

@@ -49,10 +49,6 @@ class OrderedIds(BaseCheckpointSaver[str]):
         """Return whether each ID in the thread is larger than its parent's: older versions wrote others.
 
         The thread is looked through when this process first reads it, not again at each turn.
-
-        Raises:
-            DamagedError: A parent is missing.
-
         """
         if thread_id not in self._in_order:
             links = await self._bad_links(thread_id)

@@ -78,10 +78,5 @@ def most_bytes(blob: bytes) -> int:
 
 
 def decompress(blob: bytes) -> bytes:
-    """Return what `compress`, or zlib without a dictionary, made `blob` of.
-
-    Raises:
-        zlib.error: It is not such data, damaged, or gets longer than `most_bytes`.
-
-    """
+    """Return the data that `compress`, or zlib without a dictionary, made `blob` of; raise zlib.error if it can't."""
     return inflate(blob, most_bytes(blob), DICTIONARY)

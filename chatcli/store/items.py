@@ -36,13 +36,9 @@ _IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class ItemOptions:
-    """What a project asks of its store.
+    """A project's wishes for its store; `ttl` says how long items live, `report` takes a line on what can't be had.
 
-    Attributes:
-        index: Makes the index for search by meaning, which takes imports and a key; None for no index.
-        ttl: How long items live.
-        report: Takes a line on what can't be had.
-
+    `index` makes the index for search by meaning, which takes imports and a key; None for no index.
     """
 
     index: Callable[[], IndexConfig | None] | None = None
@@ -127,13 +123,7 @@ def _open_items(
 def open_sqlite_items(
     path: Path, index: IndexConfig | None = None, ttl: TTLConfig | None = None
 ) -> Iterator["SqliteStore"]:
-    """Yield LangGraph's store in the file at `path`; tables that are missing are made.
-
-    Raises:
-        StoreError: Another program has a table of one of their names; nothing was changed.
-        sqlite3.Error: The file can't be used.
-
-    """
+    """Yield LangGraph's store in the file at `path`; tables that are missing are made."""
     from langgraph.store.sqlite import SqliteStore
 
     if is_unmade(path):

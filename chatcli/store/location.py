@@ -45,12 +45,7 @@ class StoreLocation:
 
 @contextmanager
 def postgres_extra() -> Iterator[None]:
-    """Import what a PostgreSQL store needs, which is an extra.
-
-    Raises:
-        UsageError: It is not installed.
-
-    """
+    """Import the packages of a PostgreSQL store; raise UsageError where the extra is not installed."""
     try:
         yield
     except ImportError as error:

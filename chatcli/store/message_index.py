@@ -43,14 +43,9 @@ def message_rows(
 
 
 def usage_of(value: Any, checkpoint_id: str, metadata: Mapping[str, Any], *, own_server: bool) -> list[list[Any]]:
-    """Return what is kept about tokens of the `value` that was written to a thread's messages (`store.usage`).
+    """Return what is kept about tokens of `value`, a message or several that were written at `checkpoint_id`.
 
-    Args:
-        value: A message or several.
-        checkpoint_id: The checkpoint that the write belongs to.
-        metadata: The checkpoint's.
-        own_server: Whether the thread had a server then that the user had named.
-
+    `metadata` is the checkpoint's; with `own_server`, the thread had a server then that the user had named.
     """
     found: list[list[Any]] = []
     model = metadata.get("chatcli_model")

@@ -30,13 +30,7 @@ class Store:
 
 @asynccontextmanager
 async def open_store(location: StoreLocation) -> AsyncIterator[Store]:
-    """Yield the store at `location`; a new one is created, readable by the user alone.
-
-    Raises:
-        StoreError: The store can't be used; it is left as it was.
-        UsageError: What it needs is not installed.
-
-    """
+    """Yield the store at `location`; a new one is readable by the user alone, one that is damaged stays as it was."""
     if location.uri is not None:
         with postgres_extra():
             from chatcli.store.postgres.saver import open_postgres, staged_postgres

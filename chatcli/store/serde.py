@@ -51,12 +51,7 @@ class CompressedSerializer(JsonPlusSerializer):
         return tag + COMPRESSED, blob
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Return the object that `dumps_typed` made `data` of, compressed or not.
-
-        Raises:
-            DamagedError: The bytes can't be read.
-
-        """
+        """Return the object that `dumps_typed` made `data` of; raise DamagedError if the bytes can't be read."""
         try:
             tag, blob = data
             if tag.endswith(COMPRESSED):
@@ -115,12 +110,7 @@ def refuse_newer(checkpoint: Any) -> None:
 
 
 def check_checkpoint(checkpoint: Any) -> None:
-    """Raise DamagedError unless `checkpoint` has the parts that LangGraph reads.
-
-    Raises:
-        StoreError: A newer LangGraph wrote it.
-
-    """
+    """Raise DamagedError unless `checkpoint` has the parts that LangGraph reads; refuse a newer LangGraph's."""
     if not isinstance(checkpoint, dict):
         raise _damage("a checkpoint")
     refuse_newer(checkpoint)

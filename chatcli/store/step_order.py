@@ -25,9 +25,7 @@ def in_order(thread_id: str, steps: Sequence[Step]) -> list[Step]:
       it for its parent, and is marked, since its own state lacks that.
     - Where the thread was mended since, a child with a larger ID is a branch, as anywhere else.
 
-    Raises:
-        DamagedError: A parent is missing, or a chain of parents has no beginning.
-
+    A parent that is missing, or a chain without a beginning, is a DamagedError.
     """
     known = {step.checkpoint_id for step in steps}
     if any(step.parent_id is not None and step.parent_id not in known for step in steps):

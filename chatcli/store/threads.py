@@ -117,15 +117,10 @@ class NoJournal:
 
 
 class TurnLocks(Protocol):
-    """Which process runs a turn on which thread."""
+    """Which process runs a turn on which thread; a lock is held until `unlock`, or the end of the process."""
 
     def try_lock(self, thread_id: str) -> bool:
-        """Take the thread for a turn unless another process has it; kept until `unlock` or the process's end.
-
-        Raises:
-            ReadOnlyError: Nothing can be written there.
-
-        """
+        """Take the thread unless another process has it; raise ReadOnlyError where nothing can be written."""
 
     def unlock(self, thread_id: str) -> None:
         """Release the thread."""
@@ -182,12 +177,7 @@ class Threads(Protocol):
         """Delete the threads, and give the space back."""
 
     def fork(self, thread_id: str, new_id: str, checkpoint_id: str | None = None) -> None:
-        """Make `new_id` of the thread's branch that ends at `checkpoint_id`, by default the current one.
-
-        Raises:
-            UsageError: The checkpoint does not exist, or the thread `new_id` exists already.
-
-        """
+        """Make `new_id`, which must not exist, of the branch that ends at `checkpoint_id`, or of the current one."""
 
     def usage(self, thread_id: str | None = None) -> list[Answered]:
         """Return what the stored answers used: those of one thread or of all, also on branches that were left.
@@ -203,12 +193,7 @@ class Threads(Protocol):
 
 
 def delete_threads(threads: Threads, thread_ids: Sequence[str]) -> None:
-    """Delete `thread_ids`, each once, while no other process can begin a turn on one of them.
-
-    Raises:
-        StoreError: The store can't be used, or another process has a turn on one of them; nothing is deleted then.
-
-    """
+    """Delete `thread_ids` while no other process can begin a turn on one of them; nothing, if one has a turn now."""
     held: list[str] = []
     try:
         for thread_id in thread_ids:
@@ -269,12 +254,7 @@ def refuse_taken(thread_id: str, *, taken: bool) -> None:
 
 
 def branch_to(thread_id: str, steps: Sequence[Step], checkpoint_id: str | None) -> list[str]:
-    """Return the checkpoints of a fork: the branch that ends at `checkpoint_id`, by default at the last of `steps`.
-
-    Raises:
-        UsageError: The thread has no such checkpoint.
-
-    """
+    """Return the checkpoints of a fork: the branch that ends at `checkpoint_id`, by default at the last of `steps`."""
     parents = {step.checkpoint_id: step.parent_id for step in steps}
     end = checkpoint_id or next(reversed(parents), "")
     if end not in parents:
@@ -288,13 +268,7 @@ def branch_to(thread_id: str, steps: Sequence[Step], checkpoint_id: str | None) 
 
 
 def find_thread(threads: Threads, prefix: str) -> ThreadSummary:
-    """Return the thread whose ID is `prefix`, or the only one whose ID begins with it.
-
-    Raises:
-        UsageError: No thread or several do.
-        StoreError: The store can't be used.
-
-    """
+    """Return the thread whose ID is `prefix`, or the only one whose ID begins with it; raise UsageError without one."""
     if _is_text(prefix):
         if (exact := threads.find(prefix)) is not None:
             return exact

@@ -104,16 +104,10 @@ def note_request(model: str, *, own_server: bool, also: Iterable[Tokens]) -> dic
 def answer_entry(
     message_id: str, usage: object, noted: object, checkpoint_id: str, model: object, *, own_server: bool
 ) -> list[Any]:
-    """Return what is kept of an answer.
+    """Return the entry that is kept of an answer: langchain's `usage`, and what `note_request` `noted` of it.
 
-    Args:
-        message_id: Its ID.
-        usage: langchain's `usage_metadata`.
-        noted: What `note_request` noted of it, None for an answer of an older version or of a user graph.
-        checkpoint_id: The checkpoint that it was written to.
-        model: Who answered as far as the checkpoint knows.
-        own_server: Whether the user had named the server, as far as the checkpoint knows.
-
+    `noted` is None for an answer of an older version or of a user graph. For these, `model` and `own_server` are what
+    the checkpoint `checkpoint_id`, which it was written to, knows.
     """
     request: Mapping[str, Any] = noted if isinstance(noted, Mapping) else {}
     tokens, also = read_tokens(usage), _read_also(request.get("also"))

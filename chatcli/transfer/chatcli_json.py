@@ -174,12 +174,7 @@ def _thread_as_json(document: ThreadDocument) -> dict[str, Any]:
 
 
 def _message_as_json(message: BaseMessage) -> dict[str, Any]:
-    """Return `message` as an object of JSON.
-
-    Raises:
-        UsageError: The format does not know its type, which only a user graph can have.
-
-    """
+    """Return `message` as an object of JSON; refuse a type that the format does not know, as a user graph may have."""
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
     if isinstance(message, HumanMessage):
         role = human_role(message.additional_kwargs)
@@ -197,12 +192,7 @@ def _message_as_json(message: BaseMessage) -> dict[str, Any]:
 
 
 def _read_thread(where: str, data: Mapping[str, Any], messages: list[BaseMessage]) -> ThreadDocument:
-    """Return the thread with the head `data` and these messages; errors put `where` before the name of a field.
-
-    Raises:
-        UsageError: The head is invalid.
-
-    """
+    """Return the thread with the head `data` and these messages; errors put `where` before the name of a field."""
     version = data.get("version")
     if isinstance(version, int) and version > VERSION:
         raise refuse(f"{where}version", f"{version} was written by a newer chatcli; this one reads {VERSION}")
@@ -242,12 +232,7 @@ def _check_role(where: str, head: _Head) -> None:
 
 
 def _read_message(where: str, data: object, known_ids: set[str]) -> BaseMessage:
-    """Return the message in `data`, and add its ID to `known_ids`.
-
-    Raises:
-        UsageError: The message is invalid, or its ID is known already.
-
-    """
+    """Return the message in `data`, and add its ID to `known_ids`."""
     check_storable(where, data)
     try:
         wire = _Message.model_validate(data)

@@ -108,12 +108,7 @@ def is_chatgpt(data: object) -> bool:
 
 
 def read_chatgpt(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
-    """Return the threads in `data` that have messages, the one used last at the end.
-
-    Raises:
-        UsageError: A conversation is invalid.
-
-    """
+    """Return the threads in `data` that have messages, the one used last at the end."""
     return read_conversations(data, _Conversation, _document, lambda conversation: conversation.update_time or 0)
 
 

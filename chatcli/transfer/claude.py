@@ -50,12 +50,7 @@ def is_claude(data: object) -> bool:
 
 
 def read_claude(data: Sequence[Mapping[str, Any]]) -> list[ThreadDocument]:
-    """Return the threads in `data` that have messages, the one used last at the end.
-
-    Raises:
-        UsageError: A conversation is invalid.
-
-    """
+    """Return the threads in `data` that have messages, the one used last at the end."""
     return read_conversations(data, _Conversation, _document, lambda conversation: conversation.updated_at or "")
 
 

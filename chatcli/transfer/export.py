@@ -35,13 +35,7 @@ def format_of(path: Path) -> ExportFormat | None:
 
 
 def write_file(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` to `path`, readable by the user alone. A file that exists is replaced only if all goes well.
-
-    Raises:
-        UsageError: The folder does not exist, or may not be written to.
-        OSError: The disk is full or fails.
-
-    """
+    """Write `lines` to `path`, readable by the user alone. A file that exists is replaced only if all goes well."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder", remedy="Name a file.")
     try:

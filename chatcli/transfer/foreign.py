@@ -35,17 +35,10 @@ def read_conversations(
     as_document: Callable[[str, Conversation], ThreadDocument],
     updated_at: Callable[[Conversation], float | str],
 ) -> list[ThreadDocument]:
-    """Return the threads in `data`, in the order of `sort_documents`.
+    """Return the threads of the conversations in `data`, checked against `model`, in the order of `sort_documents`.
 
-    Args:
-        data: The conversations of an export.
-        model: What each of them is checked against.
-        as_document: Returns the thread of a conversation; its first argument is the conversation's place in `data`.
-        updated_at: Returns when a conversation was last used.
-
-    Raises:
-        UsageError: A conversation is invalid.
-
+    `as_document` returns the thread of a conversation, whose index in `data` is its first argument; `updated_at`
+    returns when a conversation was last used.
     """
     found: list[tuple[float | str, ThreadDocument]] = []
     for number, item in enumerate(data):
@@ -93,12 +86,7 @@ def joined(*parts: str) -> str:
 
 
 def parse_json(text: str, where: str = "") -> Any:
-    """Return the value in the JSON `text`; `where` names its line if it is only one line of a file.
-
-    Raises:
-        UsageError: It is not valid JSON, has a key twice in an object, or is nested too deeply.
-
-    """
+    """Return the value in the JSON `text`, without keys twice; `where` names its line if the file has more lines."""
     try:
         return read_json(text, max_depth=MAX_DEPTH, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -108,12 +96,7 @@ def parse_json(text: str, where: str = "") -> Any:
 
 
 def load_json(text: str) -> Any:
-    """Return the value in the JSON `text` of a message.
-
-    Raises:
-        ValueError: It is not valid JSON, or can't be stored.
-
-    """
+    """Return the value in the JSON `text` of a message; raise ValueError if it is not valid, or can't be stored."""
     try:
         found = read_json(text, max_depth=MAX_DEPTH)
         check_storable("the text", found)

@@ -108,12 +108,7 @@ class _Log:
 
 
 def read_llm_log(path: Path) -> list[ThreadDocument]:
-    """Return the conversations of the log at `path`, the one used last at the end. The log is not changed.
-
-    Raises:
-        UsageError: It is not a log of llm, or it is invalid.
-
-    """
+    """Return the conversations of the log at `path`, the one used last at the end. The log is not changed."""
     try:
         with closing(connect(path, unchecked, timeout=BUSY_TIMEOUT, mode="ro", steps=READ_STEPS)) as connection:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_TEXT)

@@ -43,10 +43,7 @@ class Attachments:
 class Builder:
     """Builds the messages of a thread, one after the other.
 
-    Attributes:
-        messages: The messages so far.
-        texts: The role and the text of each question and answer that has a text; these are the same in both schemas.
-
+    `texts` has the role and the text of each question and answer that has one, which are the same in both schemas.
     """
 
     attachments: Attachments

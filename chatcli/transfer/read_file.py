@@ -33,12 +33,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, Va
 
 
 def read_documents(path: Path) -> list[ThreadDocument]:
-    """Return the threads in the file at `path`, or on standard input if it is "-"; no two have the same ID.
-
-    Raises:
-        UsageError: The file can't be read, has an unknown format, or is invalid.
-
-    """
+    """Return the threads in the file at `path`, or on standard input if it is "-"; no two have the same ID."""
     documents = _read(path)
     known: set[str] = set()
     for document in documents:
@@ -125,12 +120,7 @@ class _Archive:
 
 
 def _read_archive(file: IO[bytes], limit: int) -> _Archive:
-    """Return the lists of conversations in the archive `file`, which may have `limit` bytes together.
-
-    Raises:
-        UsageError: It is damaged, encrypted, too large, or has no list of conversations.
-
-    """
+    """Return the lists of conversations in the archive `file`, which may have `limit` bytes together."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX/" not in info.filename]

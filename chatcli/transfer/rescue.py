@@ -48,12 +48,7 @@ def read_damaged(path: Path, thread_id: str) -> tuple[ThreadDocument, int]:
 async def rescue(path: Path) -> list[str]:
     """Replace the damaged store at `path` by one with everything that can be read, and keep the damaged one as a copy.
 
-    Returns:
-        A line for each damaged thread, and one that names the copy.
-
-    Raises:
-        StoreError: Nothing can be read, or the disk is full; the store is unchanged.
-
+    Return a line for each damaged thread, and one that names the copy. On a StoreError, the store is unchanged.
     """
     contents = read_contents(path)
     threads = rows_by_thread(contents)

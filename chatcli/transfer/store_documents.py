@@ -25,12 +25,7 @@ _INPUT = "__input__"
 
 
 async def read_document(store: Store, summary: ThreadSummary) -> ThreadDocument:
-    """Return the whole thread that `summary` describes.
-
-    Raises:
-        StoreError: The store can't be used.
-
-    """
+    """Return the whole thread that `summary` describes."""
     thread = GraphThread(build_graph(store.checkpointer), store.threads, summary.thread_id, MODEL_NODE)
     values = (await thread.snapshot()).values
     return document_of(summary, {**values, "messages": await thread.history()})
@@ -62,10 +57,6 @@ async def import_documents(store: Store, documents: Sequence[ThreadDocument]) ->
     """Store `documents`, all of them or none; return the new ID of each thread by the ID in its document.
 
     An existing thread is never changed: a document with its ID gets another one, with a number at the end.
-
-    Raises:
-        StoreError: The store can't be used; nothing is stored.
-
     """
     documents = [_without_graph(document) for document in documents]
     existing = {thread.thread_id for thread in store.threads.recent()}

@@ -41,12 +41,7 @@ class AnswerSchema:
     validator: Validator
 
     def problem(self, text: str) -> str | None:
-        """Return why `text` does not validate, in one line, or None when it does.
-
-        Raises:
-            UsageError: The schema can't be applied: it refers to itself without end, or takes too long.
-
-        """
+        """Return why `text` does not validate, in one line, or None when it does."""
         try:
             value = read_json(text, parse_constant=_refuse_constant)
         except ValueError as error:
@@ -71,12 +66,7 @@ class AnswerSchema:
 
 
 def load_schema(path: Path) -> AnswerSchema:
-    """Read the JSON Schema in the file `path`.
-
-    Raises:
-        UsageError: It can't be read, or it is not a valid schema.
-
-    """
+    """Read the JSON Schema in the file `path`."""
     try:
         schema = read_json(read_file(path, pipe=True).decode())
     except OSError as error:

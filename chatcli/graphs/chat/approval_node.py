@@ -172,12 +172,7 @@ def _action(call: ToolCall, tool: Tool | None) -> dict[str, Any]:
 
 
 def _read_decisions(reply: Any, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Decision]:
-    """Read an answer: `{"decisions": [...]}` in the order of the calls, or one decision for all of them.
-
-    Raises:
-        ValueError: It has neither form.
-
-    """
+    """Read `{"decisions": [...]}` in the order of the calls, or one decision for all; else raise ValueError."""
     decisions = reply.get("decisions", reply) if isinstance(reply, Mapping) else reply
     if isinstance(decisions, str | Mapping):
         decisions = [decisions] * len(calls)

@@ -46,10 +46,6 @@ async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatSta
 
     A request that the model refuses is tried once more with less: with fewer turns after an overflow, and in any case
     without the unanswered questions before the newest one, since one of them may have been too large or filtered.
-
-    Raises:
-        ChatcliError: The request was not sent or did not succeed.
-
     """
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)

@@ -92,10 +92,7 @@ def fit_context(state: ChatState, turn: TurnContext, *, tighter: int | None = No
 
     A turn is never split, so a tool's result stays with its call. `tighter` is a budget below the usual
     one, for a provider that refused a context within it. `reserved` tokens are sent besides: the tools.
-
-    Raises:
-        ContextError: The newest question alone is larger than what may be sent; nothing has been sent.
-
+    Raises ContextError if the newest question alone is larger; nothing has been sent then.
     """
     if turn.model.keeps_conversation:
         return _newest_question(state, turn)
@@ -260,13 +257,7 @@ def _smallest(*bounds: int | None) -> int | None:
 
 
 async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
-    """Return the update of `state` that summarises all turns but the newest.
-
-    Raises:
-        UsageError: There is at most one turn, or the model's server keeps the conversation itself.
-        ChatcliError: The model did not make a summary.
-
-    """
+    """Return the update of `state` that summarises all turns but the newest; refuse a thread with at most one."""
     if turn.model.keeps_conversation:
         raise UsageError(f"{turn.model.name} keeps the conversation itself: there is nothing to compact here")
     summed_up, messages = open_messages(state)
@@ -279,13 +270,7 @@ async def compact_state(state: ChatState, turn: TurnContext) -> ChatState:
 
 
 async def summarise(messages: Sequence[BaseMessage], turn: TurnContext, summary: str = "") -> str:
-    """Return the model's summary of `messages`, and of what the `summary` before them is about.
-
-    Raises:
-        UsageError: The model's server keeps the conversation itself.
-        ChatcliError: The model did not make a summary.
-
-    """
+    """Return the model's summary of `messages`, and of what the `summary` before them is about."""
     if turn.model.keeps_conversation:
         raise UsageError(f"{turn.model.name} keeps the conversation itself: it can't be given a summary of one")
     for piece in _pieces(messages, turn):

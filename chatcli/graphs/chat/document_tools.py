@@ -35,11 +35,7 @@ Result = tuple[str, dict[str, Any]]
 def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFound], None]) -> list[Tool]:
     """Return the tools for `turn`; none if it has no documents, or its model can't use them.
 
-    Args:
-        turn: The turn; its `numbers` grow by what is found.
-        marker: What fences the passages in a result.
-        report: Gets what each search found.
-
+    `marker` fences the passages in a result; `report` gets what each search found, by which the turn's `numbers` grow.
     """
     limit = request_limit(turn)
     has_room = limit is None or limit >= LEAST_WINDOW

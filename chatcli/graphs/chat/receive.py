@@ -34,15 +34,11 @@ _MAX_PAUSE = 8.0
 async def receive(
     ask: Callable[[], AsyncIterator[BaseMessage]], model: Model, *, seconds: float, report: Callable[[str], None]
 ) -> AIMessage:
-    """Return the answer that streams from `ask`; retry while the server limits the rate, fails or can't be reached.
+    """Return the answer of `model` that streams from `ask`; retry while the server limits the rate or fails.
 
-    Args:
-        ask: Sends the request; called up to ATTEMPTS times, but not again after text has arrived.
-        model: The model that is asked. The local one is not retried: its transport restarts it.
-        seconds: The time within which all attempts begin; a server that asks for a longer pause than the time left
-            ends the attempts at once.
-        report: Gets a note for the user before each pause.
-
+    `ask` is called up to ATTEMPTS times, but not again after text has arrived. The local model is not retried: its
+    transport restarts it. All attempts begin within `seconds`; a server that asks for a longer pause than the time left
+    ends them at once. `report` gets a note for the user before each pause.
     """
     deadline = time.monotonic() + seconds
     for attempt in range(1, ATTEMPTS):
@@ -70,11 +66,8 @@ async def receive(
 async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model) -> AIMessage:
     """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure.
 
-    Raises:
-        TimeoutError: The server brought nothing for `model.silence` seconds. Comments, pings, empty pieces and
-            statuses such as 102 bring nothing.
-        CutAnswerError: The answer is longer than any answer of `model.max_tokens` tokens.
-
+    TimeoutError means that the server brought nothing for `model.silence` seconds: comments, pings, empty pieces and
+    statuses such as 102 bring nothing. CutAnswerError: it is longer than any of `model.max_tokens` tokens.
     """
     async with asyncio.timeout(model.silence) as silence:
         return await _read(stream, chunks, model, silence)
@@ -194,13 +187,9 @@ def _passing_reason(error: Exception) -> str | None:
 
 
 def refuse_unfinished(answer: AIMessage, model: Model) -> None:
-    """Raise an error if the `answer` of `model` is not complete.
+    """Raise BrokenAnswerError if the server broke off, RefusedError if the model or a filter stopped the `answer`.
 
-    Raises:
-        BrokenAnswerError: The server broke off.
-        RefusedError: The model refused to answer, or the content filter stopped it; `CutAnswerError` if a part of
-            the answer has arrived.
-
+    That is a CutAnswerError if a part of the answer has arrived.
     """
     if not answer.text and (refusal := _refusal(answer)):
         raise RefusedError(f"{model.name} refused to answer: {refusal}", remedy="Put it another way.")

@@ -66,24 +66,14 @@ T = TypeVar("T")
 
 
 class ChatSession(Session):
-    """Runs the plain chat's turns on one thread.
+    """Runs the plain chat's turns on one thread, which may not exist yet.
 
-    Args:
-        graph: The compiled app; its checkpointer holds the thread.
-        threads: The threads of the store.
-        thread_id: The thread, which may not exist yet.
-        model: The model that answers; it may be replaced between turns.
-        setup: The thread's setup; it may be replaced between turns, and is stored with the next one.
-        stored: The setup that the thread has stored, an empty one for a new thread; None if it is not known.
-        context_tokens: The user's budget of what is sent, in tokens.
-        auto_compact: Whether to summarise the oldest turns when they no longer fit.
-        schema: The schema of every answer.
-        timeout: Seconds that all attempts of a request may take together.
-        toolbox: The tools that the model may call.
-        grants: What the user allowed for the thread.
-        knowledge: Reads what is sent beside the conversation.
-        foreign_rules: Whether the store holds allow rules of older versions, which are ignored.
-
+    `model` and `setup` may be replaced between turns; the setup is stored with the next one. `stored` is the setup that
+    the thread has, an empty one for a new thread, None if it is not known. `context_tokens` is the user's budget of
+    what is sent; with `auto_compact`, the oldest turns are summarised when they no longer fit. `schema` is that of every
+    answer. All attempts of a request may take `timeout` seconds together. `grants` are what the user allowed for the
+    thread, `knowledge` reads what is sent beside the conversation. With `foreign_rules`, the store holds allow rules of
+    older versions, which are ignored.
     """
 
     def __init__(
@@ -137,12 +127,7 @@ class ChatSession(Session):
         return with_empty_fields(await super().state())
 
     async def context(self) -> FittedContext:
-        """Return the context that the next turn would send with its question.
-
-        Raises:
-            ContextError: The newest question alone is too large.
-
-        """
+        """Return the context that the next turn would send with its question."""
         state = await self._state()
         turn, known = await with_known(state, self._turn_context())
         await count_exactly(state, turn)
@@ -159,11 +144,6 @@ class ChatSession(Session):
 
         The update begins a branch: the messages stay in the thread, and going back to the turn before it drops the
         summary.
-
-        Raises:
-            InterruptedTurnError: The user stopped it.
-            ChatcliError: There is nothing to compact, or the model failed.
-
         """
         update = await self._stoppable(compact_state(await self._state(), self._turn_context()))
         async with self._thread.hold():
@@ -182,12 +162,6 @@ class ChatSession(Session):
         """Let the model summarise what the branch of `turn` has and the current one has not, and return that.
 
         It is stored as a message of the current branch, which `undo` leaves first. A failure changes nothing.
-
-        Raises:
-            UsageError: That branch has nothing else, or the thread waits for an answer.
-            InterruptedTurnError: The user stopped it.
-            ChatcliError: The model failed.
-
         """
         await self._refuse_pending()
         if (await self._thread.snapshot()).next:
@@ -208,12 +182,7 @@ class ChatSession(Session):
         return summary
 
     async def _stoppable(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns, unless the user stops it.
-
-        Raises:
-            InterruptedTurnError: The user stopped it.
-
-        """
+        """Return the result of `work`; raise InterruptedTurnError if the user stops it."""
         self._work = task = asyncio.create_task(work)
         try:
             await asyncio.wait([task])

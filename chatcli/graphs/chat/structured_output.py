@@ -31,11 +31,7 @@ async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: "AnswerS
     """Return an answer whose text is JSON that validates against `schema`.
 
     The schema is sent by the provider's own option if there is one, else as a part of the question. An answer that does
-    not validate is sent back once, with the reason.
-
-    Raises:
-        RefusedError: The second answer does not validate either.
-
+    not validate is sent back once, with the reason; RefusedError if the second does not either.
     """
     options = _options(schema, model)
     sent = messages if options else _instructed(messages, schema)

@@ -27,12 +27,7 @@ _Key = tuple[str, int]
 
 
 class TokenCounter:
-    """Counts each message once.
-
-    Args:
-        tokenizer: The model's own, if it is on this machine.
-
-    """
+    """Counts each message once; `tokenizer` is the model's own, if it is on this machine."""
 
     def __init__(self, tokenizer: Tokenizer | None = None) -> None:
         self._tokenizer = tokenizer

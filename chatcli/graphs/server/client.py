@@ -30,14 +30,10 @@ MESSAGE_LENGTH = 300
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A LangGraph server, and the assistant there.
+    """A LangGraph server, and the name or ID of the `assistant` there, None for the server's first.
 
-    Attributes:
-        url: Its URL, without a slash at the end.
-        key: The key of its API, sent as `x-api-key`; None if it needs none.
-        assistant: The name or ID of an assistant, None for the server's first.
-        own_headers: What the user adds to the headers of every request.
-
+    `url` has no slash at the end; `key` is sent as `x-api-key`, None if the server needs none.
+    `own_headers` are what the user adds to every request.
     """
 
     url: str = field(repr=False)
@@ -64,14 +60,7 @@ class ServerAddress:
 
 
 def check_server(server: ServerAddress) -> None:
-    """Check that `server` answers.
-
-    Raises:
-        NetworkError: It does not answer, or fails.
-        AuthError: It refuses the key.
-        UsageError: It is not a LangGraph server.
-
-    """
+    """Check that `server` answers, takes the key, and is a LangGraph server."""
     import httpx2
 
     from chatcli.runtime.http import request
@@ -148,12 +137,7 @@ def build_sync_client(server: ServerAddress) -> "SyncLangGraphClient":
 
 
 def assistants(server: ServerAddress) -> "list[Assistant]":
-    """Return the assistants on `server`, the oldest first.
-
-    Raises:
-        ChatcliError: See `server_failures`.
-
-    """
+    """Return the assistants on `server`, the oldest first."""
     with server_failures(server), build_sync_client(server) as client:
         found = client.assistants.search(sort_by="created_at", sort_order="asc", limit=MOST_ASSISTANTS)
     if not isinstance(found, list):  # the server may be anything
@@ -162,24 +146,14 @@ def assistants(server: ServerAddress) -> "list[Assistant]":
 
 
 def app_schemas(server: ServerAddress, assistant: "Assistant") -> Mapping[str, Any]:
-    """Return the schemas of the app of `assistant`.
-
-    Raises:
-        ChatcliError: See `server_failures`.
-
-    """
+    """Return the schemas of the app of `assistant`."""
     with server_failures(server), build_sync_client(server) as client:
         return client.assistants.get_schemas(assistant["assistant_id"])
 
 
 @contextmanager
 def server_failures(server: ServerAddress) -> Iterator[None]:
-    """Turn the exceptions of LangGraph's client into errors for the user.
-
-    Raises:
-        ChatcliError: See `check_server`; a request that the server rejects is a RefusedError.
-
-    """
+    """Turn the exceptions of LangGraph's client into errors for the user; a rejected request is a RefusedError."""
     import json  # late: not before the first prompt
 
     import httpx

@@ -58,12 +58,7 @@ class ServerSchemas:
         return [name for name in self._fields("input") if name != self._question_key]
 
     def settle(self, kind: Kind, key: str, value: Any) -> Any:
-        """Return `value` as plain JSON of the type of `key`; a `TypedText` is read as what fits the type.
-
-        Raises:
-            UsageError: There is no such field, it can't be given, or the value is of another type.
-
-        """
+        """Return `value`, or what a `TypedText` means, as JSON of the type of `key`; refuse other types and keys."""
         if kind == "configurable" and (problem := reserved(key)):
             raise UsageError(problem, remedy="Leave it out.")
         if kind == "input" and key == self._question_key:
@@ -80,12 +75,7 @@ class ServerSchemas:
         raise wrong_value(kind, key, readings[0], _type_name(fields[key]))
 
     def run(self, values: GraphValues) -> RunValues:
-        """Return what a run gets of `values`: the server takes a context or what is configurable, and copies it over.
-
-        Raises:
-            UsageError: Both have a key, with different values.
-
-        """
+        """Return what a run gets of `values`: a context or what is configurable, which the server copies over."""
         if not values.configurable:
             return RunValues(dict(values.context) or None)
         for key in values.context.keys() & values.configurable.keys():
@@ -125,10 +115,6 @@ def find_shape(name: str, schemas: Mapping[str, Any], values: GraphValues) -> Gr
     """Return what the app `name` takes and gives, with what the user has chosen in `values`.
 
     None for one of messages alone, and for one that the server can't describe, which has to be one.
-
-    Raises:
-        UsageError: The field for the question or the answer can't be found, or it is not there.
-
     """
     taken, given, state = (_resolved(schemas.get(f"{part}_schema")) for part in ("input", "output", "state"))
     required = taken.get("required") or ()

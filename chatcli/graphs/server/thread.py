@@ -40,12 +40,7 @@ STOP_TIMEOUT = 5.0
 
 
 def message_from_json(data: Mapping[str, Any]) -> BaseMessage:
-    """Return the message, or piece of one, that `data` holds.
-
-    Raises:
-        ValueError: It does not hold a message.
-
-    """
+    """Return the message, or piece of one, that `data` holds; raise ValueError without one."""
     if "type" in data:
         (message,) = messages_from_dict([{"type": data["type"], "data": data}])
     else:
@@ -129,16 +124,10 @@ def interrupt_from_json(data: Any) -> Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class ServerThread(GraphThread):
-    """A thread on a server, which may not exist yet.
+    """A thread of `graph` on a server, which may not exist yet.
 
-    Attributes:
-        graph: The graph that answers there.
-        threads: The server's threads.
-        uuid: The server's ID of the thread.
-        graph_id: The server's ID of the graph.
-        timeout: Seconds of silence after which a run is stopped; None for no limit.
-        state_schema: The JSON Schema of each key of the app's state, as far as the server has it.
-
+    There, `uuid` and `graph_id` identify the two. A run is stopped after `timeout` seconds of silence, None for no
+    limit. `state_schema` is the JSON Schema of each key of the app's state, as far as the server has it.
     """
 
     graph: ServerGraph

@@ -16,12 +16,7 @@ _SHOWN_NAMES = 20
 
 
 def environment_of(spec: GraphSpec) -> tuple[Mapping[str, str], str]:
-    """Return the variables that `env` of the project of `spec` gives, and a line on what is left out.
-
-    Raises:
-        UsageError: The file that it names can't be read.
-
-    """
+    """Return the variables that `env` of the project of `spec` gives, and a line on what is left out."""
     folder, env = spec.folder, spec.project.get("env")
     if isinstance(env, dict):
         return {str(name): str(value) for name, value in env.items()}, ""

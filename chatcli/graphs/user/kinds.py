@@ -37,12 +37,7 @@ class NotAGraphError(UsageError):
 
 
 def kind_of(found: object, name: str) -> Kind:
-    """Return what kind of user graph `found` is, which messages call `name`.
-
-    Raises:
-        NotAGraphError: It is none.
-
-    """
+    """Return the kind of user graph that `found`, called `name`, is; raise NotAGraphError if it is none."""
     if _is_a(found, "langgraph.pregel", "Pregel") or _is_a(found, "langgraph.graph", "StateGraph"):
         return Kind.GRAPH
     if _is_a(found, "langchain_core.runnables", "Runnable"):

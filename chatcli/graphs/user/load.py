@@ -210,12 +210,7 @@ def _shown(file: str) -> str:
 
 
 def import_graph(spec: GraphSpec) -> object:
-    """Run the module of `spec` and return the object with the graph's name, for `make_graph`.
-
-    Raises:
-        UsageError: The module fails (the message names the line of the user's code), or it has no such name.
-
-    """
+    """Run the module of `spec` and return the object with the graph's name, for `make_graph`."""
     if spec.target is not None:
         return spec.target
     with loading(spec):
@@ -240,19 +235,10 @@ async def make_graph(
     resources: AsyncExitStack,
     store: BaseStore | None = None,
 ) -> AnyPregel:
-    """Return `found` as a compiled graph: whatever of `kinds.Kind` it is.
+    """Return `found`, of the module of `spec`, as a compiled graph: whatever of `kinds.Kind` it is.
 
-    Args:
-        found: The object in the user's module. A factory may take the run's config, be asynchronous, or return
-            a context manager, which is closed with `resources`.
-        spec: The place where it was found.
-        checkpointer: Holds the threads if the graph has no checkpointer itself.
-        resources: Closed when the graph is no longer needed.
-        store: What a factory that asks for the server's runtime gets as its store.
-
-    Raises:
-        UsageError: It is not a graph, or can't be created.
-
+    A factory may take the run's config, be asynchronous, or return a context manager, which is closed with `resources`;
+    if it asks for the server's runtime, that has `store`. `checkpointer` is for a graph that has none itself.
     """
     kind = kind_of(found, repr(spec.title))
     if kind is Kind.FACTORY:
@@ -267,12 +253,7 @@ async def make_graph(
 
 
 def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
-    """Return `found`, of a `kind` that is no factory, as a compiled graph.
-
-    Raises:
-        UsageError: It can't be compiled, or a factory made another factory.
-
-    """
+    """Return `found`, of a `kind` that is no factory, as a compiled graph."""
     if kind is Kind.FACTORY:
         raise NotAGraphError(f"{spec.title!r} returns a function, not a graph", remedy=f"Return {WANTED}.")
     if kind is not Kind.GRAPH:

@@ -46,12 +46,7 @@ _OF_CONTAINERS = {
 def enter_project(spec: GraphSpec) -> list[str]:
     """Set the environment and the module path of the project of `spec`.
 
-    Returns:
-        One line for the user for each thing that the project asks for and does not get.
-
-    Raises:
-        UsageError: Its env file can't be read.
-
+    Return one line for the user for each thing that the project asks for and does not get.
     """
     project = spec.project
     roots, missing = _module_path(spec)
@@ -110,12 +105,7 @@ def _missing(dependency: str) -> str:
 
 
 async def own_store(spec: GraphSpec, resources: AsyncExitStack) -> BaseStore | None:
-    """Return the store that the project of `spec` brings along (`store.path`), closed with `resources`.
-
-    Raises:
-        UsageError: It can't be made, or is no store.
-
-    """
+    """Return the store that the project of `spec` brings along (`store.path`), closed with `resources`."""
     place, colon, name = str(_asked(spec).get("path", "")).rpartition(":")
     if not colon:
         return None

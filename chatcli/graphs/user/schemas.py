@@ -101,12 +101,7 @@ class GraphSchemas:
         }
 
     def settle(self, kind: Kind, key: str, value: Any) -> Any:
-        """Return `value` as plain JSON of the type of `key`; a `TypedText` is read as what fits the type.
-
-        Raises:
-            UsageError: There is no such field, it can't be given, or the value is of another type.
-
-        """
+        """Return `value`, or what a `TypedText` means, as JSON of the type of `key`; refuse other types and keys."""
         if kind == "configurable" and (problem := reserved(key)):
             raise UsageError(problem, remedy="Leave it out.")
         if kind == "input" and key == self._question_key:
@@ -129,10 +124,6 @@ class GraphSchemas:
 
         A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
         names the keys.
-
-        Raises:
-            MissingFieldError: A required field of the context is not given.
-
         """
         fields = self._fields["context"]
         copied = {key: value for key, value in values.configurable.items() if key in fields.known}
@@ -142,12 +133,7 @@ class GraphSchemas:
         )
 
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values `given` for the graph's input, on a thread whose state is `state`.
-
-        Raises:
-            MissingFieldError: The first node can't be called without another field.
-
-        """
+        """Return the values `given` for the input, on a thread with this `state`; raise MissingFieldError if it lacks one."""
         missing = [
             name
             for name in self._needed()
@@ -194,11 +180,7 @@ class GraphSchemas:
 def check_values(graph: object, values: GraphValues, question: str | None = None) -> GraphValues:
     """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
 
-    The field `question` of its input takes the question.
-
-    Raises:
-        ValueError: The graph has no such field, or a value is of another type.
-
+    The field `question` of its input takes the question. Raises ValueError for a field or a type that is not there.
     """
     if not isinstance(graph, Pregel | StateGraph):
         return values

@@ -51,12 +51,7 @@ def dependencies_of(project: Mapping[str, Any]) -> list[str]:
 
 
 def find_graph(spec: str) -> GraphSpec:
-    """Return the graph that `spec` names.
-
-    Raises:
-        UsageError: The file, module or name does not exist.
-
-    """
+    """Return the graph that `spec` names."""
     try:
         return _find(spec)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, ~ of an unknown user, a zero byte

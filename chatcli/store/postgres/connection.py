@@ -40,12 +40,7 @@ _NETWORK = "Check that the server is up and can be reached from here, then try a
 
 
 def parameters(uri: str) -> dict[str, Any]:
-    """Return libpq's parameters for `uri`: those in it, and our defaults.
-
-    Raises:
-        UsageError: `uri` is not a valid PostgreSQL URI.
-
-    """
+    """Return libpq's parameters for `uri`: those in it, and our defaults."""
     try:
         # The user can't choose the encoding: all text here is Unicode.
         return {**DEFAULTS, **conninfo_to_dict(uri), "client_encoding": "UTF8"}
@@ -58,23 +53,12 @@ def parameters(uri: str) -> dict[str, Any]:
 
 
 def connect(uri: str) -> psycopg.Connection:
-    """Return a connection in which each statement is a transaction.
-
-    Raises:
-        UsageError: `uri` can't be read.
-        psycopg.Error: The server can't be reached, or refuses.
-
-    """
+    """Return a connection in which each statement is a transaction."""
     return psycopg.connect(**parameters(uri), autocommit=True)
 
 
 def stored_version(connection: psycopg.Connection) -> int:
-    """Return the version of chatcli's tables in the database, 0 without them.
-
-    Raises:
-        StoreError: A newer chatcli made them.
-
-    """
+    """Return the version of chatcli's tables in the database, 0 without them; refuse those of a newer chatcli."""
     found = connection.execute("SELECT to_regclass('chatcli_schema') IS NOT NULL").fetchone()
     if found != (True,):
         return 0

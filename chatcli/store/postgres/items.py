@@ -21,11 +21,6 @@ def open_postgres_items(
     """Yield LangGraph's store in the database at `uri`; tables that are missing are made.
 
     `report` takes a line if the server has no pgvector, which an index needs.
-
-    Raises:
-        StoreError: Another program has a table of one of their names; nothing was changed.
-        psycopg.Error: The server can't be used.
-
     """
     pool = ConnectionPool(
         kwargs={**parameters(uri), "autocommit": True, "row_factory": dict_row},

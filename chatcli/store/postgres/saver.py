@@ -83,13 +83,7 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
 
 @asynccontextmanager
 async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, PostgresThreads]]:
-    """Yield the checkpointer and the threads of the store at `uri`; tables that are missing are made.
-
-    Raises:
-        UsageError: `uri` can't be read.
-        StoreError: The store can't be used.
-
-    """
+    """Yield the checkpointer and the threads of the store at `uri`; tables that are missing are made."""
     # The pool logs warnings about what the user sees as an error.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     threads = PostgresThreads(uri)
@@ -106,10 +100,6 @@ async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
     """Yield a checkpointer whose writes appear in the store at `uri`, all at once, if the block ends without an error.
 
     They are one transaction, which the server rolls back when this process dies.
-
-    Raises:
-        StoreError: The store can't be used.
-
     """
     kwargs = {**parameters(uri), "autocommit": True, "row_factory": dict_row}
     try:

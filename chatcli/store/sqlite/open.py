@@ -147,12 +147,7 @@ def _checked(found: CheckpointTuple | None) -> CheckpointTuple | None:
 
 @asynccontextmanager
 async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThreads]]:
-    """Yield the checkpointer and the threads of the store at `path`; a new one is readable by the user alone.
-
-    Raises:
-        StoreError: The store can't be used; it is left as it was.
-
-    """
+    """Yield the checkpointer and the threads of the store at `path`; a new one is readable by the user alone."""
     try:
         if is_unmade(path):
             await _create(path)
@@ -173,12 +168,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[tuple[SqliteSaver, SqliteThre
 
 @asynccontextmanager
 async def staged_sqlite(path: Path) -> AsyncIterator[SqliteSaver]:
-    """Yield a checkpointer whose writes appear in the store at `path`, all at once, if the block ends without an error.
-
-    Raises:
-        StoreError: A store can't be used.
-
-    """
+    """Yield a checkpointer whose writes appear in the store at `path`, all at once, if the block ends well."""
     with staging_path(path) as staged_path:
         async with open_sqlite(staged_path) as (saver, _threads):
             # A staging store is useless after a crash, so no write has to wait for the disk.

@@ -24,12 +24,7 @@ _MAX_NAMED = 5
 
 
 def find_damage(path: Path) -> str:
-    """Return the damage of the store at `path` that SQLite finds, or else the threads that can't be read; "" if none.
-
-    Raises:
-        StoreError: It can't be opened.
-
-    """
+    """Return the damage of the store at `path` that SQLite finds, or the threads that can't be read; "" if none."""
     try:
         with closing(connect(path)) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -110,12 +105,7 @@ ORDER BY thread_id, checkpoint_id
 
 
 def forget_index(path: Path) -> None:
-    """Rebuild the index of threads from LangGraph's tables, and leave the index of messages to the next `open_store`.
-
-    Raises:
-        StoreError: The store can't be used; it is left as it was.
-
-    """
+    """Rebuild the index of threads from LangGraph's tables; the next `open_store` makes the index of messages."""
     try:
         with closing(connect(path)) as connection:
             connection.executescript(schema.REBUILD)

@@ -94,12 +94,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def adopt(path: Path, staged: Path) -> None:
-    """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction.
-
-    Raises:
-        StoreError: The store can't be used, or got one of the threads meanwhile; nothing was copied.
-
-    """
+    """Copy all threads of the SQLite store at `staged` into the one at `path`, in one transaction."""
     try:
         with closing(connect(path)) as connection:
             connection.execute("ATTACH ? AS staged", (str(staged),))

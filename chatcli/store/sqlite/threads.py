@@ -344,14 +344,7 @@ def _offset(thread_id: str) -> int:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the existing store at `path`; only to read where nothing can be written.
-
-    Raises:
-        StoreError: A newer chatcli wrote it, it is no file, or not safe to open.
-        sqlite3.Error: It can't be opened.
-        OSError: It can only be read as a copy, for which there is no room.
-
-    """
+    """Open the existing store at `path`; only to read where nothing can be written."""
     return connect_as_possible(path, schema.VERSION, _open_complete)
 
 
@@ -363,19 +356,9 @@ def open_file(
     isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
     check_same_thread: bool = True,
 ) -> sqlite3.Connection:
-    """Return a connection to the file of a store at `path`, after a check of its version and its schema.
+    """Return a connection to the file of a store at `path`, which may lack tables, after a check of version and schema.
 
-    Args:
-        path: The file, which may hold a part of the tables.
-        mode: See `chatcli.runtime.sqlite.connect`, also for what follows.
-        steps: See there.
-        isolation_level: See there.
-        check_same_thread: See there.
-
-    Raises:
-        StoreError: A newer chatcli wrote it, it is no file, or not safe to open.
-        sqlite3.Error: It can't be opened.
-
+    For the other parameters see `chatcli.runtime.sqlite.connect`.
     """
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
@@ -435,11 +418,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 def check_version(path: Path, version: int, mark: int) -> None:
     """Raise StoreError when the store at `path` is of a newer chatcli, or its header is damaged.
 
-    Args:
-        path: The store.
-        version: Its `user_version`.
-        mark: Its `application_id`; see `schema.MARK`.
-
+    `version` is its `user_version`, `mark` its `application_id` (`schema.MARK`).
     """
     is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
     if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):

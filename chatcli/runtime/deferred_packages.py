@@ -90,14 +90,11 @@ class _Finder:
 
 
 def defer_packages() -> None:
-    """Let an import of a module in one of the packages `DEFERRED` import that module alone, and build models late.
-
-    `from openai.types.chat import ...` runs `openai.types` first, which imports 475 modules of other parts of the
-    service: a third of the time to the first request. The packages stay whole: whoever asks one for a name gets it.
-
-    Python 3.15 can import lazily (https://peps.python.org/pep-0810/). It does so here for the packages `_LAZY` alone,
-    unless the user has chosen a mode: for all packages, httpcore2 and truststore fail.
-    """
+    """Let an import of a module in one of the packages `DEFERRED` import that module alone, and build models late."""
+    # `from openai.types.chat import ...` runs `openai.types` first, which imports 475 modules of other parts of the
+    # service: a third of the time to the first request. The packages stay whole: whoever asks one for a name gets it.
+    # Python 3.15 can import lazily (https://peps.python.org/pep-0810/). It does so here for the packages `_LAZY` alone,
+    # unless the user has chosen a mode: for all packages, httpcore2 and truststore fail.
     sys.meta_path.insert(0, _Finder)
     if sys.version_info >= (3, 15) and sys.get_lazy_imports() == "normal":
         sys.set_lazy_imports_filter(lambda importer, *_: importer.partition(".")[0] in _LAZY)

@@ -135,10 +135,8 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def change_state(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Let `change` alter the JSON object in the file at `path`; a damaged file counts as empty.
-
-    One process at a time does this, since another one would lose what this one adds.
-    """
+    """Let `change` alter the JSON object in the file at `path`; a damaged file counts as empty."""
+    # One process at a time does this, since another one would lose what this one adds.
     import json  # for the few runs that write
 
     with only_writer(path.parent):

@@ -7,11 +7,10 @@ _OBJECTS_AFTER_IMPORTS = 50_000
 
 
 def put_off_collections() -> None:
-    """Make Python collect garbage only after a million new objects, which no import creates.
-
-    With Python's own threshold of 700, hundreds of collections examine all imported objects and find nothing: a quarter
-    of the time to the first request, for the same peak of memory. With 50,000, each takes 16 ms, which delays a key.
-    """
+    """Make Python collect garbage only after a million new objects, which no import creates."""
+    # With Python's own threshold of 700, hundreds of collections examine all imported objects and find nothing: a
+    # quarter of the time to the first request, for the same peak of memory. With 50,000, each takes 16 ms, which delays
+    # a key.
     gc.set_threshold(_OBJECTS_WHILE_IMPORTING)
 
 

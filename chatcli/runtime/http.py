@@ -248,10 +248,8 @@ def greeting(url: str) -> str:
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
-    """Return the result of `work`, which runs in a daemon thread; raise httpx2.ReadTimeout after `seconds`.
-
-    A blocking client has a limit for each pause only, and none for the lookup of a name.
-    """
+    """Return the result of `work`, which runs in a daemon thread; raise httpx2.ReadTimeout after `seconds`."""
+    # A blocking client has a limit for each pause only, and none for the lookup of a name.
     results: list[_Result] = []
     failures: list[BaseException] = []
 

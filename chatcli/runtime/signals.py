@@ -35,10 +35,8 @@ _REPORTS = {
 
 
 def is_survived(number: int) -> bool:
-    """Return whether `number` is a hang-up that this process ignores, since it was started by nohup.
-
-    An interrupt is handled all the same: shells let background jobs ignore it, but `kill -INT` is meant for them.
-    """
+    """Return whether `number` is a hang-up that this process ignores, since it was started by nohup."""
+    # An interrupt is handled all the same: shells let background jobs ignore it, but `kill -INT` is meant for them.
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 

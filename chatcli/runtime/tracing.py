@@ -39,11 +39,9 @@ def trace_failure() -> str:
 
 
 def finish_tracing() -> bool:
-    """Send the rest of the traces; return whether that is done, or was given up after SEND_TRACES_SECONDS.
-
-    LangSmith's own threads would retry an unreachable server for many seconds, and wait for a hanging one for minutes.
-    After giving up, only `os._exit` ends without them.
-    """
+    """Send the rest of the traces; return whether that is done, or was given up after SEND_TRACES_SECONDS."""
+    # LangSmith's own threads would retry an unreachable server for many seconds, and wait for a hanging one for
+    # minutes. After giving up, only `os._exit` ends without them.
     tracers = sys.modules.get("langchain_core.tracers.langchain")
     if tracers is None:  # there was no turn
         return True

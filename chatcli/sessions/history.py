@@ -108,10 +108,8 @@ def end_after(turn: Turn, turns: Sequence[Turn]) -> Turn:
 
 
 def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[int, Said]:
-    """Return what is said in the turns of `branch` by number; `messages` are those at its end.
-
-    A graph may have removed the oldest of them: then those turns are left out.
-    """
+    """Return what is said in the turns of `branch` by number; `messages` are those at its end."""
+    # A graph may have removed the oldest of them: then those turns are left out.
     begins = [index for index, message in enumerate(messages) if is_question(message)]
     found: dict[int, Said] = {}
     for turn, begin, end in zip(
@@ -164,10 +162,8 @@ def is_taken_over(message: BaseMessage) -> bool:
 
 
 def before_edit(steps: Sequence[Step]) -> str | None:
-    """Return the checkpoint before the edit that the newest of `steps` is the end of, None without one.
-
-    An edit is one of the state, or the summary of another branch.
-    """
+    """Return the checkpoint before the edit that the newest of `steps` is the end of, None without one."""
+    # An edit is one of the state, or the summary of another branch.
     known = {step.checkpoint_id: step for step in steps}
     step = steps[-1] if steps else None
     while step is not None and step.source == "update" and step.title not in (EDITED, TAKEN_OVER):
@@ -234,10 +230,8 @@ def newest_turn(messages: Sequence[BaseMessage]) -> int:
 
 
 def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
-    """Return whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all.
-
-    A partial answer does not name its model, so an older answer does.
-    """
+    """Return whether the newest whole answer among `messages` is one of `maker`'s; also where there is none at all."""
+    # A partial answer does not name its model, so an older answer does.
     answers = (message.response_metadata for message in reversed(messages) if isinstance(message, AIMessage))
     newest = next((answer for answer in answers if answer.get("finish_reason") != INTERRUPTED), None)
     return newest is None or newest.get("model_provider") == maker

@@ -43,12 +43,10 @@ NO_RESULT = "The call was interrupted; there is no result."
 
 
 def whole_answer(answer: AIMessage) -> AIMessage:
-    """Return `answer`, perhaps put together of chunks, as the message that is stored.
-
-    A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as at
-    the length limit, and half a command may do what the whole would not. So is one with arguments that no client can
-    send again. It stays a call, so that the model learns of it.
-    """
+    """Return `answer`, perhaps put together of chunks, as the message that is stored."""
+    # A call whose arguments did not come to their end has none, and is noted as cut off: langchain completes them, as
+    # at the length limit, and half a command may do what the whole would not. So is one with arguments that no client
+    # can send again. It stays a call, so that the model learns of it.
     calls: list[ToolCall] = []
     cut: list[str] = []
     parts = answer.tool_call_chunks if isinstance(answer, AIMessageChunk) else answer.invalid_tool_calls
@@ -138,11 +136,9 @@ def result_of(
     artifact: Any = None,
     images: Sequence[dict[str, Any]] = (),
 ) -> ToolMessage:
-    """Return the message that tells the model how `call` ended.
-
-    It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
-    can't be sent of the text is replaced: the name of a file may be no Unicode. `images` are blocks that follow it.
-    """
+    """Return the message that tells the model how `call` ended."""
+    # It has an ID from the beginning: LangGraph gives one only after it has chosen the next node by the messages. What
+    # can't be sent of the text is replaced: the name of a file may be no Unicode. `images` are blocks that follow it.
     text = as_text(text)
     return ToolMessage(
         [{"type": "text", "text": text}, *images] if images else text,
@@ -170,10 +166,8 @@ def steps_of_turn(messages: Sequence[BaseMessage]) -> int:
 
 
 def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
-    """Return `answer` with an ID for each call that none among `messages` has; results are told apart by it.
-
-    Some servers give none, and some count from 0 in each answer.
-    """
+    """Return `answer` with an ID for each call that none among `messages` has; results are told apart by it."""
+    # Some servers give none, and some count from 0 in each answer.
     if not answer.tool_calls:
         return answer
     taken = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
@@ -186,10 +180,8 @@ def name_calls(answer: AIMessage, messages: Sequence[BaseMessage]) -> AIMessage:
 
 
 def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` with a result behind every call, in the order of the calls, and no result without a call.
-
-    Providers refuse anything else, and a turn that was stopped, or a thread that was imported, may hold it.
-    """
+    """Return `messages` with a result behind every call, in the order of the calls, and no result without a call."""
+    # Providers refuse anything else, and a turn that was stopped, or a thread that was imported, may hold it.
     paired: list[BaseMessage] = []
     results: dict[str, ToolMessage] = {}
     for message in reversed(messages):
@@ -204,10 +196,8 @@ def pair_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def finish_reason(message: AIMessage) -> str:
-    """Return why the model stopped: stop, length, tool_calls, content_filter or its own word; empty if it did not say.
-
-    A server that breaks off says nothing, so an empty reason means that the answer is not whole.
-    """
+    """Return why the model stopped: stop, length, tool_calls, content_filter or its own word; empty if it is silent."""
+    # A server that breaks off says nothing, so an empty reason means that the answer is not whole.
     for key in _KEYS:
         if reason := message.response_metadata.get(key):
             word = str(reason).lower()

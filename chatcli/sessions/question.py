@@ -19,11 +19,9 @@ TIMEOUT = 2.0
 
 
 def build_question(text: str, attachments: Sequence[Attachment], model: Model | None) -> HumanMessage:
-    """Return the message that asks `text`, each of the `attachments` in a labelled block after it.
-
-    Blocks: images are shrunk and PDFs read here. Without a `model`, of which a graph may have several, images go
-    along as they are and PDFs as their text.
-    """
+    """Return the message that asks `text`, each of the `attachments` in a labelled block after it."""
+    # Blocks: images are shrunk and PDFs read here. Without a `model`, of which a graph may have several, images go
+    # along as they are and PDFs as their text.
     for attachment in attachments:
         if model is not None and attachment.kind == "image" and takes(model, "image") is False:
             raise refuse_file(model, attachment.name, "image")

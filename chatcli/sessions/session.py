@@ -259,10 +259,8 @@ class Session:
         await self.rewind_before(branch[-count])
 
     async def take_back(self, *, began: bool) -> bool:
-        """Return whether the question that was stopped last is no part of what the next one sends; its branch stays.
-
-        It stays where it is if something is stored behind it. A question whose turn never `began` is the newest one.
-        """
+        """Return whether the question that was stopped last is no part of what the next one sends; its branch stays."""
+        # It stays where it is if something is stored behind it. A question whose turn never `began` is the newest one.
         if began and (self._broken is None or not self._broken[1]):  # nothing is stored
             return True
         messages, branch = await self._thread.messages(), current_branch(await self.turns())

@@ -324,10 +324,8 @@ class AnswerReader:
             yield IntermediateText(streamed.text, _label(streamed.node))
 
     def _repeats(self, message: AIMessage, node: Node, task: str) -> bool:
-        """Return whether a message that a node writes is what was shown already, each time once.
-
-        That is the text of its model, or of a graph that it ran: a node may make its own message of that.
-        """
+        """Return whether a message that a node writes is what was shown already, each time once."""
+        # That is the text of its model, or of a graph that it ran: a node may make its own message of that.
         by = task or str(node)
         shown = [
             streamed

@@ -240,10 +240,8 @@ class GraphThread:
         return next_nodes(snapshot)
 
     async def stopped_before(self) -> tuple[str, ...]:
-        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not.
-
-        Another program leaves no mark. Then it is seen from where the graph was compiled to stop.
-        """
+        """Return the nodes that come next where the graph stopped at a breakpoint; none if it did not."""
+        # Another program leaves no mark. Then it is seen from where the graph was compiled to stop.
         newest = await self._newest()
         if not isinstance(newest, CheckpointTuple):
             return ()

@@ -68,10 +68,8 @@ def is_damage(error: BaseException) -> bool:
 
 
 def as_sqlite_failure(error: Exception) -> StoreError:
-    """Return what SQLite raised as a failure of the store.
-
-    SQLite raises UnicodeDecodeError where its message would quote a name that is no longer valid text.
-    """
+    """Return what SQLite raised as a failure of the store."""
+    # SQLite raises UnicodeDecodeError where its message would quote a name that is no longer valid text.
     if is_damage(error) and not isinstance(error, sqlite3.Error | StoreError):
         return DamagedError("the store can't be used: it is damaged", remedy=REPAIR)
     return as_store_error(error) or StoreError(f"the store can't be used: {error}")

@@ -153,10 +153,8 @@ def _read_value(stored: Any) -> dict[str, Any]:
 
 
 def _as_store_failure(error: BaseException) -> StoreError | None:
-    """Return what the store itself raised as the error to show; None for a graph's own mistake.
-
-    LangGraph commits also after a failure, so the first error of the chain is the one that counts.
-    """
+    """Return what the store itself raised as the error to show; None for a graph's own mistake."""
+    # LangGraph commits also after a failure, so the first error of the chain is the one that counts.
     failure: StoreError | None = None
     for link in _chain(error):
         if isinstance(link, ChatcliError):
@@ -166,10 +164,8 @@ def _as_store_failure(error: BaseException) -> StoreError | None:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Tell whether another connection's write kept this one out.
-
-    SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
-    """
+    """Tell whether another connection's write kept this one out."""
+    # SQLite does not wait where a transaction has read before it writes, as LangGraph's do.
     codes = (getattr(link, "sqlite_errorcode", sqlite3.SQLITE_OK) for link in _chain(error))
     return any(code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY for code in codes)
 

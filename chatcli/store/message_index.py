@@ -17,10 +17,8 @@ from chatcli.store.usage import REQUEST, Kept, answer_entry, as_kept
 def message_rows(
     config: RunnableConfig, writes: Sequence[tuple[str, Any]]
 ) -> Iterator[tuple[str, str, str, str, str, bool]]:
-    """Yield the row of each question and answer in `writes`: thread, message, checkpoint, role, text, interrupted.
-
-    A subgraph's messages are left out: they reach the thread through its parent.
-    """
+    """Yield the row of each question and answer in `writes`: thread, message, checkpoint, role, text, interrupted."""
+    # A subgraph's messages are left out: they reach the thread through its parent.
     where = config["configurable"]
     if where.get("checkpoint_ns"):
         return

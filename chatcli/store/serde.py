@@ -62,11 +62,9 @@ class CompressedSerializer(JsonPlusSerializer):
 
 
 def next_version(current: str | None) -> str:
-    """Return the version of a channel after `current`, which LangGraph may have given; None begins a thread.
-
-    Versions are compared as texts, so the number keeps its width: LangGraph's has 32 digits, ours, of which each
-    checkpoint has a dozen, 8.
-    """
+    """Return the version of a channel after `current`, which LangGraph may have given; None begins a thread."""
+    # Versions are compared as texts, so the number keeps its width: LangGraph's has 32 digits, ours, of which each
+    # checkpoint has a dozen, 8.
     number = "0" * 8 if current is None else str(current).partition(".")[0]
     return f"{int(number) + 1:0{len(number)}}"
 
@@ -138,10 +136,8 @@ def check_metadata(metadata: Any) -> None:
 
 
 def check_write(channel: Any, value: Any) -> None:
-    """Raise DamagedError unless `value` can be what was written to `channel`.
-
-    A damaged message is read as None, as the data that it was made from, or with fields of the wrong type.
-    """
+    """Raise DamagedError unless `value` can be what was written to `channel`."""
+    # A damaged message is read as None, as the data that it was made from, or with fields of the wrong type.
     if not isinstance(channel, str):
         raise _damage("the name of a channel")
     if channel != "messages":

@@ -259,11 +259,9 @@ def _link(reference: _Reference) -> str:
 
 
 def _canvas(content: _Content, kind: str | None) -> tuple[str | None, str]:
-    """Return the type of the canvas document, and the message to it as Markdown; `kind` is the last document's type.
-
-    A change is a regular expression and its replacement. Only the replacement is shown: the expression comes from an
-    unknown file, and might take forever to run.
-    """
+    """Return the type of the canvas document, and the message to it as Markdown; `kind` is the last document's type."""
+    # A change is a regular expression and its replacement. Only the replacement is shown: the expression comes from an
+    # unknown file, and might take forever to run.
     source = content.text or _parts(content)
     try:
         canvas = _Canvas.model_validate(load_json(source))

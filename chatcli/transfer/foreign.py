@@ -70,10 +70,8 @@ def fenced(text: str, language: str | None = None) -> str:
 
 
 def quoted(title: str, text: str) -> str:
-    """Return `text` as a quotation with a title; return an empty string if it is blank.
-
-    This is for what the model wrote besides its answer, such as its thoughts.
-    """
+    """Return `text` as a quotation with a title; return an empty string if it is blank."""
+    # This is for what the model wrote besides its answer, such as its thoughts.
     if not text.strip():
         return ""
     lines = text.strip().split("\n")

@@ -120,10 +120,8 @@ class Builder:
     def _add_answer_parts(
         self, message_id: str, texts: str, parts: Sequence[Mapping[str, Any]], files: Sequence[object]
     ) -> None:
-        """Add the parts of an answer, or of tool results.
-
-        Tool calls that the provider's server ran itself become text: only our own calls can have results.
-        """
+        """Add the parts of an answer, or of tool results."""
+        # Tool calls that the provider's server ran itself become text: only our own calls can have results.
         reasoning = joined(*(_text(part.get("text")) for part in parts if part["type"] == "reasoning"))
         calls: list[Mapping[str, Any]] = []
         server_calls: list[str] = []
@@ -175,10 +173,8 @@ class Builder:
         return ToolCall(name=name, args=args, id=call_id, type="tool_call")
 
     def _close_call(self, result: Mapping[str, Any]) -> str | None:
-        """Return the ID of the call that `result` belongs to, None if there is none: then the call is no longer open.
-
-        A result without an ID belongs to the oldest open call of the same tool.
-        """
+        """Return the ID of the call that `result` belongs to, and no longer count it as open; None if there is none."""
+        # A result without an ID belongs to the oldest open call of the same tool.
         call_id = _text(result.get("tool_call_id"))
         if not call_id and (waiting := self._without_id.get(_text(result.get("name")))):
             call_id = waiting.popleft()

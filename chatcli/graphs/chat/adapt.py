@@ -16,12 +16,10 @@ _KINDS: dict[str, FileKind] = {"image": "image", "file": "pdf"}
 
 
 def adapt_messages(messages: Sequence[BaseMessage], model: Model) -> list[BaseMessage]:
-    """Return `messages` in a form that `model` can take; those that need no change are the same objects.
-
-    Reasoning of another provider is left out, since only that provider can read it, and so are files that the model
-    does not take. Tool calls become text for a model that knows no tools. Images that tools returned follow their
-    results as a message of the user: not every provider takes them inside.
-    """
+    """Return `messages` in a form that `model` can take; those that need no change are the same objects."""
+    # Reasoning of another provider is left out, since only that provider can read it, and so are files that the model
+    # does not take. Tool calls become text for a model that knows no tools. Images that tools returned follow their
+    # results as a message of the user: not every provider takes them inside.
     adapted = without_files([_without_foreign_blocks(message, model) for message in messages], model)
     adapted = _with_images_behind(adapted)
     if not takes_tools(model):
@@ -57,10 +55,8 @@ def _without_tools(message: BaseMessage) -> BaseMessage:
 
 
 def without_files(messages: list[BaseMessage], model: Model) -> list[BaseMessage]:
-    """Return `messages` without the files that `model` does not take; their labels stay.
-
-    Such files are there if the thread began with another model.
-    """
+    """Return `messages` without the files that `model` does not take; their labels stay."""
+    # Such files are there if the thread began with another model.
     return [_without_files(message, model) if isinstance(message.content, list) else message for message in messages]
 
 

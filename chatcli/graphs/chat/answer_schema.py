@@ -126,12 +126,10 @@ def _check_references(schema: dict[str, Any], meta_schema: Any) -> None:
 
 @contextmanager
 def _time_limit() -> Iterator[None]:
-    """Raise TimeoutError in the block after MAX_SECONDS, even inside a regular expression.
+    """Raise TimeoutError in the block after MAX_SECONDS, even inside a regular expression."""
 
-    It needs a signal, since the matcher lets no other thread or event loop run. Outside of the main thread, where
-    signals are not available, there is no limit.
-    """
-
+    # It needs a signal, since the matcher lets no other thread or event loop run. Outside of the main thread, where
+    # signals are not available, there is no limit.
     def stop(*_: object) -> None:
         raise TimeoutError
 

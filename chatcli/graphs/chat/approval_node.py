@@ -75,10 +75,8 @@ def review_calls(
 
 
 async def approve_calls(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
-    """Ask the user about the calls that need approval, and return the update with the decisions.
-
-    LangGraph runs an interrupted node again from its beginning, so nothing happens before the answer is there.
-    """
+    """Ask the user about the calls that need approval, and return the update with the decisions."""
+    # LangGraph runs an interrupted node again from its beginning, so nothing happens before the answer is there.
     turn = runtime.context
     tools = await turn_tools(runtime)
     calls = [call for call in open_calls(state["messages"]) if call["id"] in state.get("asked", ())]

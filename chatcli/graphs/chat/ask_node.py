@@ -42,11 +42,9 @@ In a shorter one, too large a part is what the provider adds itself: its chat te
 
 
 async def call_model(state: ChatState, runtime: Runtime[TurnContext]) -> ChatState:
-    """Send the context to the model and return its answer.
-
-    A request that the model refuses is tried once more with less: with fewer turns after an overflow, and in any case
-    without the unanswered questions before the newest one, since one of them may have been too large or filtered.
-    """
+    """Send the context to the model and return its answer."""
+    # A request that the model refuses is tried once more with less: with fewer turns after an overflow, and in any case
+    # without the unanswered questions before the newest one, since one of them may have been too large or filtered.
     turn, known = await with_known(state, runtime.context)
     offer = await offered_tools(runtime)
     found = citable(state)
@@ -114,10 +112,8 @@ def rules_tokens(known: Known, turn: TurnContext) -> int:
 
 
 def _with_request(answer: AIMessage, turn: TurnContext, known: Known) -> AIMessage:
-    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it.
-
-    Of a project's instructions, it notes their names and digests.
-    """
+    """Return `answer` with a note of who was asked, and of what was used on the way: its price depends on it."""
+    # Of a project's instructions, it notes their names and digests.
     noted = note_request(str(turn.model.name), own_server=turn.model.custom_server, also=turn.spent)
     if known.rules:
         noted[INSTRUCTIONS] = known.sources

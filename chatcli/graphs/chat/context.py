@@ -131,11 +131,9 @@ def open_messages(state: ChatState) -> tuple[list[BaseMessage], list[BaseMessage
 
 
 def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnContext) -> int:
-    """Return the index of the first message that may be sent, so that a late turn costs no more than an early one.
-
-    It begins a turn after an answer, so that no message before it belongs to one after it. Twice the budget is enough
-    for the messages that pairing and joining remove.
-    """
+    """Return the index of the first message that may be sent, so that a late turn costs no more than an early one."""
+    # It begins a turn after an answer, so that no message before it belongs to one after it. Twice the budget is enough
+    # for the messages that pairing and joining remove.
     start = 0 if budget is None else turn.counter.reach(messages, 2 * budget)
     while start > 0:
         answer = messages[start - 1]
@@ -146,10 +144,8 @@ def _first_in_reach(messages: list[BaseMessage], budget: int | None, turn: TurnC
 
 
 def _prompted(state: ChatState, opened: list[BaseMessage], turn: TurnContext, *, summed_up: bool) -> list[BaseMessage]:
-    """Return the system message, if there is one, and `opened`.
-
-    Behind the system prompt stand what is known beside the conversation, and the summary if the rest is `summed_up`.
-    """
+    """Return the system message, if there is one, and `opened`."""
+    # Behind the system prompt stand what is known beside the conversation, and the summary if the rest is `summed_up`.
     messages = _sendable(opened)
     if template := state.get("template"):
         messages = fill_template(template, state.get("variables", {}), messages)
@@ -212,10 +208,8 @@ def _budget(turn: TurnContext, limit: int | None) -> int | None:
 
 
 def _sendable(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` without empty answers, and with consecutive questions joined.
-
-    Several providers refuse two human messages in a row, and a call without its result.
-    """
+    """Return `messages` without empty answers, and with consecutive questions joined."""
+    # Several providers refuse two human messages in a row, and a call without its result.
     present = [
         message
         for message in pair_calls(messages)

@@ -19,10 +19,8 @@ ChatGraph = CompiledStateGraph[ChatState, TurnContext, ChatState, ChatState]
 
 
 def build_graph(checkpointer: BaseCheckpointSaver[str]) -> ChatGraph:
-    """Return the plain chat on `checkpointer`: a question, what documents say about it, calls of tools, an answer.
-
-    The nodes for tools and documents are always there, so that a thread is the same with and without them.
-    """
+    """Return the plain chat on `checkpointer`: a question, what documents say about it, calls of tools, an answer."""
+    # The nodes for tools and documents are always there, so that a thread is the same with and without them.
     builder = StateGraph(ChatState, TurnContext)
     nodes = {MODEL_NODE: call_model, APPROVE_NODE: approve_calls, TOOLS_NODE: run_call, RETRIEVE_NODE: retrieve}
     for name, node in nodes.items():
@@ -80,11 +78,9 @@ def setup_values(setup: Setup) -> ChatState:
 
 
 def setup_update(setup: Setup, stored: Setup | None) -> dict[str, Any]:
-    """Return the update that stores `setup` in the state of a thread that has `stored`, None if nobody knows.
-
-    A thread without a setup gets no empty field but `system`, which every thread of the chat has: each is named three
-    times in each of its checkpoints. Another thread gets all fields, since another process may have changed it.
-    """
+    """Return the update that stores `setup` in the state of a thread that has `stored`, None if nobody knows."""
+    # A thread without a setup gets no empty field but `system`, which every thread of the chat has: each is named three
+    # times in each of its checkpoints. Another thread gets all fields, since another process may have changed it.
     update, empty = setup_values(setup), setup_values(Setup())
     if stored != Setup():
         return dict(update)

@@ -52,10 +52,8 @@ async def offered_tools(runtime: Runtime[TurnContext]) -> OfferedTools:
 
 
 async def turn_tools(runtime: Runtime[TurnContext], marker: str = "") -> Mapping[str, Tool]:
-    """Return the tools of the turn by name, started if necessary; `marker` fences passages of documents in results.
-
-    Of two tools with the same name, the one that the user switched on counts.
-    """
+    """Return the tools of the turn by name, started if necessary; `marker` fences passages of documents in results."""
+    # Of two tools with the same name, the one that the user switched on counts.
     turn = runtime.context
     own = document_tools(turn, marker, lambda event: runtime.stream_writer({"event": event}))
     return {**{tool.name: tool for tool in own}, **await turn.toolbox.open(notify(runtime))}

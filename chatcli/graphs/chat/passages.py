@@ -99,10 +99,8 @@ def as_event(query: str, passages: Iterable[FoundPassage]) -> DocumentsFound:
 
 
 def with_passages(state: ChatState, turn: TurnContext, *, reserved: int = 0, limit: int | None = None) -> ChatState:
-    """Return `state` as it is sent: with the passages in the message of the newest question.
-
-    There are as many as fit what may be sent beside `reserved` tokens, and at most `limit`.
-    """
+    """Return `state` as it is sent: with the passages in the message of the newest question."""
+    # There are as many as fit what may be sent beside `reserved` tokens, and at most `limit`.
     retrieval, messages = state.get("found"), state.get("messages", [])
     if retrieval is None or not messages:
         return state

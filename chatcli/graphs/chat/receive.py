@@ -76,11 +76,9 @@ async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessa
 async def _read(
     stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model, silence: asyncio.Timeout
 ) -> AIMessage:
-    """Return the complete answer of `stream`; put off the end of `silence` whenever it brings something.
-
-    This is the only place where a client reads an answer, so an error without a meaning of its own is caused by what
-    the server sent.
-    """
+    """Return the complete answer of `stream`; put off the end of `silence` whenever it brings something."""
+    # This is the only place where a client reads an answer, so an error without a meaning of its own is caused by what
+    # the server sent.
     now, length, most = asyncio.get_running_loop().time, 0, _longest_answer(model.max_tokens)
     try:
         async for message in stream:

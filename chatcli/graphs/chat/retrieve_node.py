@@ -143,11 +143,9 @@ def _skipped(updated: "Updated") -> str:
 
 
 async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnContext) -> tuple[str, list[Found]]:
-    """Return what was searched for, and what was found.
-
-    That is the question itself where it stands alone. Else it is what a model makes of it, or the words of the newest
-    turns; what the question itself finds is found then, too.
-    """
+    """Return what was searched for, and what was found."""
+    # That is the question itself where it stands alone. Else it is what a model makes of it, or the words of the newest
+    # turns; what the question itself finds is found then, too.
     found = await search(question, turn)
     if not any(map(is_question, earlier)) or (found and stands_alone(question, found[0].passage)):
         return question, found
@@ -162,10 +160,8 @@ async def _search_for(question: str, earlier: Sequence[BaseMessage], turn: TurnC
 
 
 def stands_alone(question: str, best: Passage) -> bool:
-    """Return whether `question`, for which `best` was found, means nothing that only the conversation before it names.
-
-    A short one does so if the passage has all that it names.
-    """
+    """Return whether `question`, for which `best` was found, can be understood without the conversation before it."""
+    # A short one does so if the passage has all that it names.
     words = [word.lower() for word in _WORD.findall(question)]
     if any(word in _POINTING for word in words):
         return False

@@ -29,11 +29,9 @@ _id_of = attrgetter("id")
 
 
 def append_messages(state: list[BaseMessage], writes: Sequence[list[BaseMessage] | BaseMessage]) -> list[BaseMessage]:
-    """Return `state` with `writes` applied in order, as `add_messages` would, in one pass.
-
-    LangGraph replays a thread's writes through this on each load, all at once, so calling `add_messages` for each
-    would cost the square of the thread. Every message must have an ID, as LangGraph ensures before it stores a write.
-    """
+    """Return `state` with `writes` applied in order, as `add_messages` would, in one pass."""
+    # LangGraph replays a thread's writes through this on each load, all at once, so calling `add_messages` for each
+    # would cost the square of the thread. Every message must have an ID, as LangGraph ensures before it stores a write.
     added = [message for write in writes for message in (write if isinstance(write, list) else [write])]
     ids = {message.id for message in added}
     removes = any(isinstance(message, RemoveMessage) for message in added)

@@ -28,11 +28,9 @@ Ask = Callable[[Sequence[BaseMessage], dict[str, Any]], Awaitable[AIMessage]]
 
 
 async def ask_structured(ask: Ask, messages: list[BaseMessage], schema: "AnswerSchema", model: Model) -> AIMessage:
-    """Return an answer whose text is JSON that validates against `schema`.
-
-    The schema is sent by the provider's own option if there is one, else as a part of the question. An answer that does
-    not validate is sent back once, with the reason; RefusedError if the second does not either.
-    """
+    """Return an answer whose text is JSON that validates against `schema`."""
+    # The schema is sent by the provider's own option if there is one, else as a part of the question. An answer that
+    # does not validate is sent back once, with the reason; RefusedError if the second does not either.
     options = _options(schema, model)
     sent = messages if options else _instructed(messages, schema)
     try:
@@ -83,10 +81,8 @@ def _own_options(schema: "AnswerSchema", client: BaseChatModel) -> dict[str, Any
 
 
 def _suits_strict(schema: Any) -> bool:
-    """Return whether OpenAI's strict mode takes `schema`: closed objects, whose every property is required.
-
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
-    """
+    """Return whether OpenAI's strict mode takes `schema`: closed objects, whose every property is required."""
+    # https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
     if isinstance(schema, list):
         return all(map(_suits_strict, schema))
     if not isinstance(schema, dict):

@@ -33,10 +33,8 @@ _MARKS = " \t\"'`*_#“”„‟‘’‚«»‹›「」『』"  # noqa: RUF001
 
 
 async def ask_title(question: str, answer: str, model: Model, spent: list[Tokens]) -> str:
-    """Return the title that `model` writes for a thread that begins so; empty if it writes none that can be used.
-
-    One request is sent, whatever comes of it. `spent` grows by what it used.
-    """
+    """Return the title that `model` writes for a thread that begins so; empty if it writes none that can be used."""
+    # One request is sent, whatever comes of it. `spent` grows by what it used.
     said = {"question": one_line(question, MAX_SAID), "answer": one_line(answer, MAX_SAID)}
     whole: AIMessage | None = None
     try:

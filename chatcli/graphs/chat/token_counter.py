@@ -49,11 +49,9 @@ class TokenCounter:
         return 0
 
     async def look_up(self, messages: Sequence[BaseMessage], budget: int) -> None:
-        """Let the tokenizer count new `messages`, if their exact number matters for `budget`.
-
-        It does not if even the highest estimate is within the budget, or the lowest one beyond it. Messages that the
-        tokenizer can't count keep their approximation.
-        """
+        """Let the tokenizer count new `messages`, if their exact number matters for `budget`."""
+        # It does not if even the highest estimate is within the budget, or the lowest one beyond it. Messages that the
+        # tokenizer can't count keep their approximation.
         if self._tokenizer is None:
             return
         about = sum(map(self._approximation, messages))
@@ -66,11 +64,9 @@ class TokenCounter:
             self._exact |= {_key(message): count + overhead for message, count in zip(new, counts, strict=True)}
 
     def learn(self, messages: Sequence[BaseMessage], counted: int) -> None:
-        """Correct the approximation by the `counted` tokens that a provider found in `messages`; 0 means unknown.
-
-        Only an approximation that was too low is corrected: one that is too high costs little, one that is too low
-        leads to a refusal.
-        """
+        """Correct the approximation by the `counted` tokens that a provider found in `messages`; 0 means unknown."""
+        # Only an approximation that was too low is corrected: one that is too high costs little, one that is too low
+        # leads to a refusal.
         exact = sum(self._exact.get(_key(message), 0) for message in messages) if self._exact else 0
         if about := (sum(map(self._one, messages)) - exact) / self._correction:
             self._correction = min(max(self._correction, (counted - exact) / about), MAX_CORRECTION)
@@ -102,10 +98,8 @@ def _is_text(message: BaseMessage) -> bool:
 
 
 def countable(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Return `messages` with each PDF in them replaced by text of an equivalent size.
-
-    langchain's counter would count the base64 data of a file as words.
-    """
+    """Return `messages` with each PDF in them replaced by text of an equivalent size."""
+    # langchain's counter would count the base64 data of a file as words.
     return [_countable(message) if isinstance(message.content, list) else message for message in messages]
 
 

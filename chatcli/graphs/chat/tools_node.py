@@ -116,11 +116,9 @@ async def run_call(state: RunCall, runtime: Runtime[TurnContext]) -> ChatState:
 
 
 async def _call_served(tool: Tool, call: ToolCall, runtime: Runtime[TurnContext]) -> ToolMessage:
-    """Run one call of an MCP server's tool; what the server asks meanwhile, the user is asked by interrupts.
-
-    LangGraph runs the node again with the user's reply. The call goes on all the while, and its time does not count
-    while the user thinks.
-    """
+    """Run one call of an MCP server's tool; what the server asks meanwhile, the user is asked by interrupts."""
+    # LangGraph runs the node again with the user's reply. The call goes on all the while, and its time does not count
+    # while the user thinks.
     turn = runtime.context
     toolbox, place = turn.toolbox, str(get_config()["configurable"]["checkpoint_ns"])
     running = toolbox.begin_served(place, tool.server, lambda: _invoke(tool, call, _room(turn.model)))

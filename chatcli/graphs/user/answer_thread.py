@@ -32,11 +32,9 @@ _AS_INPUT = "__input__"
 
 
 def with_messages(graph: AnyPregel, shape: GraphShape) -> AnyPregel:
-    """Return `graph` with a channel of messages, and a first step that puts the question there.
-
-    The user's nodes, and all that they keep, stay as they are: so everything that LangGraph does with a thread works on
-    questions and state together. A question is stored before the first node of the graph runs.
-    """
+    """Return `graph` with a channel of messages, and a first step that puts the question there."""
+    # The user's nodes, and all that they keep, stay as they are: so everything that LangGraph does with a thread works
+    # on questions and state together. A question is stored before the first node of the graph runs.
     channels = {**graph.channels, _ASKED: EphemeralValue(Any)}
     if MESSAGES not in channels:
         channels[MESSAGES] = BinaryOperatorAggregate(list, add_messages)

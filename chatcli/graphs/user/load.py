@@ -268,10 +268,8 @@ def as_graph(found: Any, kind: Kind, spec: GraphSpec) -> AnyPregel:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import the file at `path`; a file in a package gets its name there, so that its relative imports work.
-
-    Several conversations in one process share the module, and so its classes, until the file changes.
-    """
+    """Import the file at `path`; a file in a package gets its name there, so that its relative imports work."""
+    # Several conversations in one process share the module, and so its classes, until the file changes.
     parts, folder = [path.stem], path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)

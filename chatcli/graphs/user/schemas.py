@@ -133,7 +133,7 @@ class GraphSchemas:
         )
 
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values `given` for the input, on a thread with this `state`; raise MissingFieldError if it lacks one."""
+        """Return the values `given` for the input, on a thread with this `state`; refuse one without a required field."""
         missing = [
             name
             for name in self._needed()
@@ -144,10 +144,9 @@ class GraphSchemas:
         return self._input.convert(given)
 
     def missing_in(self, error: BaseException, lacking: Iterable[str]) -> MissingFieldError | None:
-        """Return the error to show if the graph failed for want of fields of its input that were `lacking`.
-
-        A TypedDict has no defaults, and many graphs read a key with `get`: so only the failure says that it is needed.
-        """
+        """Return the error to show if the graph failed for want of fields of its input that were `lacking`."""
+        # A TypedDict has no defaults, and many graphs read a key with `get`: so only the failure says that it is
+        # needed.
         if not isinstance(error, KeyError) or isinstance(error, MissingFieldError) or not error.args:
             return None
         prompt = re.search(r"missing variables \{([^}]*)\}", str(error.args[0]))

@@ -78,10 +78,8 @@ def _find(spec: str) -> GraphSpec:
 
 
 def _project_of(path: Path) -> tuple[Path, Mapping[str, Any]]:
-    """Return the folder and the content of the nearest langgraph.json above `path` that lists this file.
-
-    Where there is none, it is the current folder, and nothing. One of another user, as in a shared folder, is none.
-    """
+    """Return the folder and the content of the nearest langgraph.json above `path` that lists this file."""
+    # Where there is none, it is the current folder, and nothing. One of another user, as in a shared folder, is none.
     for folder in path.parents:
         try:
             file = read_folder_file(PROJECT_FILE, folder)

@@ -16,11 +16,9 @@ from chatcli.runtime.type_hints import type_hints
 
 
 def stored_types(graph: AnyPregel, spec: GraphSpec) -> set[tuple[str, str]]:
-    """Return module and name of the classes that `graph` may keep: those of its project, and of its state's fields.
-
-    The graph's own code has loaded every one of them, so a store that names one runs nothing new. What the store says
-    counts for nothing here.
-    """
+    """Return module and name of the classes that `graph` may keep: those of its project, and of its state's fields."""
+    # The graph's own code has loaded every one of them, so a store that names one runs nothing new. What the store says
+    # counts for nothing here.
     found: set[type] = set()
     for module in [*sys.modules.values()]:
         if _is_of_project(module, spec):

@@ -123,10 +123,8 @@ def _write(value: Any, writer: StreamWriter) -> dict[str, Any]:
 
 
 def read_output(value: Any) -> tuple[list[BaseMessage], Any]:
-    """Return the messages in `value`, the output of a Runnable or a function, and what it is as JSON if it is more.
-
-    Where it has no messages, `read_answer` finds the answer.
-    """
+    """Return the messages in `value`, the output of a Runnable or a function, and what it is as JSON if it is more."""
+    # Where it has no messages, `read_answer` finds the answer.
     if isinstance(value, BaseMessage):
         return [value], None
     found = value.get("messages") if isinstance(value, Mapping) else value

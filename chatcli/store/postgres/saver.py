@@ -35,11 +35,9 @@ class PostgresSaver(CachedHistory, OrderedIds, LeanMetadata, AsyncPostgresSaver)
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """See `BaseCheckpointSaver.get_next_version`.
-
-        The database keeps each version of a value by its name, so what two branches write at the same step has
-        different names.
-        """
+        """See `BaseCheckpointSaver.get_next_version`."""
+        # The database keeps each version of a value by its name, so what two branches write at the same step has
+        # different names.
         return f"{next_version(current)}.{secrets.token_urlsafe(4)}"
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

@@ -62,11 +62,9 @@ class SqliteSaver(CachedHistory, OrderedIds, LeanMetadata, _CheckedSaver):
     """LangGraph's saver with a cached history, which also adds each message to the index as it is written."""
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """See `BaseCheckpointSaver.get_next_version`.
-
-        Without the digits that LangGraph draws by lot: they don't compress, and are for stores that keep each version
-        of a value by its name.
-        """
+        """See `BaseCheckpointSaver.get_next_version`."""
+        # Without the digits that LangGraph draws by lot: they don't compress, and are for stores that keep each version
+        # of a value by its name.
         return next_version(current)
 
     async def aput_writes(
@@ -188,10 +186,8 @@ async def _create(path: Path) -> None:
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
-    """Connect to the database; when cancelled meanwhile, wait for the connection and close it.
-
-    Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
-    """
+    """Connect to the database; when cancelled meanwhile, wait for the connection and close it."""
+    # Otherwise its thread would find the event loop closed, and print a traceback when a one-shot is interrupted early.
     connecting = asyncio.ensure_future(_open(path))
     try:
         return await asyncio.shield(connecting)
@@ -223,11 +219,9 @@ async def _set_up(path: Path, connection: aiosqlite.Connection) -> SqliteSaver:
 
 @asynccontextmanager
 async def _alone(folder: Path) -> AsyncIterator[None]:
-    """Block every other process that creates a store in `folder`.
-
-    SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
-    write-ahead log does not wait.
-    """
+    """Block every other process that creates a store in `folder`."""
+    # SQLite's own locks can't: making a store takes several transactions, LangGraph's among them, and the switch to the
+    # write-ahead log does not wait.
     # Not another file, which would stay; and not the store, whose locks are lost when it is closed once.
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -20,10 +20,8 @@ _contains: ContextVar[bool] = ContextVar("contains_exits", default=False)
 
 @contextmanager
 def exits_contained() -> Iterator[None]:
-    """Raise `ExitCallError` where code of the block, or of a task begun in it, would end the program.
-
-    Not in an asynchronous generator: its consumer would share what is set here.
-    """
+    """Raise `ExitCallError` where code of the block, or of a task begun in it, would end the program."""
+    # Not in an asynchronous generator: its consumer would share what is set here.
     token = _contains.set(True)
     try:
         with _own_tasks():

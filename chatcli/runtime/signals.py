@@ -41,12 +41,10 @@ def is_survived(number: int) -> bool:
 
 
 def end_on_signals(on_end: Callable[[int], None] = lambda code: None) -> None:
-    """Let the signals that ask to stop end the process at once, until an event loop handles them; unblock them.
+    """Let the signals that ask to stop end the process at once, until an event loop handles them; unblock them."""
 
-    `on_end` is called with the exit code before the end. An exception would not do: in the middle of an import, or
-    while asyncio makes its loop, it may be lost or become another one. Nothing needs to be cleaned up yet.
-    """
-
+    # `on_end` is called with the exit code before the end. An exception would not do: in the middle of an import, or
+    # while asyncio makes its loop, it may be lost or become another one. Nothing needs to be cleaned up yet.
     def end(number: int, frame: FrameType | None) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # it is reported once
         for stream, text in zip((sys.stdout, sys.stderr), _REPORTS.get(wanted_format(sys.argv[1:]), ()), strict=False):

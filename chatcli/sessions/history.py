@@ -43,14 +43,12 @@ class Turn:
 
 
 def read_turns(steps: Sequence[Step]) -> list[Turn]:
-    """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of.
-
-    A turn begins with the checkpoint of its input, or with the update that stores a question which was stopped before
-    it was asked: it has the question's title and a larger number than what is before it. What follows up to the next
-    input belongs to it. A checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A
-    summary of the oldest turns, or an edit of the state, begins a branch of its own: the turn that it was made after
-    ends before it.
-    """
+    """Return the turns that `steps`, a thread's checkpoints, the oldest first, are made of."""
+    # A turn begins with the checkpoint of its input, or with the update that stores a question which was stopped before
+    # it was asked: it has the question's title and a larger number than what is before it. What follows up to the next
+    # input belongs to it. A checkpoint without a turn (`turn` 0) is the empty beginning to which a thread was rewound. A
+    # summary of the oldest turns, or an edit of the state, begins a branch of its own: the turn that it was made after
+    # ends before it.
     turn_of: dict[str, int | None] = {}
     known: dict[str, int] = {}
     begun: list[Step] = []
@@ -172,10 +170,8 @@ def before_edit(steps: Sequence[Step]) -> str | None:
 
 
 def session_name(thread_id: str, branch: Sequence[Turn]) -> str:
-    """Return the name of the part of `branch`, up to its newest turn, that a server which can't go back remembers.
-
-    That is the thread's ID until the conversation goes back for the first time, and another after each time.
-    """
+    """Return the name of the part of `branch`, up to its newest turn, that a server which can't go back remembers."""
+    # That is the thread's ID until the conversation goes back for the first time, and another after each time.
     begins = branch[-1].number
     for turn in reversed(branch[:-1]):
         if turn.number != begins - 1:

@@ -89,10 +89,8 @@ def _object(text: str | None) -> dict[str, Any] | None:
 
 
 def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
-    """Return whether `value`, read from JSON, can be written again by every provider's client and every store.
-
-    So it has no lone surrogates, no NaN, no whole number beyond 64 bits, and is nested `depth` levels at most.
-    """
+    """Return whether `value`, read from JSON, can be written again by every provider's client and every store."""
+    # So it has no lone surrogates, no NaN, no whole number beyond 64 bits, and is nested `depth` levels at most.
     match value:
         case str():
             return not _SURROGATE.search(value)

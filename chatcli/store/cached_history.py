@@ -26,12 +26,10 @@ class _Kept:
 
 
 class CachedHistory(BaseCheckpointSaver[str]):
-    """A mixin for savers, to stand before the saver among the bases.
+    """A mixin for savers, to stand before the saver among the bases."""
 
-    The walk begins at the checkpoint that is asked for and goes by parents, so another process's turn, a fork and a
-    rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
-    """
-
+    # The walk begins at the checkpoint that is asked for and goes by parents, so another process's turn, a fork and a
+    # rewind are seen as they are; only what lies behind a checkpoint, which never changes, comes from memory.
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # whatever the saver behind takes
         self._kept: OrderedDict[tuple[str, str, tuple[str, ...]], _Kept] = OrderedDict()

@@ -33,13 +33,11 @@ logging.getLogger("langgraph.checkpoint.serde.jsonplus").setLevel(logging.ERROR)
 
 
 class CompressedSerializer(JsonPlusSerializer):
-    """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less.
+    """Compresses what `JsonPlusSerializer` writes; conversations shrink to a third and less."""
 
-    Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
-    A user graph adds the classes that its own code has loaded (graphs/user/stored_types.py); of others, the fields
-    are restored.
-    """
-
+    # Only langchain's messages and plain data are restored, never an arbitrary class: a store may come from elsewhere.
+    # A user graph adds the classes that its own code has loaded (graphs/user/stored_types.py); of others, the fields
+    # are restored.
     def __init__(self) -> None:
         super().__init__(allowed_msgpack_modules=None)
 
@@ -70,13 +68,11 @@ def next_version(current: str | None) -> str:
 
 
 class LeanMetadata(BaseCheckpointSaver[str]):
-    """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints.
+    """A mixin for savers, to stand before the saver among the bases: it leaves out metadata of checkpoints."""
 
-    LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
-    there, or the address of a server, and a store may go to somebody else. And a turn's title is kept with its input
-    alone, the parents of a subgraph's checkpoint only where it has any.
-    """
-
+    # LangGraph copies what is `configurable` in a run into the metadata of its checkpoints. A user may have given a key
+    # there, or the address of a server, and a store may go to somebody else. And a turn's title is kept with its input
+    # alone, the parents of a subgraph's checkpoint only where it has any.
     async def aput(
         self,
         config: RunnableConfig,

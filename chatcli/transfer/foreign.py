@@ -35,11 +35,9 @@ def read_conversations(
     as_document: Callable[[str, Conversation], ThreadDocument],
     updated_at: Callable[[Conversation], float | str],
 ) -> list[ThreadDocument]:
-    """Return the threads of the conversations in `data`, checked against `model`, in the order of `sort_documents`.
-
-    `as_document` returns the thread of a conversation, whose index in `data` is its first argument; `updated_at`
-    returns when a conversation was last used.
-    """
+    """Return the threads of the conversations in `data`, checked against `model`, in the order of `sort_documents`."""
+    # `as_document` returns the thread of a conversation, whose index in `data` is its first argument; `updated_at`
+    # returns when a conversation was last used.
     found: list[tuple[float | str, ThreadDocument]] = []
     for number, item in enumerate(data):
         where = f"[{number}]"

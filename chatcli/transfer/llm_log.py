@@ -56,12 +56,10 @@ _NUMBERS = ("order", "position", "fragment_id", "tool_result_id")
 
 
 class _Log:
-    """The tables of the log in the database of `connection`.
+    """The tables of the log in the database of `connection`."""
 
-    Each table is read once, as a whole, and the database never joins two: the file may come from anywhere, and without
-    an index a join takes time for every pair of rows.
-    """
-
+    # Each table is read once, as a whole, and the database never joins two: the file may come from anywhere, and
+    # without an index a join takes time for every pair of rows.
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._size = self._rows = 0

@@ -140,11 +140,9 @@ class ChatSession(Session):
         return replace(fitted, passages=cited.citations, passage_tokens=tokens)
 
     async def compact(self) -> str:
-        """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin.
-
-        The update begins a branch: the messages stay in the thread, and going back to the turn before it drops the
-        summary.
-        """
+        """Let the model summarise all turns but the newest, and return the summary, with which later contexts begin."""
+        # The update begins a branch: the messages stay in the thread, and going back to the turn before it drops the
+        # summary.
         update = await self._stoppable(compact_state(await self._state(), self._turn_context()))
         async with self._thread.hold():
             number = await self._thread.turn_number(new=False)
@@ -159,10 +157,8 @@ class ChatSession(Session):
         return await ask_title(first.get("user", ""), first.get("assistant", ""), self.model, self._spent)
 
     async def take_over(self, turn: Turn) -> str:
-        """Let the model summarise what the branch of `turn` has and the current one has not, and return that.
-
-        It is stored as a message of the current branch, which `undo` leaves first. A failure changes nothing.
-        """
+        """Let the model summarise what the branch of `turn` has and the current one has not, and return that."""
+        # It is stored as a message of the current branch, which `undo` leaves first. A failure changes nothing.
         await self._refuse_pending()
         if (await self._thread.snapshot()).next:
             raise UsageError("the last question has no answer yet", remedy="Ask it by /retry, or leave it by /undo.")

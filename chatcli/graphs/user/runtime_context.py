@@ -13,12 +13,10 @@ from chatcli.runtime.exits import exits_contained
 
 
 class _TypedContext(dict[str, Any]):
-    """The context of a graph whose schema is a TypedDict.
+    """The context of a graph whose schema is a TypedDict."""
 
-    A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read with `get`.
-    So the only error is to read a declared field that is missing.
-    """
-
+    # A TypedDict has no defaults, and LangGraph does not check one: many graphs declare fields that they read with
+    # `get`. So the only error is to read a declared field that is missing.
     def __init__(self, schema: type, given: Mapping[str, Any]) -> None:
         super().__init__(given)
         self._schema = schema

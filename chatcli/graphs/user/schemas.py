@@ -120,11 +120,9 @@ class GraphSchemas:
         raise wrong_value(kind, key, readings[0], fields.type_name(key), problems[0])
 
     def run(self, values: GraphValues) -> RunValues:
-        """Return what a run gets of `values`, which are settled.
-
-        A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
-        names the keys.
-        """
+        """Return what a run gets of `values`, which are settled."""
+        # A LangGraph server copies the context to `configurable`, and the reverse; so is it here, as far as the schema
+        # names the keys.
         fields = self._fields["context"]
         copied = {key: value for key, value in values.configurable.items() if key in fields.known}
         return RunValues(
@@ -133,7 +131,7 @@ class GraphSchemas:
         )
 
     def input(self, given: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values `given` for the input, on a thread with this `state`; refuse one without a required field."""
+        """Return the values `given` for the input, on a thread with this `state`; refuse it if one is missing."""
         missing = [
             name
             for name in self._needed()

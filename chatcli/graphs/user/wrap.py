@@ -57,11 +57,9 @@ class _Pieces(StreamedModel):
 
 
 def wrap_function(function: Callable[..., Any]) -> StateGraph[Any]:
-    """Return a graph that answers by calling `function` with the message and, where it takes it, the history.
-
-    The message is the question's text, the history the list of langchain's messages before it. The function may be
-    asynchronous, or a generator of the pieces of its answer.
-    """
+    """Return a graph that answers by calling `function` with the message and, where it takes it, the history."""
+    # The message is the question's text, the history the list of langchain's messages before it. The function may be
+    # asynchronous, or a generator of the pieces of its answer.
     with_history = takes_history(function)
 
     async def answer(state: MessagesState, writer: StreamWriter) -> dict[str, Any]:

@@ -36,11 +36,9 @@ SNIPPET_WORDS = 12
 
 
 class PostgresThreads:
-    """The threads of the store at `uri`; a database without chatcli's tables has none.
+    """The threads of the store at `uri`; a database without chatcli's tables has none."""
 
-    One connection serves all calls and holds the locks: the server releases them when the connection ends.
-    """
-
+    # One connection serves all calls and holds the locks: the server releases them when the connection ends.
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._connection: psycopg.Connection | None = None

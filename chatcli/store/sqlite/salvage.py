@@ -366,11 +366,9 @@ def _from_index(message_id: str, role: str, text: str, cut: bool) -> BaseMessage
 
 
 def branches(read: ThreadValues) -> list[list[str]]:
-    """Return the branches of a damaged thread, each as its checkpoints from the beginning; the best one first.
-
-    That is the one with the newest checkpoint if it is whole, else the one with most messages. A checkpoint whose
-    parent can't be known follows the next older one of an earlier step.
-    """
+    """Return the branches of a damaged thread, each as its checkpoints from the beginning; the best one first."""
+    # That is the one with the newest checkpoint if it is whole, else the one with most messages. A checkpoint whose
+    # parent can't be known follows the next older one of an earlier step.
     names = sorted({*read.parents, *read.messages})
     parents: dict[str, str | None] = {}
     guessed: set[str] = set()

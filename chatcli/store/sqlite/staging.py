@@ -24,10 +24,8 @@ _LOCK = "lock"
 
 @contextmanager
 def staging_path(path: Path) -> Iterator[Path]:
-    """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end.
-
-    First, the folders of processes that were killed meanwhile are removed.
-    """
+    """Yield a path for a temporary SQLite store, on the disk of the store at `path`; it is deleted at the end."""
+    # First, the folders of processes that were killed meanwhile are removed.
     with alone(path.parent):  # no process may take a new folder, not yet locked, for a leftover
         _remove_leftovers(path.parent)
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent)

@@ -289,13 +289,11 @@ class SqliteJournal:
 
 
 class SqliteLocks:
-    """The locks of the store at `path`: a byte range, at a hash of the thread's ID, of one file in the store's folder.
+    """The locks of the store at `path`: a byte, at a hash of the thread's ID, of one file in the store's folder."""
 
-    The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
-    lost when it closes any descriptor of the file, so a process opens the file once. Among the turns of one process,
-    which the kernel does not tell apart, `_taken` decides.
-    """
-
+    # The kernel releases them when the process ends, however it ends. POSIX record locks belong to the process and are
+    # lost when it closes any descriptor of the file, so a process opens the file once. Among the turns of one process,
+    # which the kernel does not tell apart, `_taken` decides.
     _descriptors: ClassVar[dict[Path, int]] = {}
     _taken: ClassVar[dict[tuple[int, Path, int], "SqliteLocks"]] = {}
     """Who has which place of which file; a forked process has none of its parent's locks."""

@@ -125,10 +125,7 @@ class GraphShape:
         return answer_in(held, self.answer)
 
     def read_turn(self, value: Any, since: Sequence[BaseMessage], *, is_new: bool) -> Answer:
-        """Return the answer of a turn that left the output `value`, and the messages `since` its question in the state.
-
-        `is_new`: whether the graph has written the answer in this turn.
-        """
+        """Return a turn's answer: in the output `value`, if it `is_new`, or in the messages `since` the question."""
         if not is_new:
             return Answer(None, None)
         answer = self.read(value)

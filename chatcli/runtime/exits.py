@@ -1,7 +1,6 @@
-"""Keeps the code of a graph from ending the program: what calls `sys.exit` fails, and nothing else.
+"""Keeps the code of a graph from ending the program: what calls `sys.exit` fails, and nothing else."""
 
-asyncio lets SystemExit and KeyboardInterrupt out of any task and through the loop, so each task has to keep its own.
-"""
+# asyncio lets SystemExit and KeyboardInterrupt out of any task and through the loop, so each task has to keep its own.
 
 import asyncio
 import signal

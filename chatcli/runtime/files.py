@@ -1,7 +1,6 @@
-"""Files that are replaced in one step, and the JSON files in the state folder, which are changed that way.
+"""Files that are replaced in one step, and the JSON files in the state folder, which are changed that way."""
 
-A process that reads such a file, or a kill of its writer, finds either the old content or the new one.
-"""
+# A process that reads such a file, or a kill of its writer, finds either the old content or the new one.
 
 import errno
 import fcntl

@@ -1,7 +1,6 @@
-"""HTTP within limits: the hooks that every HTTP client gets, and documents that are fetched whole.
+"""HTTP within limits: the hooks that every HTTP client gets, and documents that are fetched whole."""
 
-The hooks are the same for httpx and httpx2, and work in a client that somebody else makes, too.
-"""
+# The hooks are the same for httpx and httpx2, and work in a client that somebody else makes, too.
 
 import socket
 import sys

@@ -1,7 +1,6 @@
-"""Reads JSON and TOML from outside, with a limit on the nesting of their values.
+"""Reads JSON and TOML from outside, with a limit on the nesting of their values."""
 
-A value that is nested deeper than Python's stack breaks the code that prints, stores or validates it later.
-"""
+# A value that is nested deeper than Python's stack breaks the code that prints, stores or validates it later.
 
 from typing import Any
 
@@ -17,10 +16,7 @@ class TooDeepError(ValueError):
 
 
 def read_json(text: str | bytes, *, max_depth: int = MAX_DEPTH, **options: Any) -> Any:
-    """Return the value of `text`; raise ValueError, as a TooDeepError where it is nested too deeply.
-
-    `options` are those of `json.loads`.
-    """
+    """Return the value of `text`, by `json.loads`; raise ValueError, or TooDeepError if it is nested too deeply."""
     import json  # few runs read any
 
     try:

@@ -1,9 +1,8 @@
-"""Opens every SQLite file of the program; none may make SQLite act on another file or run what chatcli did not write.
+"""Opens every SQLite file; none may make SQLite act on another file or run what chatcli did not write."""
 
-A file may come from anybody. SQLite acts on files beside it (https://sqlite.org/tempfiles.html): a rollback journal
-can name any file to delete, a log that is a link is written through. And a schema may hold expressions, triggers and
-views that run when a table is used.
-"""
+# A file may come from anybody. SQLite acts on files beside it (https://sqlite.org/tempfiles.html): a rollback journal
+# can name any file to delete, a log that is a link is written through. And a schema may hold expressions, triggers and
+# views that run when a table is used.
 
 import os
 import re

@@ -10,10 +10,8 @@ _failures: list[Exception] = []
 
 
 def watch_tracing() -> None:
-    """Note the failures of LangSmith's tracing from now on, if its variables switch it on.
-
-    Call it after langchain-core is imported, which imports LangSmith's package too.
-    """
+    """Note the failures of LangSmith's tracing from now on, if its variables switch it on."""
+    # Call it after langchain-core is imported, which imports LangSmith's package too.
     from langsmith.utils import LangSmithError, tracing_is_enabled
 
     if not tracing_is_enabled():

@@ -13,10 +13,7 @@ _QUALIFIERS = (Required, NotRequired, ReadOnly)
 
 
 def type_hints(of: Any, *, extras: bool = True, names: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Return the type hints of a class or function; None if one can't be read: it may be for type checkers alone.
-
-    With `extras`, `Annotated[...]` stays; `names` is what else the hints may name.
-    """
+    """Return the hints of a class or function, which may name `names` too; None if one can't be read at run time."""
     try:
         return get_type_hints(of, localns=dict(names or {}) or None, include_extras=extras)
     except Exception:  # noqa: BLE001 - to read a hint is to run it

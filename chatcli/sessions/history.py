@@ -1,8 +1,7 @@
-"""A thread as a tree of turns, and its messages as they are shown.
+"""A thread as a tree of turns, and its messages as they are shown."""
 
-The tree is read off the metadata of the checkpoints. The messages include those that the graph has removed from its
-state.
-"""
+# The tree is read off the metadata of the checkpoints. The messages include those that the graph has removed from its
+# state.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -122,10 +121,7 @@ def read_said(branch: Sequence[Turn], messages: Sequence[BaseMessage]) -> dict[i
 async def said_in(
     turns: Sequence[Turn], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> AsyncIterator[dict[int, Said]]:
-    """Yield what is said in `turns` by number, a branch at a time, the current one first.
-
-    `read` returns the messages at a checkpoint, for "" those of the newest state.
-    """
+    """Yield what is said in `turns` by number, the current branch first; `read` takes a checkpoint, "" for now."""
     known = set[int]()
     for end in branch_ends(turns):
         found = read_said(branch_to(end, turns), await read("" if end.current else end.end))
@@ -236,10 +232,7 @@ def heard_before(messages: Sequence[BaseMessage], maker: str) -> bool:
 async def whole_history(
     messages: Sequence[BaseMessage], steps: Sequence[Step], read: Callable[[str], Awaitable[Sequence[BaseMessage]]]
 ) -> list[BaseMessage]:
-    """Return `messages`, those of the newest of `steps`, with those that were removed from the state on this branch.
-
-    `read` returns the messages at a checkpoint.
-    """
+    """Return `messages`, those of the newest of `steps`, with those removed on this branch; `read` as in `said_in`."""
     questions = sum(map(is_question, messages))
     summarised = any(
         isinstance(message, HumanMessage) and not is_question(message) and not is_taken_over(message)

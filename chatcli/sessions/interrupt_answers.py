@@ -17,10 +17,7 @@ _WORDS = {
 
 
 def read_answers(pending: Sequence[ApprovalRequested], text: str) -> dict[str, Any]:
-    """Return the resume value of each interrupt that `text` answers, by its ID.
-
-    `text` answers the only one, or it is a JSON object that gives each answer by the interrupt's ID.
-    """
+    """Return the resume value of each interrupt by ID: `text` answers the only one, or is an object with the IDs."""
     value = read_value(text)
     ids = [request.interrupt_id for request in pending]
     if not pending:

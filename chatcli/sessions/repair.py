@@ -1,10 +1,9 @@
-"""What is kept of a turn that was cut short: the one policy for cancel, failure and crash.
+"""What is kept of a turn that was cut short: the one policy for cancel, failure and crash."""
 
-The question always stays. A partial answer is written as the graph's, marked interrupted, so that nothing is pending;
-tool calls that have no result get one that says so, since providers refuse calls without. A question without any
-answer stays pending: it can be asked again, and the plain chat joins it to the next question. A turn that waits for
-an approval is not cut short: nothing is touched.
-"""
+# The question always stays. A partial answer is written as the graph's, marked interrupted, so that nothing is pending;
+# tool calls that have no result get one that says so, since providers refuse calls without. A question without any
+# answer stays pending: it can be asked again, and the plain chat joins it to the next question. A turn that waits for
+# an approval is not cut short: nothing is touched.
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -50,10 +49,7 @@ async def keep_turn(
 
 
 async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
-    """Store what a process that was killed has not; return whether that was a partial answer.
-
-    The caller holds the thread's lock: a journal without a lock is a dead process's.
-    """
+    """Store what a killed process has not, and return whether that was a partial answer; the caller holds the lock."""
     await thread.complete(config)
     partial = await asyncio.to_thread(thread.threads.journal.read, thread.id)
     if partial is None:
@@ -69,14 +65,7 @@ async def recover(thread: GraphThread, config: RunnableConfig) -> bool:
 
 
 async def recover_unless_running(thread: GraphThread) -> list[BaseMessage]:
-    """Do what `recover` does, unless a process is running a turn on the thread, whose answer needs no repair.
-
-    This graph can't know what is pending in a thread of another graph; the next turn there stores it.
-
-    Returns:
-        What belongs to the thread and could not be stored.
-
-    """
+    """Do what `recover` does, unless a process runs a turn there; return the messages that could not be stored."""
     try:
         if not thread.threads.locks.try_lock(thread.id):
             return []
@@ -110,10 +99,7 @@ def _is_stored(partial: Partial, messages: Sequence[BaseMessage]) -> bool:
 
 
 async def refuse_calls(thread: GraphThread, config: RunnableConfig) -> bool:
-    """Store that the user refused the calls without a result, after which nothing waits; return whether there are any.
-
-    The caller holds the thread's lock.
-    """
+    """Store that the user refused the calls without a result; return whether there are any. The lock is held."""
     return await _append_rest(thread, config, await thread.snapshot(), "", REFUSED)
 
 

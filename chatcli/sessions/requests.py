@@ -30,10 +30,7 @@ class AnswerInWords:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Answer the only request that the thread waits for with `value`, or several with a mapping by their IDs.
-
-    What a mapping does not answer stays open. None also goes on where the graph stopped at a breakpoint.
-    """
+    """Answer the only request with `value`, or several with a mapping by ID; None also goes on after a breakpoint."""
 
     value: Any
 

@@ -159,10 +159,7 @@ class Session:
         return requests
 
     async def refuse_calls(self) -> bool:
-        """Refuse the calls of tools that have no result yet, so that the thread no longer waits; nothing runs.
-
-        Returns whether there were any among the messages.
-        """
+        """Refuse the calls without a result, so that the thread no longer waits; return whether there were any."""
         async with self._thread.hold():
             return await refuse_calls(self._thread, self._thread.config(self.name))
 
@@ -244,10 +241,7 @@ class Session:
         return await said_around(number, await self.turns(), self._thread.messages)
 
     async def undo(self, count: int = 1) -> None:
-        """Go back `count` turns on the current branch; what is left stays reachable by `rewind`.
-
-        An edit of the state after the newest turn counts as one, and so does the summary of another branch.
-        """
+        """Go back `count` turns, edits and summaries on this branch; what is left stays reachable by `rewind`."""
         while count >= 1 and (before := await self._before_edit()) is not None:
             await self._leave_edit(before)
             count -= 1
@@ -273,10 +267,7 @@ class Session:
         return True
 
     async def written(self, count: int = 1) -> "tuple[list[Change], list[str]]":
-        """Return the changes that take back what the newest `count` turns wrote to files of the current folder.
-
-        With them come the files that stay, since they have changed since. Only the plain chat writes files itself.
-        """
+        """Return the changes that take back what the newest `count` turns wrote to files, and the files that stay."""
         return [], []
 
     async def _before_edit(self) -> str | None:

@@ -1,7 +1,6 @@
-"""The only reader of LangGraph's stream shapes: stream parts in, events out.
+"""The only reader of LangGraph's stream shapes: stream parts in, events out."""
 
-The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/langgraph/streaming
-"""
+# The shapes are those of `version="v2"`: https://docs.langchain.com/oss/python/langgraph/streaming
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -54,11 +53,9 @@ _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class _StreamedMessage:
-    """A message of this turn: the node that writes it, and its text as far as it came.
+    """A message of this turn: the node that writes it, and its text as far as it came."""
 
-    `task` is that run of the node: its checkpoint's namespace, which begins with those of the graphs around it.
-    """
-
+    # `task` is that run of the node: its checkpoint's namespace, which begins with those of the graphs around it.
     node: Node
     task: str = ""
     by_model: bool = False

@@ -147,11 +147,8 @@ class GraphThread:
         return {"configurable": {**self.configurable, "thread_id": self.id}, "metadata": metadata}
 
     def stream(self, graph_input: Any, config: RunnableConfig, context: Any = None) -> AsyncIterator[Mapping[str, Any]]:
-        """Run the graph on `graph_input`, None to go on where it stands; yield its stream parts.
-
-        The parts are those of `STREAM_MODES` in version 2, with langchain's own messages in them. A new question is on
-        disk before any node runs.
-        """
+        """Run the graph on `graph_input`, None to go on where it stands; yield the parts of `STREAM_MODES`."""
+        # A new question is on disk before any node runs.
         graph = cast("Pregel[Any, Any, Any, Any]", self.graph)
         if self.node is None and isinstance(graph_input, Mapping):
             first = StoredFirst()
@@ -169,10 +166,7 @@ class GraphThread:
         return cast("AsyncIterator[Mapping[str, Any]]", parts)
 
     async def snapshot(self, *, subgraphs: bool = False) -> StateSnapshot:
-        """Return the newest state, with what is pending in it; empty for a thread that does not exist.
-
-        With `subgraphs`, the pending tasks hold the states of their subgraphs.
-        """
+        """Return the newest state, empty without a thread; with `subgraphs`, pending tasks have those of theirs."""
         return await self.graph.aget_state(self.config(), subgraphs=subgraphs)
 
     async def messages(self, checkpoint_id: str = "") -> list[BaseMessage]:
@@ -199,10 +193,8 @@ class GraphThread:
         return found
 
     async def mend(self) -> None:
-        """Write what the state lacks, if an older version lost turns because the clock had stepped back.
-
-        The caller holds the thread's lock. Nothing changes while the thread waits for an answer of the user's.
-        """
+        """Write what the state lacks, if an older version lost turns because the clock had stepped back."""
+        # The caller holds the thread's lock. Nothing changes while the thread waits for an answer of the user's.
         saver = getattr(self.graph, "checkpointer", None)
         if not isinstance(saver, OrderedIds) or await saver.is_in_order(self.id):
             return

@@ -1,8 +1,7 @@
-"""Keeps a thread's history in memory between the turns of one process.
+"""Keeps a thread's history in memory between the turns of one process."""
 
-Rebuilding a `DeltaChannel` walks every ancestor of a checkpoint and decodes every message: a cost of the whole
-thread, paid at each turn. What was rebuilt once is kept here, and the next walk ends where the last one began.
-"""
+# Rebuilding a `DeltaChannel` walks every ancestor of a checkpoint and decodes every message: a cost of the whole
+# thread, paid at each turn. What was rebuilt once is kept here, and the next walk ends where the last one began.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence

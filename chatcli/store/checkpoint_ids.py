@@ -1,8 +1,7 @@
-"""Keeps the IDs of checkpoints in the order in which they are written, whatever the clock says.
+"""Keeps the IDs of checkpoints in the order in which they are written, whatever the clock says."""
 
-LangGraph takes the largest ID of a thread for its head. Its IDs are times, so after a step back of the clock, or on a
-machine that is behind another one, a new checkpoint would sort below its parent, and the next turn would not see it.
-"""
+# LangGraph takes the largest ID of a thread for its head. Its IDs are times, so after a step back of the clock, or on a
+# machine that is behind another one, a new checkpoint would sort below its parent, and the next turn would not see it.
 
 import copy
 from uuid import UUID
@@ -46,10 +45,8 @@ class OrderedIds(BaseCheckpointSaver[str]):
         return found
 
     async def is_in_order(self, thread_id: str) -> bool:
-        """Return whether each ID in the thread is larger than its parent's: older versions wrote others.
-
-        The thread is looked through when this process first reads it, not again at each turn.
-        """
+        """Return whether each ID in the thread is larger than its parent's: older versions wrote others."""
+        # The thread is looked through when this process first reads it, not again at each turn.
         if thread_id not in self._in_order:
             links = await self._bad_links(thread_id)
             if not all(links):

@@ -36,10 +36,7 @@ _IN_MEMORY: WeakKeyDictionary[object, BaseStore] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True)
 class ItemOptions:
-    """A project's wishes for its store; `ttl` says how long items live, `report` takes a line on what can't be had.
-
-    `index` makes the index for search by meaning, which takes imports and a key; None for no index.
-    """
+    """A project's wishes for its store; `report` takes a line on each that can't be had, `index` may return None."""
 
     index: Callable[[], IndexConfig | None] | None = None
     ttl: TTLConfig | None = None
@@ -47,12 +44,10 @@ class ItemOptions:
 
 
 class ItemStore(BaseStore):
-    """LangGraph's store at `location`, opened when a graph first uses it.
+    """LangGraph's store at `location`, opened when a graph first uses it."""
 
-    Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way. In memory,
-    all those of the same `checkpointer` have the same items.
-    """
-
+    # Every call may block, and runs in a thread where the caller awaits it. So nodes may use it either way. In memory,
+    # all those of the same `checkpointer` have the same items.
     def __init__(self, location: StoreLocation, options: ItemOptions, checkpointer: object) -> None:
         self.supports_ttl = not location.in_memory
         self.ttl_config = None if location.in_memory else options.ttl

@@ -16,15 +16,13 @@ POSTGRES = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True, slots=True)
 class StoreLocation:
-    """A store's place: a file's `path`, a PostgreSQL database's `uri`; without either, in memory.
+    """Where a store is: a file's `path`, or a PostgreSQL database's `uri`; without either, in memory.
 
     One in memory is `shared` where all that name it in this process have the same.
-
-    The URI may hold a password, so that no repr or message shows it.
     """
 
     path: Path | None = None
-    uri: str | None = field(default=None, repr=False)
+    uri: str | None = field(default=None, repr=False)  # it may hold a password
     shared: bool = False
 
     @property

@@ -18,10 +18,7 @@ from chatcli.store.threads import Threads
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store: the checkpointer, where LangGraph keeps checkpoints, and the threads that these form.
-
-    `staging` yields another checkpointer, whose threads come into this store when the block ends well: all or none.
-    """
+    """An open store: its checkpointer, its threads, and `staging`, whose threads come in when the block ends well."""
 
     checkpointer: BaseCheckpointSaver[str]
     threads: Threads

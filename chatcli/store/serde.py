@@ -1,7 +1,6 @@
-"""How checkpoints are stored: LangGraph's msgpack, compressed, without the user's values; and checks of what is read.
+"""How checkpoints are stored: LangGraph's msgpack, compressed, without the user's values; and checks when reading."""
 
-A changed byte may also give a valid value, so the checks compare each value with what can have been written.
-"""
+# A changed byte may also give a valid value, so the checks compare each value with what can have been written.
 
 import logging
 from typing import Any

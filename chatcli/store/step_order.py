@@ -44,10 +44,7 @@ def damaged(thread_id: str) -> DamagedError:
 
 
 def lost_since(steps: Sequence[Step]) -> list[Step]:
-    """Return the checkpoints of the current branch whose state lacks what came before, from the oldest one.
-
-    Those before the newest checkpoint that the thread was mended by are left out.
-    """
+    """Return the checkpoints of the current branch, since it was mended, whose state lacks what came before."""
     known = {step.checkpoint_id: step for step in steps}
     lost = []
     step = steps[-1] if steps else None

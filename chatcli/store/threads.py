@@ -54,10 +54,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question and its answer that a search found; either is empty where the thread has none.
-
-    `title` and `updated_at` are the thread's.
-    """
+    """A question and its answer that a search found, either perhaps empty; the thread's `title` and `updated_at`."""
 
     thread_id: str
     title: str
@@ -180,10 +177,7 @@ class Threads(Protocol):
         """Make `new_id`, which must not exist, of the branch that ends at `checkpoint_id`, or of the current one."""
 
     def usage(self, thread_id: str | None = None) -> list[Answered]:
-        """Return what the stored answers used: those of one thread or of all, also on branches that were left.
-
-        A LangGraph server has none: it does not say who answered.
-        """
+        """Return what the answers of one thread or of all used, also on branches that were left; none for a server."""
 
     def newest_messages(self, thread_id: str, limit: int) -> list[MessageShown]:
         """Return the last `limit` questions and answers of the thread's current branch, the oldest first."""

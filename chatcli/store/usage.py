@@ -1,8 +1,7 @@
-"""What the answers of threads used in tokens, read from LangGraph's writes.
+"""What the answers of threads used in tokens, read from LangGraph's writes."""
 
-Each write is read once: what it says is kept beside the checkpoints. It is derived from them alone, so a kill, a fork,
-an import or an older version loses nothing, and what is missing is read again.
-"""
+# Each write is read once: what it says is kept beside the checkpoints. It is derived from them alone, so a kill, a
+# fork, an import or an older version loses nothing, and what is missing is read again.
 
 import json
 import re

@@ -1,8 +1,7 @@
-"""ChatGPT's data export: `conversations.json`, a list of conversations, each a tree of messages.
+"""ChatGPT's data export: `conversations.json`, a list of conversations, each a tree of messages."""
 
-The import takes the current branch: questions and answers, canvas documents, code and its output, and the model's
-thoughts. It skips hidden context. Of files the export has only the names. Everything else is reported as left out.
-"""
+# The import takes the current branch: questions and answers, canvas documents, code and its output, and the model's
+# thoughts. It skips hidden context. Of files the export has only the names. Everything else is reported as left out.
 
 import re
 from collections.abc import Mapping, Sequence

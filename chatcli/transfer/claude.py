@@ -1,8 +1,7 @@
-"""Claude.ai's data export: `conversations.json`, a list of conversations with their messages in chronological order.
+"""Claude.ai's data export: `conversations.json`, a list of conversations with their messages in chronological order."""
 
-The import takes questions and answers, thoughts, tool calls and their results, and the text of attached files. Of other
-files the export has only the names.
-"""
+# The import takes questions and answers, thoughts, tool calls and their results, and the text of attached files. Of
+# other files the export has only the names.
 
 import json
 from collections.abc import Mapping, Sequence

@@ -22,11 +22,9 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class ThreadDocument:
-    """A thread as it is exported and imported; times are ISO 8601 in UTC, or empty if they are not known.
+    """A thread as it is exported and imported; times are ISO 8601 in UTC, or empty if they are not known."""
 
-    Fields of `ChatState` have the same name and meaning here.
-    """
-
+    # Fields of `ChatState` have the same name and meaning here.
     thread_id: str
     title: str
     model: str

@@ -1,9 +1,8 @@
-"""The log of simonw/llm: `logs.db`, which https://llm.datasette.io/en/stable/logging.html describes.
+"""The log of simonw/llm: `logs.db`, which https://llm.datasette.io/en/stable/logging.html describes."""
 
-Up to version 0.31 of llm, the log has conversations that consist of responses. Since 0.32 it has threads: each points
-to the last message of a chain, and threads share the messages before they fork. A conversation that began in an older
-version and was continued in a newer one is in both; its chain then begins with the messages of its responses.
-"""
+# Up to version 0.31 of llm, the log has conversations that consist of responses. Since 0.32 it has threads: each points
+# to the last message of a chain, and threads share the messages before they fork. A conversation that began in an older
+# version and was continued in a newer one is in both; its chain then begins with the messages of its responses.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -41,10 +41,7 @@ class Attachments:
 
 @dataclass(slots=True)
 class Builder:
-    """Builds the messages of a thread, one after the other.
-
-    `texts` has the role and the text of each question and answer that has one, which are the same in both schemas.
-    """
+    """Builds a thread's messages one by one; `texts` has those with a text, which are the same in both schemas."""
 
     attachments: Attachments
     messages: list[BaseMessage] = field(default_factory=list)

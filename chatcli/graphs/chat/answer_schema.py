@@ -1,7 +1,6 @@
-"""The JSON Schema that an answer must follow.
+"""The JSON Schema that an answer must follow."""
 
-It is imported only for an answer that has a schema: the validator is slow to import.
-"""
+# It is imported only for an answer that has a schema: the validator is slow to import.
 
 import re
 import signal

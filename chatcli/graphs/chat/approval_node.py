@@ -1,11 +1,10 @@
-"""The decision which calls run, which are refused, and which the user must approve.
+"""The decision which calls run, which are refused, and which the user must approve."""
 
-The request for approval is an interrupt, which outlives the process.
-
-The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with additions: each action's `id`,
-that of the call, its `rule`, which matches similar calls, the `scope` of an approval, which says how long that rule
-holds, and the `diff` of a call that changes a file, with the digest of that file (`file_sha256`).
-"""
+# The request for approval is an interrupt, which outlives the process.
+#
+# The request and its answer have the shape of langchain's HumanInTheLoopMiddleware, with additions: each action's `id`,
+# that of the call, its `rule`, which matches similar calls, the `scope` of an approval, which says how long that rule
+# holds, and the `diff` of a call that changes a file, with the digest of that file (`file_sha256`).
 
 import asyncio
 import shlex

@@ -75,10 +75,8 @@ class FittedContext:
 
 
 async def count_exactly(state: ChatState, turn: TurnContext, *, reserved: int = 0) -> None:
-    """Let the model's own tokenizer, if it has one, count what may be sent besides `reserved` tokens.
-
-    Call it before `fit_context`. It costs nothing if all of the messages fit anyway.
-    """
+    """Let the model's own tokenizer, if it has one, count what may be sent besides `reserved` tokens."""
+    # Call it before `fit_context`. It costs nothing if all of the messages fit anyway.
     if turn.model.tokenizer is None or (budget := _budget(turn, request_limit(turn, reserved))) is None:
         return
     summed_up, opened = open_messages(state)

@@ -33,10 +33,7 @@ Result = tuple[str, dict[str, Any]]
 
 
 def document_tools(turn: TurnContext, marker: str, report: Callable[[DocumentsFound], None]) -> list[Tool]:
-    """Return the tools for `turn`; none if it has no documents, or its model can't use them.
-
-    `marker` fences the passages in a result; `report` gets what each search found, by which the turn's `numbers` grow.
-    """
+    """Return the tools for `turn`, none if it can't use them; `marker` fences their results, `report` gets them."""
     limit = request_limit(turn)
     has_room = limit is None or limit >= LEAST_WINDOW
     if not turn.documents or turn.schema is not None or not has_room or is_small(turn.model):

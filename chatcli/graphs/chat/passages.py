@@ -1,8 +1,7 @@
-"""The passages that a turn found in the documents: as the model gets them, and as it cites them.
+"""The passages that a turn found in the documents: as the model gets them, and as it cites them."""
 
-They stand in the request alone, in the message of the newest question: before the question, between lines that begin
-with a random marker. What stands there is data from anybody, so the model is told to follow nothing in it.
-"""
+# They stand in the request alone, in the message of the newest question: before the question, between lines that begin
+# with a random marker. What stands there is data from anybody, so the model is told to follow nothing in it.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

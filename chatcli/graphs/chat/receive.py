@@ -64,11 +64,9 @@ async def receive(
 
 
 async def _receive_once(stream: AsyncIterator[BaseMessage], chunks: list[AIMessageChunk], model: Model) -> AIMessage:
-    """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure.
-
-    TimeoutError means that the server brought nothing for `model.silence` seconds: comments, pings, empty pieces and
-    statuses such as 102 bring nothing. CutAnswerError: it is longer than any of `model.max_tokens` tokens.
-    """
+    """Return the complete answer of `stream`; `chunks` holds what has arrived, even after a failure."""
+    # TimeoutError means that the server brought nothing for `model.silence` seconds: comments, pings, empty pieces and
+    # statuses such as 102 bring nothing. CutAnswerError: it is longer than any of `model.max_tokens` tokens.
     async with asyncio.timeout(model.silence) as silence:
         return await _read(stream, chunks, model, silence)
 
@@ -185,10 +183,7 @@ def _passing_reason(error: Exception) -> str | None:
 
 
 def refuse_unfinished(answer: AIMessage, model: Model) -> None:
-    """Raise BrokenAnswerError if the server broke off, RefusedError if the model or a filter stopped the `answer`.
-
-    That is a CutAnswerError if a part of the answer has arrived.
-    """
+    """Raise BrokenAnswerError if the server broke off, RefusedError if the model or a filter stopped the answer."""
     if not answer.text and (refusal := _refusal(answer)):
         raise RefusedError(f"{model.name} refused to answer: {refusal}", remedy="Put it another way.")
     if not (reason := finish_reason(answer)):

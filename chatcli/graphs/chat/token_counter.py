@@ -1,9 +1,8 @@
-"""The number of tokens in a message, counted by the model's own tokenizer or approximated.
+"""The number of tokens in a message, counted by the model's own tokenizer or approximated."""
 
-Only a tokenizer on this machine is used. The other exact counters cost too much for every turn: OpenAI's downloads its
-tables, Anthropic's and Google's are separate requests. For those models the number is an approximation, which the
-provider's own count corrects.
-"""
+# Only a tokenizer on this machine is used. The other exact counters cost too much for every turn: OpenAI's downloads
+# its tables, Anthropic's and Google's are separate requests. For those models the number is an approximation, which the
+# provider's own count corrects.
 
 from collections.abc import Sequence
 

@@ -69,10 +69,7 @@ def _writes(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerThread(GraphThread):
-    """A thread of `graph`, which `with_messages` has made; `shape` says how it is asked and how it answers.
-
-    `name` is what turns call the graph.
-    """
+    """A thread of `graph`, made by `with_messages` and called `name`; `shape` says how it is asked, and answers."""
 
     shape: GraphShape = field(kw_only=True)
     name: str = ""

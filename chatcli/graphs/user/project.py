@@ -44,10 +44,7 @@ _OF_CONTAINERS = {
 
 
 def enter_project(spec: GraphSpec) -> list[str]:
-    """Set the environment and the module path of the project of `spec`.
-
-    Return one line for the user for each thing that the project asks for and does not get.
-    """
+    """Set the environment and the module path of the project; return a line for each thing that it does not get."""
     project = spec.project
     roots, missing = _module_path(spec)
     for root in roots:

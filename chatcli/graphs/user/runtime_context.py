@@ -31,11 +31,9 @@ class _TypedContext(dict[str, Any]):
 
 
 def build_context(schema: Any, given: Mapping[str, Any]) -> Any:
-    """Return the context for a graph with the context_schema `schema`: the values `given`, and defaults for the rest.
-
-    The schema's own constructor builds it, which may have other sources: LangGraph's templates read the environment.
-    Raises MissingFieldError if a required field is not given, UsageError if the constructor rejects a value.
-    """
+    """Return the context for a graph with this context_schema: the values `given`, and defaults for the rest."""
+    # The schema's own constructor builds it, which may have other sources: LangGraph's templates read the environment.
+    # Raises MissingFieldError if a required field is not given, UsageError if the constructor rejects a value.
     if not isinstance(schema, type):
         return dict(given) or None
     if is_typeddict(schema) or typing_extensions.is_typeddict(schema):

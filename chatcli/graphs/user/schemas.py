@@ -24,10 +24,7 @@ AnyGraph = Pregel[Any, Any, Any, Any] | StateGraph[Any, Any, Any, Any]
 
 
 class Fields:
-    """The fields of a schema, which may be a TypedDict, a dataclass, a pydantic model, another class, or None.
-
-    `known` has the type of each; `is_open` says that there may be others.
-    """
+    """The fields of a schema of any kind, or None: `known` has the type of each; if `is_open`, there may be others."""
 
     def __init__(self, schema: Any, without: Collection[str] = ()) -> None:
         self.schema = schema
@@ -175,10 +172,7 @@ class GraphSchemas:
 
 
 def check_values(graph: object, values: GraphValues, question: str | None = None) -> GraphValues:
-    """Return `values` in the types of the schemas of `graph`, as far as that has any: a factory has none yet.
-
-    The field `question` of its input takes the question. Raises ValueError for a field or a type that is not there.
-    """
+    """Return `values` in the types of the schemas of `graph`, as far as it has any; raise ValueError for others."""
     if not isinstance(graph, Pregel | StateGraph):
         return values
     schemas = GraphSchemas(graph, question or MESSAGES)

@@ -1,7 +1,6 @@
-"""Connects to a PostgreSQL store, and turns psycopg's errors into errors for the user.
+"""Connects to a PostgreSQL store, and turns psycopg's errors into errors for the user."""
 
-No message shows the URI, which may hold a password.
-"""
+# No message shows the URI, which may hold a password.
 
 from typing import Any
 

@@ -18,10 +18,7 @@ from chatcli.store.postgres.tables import making_tables
 def open_postgres_items(
     uri: str, index: IndexConfig | None, ttl: TTLConfig | None, report: Callable[[str], None]
 ) -> Iterator[BaseStore]:
-    """Yield LangGraph's store in the database at `uri`; tables that are missing are made.
-
-    `report` takes a line if the server has no pgvector, which an index needs.
-    """
+    """Yield LangGraph's store at `uri`, with its tables; `report` takes a line if an index lacks pgvector."""
     pool = ConnectionPool(
         kwargs={**parameters(uri), "autocommit": True, "row_factory": dict_row},
         min_size=1,

@@ -95,10 +95,8 @@ async def open_postgres(uri: str) -> AsyncIterator[tuple[PostgresSaver, Postgres
 
 @asynccontextmanager
 async def staged_postgres(uri: str) -> AsyncIterator[PostgresSaver]:
-    """Yield a checkpointer whose writes appear in the store at `uri`, all at once, if the block ends without an error.
-
-    They are one transaction, which the server rolls back when this process dies.
-    """
+    """Yield a checkpointer whose writes appear in the store at `uri`, all at once, if the block ends well."""
+    # They are one transaction, which the server rolls back when this process dies.
     kwargs = {**parameters(uri), "autocommit": True, "row_factory": dict_row}
     try:
         async with await psycopg.AsyncConnection.connect(**kwargs) as connection, connection.transaction():

@@ -1,8 +1,7 @@
-"""Reads what can be read of a damaged SQLite store: page by page, without SQLite, which stops at the first bad page.
+"""Reads what can be read of a damaged SQLite store: page by page, without SQLite, which stops at the first bad page."""
 
-The format is https://sqlite.org/fileformat2.html. Rows are read from every leaf page, even if no tree
-leads to it, and are recognised by the types of their columns. What is read of a thread are the values of its rows.
-"""
+# The format is https://sqlite.org/fileformat2.html. Rows are read from every leaf page, even if no tree leads to it,
+# and are recognised by the types of their columns. What is read of a thread are the values of its rows.
 
 import json
 import struct

@@ -45,10 +45,8 @@ def is_unmade(path: Path) -> bool:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty database, which appears at `path` at the end, unless another process was faster.
-
-    It is readable by the user alone, or as the empty file at `path` is. A kill leaves nothing there.
-    """
+    """Yield the path of an empty database, which appears at `path` at the end, unless another process was faster."""
+    # It is readable by the user alone, or as the empty file at `path` is. A kill leaves nothing there.
     target = Path(os.path.realpath(path))
     paths.private_dir(target.parent)
     with staging_path(target) as staged:

@@ -354,10 +354,7 @@ def open_file(
     isolation_level: Literal["IMMEDIATE"] | None = LOCK_FIRST,
     check_same_thread: bool = True,
 ) -> sqlite3.Connection:
-    """Return a connection to the file of a store at `path`, which may lack tables, after a check of version and schema.
-
-    For the other parameters see `chatcli.runtime.sqlite.connect`.
-    """
+    """Return a connection to the store at `path`, which may lack tables, after checks; see `runtime.sqlite.connect`."""
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder", remedy="Name a file with --store sqlite:///PATH.")
     connection = connect_file(
@@ -414,10 +411,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 
 def check_version(path: Path, version: int, mark: int) -> None:
-    """Raise StoreError when the store at `path` is of a newer chatcli, or its header is damaged.
-
-    `version` is its `user_version`, `mark` its `application_id` (`schema.MARK`).
-    """
+    """Raise StoreError if the `user_version` or the `application_id` (`mark`) is a newer chatcli's, or damaged."""
     is_ours = schema.MARK - schema.VERSION < mark <= schema.MARK
     if not 0 <= version <= MAX_VERSION or (is_ours and version > schema.VERSION):
         raise DamagedError("the store can't be used: its beginning is damaged", remedy=REPAIR)
